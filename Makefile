@@ -1,0 +1,143 @@
+# Makefile -- build, install and test rocketq with PGXS.
+#
+#   make                     build against the pg_config on PATH
+#   make PG_CONFIG=...       build against another server
+#   make install             as a user who may write to the server's folders
+#   make demo | check        scripts that install what they need by themselves
+#   make installcheck        the tests, against a running server that has
+#                            test/rocketq.conf appended to its configuration
+#   make tempcheck           SQL and isolation tests in a server of their own
+#   make indent              put the sources into the house style
+#
+# Switches: WERROR=1 (many warnings, all errors), ASSERT=1 (assertions),
+# RQ_TESTING=1 (stop points for the crash tests).
+
+SCRIPTS_ONLY = check demo indent
+
+ifneq (,$(filter $(SCRIPTS_ONLY),$(MAKECMDGOALS)))
+
+# These must work where no server is installed yet, and PGXS has a "check" of
+# its own that only refuses; so PGXS is left out when one of them is asked for.
+ifneq (,$(filter-out $(SCRIPTS_ONLY),$(MAKECMDGOALS)))
+$(error run "make $(filter $(SCRIPTS_ONLY),$(MAKECMDGOALS))" on its own)
+endif
+
+.PHONY: $(SCRIPTS_ONLY)
+
+check:
+	@./test/check
+
+demo:
+	@./test/demo
+
+indent:
+	@src/tools/indent
+
+else
+
+MODULE_big = rocketq
+EXTENSION = rocketq
+DATA = $(wildcard sql/rocketq--*.sql)
+
+# Every source file below src/, checked by src/tools/check_objs_listed.
+OBJS = \
+	src/api/rq_admin_sql.o \
+	src/api/rq_args.o \
+	src/api/rq_consume_sql.o \
+	src/api/rq_produce_sql.o \
+	src/api/rq_verify_sql.o \
+	src/api/rq_views_sql.o \
+	src/base/rq_error.o \
+	src/base/rq_fault.o \
+	src/base/rq_guc.o \
+	src/format/rq_cqfmt.o \
+	src/format/rq_framefmt.o \
+	src/format/rq_segfmt.o \
+	src/format/rq_statefmt.o \
+	src/format/rq_walrec.o \
+	src/log/rq_append.o \
+	src/log/rq_logfile.o \
+	src/log/rq_read.o \
+	src/queue/rq_consume.o \
+	src/queue/rq_cqueue.o \
+	src/queue/rq_filter.o \
+	src/queue/rq_group.o \
+	src/queue/rq_offset.o \
+	src/queue/rq_pending.o \
+	src/queue/rq_position.o \
+	src/queue/rq_produce.o \
+	src/queue/rq_retain.o \
+	src/queue/rq_topic.o \
+	src/queue/rq_txn.o \
+	src/queue/rq_xid.o \
+	src/recovery/rq_rmgr.o \
+	src/recovery/rq_state.o \
+	src/rocketq.o \
+	src/shmem/rq_shmem.o \
+	src/store/rq_durable.o \
+	src/store/rq_map.o \
+	src/worker/rq_allocator.o \
+	src/worker/rq_janitor.o \
+	src/worker/rq_keeper.o \
+	src/worker/rq_worker.o
+
+# Every file in test/sql and test/isolation/specs, in the order of running;
+# checked by src/tools/check_tests_listed.  Each finds the extension created.
+REGRESS = \
+
+ISOLATION = \
+
+# Where pg_regress looks for expected output depends on the server's version;
+# with these two, top-level expected/ and test/isolation/expected/ serve all.
+REGRESS_OPTS = --inputdir=$(srcdir)/test --load-extension=rocketq
+ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --load-extension=rocketq
+
+TAP_TESTS = 1
+PROVE_TESTS = test/t/*.pl
+
+# The server that a TAP test sets up reads this file after its own defaults.
+export TEMP_CONFIG = $(abspath test/rocketq.conf)
+
+PG_CPPFLAGS = -I$(srcdir)/src
+ifdef RQ_TESTING
+PG_CPPFLAGS += -DRQ_TESTING
+endif
+ifdef ASSERT
+PG_CPPFLAGS += -DUSE_ASSERT_CHECKING
+endif
+ifdef WERROR
+PG_CFLAGS += -Werror -Wextra -Wno-unused-parameter -Wno-sign-compare \
+	-Wno-missing-field-initializers -Wshadow
+endif
+
+EXTRA_CLEAN = .build_switches tmp_check output_iso
+
+# No function of ours is worth inlining into a query's JIT code, and bitcode
+# would need the very clang that the server was built with.
+override with_llvm = no
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# PGXS tracks no headers, and none of the switches above.
+$(OBJS): $(wildcard src/*.h src/*/*.h) .build_switches
+
+.build_switches: force
+	@echo '$(PG_CPPFLAGS) $(PG_CFLAGS)' | cmp -s - $@ || \
+		echo '$(PG_CPPFLAGS) $(PG_CFLAGS)' >$@
+
+# Needs "make install" first, and a user who is not root.
+tempcheck:
+	$(MKDIR_P) tmp_check
+	$(top_builddir)/src/test/regress/pg_regress \
+		--temp-instance=tmp_check/regress --temp-config=$(TEMP_CONFIG) \
+		--bindir='$(bindir)' $(REGRESS_OPTS) $(REGRESS)
+	$(top_builddir)/src/test/isolation/pg_isolation_regress \
+		--temp-instance=tmp_check/isolation --temp-config=$(TEMP_CONFIG) \
+		--bindir='$(bindir)' --outputdir=output_iso \
+		$(ISOLATION_OPTS) $(ISOLATION)
+
+.PHONY: force tempcheck
+
+endif

@@ -1,0 +1,35 @@
+/*
+ * rq_relation.h
+ *	  Between a topic's relation and its storage.
+ */
+#ifndef RQ_RELATION_H
+#define RQ_RELATION_H
+
+#include "nodes/parsenodes.h"
+#include "utils/rel.h"
+
+#include "base/rq_base.h"
+
+/*
+ * Open a topic.  Throws when the relation is no topic, or when the caller has
+ * not all of the privileges in "acl" (ACL_INSERT to produce, ACL_SELECT to
+ * consume; ACL_NO_RIGHTS means that it must be the owner).  The lock is for
+ * the caller to keep until the end of the transaction (table_close(rel,
+ * NoLock)) when the topic is changed or its groups move.
+ */
+extern Relation rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl);
+
+/* Is the relation of the access method rocketq? */
+extern bool rq_relation_is_topic(Relation rel);
+
+/* The key of the topic's storage. */
+extern RqKey rq_relation_key(Relation rel);
+
+/*
+ * The topic's slot.  A topic without storage (a copy made by CREATE DATABASE)
+ * is given some if "create" is set, else the result is RQ_NO_SLOT: it is empty
+ * and has no queues yet.
+ */
+extern uint32 rq_relation_topic(Relation rel, bool create);
+
+#endif							/* RQ_RELATION_H */

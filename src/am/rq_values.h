@@ -1,0 +1,51 @@
+/*
+ * rq_values.h
+ *	  Between SQL values and the parts of a message, and rocketq.message's
+ *	  columns.
+ */
+#ifndef RQ_VALUES_H
+#define RQ_VALUES_H
+
+#include "queue/rq_consume.h"
+
+/* The columns of rocketq.message, in order. */
+typedef enum RqColumn
+{
+	RQ_COL_QUEUE_ID,			/* int4 */
+	RQ_COL_QUEUE_OFFSET,		/* int8 */
+	RQ_COL_MESSAGE_ID,			/* int8 */
+	RQ_COL_TAG,					/* text */
+	RQ_COL_KEYS,				/* text[] */
+	RQ_COL_SHARDING_KEY,		/* text */
+	RQ_COL_PROPERTIES,			/* jsonb */
+	RQ_COL_BORN_AT,				/* timestamptz */
+	RQ_COL_STORED_AT,			/* timestamptz */
+	RQ_COL_DELIVERY_ATTEMPT,	/* int4 */
+	RQ_COL_BODY					/* bytea */
+} RqColumn;
+
+#define RQ_NCOLUMNS		11
+
+/*
+ * Set one part of a message from a SQL value, detoasted; memory of the result
+ * is in the current context or is the value's own.  Not called for NULLs,
+ * which leave the part as memset(0) has it.
+ */
+extern void rq_set_tag(RqParts *m, Datum text_value);
+extern void rq_set_keys(RqParts *m, Datum text_array);	/* no NULL elements */
+extern void rq_set_sharding_key(RqParts *m, Datum text_value);
+extern void rq_set_properties(RqParts *m, Datum jsonb_value);	/* an object */
+extern void rq_set_body(RqParts *m, Datum varlena_value);	/* text or bytea */
+extern void rq_set_body_jsonb(RqParts *m, Datum jsonb_value);	/* as JSON text */
+
+/*
+ * The columns of a message that was read, in the current memory context.
+ * Only the first "ncolumns" are built.
+ */
+extern void rq_message_values(const RqMessage *m, int ncolumns,
+							  Datum *values, bool *nulls);
+
+/* Throw unless these bytes are valid text in the database's encoding. */
+extern void rq_check_text(const char *what, const char *bytes, uint32 len);
+
+#endif							/* RQ_VALUES_H */

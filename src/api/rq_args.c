@@ -1,0 +1,138 @@
+/*
+ * rq_args.c
+ *	  Arguments of SQL functions: fetch and check.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "am/rq_relation.h"
+#include "api/rq_args.h"
+#include "queue/rq_produce.h"
+
+void
+rq_arg_not_null(FunctionCallInfo fcinfo, int argno, const char *name)
+{
+	if (PG_ARGISNULL(argno))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", name)));
+}
+
+char *
+rq_arg_text(FunctionCallInfo fcinfo, int argno, const char *name)
+{
+	rq_arg_not_null(fcinfo, argno, name);
+	return text_to_cstring(PG_GETARG_TEXT_PP(argno));
+}
+
+int64
+rq_arg_int64(FunctionCallInfo fcinfo, int argno, const char *name)
+{
+	rq_arg_not_null(fcinfo, argno, name);
+	return PG_GETARG_INT64(argno);
+}
+
+int32
+rq_arg_int32(FunctionCallInfo fcinfo, int argno, const char *name)
+{
+	rq_arg_not_null(fcinfo, argno, name);
+	return PG_GETARG_INT32(argno);
+}
+
+int
+rq_arg_max_messages(FunctionCallInfo fcinfo, int argno)
+{
+	int			max = rq_arg_int32(fcinfo, argno, "max_messages");
+
+	if (max < 1 || max > RQ_BATCH_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_messages must be between 1 and %d", RQ_BATCH_MAX)));
+	return max;
+}
+
+RqFilter *
+rq_arg_filter(FunctionCallInfo fcinfo, int argno)
+{
+	if (PG_ARGISNULL(argno))
+		return rq_filter_parse("*");
+	return rq_filter_parse(text_to_cstring(PG_GETARG_TEXT_PP(argno)));
+}
+
+void
+rq_arg_wait(FunctionCallInfo fcinfo, int argno)
+{
+	Interval   *wait;
+
+	if (PG_ARGISNULL(argno))
+		return;
+	wait = PG_GETARG_INTERVAL_P(argno);
+	if (wait->time != 0 || wait->day != 0 || wait->month != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("waiting for messages is not supported yet"),
+				 errhint("Leave out \"wait\" and call again after a pause.")));
+}
+
+RqStart
+rq_arg_start(FunctionCallInfo fcinfo, int argno)
+{
+	RqStart		start = {.kind = RQ_START_FIRST};
+	char	   *word = rq_arg_text(fcinfo, argno, "start_from");
+
+	if (pg_strcasecmp(word, "first") == 0)
+		return start;
+	if (pg_strcasecmp(word, "last") == 0)
+	{
+		start.kind = RQ_START_LAST;
+		return start;
+	}
+	start.kind = RQ_START_TIME;
+	start.when = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
+														 CStringGetDatum(word),
+														 ObjectIdGetDatum(InvalidOid),
+														 Int32GetDatum(-1)));
+	return start;
+}
+
+uint32
+rq_arg_topic(FunctionCallInfo fcinfo, LOCKMODE lockmode, AclMode acl,
+			 bool create)
+{
+	Relation	rel;
+	uint32		topic;
+
+	rq_arg_not_null(fcinfo, 0, "topic");
+	rel = rq_relation_open(PG_GETARG_OID(0), lockmode, acl);
+	topic = rq_relation_topic(rel, create);
+	table_close(rel, NoLock);
+	return topic;
+}
+
+void
+rq_refuse_read_only(const char *function)
+{
+	PreventCommandIfReadOnly(function);
+	PreventCommandIfParallelMode(function);
+	PreventCommandDuringRecovery(function);
+}
+
+uint32
+rq_arg_queue(FunctionCallInfo fcinfo, int argno, uint32 topic)
+{
+	int32		queue_id = rq_arg_int32(fcinfo, argno, "queue_id");
+
+	if (topic == RQ_NO_SLOT)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("queue %d does not exist", queue_id),
+				 errdetail("The topic has no queues before its first message.")));
+	rq_check_queue_id(topic, queue_id);
+	return (uint32) queue_id;
+}

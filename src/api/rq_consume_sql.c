@@ -1,0 +1,272 @@
+/*
+ * rq_consume_sql.c
+ *	  SQL functions that read messages and move consumer groups.
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "am/rq_values.h"
+#include "api/rq_args.h"
+#include "queue/rq_cqueue.h"
+#include "queue/rq_topic.h"
+
+PG_FUNCTION_INFO_V1(rocketq_consume);
+PG_FUNCTION_INFO_V1(rocketq_pull);
+PG_FUNCTION_INFO_V1(rocketq_commit_consumed);
+PG_FUNCTION_INFO_V1(rocketq_commit_offset);
+PG_FUNCTION_INFO_V1(rocketq_create_group);
+PG_FUNCTION_INFO_V1(rocketq_drop_group);
+PG_FUNCTION_INFO_V1(rocketq_reset_group);
+PG_FUNCTION_INFO_V1(rocketq_reset_group_time);
+PG_FUNCTION_INFO_V1(rocketq_reset_offset);
+PG_FUNCTION_INFO_V1(rocketq_committed_offset);
+PG_FUNCTION_INFO_V1(rocketq_min_offset);
+PG_FUNCTION_INFO_V1(rocketq_max_offset);
+PG_FUNCTION_INFO_V1(rocketq_offset_at);
+PG_FUNCTION_INFO_V1(rocketq_text);
+PG_FUNCTION_INFO_V1(rocketq_json);
+
+/* Collects messages into the result of a set-returning function. */
+typedef struct Rows
+{
+	ReturnSetInfo *rsinfo;
+	MemoryContext cxt;			/* reset after each message */
+} Rows;
+
+static Rows
+begin_result(FunctionCallInfo fcinfo)
+{
+	Rows		r;
+
+	InitMaterializedSRF(fcinfo, 0);
+	r.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	r.cxt = AllocSetContextCreate(CurrentMemoryContext, "rocketq message",
+								  ALLOCSET_DEFAULT_SIZES);
+	return r;
+}
+
+static void
+put_message(void *arg, const RqMessage *m)
+{
+	Rows	   *r = arg;
+	Datum		values[RQ_NCOLUMNS];
+	bool		nulls[RQ_NCOLUMNS];
+	MemoryContext old = MemoryContextSwitchTo(r->cxt);
+
+	rq_message_values(m, RQ_NCOLUMNS, values, nulls);
+	tuplestore_putvalues(r->rsinfo->setResult, r->rsinfo->setDesc,
+						 values, nulls);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(r->cxt);
+}
+
+Datum
+rocketq_consume(PG_FUNCTION_ARGS)
+{
+	RqConsumeRequest req;
+	Rows		result;
+
+	rq_refuse_read_only("rocketq.consume()");
+	req.group = rq_arg_text(fcinfo, 1, "consumer_group");
+	req.max = rq_arg_max_messages(fcinfo, 2);
+	req.filter = rq_arg_filter(fcinfo, 3);
+	req.auto_commit = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
+	rq_arg_wait(fcinfo, 5);
+	req.topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, true);
+
+	result = begin_result(fcinfo);
+	rq_consume(&req, put_message, &result);
+	return (Datum) 0;
+}
+
+Datum
+rocketq_pull(PG_FUNCTION_ARGS)
+{
+	int64		from = rq_arg_int64(fcinfo, 2, "from_offset");
+	int			max = rq_arg_max_messages(fcinfo, 3);
+	RqFilter   *filter = rq_arg_filter(fcinfo, 4);
+	uint32		topic;
+	uint32		queue_id;
+	Rows		result;
+
+	rq_arg_wait(fcinfo, 5);
+	if (from < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("from_offset must not be negative")));
+	topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, false);
+	queue_id = rq_arg_queue(fcinfo, 1, topic);
+	result = begin_result(fcinfo);
+	rq_pull(topic, queue_id, (RqOff) from, max, filter, put_message, &result);
+	return (Datum) 0;
+}
+
+/* The topic and group of a function that moves a group. */
+static uint32
+get_group_args(FunctionCallInfo fcinfo, const char *function, AclMode acl,
+			   char **group)
+{
+	rq_refuse_read_only(function);
+	*group = rq_arg_text(fcinfo, 1, "consumer_group");
+	return rq_arg_topic(fcinfo, AccessShareLock, acl, true);
+}
+
+Datum
+rocketq_commit_consumed(PG_FUNCTION_ARGS)
+{
+	char	   *group;
+	uint32		topic = get_group_args(fcinfo, "rocketq.commit_offset()",
+									   ACL_SELECT, &group);
+
+	PG_RETURN_INT32(rq_commit_consumed(topic, group));
+}
+
+Datum
+rocketq_commit_offset(PG_FUNCTION_ARGS)
+{
+	char	   *group;
+	uint32		topic = get_group_args(fcinfo, "rocketq.commit_offset()",
+									   ACL_SELECT, &group);
+	uint32		queue_id = rq_arg_queue(fcinfo, 2, topic);
+
+	rq_commit_offset(topic, group, queue_id,
+					 rq_arg_int64(fcinfo, 3, "next_offset"));
+	PG_RETURN_VOID();
+}
+
+Datum
+rocketq_create_group(PG_FUNCTION_ARGS)
+{
+	char	   *group;
+	uint32		topic = get_group_args(fcinfo, "rocketq.create_group()",
+									   ACL_NO_RIGHTS, &group);
+	RqStart		start = rq_arg_start(fcinfo, 2);
+
+	rq_create_group(topic, group, &start);
+	PG_RETURN_VOID();
+}
+
+Datum
+rocketq_drop_group(PG_FUNCTION_ARGS)
+{
+	char	   *group;
+	uint32		topic = get_group_args(fcinfo, "rocketq.drop_group()",
+									   ACL_NO_RIGHTS, &group);
+
+	rq_drop_group(topic, group);
+	PG_RETURN_VOID();
+}
+
+Datum
+rocketq_reset_group(PG_FUNCTION_ARGS)
+{
+	char	   *group;
+	uint32		topic = get_group_args(fcinfo, "rocketq.reset_offset()",
+									   ACL_NO_RIGHTS, &group);
+	RqStart		start = rq_arg_start(fcinfo, 2);
+
+	rq_reset_group(topic, group, &start);
+	PG_RETURN_VOID();
+}
+
+Datum
+rocketq_reset_group_time(PG_FUNCTION_ARGS)
+{
+	char	   *group;
+	uint32		topic = get_group_args(fcinfo, "rocketq.reset_offset()",
+									   ACL_NO_RIGHTS, &group);
+	RqStart		start = {.kind = RQ_START_TIME};
+
+	rq_arg_not_null(fcinfo, 2, "start_from");
+	start.when = PG_GETARG_TIMESTAMPTZ(2);
+	rq_reset_group(topic, group, &start);
+	PG_RETURN_VOID();
+}
+
+Datum
+rocketq_reset_offset(PG_FUNCTION_ARGS)
+{
+	char	   *group;
+	uint32		topic = get_group_args(fcinfo, "rocketq.reset_offset()",
+									   ACL_NO_RIGHTS, &group);
+	uint32		queue_id = rq_arg_queue(fcinfo, 2, topic);
+
+	rq_reset_offset(topic, group, queue_id,
+					rq_arg_int64(fcinfo, 3, "next_offset"));
+	PG_RETURN_VOID();
+}
+
+/* ---- looking up offsets ---- */
+
+Datum
+rocketq_committed_offset(PG_FUNCTION_ARGS)
+{
+	char	   *group = rq_arg_text(fcinfo, 1, "consumer_group");
+	uint32		topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, false);
+	uint32		queue_id = rq_arg_queue(fcinfo, 2, topic);
+
+	PG_RETURN_INT64((int64) rq_committed_offset(topic, group, queue_id));
+}
+
+static Datum
+queue_bound(FunctionCallInfo fcinfo, RqStart start)
+{
+	uint32		topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, false);
+	uint32		queue_id = rq_arg_queue(fcinfo, 1, topic);
+
+	PG_RETURN_INT64((int64) rq_start_offset(topic, queue_id, &start));
+}
+
+Datum
+rocketq_min_offset(PG_FUNCTION_ARGS)
+{
+	RqStart		start = {.kind = RQ_START_FIRST};
+
+	return queue_bound(fcinfo, start);
+}
+
+Datum
+rocketq_max_offset(PG_FUNCTION_ARGS)
+{
+	RqStart		start = {.kind = RQ_START_LAST};
+
+	return queue_bound(fcinfo, start);
+}
+
+Datum
+rocketq_offset_at(PG_FUNCTION_ARGS)
+{
+	RqStart		start = {.kind = RQ_START_TIME};
+
+	rq_arg_not_null(fcinfo, 2, "at_time");
+	start.when = PG_GETARG_TIMESTAMPTZ(2);
+	return queue_bound(fcinfo, start);
+}
+
+/* ---- bodies ---- */
+
+Datum
+rocketq_text(PG_FUNCTION_ARGS)
+{
+	bytea	   *body = PG_GETARG_BYTEA_PP(0);
+
+	rq_check_text("message body", VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body));
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(VARDATA_ANY(body),
+											  VARSIZE_ANY_EXHDR(body)));
+}
+
+Datum
+rocketq_json(PG_FUNCTION_ARGS)
+{
+	bytea	   *body = PG_GETARG_BYTEA_PP(0);
+
+	rq_check_text("message body", VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body));
+	return DirectFunctionCall1(jsonb_in,
+							   CStringGetDatum(text_to_cstring((text *) body)));
+}

@@ -1,0 +1,150 @@
+/*
+ * rq_produce_sql.c
+ *	  SQL functions that produce.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/lsyscache.h"
+
+#include "am/rq_values.h"
+#include "api/rq_args.h"
+#include "queue/rq_produce.h"
+
+PG_FUNCTION_INFO_V1(rocketq_produce);
+PG_FUNCTION_INFO_V1(rocketq_produce_jsonb);
+PG_FUNCTION_INFO_V1(rocketq_produce_batch);
+
+/* Arguments of produce() and produce_batch(). */
+enum
+{
+	ARG_TOPIC,
+	ARG_BODY,
+	ARG_TAG,
+	ARG_KEYS,
+	ARG_PROPERTIES,
+	ARG_SHARDING_KEY,
+	ARG_QUEUE_ID,
+	ARG_TRANSACTIONAL
+};
+
+static RqTarget
+get_target(FunctionCallInfo fcinfo, const char *function)
+{
+	RqTarget	target = {.queue_id = RQ_ANY_QUEUE, .transactional = true};
+
+	rq_arg_not_null(fcinfo, ARG_TOPIC, "topic");
+	rq_refuse_read_only(function);
+	target.topic = rq_arg_topic(fcinfo, RowExclusiveLock, ACL_INSERT, true);
+	if (!PG_ARGISNULL(ARG_QUEUE_ID))
+	{
+		target.queue_id = PG_GETARG_INT32(ARG_QUEUE_ID);
+		rq_check_queue_id(target.topic, target.queue_id);
+	}
+	if (!PG_ARGISNULL(ARG_TRANSACTIONAL))
+		target.transactional = PG_GETARG_BOOL(ARG_TRANSACTIONAL);
+	return target;
+}
+
+/* Everything but the body. */
+static RqParts
+get_parts(FunctionCallInfo fcinfo)
+{
+	RqParts		m;
+
+	memset(&m, 0, sizeof(m));
+	if (!PG_ARGISNULL(ARG_TAG))
+		rq_set_tag(&m, PG_GETARG_DATUM(ARG_TAG));
+	if (!PG_ARGISNULL(ARG_KEYS))
+		rq_set_keys(&m, PG_GETARG_DATUM(ARG_KEYS));
+	if (!PG_ARGISNULL(ARG_PROPERTIES))
+		rq_set_properties(&m, PG_GETARG_DATUM(ARG_PROPERTIES));
+	if (!PG_ARGISNULL(ARG_SHARDING_KEY))
+		rq_set_sharding_key(&m, PG_GETARG_DATUM(ARG_SHARDING_KEY));
+	return m;
+}
+
+static Datum
+produce_one(FunctionCallInfo fcinfo, void (*set_body) (RqParts *m, Datum body))
+{
+	RqTarget	target = get_target(fcinfo, "rocketq.produce()");
+	RqParts		m = get_parts(fcinfo);
+	RqPos		id;
+
+	if (!PG_ARGISNULL(ARG_BODY))
+		set_body(&m, PG_GETARG_DATUM(ARG_BODY));
+	rq_produce(&target, &m, 1, &id, NULL);
+	PG_RETURN_INT64((int64) id);
+}
+
+/* For text and bytea, which are stored as they are. */
+Datum
+rocketq_produce(PG_FUNCTION_ARGS)
+{
+	return produce_one(fcinfo, rq_set_body);
+}
+
+Datum
+rocketq_produce_jsonb(PG_FUNCTION_ARGS)
+{
+	return produce_one(fcinfo, rq_set_body_jsonb);
+}
+
+/* The messages of an array of bodies, which share all other parts. */
+static RqParts *
+get_batch(FunctionCallInfo fcinfo, int *count)
+{
+	ArrayType  *bodies;
+	Oid			type;
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+	Datum	   *values;
+	bool	   *nulls;
+	RqParts		common = get_parts(fcinfo);
+	RqParts    *batch;
+
+	rq_arg_not_null(fcinfo, ARG_BODY, "bodies");
+	bodies = PG_GETARG_ARRAYTYPE_P(ARG_BODY);
+	type = ARR_ELEMTYPE(bodies);
+	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
+	deconstruct_array(bodies, type, typlen, typbyval, typalign,
+					  &values, &nulls, count);
+	batch = palloc_extended(Max(*count, 1) * sizeof(RqParts), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < *count; i++)
+	{
+		batch[i] = common;
+		if (nulls[i])
+			continue;
+		if (type == JSONBOID)
+			rq_set_body_jsonb(&batch[i], values[i]);
+		else
+			rq_set_body(&batch[i], values[i]);
+	}
+	return batch;
+}
+
+Datum
+rocketq_produce_batch(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	RqTarget	target = get_target(fcinfo, "rocketq.produce_batch()");
+	int			count;
+	RqParts    *batch = get_batch(fcinfo, &count);
+	RqPos	   *ids = palloc_extended(Max(count, 1) * sizeof(RqPos),
+									  MCXT_ALLOC_HUGE);
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	rq_produce(&target, batch, count, ids, NULL);
+	for (int i = 0; i < count; i++)
+	{
+		Datum		value = Int64GetDatum((int64) ids[i]);
+		bool		null = false;
+
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &value, &null);
+	}
+	return (Datum) 0;
+}

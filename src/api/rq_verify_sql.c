@@ -1,0 +1,316 @@
+/*
+ * rq_verify_sql.c
+ *	  verify(): look at everything the store keeps on disk.
+ *
+ * Checks every frame, every entry, every cross-reference between log, queues
+ * and groups, and that the files are the ones that should be there.  It runs
+ * beside producers and consumers: what it reports it has looked at twice where
+ * it could have changed meanwhile.
+ */
+#include "postgres.h"
+
+#include <sys/stat.h>
+
+#include "access/xlog.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "base/rq_guc.h"
+#include "format/rq_segfmt.h"
+#include "log/rq_log.h"
+#include "queue/rq_cqueue.h"
+#include "queue/rq_group.h"
+#include "queue/rq_topic.h"
+#include "recovery/rq_state.h"
+#include "shmem/rq_shmem.h"
+
+PG_FUNCTION_INFO_V1(rocketq_verify);
+
+/* Problems reported of one object before its check ends. */
+#define MAX_PROBLEMS	100
+
+static ReturnSetInfo *result;
+
+static void report(const char *problem, const char *what,...) pg_attribute_printf(2, 3);
+
+static void
+report(const char *problem, const char *what,...)
+{
+	Datum		values[2];
+	bool		nulls[2] = {false, false};
+	StringInfoData buf;
+	va_list		args;
+
+	initStringInfo(&buf);
+	va_start(args, what);
+	appendStringInfoVA(&buf, what, args);
+	va_end(args);
+	values[0] = CStringGetTextDatum(buf.data);
+	values[1] = CStringGetTextDatum(problem);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* ---- the log ---- */
+
+static void
+verify_segments(void)
+{
+	RqPos		log_end = pg_atomic_read_u64(&rq_ctl->log_end);
+	uint64		segno = rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start));
+
+	for (; rq_log_segment_start(segno) < log_end; segno++)
+	{
+		RqPos		start = rq_log_segment_start(segno);
+		RqSegHeader header;
+		const char *problem = "the file cannot be read";
+		char		path[MAXPGPATH];
+		struct stat st;
+		int			fd;
+
+		rq_log_path(path, segno);
+		fd = OpenTransientFile(path, O_RDONLY | PG_BINARY);
+		if (fd >= 0)
+		{
+			if (fstat(fd, &st) != 0 ||
+				(uint64) st.st_size != rq_ctl->segment_size)
+				problem = "the file has not the size of a segment";
+			else if (pg_pread(fd, &header, sizeof(header), 0) == sizeof(header))
+				problem = rq_seg_header_check(&header, rq_ctl->segment_mb, start);
+			CloseTransientFile(fd);
+		}
+		if (problem && start >= pg_atomic_read_u64(&rq_ctl->log_start))
+			report(problem, "file \"%s\"", path);
+	}
+}
+
+static void
+verify_frames(void)
+{
+	RqPos		pos = pg_atomic_read_u64(&rq_ctl->log_start);
+	RqPos		end = rq_log_safe_end();
+	RqPos		next;
+	RqFrame		frame;
+	const char *problem;
+	int			problems = 0;
+
+	while (problems < MAX_PROBLEMS &&
+		   rq_log_walk(&pos, end, &frame, &next, &problem))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (problem && pos >= pg_atomic_read_u64(&rq_ctl->log_start))
+		{
+			report(problem, "commit log position " UINT64_FORMAT, pos);
+			problems++;
+		}
+		pos = next;
+	}
+}
+
+/* ---- queues ---- */
+
+/* What is wrong with one entry, NULL if nothing is. */
+static const char *
+entry_problem(uint32 topic, RqOff off, RqOff stable, const RqEntry *e,
+			  TimestampTz last_time)
+{
+	RqKey		key = rq_topic_key(topic);
+	const char *problem = NULL;
+	RqFrame		frame;
+	RqParts		parts;
+
+	if (e->enqueued_at < last_time)
+		return "the entry is older than the one before it";
+	if (off >= stable && e->xid == 0 && (e->len_flags & RQ_CQ_ABORTED))
+		return "the entry is aborted but has no transaction";
+	if (e->pos >= pg_atomic_read_u64(&rq_ctl->log_end))
+		return "the entry points past the end of the commit log";
+	if (!rq_log_probe(e->pos, RQ_CQ_FRAME_LEN(e), &frame, &parts, &problem))
+		return problem;
+	if (frame.db != key.db || frame.rel != key.rel)
+		return "the entry points to a message of another topic";
+	if (e->tag_hash != (parts.tag ? rq_tag_hash(parts.tag, parts.tag_len) : 0))
+		return "the entry's tag hash does not match its message";
+	return NULL;
+}
+
+static void
+verify_entries(uint32 topic, RqQueue *q)
+{
+	RqKey		key = rq_topic_key(topic);
+	RqOff		start = pg_atomic_read_u64(&q->start);
+	RqOff		stable = pg_atomic_read_u64(&q->stable);
+	RqOff		end = pg_atomic_read_u64(&q->end);
+	TimestampTz last_time = 0;
+	int			problems = 0;
+
+	if (start > stable || stable > end)
+		report("its bounds are out of order", "queue %u of topic %u/%u",
+			   q->id, key.db, key.rel);
+	for (RqOff off = start; off < end && problems < MAX_PROBLEMS; off++)
+	{
+		const char *problem;
+		RqEntry		e;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!rq_queue_entry(topic, q, off, &e))
+			continue;
+		problem = entry_problem(topic, off, stable, &e, last_time);
+		last_time = e.enqueued_at;
+		if (problem == NULL || off < pg_atomic_read_u64(&q->start))
+			continue;
+		report(problem, "entry " UINT64_FORMAT " of queue %u of topic %u/%u",
+			   off, q->id, key.db, key.rel);
+		problems++;
+	}
+}
+
+/* A damaged or missing queue file ends the queue's check, not verify(). */
+static void
+verify_queue(uint32 topic, RqQueue *q)
+{
+	RqKey		key = rq_topic_key(topic);
+	MemoryContext cxt = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		verify_entries(topic, q);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *e;
+
+		MemoryContextSwitchTo(cxt);
+		e = CopyErrorData();
+		if (ERRCODE_TO_CATEGORY(e->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_DATA_CORRUPTED) &&
+			ERRCODE_TO_CATEGORY(e->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_IO_ERROR) &&
+			e->sqlerrcode != ERRCODE_UNDEFINED_FILE)
+			PG_RE_THROW();
+		FlushErrorState();
+		report(e->detail ? e->detail : e->message,
+			   "queue %u of topic %u/%u", q->id, key.db, key.rel);
+	}
+	PG_END_TRY();
+}
+
+static void
+verify_offsets(uint32 topic)
+{
+	RqKey		key = rq_topic_key(topic);
+
+	for (uint32 g = rq_topics[topic].first_group; g != RQ_NO_SLOT;
+		 g = rq_groups[g].next)
+		for (uint32 i = 0; i < rq_groups[g].nqueues; i++)
+		{
+			RqOff		committed = rq_offset_committed(rq_group_offset(g, i));
+			RqOff		end = pg_atomic_read_u64(&rq_topic_queue(topic, i)->end);
+
+			if (committed > end)
+				report("its committed offset is past the end of the queue",
+					   "group \"%s\", queue %u of topic %u/%u",
+					   rq_groups[g].name, i, key.db, key.rel);
+		}
+}
+
+/*
+ * The meta lock is not held while entries are read, a topic can be dropped
+ * meanwhile: its problems are then forgotten with it.
+ */
+static void
+verify_topic(uint32 topic)
+{
+	uint64		incarnation = rq_topics[topic].incarnation;
+	Tuplestorestate *all = result->setResult;
+
+	result->setResult = tuplestore_begin_heap(true, false, work_mem);
+	for (uint32 i = 0; i < rq_topic_nqueues(topic); i++)
+		verify_queue(topic, rq_topic_queue(topic, i));
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	if (rq_topic_nqueues(topic) > 0 &&
+		rq_topics[topic].incarnation == incarnation)
+	{
+		TupleTableSlot *slot = MakeSingleTupleTableSlot(result->setDesc,
+														&TTSOpsMinimalTuple);
+
+		verify_offsets(topic);
+		while (tuplestore_gettupleslot(result->setResult, true, false, slot))
+			tuplestore_puttupleslot(all, slot);
+		ExecDropSingleTupleTableSlot(slot);
+	}
+	LWLockRelease(rq_meta_lock);
+	tuplestore_end(result->setResult);
+	result->setResult = all;
+}
+
+/* ---- files ---- */
+
+static void
+verify_log_dir(void)
+{
+	DIR		   *dir = AllocateDir(RQ_LOG_DIR);
+	struct dirent *de;
+
+	while ((de = ReadDirExtended(dir, RQ_LOG_DIR, LOG)) != NULL)
+	{
+		uint64		segno;
+
+		if (de->d_name[0] == '.' || strstr(de->d_name, ".tmp."))
+			continue;
+		if (!rq_parse_log_name(de->d_name, &segno))
+			report("it is not a file of rocketq", "file \"%s/%s\"",
+				   RQ_LOG_DIR, de->d_name);
+	}
+	FreeDir(dir);
+}
+
+static void
+verify_queue_dir(void)
+{
+	DIR		   *dir = AllocateDir(RQ_QUEUE_DIR);
+	struct dirent *de;
+
+	while ((de = ReadDirExtended(dir, RQ_QUEUE_DIR, LOG)) != NULL)
+	{
+		RqKey		key;
+
+		if (de->d_name[0] == '.' || strstr(de->d_name, ".gone."))
+			continue;
+		if (!rq_parse_topic_dir_name(de->d_name, &key) ||
+			rq_topic_find(key) == RQ_NO_SLOT)
+			report("it belongs to no topic", "folder \"%s/%s\"",
+				   RQ_QUEUE_DIR, de->d_name);
+	}
+	FreeDir(dir);
+}
+
+static void
+verify_state_file(void)
+{
+	const char *problem = rq_state_probe();
+	struct stat st;
+
+	/* There is none before the first checkpoint. */
+	if (problem && (stat(RQ_STATE_FILE, &st) == 0 || rq_ctl->syncs > 0))
+		report(problem, "file \"%s\"", RQ_STATE_FILE);
+}
+
+Datum
+rocketq_verify(PG_FUNCTION_ARGS)
+{
+	rq_require_preload();
+	InitMaterializedSRF(fcinfo, 0);
+	result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	verify_state_file();
+	verify_log_dir();
+	verify_segments();
+	verify_frames();
+	for (int t = 0; t < rq_max_topics; t++)
+		if (rq_topic_nqueues(t) > 0)
+			verify_topic(t);
+	verify_queue_dir();
+	return (Datum) 0;
+}

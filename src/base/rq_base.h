@@ -1,0 +1,52 @@
+/*
+ * rq_base.h
+ *	  Names, units and limits that every layer shares.
+ *
+ * A position (RqPos) is a byte offset in the commit log; it is never reused
+ * and doubles as the message id.  An offset (RqOff) is an entry number in one
+ * queue.  The two are never mixed.
+ */
+#ifndef RQ_BASE_H
+#define RQ_BASE_H
+
+#include "access/transam.h"
+
+typedef uint64 RqPos;			/* byte position in the commit log */
+typedef uint64 RqOff;			/* entry number in one queue */
+
+#define RQ_INVALID_POS		PG_UINT64_MAX
+
+/*
+ * What a topic's storage is keyed by: the relation's own file, so that
+ * TRUNCATE and every rewrite start with an empty store.
+ */
+typedef struct RqKey
+{
+	Oid			db;
+	Oid			rel;			/* relfilenumber */
+} RqKey;
+
+#define RQ_KEY_EQ(a, b)		((a).db == (b).db && (a).rel == (b).rel)
+#define RQ_KEY_PACK(k)		(((uint64) (k).db << 32) | (k).rel)
+
+/* Limits of one message and of the names around it, in bytes unless said. */
+#define RQ_TAG_MAX				127
+#define RQ_GROUP_NAME_MAX		120
+#define RQ_SHARDING_KEY_MAX		1024
+#define RQ_KEYS_MAX				1024	/* keys of one message */
+#define RQ_QUEUES_MAX			65535	/* queues of one topic */
+#define RQ_BATCH_MAX			1000000 /* messages one call may ask for */
+
+/* Folders and files below the data directory. */
+#define RQ_DIR				"pg_rocketq"
+#define RQ_LOG_DIR			RQ_DIR "/log"
+#define RQ_QUEUE_DIR		RQ_DIR "/queue"
+#define RQ_STATE_FILE		RQ_DIR "/state"
+
+/*
+ * The last field of LOCKTAG_ADVISORY for a lock on one queue of one group
+ * (database, group id, queue id); applications use 1 and 2 there.
+ */
+#define RQ_LOCK_QUEUE		0x5251
+
+#endif							/* RQ_BASE_H */

@@ -1,0 +1,87 @@
+/*
+ * rq_compat.h
+ *	  The one place that knows which PostgreSQL version this is.
+ *
+ * Each wrapper has the signature of the newest server and says which version
+ * made it needed; it can go when that version is no longer supported.
+ */
+#ifndef RQ_COMPAT_H
+#define RQ_COMPAT_H
+
+#include "access/xlog_internal.h"
+#include "access/xloginsert.h"
+#include "common/relpath.h"
+#include "storage/proc.h"
+#include "storage/sinvaladt.h"
+#include "utils/rel.h"
+#include "utils/wait_event.h"
+
+#if PG_VERSION_NUM < 150000
+#error "rocketq needs PostgreSQL 15 or later"
+#endif
+
+/* Before 16 a relation's storage was named by a RelFileNode. */
+#if PG_VERSION_NUM < 160000
+#include "storage/relfilenode.h"
+typedef RelFileNode RelFileLocator;
+typedef Oid RelFileNumber;
+#define RQ_LOCATOR_SPC(l)	((l).spcNode)
+#define RQ_LOCATOR_DB(l)	((l).dbNode)
+#define RQ_LOCATOR_REL(l)	((l).relNode)
+#define rq_rel_locator(rel) ((rel)->rd_node)
+#else
+#include "storage/relfilelocator.h"
+#define RQ_LOCATOR_SPC(l)	((l).spcOid)
+#define RQ_LOCATOR_DB(l)	((l).dbOid)
+#define RQ_LOCATOR_REL(l)	((l).relNumber)
+#define rq_rel_locator(rel) ((rel)->rd_locator)
+#endif
+
+/* 18 takes const void *; before, the pointer had to be writable. */
+#if PG_VERSION_NUM < 180000
+#define rq_xlog_register(data, len) \
+	XLogRegisterData((char *) (data), (len))
+#else
+#define rq_xlog_register(data, len) \
+	XLogRegisterData((data), (len))
+#endif
+
+/* RegisterCustomRmgr takes a const pointer from 16 on. */
+#if PG_VERSION_NUM < 160000
+#define rq_register_rmgr(id, rmgr) \
+	RegisterCustomRmgr((id), unconstify(RmgrData *, (rmgr)))
+#else
+#define rq_register_rmgr(id, rmgr) \
+	RegisterCustomRmgr((id), (rmgr))
+#endif
+
+/* The number of this process's PGPROC. */
+#if PG_VERSION_NUM < 170000
+#define RQ_MY_PROC_NUMBER	(MyProc->pgprocno)
+#define RQ_SET_MY_LXID(x)	(MyProc->lxid = (x))
+#else
+#define RQ_MY_PROC_NUMBER	MyProcNumber
+#define RQ_SET_MY_LXID(x)	(MyProc->vxid.lxid = (x))
+#endif
+
+/* Custom wait events came with 17. */
+#if PG_VERSION_NUM < 170000
+#define rq_wait_event_new(name) ((uint32) PG_WAIT_EXTENSION)
+#else
+#define rq_wait_event_new(name) WaitEventExtensionNew(name)
+#endif
+
+/* The path of a relation's main fork, palloc'd; 18 returns it in a struct. */
+#if PG_VERSION_NUM < 170000
+#define rq_relation_path(db, spc, rel) \
+	GetRelationPath((db), (spc), (rel), InvalidBackendId, MAIN_FORKNUM)
+#elif PG_VERSION_NUM < 180000
+#define rq_relation_path(db, spc, rel) \
+	GetRelationPath((db), (spc), (rel), INVALID_PROC_NUMBER, MAIN_FORKNUM)
+#else
+#define rq_relation_path(db, spc, rel) \
+	pstrdup(GetRelationPath((db), (spc), (rel), INVALID_PROC_NUMBER, \
+							MAIN_FORKNUM).str)
+#endif
+
+#endif							/* RQ_COMPAT_H */

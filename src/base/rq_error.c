@@ -1,0 +1,38 @@
+/*
+ * rq_error.c
+ *	  Errors that are raised from more than one place.
+ */
+#include "postgres.h"
+
+#include "base/rq_error.h"
+
+void
+rq_report_corruption(const char *what, const char *problem)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("%s is damaged", what),
+			 errdetail("%s.", problem),
+			 errhint("Look at the whole store with SELECT * FROM rocketq.verify().")));
+}
+
+void
+rq_report_table_full(const char *what, const char *setting, int value)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("too many %s", what),
+			 errdetail("The setting %s allows %d in this server.",
+					   setting, value),
+			 errhint("Raise %s and restart the server.", setting)));
+}
+
+void
+rq_report_not_preloaded(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("rocketq is not in shared_preload_libraries"),
+			 errdetail("rocketq needs shared memory, background workers and a WAL resource manager, which exist only in a server that loads the library when it starts."),
+			 errhint("Add rocketq to shared_preload_libraries and restart the server.")));
+}

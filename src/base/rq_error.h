@@ -1,0 +1,22 @@
+/*
+ * rq_error.h
+ *	  Errors that are raised from more than one place.
+ */
+#ifndef RQ_ERROR_H
+#define RQ_ERROR_H
+
+#include "base/rq_base.h"
+
+/*
+ * Bytes on disk that cannot be what rocketq wrote.  "what" says which object,
+ * "problem" what is wrong with it.
+ */
+extern void rq_report_corruption(const char *what, const char *problem) pg_attribute_noreturn();
+
+/* A fixed table is full; "setting" is the one to raise. */
+extern void rq_report_table_full(const char *what, const char *setting, int value) pg_attribute_noreturn();
+
+/* The running server has no rocketq in shared_preload_libraries. */
+extern void rq_report_not_preloaded(void) pg_attribute_noreturn();
+
+#endif							/* RQ_ERROR_H */

@@ -1,0 +1,63 @@
+/*
+ * rq_fault.c
+ *	  Fault points for tests; see rq_fault.h.  Empty in a normal build.
+ */
+#include "postgres.h"
+
+#ifdef RQ_TESTING
+
+#include <signal.h>
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "base/rq_fault.h"
+
+static char *fault_setting = NULL;
+
+void
+rq_fault_define_guc(void)
+{
+	DefineCustomStringVariable("rocketq.fault",
+							   "Fault points that are armed (tests only).",
+							   NULL,
+							   &fault_setting, "",
+							   PGC_SUSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+}
+
+static void
+act(const char *name, const char *action)
+{
+	if (strncmp(action, "sleep:", 6) == 0)
+		pg_usleep(atol(action + 6) * 1000L);
+	else if (strncmp(action, "kill", 4) == 0)
+		kill(MyProcPid, SIGKILL);
+	else if (strncmp(action, "stop", 4) == 0)
+		kill(MyProcPid, SIGSTOP);
+	else if (strncmp(action, "error", 5) == 0)
+		elog(ERROR, "fault point \"%s\"", name);
+	else if (strncmp(action, "panic", 5) == 0)
+		elog(PANIC, "fault point \"%s\"", name);
+}
+
+/* Do what rocketq.fault says about the named point, if anything. */
+void
+rq_fault_point(const char *name)
+{
+	size_t		len = strlen(name);
+	const char *p = fault_setting;
+
+	while (p != NULL && *p != '\0')
+	{
+		if (strncmp(p, name, len) == 0 && p[len] == '=')
+		{
+			act(name, p + len + 1);
+			return;
+		}
+		p = strchr(p, ',');
+		if (p != NULL)
+			p++;
+	}
+}
+
+#endif							/* RQ_TESTING */

@@ -1,0 +1,39 @@
+/*
+ * rq_fault.h
+ *	  Points in the code where a test can make something go wrong.
+ *
+ * Compiled in with -DRQ_TESTING only.  The setting rocketq.fault holds a
+ * comma-separated list of point=action, where action is one of
+ *		sleep:MS	wait that long
+ *		kill		SIGKILL to this process
+ *		stop		SIGSTOP to this process
+ *		error		ERROR
+ *		panic		PANIC
+ *
+ * The points, in the order a message meets them:
+ *		append-store		frame is in the map, WAL record is not inserted
+ *		append-wal			APPEND is inserted, the reservation still in flight
+ *		enqueue-store		entries are in the map, WAL record not inserted
+ *		enqueue-wal			ENQUEUE is inserted
+ *		precommit-done		all of pre-commit is done, commit record is not
+ *		commit-callback		commit record is out, nothing is resolved yet
+ *		keeper-sync			redo pointer has moved, nothing is synced yet
+ *		keeper-fsynced		files are synced, the state file is not written
+ *		keeper-rotate		before the redo pointer is read again under lock
+ *		state-rename		state file's temporary copy is durable
+ *		segment-zero		a new segment is zero-filled, not yet in place
+ *		trim-wal			TRIM is inserted, no file is gone yet
+ */
+#ifndef RQ_FAULT_H
+#define RQ_FAULT_H
+
+#ifdef RQ_TESTING
+extern void rq_fault_point(const char *name);
+extern void rq_fault_define_guc(void);
+#define RQ_FAULT(name)	rq_fault_point(name)
+#else
+#define rq_fault_define_guc()	((void) 0)
+#define RQ_FAULT(name)	((void) 0)
+#endif
+
+#endif							/* RQ_FAULT_H */

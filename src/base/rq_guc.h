@@ -1,0 +1,21 @@
+/*
+ * rq_guc.h
+ *	  The settings of rocketq.
+ */
+#ifndef RQ_GUC_H
+#define RQ_GUC_H
+
+extern int	rq_segment_size_mb;
+extern int	rq_max_topics;
+extern int	rq_max_queues;
+extern int	rq_max_consumer_slots;
+extern int	rq_max_message_size;
+extern int	rq_default_queues;
+extern int	rq_preallocate_segments;
+extern int	rq_keeper_interval_ms;
+extern int	rq_janitor_interval_ms;
+extern int	rq_retention_time_s;
+
+extern void rq_guc_define(void);
+
+#endif							/* RQ_GUC_H */

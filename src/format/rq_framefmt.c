@@ -1,0 +1,187 @@
+/*
+ * rq_framefmt.c
+ *	  Build and check frames.  Pure functions: no I/O, no locks.
+ *
+ * rq_frame_check() is the only reader of frame bytes; it trusts nothing it
+ * has not bounded, so that no byte on disk can lead a backend astray.
+ */
+#include "postgres.h"
+
+#include "port/pg_crc32c.h"
+
+#include "format/rq_framefmt.h"
+
+static pg_crc32c
+frame_crc(const char *frame, uint32 len)
+{
+	pg_crc32c	crc;
+	const uint32 skip = offsetof(RqFrame, pos);
+
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, frame + skip, len - skip);
+	FIN_CRC32C(crc);
+	return crc;
+}
+
+static uint64
+payload_size(const RqParts *parts)
+{
+	return (uint64) parts->tag_len + parts->sharding_len + parts->keys_len +
+		parts->properties_len + parts->body_len;
+}
+
+uint64
+rq_frame_size(const RqParts *parts)
+{
+	return TYPEALIGN64(8, RQ_FRAME_HEADER_SIZE + payload_size(parts));
+}
+
+static char *
+put(char *to, const char *from, uint32 len)
+{
+	if (len > 0)
+		memcpy(to, from, len);
+	return to + len;
+}
+
+void
+rq_frame_build(char *to, const RqParts *parts, RqKey topic,
+			   int64 born_at, int64 stored_at)
+{
+	RqFrame    *f = (RqFrame *) to;
+	char	   *end = to + rq_frame_size(parts);
+	char	   *p = to + RQ_FRAME_HEADER_SIZE;
+
+	f->magic = RQ_FRAME_MAGIC;
+	f->crc = 0;
+	f->pos = 0;
+	f->len = (uint32) (end - to);
+	f->version = RQ_FRAME_VERSION;
+	f->kind = RQ_FRAME_MESSAGE;
+	f->flags = (parts->tag ? RQ_FRAME_HAS_TAG : 0) |
+		(parts->sharding_key ? RQ_FRAME_HAS_SHARDING : 0) |
+		(parts->keys ? RQ_FRAME_HAS_KEYS : 0) |
+		(parts->properties ? RQ_FRAME_HAS_PROPERTIES : 0);
+	f->tag_len = (uint8) parts->tag_len;
+	f->db = topic.db;
+	f->rel = topic.rel;
+	f->born_at = born_at;
+	f->stored_at = stored_at;
+	f->body_len = parts->body_len;
+	f->properties_len = parts->properties_len;
+	f->sharding_len = (uint16) parts->sharding_len;
+	f->nkeys = (uint16) parts->nkeys;
+	f->keys_len = parts->keys_len;
+
+	p = put(p, parts->tag, parts->tag_len);
+	p = put(p, parts->sharding_key, parts->sharding_len);
+	p = put(p, parts->keys, parts->keys_len);
+	p = put(p, parts->properties, parts->properties_len);
+	p = put(p, parts->body, parts->body_len);
+	memset(p, 0, end - p);
+}
+
+void
+rq_frame_seal(char *frame, RqPos pos)
+{
+	RqFrame    *f = (RqFrame *) frame;
+
+	f->pos = pos;
+	f->crc = frame_crc(frame, f->len);
+}
+
+void
+rq_frame_filler(char *to, RqPos pos, uint32 len, int64 stored_at)
+{
+	RqFrame    *f = (RqFrame *) to;
+
+	memset(f, 0, sizeof(*f));
+	f->magic = RQ_FRAME_MAGIC;
+	f->pos = pos;
+	f->len = len;
+	f->version = RQ_FRAME_VERSION;
+	f->kind = RQ_FRAME_FILLER;
+	f->stored_at = stored_at;
+	f->crc = frame_crc(to, RQ_FRAME_HEADER_SIZE);
+}
+
+/* Are the packed keys exactly nkeys strings? */
+static bool
+keys_fit(const char *keys, uint32 len, uint32 nkeys)
+{
+	uint32		at = 0;
+
+	for (uint32 i = 0; i < nkeys; i++)
+	{
+		uint32		n;
+
+		if (len - at < sizeof(n))
+			return false;
+		memcpy(&n, keys + at, sizeof(n));
+		at += sizeof(n);
+		if (len - at < n)
+			return false;
+		at += n;
+	}
+	return at == len;
+}
+
+static const char *
+check_message(const RqFrame *f, const char *at, RqParts *parts)
+{
+	RqParts		v;
+	const char *p = at + RQ_FRAME_HEADER_SIZE;
+
+	memset(&v, 0, sizeof(v));
+	v.tag_len = f->tag_len;
+	v.sharding_len = f->sharding_len;
+	v.nkeys = f->nkeys;
+	v.keys_len = f->keys_len;
+	v.properties_len = f->properties_len;
+	v.body_len = f->body_len;
+	if (rq_frame_size(&v) != f->len)
+		return "the frame's parts do not fit its length";
+
+	v.tag = (f->flags & RQ_FRAME_HAS_TAG) ? p : NULL;
+	p += v.tag_len;
+	v.sharding_key = (f->flags & RQ_FRAME_HAS_SHARDING) ? p : NULL;
+	p += v.sharding_len;
+	v.keys = (f->flags & RQ_FRAME_HAS_KEYS) ? p : NULL;
+	if (!keys_fit(p, v.keys_len, v.nkeys))
+		return "the frame's keys do not fit their length";
+	p += v.keys_len;
+	v.properties = (f->flags & RQ_FRAME_HAS_PROPERTIES) ? p : NULL;
+	p += v.properties_len;
+	v.body = p;
+
+	if (f->crc != frame_crc(at, f->len))
+		return "the frame's checksum does not match";
+	if (parts)
+		*parts = v;
+	return NULL;
+}
+
+const char *
+rq_frame_check(const char *at, uint64 avail, RqPos pos, RqParts *parts)
+{
+	RqFrame		f;
+
+	if (avail < RQ_FRAME_HEADER_SIZE)
+		return "there is no room for a frame";
+	memcpy(&f, at, sizeof(f));
+	if (f.magic != RQ_FRAME_MAGIC)
+		return "the frame has a wrong magic number";
+	if (f.pos != pos)
+		return "the frame belongs to another position";
+	if (f.version != RQ_FRAME_VERSION)
+		return "the frame has an unrecognized format version";
+	if (f.len < RQ_FRAME_HEADER_SIZE || f.len % 8 != 0 || f.len > avail)
+		return "the frame's length is out of bounds";
+	if (f.kind == RQ_FRAME_MESSAGE)
+		return check_message(&f, at, parts);
+	if (f.kind != RQ_FRAME_FILLER)
+		return "the frame is of an unrecognized kind";
+	if (f.crc != frame_crc(at, RQ_FRAME_HEADER_SIZE))
+		return "the filler's checksum does not match";
+	return NULL;
+}

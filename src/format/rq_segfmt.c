@@ -1,0 +1,105 @@
+/*
+ * rq_segfmt.c
+ *	  Segment headers and file names.  Pure functions: no I/O, no locks.
+ */
+#include "postgres.h"
+
+#include "port/pg_crc32c.h"
+
+#include "format/rq_segfmt.h"
+
+static pg_crc32c
+header_crc(const RqSegHeader *h)
+{
+	pg_crc32c	crc;
+
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, (const char *) h + offsetof(RqSegHeader, version),
+				sizeof(RqSegHeader) - offsetof(RqSegHeader, version));
+	FIN_CRC32C(crc);
+	return crc;
+}
+
+void
+rq_seg_header_init(RqSegHeader *h, uint32 size_mb, RqPos start)
+{
+	memset(h, 0, sizeof(*h));
+	h->magic = RQ_SEG_MAGIC;
+	h->version = RQ_SEG_VERSION;
+	h->size_mb = size_mb;
+	h->start = start;
+	h->crc = header_crc(h);
+}
+
+const char *
+rq_seg_header_check(const RqSegHeader *h, uint32 size_mb, RqPos start)
+{
+	if (h->magic != RQ_SEG_MAGIC)
+		return "the segment header has a wrong magic number";
+	if (h->crc != header_crc(h))
+		return "the segment header's checksum does not match";
+	if (h->version != RQ_SEG_VERSION)
+		return "the segment header has an unrecognized format version";
+	if (h->size_mb != size_mb)
+		return "the segment header has another segment size";
+	if (h->start != start)
+		return "the segment header belongs to another position";
+	return NULL;
+}
+
+void
+rq_log_path(char *path, uint64 segno)
+{
+	snprintf(path, MAXPGPATH, RQ_LOG_DIR "/%016llX",
+			 (unsigned long long) segno);
+}
+
+void
+rq_topic_dir_path(char *path, RqKey key)
+{
+	snprintf(path, MAXPGPATH, RQ_QUEUE_DIR "/%u_%u", key.db, key.rel);
+}
+
+void
+rq_queue_path(char *path, RqKey key, uint32 queue_id, uint64 segno)
+{
+	snprintf(path, MAXPGPATH, RQ_QUEUE_DIR "/%u_%u/%u.%08llX",
+			 key.db, key.rel, queue_id, (unsigned long long) segno);
+}
+
+bool
+rq_parse_log_name(const char *name, uint64 *segno)
+{
+	unsigned long long n;
+	char		again[32];
+
+	if (sscanf(name, "%16llX", &n) != 1)
+		return false;
+	snprintf(again, sizeof(again), "%016llX", n);
+	*segno = n;
+	return strcmp(again, name) == 0;
+}
+
+bool
+rq_parse_topic_dir_name(const char *name, RqKey *key)
+{
+	char		again[32];
+
+	if (sscanf(name, "%u_%u", &key->db, &key->rel) != 2)
+		return false;
+	snprintf(again, sizeof(again), "%u_%u", key->db, key->rel);
+	return strcmp(again, name) == 0;
+}
+
+bool
+rq_parse_queue_name(const char *name, uint32 *queue_id, uint64 *segno)
+{
+	unsigned long long n;
+	char		again[48];
+
+	if (sscanf(name, "%u.%16llX", queue_id, &n) != 2)
+		return false;
+	snprintf(again, sizeof(again), "%u.%08llX", *queue_id, n);
+	*segno = n;
+	return strcmp(again, name) == 0;
+}

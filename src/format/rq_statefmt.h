@@ -1,0 +1,104 @@
+/*
+ * rq_statefmt.h
+ *	  The state file: what cannot be read off the other files.
+ *
+ *		header		RqStateHeader; its checksum covers all that follows it
+ *		gaps		RqStateGap[ngaps]
+ *		topics		ntopics times: RqStateTopic, RqStateQueue[nqueues], and
+ *					ngroups times: RqStateGroup, RqStateOffset[nqueues]
+ *
+ * It is always written whole (temporary file, fsync, rename, fsync of the
+ * folder), so a half-written one is never seen.  Every slot carries the LSN
+ * of the last record that changed it; redo skips older records.
+ */
+#ifndef RQ_STATEFMT_H
+#define RQ_STATEFMT_H
+
+#include "access/xlogdefs.h"
+#include "lib/stringinfo.h"
+
+#include "base/rq_base.h"
+
+#define RQ_STATE_MAGIC		0x52515354	/* "RQST" */
+#define RQ_STATE_VERSION	1
+
+typedef struct RqStateHeader
+{
+	uint32		magic;
+	uint32		crc;			/* of everything behind this field */
+	uint32		version;
+	uint32		segment_mb;
+	uint64		length;			/* of the file */
+	uint64		log_start;
+	uint64		log_end;
+	uint32		next_group_id;
+	uint32		ngaps;
+	uint32		ntopics;
+	uint32		unused;
+} RqStateHeader;
+
+/* A stretch of the log that was reserved but is not known to be written. */
+typedef struct RqStateGap
+{
+	uint64		start;
+	uint64		end;
+} RqStateGap;
+
+typedef struct RqStateTopic
+{
+	RqKey		key;
+	Oid			spc;
+	uint32		nqueues;
+	uint32		ngroups;
+	uint32		unused;
+	uint64		pend_xid;
+	XLogRecPtr	lsn;
+} RqStateTopic;
+
+typedef struct RqStateQueue
+{
+	uint64		start;
+	uint64		stable;			/* as far as RESOLVE records have said */
+	uint64		end;
+	int64		last_time;
+	XLogRecPtr	lsn;
+} RqStateQueue;
+
+typedef struct RqStateGroup
+{
+	uint32		id;
+	uint32		nqueues;
+	uint64		pend_xid;
+	uint32		pend_op;
+	uint32		name_len;
+	int64		created_at;
+	char		name[RQ_GROUP_NAME_MAX];
+} RqStateGroup;
+
+typedef struct RqStateOffset
+{
+	uint64		committed;
+	uint64		pend_next;
+	uint64		pend_xid;
+	XLogRecPtr	lsn;
+} RqStateOffset;
+
+StaticAssertDecl(sizeof(RqStateHeader) == 56, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateTopic) == 40, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateQueue) == 40, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateGroup) == 152, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateOffset) == 32, "on-disk layout");
+
+/* Fill in length and checksum once everything has been appended. */
+extern void rq_state_seal(StringInfo buf);
+
+/* NULL if magic, version, length and checksum are right, else the problem. */
+extern const char *rq_state_check(const char *data, uint64 len);
+
+/*
+ * Take "size" bytes off the cursor into "to"; false when fewer are left.
+ */
+extern bool rq_state_take(const char **cursor, const char *end,
+						  void *to, uint64 size);
+
+#endif							/* RQ_STATEFMT_H */

@@ -1,0 +1,214 @@
+/*
+ * rq_walrec.h
+ *	  The WAL records of rocketq.
+ *
+ * Numbers are never reused.  Each record says whole values ("the end is now
+ * x"), never steps, so that replaying it twice does no harm.
+ */
+#ifndef RQ_WALREC_H
+#define RQ_WALREC_H
+
+#include "access/xlogreader.h"
+#include "lib/stringinfo.h"
+
+#include "base/rq_base.h"
+
+/*
+ * The experimental id, to be replaced by a reserved one before a release that
+ * others build on.
+ */
+#define RQ_RMGR_ID			RM_EXPERIMENTAL_ID
+#define RQ_RMGR_NAME		"rocketq"
+
+/* symbol, info bits, name */
+#define RQ_WAL_RECORDS(X) \
+	X(XLOG_RQ_APPEND,		0x00, "APPEND") \
+	X(XLOG_RQ_ENQUEUE,		0x10, "ENQUEUE") \
+	X(XLOG_RQ_RESOLVE,		0x20, "RESOLVE") \
+	X(XLOG_RQ_OFFSET,		0x30, "OFFSET") \
+	X(XLOG_RQ_SETTLE,		0x40, "SETTLE") \
+	X(XLOG_RQ_TOPIC,		0x50, "TOPIC") \
+	X(XLOG_RQ_TOPIC_DROP,	0x60, "TOPIC_DROP") \
+	X(XLOG_RQ_GROUP,		0x70, "GROUP") \
+	X(XLOG_RQ_GROUP_DROP,	0x80, "GROUP_DROP") \
+	X(XLOG_RQ_TRIM,			0x90, "TRIM") \
+	X(XLOG_RQ_SYNC,			0xA0, "SYNC")
+
+#define RQ_WAL_ENUM(symbol, info, name) symbol = info,
+enum RqWalRecord
+{
+	RQ_WAL_RECORDS(RQ_WAL_ENUM)
+};
+
+/*
+ * APPEND: the bytes at "pos" of the commit log are these.  A filler's record
+ * holds its header only (len is then 64 and the filler's own length larger).
+ */
+typedef struct xl_rq_append
+{
+	uint64		pos;
+	uint64		end;			/* position behind the frames, filler's whole
+								 * length included */
+	uint32		len;			/* bytes that follow */
+	uint32		nframes;
+	uint32		segment_mb;		/* segment size of the store */
+	uint32		unused;
+	/* bytes follow */
+} xl_rq_append;
+
+#define SizeOfRqAppend	sizeof(xl_rq_append)
+
+/* ENQUEUE: "count" entries of one queue from "offset" on. */
+typedef struct xl_rq_enqueue
+{
+	RqKey		key;
+	uint32		queue_id;
+	uint32		count;
+	uint64		offset;
+	uint64		xid;
+	int64		enqueued_at;
+	/* xl_rq_entry[count] follow */
+} xl_rq_enqueue;
+
+#define SizeOfRqEnqueue sizeof(xl_rq_enqueue)
+
+typedef struct xl_rq_entry
+{
+	uint64		pos;
+	uint32		tag_hash;
+	uint32		len_flags;
+} xl_rq_entry;
+
+/*
+ * RESOLVE: everything of a queue below "to" is resolved; of the entries
+ * between "from" and "to" exactly the listed ones are aborted.
+ */
+typedef struct xl_rq_resolve
+{
+	RqKey		key;
+	uint32		queue_id;
+	uint32		nranges;
+	uint64		from;
+	uint64		to;
+	/* xl_rq_range[nranges] follow */
+} xl_rq_resolve;
+
+#define SizeOfRqResolve sizeof(xl_rq_resolve)
+
+typedef struct xl_rq_range
+{
+	uint64		first;
+	uint64		count;
+} xl_rq_range;
+
+/*
+ * OFFSET: a transaction moves a group.  "base" is the committed offset as
+ * resolved before, "next" counts if and only if "xid" commits.
+ */
+typedef struct xl_rq_offset
+{
+	RqKey		key;
+	uint32		group_id;
+	uint32		queue_id;
+	uint64		xid;
+	uint64		base;
+	uint64		next;
+} xl_rq_offset;
+
+#define SizeOfRqOffset	sizeof(xl_rq_offset)
+
+/* SETTLE: the committed offset of a group in a queue, no longer in doubt. */
+typedef struct xl_rq_settle
+{
+	RqKey		key;
+	uint32		group_id;
+	uint32		queue_id;
+	uint64		committed;
+} xl_rq_settle;
+
+#define SizeOfRqSettle	sizeof(xl_rq_settle)
+
+/*
+ * TOPIC: the topic exists, or will if "xid" (not 0) commits, and has this many
+ * queues (never fewer later).
+ */
+typedef struct xl_rq_topic
+{
+	RqKey		key;
+	Oid			spc;
+	uint32		nqueues;
+	uint64		xid;
+} xl_rq_topic;
+
+#define SizeOfRqTopic	sizeof(xl_rq_topic)
+
+/* TOPIC_DROP: the topic, its groups and its queue files are gone. */
+typedef struct xl_rq_topic_drop
+{
+	RqKey		key;
+} xl_rq_topic_drop;
+
+#define SizeOfRqTopicDrop	sizeof(xl_rq_topic_drop)
+
+/*
+ * GROUP: the group exists, or will if "xid" (not 0) commits.  Offsets of its
+ * queues follow the name.
+ */
+typedef struct xl_rq_group
+{
+	RqKey		key;
+	uint32		group_id;
+	uint32		nqueues;
+	uint64		xid;
+	int64		created_at;
+	uint32		name_len;
+	uint32		unused;
+	/* uint64[nqueues] offsets, then the name follow */
+} xl_rq_group;
+
+#define SizeOfRqGroup	sizeof(xl_rq_group)
+
+/* GROUP_DROP: the group is gone, or will be if "xid" (not 0) commits. */
+typedef struct xl_rq_group_drop
+{
+	RqKey		key;
+	uint32		group_id;
+	uint32		unused;
+	uint64		xid;
+} xl_rq_group_drop;
+
+#define SizeOfRqGroupDrop	sizeof(xl_rq_group_drop)
+
+/* TRIM: the log now starts at "log_start", and these queues where they say. */
+typedef struct xl_rq_trim
+{
+	uint64		log_start;
+	uint32		count;
+	uint32		unused;
+	/* xl_rq_queue_start[count] follow */
+} xl_rq_trim;
+
+#define SizeOfRqTrim	sizeof(xl_rq_trim)
+
+typedef struct xl_rq_queue_start
+{
+	RqKey		key;
+	uint32		queue_id;
+	uint32		unused;
+	uint64		start;
+} xl_rq_queue_start;
+
+/* SYNC: all that lies below "redo" is on disk. */
+typedef struct xl_rq_sync
+{
+	XLogRecPtr	redo;
+	uint64		log_start;
+	uint64		log_end;
+} xl_rq_sync;
+
+#define SizeOfRqSync	sizeof(xl_rq_sync)
+
+extern const char *rq_wal_identify(uint8 info);
+extern void rq_wal_desc(StringInfo buf, XLogReaderState *record);
+
+#endif							/* RQ_WALREC_H */

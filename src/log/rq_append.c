@@ -1,0 +1,397 @@
+/*
+ * rq_append.c
+ *	  Append frames to the commit log.
+ *
+ * Sole writer of log_end.  An append has three steps, and their order is what
+ * makes it crash-safe:
+ *
+ *		1. store	copy the frame into the mapped segment
+ *		2. log		insert the WAL record APPEND
+ *		3. publish	end the reservation
+ *
+ * Whatever has an LSN below a redo pointer is then already in the page cache
+ * when that redo pointer can be seen, so the keeper's fsync covers it.  Bytes
+ * whose record never reached the disk are garbage, whatever the kernel wrote
+ * back; redo finds such holes (rq_ctl->ngaps) and the keeper makes them
+ * fillers.
+ *
+ * Only the reservation is serial: a spinlock held for a few instructions.
+ * Copying and WAL insertion run in parallel.  Everything that can fail comes
+ * before the reservation, the rest is a critical section.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "access/xloginsert.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_fault.h"
+#include "format/rq_segfmt.h"
+#include "format/rq_statefmt.h"
+#include "log/rq_log.h"
+#include "shmem/rq_shmem.h"
+#include "store/rq_map.h"
+
+/* Where the next frames would go. */
+typedef struct Plan
+{
+	int			take;			/* frames that fit into the segment */
+	RqPos		start;			/* of the first frame */
+	RqPos		end;
+	RqPos		filler;			/* start of the filler before it */
+	uint32		filler_len;		/* 0 = none */
+} Plan;
+
+uint64
+rq_log_max_frame(void)
+{
+	return rq_ctl->segment_size - RQ_SEG_HEADER_SIZE;
+}
+
+static Plan
+plan_at(RqPos log_end, const uint32 *lens, int n)
+{
+	const uint64 size = rq_ctl->segment_size;
+	Plan		p = {.start = log_end};
+	uint64		rest = size - log_end % size;
+
+	if (rest == size)
+	{
+		p.start = log_end + RQ_SEG_HEADER_SIZE;
+		rest -= RQ_SEG_HEADER_SIZE;
+	}
+	else if (rest < lens[0])
+	{
+		/* A rest too small for a frame header needs no filler. */
+		p.filler = log_end;
+		p.filler_len = rest < RQ_FRAME_HEADER_SIZE ? 0 : rest;
+		p.start = log_end + rest + RQ_SEG_HEADER_SIZE;
+		rest = size - RQ_SEG_HEADER_SIZE;
+	}
+	p.end = p.start;
+	while (p.take < n && lens[p.take] <= rest)
+	{
+		p.end += lens[p.take];
+		rest -= lens[p.take];
+		p.take++;
+	}
+	return p;
+}
+
+static void
+report_no_space(int err)
+{
+	errno = err;
+	ereport(ERROR,
+			(errcode(ERRCODE_DISK_FULL),
+			 errmsg("could not allocate a segment of the rocketq commit log: %m"),
+			 errhint("Free some space in \"%s\"; producers go on by themselves.",
+					 RQ_LOG_DIR)));
+}
+
+/* Wait until the allocator has made segments up to "end". */
+static void
+wait_for_space(RqPos end)
+{
+	static uint32 wait_event = 0;
+
+	if (wait_event == 0)
+		wait_event = rq_wait_event_new("RocketqAllocate");
+
+	ConditionVariablePrepareToSleep(&rq_ctl->alloc_cv);
+	while (pg_atomic_read_u64(&rq_ctl->alloc_end) < end)
+	{
+		uint32		err = pg_atomic_read_u32(&rq_ctl->alloc_errno);
+
+		if (err != 0)
+		{
+			ConditionVariableCancelSleep();
+			rq_worker_wake(RQ_ALLOCATOR);
+			report_no_space(err);
+		}
+		rq_worker_wake(RQ_ALLOCATOR);
+		ConditionVariableTimedSleep(&rq_ctl->alloc_cv, 1000, wait_event);
+	}
+	ConditionVariableCancelSleep();
+}
+
+/*
+ * Reserve room for as many of the frames as one segment takes.  Returns with
+ * the gate held and the segments mapped.
+ */
+static Plan
+reserve(const uint32 *lens, int n, char **base, char **filler_base)
+{
+	RqBackend  *me = RQ_MY_BACKEND;
+
+	for (;;)
+	{
+		Plan		p = plan_at(pg_atomic_read_u64(&rq_ctl->log_end), lens, n);
+		Plan		now;
+		bool		taken = false;
+
+		if (p.end > pg_atomic_read_u64(&rq_ctl->alloc_end))
+		{
+			wait_for_space(p.end);
+			continue;
+		}
+		*filler_base = p.filler_len == 0 ? NULL :
+			rq_map_log(rq_log_segno(p.filler), rq_ctl->segment_size,
+					   RQ_MAP_WRITE, false);
+		*base = rq_map_log(rq_log_segno(p.start), rq_ctl->segment_size,
+						   RQ_MAP_WRITE, false);
+		if (*base == NULL || (p.filler_len > 0 && *filler_base == NULL))
+			elog(ERROR, "a segment of the commit log is missing");
+
+		rq_gate_enter();
+		SpinLockAcquire(&rq_ctl->reserve_lock);
+		now = plan_at(pg_atomic_read_u64(&rq_ctl->log_end), lens, n);
+		if (rq_log_segno(now.start) == rq_log_segno(p.start) &&
+			(now.filler_len == 0) == (p.filler_len == 0))
+		{
+			taken = true;
+			pg_atomic_write_u64(&me->inflight_end, now.end);
+			pg_atomic_write_u64(&me->inflight_start,
+								now.filler_len ? now.filler : now.start);
+			pg_atomic_write_u64(&rq_ctl->log_end, now.end);
+		}
+		SpinLockRelease(&rq_ctl->reserve_lock);
+		if (taken)
+			return now;
+		rq_gate_leave();
+	}
+}
+
+static void
+log_append(RqPos pos, RqPos end, const char *bytes, uint32 len, uint32 nframes)
+{
+	xl_rq_append rec = {.pos = pos, .end = end, .len = len,
+	.nframes = nframes, .segment_mb = rq_ctl->segment_mb};
+
+	XLogBeginInsert();
+	rq_xlog_register(&rec, SizeOfRqAppend);
+	rq_xlog_register(bytes, len);
+	XLogInsert(RQ_RMGR_ID, XLOG_RQ_APPEND);
+}
+
+static void
+append_filler(char *base, RqPos pos, uint32 len)
+{
+	RqFrame		filler;
+
+	rq_frame_filler((char *) &filler, pos, len, GetCurrentTimestamp());
+	memcpy(base + pos % rq_ctl->segment_size, &filler, sizeof(filler));
+	log_append(pos, pos + len, (char *) &filler, sizeof(filler), 1);
+}
+
+/* Remember the lowest position of this transaction, which trim must spare. */
+static void
+note_xact_pos(RqPos pos)
+{
+	RqBackend  *me = RQ_MY_BACKEND;
+
+	if (pos < pg_atomic_read_u64(&me->xact_pos))
+		pg_atomic_write_u64(&me->xact_pos, pos);
+}
+
+/* Append as many of the frames as one segment takes; returns how many. */
+static int
+append_run(char *frames, const uint32 *lens, int n, RqPos *pos)
+{
+	char	   *base;
+	char	   *filler_base;
+	char	   *frame = frames;
+	Plan		p = reserve(lens, n, &base, &filler_base);
+	RqPos		at = p.start;
+
+	START_CRIT_SECTION();
+	note_xact_pos(p.start);
+	if (p.filler_len > 0)
+		append_filler(filler_base, p.filler, p.filler_len);
+	for (int i = 0; i < p.take; i++)
+	{
+		rq_frame_seal(frame, at);
+		pos[i] = at;
+		frame += lens[i];
+		at += lens[i];
+	}
+	memcpy(base + p.start % rq_ctl->segment_size, frames, p.end - p.start);
+	RQ_FAULT("append-store");
+	log_append(p.start, p.end, frames, p.end - p.start, p.take);
+	RQ_FAULT("append-wal");
+	pg_atomic_write_u64(&RQ_MY_BACKEND->inflight_start, RQ_INVALID_POS);
+	END_CRIT_SECTION();
+
+	rq_gate_leave();
+	if (p.filler_len > 0)
+		rq_worker_wake(RQ_ALLOCATOR);
+	return p.take;
+}
+
+void
+rq_log_append(char *frames, const uint32 *lens, int n, RqPos *pos)
+{
+	for (int i = 0; i < n; i++)
+		if (lens[i] > rq_log_max_frame())
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("message of %u bytes does not fit into a segment of the commit log",
+							lens[i]),
+					 errdetail("The segments of this store have %u MB.",
+							   rq_ctl->segment_mb),
+					 errhint("Keep large objects in a table and send a reference.")));
+
+	while (n > 0)
+	{
+		int			done = append_run(frames, lens, n, pos);
+
+		for (int i = 0; i < done; i++)
+			frames += lens[i];
+		lens += done;
+		pos += done;
+		n -= done;
+	}
+}
+
+RqPos
+rq_log_safe_end(void)
+{
+	RqPos		safe = pg_atomic_read_u64(&rq_ctl->log_end);
+
+	pg_memory_barrier();
+	for (int i = 0; i < rq_max_backends(); i++)
+		safe = Min(safe, pg_atomic_read_u64(&rq_backends[i].inflight_start));
+	return safe;
+}
+
+/* Fill what one segment has of a gap. */
+static void
+fill_in_segment(uint64 segno, RqPos start, RqPos stop)
+{
+	const uint64 size = rq_ctl->segment_size;
+	int			err = rq_log_create_segment(segno, true);
+	char	   *base;
+
+	if (err != 0)
+		report_no_space(err);
+	base = rq_map_log(segno, size, RQ_MAP_WRITE, true);
+	if (base == NULL)
+		elog(ERROR, "a segment of the commit log is missing");
+
+	/*
+	 * A backend can be caught between its WAL record and the end of its
+	 * reservation, with the record below the redo pointer.  Its frames are
+	 * complete then, and stay.
+	 */
+	while (stop >= start + RQ_FRAME_HEADER_SIZE &&
+		   rq_frame_check(base + start % size, stop - start, start, NULL) == NULL)
+		start += ((RqFrame *) (base + start % size))->len;
+	if (stop < start + RQ_FRAME_HEADER_SIZE)
+		return;
+	START_CRIT_SECTION();
+	append_filler(base, start, stop - start);
+	END_CRIT_SECTION();
+}
+
+void
+rq_log_fill_gap(RqPos start, RqPos end)
+{
+	while (start < end)
+	{
+		uint64		segno = rq_log_segno(start);
+		RqPos		seg_start = rq_log_segment_start(segno);
+		RqPos		stop = Min(end, seg_start + rq_ctl->segment_size);
+
+		start = Max(start, seg_start + RQ_SEG_HEADER_SIZE);
+		fill_in_segment(segno, start, stop);
+		start = stop;
+	}
+}
+
+/* ---- redo ---- */
+
+/* A stretch that was reserved before its turn: not written, as far as known. */
+static void
+add_gap(RqPos start, RqPos end)
+{
+	if (rq_ctl->ngaps == rq_ctl->max_gaps)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("too many unfinished appends in the rocketq commit log"),
+				 errhint("Set max_connections to at least the primary's value.")));
+	rq_gaps[rq_ctl->ngaps].start = start;
+	rq_gaps[rq_ctl->ngaps].end = end;
+	rq_ctl->ngaps++;
+}
+
+/* [start, end) has been written: take it out of the gaps. */
+static void
+close_gap(RqPos start, RqPos end)
+{
+	for (uint32 i = 0; i < rq_ctl->ngaps;)
+	{
+		RqStateGap	g = rq_gaps[i];
+
+		if (end <= g.start || start >= g.end)
+		{
+			i++;
+			continue;
+		}
+		rq_gaps[i] = rq_gaps[--rq_ctl->ngaps];
+		if (g.start < start)
+			add_gap(g.start, start);
+		if (end < g.end)
+			add_gap(end, g.end);
+	}
+}
+
+/* A store that holds nothing yet takes over the segment size of the WAL. */
+static void
+match_segment_size(uint32 segment_mb)
+{
+	if (segment_mb == rq_ctl->segment_mb)
+		return;
+	if (pg_atomic_read_u64(&rq_ctl->log_end) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("WAL of a rocketq store with segments of %u MB meets one with %u MB",
+						segment_mb, rq_ctl->segment_mb),
+				 errhint("Take a new base backup of the primary.")));
+	rq_ctl->segment_mb = segment_mb;
+	rq_ctl->segment_size = (uint64) segment_mb * 1024 * 1024;
+}
+
+void
+rq_log_redo_append(const xl_rq_append *rec, const char *bytes)
+{
+	RqPos		end = pg_atomic_read_u64(&rq_ctl->log_end);
+	uint64		segno;
+	char	   *base;
+	int			err;
+
+	match_segment_size(rec->segment_mb);
+	if (rec->pos >= end)
+	{
+		if (rec->pos > end)
+			add_gap(end, rec->pos);
+		pg_atomic_write_u64(&rq_ctl->log_end, rec->end);
+	}
+	else
+		close_gap(rec->pos, rec->end);
+
+	/* Its segment may be trimmed further on in the WAL already. */
+	if (rec->pos < pg_atomic_read_u64(&rq_ctl->log_start))
+		return;
+	segno = rq_log_segno(rec->pos);
+	err = rq_log_create_segment(segno, false);
+	if (err != 0)
+		report_no_space(err);
+	base = rq_map_log(segno, rq_ctl->segment_size, RQ_MAP_WRITE, true);
+	if (base == NULL ||
+		rec->pos % rq_ctl->segment_size + rec->len > rq_ctl->segment_size)
+		elog(ERROR, "APPEND record does not fit the commit log");
+	memcpy(base + rec->pos % rq_ctl->segment_size, bytes, rec->len);
+	rq_ctl->redo_dirty = Min(rq_ctl->redo_dirty, rec->pos);
+}

@@ -1,0 +1,75 @@
+/*
+ * rq_log.h
+ *	  The commit log: append frames, read them back, sync and trim segments.
+ */
+#ifndef RQ_LOG_H
+#define RQ_LOG_H
+
+#include "format/rq_framefmt.h"
+#include "format/rq_walrec.h"
+
+/* ---- rq_append.c ---- */
+
+/*
+ * Append frames that stand one behind the other at "frames", built but not
+ * sealed, with these lengths.  They are sealed, stored and WAL-logged; their
+ * positions go to "pos".  Must be called outside the gate; throws before
+ * anything is changed (no room for the frame in a segment, disk full, store
+ * closed).
+ */
+extern void rq_log_append(char *frames, const uint32 *lens, int n, RqPos *pos);
+
+/* Largest frame that a segment can take, in bytes. */
+extern uint64 rq_log_max_frame(void);
+
+/*
+ * Everything below the result is WAL-logged or filler: no backend is still
+ * writing there.
+ */
+extern RqPos rq_log_safe_end(void);
+
+/* Write and WAL-log fillers over a stretch nobody wrote; keeper only. */
+extern void rq_log_fill_gap(RqPos start, RqPos end);
+
+extern void rq_log_redo_append(const xl_rq_append *rec, const char *bytes);
+
+/* ---- rq_read.c ---- */
+
+/*
+ * Read the message frame at "pos", "len" bytes long.  True with "frame" and
+ * "parts" filled; the pointers in "parts" are good until the process reads
+ * another segment.  False when the frame has been trimmed away.  Throws when
+ * the bytes are not such a frame.
+ */
+extern bool rq_log_read(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts);
+
+/* The same without throwing: what is wrong goes to "problem". */
+extern bool rq_log_probe(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts,
+						 const char **problem);
+
+/*
+ * Walk the log: give the frame at or behind "pos" and where the next one
+ * begins.  False at "end".  A stretch that holds no valid frame ends the
+ * segment's walk: "problem" says why and "next" is the next segment.
+ */
+extern bool rq_log_walk(RqPos *pos, RqPos end, RqFrame *frame, RqPos *next,
+						const char **problem);
+
+/* ---- rq_logfile.c ---- */
+
+extern uint64 rq_log_segno(RqPos pos);
+extern RqPos rq_log_segment_start(uint64 segno);
+
+/* Create the segment's file if it is missing; returns 0 or an errno. */
+extern int	rq_log_create_segment(uint64 segno, bool sync);
+
+/* fsync the segments that hold [from, to), and the folder. */
+extern void rq_log_sync(RqPos from, RqPos to);
+
+/*
+ * Raise the log's start and remove the segments below it.  Shared by the
+ * janitor and redo.
+ */
+extern void rq_log_trim_apply(RqPos new_start);
+
+#endif							/* RQ_LOG_H */

@@ -1,0 +1,71 @@
+/*
+ * rq_logfile.c
+ *	  The commit log's segments as files.
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "format/rq_segfmt.h"
+#include "log/rq_log.h"
+#include "shmem/rq_shmem.h"
+#include "store/rq_durable.h"
+
+uint64
+rq_log_segno(RqPos pos)
+{
+	return pos / rq_ctl->segment_size;
+}
+
+RqPos
+rq_log_segment_start(uint64 segno)
+{
+	return segno * rq_ctl->segment_size;
+}
+
+int
+rq_log_create_segment(uint64 segno, bool sync)
+{
+	char		path[MAXPGPATH];
+	RqSegHeader header;
+
+	rq_log_path(path, segno);
+	if (access(path, F_OK) == 0)
+		return 0;
+	rq_seg_header_init(&header, rq_ctl->segment_mb, rq_log_segment_start(segno));
+	return rq_create_segment(path, rq_ctl->segment_size,
+							 &header, sizeof(header), sync);
+}
+
+void
+rq_log_sync(RqPos from, RqPos to)
+{
+	if (from >= to)
+		return;
+	for (uint64 s = rq_log_segno(from); s <= rq_log_segno(to - 1); s++)
+	{
+		char		path[MAXPGPATH];
+
+		rq_log_path(path, s);
+		rq_fsync_path(path, false);
+	}
+	rq_fsync_path(RQ_LOG_DIR, true);
+}
+
+void
+rq_log_trim_apply(RqPos new_start)
+{
+	RqPos		old_start = pg_atomic_read_u64(&rq_ctl->log_start);
+
+	if (new_start <= old_start)
+		return;
+	pg_atomic_write_u64(&rq_ctl->log_start, new_start);
+	pg_memory_barrier();
+	for (uint64 s = rq_log_segno(old_start); s < rq_log_segno(new_start); s++)
+	{
+		char		path[MAXPGPATH];
+
+		rq_log_path(path, s);
+		rq_remove_segment(path);
+	}
+}

@@ -1,0 +1,107 @@
+/*
+ * rq_read.c
+ *	  Read frames of the commit log.
+ *
+ * Readers take no lock.  They know positions from queue entries only, and
+ * those are published after the frames.  A frame can be trimmed away under a
+ * reader: its bytes are then zero, and log_start, raised before, tells.
+ */
+#include "postgres.h"
+
+#include "base/rq_error.h"
+#include "format/rq_segfmt.h"
+#include "log/rq_log.h"
+#include "shmem/rq_shmem.h"
+#include "store/rq_map.h"
+
+/* Look at a frame; NULL if it is a message of this length. */
+static const char *
+look(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts)
+{
+	const uint64 size = rq_ctl->segment_size;
+	uint64		in_segment = pos % size;
+	const char *problem;
+	char	   *base;
+
+	if (pos % 8 != 0 || in_segment < RQ_SEG_HEADER_SIZE)
+		return "the position is not that of a frame";
+	base = rq_map_log(rq_log_segno(pos), size, RQ_MAP_READ, false);
+	if (base == NULL)
+		return "the segment's file is missing";
+	problem = rq_frame_check(base + in_segment, size - in_segment, pos, parts);
+	if (problem)
+		return problem;
+	memcpy(frame, base + in_segment, sizeof(*frame));
+	if (frame->kind != RQ_FRAME_MESSAGE)
+		return "the frame is filler, not a message";
+	if (frame->len != len)
+		return "the frame has another length than its queue entry says";
+	return NULL;
+}
+
+static bool
+is_trimmed(RqPos pos)
+{
+	pg_read_barrier();
+	return pos < pg_atomic_read_u64(&rq_ctl->log_start);
+}
+
+bool
+rq_log_probe(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts,
+			 const char **problem)
+{
+	*problem = NULL;
+	if (is_trimmed(pos))
+		return false;
+	*problem = look(pos, len, frame, parts);
+	if (*problem == NULL)
+		return true;
+	if (is_trimmed(pos))
+		*problem = NULL;
+	return false;
+}
+
+bool
+rq_log_read(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts)
+{
+	const char *problem;
+
+	if (rq_log_probe(pos, len, frame, parts, &problem))
+		return true;
+	if (problem)
+		rq_report_corruption(psprintf("message " UINT64_FORMAT, pos), problem);
+	return false;
+}
+
+bool
+rq_log_walk(RqPos *pos, RqPos end, RqFrame *frame, RqPos *next,
+			const char **problem)
+{
+	const uint64 size = rq_ctl->segment_size;
+	uint64		rest = size - *pos % size;
+	uint64		in_segment;
+	char	   *base;
+
+	if (rest == size)
+		*pos += RQ_SEG_HEADER_SIZE;
+	else if (rest < RQ_FRAME_HEADER_SIZE)
+		*pos += rest + RQ_SEG_HEADER_SIZE;
+	*problem = NULL;
+	if (*pos >= end)
+		return false;
+
+	in_segment = *pos % size;
+	*next = *pos - in_segment + size;
+	base = rq_map_log(rq_log_segno(*pos), size, RQ_MAP_READ, false);
+	if (base == NULL)
+		*problem = "the segment's file is missing";
+	else
+		*problem = rq_frame_check(base + in_segment, size - in_segment,
+								  *pos, NULL);
+	if (*problem == NULL)
+	{
+		memcpy(frame, base + in_segment, sizeof(*frame));
+		*next = *pos + frame->len;
+	}
+	return true;
+}

@@ -1,0 +1,217 @@
+/*
+ * rq_consume.c
+ *	  Read messages of a queue, for a consumer group or for anyone.
+ *
+ * Reading takes no lock but the group's own on the queue: entries below
+ * "stable" are final, and the log below them does not change.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+
+#include "log/rq_log.h"
+#include "queue/rq_consume.h"
+#include "queue/rq_consume_private.h"
+#include "queue/rq_cqueue.h"
+#include "queue/rq_group.h"
+#include "queue/rq_topic.h"
+#include "queue/rq_txn.h"
+
+bool
+rq_lock_group_queue(uint32 topic, uint32 group_id, uint32 queue_id, bool wait)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, rq_topic_key(topic).db, group_id, queue_id,
+						 RQ_LOCK_QUEUE);
+	return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+static void
+check_group_name(const char *name)
+{
+	size_t		len = strlen(name);
+
+	if (len == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("consumer group name must not be empty")));
+	if (len > RQ_GROUP_NAME_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("consumer group name is too long"),
+				 errdetail("It has %zu bytes, %d are allowed.",
+						   len, RQ_GROUP_NAME_MAX)));
+}
+
+uint32
+rq_find_group(uint32 topic, const char *name, bool missing_ok)
+{
+	check_group_name(name);
+	for (;;)
+	{
+		uint32		group = RQ_NO_SLOT;
+		uint64		xid;
+
+		switch (rq_group_find(topic, name, &group, &xid))
+		{
+			case RQ_GROUP_PRESENT:
+				return group;
+			case RQ_GROUP_ABSENT:
+				if (missing_ok)
+					return RQ_NO_SLOT;
+				ereport(ERROR,
+						(errcode(ERRCODE_UNDEFINED_OBJECT),
+						 errmsg("consumer group \"%s\" does not exist", name),
+						 errhint("Create it with rocketq.create_group(), or consume with it.")));
+				break;
+			case RQ_GROUP_IN_DOUBT:
+				if (RecoveryInProgress())
+					return RQ_NO_SLOT;
+				XactLockTableWait((TransactionId) xid, NULL, NULL, XLTW_None);
+				break;
+		}
+	}
+}
+
+/* Where a reader goes on; its lock is held. */
+RqOff
+rq_reader_position(const RqReader *r)
+{
+	RqQueue    *q = rq_topic_queue(r->topic, r->queue_id);
+	RqOff		at;
+
+	if (r->reading)
+		at = r->next;
+	else if (r->committing)
+		at = r->commit;
+	else
+		at = rq_offset_committed(rq_group_offset(r->group, r->queue_id));
+	return Max(at, pg_atomic_read_u64(&q->start));
+}
+
+/*
+ * Read up to "max" matching messages from "from" on; returns how many, and in
+ * "next" the offset behind the last one looked at.
+ */
+static int
+read_forward(uint32 topic, uint32 queue_id, RqOff from, int max,
+			 const RqFilter *filter, RqSink sink, void *arg, RqOff *next)
+{
+	RqQueue    *q = rq_topic_queue(topic, queue_id);
+	RqOff		stable = pg_atomic_read_u64(&q->stable);
+	RqMessage	m = {.queue_id = queue_id};
+	int			count = 0;
+	RqOff		off;
+
+	pg_read_barrier();
+	for (off = from; off < stable && count < max; off++)
+	{
+		if (off % 1024 == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (!rq_queue_entry(topic, q, off, &m.entry))
+		{
+			off = pg_atomic_read_u64(&q->start) - 1;
+			continue;
+		}
+		if ((m.entry.len_flags & RQ_CQ_ABORTED) != 0 ||
+			!rq_filter_entry(filter, &m.entry))
+			continue;
+		if (!rq_log_read(m.entry.pos, RQ_CQ_FRAME_LEN(&m.entry),
+						 &m.frame, &m.parts) ||
+			!rq_filter_message(filter, &m.parts))
+			continue;
+		m.offset = off;
+		sink(arg, &m);
+		count++;
+	}
+	*next = off;
+	return count;
+}
+
+int
+rq_pull(uint32 topic, uint32 queue_id, RqOff from, int max,
+		const RqFilter *filter, RqSink sink, void *arg)
+{
+	RqOff		next;
+
+	rq_queue_refresh(topic, rq_topic_queue(topic, queue_id));
+	return read_forward(topic, queue_id, from, max, filter, sink, arg, &next);
+}
+
+/* Find the group, or create it from the first message on. */
+static uint32
+find_or_create_group(uint32 topic, const char *name)
+{
+	const RqStart first = {.kind = RQ_START_FIRST};
+	uint32		group = rq_find_group(topic, name, true);
+
+	while (group == RQ_NO_SLOT)
+	{
+		if (!rq_group_create(topic, name, rq_start_offsets(topic, &first),
+							 0, &group))
+			group = rq_find_group(topic, name, true);
+	}
+	return group;
+}
+
+/* Read what one queue has for the group; returns the count. */
+static int
+consume_queue(const RqConsumeRequest *req, uint32 group, uint32 group_id,
+			  uint32 queue_id, int max, RqSink sink, void *arg)
+{
+	RqQueue    *q = rq_topic_queue(req->topic, queue_id);
+	RqOffset   *o = rq_group_offset(group, queue_id);
+	RqReader   *r;
+	RqOff		from;
+	RqOff		next;
+	uint64		xid;
+	int			count;
+
+	rq_queue_refresh(req->topic, q);
+	if (rq_txn_find_reader(group, queue_id) == NULL &&
+		pg_atomic_read_u64(&q->stable) == rq_offset_committed(o))
+		return 0;
+	if (!rq_lock_group_queue(req->topic, group_id, queue_id, false) ||
+		rq_group_state(group, group_id, &xid) != RQ_GROUP_PRESENT)
+		return 0;
+	r = rq_txn_reader(req->topic, group, queue_id);
+	from = rq_reader_position(r);
+	count = read_forward(req->topic, queue_id, from, max, req->filter,
+						 sink, arg, &next);
+	if (next == from)
+		return 0;
+	rq_txn_set_next(r, next);
+	if (req->auto_commit)
+		rq_txn_set_commit(r, next);
+	return count;
+}
+
+int
+rq_consume(const RqConsumeRequest *req, RqSink sink, void *arg)
+{
+	static uint32 turn = 0;
+	uint32		nqueues = rq_topic_nqueues(req->topic);
+	uint32		group;
+	uint32		group_id;
+	int			count = 0;
+
+	rq_txn_check_open();
+	group = find_or_create_group(req->topic, req->group);
+	group_id = rq_groups[group].id;
+	if (turn == 0)
+		turn = hash_bytes_uint32((uint32) MyProcPid);
+	for (uint32 i = 0; i < nqueues && count < req->max; i++)
+	{
+		uint32		queue_id = (turn + i) % nqueues;
+
+		count += consume_queue(req, group, group_id, queue_id,
+							   req->max - count, sink, arg);
+	}
+	turn++;
+	return count;
+}

@@ -1,0 +1,86 @@
+/*
+ * rq_consume.h
+ *	  Read messages of a queue, for a consumer group or for anyone, and move a
+ *	  group's offsets.
+ */
+#ifndef RQ_CONSUME_H
+#define RQ_CONSUME_H
+
+#include "queue/rq_filter.h"
+#include "shmem/rq_shmem.h"
+
+/* A message that was read; the parts point into the log. */
+typedef struct RqMessage
+{
+	uint32		queue_id;
+	RqOff		offset;
+	RqEntry		entry;
+	RqFrame		frame;
+	RqParts		parts;
+} RqMessage;
+
+/* Gets one message after the other; must copy what it keeps. */
+typedef void (*RqSink) (void *arg, const RqMessage *m);
+
+/* Where a new group or a reset begins. */
+typedef enum RqStartKind
+{
+	RQ_START_FIRST,
+	RQ_START_LAST,
+	RQ_START_TIME
+} RqStartKind;
+
+typedef struct RqStart
+{
+	RqStartKind kind;
+	TimestampTz when;
+} RqStart;
+
+typedef struct RqConsumeRequest
+{
+	uint32		topic;
+	const char *group;
+	int			max;
+	const RqFilter *filter;
+	bool		auto_commit;
+} RqConsumeRequest;
+
+/*
+ * All these take and keep the heavyweight lock of a (group, queue) they move,
+ * until the transaction ends, and the caller holds a lock on the topic's
+ * relation as long.
+ */
+
+/* Consume for a group, which is created if it is new; returns the count. */
+extern int	rq_consume(const RqConsumeRequest *req, RqSink sink, void *arg);
+
+/* Read from an offset on, for nobody in particular; returns the count. */
+extern int	rq_pull(uint32 topic, uint32 queue_id, RqOff from, int max,
+					const RqFilter *filter, RqSink sink, void *arg);
+
+/* Commit all that this transaction consumed; returns how many queues. */
+extern int	rq_commit_consumed(uint32 topic, const char *group);
+
+/* Commit an offset; throws when it is behind the current one or past the end. */
+extern void rq_commit_offset(uint32 topic, const char *group, uint32 queue_id,
+							 int64 next);
+
+/* Move a group's offset anywhere between the queue's first and last. */
+extern void rq_reset_offset(uint32 topic, const char *group, uint32 queue_id,
+							int64 offset);
+extern void rq_reset_group(uint32 topic, const char *group,
+						   const RqStart *start);
+
+/* The committed offset; throws when there is no such group. */
+extern RqOff rq_committed_offset(uint32 topic, const char *group,
+								 uint32 queue_id);
+
+extern void rq_create_group(uint32 topic, const char *group,
+							const RqStart *start);
+extern void rq_drop_group(uint32 topic, const char *group);
+
+/* Where "start" is in a queue. */
+extern RqOff rq_start_offset(uint32 topic, uint32 queue_id,
+							 const RqStart *start);
+
+#endif							/* RQ_CONSUME_H */

@@ -1,0 +1,510 @@
+/*
+ * rq_cqueue.c
+ *	  Consume queues: their entries, ends and resolution.
+ *
+ * Enqueueing has the three steps of an append (rq_append.c) under the queue's
+ * lock: store the entries, insert the WAL record, raise the end.  So LSN order
+ * is offset order within a queue.
+ *
+ * An entry counts if its transaction commits.  "stable" is raised over an
+ * entry once the outcome is known, aborted ones being flagged first.  That
+ * needs no WAL of its own at once, since after a crash pg_xact tells the same;
+ * the keeper logs it in bulk (RESOLVE) and only what is logged goes into the
+ * state file, so a replayed ENQUEUE, which clears flags, is always followed by
+ * the RESOLVE that sets them again.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "access/xloginsert.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_error.h"
+#include "base/rq_fault.h"
+#include "format/rq_segfmt.h"
+#include "queue/rq_cqueue.h"
+#include "queue/rq_topic.h"
+#include "store/rq_durable.h"
+#include "store/rq_map.h"
+
+/* Entries looked at under one hold of the queue's lock. */
+#define RESOLVE_CHUNK	8192
+
+/* Aborted ranges in one RESOLVE record. */
+#define RESOLVE_RANGES	512
+
+#define SEGNO(off)	((off) / RQ_CQ_PER_SEGMENT)
+#define IN_SEG(off) ((off) % RQ_CQ_PER_SEGMENT)
+
+/* ---- files ---- */
+
+static void
+report_no_file(const char *path, int err)
+{
+	errno = err;
+	ereport(ERROR,
+			(errcode(err == ENOSPC || err == EDQUOT ? ERRCODE_DISK_FULL :
+					 ERRCODE_IO_ERROR),
+			 errmsg("could not create file \"%s\": %m", path),
+			 err == ENOSPC || err == EDQUOT ?
+			 errhint("Free some space in \"%s\".", RQ_QUEUE_DIR) : 0));
+}
+
+/* Map a segment for writing; create it if it is missing. */
+static RqEntry *
+open_segment(uint32 topic, uint32 queue_id, uint64 segno, bool repair)
+{
+	RqKey		key = rq_topic_key(topic);
+	uint64		incarnation = rq_topics[topic].incarnation;
+	char		path[MAXPGPATH];
+	char	   *base;
+	int			err;
+
+	base = rq_map_queue(key, incarnation, queue_id, segno, RQ_MAP_WRITE, repair);
+	if (base != NULL)
+		return (RqEntry *) base;
+
+	rq_topic_dir_path(path, key);
+	rq_make_dir(path);
+	rq_queue_path(path, key, queue_id, segno);
+	err = rq_create_segment(path, RQ_CQ_SEGMENT_SIZE, NULL, 0, false);
+	if (err != 0)
+		report_no_file(path, err);
+	base = rq_map_queue(key, incarnation, queue_id, segno, RQ_MAP_WRITE, repair);
+	if (base == NULL)
+		report_no_file(path, ENOENT);
+	return (RqEntry *) base;
+}
+
+/* The address of an existing entry. */
+static RqEntry *
+entry_address(uint32 topic, RqQueue *q, RqOff off, RqMapMode mode)
+{
+	RqKey		key = rq_topic_key(topic);
+	char	   *base = rq_map_queue(key, rq_topics[topic].incarnation, q->id,
+									SEGNO(off), mode, false);
+
+	if (base == NULL)
+	{
+		char		path[MAXPGPATH];
+
+		rq_queue_path(path, key, q->id, SEGNO(off));
+		rq_report_corruption(psprintf("queue %u of topic %u/%u",
+									  q->id, key.db, key.rel),
+							 psprintf("The file \"%s\" is missing", path));
+	}
+	return (RqEntry *) base + IN_SEG(off);
+}
+
+bool
+rq_queue_entry(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry)
+{
+	if (off < pg_atomic_read_u64(&q->start))
+		return false;
+	memcpy(entry, entry_address(topic, q, off, RQ_MAP_READ), sizeof(*entry));
+	pg_read_barrier();
+	return off >= pg_atomic_read_u64(&q->start);
+}
+
+bool
+rq_queue_sync(RqKey key, uint32 queue_id, RqOff from, RqOff to)
+{
+	if (from >= to)
+		return false;
+	for (uint64 s = SEGNO(from); s <= SEGNO(to - 1); s++)
+	{
+		char		path[MAXPGPATH];
+
+		rq_queue_path(path, key, queue_id, s);
+		rq_fsync_path(path, false);
+	}
+	return true;
+}
+
+/* ---- enqueue ---- */
+
+/* The one or two segments that a run of entries touches. */
+typedef struct Run
+{
+	uint64		segno;			/* of the first entry */
+	uint64		last_segno;
+	RqEntry    *base[2];
+} Run;
+
+static Run
+open_run(uint32 topic, uint32 queue_id, RqOff first, int count, bool repair)
+{
+	Run			r = {.segno = SEGNO(first), .last_segno = SEGNO(first + count - 1)};
+
+	r.base[0] = open_segment(topic, queue_id, r.segno, repair);
+	if (r.last_segno != r.segno)
+		r.base[1] = open_segment(topic, queue_id, r.last_segno, repair);
+	return r;
+}
+
+/* Write the entries that a record describes; shared with redo. */
+static void
+enqueue_apply(const Run *r, const xl_rq_enqueue *rec, const xl_rq_entry *entries)
+{
+	for (uint32 i = 0; i < rec->count; i++)
+	{
+		RqOff		off = rec->offset + i;
+		RqEntry    *e = r->base[SEGNO(off) - r->segno] + IN_SEG(off);
+
+		e->pos = entries[i].pos;
+		e->xid = rec->xid;
+		e->enqueued_at = rec->enqueued_at;
+		e->tag_hash = entries[i].tag_hash;
+		e->len_flags = entries[i].len_flags;
+	}
+}
+
+static XLogRecPtr
+log_enqueue(const xl_rq_enqueue *rec, const xl_rq_entry *entries)
+{
+	XLogBeginInsert();
+	rq_xlog_register(rec, SizeOfRqEnqueue);
+	rq_xlog_register(entries, rec->count * sizeof(xl_rq_entry));
+	return XLogInsert(RQ_RMGR_ID, XLOG_RQ_ENQUEUE);
+}
+
+static void
+hold_entries(RqQueue *q, RqOff from)
+{
+	RqBackend  *me = RQ_MY_BACKEND;
+
+	pg_atomic_write_u64(&me->hold_from, from);
+	pg_atomic_write_u32(&me->hold_queue, (uint32) (q - rq_queues));
+	pg_atomic_fetch_add_u32(&q->holders, 1);
+}
+
+void
+rq_queue_unhold(void)
+{
+	RqBackend  *me = RQ_MY_BACKEND;
+	uint32		slot = pg_atomic_read_u32(&me->hold_queue);
+
+	if (slot == RQ_NO_SLOT)
+		return;
+	pg_atomic_write_u32(&me->hold_queue, RQ_NO_SLOT);
+	pg_atomic_fetch_sub_u32(&rq_queues[slot].holders, 1);
+}
+
+RqOff
+rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
+				 int count, uint64 xid, bool hold, XLogRecPtr *lsn)
+{
+	RqQueue    *q = rq_topic_queue(topic, queue_id);
+	xl_rq_enqueue rec = {.key = rq_topic_key(topic), .queue_id = queue_id,
+	.count = count, .xid = xid};
+
+	Assert(count > 0 && count <= RQ_ENQUEUE_MAX);
+	for (;;)
+	{
+		RqOff		end = pg_atomic_read_u64(&q->end);
+		Run			run = open_run(topic, queue_id, end, count, false);
+
+		rq_gate_enter();
+		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+		rec.offset = pg_atomic_read_u64(&q->end);
+		if (SEGNO(rec.offset) == run.segno &&
+			SEGNO(rec.offset + count - 1) == run.last_segno)
+		{
+			rec.enqueued_at = Max(q->last_time, GetCurrentTimestamp());
+			START_CRIT_SECTION();
+			enqueue_apply(&run, &rec, entries);
+			RQ_FAULT("enqueue-store");
+			q->lsn = log_enqueue(&rec, entries);
+			RQ_FAULT("enqueue-wal");
+			q->last_time = rec.enqueued_at;
+			if (hold)
+				hold_entries(q, rec.offset);
+			pg_write_barrier();
+			pg_atomic_write_u64(&q->end, rec.offset + count);
+			END_CRIT_SECTION();
+			if (lsn)
+				*lsn = q->lsn;
+			LWLockRelease(&q->lock);
+			rq_gate_leave();
+			return rec.offset;
+		}
+		LWLockRelease(&q->lock);
+		rq_gate_leave();
+	}
+}
+
+/* ---- resolution ---- */
+
+/* Does a backend still flush the WAL of this entry without transaction? */
+static bool
+is_held(RqQueue *q, RqOff off)
+{
+	uint32		slot = (uint32) (q - rq_queues);
+
+	if (pg_atomic_read_u32(&q->holders) == 0)
+		return false;
+	for (int i = 0; i < rq_max_backends(); i++)
+		if (pg_atomic_read_u32(&rq_backends[i].hold_queue) == slot &&
+			pg_atomic_read_u64(&rq_backends[i].hold_from) <= off)
+			return true;
+	return false;
+}
+
+/* The last transaction asked about: neighbours often share one. */
+typedef struct LastXid
+{
+	uint64		xid;
+	RqXidStatus status;
+} LastXid;
+
+static RqXidStatus
+entry_status(RqQueue *q, RqOff off, const RqEntry *e, LastXid *last)
+{
+	if (e->xid == 0)
+		return is_held(q, off) ? RQ_XID_IN_PROGRESS : RQ_XID_COMMITTED;
+	if (e->xid != last->xid)
+	{
+		last->status = rq_xid_status(e->xid);
+		last->xid = e->xid;
+	}
+	return last->status;
+}
+
+/* One stretch, under the queue's lock; true if there may be more. */
+static bool
+resolve_chunk(uint32 topic, RqQueue *q, LastXid *last)
+{
+	RqOff		from = pg_atomic_read_u64(&q->stable);
+	RqOff		end = pg_atomic_read_u64(&q->end);
+	RqOff		to = Min(end, from + RESOLVE_CHUNK);
+	RqOff		off;
+
+	for (off = from; off < to; off++)
+	{
+		RqEntry    *e = entry_address(topic, q, off, RQ_MAP_WRITE);
+		RqXidStatus status = entry_status(q, off, e, last);
+
+		if (status == RQ_XID_IN_PROGRESS)
+			break;
+		if (status == RQ_XID_ABORTED)
+		{
+			e->len_flags |= RQ_CQ_ABORTED;
+			q->unlogged_aborts++;
+		}
+	}
+	pg_write_barrier();
+	pg_atomic_write_u64(&q->stable, off);
+	return off == to && to < end;
+}
+
+void
+rq_queue_resolve(uint32 topic, RqQueue *q, uint64 own_xid, RqXidStatus own)
+{
+	LastXid		last = {.xid = own_xid, .status = own};
+	bool		more = true;
+
+	while (more)
+	{
+		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+		more = resolve_chunk(topic, q, &last);
+		LWLockRelease(&q->lock);
+	}
+}
+
+void
+rq_queue_refresh(uint32 topic, RqQueue *q)
+{
+	RqOff		stable = pg_atomic_read_u64(&q->stable);
+	LastXid		last = {0};
+	RqEntry		e;
+
+	if (stable >= pg_atomic_read_u64(&q->end))
+		return;
+	pg_read_barrier();
+	if (rq_queue_entry(topic, q, stable, &e) &&
+		entry_status(q, stable, &e, &last) != RQ_XID_IN_PROGRESS)
+		rq_queue_resolve(topic, q, 0, RQ_XID_IN_PROGRESS);
+}
+
+RqOff
+rq_queue_offset_at(uint32 topic, RqQueue *q, TimestampTz when)
+{
+	RqOff		low = pg_atomic_read_u64(&q->start);
+	RqOff		high = pg_atomic_read_u64(&q->stable);
+
+	while (low < high)
+	{
+		RqOff		mid = low + (high - low) / 2;
+		RqEntry		e;
+
+		if (!rq_queue_entry(topic, q, mid, &e) || e.enqueued_at < when)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/* ---- RESOLVE ---- */
+
+/*
+ * Collect the aborted ranges of [from, to) into "ranges"; returns where the
+ * table was full, or "to".
+ */
+static RqOff
+collect_aborted(uint32 topic, RqQueue *q, RqOff from, RqOff to,
+				xl_rq_range *ranges, uint32 *n)
+{
+	*n = 0;
+	for (RqOff off = from; off < to; off++)
+	{
+		RqEntry    *e = entry_address(topic, q, off, RQ_MAP_READ);
+
+		if ((e->len_flags & RQ_CQ_ABORTED) == 0)
+			continue;
+		q->unlogged_aborts--;
+		if (*n > 0 && ranges[*n - 1].first + ranges[*n - 1].count == off)
+		{
+			ranges[*n - 1].count++;
+			continue;
+		}
+		if (*n == RESOLVE_RANGES)
+		{
+			q->unlogged_aborts++;
+			return off;
+		}
+		ranges[*n].first = off;
+		ranges[*n].count = 1;
+		(*n)++;
+	}
+	return to;
+}
+
+void
+rq_queue_log_resolved(uint32 topic, RqQueue *q)
+{
+	xl_rq_range ranges[RESOLVE_RANGES];
+
+	if (q->logged_stable == pg_atomic_read_u64(&q->stable))
+		return;
+	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+	while (q->logged_stable < pg_atomic_read_u64(&q->stable))
+	{
+		xl_rq_resolve rec = {.key = rq_topic_key(topic), .queue_id = q->id,
+			.from = q->logged_stable,
+		.to = pg_atomic_read_u64(&q->stable)};
+
+		if (q->unlogged_aborts > 0)
+			rec.to = collect_aborted(topic, q, rec.from, rec.to,
+									 ranges, &rec.nranges);
+		XLogBeginInsert();
+		rq_xlog_register(&rec, SizeOfRqResolve);
+		if (rec.nranges > 0)
+			rq_xlog_register(ranges, rec.nranges * sizeof(xl_rq_range));
+		XLogInsert(RQ_RMGR_ID, XLOG_RQ_RESOLVE);
+		q->logged_stable = rec.to;
+	}
+	LWLockRelease(&q->lock);
+}
+
+/* ---- trim ---- */
+
+void
+rq_queue_trim_apply(RqKey key, RqQueue *q, RqOff start)
+{
+	RqOff		old;
+
+	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+	old = pg_atomic_read_u64(&q->start);
+	if (start > old)
+		pg_atomic_write_u64(&q->start, start);
+	LWLockRelease(&q->lock);
+	pg_memory_barrier();
+	for (uint64 s = SEGNO(old); s < SEGNO(start); s++)
+	{
+		char		path[MAXPGPATH];
+
+		rq_queue_path(path, key, q->id, s);
+		rq_remove_segment(path);
+	}
+}
+
+/* ---- redo ---- */
+
+static RqQueue *
+queue_for_redo(RqKey key, uint32 queue_id, XLogRecPtr lsn, uint32 *topic)
+{
+	*topic = rq_topic_for_redo(key, lsn);
+	if (*topic == RQ_NO_SLOT || queue_id >= rq_topic_nqueues(*topic))
+		return NULL;
+	return rq_topic_queue(*topic, queue_id);
+}
+
+/*
+ * The entries are written whatever the slot's LSN: in a base backup the queue
+ * file can be older than the state file.  Those below the queue's start are
+ * left out, their files may be gone.
+ */
+void
+rq_queue_redo_enqueue(const xl_rq_enqueue *record, const xl_rq_entry *entries,
+					  XLogRecPtr lsn)
+{
+	xl_rq_enqueue rec = *record;
+	uint32		topic;
+	RqQueue    *q = queue_for_redo(rec.key, rec.queue_id, lsn, &topic);
+	RqOff		end = rec.offset + rec.count;
+	RqOff		start;
+	Run			run;
+
+	if (q == NULL || rec.count == 0 || rec.count > RQ_ENQUEUE_MAX)
+		return;
+	start = pg_atomic_read_u64(&q->start);
+	if (end <= start)
+		return;
+	if (rec.offset < start)
+	{
+		entries += start - rec.offset;
+		rec.count -= start - rec.offset;
+		rec.offset = start;
+	}
+	run = open_run(topic, rec.queue_id, rec.offset, rec.count, true);
+	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+	enqueue_apply(&run, &rec, entries);
+	q->redo_dirty = Min(q->redo_dirty, rec.offset);
+	if (lsn > q->lsn)
+	{
+		q->lsn = lsn;
+		q->last_time = rec.enqueued_at;
+		pg_write_barrier();
+		pg_atomic_write_u64(&q->end, end);
+	}
+	LWLockRelease(&q->lock);
+}
+
+void
+rq_queue_redo_resolve(const xl_rq_resolve *rec, const xl_rq_range *ranges,
+					  XLogRecPtr lsn)
+{
+	uint32		topic;
+	RqQueue    *q = queue_for_redo(rec->key, rec->queue_id, lsn, &topic);
+	RqOff		start;
+
+	if (q == NULL)
+		return;
+	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+	start = pg_atomic_read_u64(&q->start);
+	q->redo_dirty = Min(q->redo_dirty, Max(start, rec->from));
+	for (uint32 i = 0; i < rec->nranges; i++)
+		for (RqOff off = Max(start, ranges[i].first);
+			 off < ranges[i].first + ranges[i].count; off++)
+			open_segment(topic, q->id, SEGNO(off), true)[IN_SEG(off)].len_flags
+				|= RQ_CQ_ABORTED;
+	pg_write_barrier();
+	if (rec->to > pg_atomic_read_u64(&q->stable))
+		pg_atomic_write_u64(&q->stable, rec->to);
+	if (rec->to > q->logged_stable)
+		q->logged_stable = rec->to;
+	LWLockRelease(&q->lock);
+}

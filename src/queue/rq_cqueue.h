@@ -1,0 +1,63 @@
+/*
+ * rq_cqueue.h
+ *	  Consume queues: their entries, ends and resolution.
+ */
+#ifndef RQ_CQUEUE_H
+#define RQ_CQUEUE_H
+
+#include "format/rq_cqfmt.h"
+#include "format/rq_walrec.h"
+#include "queue/rq_xid.h"
+#include "shmem/rq_shmem.h"
+
+/* Most entries of one ENQUEUE record. */
+#define RQ_ENQUEUE_MAX	1024
+
+/*
+ * Give the next offsets of the queue to these entries.  With xid 0 they count
+ * at once; "hold" then keeps them from being seen until rq_queue_unhold().
+ * Must be called outside the gate; throws before anything is changed.
+ * Returns the first offset; "lsn" (may be NULL) gets the record's end.
+ */
+extern RqOff rq_queue_enqueue(uint32 topic, uint32 queue_id,
+							  const xl_rq_entry *entries, int count,
+							  uint64 xid, bool hold, XLogRecPtr *lsn);
+
+/* End what "hold" began, if anything.  Can't throw. */
+extern void rq_queue_unhold(void);
+
+/*
+ * Raise the queue's stable offset as far as the outcome of transactions is
+ * known.  "own_xid" (0 = none) is the calling transaction, whose outcome is
+ * "own".  May throw, having changed nothing that others could not redo.
+ */
+extern void rq_queue_resolve(uint32 topic, RqQueue *q, uint64 own_xid,
+							 RqXidStatus own);
+
+/* The same as far as a look shows that there is something to raise. */
+extern void rq_queue_refresh(uint32 topic, RqQueue *q);
+
+/*
+ * Read an entry, which must lie in [start, end).  False when it has been
+ * trimmed away meanwhile; throws when the file is missing or damaged.
+ */
+extern bool rq_queue_entry(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry);
+
+/* First offset in [start, stable] enqueued at or after that time. */
+extern RqOff rq_queue_offset_at(uint32 topic, RqQueue *q, TimestampTz when);
+
+/* WAL-log how far the queue is resolved, if that has changed.  Keeper only. */
+extern void rq_queue_log_resolved(uint32 topic, RqQueue *q);
+
+/* fsync the segments that hold [from, to); true if there were any. */
+extern bool rq_queue_sync(RqKey key, uint32 queue_id, RqOff from, RqOff to);
+
+/* Raise the queue's start and remove segments below it. */
+extern void rq_queue_trim_apply(RqKey key, RqQueue *q, RqOff start);
+
+extern void rq_queue_redo_enqueue(const xl_rq_enqueue *record,
+								  const xl_rq_entry *entries, XLogRecPtr lsn);
+extern void rq_queue_redo_resolve(const xl_rq_resolve *rec,
+								  const xl_rq_range *ranges, XLogRecPtr lsn);
+
+#endif							/* RQ_CQUEUE_H */

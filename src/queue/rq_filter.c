@@ -1,0 +1,92 @@
+/*
+ * rq_filter.c
+ *	  Tag filters.  The hash in the entry sorts out most messages without
+ *	  touching the log; the tag itself decides.
+ */
+#include "postgres.h"
+
+#include "queue/rq_filter.h"
+
+typedef struct FilterTag
+{
+	const char *tag;
+	uint32		len;
+	uint32		hash;
+} FilterTag;
+
+struct RqFilter
+{
+	int			ntags;			/* 0 = every message */
+	FilterTag	tags[FLEXIBLE_ARRAY_MEMBER];
+};
+
+static void
+report_malformed(const char *expression, const char *why)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid tag filter \"%s\"", expression),
+			 errdetail("%s.", why),
+			 errhint("Write '*' for every message, or tags joined by ||, such as 'paid || shipped'.")));
+}
+
+static void
+add_tag(RqFilter *f, const char *expression, const char *from, const char *to)
+{
+	FilterTag  *t = &f->tags[f->ntags++];
+
+	while (from < to && *from == ' ')
+		from++;
+	while (to > from && to[-1] == ' ')
+		to--;
+	if (from == to)
+		report_malformed(expression, "A tag is empty");
+	if (memchr(from, '|', to - from))
+		report_malformed(expression, "A single | stands in it");
+	if (to - from == 1 && *from == '*')
+		report_malformed(expression, "The asterisk cannot be combined with tags");
+	t->tag = from;
+	t->len = to - from;
+	t->hash = rq_tag_hash(t->tag, t->len);
+}
+
+RqFilter *
+rq_filter_parse(const char *expression)
+{
+	int			n = 1;
+	RqFilter   *f;
+	const char *from = expression;
+	const char *bar;
+
+	for (const char *p = expression; (p = strstr(p, "||")) != NULL; p += 2)
+		n++;
+	f = palloc0(offsetof(RqFilter, tags) + n * sizeof(FilterTag));
+	if (strcmp(expression, "*") == 0)
+		return f;
+	while ((bar = strstr(from, "||")) != NULL)
+	{
+		add_tag(f, expression, from, bar);
+		from = bar + 2;
+	}
+	add_tag(f, expression, from, from + strlen(from));
+	return f;
+}
+
+bool
+rq_filter_entry(const RqFilter *f, const RqEntry *e)
+{
+	for (int i = 0; i < f->ntags; i++)
+		if (f->tags[i].hash == e->tag_hash)
+			return true;
+	return f->ntags == 0;
+}
+
+bool
+rq_filter_message(const RqFilter *f, const RqParts *m)
+{
+	for (int i = 0; i < f->ntags; i++)
+		if (m->tag != NULL && f->tags[i].len == m->tag_len &&
+			memcmp(f->tags[i].tag, m->tag, m->tag_len) == 0)
+			return true;
+	return f->ntags == 0;
+}

@@ -1,0 +1,22 @@
+/*
+ * rq_filter.h
+ *	  Tag filters: "*", or tags joined by ||.
+ */
+#ifndef RQ_FILTER_H
+#define RQ_FILTER_H
+
+#include "format/rq_cqfmt.h"
+#include "format/rq_framefmt.h"
+
+typedef struct RqFilter RqFilter;
+
+/* Parse an expression; palloc'd.  Throws when it is malformed. */
+extern RqFilter *rq_filter_parse(const char *expression);
+
+/* Could the entry's message match? */
+extern bool rq_filter_entry(const RqFilter *f, const RqEntry *e);
+
+/* Does the message match? */
+extern bool rq_filter_message(const RqFilter *f, const RqParts *m);
+
+#endif							/* RQ_FILTER_H */

@@ -1,0 +1,466 @@
+/*
+ * rq_group.c
+ *	  Consumer groups: which exist.  Their offsets are in rq_offset.c.
+ *
+ * A group is created and dropped by a transaction.  Its slot says what the
+ * transaction means to do (pend_op, pend_xid); who looks at it asks pg_xact.
+ * When the transaction has ended, the janitor settles the slot for good and
+ * logs that.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xloginsert.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_error.h"
+#include "base/rq_guc.h"
+#include "queue/rq_group.h"
+#include "queue/rq_topic.h"
+
+static bool
+offset_is_free(uint32 slot)
+{
+	return rq_offsets[slot].group == RQ_NO_SLOT;
+}
+
+static bool
+is_own_xid(uint64 xid)
+{
+	return U64FromFullTransactionId(GetTopFullTransactionIdIfAny()) == xid;
+}
+
+/* The group's state for the caller; the meta lock is held. */
+static RqGroupState
+state_of(const RqGroup *g, uint64 *xid)
+{
+	bool		there = g->pend_op != RQ_PEND_CREATE;	/* if it aborts */
+
+	if (g->doomed || (g->claim_xid != 0 && is_own_xid(g->claim_xid)))
+		return RQ_GROUP_ABSENT;
+	if (g->claim_xid != 0 &&
+		rq_xid_status(g->claim_xid) == RQ_XID_IN_PROGRESS)
+	{
+		*xid = g->claim_xid;
+		return RQ_GROUP_IN_DOUBT;
+	}
+	if (g->pend_op == RQ_PEND_NONE)
+		return RQ_GROUP_PRESENT;
+	if (!is_own_xid(g->pend_xid))
+	{
+		switch (rq_xid_status(g->pend_xid))
+		{
+			case RQ_XID_IN_PROGRESS:
+				*xid = g->pend_xid;
+				return RQ_GROUP_IN_DOUBT;
+			case RQ_XID_ABORTED:
+				return there ? RQ_GROUP_PRESENT : RQ_GROUP_ABSENT;
+			case RQ_XID_COMMITTED:
+				break;
+		}
+	}
+	return there ? RQ_GROUP_ABSENT : RQ_GROUP_PRESENT;
+}
+
+/* The meta lock is held.  Prefers a present group over one that is going. */
+static RqGroupState
+find_locked(uint32 topic, const char *name, uint32 *group, uint64 *xid)
+{
+	RqGroupState found = RQ_GROUP_ABSENT;
+
+	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
+		 i = rq_groups[i].next)
+	{
+		RqGroupState state;
+
+		if (strcmp(rq_groups[i].name, name) != 0)
+			continue;
+		state = state_of(&rq_groups[i], xid);
+		if (state == RQ_GROUP_ABSENT)
+			continue;
+		*group = i;
+		found = state;
+		if (state == RQ_GROUP_PRESENT)
+			break;
+	}
+	return found;
+}
+
+RqGroupState
+rq_group_find(uint32 topic, const char *name, uint32 *group, uint64 *xid)
+{
+	RqGroupState state;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	state = find_locked(topic, name, group, xid);
+	LWLockRelease(rq_meta_lock);
+	return state;
+}
+
+RqGroupState
+rq_group_state(uint32 group, uint32 id, uint64 *xid)
+{
+	RqGroupState state = RQ_GROUP_ABSENT;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	if (rq_groups[group].id == id)
+		state = state_of(&rq_groups[group], xid);
+	LWLockRelease(rq_meta_lock);
+	return state;
+}
+
+RqGroupState
+rq_group_state_locked(uint32 group, uint64 *xid)
+{
+	return state_of(&rq_groups[group], xid);
+}
+
+static uint32
+free_slot(void)
+{
+	for (uint32 i = 0; i < rq_max_groups(); i++)
+		if (rq_groups[i].id == 0)
+			return i;
+	return RQ_NO_SLOT;
+}
+
+static void
+check_room_for_new(uint32 nqueues)
+{
+	RqExtents	none = {0};
+
+	if (free_slot() == RQ_NO_SLOT ||
+		!rq_extents_can_take(&none, nqueues, rq_max_consumer_slots,
+							 offset_is_free))
+		rq_report_table_full("consumer groups", "rocketq.max_consumer_slots",
+							 rq_max_consumer_slots);
+}
+
+void
+rq_group_check_room(uint32 topic, uint32 nqueues)
+{
+	uint32		free_slots = 0;
+	uint32		need = 0;
+
+	for (uint32 i = 0; i < rq_max_consumer_slots; i++)
+		free_slots += offset_is_free(i) ? 1 : 0;
+	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
+		 i = rq_groups[i].next)
+	{
+		need += nqueues - rq_groups[i].nqueues;
+		if (need > free_slots ||
+			!rq_extents_can_take(&rq_groups[i].offsets,
+								 nqueues - rq_groups[i].nqueues,
+								 rq_max_consumer_slots, offset_is_free))
+			rq_report_table_full("consumer groups",
+								 "rocketq.max_consumer_slots",
+								 rq_max_consumer_slots);
+	}
+}
+
+/* Give a group offsets for its topic's queues up to "nqueues". */
+static void
+grow_group(uint32 group, uint32 nqueues)
+{
+	RqGroup    *g = &rq_groups[group];
+
+	rq_extents_take(&g->offsets, nqueues - g->nqueues, rq_max_consumer_slots,
+					offset_is_free);
+	for (uint32 i = g->nqueues; i < nqueues; i++)
+	{
+		RqOffset   *o = &rq_offsets[rq_extents_slot(&g->offsets, i)];
+
+		memset(o, 0, sizeof(*o));
+		o->group = group;
+		o->queue_id = i;
+	}
+	g->nqueues = nqueues;
+}
+
+void
+rq_group_grow_apply(uint32 topic, uint32 nqueues)
+{
+	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
+		 i = rq_groups[i].next)
+		grow_group(i, nqueues);
+}
+
+uint32
+rq_group_apply(uint32 topic, uint32 id, const char *name, uint32 name_len,
+			   uint32 nqueues, uint64 xid, TimestampTz created_at)
+{
+	uint32		slot;
+	RqGroup    *g;
+
+	check_room_for_new(nqueues);
+	slot = free_slot();
+	g = &rq_groups[slot];
+	memset(g, 0, sizeof(*g));
+	g->topic = topic;
+	memcpy(g->name, name, Min(name_len, RQ_GROUP_NAME_MAX));
+	g->pend_op = xid ? RQ_PEND_CREATE : RQ_PEND_NONE;
+	g->pend_xid = xid;
+	g->created_at = created_at;
+	grow_group(slot, nqueues);
+	g->next = rq_topics[topic].first_group;
+	rq_topics[topic].first_group = slot;
+	g->id = id;
+	rq_ctl->next_group_id = Max(rq_ctl->next_group_id, id + 1);
+	return slot;
+}
+
+static void
+set_starts(uint32 group, const RqOff *starts, XLogRecPtr lsn)
+{
+	for (uint32 i = 0; i < rq_groups[group].nqueues; i++)
+	{
+		RqOffset   *o = rq_group_offset(group, i);
+
+		memcpy(&o->committed, &starts[i], sizeof(RqOff));
+		o->logged = o->committed;
+		o->lsn = lsn;
+	}
+}
+
+/* Also logs an existing group again, then without a transaction. */
+static XLogRecPtr
+log_group(uint32 topic, uint32 id, const char *name, const RqOff *starts,
+		  uint32 nqueues, uint64 xid, TimestampTz created_at)
+{
+	xl_rq_group rec = {.key = rq_topic_key(topic), .group_id = id,
+		.nqueues = nqueues, .xid = xid, .created_at = created_at,
+	.name_len = strlen(name)};
+
+	XLogBeginInsert();
+	rq_xlog_register(&rec, SizeOfRqGroup);
+	if (nqueues > 0)
+		rq_xlog_register(starts, nqueues * sizeof(RqOff));
+	rq_xlog_register(name, rec.name_len);
+	return XLogInsert(RQ_RMGR_ID, XLOG_RQ_GROUP);
+}
+
+bool
+rq_group_create(uint32 topic, const char *name, const RqOff *starts,
+				uint64 xid, uint32 *group)
+{
+	uint64		other;
+	bool		absent;
+
+	rq_gate_enter();
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	absent = find_locked(topic, name, group, &other) == RQ_GROUP_ABSENT;
+	if (absent)
+	{
+		uint32		nqueues = rq_topic_nqueues(topic);
+		uint32		id = rq_ctl->next_group_id;
+		TimestampTz now = GetCurrentTimestamp();
+		XLogRecPtr	lsn;
+
+		check_room_for_new(nqueues);
+		START_CRIT_SECTION();
+		lsn = log_group(topic, id, name, starts, nqueues, xid, now);
+		*group = rq_group_apply(topic, id, name, strlen(name), nqueues, xid, now);
+		set_starts(*group, starts, lsn);
+		END_CRIT_SECTION();
+	}
+	LWLockRelease(rq_meta_lock);
+	rq_gate_leave();
+	return absent;
+}
+
+static void
+log_drop(uint32 group, uint64 xid)
+{
+	RqGroup    *g = &rq_groups[group];
+	xl_rq_group_drop rec = {.key = rq_topic_key(g->topic), .group_id = g->id,
+	.xid = xid};
+
+	XLogBeginInsert();
+	rq_xlog_register(&rec, SizeOfRqGroupDrop);
+	XLogInsert(RQ_RMGR_ID, XLOG_RQ_GROUP_DROP);
+}
+
+void
+rq_group_stage_drop(uint32 group, uint64 xid)
+{
+	rq_gate_enter();
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	START_CRIT_SECTION();
+	log_drop(group, xid);
+	rq_groups[group].pend_op = RQ_PEND_DROP;
+	rq_groups[group].pend_xid = xid;
+	END_CRIT_SECTION();
+	LWLockRelease(rq_meta_lock);
+	rq_gate_leave();
+}
+
+void
+rq_group_claim(uint32 group, uint64 xid)
+{
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	rq_groups[group].claim_xid = xid;
+	LWLockRelease(rq_meta_lock);
+}
+
+void
+rq_group_doom(uint32 group, bool doomed)
+{
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	rq_groups[group].doomed = doomed;
+	LWLockRelease(rq_meta_lock);
+}
+
+bool
+rq_group_is_own(uint32 group)
+{
+	return rq_groups[group].pend_op == RQ_PEND_CREATE &&
+		is_own_xid(rq_groups[group].pend_xid);
+}
+
+static void
+drop_apply(uint32 group)
+{
+	RqGroup    *g = &rq_groups[group];
+	uint32	   *link = &rq_topics[g->topic].first_group;
+
+	while (*link != group)
+		link = &rq_groups[*link].next;
+	*link = g->next;
+	for (uint32 i = 0; i < g->nqueues; i++)
+		rq_group_offset(group, i)->group = RQ_NO_SLOT;
+	g->id = 0;
+}
+
+void
+rq_group_drop_all_apply(uint32 topic)
+{
+	while (rq_topics[topic].first_group != RQ_NO_SLOT)
+		drop_apply(rq_topics[topic].first_group);
+}
+
+static void
+drop_for_good(uint32 group)
+{
+	START_CRIT_SECTION();
+	log_drop(group, 0);
+	drop_apply(group);
+	END_CRIT_SECTION();
+}
+
+void
+rq_group_drop_doomed(uint32 group)
+{
+	rq_gate_enter();
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	drop_for_good(group);
+	LWLockRelease(rq_meta_lock);
+	rq_gate_leave();
+}
+
+/* The pending transaction of a group has ended: log what follows from it. */
+static void
+settle(uint32 group, RqXidStatus status)
+{
+	RqGroup    *g = &rq_groups[group];
+
+	if ((g->pend_op == RQ_PEND_CREATE) == (status == RQ_XID_ABORTED))
+	{
+		drop_for_good(group);
+		return;
+	}
+	START_CRIT_SECTION();
+	log_group(g->topic, g->id, g->name, NULL, 0, 0, g->created_at);
+	g->pend_op = RQ_PEND_NONE;
+	g->pend_xid = 0;
+	END_CRIT_SECTION();
+}
+
+void
+rq_group_settle_all(void)
+{
+	for (uint32 i = 0; i < rq_max_groups(); i++)
+	{
+		if (rq_groups[i].id == 0 || rq_groups[i].pend_op == RQ_PEND_NONE)
+			continue;
+		rq_gate_enter();
+		LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+		if (rq_groups[i].id != 0 && rq_groups[i].pend_op != RQ_PEND_NONE)
+		{
+			RqXidStatus status = rq_xid_status(rq_groups[i].pend_xid);
+
+			if (status != RQ_XID_IN_PROGRESS)
+				settle(i, status);
+		}
+		LWLockRelease(rq_meta_lock);
+		rq_gate_leave();
+	}
+}
+
+/* ---- redo ---- */
+
+static uint32
+find_by_id(uint32 topic, uint32 id)
+{
+	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
+		 i = rq_groups[i].next)
+		if (rq_groups[i].id == id)
+			return i;
+	return RQ_NO_SLOT;
+}
+
+void
+rq_group_redo(const xl_rq_group *rec, XLogRecPtr lsn)
+{
+	const char *starts = (const char *) rec + SizeOfRqGroup;
+	const char *name = starts + rec->nqueues * sizeof(RqOff);
+	uint32		topic;
+	uint32		group;
+
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	topic = rq_topic_for_redo(rec->key, lsn);
+	if (topic != RQ_NO_SLOT)
+	{
+		group = find_by_id(topic, rec->group_id);
+		if (group != RQ_NO_SLOT)
+		{
+			if (rec->xid == 0)
+			{
+				rq_groups[group].pend_op = RQ_PEND_NONE;
+				rq_groups[group].pend_xid = 0;
+			}
+		}
+		else if (rec->nqueues > 0)
+		{
+			group = rq_group_apply(topic, rec->group_id, name, rec->name_len,
+								   rec->nqueues, rec->xid, rec->created_at);
+			set_starts(group, (const RqOff *) starts, lsn);
+			if (rq_topic_nqueues(topic) > rec->nqueues)
+				grow_group(group, rq_topic_nqueues(topic));
+		}
+	}
+	LWLockRelease(rq_meta_lock);
+}
+
+void
+rq_group_redo_drop(const xl_rq_group_drop *rec, XLogRecPtr lsn)
+{
+	uint32		topic;
+	uint32		group;
+
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	topic = rq_topic_for_redo(rec->key, lsn);
+	group = topic == RQ_NO_SLOT ? RQ_NO_SLOT : find_by_id(topic, rec->group_id);
+	if (group != RQ_NO_SLOT)
+	{
+		if (rec->xid == 0)
+			drop_apply(group);
+		else
+		{
+			rq_groups[group].pend_op = RQ_PEND_DROP;
+			rq_groups[group].pend_xid = rec->xid;
+		}
+	}
+	LWLockRelease(rq_meta_lock);
+}

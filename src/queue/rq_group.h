@@ -1,0 +1,99 @@
+/*
+ * rq_group.h
+ *	  Consumer groups and their offsets.
+ */
+#ifndef RQ_GROUP_H
+#define RQ_GROUP_H
+
+#include "format/rq_walrec.h"
+#include "queue/rq_xid.h"
+#include "shmem/rq_shmem.h"
+
+/* ---- groups ---- */
+
+/* What a look for a group found. */
+typedef enum RqGroupState
+{
+	RQ_GROUP_ABSENT,
+	RQ_GROUP_PRESENT,
+	RQ_GROUP_IN_DOUBT			/* another transaction creates or drops it */
+} RqGroupState;
+
+/*
+ * Find a topic's group by name.  In doubt, "xid" says whose end to wait for.
+ * Takes the meta lock.
+ */
+extern RqGroupState rq_group_find(uint32 topic, const char *name,
+								  uint32 *group, uint64 *xid);
+
+/* What a group is to the calling transaction now, given its slot and id. */
+extern RqGroupState rq_group_state(uint32 group, uint32 id, uint64 *xid);
+
+/* The same while the caller holds the meta lock and knows the slot is used. */
+extern RqGroupState rq_group_state_locked(uint32 group, uint64 *xid);
+
+/*
+ * Create a group whose queues start at these offsets; with "xid" it goes away
+ * again unless that transaction commits.  False, with nothing done, when the
+ * name is taken meanwhile.  Throws when a table is full.
+ */
+extern bool rq_group_create(uint32 topic, const char *name,
+							const RqOff *starts, uint64 xid, uint32 *group);
+
+/*
+ * "xid" means to drop the group: others wait for its end.  0 takes the claim
+ * back.  Can't throw.
+ */
+extern void rq_group_claim(uint32 group, uint64 xid);
+
+/* WAL-log that a claimed group goes away if "xid" commits. */
+extern void rq_group_stage_drop(uint32 group, uint64 xid);
+
+/* Hide a group that its own creator gave up again, or show it.  Can't throw. */
+extern void rq_group_doom(uint32 group, bool doomed);
+
+/* Was the group created by the calling transaction? */
+extern bool rq_group_is_own(uint32 group);
+
+/* WAL-log the end of a doomed group. */
+extern void rq_group_drop_doomed(uint32 group);
+
+/* Settle groups whose creator or dropper has ended.  Janitor only. */
+extern void rq_group_settle_all(void);
+
+/* Throw unless the topic's groups can have that many queues. */
+extern void rq_group_check_room(uint32 topic, uint32 nqueues);
+
+extern void rq_group_grow_apply(uint32 topic, uint32 nqueues);
+extern void rq_group_drop_all_apply(uint32 topic);
+
+/* ---- offsets: the caller holds the heavyweight (group, queue) lock to
+ * change one, or no lock to read it ---- */
+
+extern RqOffset *rq_group_offset(uint32 group, uint32 queue_id);
+
+/* The committed offset, a pending one resolved. */
+extern RqOff rq_offset_committed(RqOffset *o);
+
+/* WAL-log that the group moves to "next" if "xid" commits. */
+extern void rq_offset_stage(RqOffset *o, RqOff next, uint64 xid);
+
+/* The transaction that staged it has ended.  Can't throw. */
+extern void rq_offset_finish(RqOffset *o, uint64 xid, bool committed);
+
+/* WAL-log committed offsets that still rest on a transaction's outcome. */
+extern void rq_offset_settle_all(void);
+
+/* ---- loading the state and redo ---- */
+
+/* Make a slot for this group; the caller holds the meta lock exclusively. */
+extern uint32 rq_group_apply(uint32 topic, uint32 id, const char *name,
+							 uint32 name_len, uint32 nqueues, uint64 xid,
+							 TimestampTz created_at);
+
+extern void rq_group_redo(const xl_rq_group *rec, XLogRecPtr lsn);
+extern void rq_group_redo_drop(const xl_rq_group_drop *rec, XLogRecPtr lsn);
+extern void rq_offset_redo(const xl_rq_offset *rec, XLogRecPtr lsn);
+extern void rq_offset_redo_settle(const xl_rq_settle *rec, XLogRecPtr lsn);
+
+#endif							/* RQ_GROUP_H */

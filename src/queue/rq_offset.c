@@ -1,0 +1,183 @@
+/*
+ * rq_offset.c
+ *	  The offsets of consumer groups.
+ *
+ * Only the holder of the heavyweight (group, queue) lock changes an offset,
+ * so at most one transaction is pending on it.  An OFFSET record also says
+ * which offset held before it ("base"), so replay never has to ask for the
+ * outcome of an earlier one.  The keeper logs the final value (SETTLE) soon
+ * after, so nothing depends on old transaction status.
+ */
+#include "postgres.h"
+
+#include "access/xloginsert.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_guc.h"
+#include "queue/rq_group.h"
+#include "queue/rq_topic.h"
+
+RqOffset *
+rq_group_offset(uint32 group, uint32 queue_id)
+{
+	return &rq_offsets[rq_extents_slot(&rq_groups[group].offsets, queue_id)];
+}
+
+static LWLock *
+lock_of(const RqOffset *o)
+{
+	return rq_offset_lock((uint32) (o - rq_offsets));
+}
+
+/* The slot's offset lock is held. */
+static RqOff
+resolved(const RqOffset *o)
+{
+	if (o->pend_xid != 0 && rq_xid_status(o->pend_xid) == RQ_XID_COMMITTED)
+		return o->pend_next;
+	return o->committed;
+}
+
+RqOff
+rq_offset_committed(RqOffset *o)
+{
+	RqOff		off;
+
+	LWLockAcquire(lock_of(o), LW_SHARED);
+	off = resolved(o);
+	LWLockRelease(lock_of(o));
+	return off;
+}
+
+void
+rq_offset_stage(RqOffset *o, RqOff next, uint64 xid)
+{
+	RqGroup    *g = &rq_groups[o->group];
+	xl_rq_offset rec = {.key = rq_topic_key(g->topic), .group_id = g->id,
+	.queue_id = o->queue_id, .xid = xid, .next = next};
+
+	rq_gate_enter();
+	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
+	rec.base = resolved(o);
+	START_CRIT_SECTION();
+	XLogBeginInsert();
+	rq_xlog_register(&rec, SizeOfRqOffset);
+	o->lsn = XLogInsert(RQ_RMGR_ID, XLOG_RQ_OFFSET);
+	o->committed = rec.base;
+	o->pend_next = next;
+	o->pend_xid = xid;
+	END_CRIT_SECTION();
+	LWLockRelease(lock_of(o));
+	rq_gate_leave();
+}
+
+void
+rq_offset_finish(RqOffset *o, uint64 xid, bool committed)
+{
+	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
+	if (o->pend_xid == xid)
+	{
+		if (committed)
+		{
+			o->committed = o->pend_next;
+			o->changed_at = GetCurrentTimestamp();
+		}
+		o->pend_xid = 0;
+	}
+	LWLockRelease(lock_of(o));
+}
+
+/* Settle one offset; its lock is held exclusively, and the meta lock. */
+static void
+settle(RqOffset *o)
+{
+	RqGroup    *g = &rq_groups[o->group];
+	xl_rq_settle rec = {.key = rq_topic_key(g->topic), .group_id = g->id,
+	.queue_id = o->queue_id};
+
+	if (o->pend_xid != 0)
+	{
+		if (rq_xid_status(o->pend_xid) == RQ_XID_IN_PROGRESS)
+			return;
+		o->committed = resolved(o);
+		o->pend_xid = 0;
+	}
+	rec.committed = o->committed;
+	START_CRIT_SECTION();
+	XLogBeginInsert();
+	rq_xlog_register(&rec, SizeOfRqSettle);
+	o->lsn = XLogInsert(RQ_RMGR_ID, XLOG_RQ_SETTLE);
+	o->logged = o->committed;
+	END_CRIT_SECTION();
+}
+
+void
+rq_offset_settle_all(void)
+{
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	for (int i = 0; i < rq_max_consumer_slots; i++)
+	{
+		RqOffset   *o = &rq_offsets[i];
+
+		if (o->group == RQ_NO_SLOT ||
+			(o->pend_xid == 0 && o->logged == o->committed))
+			continue;
+		LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
+		settle(o);
+		LWLockRelease(lock_of(o));
+	}
+	LWLockRelease(rq_meta_lock);
+}
+
+/* ---- redo ---- */
+
+static RqOffset *
+offset_for_redo(RqKey key, uint32 group_id, uint32 queue_id, XLogRecPtr lsn)
+{
+	uint32		topic = rq_topic_for_redo(key, lsn);
+
+	if (topic == RQ_NO_SLOT)
+		return NULL;
+	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
+		 i = rq_groups[i].next)
+		if (rq_groups[i].id == group_id && queue_id < rq_groups[i].nqueues)
+		{
+			RqOffset   *o = rq_group_offset(i, queue_id);
+
+			return lsn > o->lsn ? o : NULL;
+		}
+	return NULL;
+}
+
+void
+rq_offset_redo(const xl_rq_offset *rec, XLogRecPtr lsn)
+{
+	RqOffset   *o = offset_for_redo(rec->key, rec->group_id, rec->queue_id, lsn);
+
+	if (o == NULL)
+		return;
+	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
+	o->committed = rec->base;
+	o->pend_next = rec->next;
+	o->pend_xid = rec->xid;
+	o->logged = rec->base;
+	o->lsn = lsn;
+	LWLockRelease(lock_of(o));
+}
+
+void
+rq_offset_redo_settle(const xl_rq_settle *rec, XLogRecPtr lsn)
+{
+	RqOffset   *o = offset_for_redo(rec->key, rec->group_id, rec->queue_id, lsn);
+
+	if (o == NULL)
+		return;
+	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
+	o->committed = rec->committed;
+	o->pend_xid = 0;
+	o->logged = rec->committed;
+	o->lsn = lsn;
+	LWLockRelease(lock_of(o));
+}

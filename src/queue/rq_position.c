@@ -1,0 +1,207 @@
+/*
+ * rq_position.c
+ *	  Create and drop groups, and move their offsets.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+
+#include "queue/rq_consume_private.h"
+#include "queue/rq_cqueue.h"
+#include "queue/rq_group.h"
+#include "queue/rq_produce.h"
+#include "queue/rq_topic.h"
+
+RqOff
+rq_start_offset(uint32 topic, uint32 queue_id, const RqStart *start)
+{
+	RqQueue    *q = rq_topic_queue(topic, queue_id);
+
+	rq_queue_refresh(topic, q);
+	switch (start->kind)
+	{
+		case RQ_START_FIRST:
+			return pg_atomic_read_u64(&q->start);
+		case RQ_START_LAST:
+			return pg_atomic_read_u64(&q->stable);
+		case RQ_START_TIME:
+			return rq_queue_offset_at(topic, q, start->when);
+	}
+	return 0;
+}
+
+RqOff *
+rq_start_offsets(uint32 topic, const RqStart *start)
+{
+	uint32		n = rq_topic_nqueues(topic);
+	RqOff	   *offsets = palloc(n * sizeof(RqOff));
+
+	for (uint32 i = 0; i < n; i++)
+		offsets[i] = rq_start_offset(topic, i, start);
+	return offsets;
+}
+
+static void
+report_exists(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DUPLICATE_OBJECT),
+			 errmsg("consumer group \"%s\" already exists", name),
+			 errhint("Move it with rocketq.reset_offset().")));
+}
+
+void
+rq_create_group(uint32 topic, const char *name, const RqStart *start)
+{
+	uint64		xid;
+	uint32		group;
+
+	rq_txn_check_open();
+	if (rq_find_group(topic, name, true) != RQ_NO_SLOT)
+		report_exists(name);
+	xid = U64FromFullTransactionId(GetTopFullTransactionId());
+	while (!rq_group_create(topic, name, rq_start_offsets(topic, start),
+							xid, &group))
+		if (rq_find_group(topic, name, true) != RQ_NO_SLOT)
+			report_exists(name);
+	rq_txn_group_created(group);
+}
+
+/* Lock a queue of a group that must still be there afterwards. */
+static void
+lock_existing(uint32 topic, uint32 group, uint32 group_id, const char *name,
+			  uint32 queue_id)
+{
+	uint64		xid;
+
+	rq_lock_group_queue(topic, group_id, queue_id, true);
+	if (rq_group_state(group, group_id, &xid) != RQ_GROUP_PRESENT)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("consumer group \"%s\" has been dropped meanwhile", name)));
+}
+
+void
+rq_drop_group(uint32 topic, const char *name)
+{
+	uint32		group;
+	uint32		group_id;
+
+	rq_txn_check_open();
+	group = rq_find_group(topic, name, false);
+	group_id = rq_groups[group].id;
+	for (uint32 i = 0; i < rq_topic_nqueues(topic); i++)
+		lock_existing(topic, group, group_id, name, i);
+	rq_txn_group_dropped(group);
+}
+
+/* Lock one queue of a group and give the transaction's reader of it. */
+static RqReader *
+lock_reader(uint32 topic, const char *name, uint32 queue_id)
+{
+	uint32		group;
+
+	rq_txn_check_open();
+	rq_check_queue_id(topic, queue_id);
+	group = rq_find_group(topic, name, false);
+	lock_existing(topic, group, rq_groups[group].id, name, queue_id);
+	return rq_txn_reader(topic, group, queue_id);
+}
+
+int
+rq_commit_consumed(uint32 topic, const char *name)
+{
+	uint32		group;
+	uint32		group_id;
+	RqReader   *r;
+	int			count = 0;
+
+	rq_txn_check_open();
+	group = rq_find_group(topic, name, false);
+	group_id = rq_groups[group].id;
+	for (int i = 0; (r = rq_txn_reader_at(i)) != NULL; i++)
+	{
+		if (r->topic != topic || r->group_id != group_id || !r->reading)
+			continue;
+		rq_txn_set_commit(r, r->next);
+		count++;
+	}
+	return count;
+}
+
+/* Throw unless "next" lies in [low, high]. */
+static void
+check_bounds(int64 next, RqOff low, RqOff high, const char *low_is)
+{
+	if (next < 0 || (RqOff) next < low)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("offset " INT64_FORMAT " is before %s, " UINT64_FORMAT,
+						next, low_is, low),
+				 errhint("rocketq.reset_offset() moves a group back.")));
+	if ((RqOff) next > high)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("offset " INT64_FORMAT " is past the end of the queue, " UINT64_FORMAT,
+						next, high)));
+}
+
+void
+rq_commit_offset(uint32 topic, const char *name, uint32 queue_id, int64 next)
+{
+	RqReader   *r = lock_reader(topic, name, queue_id);
+	RqQueue    *q = rq_topic_queue(topic, queue_id);
+	RqOff		now = r->committing ? r->commit :
+		rq_offset_committed(rq_group_offset(r->group, queue_id));
+
+	rq_queue_refresh(topic, q);
+	check_bounds(next, now, pg_atomic_read_u64(&q->stable),
+				 "the group's committed offset");
+	rq_txn_set_commit(r, (RqOff) next);
+}
+
+static void
+move_reader(RqReader *r, RqOff to)
+{
+	rq_txn_set_next(r, to);
+	rq_txn_set_commit(r, to);
+}
+
+void
+rq_reset_offset(uint32 topic, const char *name, uint32 queue_id, int64 offset)
+{
+	RqReader   *r = lock_reader(topic, name, queue_id);
+	RqQueue    *q = rq_topic_queue(topic, queue_id);
+
+	rq_queue_refresh(topic, q);
+	if (offset < 0 || (RqOff) offset < pg_atomic_read_u64(&q->start) ||
+		(RqOff) offset > pg_atomic_read_u64(&q->stable))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("offset " INT64_FORMAT " is outside queue %u",
+						offset, queue_id),
+				 errdetail("The queue reaches from " UINT64_FORMAT " to " UINT64_FORMAT ".",
+						   pg_atomic_read_u64(&q->start),
+						   pg_atomic_read_u64(&q->stable))));
+	move_reader(r, (RqOff) offset);
+}
+
+void
+rq_reset_group(uint32 topic, const char *name, const RqStart *start)
+{
+	for (uint32 i = 0; i < rq_topic_nqueues(topic); i++)
+	{
+		RqReader   *r = lock_reader(topic, name, i);
+
+		move_reader(r, rq_start_offset(topic, i, start));
+	}
+}
+
+RqOff
+rq_committed_offset(uint32 topic, const char *name, uint32 queue_id)
+{
+	uint32		group = rq_find_group(topic, name, false);
+
+	rq_check_queue_id(topic, queue_id);
+	return rq_offset_committed(rq_group_offset(group, queue_id));
+}

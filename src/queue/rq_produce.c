@@ -1,0 +1,244 @@
+/*
+ * rq_produce.c
+ *	  Take messages: check them, choose their queues, write them.
+ *
+ * Frames are built into one buffer and go to the log in runs, so that a batch
+ * costs one WAL record per run and not per message.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "replication/syncrep.h"
+#include "utils/timestamp.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_guc.h"
+#include "log/rq_log.h"
+#include "queue/rq_cqueue.h"
+#include "queue/rq_produce.h"
+#include "queue/rq_topic.h"
+#include "queue/rq_txn.h"
+
+/* A run of frames for one call of rq_log_append(). */
+#define RUN_BYTES		(128 * 1024)
+#define RUN_MESSAGES	512
+
+/* Messages without a key stay on one queue for so many. */
+#define STICKY_MESSAGES	256
+
+static void
+report_too_large(const char *what, uint64 have, uint64 limit)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("%s is too large", what),
+			 errdetail("It has " UINT64_FORMAT " bytes, " UINT64_FORMAT " are allowed.",
+					   have, limit)));
+}
+
+static void
+check_message(const RqParts *m)
+{
+	uint64		size = (uint64) m->body_len + m->keys_len + m->properties_len;
+
+	if (m->body == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("message body must not be null"),
+				 errhint("An empty body is allowed.")));
+	if (m->tag_len > RQ_TAG_MAX)
+		report_too_large("message tag", m->tag_len, RQ_TAG_MAX);
+	if (m->tag && m->tag_len == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("message tag must not be empty"),
+				 errhint("Use NULL for a message without a tag.")));
+	if (m->tag && (memchr(m->tag, '|', m->tag_len) ||
+				   (m->tag_len == 1 && m->tag[0] == '*')))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid message tag \"%.*s\"", (int) m->tag_len, m->tag),
+				 errdetail("A tag cannot be * or contain |, which have a meaning in consumers' filters.")));
+	if (m->sharding_len > RQ_SHARDING_KEY_MAX)
+		report_too_large("sharding key", m->sharding_len, RQ_SHARDING_KEY_MAX);
+	if (m->nkeys > RQ_KEYS_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("message has too many keys"),
+				 errdetail("It has %u keys, %d are allowed.",
+						   m->nkeys, RQ_KEYS_MAX)));
+	if (size > (uint64) rq_max_message_size)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("message is too large"),
+				 errdetail("Body, keys and properties have " UINT64_FORMAT " bytes, rocketq.max_message_size allows %d.",
+						   size, rq_max_message_size),
+				 errhint("Raise rocketq.max_message_size, or keep large objects in a table and send a reference.")));
+}
+
+void
+rq_check_queue_id(uint32 topic, int64 queue_id)
+{
+	if (queue_id < 0 || queue_id >= rq_topic_nqueues(topic))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("queue " INT64_FORMAT " does not exist", queue_id),
+				 errdetail("The topic has queues 0 to %u.",
+						   rq_topic_nqueues(topic) - 1)));
+}
+
+/* The next queue in turn: a new one per transaction and per STICKY_MESSAGES. */
+static uint32
+sticky_queue(uint32 nqueues)
+{
+	static uint32 turn = 0;
+	static uint32 left = 0;
+	static TimestampTz last_xact = 0;
+	TimestampTz xact = GetCurrentTransactionStartTimestamp();
+
+	if (last_xact == 0)
+		turn = hash_bytes_uint32((uint32) MyProcPid);
+	if (left == 0 || xact != last_xact)
+	{
+		turn++;
+		left = STICKY_MESSAGES;
+		last_xact = xact;
+	}
+	left--;
+	return turn % nqueues;
+}
+
+static uint32
+choose_queue(const RqTarget *target, const RqParts *m)
+{
+	uint32		nqueues = rq_topic_nqueues(target->topic);
+
+	if (target->queue_id != RQ_ANY_QUEUE)
+		return (uint32) target->queue_id;
+	if (m->sharding_key != NULL)
+		return hash_bytes((const unsigned char *) m->sharding_key,
+						  (int) m->sharding_len) % nqueues;
+	return sticky_queue(nqueues);
+}
+
+/* Make entries without a transaction count, as durable as is asked for. */
+static void
+wait_until_durable(XLogRecPtr lsn)
+{
+	if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
+	{
+		XLogSetAsyncXactLSN(lsn);
+		return;
+	}
+	XLogFlush(lsn);
+	HOLD_INTERRUPTS();
+	SyncRepWaitForLSN(lsn, false);
+	RESUME_INTERRUPTS();
+}
+
+static void
+enqueue_now(uint32 topic, uint32 queue_id, const xl_rq_entry *entries, int n)
+{
+	XLogRecPtr	lsn;
+
+	rq_queue_enqueue(topic, queue_id, entries, n, 0, true, &lsn);
+	wait_until_durable(lsn);
+	rq_queue_unhold();
+	rq_queue_resolve(topic, rq_topic_queue(topic, queue_id), 0,
+					 RQ_XID_IN_PROGRESS);
+}
+
+/* Give the messages of a run to their queues, neighbours together. */
+static void
+enqueue_run(const RqTarget *target, const RqParts *messages, int n,
+			const RqPos *ids, const uint32 *lens, uint32 *queues)
+{
+	xl_rq_entry entries[RUN_MESSAGES];
+	int			first = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		uint32		queue_id = choose_queue(target, &messages[i]);
+
+		queues[i] = queue_id;
+		if (i > first && queue_id != queues[first])
+		{
+			if (target->transactional)
+				rq_txn_produce(target->topic, queues[first],
+							   entries + first, i - first);
+			else
+				enqueue_now(target->topic, queues[first],
+							entries + first, i - first);
+			first = i;
+		}
+		entries[i].pos = ids[i];
+		entries[i].tag_hash = messages[i].tag == NULL ? 0 :
+			rq_tag_hash(messages[i].tag, messages[i].tag_len);
+		entries[i].len_flags = RQ_CQ_PACK_LEN(lens[i]);
+	}
+	if (target->transactional)
+		rq_txn_produce(target->topic, queues[first], entries + first, n - first);
+	else
+		enqueue_now(target->topic, queues[first], entries + first, n - first);
+}
+
+/* Write as many of the messages as one run takes; returns how many. */
+static int
+produce_run(const RqTarget *target, const RqParts *messages, int n,
+			RqPos *ids, uint32 *queues)
+{
+	RqKey		key = rq_topic_key(target->topic);
+	TimestampTz born = GetCurrentStatementStartTimestamp();
+	TimestampTz now = GetCurrentTimestamp();
+	uint32		lens[RUN_MESSAGES];
+	uint32		own_queues[RUN_MESSAGES];
+	uint64		total = 0;
+	int			count = 0;
+	char	   *buf;
+	char	   *at;
+
+	while (count < n && count < RUN_MESSAGES)
+	{
+		uint64		len = rq_frame_size(&messages[count]);
+
+		if (count > 0 && total + len > RUN_BYTES)
+			break;
+		lens[count++] = len;
+		total += len;
+	}
+	buf = at = palloc(total);
+	for (int i = 0; i < count; i++)
+	{
+		rq_frame_build(at, &messages[i], key, born, now);
+		at += lens[i];
+	}
+	rq_log_append(buf, lens, count, ids);
+	pfree(buf);
+	enqueue_run(target, messages, count, ids, lens,
+				queues ? queues : own_queues);
+	return count;
+}
+
+void
+rq_produce(const RqTarget *target, const RqParts *messages, int n,
+		   RqPos *ids, uint32 *queues)
+{
+	rq_txn_check_open();
+	if (target->queue_id != RQ_ANY_QUEUE)
+		rq_check_queue_id(target->topic, target->queue_id);
+	for (int i = 0; i < n; i++)
+		check_message(&messages[i]);
+
+	while (n > 0)
+	{
+		int			done = produce_run(target, messages, n, ids, queues);
+
+		messages += done;
+		ids += done;
+		queues = queues ? queues + done : NULL;
+		n -= done;
+	}
+}

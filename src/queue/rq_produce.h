@@ -1,0 +1,32 @@
+/*
+ * rq_produce.h
+ *	  Take messages: check them, choose their queues, write them.
+ */
+#ifndef RQ_PRODUCE_H
+#define RQ_PRODUCE_H
+
+#include "format/rq_framefmt.h"
+#include "shmem/rq_shmem.h"
+
+/* Any queue may take the message. */
+#define RQ_ANY_QUEUE	(-1)
+
+typedef struct RqTarget
+{
+	uint32		topic;
+	int64		queue_id;		/* RQ_ANY_QUEUE, or the one that was asked for */
+	bool		transactional;
+} RqTarget;
+
+/*
+ * Produce "n" messages.  Their ids go to "ids", their queues to "queues" (may
+ * be NULL).  Every message is checked before the first one is written.  The
+ * caller holds a lock on the topic's relation until the transaction ends.
+ */
+extern void rq_produce(const RqTarget *target, const RqParts *messages, int n,
+					   RqPos *ids, uint32 *queues);
+
+/* Throw unless the topic has that queue. */
+extern void rq_check_queue_id(uint32 topic, int64 queue_id);
+
+#endif							/* RQ_PRODUCE_H */

@@ -1,0 +1,312 @@
+/*
+ * rq_topic.c
+ *	  Topics as storage: which exist and which queues they have.
+ *
+ * A topic's slot is created when its relation gets a new file, and removed by
+ * the janitor once that file is gone.  Both are WAL-logged under the meta lock
+ * held exclusively.  The folder of the queues is made with the first entry.
+ */
+#include "postgres.h"
+
+#include "access/xloginsert.h"
+#include "miscadmin.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_error.h"
+#include "base/rq_guc.h"
+#include "format/rq_segfmt.h"
+#include "queue/rq_group.h"
+#include "queue/rq_topic.h"
+#include "queue/rq_xid.h"
+#include "store/rq_durable.h"
+
+static bool
+queue_is_free(uint32 slot)
+{
+	return rq_queues[slot].topic == RQ_NO_SLOT;
+}
+
+uint32
+rq_topic_find(RqKey key)
+{
+	static uint32 last = 0;
+	uint32		slot;
+
+	if (pg_atomic_read_u64(&rq_topics[last].key) == RQ_KEY_PACK(key))
+		return last;
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	slot = rq_topic_index_find(key);
+	LWLockRelease(rq_meta_lock);
+	if (slot != RQ_NO_SLOT)
+		last = slot;
+	return slot;
+}
+
+static uint32
+free_slot(void)
+{
+	for (uint32 i = 0; i < rq_max_topics; i++)
+		if (pg_atomic_read_u64(&rq_topics[i].key) == 0)
+			return i;
+	return RQ_NO_SLOT;
+}
+
+/* Throw unless the topic can have that many queues. */
+static void
+check_room(uint32 slot, uint32 nqueues)
+{
+	RqExtents	none = {0};
+	const RqExtents *have = slot == RQ_NO_SLOT ? &none : &rq_topics[slot].queues;
+	uint32		old = slot == RQ_NO_SLOT ? 0 : rq_topic_nqueues(slot);
+
+	if (slot == RQ_NO_SLOT && free_slot() == RQ_NO_SLOT)
+		rq_report_table_full("topics", "rocketq.max_topics", rq_max_topics);
+	if (!rq_extents_can_take(have, nqueues - old, rq_max_queues, queue_is_free))
+		rq_report_table_full("queues", "rocketq.max_queues", rq_max_queues);
+	if (slot != RQ_NO_SLOT)
+		rq_group_check_room(slot, nqueues);
+}
+
+static XLogRecPtr
+log_topic(RqKey key, Oid spc, uint32 nqueues, uint64 xid)
+{
+	xl_rq_topic rec = {.key = key, .spc = spc, .nqueues = nqueues, .xid = xid};
+
+	XLogBeginInsert();
+	rq_xlog_register(&rec, SizeOfRqTopic);
+	return XLogInsert(RQ_RMGR_ID, XLOG_RQ_TOPIC);
+}
+
+uint32
+rq_topic_ensure(RqKey key, Oid spc, uint32 nqueues, uint64 xid)
+{
+	uint32		slot;
+
+	rq_gate_enter();
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	slot = rq_topic_index_find(key);
+	if (slot == RQ_NO_SLOT || rq_topic_nqueues(slot) < nqueues)
+	{
+		if (slot != RQ_NO_SLOT)
+			xid = rq_topics[slot].pend_xid;
+		check_room(slot, nqueues);
+		START_CRIT_SECTION();
+		slot = rq_topic_apply(key, spc, nqueues, xid,
+							  log_topic(key, spc, nqueues, xid));
+		END_CRIT_SECTION();
+	}
+	LWLockRelease(rq_meta_lock);
+	rq_gate_leave();
+	rq_worker_wake(RQ_ALLOCATOR);
+	return slot;
+}
+
+/* What to do about a topic whose creator may have ended. */
+static void
+settle(uint32 slot)
+{
+	RqTopic    *t = &rq_topics[slot];
+	RqXidStatus status = rq_xid_status(t->pend_xid);
+
+	if (status == RQ_XID_ABORTED && !t->doomed)
+	{
+		t->doomed = true;
+		pg_atomic_fetch_add_u32(&rq_ctl->ndoomed, 1);
+	}
+	else if (status == RQ_XID_COMMITTED)
+	{
+		START_CRIT_SECTION();
+		log_topic(rq_topic_key(slot), t->spc, rq_topic_nqueues(slot), 0);
+		t->pend_xid = 0;
+		END_CRIT_SECTION();
+	}
+}
+
+void
+rq_topic_settle_all(void)
+{
+	for (int i = 0; i < rq_max_topics; i++)
+	{
+		if (rq_topics[i].pend_xid == 0)
+			continue;
+		rq_gate_enter();
+		LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+		if (rq_topics[i].pend_xid != 0)
+			settle(i);
+		LWLockRelease(rq_meta_lock);
+		rq_gate_leave();
+	}
+}
+
+static void
+init_queue(RqQueue *q, uint32 topic, uint32 id)
+{
+	q->topic = topic;
+	q->id = id;
+	pg_atomic_write_u64(&q->start, 0);
+	pg_atomic_write_u64(&q->stable, 0);
+	pg_atomic_write_u64(&q->end, 0);
+	pg_atomic_write_u32(&q->holders, 0);
+	q->logged_stable = 0;
+	q->unlogged_aborts = 0;
+	q->last_time = 0;
+	q->lsn = InvalidXLogRecPtr;
+	q->redo_dirty = RQ_INVALID_POS;
+}
+
+uint32
+rq_topic_apply(RqKey key, Oid spc, uint32 nqueues, uint64 xid, XLogRecPtr lsn)
+{
+	uint32		slot = rq_topic_index_find(key);
+	RqTopic    *t;
+	uint32		old;
+
+	if (slot == RQ_NO_SLOT)
+	{
+		slot = free_slot();
+		if (slot == RQ_NO_SLOT)
+			rq_report_table_full("topics", "rocketq.max_topics", rq_max_topics);
+		t = &rq_topics[slot];
+		t->spc = spc;
+		t->incarnation = rq_ctl->next_incarnation++;
+		t->first_group = RQ_NO_SLOT;
+		t->doomed = false;
+		t->lsn = lsn;
+		memset(&t->queues, 0, sizeof(t->queues));
+		pg_atomic_write_u32(&t->nqueues, 0);
+		rq_topic_index_add(key, slot);
+		rq_ctl->ntopics++;
+	}
+	t = &rq_topics[slot];
+	t->pend_xid = xid;
+	old = rq_topic_nqueues(slot);
+	if (nqueues > old)
+	{
+		if (!rq_extents_can_take(&t->queues, nqueues - old, rq_max_queues,
+								 queue_is_free))
+			rq_report_table_full("queues", "rocketq.max_queues", rq_max_queues);
+		rq_extents_take(&t->queues, nqueues - old, rq_max_queues, queue_is_free);
+		for (uint32 i = old; i < nqueues; i++)
+			init_queue(&rq_queues[rq_extents_slot(&t->queues, i)], slot, i);
+		rq_group_grow_apply(slot, nqueues);
+		pg_write_barrier();
+		pg_atomic_write_u32(&t->nqueues, nqueues);
+	}
+	pg_write_barrier();
+	pg_atomic_write_u64(&t->key, RQ_KEY_PACK(key));
+	return slot;
+}
+
+/*
+ * Forget the topic.  Its files only get another name here, "trash", so that
+ * the key can be used again at once; the caller removes them.
+ */
+static void
+drop_apply(uint32 slot, char *trash)
+{
+	RqTopic    *t = &rq_topics[slot];
+	RqKey		key = rq_topic_key(slot);
+	char		path[MAXPGPATH];
+
+	rq_group_drop_all_apply(slot);
+	for (uint32 i = 0; i < rq_topic_nqueues(slot); i++)
+		rq_topic_queue(slot, i)->topic = RQ_NO_SLOT;
+	if (t->doomed)
+		pg_atomic_fetch_sub_u32(&rq_ctl->ndoomed, 1);
+	t->doomed = false;
+	t->pend_xid = 0;
+	pg_atomic_write_u32(&t->nqueues, 0);
+	pg_atomic_write_u64(&t->key, 0);
+	rq_topic_index_remove(key);
+	rq_ctl->ntopics--;
+	rq_topic_dir_path(path, key);
+	snprintf(trash, MAXPGPATH, "%s.gone." UINT64_FORMAT, path, t->incarnation);
+	if (rename(path, trash) != 0 && errno != ENOENT)
+		ereport(LOG,
+				(errcode_for_file_access(),
+				 errmsg("could not rename directory \"%s\": %m", path)));
+}
+
+void
+rq_topic_drop(RqKey key)
+{
+	char		trash[MAXPGPATH] = "";
+	uint32		slot;
+
+	rq_gate_enter();
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	slot = rq_topic_index_find(key);
+	if (slot != RQ_NO_SLOT)
+	{
+		xl_rq_topic_drop rec = {.key = key};
+
+		/* No undo of the drop: files may go only when the record is safe. */
+		XLogBeginInsert();
+		rq_xlog_register(&rec, SizeOfRqTopicDrop);
+		XLogFlush(XLogInsert(RQ_RMGR_ID, XLOG_RQ_TOPIC_DROP));
+		drop_apply(slot, trash);
+	}
+	LWLockRelease(rq_meta_lock);
+	rq_gate_leave();
+	if (trash[0] != '\0')
+		rq_remove_dir(trash);
+}
+
+void
+rq_topic_doom(RqKey key)
+{
+	uint32		slot;
+
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	slot = rq_topic_index_find(key);
+	if (slot != RQ_NO_SLOT && !rq_topics[slot].doomed)
+	{
+		rq_topics[slot].doomed = true;
+		pg_atomic_fetch_add_u32(&rq_ctl->ndoomed, 1);
+	}
+	LWLockRelease(rq_meta_lock);
+	rq_worker_wake(RQ_JANITOR);
+}
+
+RqQueue *
+rq_topic_queue(uint32 topic, uint32 queue_id)
+{
+	return &rq_queues[rq_extents_slot(&rq_topics[topic].queues, queue_id)];
+}
+
+/* ---- redo ---- */
+
+uint32
+rq_topic_for_redo(RqKey key, XLogRecPtr lsn)
+{
+	uint32		slot = rq_topic_index_find(key);
+
+	if (slot != RQ_NO_SLOT && lsn < rq_topics[slot].lsn)
+		return RQ_NO_SLOT;
+	return slot;
+}
+
+void
+rq_topic_redo(const xl_rq_topic *rec, XLogRecPtr lsn)
+{
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	if (rq_topic_index_find(rec->key) == RQ_NO_SLOT ||
+		rq_topic_for_redo(rec->key, lsn) != RQ_NO_SLOT)
+		rq_topic_apply(rec->key, rec->spc, rec->nqueues, rec->xid, lsn);
+	LWLockRelease(rq_meta_lock);
+}
+
+void
+rq_topic_redo_drop(const xl_rq_topic_drop *rec, XLogRecPtr lsn)
+{
+	char		trash[MAXPGPATH] = "";
+	uint32		slot;
+
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	slot = rq_topic_for_redo(rec->key, lsn);
+	if (slot != RQ_NO_SLOT)
+		drop_apply(slot, trash);
+	LWLockRelease(rq_meta_lock);
+	if (trash[0] != '\0')
+		rq_remove_dir(trash);
+}

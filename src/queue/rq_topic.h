@@ -1,0 +1,61 @@
+/*
+ * rq_topic.h
+ *	  Topics as storage: which exist and which queues they have.
+ */
+#ifndef RQ_TOPIC_H
+#define RQ_TOPIC_H
+
+#include "format/rq_walrec.h"
+#include "shmem/rq_shmem.h"
+
+/* The topic's slot, RQ_NO_SLOT if it has no storage.  Takes the meta lock. */
+extern uint32 rq_topic_find(RqKey key);
+
+/*
+ * Give the topic storage with this many queues, or raise their number.  WAL-
+ * logged at once; new storage goes away again unless "xid" (not 0) commits.
+ * Returns the slot.  Throws when a table is full.
+ */
+extern uint32 rq_topic_ensure(RqKey key, Oid spc, uint32 nqueues, uint64 xid);
+
+/* Remove the topic's storage if it has any; WAL-logged.  Janitor only. */
+extern void rq_topic_drop(RqKey key);
+
+/* Mark the storage of a dropped topic for the janitor.  Can't throw. */
+extern void rq_topic_doom(RqKey key);
+
+/* Settle topics whose creator has ended.  Janitor only. */
+extern void rq_topic_settle_all(void);
+
+/* The queue's slot; "queue_id" must be below the topic's number of queues. */
+extern RqQueue *rq_topic_queue(uint32 topic, uint32 queue_id);
+
+static inline RqKey
+rq_topic_key(uint32 topic)
+{
+	uint64		packed = pg_atomic_read_u64(&rq_topics[topic].key);
+	RqKey		key = {.db = (Oid) (packed >> 32), .rel = (Oid) packed};
+
+	return key;
+}
+
+static inline uint32
+rq_topic_nqueues(uint32 topic)
+{
+	return pg_atomic_read_u32(&rq_topics[topic].nqueues);
+}
+
+/*
+ * Make the slots say so; the caller holds the meta lock exclusively or is the
+ * startup process.  "lsn" is the end of the record that creates the topic.
+ */
+extern uint32 rq_topic_apply(RqKey key, Oid spc, uint32 nqueues, uint64 xid,
+							 XLogRecPtr lsn);
+
+/* The slot a redo record with this LSN is about, RQ_NO_SLOT if it's gone. */
+extern uint32 rq_topic_for_redo(RqKey key, XLogRecPtr lsn);
+
+extern void rq_topic_redo(const xl_rq_topic *rec, XLogRecPtr lsn);
+extern void rq_topic_redo_drop(const xl_rq_topic_drop *rec, XLogRecPtr lsn);
+
+#endif							/* RQ_TOPIC_H */

@@ -1,0 +1,710 @@
+/*
+ * rq_txn.c
+ *	  What the current transaction has produced, consumed and changed.
+ *
+ * Three lists: messages to enqueue (rq_pending.c), queues being read
+ * (readers), and actions, a journal of everything else that a rollback to a
+ * savepoint must undo.  A savepoint is a pair of list lengths; undoing it cuts
+ * the lists back, newest action first.
+ *
+ * Order of events at the end of a transaction:
+ *
+ *		pre-commit	entries are written and WAL-logged with the transaction's
+ *					id (ENQUEUE), offsets staged (OFFSET), group drops staged.
+ *					Everything that can fail is here.
+ *		commit		the transaction's own commit record, flushed as
+ *					synchronous_commit asks
+ *		callback	stable offsets are raised, staged offsets take effect.
+ *					Only shared memory and mapped files; nothing may fail, and
+ *					what an error leaves undone the keeper and readers do.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_fault.h"
+#include "queue/rq_cqueue.h"
+#include "queue/rq_group.h"
+#include "queue/rq_pending.h"
+#include "queue/rq_topic.h"
+#include "queue/rq_txn.h"
+
+/* A queue that gets messages of this transaction. */
+typedef struct Touch
+{
+	uint32		topic;
+	uint32		queue_id;
+	bool		enqueued;		/* entries with our xid may be there */
+} Touch;
+
+typedef enum ActionKind
+{
+	ACT_NEXT,					/* a reader's "next" changed */
+	ACT_COMMIT,					/* a reader's "commit" changed */
+	ACT_TOPIC_CREATED,
+	ACT_TOPIC_DROPPED,
+	ACT_GROUP_CREATED,
+	ACT_GROUP_DROPPED,			/* claimed by us, staged at pre-commit */
+	ACT_GROUP_DOOMED,			/* created and dropped by us */
+	ACT_GROUP_GONE				/* created by us in what was rolled back */
+} ActionKind;
+
+typedef struct Action
+{
+	ActionKind	kind;
+	uint32		index;			/* of the reader, or the group's slot */
+	bool		had_old;
+	RqOff		old;
+	RqKey		key;			/* of the topic */
+} Action;
+
+/* List lengths when a subtransaction began. */
+typedef struct Mark
+{
+	int			level;
+	uint64		npending;
+	int			nactions;
+} Mark;
+
+typedef struct Txn
+{
+	MemoryContext cxt;
+	uint64		xid;			/* set by pre-commit */
+	bool		closed;			/* pre-commit has run */
+	RqPending  *pending;
+	Touch	   *touches;
+	int			ntouches;
+	int			max_touches;
+	HTAB	   *touch_index;	/* once there are many */
+	RqReader  **readers;
+	int			nreaders;
+	int			max_readers;
+	Action	   *actions;
+	int			nactions;
+	int			max_actions;
+	Mark	   *marks;
+	int			nmarks;
+	int			max_marks;
+} Txn;
+
+#define TOUCHES_WITHOUT_INDEX	16
+
+typedef struct TouchKey
+{
+	uint32		topic;
+	uint32		queue_id;
+} TouchKey;
+
+typedef struct TouchIndexEntry
+{
+	TouchKey	key;
+	int			touch;
+} TouchIndexEntry;
+
+static Txn *txn = NULL;
+
+/* ---- lists ---- */
+
+/* Make room for one more element of a growing array in the given context. */
+#define GROW(cxt, array, count, max) \
+	do { \
+		if ((count) == (max)) \
+		{ \
+			int			more_ = Max(8, (max) * 2); \
+			array = (array) == NULL ? \
+				MemoryContextAlloc((cxt), more_ * sizeof(*(array))) : \
+				repalloc((array), more_ * sizeof(*(array))); \
+			max = more_; \
+		} \
+	} while (0)
+
+static Txn *
+get_txn(void)
+{
+	if (txn == NULL)
+	{
+		MemoryContext cxt = AllocSetContextCreate(TopTransactionContext,
+												  "rocketq transaction",
+												  ALLOCSET_SMALL_SIZES);
+
+		txn = MemoryContextAllocZero(cxt, sizeof(Txn));
+		txn->cxt = cxt;
+	}
+	return txn;
+}
+
+void
+rq_txn_check_open(void)
+{
+	if (txn != NULL && txn->closed)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("cannot use rocketq while the transaction is being committed")));
+}
+
+/*
+ * Remember the list lengths at the start of the subtransactions we are in.
+ * Called before every change; a level that is not there yet has seen none.
+ */
+static void
+set_marks(void)
+{
+	int			level = GetCurrentTransactionNestLevel();
+	int			have = txn->nmarks > 0 ? txn->marks[txn->nmarks - 1].level : 1;
+
+	while (have < level)
+	{
+		have++;
+		GROW(txn->cxt, txn->marks, txn->nmarks, txn->max_marks);
+		txn->marks[txn->nmarks].level = have;
+		txn->marks[txn->nmarks].npending =
+			txn->pending ? rq_pending_count(txn->pending) : 0;
+		txn->marks[txn->nmarks].nactions = txn->nactions;
+		txn->nmarks++;
+	}
+}
+
+/* A new action; the caller fills it in before anything can fail. */
+static Action *
+add_action(ActionKind kind)
+{
+	Action	   *a;
+
+	get_txn();
+	rq_txn_check_open();
+	set_marks();
+	GROW(txn->cxt, txn->actions, txn->nactions, txn->max_actions);
+	a = &txn->actions[txn->nactions++];
+	memset(a, 0, sizeof(*a));
+	a->kind = kind;
+	return a;
+}
+
+/* ---- produce ---- */
+
+static int
+add_touch(uint32 topic, uint32 queue_id)
+{
+	GROW(txn->cxt, txn->touches, txn->ntouches, txn->max_touches);
+	txn->touches[txn->ntouches].topic = topic;
+	txn->touches[txn->ntouches].queue_id = queue_id;
+	txn->touches[txn->ntouches].enqueued = false;
+	return txn->ntouches++;
+}
+
+static void
+create_touch_index(void)
+{
+	HASHCTL		info = {.keysize = sizeof(TouchKey),
+		.entrysize = sizeof(TouchIndexEntry),
+	.hcxt = txn->cxt};
+
+	txn->touch_index = hash_create("rocketq touched queues", 256, &info,
+								   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	for (int i = 0; i < txn->ntouches; i++)
+	{
+		TouchKey	key = {txn->touches[i].topic, txn->touches[i].queue_id};
+		TouchIndexEntry *e = hash_search(txn->touch_index, &key, HASH_ENTER, NULL);
+
+		e->touch = i;
+	}
+}
+
+static int
+find_touch(uint32 topic, uint32 queue_id)
+{
+	TouchKey	key = {topic, queue_id};
+	TouchIndexEntry *e;
+	bool		found;
+
+	if (txn->touch_index == NULL)
+	{
+		for (int i = txn->ntouches - 1; i >= 0; i--)
+			if (txn->touches[i].topic == topic &&
+				txn->touches[i].queue_id == queue_id)
+				return i;
+		if (txn->ntouches < TOUCHES_WITHOUT_INDEX)
+			return add_touch(topic, queue_id);
+		create_touch_index();
+	}
+	e = hash_search(txn->touch_index, &key, HASH_ENTER, &found);
+	if (!found)
+		e->touch = add_touch(topic, queue_id);
+	return e->touch;
+}
+
+void
+rq_txn_produce(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
+			   int count)
+{
+	RqPendingItem item;
+
+	get_txn();
+	rq_txn_check_open();
+	if (txn->pending == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(txn->cxt);
+
+		txn->pending = rq_pending_create();
+		MemoryContextSwitchTo(old);
+	}
+	set_marks();
+	item.touch = find_touch(topic, queue_id);
+	for (int i = 0; i < count; i++)
+	{
+		item.entry = entries[i];
+		rq_pending_add(txn->pending, &item);
+	}
+}
+
+/* ---- readers ---- */
+
+RqReader *
+rq_txn_reader_at(int i)
+{
+	return txn != NULL && i < txn->nreaders ? txn->readers[i] : NULL;
+}
+
+RqReader *
+rq_txn_find_reader(uint32 group, uint32 queue_id)
+{
+	RqReader   *r;
+
+	for (int i = 0; (r = rq_txn_reader_at(i)) != NULL; i++)
+		if (r->group == group && r->group_id == rq_groups[group].id &&
+			r->queue_id == queue_id)
+			return r;
+	return NULL;
+}
+
+RqReader *
+rq_txn_reader(uint32 topic, uint32 group, uint32 queue_id)
+{
+	RqReader   *r = rq_txn_find_reader(group, queue_id);
+
+	if (r != NULL)
+		return r;
+	get_txn();
+	rq_txn_check_open();
+	GROW(txn->cxt, txn->readers, txn->nreaders, txn->max_readers);
+	r = MemoryContextAllocZero(txn->cxt, sizeof(RqReader));
+	r->topic = topic;
+	r->group = group;
+	r->group_id = rq_groups[group].id;
+	r->queue_id = queue_id;
+	txn->readers[txn->nreaders++] = r;
+	return r;
+}
+
+static int
+reader_index(const RqReader *r)
+{
+	int			i = 0;
+
+	while (txn->readers[i] != r)
+		i++;
+	return i;
+}
+
+void
+rq_txn_set_next(RqReader *r, RqOff next)
+{
+	Action	   *a = add_action(ACT_NEXT);
+
+	a->index = reader_index(r);
+	a->had_old = r->reading;
+	a->old = r->next;
+	r->reading = true;
+	r->next = next;
+}
+
+void
+rq_txn_set_commit(RqReader *r, RqOff commit)
+{
+	Action	   *a = add_action(ACT_COMMIT);
+
+	a->index = reader_index(r);
+	a->had_old = r->committing;
+	a->old = r->commit;
+	r->committing = true;
+	r->commit = commit;
+}
+
+/* ---- topics and groups ---- */
+
+void
+rq_txn_topic_created(RqKey key)
+{
+	add_action(ACT_TOPIC_CREATED)->key = key;
+}
+
+void
+rq_txn_topic_dropped(RqKey key)
+{
+	add_action(ACT_TOPIC_DROPPED)->key = key;
+}
+
+void
+rq_txn_group_created(uint32 group)
+{
+	add_action(ACT_GROUP_CREATED)->index = group;
+}
+
+void
+rq_txn_group_dropped(uint32 group)
+{
+	if (rq_group_is_own(group))
+	{
+		add_action(ACT_GROUP_DOOMED)->index = group;
+		rq_group_doom(group, true);
+	}
+	else
+	{
+		uint64		xid = U64FromFullTransactionId(GetTopFullTransactionId());
+
+		add_action(ACT_GROUP_DROPPED)->index = group;
+		rq_group_claim(group, xid);
+	}
+}
+
+/* Take back the newest action; can't throw. */
+static void
+undo(const Action *a)
+{
+	switch (a->kind)
+	{
+		case ACT_NEXT:
+			txn->readers[a->index]->reading = a->had_old;
+			txn->readers[a->index]->next = a->old;
+			break;
+		case ACT_COMMIT:
+			txn->readers[a->index]->committing = a->had_old;
+			txn->readers[a->index]->commit = a->old;
+			break;
+		case ACT_TOPIC_CREATED:
+			rq_topic_doom(a->key);
+			break;
+		case ACT_TOPIC_DROPPED:
+			break;
+		case ACT_GROUP_CREATED:
+			rq_group_doom(a->index, true);
+			break;
+		case ACT_GROUP_DROPPED:
+			rq_group_claim(a->index, 0);
+			break;
+		case ACT_GROUP_DOOMED:
+			rq_group_doom(a->index, false);
+			break;
+		case ACT_GROUP_GONE:
+			break;
+	}
+}
+
+static bool
+is_dropped(uint32 topic)
+{
+	RqKey		key = rq_topic_key(topic);
+
+	for (int i = 0; i < txn->nactions; i++)
+		if (txn->actions[i].kind == ACT_TOPIC_DROPPED &&
+			RQ_KEY_EQ(txn->actions[i].key, key))
+			return true;
+	return false;
+}
+
+/* ---- pre-commit ---- */
+
+/* Enqueue the entries of one touched queue, in records of bounded size. */
+static void
+enqueue_touch(Touch *t, const xl_rq_entry *entries, uint64 n)
+{
+	while (n > 0)
+	{
+		int			run = Min(n, RQ_ENQUEUE_MAX);
+
+		t->enqueued = true;
+		rq_queue_enqueue(t->topic, t->queue_id, entries, run, txn->xid,
+						 false, NULL);
+		entries += run;
+		n -= run;
+	}
+}
+
+/* Sort a stretch of the list by queue, keeping the order within each. */
+static void
+enqueue_stretch(const RqPendingItem *items, uint64 n)
+{
+	uint64	   *at = palloc0((txn->ntouches + 1) * sizeof(uint64));
+	xl_rq_entry *sorted = palloc_extended(n * sizeof(xl_rq_entry),
+										  MCXT_ALLOC_HUGE);
+
+	for (uint64 i = 0; i < n; i++)
+		at[items[i].touch + 1]++;
+	for (int t = 0; t < txn->ntouches; t++)
+		at[t + 1] += at[t];
+	for (uint64 i = 0; i < n; i++)
+		sorted[at[items[i].touch]++] = items[i].entry;
+
+	/* at[t] is now where queue t ends. */
+	for (int t = 0; t < txn->ntouches; t++)
+	{
+		uint64		first = t == 0 ? 0 : at[t - 1];
+
+		if (at[t] > first && !is_dropped(txn->touches[t].topic))
+			enqueue_touch(&txn->touches[t], sorted + first, at[t] - first);
+	}
+	pfree(sorted);
+	pfree(at);
+}
+
+static void
+enqueue_all(void)
+{
+	const RqPendingItem *items;
+	uint64		done = 0;
+	uint64		n;
+
+	if (txn->pending == NULL)
+		return;
+	while ((items = rq_pending_read(txn->pending, done, &n)) != NULL)
+	{
+		enqueue_stretch(items, n);
+		done += n;
+	}
+	rq_pending_close(txn->pending);
+}
+
+static void
+drop_doomed_groups(void)
+{
+	for (int i = 0; i < txn->nactions; i++)
+		if (txn->actions[i].kind == ACT_GROUP_DOOMED ||
+			txn->actions[i].kind == ACT_GROUP_GONE)
+			rq_group_drop_doomed(txn->actions[i].index);
+}
+
+static void
+stage_group_drops(void)
+{
+	for (int i = 0; i < txn->nactions; i++)
+		if (txn->actions[i].kind == ACT_GROUP_DROPPED)
+			rq_group_stage_drop(txn->actions[i].index, txn->xid);
+}
+
+static void
+stage_offsets(void)
+{
+	for (int i = 0; i < txn->nreaders; i++)
+	{
+		RqReader   *r = txn->readers[i];
+
+		if (r->committing && r->group_id == rq_groups[r->group].id &&
+			!is_dropped(r->topic))
+			rq_offset_stage(rq_group_offset(r->group, r->queue_id),
+							r->commit, txn->xid);
+	}
+}
+
+static bool
+writes_anything(void)
+{
+	if (txn->pending && rq_pending_count(txn->pending) > 0)
+		return true;
+	for (int i = 0; i < txn->nreaders; i++)
+		if (txn->readers[i]->committing)
+			return true;
+	for (int i = 0; i < txn->nactions; i++)
+		if (txn->actions[i].kind == ACT_GROUP_DROPPED)
+			return true;
+	return false;
+}
+
+static void
+pre_commit(void)
+{
+	txn->closed = true;
+	drop_doomed_groups();
+	if (!writes_anything())
+		return;
+	txn->xid = U64FromFullTransactionId(GetTopFullTransactionId());
+	enqueue_all();
+	stage_offsets();
+	stage_group_drops();
+	RQ_FAULT("precommit-done");
+}
+
+/* ---- end of transaction ---- */
+
+static void
+finish_offsets(bool committed)
+{
+	for (int i = 0; i < txn->nreaders; i++)
+	{
+		RqReader   *r = txn->readers[i];
+
+		if (r->committing && r->group_id == rq_groups[r->group].id)
+			rq_offset_finish(rq_group_offset(r->group, r->queue_id),
+							 txn->xid, committed);
+	}
+}
+
+/* Storage and groups; what is left of them is the janitor's. */
+static void
+finish_objects(bool committed)
+{
+	ActionKind	doomed = committed ? ACT_TOPIC_DROPPED : ACT_TOPIC_CREATED;
+
+	for (int i = 0; i < txn->nactions; i++)
+	{
+		if (txn->actions[i].kind == doomed)
+			rq_topic_doom(txn->actions[i].key);
+		else if (txn->actions[i].kind == ACT_GROUP_DROPPED)
+			rq_group_claim(txn->actions[i].index, 0);
+	}
+}
+
+static void
+resolve_touched(bool committed)
+{
+	for (int i = 0; i < txn->ntouches; i++)
+	{
+		Touch	   *t = &txn->touches[i];
+
+		if (t->enqueued)
+			rq_queue_resolve(t->topic, rq_topic_queue(t->topic, t->queue_id),
+							 txn->xid,
+							 committed ? RQ_XID_COMMITTED : RQ_XID_ABORTED);
+	}
+}
+
+/*
+ * An ERROR here, after the commit record, would bring the server down.  It
+ * can only come from resolving (an unreadable pg_xact or queue file), and
+ * readers and the keeper will meet it again where it can be reported.
+ */
+static void
+finish(bool committed)
+{
+	uint32		holdoff = InterruptHoldoffCount;
+	MemoryContext old = CurrentMemoryContext;
+
+	RQ_FAULT("commit-callback");
+	finish_objects(committed);
+	if (txn->xid == 0)
+		return;
+	finish_offsets(committed);
+	PG_TRY();
+	{
+		resolve_touched(committed);
+	}
+	PG_CATCH();
+	{
+		LWLockReleaseAll();
+		InterruptHoldoffCount = holdoff;
+		MemoryContextSwitchTo(old);
+		EmitErrorReport();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+}
+
+static void
+forget_transaction(void)
+{
+	if (txn != NULL && txn->pending != NULL)
+		rq_pending_close(txn->pending);
+	txn = NULL;
+	rq_queue_unhold();
+	pg_atomic_write_u64(&RQ_MY_BACKEND->xact_pos, RQ_INVALID_POS);
+}
+
+static void
+refuse_prepare(void)
+{
+	if (txn != NULL && (writes_anything() || txn->nreaders > 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot PREPARE a transaction that has produced or consumed rocketq messages"),
+				 errhint("End the transaction with COMMIT.")));
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	if (rq_ctl == NULL || MyProc == NULL)
+		return;
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			if (txn != NULL)
+				pre_commit();
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+			if (txn != NULL)
+				finish(event == XACT_EVENT_COMMIT);
+			forget_transaction();
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			refuse_prepare();
+			break;
+		case XACT_EVENT_PREPARE:
+			forget_transaction();
+			break;
+		default:
+			break;
+	}
+}
+
+/*
+ * Undo what a subtransaction did, and all that committed into it.  A group it
+ * created stays as an action until the end of the transaction, which logs
+ * that the group is gone.
+ */
+static void
+rollback_to(const Mark *m)
+{
+	int			kept = m->nactions;
+
+	for (int i = txn->nactions - 1; i >= m->nactions; i--)
+		undo(&txn->actions[i]);
+	for (int i = m->nactions; i < txn->nactions; i++)
+		if (txn->actions[i].kind == ACT_GROUP_CREATED ||
+			txn->actions[i].kind == ACT_GROUP_GONE)
+		{
+			txn->actions[kept] = txn->actions[i];
+			txn->actions[kept].kind = ACT_GROUP_GONE;
+			kept++;
+		}
+	txn->nactions = kept;
+	if (txn->pending)
+		rq_pending_truncate(txn->pending, m->npending);
+}
+
+static void
+subxact_callback(SubXactEvent event, SubTransactionId subid,
+				 SubTransactionId parent, void *arg)
+{
+	int			level;
+
+	if (txn == NULL || txn->nmarks == 0 ||
+		(event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB))
+		return;
+	level = GetCurrentTransactionNestLevel();
+	while (txn->nmarks > 0 && txn->marks[txn->nmarks - 1].level >= level)
+	{
+		if (event == SUBXACT_EVENT_ABORT_SUB)
+			rollback_to(&txn->marks[txn->nmarks - 1]);
+		txn->nmarks--;
+	}
+}
+
+void
+rq_txn_init(void)
+{
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
+}

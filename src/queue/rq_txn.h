@@ -1,0 +1,57 @@
+/*
+ * rq_txn.h
+ *	  What the current transaction has produced, consumed and changed.
+ *
+ * All of it takes effect at commit and is undone by ROLLBACK and by ROLLBACK
+ * TO SAVEPOINT.
+ */
+#ifndef RQ_TXN_H
+#define RQ_TXN_H
+
+#include "format/rq_walrec.h"
+#include "shmem/rq_shmem.h"
+
+/*
+ * One queue that this transaction reads for a group.  The transaction holds
+ * the heavyweight (group, queue) lock while "reading" or "committing" is set.
+ */
+typedef struct RqReader
+{
+	uint32		topic;
+	uint32		group;
+	uint32		group_id;
+	uint32		queue_id;
+	bool		reading;		/* "next" is set */
+	bool		committing;		/* "commit" is set */
+	RqOff		next;			/* where the next consume goes on */
+	RqOff		commit;			/* what the group gets at commit */
+} RqReader;
+
+/* Register the transaction callbacks; once, from _PG_init. */
+extern void rq_txn_init(void);
+
+/* Throw if this point of the transaction is too late for changes. */
+extern void rq_txn_check_open(void);
+
+/* Add messages in the log to what the transaction enqueues at commit. */
+extern void rq_txn_produce(uint32 topic, uint32 queue_id,
+						   const xl_rq_entry *entries, int count);
+
+/* The transaction's reader of this queue, NULL if it has none. */
+extern RqReader *rq_txn_find_reader(uint32 group, uint32 queue_id);
+
+/* The same, made if it is new. */
+extern RqReader *rq_txn_reader(uint32 topic, uint32 group, uint32 queue_id);
+
+/* The i-th reader, NULL behind the last one. */
+extern RqReader *rq_txn_reader_at(int i);
+
+extern void rq_txn_set_next(RqReader *r, RqOff next);
+extern void rq_txn_set_commit(RqReader *r, RqOff commit);
+
+extern void rq_txn_topic_created(RqKey key);
+extern void rq_txn_topic_dropped(RqKey key);
+extern void rq_txn_group_created(uint32 group);
+extern void rq_txn_group_dropped(uint32 group);
+
+#endif							/* RQ_TXN_H */

@@ -1,0 +1,23 @@
+/*
+ * rq_xid.h
+ *	  What became of a transaction that an entry or an offset names.
+ */
+#ifndef RQ_XID_H
+#define RQ_XID_H
+
+#include "base/rq_base.h"
+
+typedef enum RqXidStatus
+{
+	RQ_XID_IN_PROGRESS,
+	RQ_XID_COMMITTED,
+	RQ_XID_ABORTED
+} RqXidStatus;
+
+/*
+ * The outcome of a top-level transaction, on a primary or a hot standby.
+ * Throws when the commit log can't be read or the id can't be right.
+ */
+extern RqXidStatus rq_xid_status(uint64 full_xid);
+
+#endif							/* RQ_XID_H */

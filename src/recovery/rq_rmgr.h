@@ -1,0 +1,11 @@
+/*
+ * rq_rmgr.h
+ *	  The WAL resource manager.
+ */
+#ifndef RQ_RMGR_H
+#define RQ_RMGR_H
+
+/* Register it, and wrap the redo of checkpoint records.  From _PG_init. */
+extern void rq_rmgr_register(void);
+
+#endif							/* RQ_RMGR_H */

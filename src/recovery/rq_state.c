@@ -1,0 +1,459 @@
+/*
+ * rq_state.c
+ *	  The store's state between shared memory and the state file, and syncing
+ *	  files to disk.
+ *
+ * The copy is taken slot by slot, each under the lock that its changes and
+ * their WAL records are made under.  So a copy taken after the redo pointer
+ * moved holds every change logged below it, and the page-LSN rule in redo does
+ * the rest.  What a copy holds may go to disk only after its WAL.
+ *
+ * Two processes call rq_state_sync(), never at the same time: the startup
+ * process during recovery, the keeper after it.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "base/rq_fault.h"
+#include "base/rq_guc.h"
+#include "format/rq_segfmt.h"
+#include "format/rq_statefmt.h"
+#include "log/rq_log.h"
+#include "queue/rq_cqueue.h"
+#include "queue/rq_group.h"
+#include "queue/rq_topic.h"
+#include "recovery/rq_state.h"
+#include "store/rq_durable.h"
+
+/* How far a queue's files are on disk; see sync_queue(). */
+typedef struct SyncedQueue
+{
+	uint64		incarnation;
+	RqOff		stable;
+	RqOff		end;
+} SyncedQueue;
+
+static SyncedQueue *synced_queues = NULL;
+static RqPos synced_log = 0;	/* the log is on disk below this */
+static char *last_state = NULL; /* the last state file, to see a change */
+static uint64 last_state_len = 0;
+
+/* ---- copy ---- */
+
+static void
+copy_gap(StringInfo buf, RqPos start, RqPos end)
+{
+	RqStateGap	g = {.start = start, .end = end};
+
+	appendBinaryStringInfo(buf, (char *) &g, sizeof(g));
+}
+
+/* Reservations that are not WAL-logged yet, below "log_end". */
+static uint32
+copy_inflight(StringInfo buf, RqPos log_end)
+{
+	uint32		n = 0;
+
+	for (int i = 0; i < rq_max_backends(); i++)
+	{
+		RqBackend  *b = &rq_backends[i];
+		RqPos		start;
+		RqPos		end;
+
+		/* Both belong together if the start is still the same. */
+		do
+		{
+			start = pg_atomic_read_u64(&b->inflight_start);
+			pg_read_barrier();
+			end = pg_atomic_read_u64(&b->inflight_end);
+			pg_read_barrier();
+		} while (pg_atomic_read_u64(&b->inflight_start) != start);
+		if (start >= log_end)
+			continue;
+		copy_gap(buf, start, end);
+		n++;
+	}
+	return n;
+}
+
+static void
+copy_queue(StringInfo buf, RqQueue *q)
+{
+	RqStateQueue s;
+
+	LWLockAcquire(&q->lock, LW_SHARED);
+	s.start = pg_atomic_read_u64(&q->start);
+	s.stable = q->logged_stable;
+	s.end = pg_atomic_read_u64(&q->end);
+	s.last_time = q->last_time;
+	s.lsn = q->lsn;
+	LWLockRelease(&q->lock);
+	appendBinaryStringInfo(buf, (char *) &s, sizeof(s));
+}
+
+static void
+copy_group(StringInfo buf, uint32 group)
+{
+	RqGroup    *g = &rq_groups[group];
+	RqStateGroup s = {.id = g->id, .nqueues = g->nqueues,
+		.pend_xid = g->pend_xid, .pend_op = g->pend_op,
+	.name_len = strlen(g->name), .created_at = g->created_at};
+
+	memcpy(s.name, g->name, s.name_len);
+	appendBinaryStringInfo(buf, (char *) &s, sizeof(s));
+	for (uint32 i = 0; i < g->nqueues; i++)
+	{
+		RqOffset   *o = rq_group_offset(group, i);
+		RqStateOffset so;
+
+		LWLockAcquire(rq_offset_lock((uint32) (o - rq_offsets)), LW_SHARED);
+		so.committed = o->committed;
+		so.pend_next = o->pend_next;
+		so.pend_xid = o->pend_xid;
+		so.lsn = o->lsn;
+		LWLockRelease(rq_offset_lock((uint32) (o - rq_offsets)));
+		appendBinaryStringInfo(buf, (char *) &so, sizeof(so));
+	}
+}
+
+static void
+copy_topic(StringInfo buf, uint32 topic)
+{
+	RqTopic    *t = &rq_topics[topic];
+	RqStateTopic s = {.key = rq_topic_key(topic), .spc = t->spc,
+	.nqueues = rq_topic_nqueues(topic), .pend_xid = t->pend_xid, .lsn = t->lsn};
+
+	for (uint32 g = t->first_group; g != RQ_NO_SLOT; g = rq_groups[g].next)
+		s.ngroups++;
+	appendBinaryStringInfo(buf, (char *) &s, sizeof(s));
+	for (uint32 i = 0; i < s.nqueues; i++)
+		copy_queue(buf, rq_topic_queue(topic, i));
+	for (uint32 g = t->first_group; g != RQ_NO_SLOT; g = rq_groups[g].next)
+		copy_group(buf, g);
+}
+
+static void
+copy_state(StringInfo buf)
+{
+	RqStateHeader h = {.segment_mb = rq_ctl->segment_mb};
+
+	enlargeStringInfo(buf, sizeof(h));
+	appendBinaryStringInfo(buf, (char *) &h, sizeof(h));
+
+	h.log_end = pg_atomic_read_u64(&rq_ctl->log_end);
+	pg_read_barrier();
+	h.ngaps = copy_inflight(buf, h.log_end);
+	for (uint32 i = 0; i < rq_ctl->ngaps; i++)
+		copy_gap(buf, rq_gaps[i].start, rq_gaps[i].end);
+	h.ngaps += rq_ctl->ngaps;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	h.log_start = pg_atomic_read_u64(&rq_ctl->log_start);
+	h.next_group_id = rq_ctl->next_group_id;
+	for (int t = 0; t < rq_max_topics; t++)
+		if (pg_atomic_read_u64(&rq_topics[t].key) != 0)
+		{
+			copy_topic(buf, t);
+			h.ntopics++;
+		}
+	LWLockRelease(rq_meta_lock);
+
+	memcpy(buf->data, &h, sizeof(h));
+	rq_state_seal(buf);
+}
+
+/* ---- sync ---- */
+
+/* Everything below the result is complete and will not change again. */
+static RqPos
+log_settled(void)
+{
+	RqPos		settled = rq_log_safe_end();
+
+	for (uint32 i = 0; i < rq_ctl->ngaps; i++)
+		settled = Min(settled, rq_gaps[i].start);
+	return settled;
+}
+
+static SyncedQueue
+queue_now(uint32 topic, RqQueue *q)
+{
+	SyncedQueue now = {.incarnation = rq_topics[topic].incarnation,
+		.stable = pg_atomic_read_u64(&q->stable),
+	.end = pg_atomic_read_u64(&q->end)};
+
+	return now;
+}
+
+static RqPos
+sync_log(void)
+{
+	RqPos		settled = log_settled();
+	RqPos		from = Min(synced_log, rq_ctl->redo_dirty);
+
+	rq_log_sync(Max(from, pg_atomic_read_u64(&rq_ctl->log_start)),
+				pg_atomic_read_u64(&rq_ctl->log_end));
+	rq_ctl->redo_dirty = RQ_INVALID_POS;
+	return settled;
+}
+
+/*
+ * Entries change in two places: new ones at the end, flags of aborted ones
+ * between the stable offset and the end.  So whatever lies below the stable
+ * offset of the last sync is on disk, unless redo has written it again.
+ */
+static bool
+sync_queue(uint32 topic, RqQueue *q)
+{
+	SyncedQueue *done = &synced_queues[q - rq_queues];
+	SyncedQueue now = queue_now(topic, q);
+	RqOff		from;
+	bool		any;
+
+	if (done->incarnation != now.incarnation)
+		memset(done, 0, sizeof(*done));
+	else if (done->stable == now.stable && done->end == now.end &&
+			 q->redo_dirty == RQ_INVALID_POS)
+		return false;
+	from = Min(done->stable, q->redo_dirty);
+	any = rq_queue_sync(rq_topic_key(topic), q->id,
+						Max(from, pg_atomic_read_u64(&q->start)), now.end);
+	q->redo_dirty = RQ_INVALID_POS;
+	*done = now;
+	return any;
+}
+
+static void
+sync_queues(void)
+{
+	bool		any = false;
+
+	for (int t = 0; t < rq_max_topics; t++)
+	{
+		bool		any_here = false;
+		char		path[MAXPGPATH];
+
+		for (uint32 i = 0; i < rq_topic_nqueues(t); i++)
+			if (sync_queue(t, rq_topic_queue(t, i)))
+				any_here = true;
+		if (!any_here)
+			continue;
+		rq_topic_dir_path(path, rq_topic_key(t));
+		rq_fsync_path(path, true);
+		any = true;
+	}
+	if (any)
+		rq_fsync_path(RQ_QUEUE_DIR, true);
+}
+
+static void
+allocate_synced(void)
+{
+	if (synced_queues == NULL)
+		synced_queues = MemoryContextAllocZero(TopMemoryContext,
+											   rq_max_queues * sizeof(SyncedQueue));
+}
+
+static bool
+has_changed(StringInfo state)
+{
+	return rq_ctl->redo_changed || last_state == NULL ||
+		last_state_len != state->len ||
+		memcmp(last_state, state->data, state->len) != 0;
+}
+
+static void
+remember_state(StringInfo state)
+{
+	if (last_state != NULL)
+		pfree(last_state);
+	last_state = MemoryContextAllocHuge(TopMemoryContext, state->len);
+	memcpy(last_state, state->data, state->len);
+	last_state_len = state->len;
+}
+
+bool
+rq_state_sync(XLogRecPtr wal_upto)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext,
+											  "rocketq sync",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	StringInfoData buf;
+	bool		changed;
+
+	allocate_synced();
+	initStringInfo(&buf);
+	copy_state(&buf);
+	changed = has_changed(&buf);
+	if (changed)
+	{
+		RqPos		settled;
+
+		XLogFlush(wal_upto == InvalidXLogRecPtr ? GetXLogInsertRecPtr() : wal_upto);
+		settled = sync_log();
+		sync_queues();
+		RQ_FAULT("keeper-fsynced");
+		rq_replace_file(RQ_STATE_FILE, buf.data, buf.len);
+		synced_log = settled;
+		rq_ctl->redo_changed = false;
+		remember_state(&buf);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(cxt);
+	return changed;
+}
+
+void
+rq_state_assume_synced(void)
+{
+	allocate_synced();
+	synced_log = log_settled();
+	for (int t = 0; t < rq_max_topics; t++)
+		for (uint32 i = 0; i < rq_topic_nqueues(t); i++)
+		{
+			RqQueue    *q = rq_topic_queue(t, i);
+
+			synced_queues[q - rq_queues] = queue_now(t, q);
+		}
+}
+
+/* ---- load ---- */
+
+static void
+report_unreadable(const char *problem)
+{
+	ereport(FATAL,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("file \"%s\" is damaged", RQ_STATE_FILE),
+			 errdetail("%s.", problem),
+			 errhint("Restore the data directory from a backup.")));
+}
+
+static void
+load_queue(RqQueue *q, const RqStateQueue *s)
+{
+	if (s->start > s->stable || s->stable > s->end)
+		report_unreadable("a queue's bounds are out of order");
+	pg_atomic_write_u64(&q->start, s->start);
+	pg_atomic_write_u64(&q->stable, s->stable);
+	pg_atomic_write_u64(&q->end, s->end);
+	q->logged_stable = s->stable;
+	q->last_time = s->last_time;
+	q->lsn = s->lsn;
+}
+
+static bool
+load_group(uint32 topic, const char **at, const char *end)
+{
+	RqStateGroup s;
+	uint32		group;
+
+	if (!rq_state_take(at, end, &s, sizeof(s)) ||
+		s.name_len > RQ_GROUP_NAME_MAX ||
+		s.nqueues != rq_topic_nqueues(topic))
+		return false;
+	group = rq_group_apply(topic, s.id, s.name, s.name_len, s.nqueues, 0,
+						   s.created_at);
+	rq_groups[group].pend_op = s.pend_op;
+	rq_groups[group].pend_xid = s.pend_xid;
+	for (uint32 i = 0; i < s.nqueues; i++)
+	{
+		RqOffset   *o = rq_group_offset(group, i);
+		RqStateOffset so;
+
+		if (!rq_state_take(at, end, &so, sizeof(so)))
+			return false;
+		o->committed = so.committed;
+		o->pend_next = so.pend_next;
+		o->pend_xid = so.pend_xid;
+		o->logged = so.committed;
+		o->lsn = so.lsn;
+	}
+	return true;
+}
+
+static bool
+load_topic(const char **at, const char *end)
+{
+	RqStateTopic s;
+	uint32		topic;
+
+	if (!rq_state_take(at, end, &s, sizeof(s)) || s.nqueues > RQ_QUEUES_MAX)
+		return false;
+	topic = rq_topic_apply(s.key, s.spc, s.nqueues, s.pend_xid, s.lsn);
+	for (uint32 i = 0; i < s.nqueues; i++)
+	{
+		RqStateQueue sq;
+
+		if (!rq_state_take(at, end, &sq, sizeof(sq)))
+			return false;
+		load_queue(rq_topic_queue(topic, i), &sq);
+	}
+	for (uint32 i = 0; i < s.ngroups; i++)
+		if (!load_group(topic, at, end))
+			return false;
+	return true;
+}
+
+static bool
+load_all(const char *data, uint64 len)
+{
+	const char *at = data;
+	const char *end = data + len;
+	RqStateHeader h;
+
+	if (!rq_state_take(&at, end, &h, sizeof(h)) ||
+		h.segment_mb == 0 || h.ngaps > rq_ctl->max_gaps)
+		return false;
+	rq_ctl->segment_mb = h.segment_mb;
+	rq_ctl->segment_size = (uint64) h.segment_mb * 1024 * 1024;
+	pg_atomic_write_u64(&rq_ctl->log_start, h.log_start);
+	pg_atomic_write_u64(&rq_ctl->log_end, h.log_end);
+	rq_ctl->next_group_id = h.next_group_id;
+	rq_ctl->ngaps = h.ngaps;
+	if (!rq_state_take(&at, end, rq_gaps, h.ngaps * sizeof(RqStateGap)))
+		return false;
+	for (uint32 i = 0; i < h.ntopics; i++)
+		if (!load_topic(&at, end))
+			return false;
+	return at == end;
+}
+
+const char *
+rq_state_probe(void)
+{
+	uint64		len;
+	char	   *data = rq_read_file(RQ_STATE_FILE, &len);
+
+	return data == NULL ? "the state file is missing" : rq_state_check(data, len);
+}
+
+void
+rq_state_load(void)
+{
+	uint64		len;
+	char	   *data;
+	const char *problem;
+
+	rq_make_folders();
+	rq_ctl->segment_mb = rq_segment_size_mb;
+	rq_ctl->segment_size = (uint64) rq_segment_size_mb * 1024 * 1024;
+	data = rq_read_file(RQ_STATE_FILE, &len);
+	if (data != NULL)
+	{
+		problem = rq_state_check(data, len);
+		if (problem)
+			report_unreadable(problem);
+		LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+		if (!load_all(data, len))
+			report_unreadable("the state file's contents do not fit together");
+		LWLockRelease(rq_meta_lock);
+		pfree(data);
+	}
+	rq_ctl->loaded = true;
+}

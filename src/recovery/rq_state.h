@@ -1,0 +1,34 @@
+/*
+ * rq_state.h
+ *	  The store's state between shared memory and the state file, and syncing
+ *	  files to disk.
+ */
+#ifndef RQ_STATE_H
+#define RQ_STATE_H
+
+#include "base/rq_base.h"
+
+/*
+ * Load the state file into fresh shared memory, or begin an empty store.
+ * Called by the postmaster in shmem_startup_hook; FATAL if it is damaged.
+ */
+extern void rq_state_load(void);
+
+/*
+ * Bring everything that has changed since the last call in this process to
+ * disk: copy the state, flush WAL up to what the copy may hold, fsync files,
+ * write the state file.  Called by the keeper, or by the startup process with
+ * "wal_upto" = how far it has replayed.  Returns false if nothing had changed.
+ */
+extern bool rq_state_sync(XLogRecPtr wal_upto);
+
+/*
+ * Everything up to now is on disk, another process has seen to it: the
+ * startup process at the end of recovery, or a keeper that closed in order.
+ */
+extern void rq_state_assume_synced(void);
+
+/* NULL if the state file can be read and is sound, else the problem. */
+extern const char *rq_state_probe(void);
+
+#endif							/* RQ_STATE_H */

@@ -1,0 +1,67 @@
+/*
+ * rocketq.c
+ *	  Load the library: settings, resource manager, hooks, workers.
+ *
+ * src/README says where everything is and in which order to read it.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+
+#include "am/rq_tableam.h"
+#include "base/rq_guc.h"
+#include "queue/rq_txn.h"
+#include "recovery/rq_rmgr.h"
+#include "recovery/rq_state.h"
+#include "shmem/rq_shmem.h"
+#include "worker/rq_worker.h"
+
+PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+static shmem_request_hook_type prev_shmem_request = NULL;
+static shmem_startup_hook_type prev_shmem_startup = NULL;
+
+static void
+rocketq_shmem_request(void)
+{
+	if (prev_shmem_request)
+		prev_shmem_request();
+	rq_shmem_request();
+}
+
+static void
+rocketq_shmem_startup(void)
+{
+	if (prev_shmem_startup)
+		prev_shmem_startup();
+	rq_shmem_startup();
+	if (!rq_ctl->loaded)
+		rq_state_load();
+}
+
+/*
+ * Without preloading nothing is installed, and every function says so: shared
+ * memory and the resource manager can only be had at server start.
+ */
+void
+_PG_init(void)
+{
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+
+	rq_guc_define();
+	rq_rmgr_register();
+	rq_txn_init();
+	rq_tableam_init();
+
+	prev_shmem_request = shmem_request_hook;
+	shmem_request_hook = rocketq_shmem_request;
+	prev_shmem_startup = shmem_startup_hook;
+	shmem_startup_hook = rocketq_shmem_startup;
+
+	rq_workers_register();
+}

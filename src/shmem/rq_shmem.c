@@ -1,0 +1,354 @@
+/*
+ * rq_shmem.c
+ *	  Set up shared memory, and the few operations that belong to its layout:
+ *	  slot runs, the topic index and the gate.
+ */
+#include "postgres.h"
+
+#include "access/twophase.h"
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/shmem.h"
+#include "utils/hsearch.h"
+#include "utils/timestamp.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_error.h"
+#include "base/rq_guc.h"
+#include "format/rq_statefmt.h"
+#include "shmem/rq_shmem.h"
+
+#define GATE_WAIT_MS	10000
+
+RqControl  *rq_ctl = NULL;
+RqTopic    *rq_topics = NULL;
+RqQueue    *rq_queues = NULL;
+RqGroup    *rq_groups = NULL;
+RqOffset   *rq_offsets = NULL;
+RqBackend  *rq_backends = NULL;
+RqStateGap *rq_gaps = NULL;
+LWLock	   *rq_gate_lock = NULL;
+LWLock	   *rq_meta_lock = NULL;
+
+static LWLockPadded *offset_locks = NULL;
+static HTAB *topic_index = NULL;
+
+typedef struct TopicIndexEntry
+{
+	RqKey		key;
+	uint32		slot;
+} TopicIndexEntry;
+
+int
+rq_max_groups(void)
+{
+	return Max(64, rq_max_consumer_slots / 8);
+}
+
+int
+rq_max_backends(void)
+{
+	return MaxBackends + NUM_AUXILIARY_PROCS + max_prepared_xacts;
+}
+
+static uint32
+max_gaps(void)
+{
+	return 4 * rq_max_backends() + 64;
+}
+
+LWLock *
+rq_offset_lock(uint32 slot)
+{
+	return &offset_locks[slot % RQ_OFFSET_LOCKS].lock;
+}
+
+void
+rq_shmem_request(void)
+{
+	Size		size = 0;
+
+	size = add_size(size, MAXALIGN(sizeof(RqControl)));
+	size = add_size(size, mul_size(rq_max_topics, sizeof(RqTopic)));
+	size = add_size(size, mul_size(rq_max_queues, sizeof(RqQueue)));
+	size = add_size(size, mul_size(rq_max_groups(), sizeof(RqGroup)));
+	size = add_size(size, mul_size(rq_max_consumer_slots, sizeof(RqOffset)));
+	size = add_size(size, mul_size(rq_max_backends(), sizeof(RqBackend)));
+	size = add_size(size, mul_size(max_gaps(), sizeof(RqStateGap)));
+	size = add_size(size, hash_estimate_size(rq_max_topics,
+											 sizeof(TopicIndexEntry)));
+	size = add_size(size, 8 * PG_CACHE_LINE_SIZE);
+	RequestAddinShmemSpace(size);
+
+	RequestNamedLWLockTranche("RocketqGate", 1);
+	RequestNamedLWLockTranche("RocketqMeta", 1);
+	RequestNamedLWLockTranche("RocketqQueue", 1);
+	RequestNamedLWLockTranche("RocketqOffset", RQ_OFFSET_LOCKS);
+}
+
+static void
+init_control(void)
+{
+	memset(rq_ctl, 0, sizeof(*rq_ctl));
+	SpinLockInit(&rq_ctl->reserve_lock);
+	pg_atomic_init_u64(&rq_ctl->log_end, 0);
+	pg_atomic_init_u64(&rq_ctl->log_start, 0);
+	pg_atomic_init_u64(&rq_ctl->alloc_end, 0);
+	pg_atomic_init_u32(&rq_ctl->alloc_errno, 0);
+	pg_atomic_init_u32(&rq_ctl->ndoomed, 0);
+	ConditionVariableInit(&rq_ctl->alloc_cv);
+	ConditionVariableInit(&rq_ctl->gate_cv);
+	rq_ctl->next_group_id = 1;
+	rq_ctl->next_incarnation = 1;
+	rq_ctl->max_gaps = max_gaps();
+	rq_ctl->redo_dirty = RQ_INVALID_POS;
+}
+
+static void
+init_slots(int queue_tranche)
+{
+	for (int i = 0; i < rq_max_topics; i++)
+	{
+		memset(&rq_topics[i], 0, sizeof(RqTopic));
+		pg_atomic_init_u64(&rq_topics[i].key, 0);
+		pg_atomic_init_u32(&rq_topics[i].nqueues, 0);
+		rq_topics[i].first_group = RQ_NO_SLOT;
+	}
+	for (int i = 0; i < rq_max_queues; i++)
+	{
+		RqQueue    *q = &rq_queues[i];
+
+		memset(q, 0, sizeof(*q));
+		LWLockInitialize(&q->lock, queue_tranche);
+		q->topic = RQ_NO_SLOT;
+		pg_atomic_init_u64(&q->start, 0);
+		pg_atomic_init_u64(&q->stable, 0);
+		pg_atomic_init_u64(&q->end, 0);
+		pg_atomic_init_u32(&q->holders, 0);
+		q->redo_dirty = RQ_INVALID_POS;
+	}
+	memset(rq_groups, 0, mul_size(rq_max_groups(), sizeof(RqGroup)));
+	memset(rq_offsets, 0, mul_size(rq_max_consumer_slots, sizeof(RqOffset)));
+	for (int i = 0; i < rq_max_consumer_slots; i++)
+		rq_offsets[i].group = RQ_NO_SLOT;
+	for (int i = 0; i < rq_max_backends(); i++)
+	{
+		RqBackend  *b = &rq_backends[i];
+
+		pg_atomic_init_u64(&b->inflight_start, RQ_INVALID_POS);
+		pg_atomic_init_u64(&b->inflight_end, RQ_INVALID_POS);
+		pg_atomic_init_u64(&b->xact_pos, RQ_INVALID_POS);
+		pg_atomic_init_u32(&b->hold_queue, RQ_NO_SLOT);
+		pg_atomic_init_u64(&b->hold_from, 0);
+	}
+}
+
+static void *
+part(const char *name, Size count, Size size)
+{
+	bool		found;
+
+	return ShmemInitStruct(name, mul_size(count, size), &found);
+}
+
+/* Create or attach; runs again after a crash restart. */
+void
+rq_shmem_startup(void)
+{
+	bool		found;
+	HASHCTL		info = {.keysize = sizeof(RqKey),
+	.entrysize = sizeof(TopicIndexEntry)};
+	LWLockPadded *queue_tranche;
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+
+	rq_ctl = ShmemInitStruct("rocketq control", sizeof(RqControl), &found);
+	rq_topics = part("rocketq topics", rq_max_topics, sizeof(RqTopic));
+	rq_queues = part("rocketq queues", rq_max_queues, sizeof(RqQueue));
+	rq_groups = part("rocketq groups", rq_max_groups(), sizeof(RqGroup));
+	rq_offsets = part("rocketq offsets", rq_max_consumer_slots, sizeof(RqOffset));
+	rq_backends = part("rocketq backends", rq_max_backends(), sizeof(RqBackend));
+	rq_gaps = part("rocketq gaps", max_gaps(), sizeof(RqStateGap));
+	topic_index = ShmemInitHash("rocketq topic index", rq_max_topics,
+								rq_max_topics, &info, HASH_ELEM | HASH_BLOBS);
+
+	rq_gate_lock = &GetNamedLWLockTranche("RocketqGate")->lock;
+	rq_meta_lock = &GetNamedLWLockTranche("RocketqMeta")->lock;
+	queue_tranche = GetNamedLWLockTranche("RocketqQueue");
+	offset_locks = GetNamedLWLockTranche("RocketqOffset");
+
+	if (!found)
+	{
+		init_control();
+		init_slots(queue_tranche->lock.tranche);
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+rq_require_preload(void)
+{
+	if (rq_ctl == NULL)
+		rq_report_not_preloaded();
+}
+
+uint32
+rq_topic_index_find(RqKey key)
+{
+	TopicIndexEntry *e = hash_search(topic_index, &key, HASH_FIND, NULL);
+
+	return e ? e->slot : RQ_NO_SLOT;
+}
+
+void
+rq_topic_index_add(RqKey key, uint32 slot)
+{
+	TopicIndexEntry *e = hash_search(topic_index, &key, HASH_ENTER, NULL);
+
+	e->slot = slot;
+}
+
+void
+rq_topic_index_remove(RqKey key)
+{
+	hash_search(topic_index, &key, HASH_REMOVE, NULL);
+}
+
+/* Find the next free run at or behind "from"; false when there is none. */
+static bool
+next_free_run(uint32 from, uint32 want, uint32 nslots, RqSlotIsFree is_free,
+			  uint32 *first, uint32 *count)
+{
+	uint32		i = from;
+
+	while (i < nslots && !is_free(i))
+		i++;
+	*first = i;
+	while (i < nslots && i - *first < want && is_free(i))
+		i++;
+	*count = i - *first;
+	return *count > 0;
+}
+
+bool
+rq_extents_can_take(const RqExtents *ext, uint32 count, uint32 nslots,
+					RqSlotIsFree is_free)
+{
+	uint32		at = 0;
+	uint32		runs = ext->n;
+	uint32		first;
+	uint32		got;
+
+	while (count > 0)
+	{
+		if (runs == RQ_MAX_EXTENTS ||
+			!next_free_run(at, count, nslots, is_free, &first, &got))
+			return false;
+		at = first + got;
+		count -= got;
+		runs++;
+	}
+	return true;
+}
+
+void
+rq_extents_take(RqExtents *ext, uint32 count, uint32 nslots,
+				RqSlotIsFree is_free)
+{
+	uint32		at = 0;
+
+	while (count > 0)
+	{
+		uint32		first;
+		uint32		got;
+
+		if (!next_free_run(at, count, nslots, is_free, &first, &got))
+			elog(ERROR, "no free slot left after the check");
+		ext->run[ext->n].first = first;
+		ext->run[ext->n].count = got;
+		ext->n++;
+		at = first + got;
+		count -= got;
+	}
+}
+
+uint32
+rq_extents_slot(const RqExtents *ext, uint32 i)
+{
+	for (uint32 r = 0; r < RQ_MAX_EXTENTS; r++)
+	{
+		if (i < ext->run[r].count)
+			return ext->run[r].first + i;
+		i -= ext->run[r].count;
+	}
+	elog(ERROR, "slot number out of bounds");
+	return RQ_NO_SLOT;
+}
+
+static void
+wait_for_gate(void)
+{
+	TimestampTz give_up = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													  GATE_WAIT_MS);
+	static uint32 wait_event = 0;
+
+	if (wait_event == 0)
+		wait_event = rq_wait_event_new("RocketqGate");
+
+	ConditionVariablePrepareToSleep(&rq_ctl->gate_cv);
+	while (!rq_ctl->gate_open)
+	{
+		if (GetCurrentTimestamp() >= give_up)
+		{
+			ConditionVariableCancelSleep();
+			ereport(ERROR,
+					(errcode(ERRCODE_CANNOT_CONNECT_NOW),
+					 errmsg("the rocketq store is closed"),
+					 errdetail("The worker \"rocketq keeper\" is not running: the server is shutting down, or could not start the worker."),
+					 errhint("See the server log; max_worker_processes must leave room for %d workers of rocketq.",
+							 RQ_NWORKERS)));
+		}
+		ConditionVariableTimedSleep(&rq_ctl->gate_cv, 1000, wait_event);
+	}
+	ConditionVariableCancelSleep();
+}
+
+void
+rq_gate_enter(void)
+{
+	if (!IsUnderPostmaster)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rocketq cannot change its store in single-user mode"),
+				 errhint("Start the server normally.")));
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("cannot change the rocketq store during recovery")));
+	for (;;)
+	{
+		LWLockAcquire(rq_gate_lock, LW_SHARED);
+		if (likely(rq_ctl->gate_open))
+			return;
+		LWLockRelease(rq_gate_lock);
+		wait_for_gate();
+	}
+}
+
+void
+rq_gate_leave(void)
+{
+	LWLockRelease(rq_gate_lock);
+}
+
+/* Set the latch of a worker if it runs; a lost wake-up costs one interval. */
+void
+rq_worker_wake(RqWorkerKind kind)
+{
+	struct Latch *latch = rq_ctl->worker[kind].latch;
+
+	if (latch != NULL)
+		SetLatch(latch);
+}

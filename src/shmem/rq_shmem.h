@@ -1,0 +1,274 @@
+/*
+ * rq_shmem.h
+ *	  What rocketq keeps in shared memory.
+ *
+ * Everything has a fixed size, so the startup process can use it during
+ * recovery.  Nothing outside this memory and the files is shared.
+ *
+ * Lock order, outermost first; a process may skip levels but not go back:
+ *
+ *		1. heavyweight locks: the topic's relation, then a group, then a
+ *		   (group, queue)
+ *		2. gate lock		shared by everyone who changes the store
+ *		3. meta lock		which topics, queues and groups exist
+ *		4. a queue's lock	its entries and ends
+ *		5. an offset lock	committed offsets, by slot number
+ *		6. WAL insertion locks, ProcArrayLock
+ *		7. reserve_lock		a spinlock: where the log ends
+ *
+ * Nobody waits for the file system, a worker or another transaction while
+ * holding 2 to 7, except that a queue's lock is held over its WAL insertion.
+ */
+#ifndef RQ_SHMEM_H
+#define RQ_SHMEM_H
+
+#include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+#include "storage/lwlock.h"
+#include "storage/spin.h"
+
+#include "base/rq_base.h"
+
+#define RQ_NO_SLOT			PG_UINT32_MAX
+#define RQ_MAX_EXTENTS		16
+#define RQ_OFFSET_LOCKS		128
+
+/* Runs of slots that belong to one owner, in the order they were given. */
+typedef struct RqExtents
+{
+	uint32		n;
+	struct
+	{
+		uint32		first;
+		uint32		count;
+	}			run[RQ_MAX_EXTENTS];
+} RqExtents;
+
+/*
+ * A topic.  All fields change under the meta lock held exclusively.  A holder
+ * of a lock on the topic's relation may read them without it: the topic can't
+ * go away, and growth only adds.
+ */
+typedef struct RqTopic
+{
+	pg_atomic_uint64 key;		/* RQ_KEY_PACK, 0 = free slot */
+	pg_atomic_uint32 nqueues;	/* raised after the extents are complete */
+	Oid			spc;			/* tablespace when it was created */
+	uint64		incarnation;	/* never the same for two topics */
+	uint32		first_group;	/* chain of its groups, RQ_NO_SLOT ends it */
+	uint64		pend_xid;		/* its creator, until that has ended */
+	bool		doomed;			/* its relation is gone */
+	XLogRecPtr	lsn;			/* of its creation; older records are about an
+								 * earlier holder of the key */
+	RqExtents	queues;
+} RqTopic;
+
+/*
+ * A queue: start <= stable <= end.
+ *
+ * Entries below "end" are written and WAL-logged; below "stable" resolved.
+ * "stable" is raised only after the flags of the entries below it are set, and
+ * both by a holder of the lock; they are read without it.
+ */
+typedef struct RqQueue
+{
+	LWLock		lock;
+	uint32		topic;			/* slot of its topic, RQ_NO_SLOT = free */
+	uint32		id;				/* number within the topic */
+	pg_atomic_uint64 start;		/* first offset that is kept */
+	pg_atomic_uint64 stable;
+	pg_atomic_uint64 end;		/* next offset to be given */
+	uint64		logged_stable;	/* as far as RESOLVE has been logged; lock */
+	uint64		unlogged_aborts;	/* aborted entries beyond that; lock */
+	TimestampTz last_time;		/* of the last entry; lock */
+	XLogRecPtr	lsn;			/* of the last record about it; lock */
+	pg_atomic_uint32 holders;	/* backends that hold back an entry */
+	RqOff		redo_dirty;		/* lowest offset redo has written since the
+								 * last sync; startup process only */
+} RqQueue;
+
+/* What an unfinished transaction means to do to a group. */
+typedef enum RqPendingOp
+{
+	RQ_PEND_NONE = 0,
+	RQ_PEND_CREATE,				/* abort removes the group */
+	RQ_PEND_DROP				/* commit removes the group */
+} RqPendingOp;
+
+/*
+ * A consumer group of one topic; changes under the meta lock held
+ * exclusively.  "id" is never reused and names the group in locks and WAL.
+ */
+typedef struct RqGroup
+{
+	uint32		id;				/* 0 = free slot */
+	uint32		topic;
+	uint32		next;			/* in the topic's chain */
+	uint32		nqueues;
+	RqPendingOp pend_op;
+	uint64		pend_xid;
+	uint64		claim_xid;		/* means to drop it, not logged yet */
+	bool		doomed;			/* its own creator gave it up again */
+	TimestampTz created_at;
+	char		name[RQ_GROUP_NAME_MAX + 1];
+	RqExtents	offsets;
+} RqGroup;
+
+/*
+ * A group's offset in one queue; all fields under the slot's offset lock.
+ * While pend_xid is set, "committed" is what holds if it aborts and
+ * "pend_next" what holds if it commits.
+ */
+typedef struct RqOffset
+{
+	uint32		group;			/* slot of its group, RQ_NO_SLOT = free */
+	uint32		queue_id;
+	uint64		committed;
+	uint64		pend_next;
+	uint64		pend_xid;		/* 0 = nothing pending */
+	uint64		logged;			/* "committed" as WAL tells it without xids */
+	TimestampTz changed_at;
+	XLogRecPtr	lsn;
+} RqOffset;
+
+/*
+ * What one backend is doing; written by it alone, read by anybody.
+ *
+ * inflight: the part of the log it has reserved and not yet WAL-logged; set
+ * under reserve_lock, so that nobody can see a log end without it.
+ * xact_pos: lowest position its transaction has appended.
+ * hold: entries it enqueued without a transaction and whose WAL it still
+ * flushes; the queue's "holders" counts them.
+ */
+typedef struct RqBackend
+{
+	pg_atomic_uint64 inflight_start;	/* RQ_INVALID_POS = nothing */
+	pg_atomic_uint64 inflight_end;
+	pg_atomic_uint64 xact_pos;	/* RQ_INVALID_POS = nothing */
+	pg_atomic_uint32 hold_queue;	/* RQ_NO_SLOT = nothing */
+	pg_atomic_uint64 hold_from;
+} RqBackend;
+
+/* The workers, for the view and for waking them. */
+typedef enum RqWorkerKind
+{
+	RQ_KEEPER,
+	RQ_ALLOCATOR,
+	RQ_JANITOR
+} RqWorkerKind;
+
+#define RQ_NWORKERS		3
+
+typedef struct RqWorker
+{
+	int			pid;			/* 0 = not running */
+	struct Latch *latch;
+	TimestampTz started_at;
+	TimestampTz last_tick_at;
+	uint64		ticks;
+} RqWorker;
+
+typedef struct RqControl
+{
+	/* fixed from the moment the state is loaded */
+	uint32		segment_mb;
+	uint64		segment_size;
+	bool		loaded;
+	bool		tidied;			/* the keeper has removed a crash's leftovers */
+
+	/* the log */
+	slock_t		reserve_lock;
+	pg_atomic_uint64 log_end;	/* next position to give; reserve_lock */
+	pg_atomic_uint64 log_start; /* meta lock exclusive */
+	pg_atomic_uint64 alloc_end; /* segments exist below this; allocator */
+	pg_atomic_uint32 alloc_errno;	/* why the allocator can't go on, 0 = fine */
+	ConditionVariable alloc_cv; /* alloc_end or alloc_errno changed */
+
+	/* the gate; "open" changes under the gate lock held exclusively */
+	bool		gate_open;
+	ConditionVariable gate_cv;
+
+	/* under the meta lock held exclusively */
+	uint32		next_group_id;
+	uint64		next_incarnation;
+	uint32		ntopics;
+	pg_atomic_uint32 ndoomed;
+
+	/* the keeper's; read by the views */
+	XLogRecPtr	synced_redo;
+	TimestampTz last_sync_at;
+	uint64		syncs;
+	uint64		last_sync_us;
+
+	RqWorker	worker[RQ_NWORKERS];
+
+	/*
+	 * Stretches that redo found reserved but not written.  Written by the
+	 * startup process, filled by the keeper before it opens the gate.
+	 */
+	uint32		ngaps;
+	uint32		max_gaps;
+
+	/* Has redo changed anything, and from where, since the last sync? */
+	bool		redo_changed;
+	RqPos		redo_dirty;
+} RqControl;
+
+/* Addresses of the parts, the same in every process. */
+extern RqControl *rq_ctl;
+extern RqTopic *rq_topics;
+extern RqQueue *rq_queues;
+extern RqGroup *rq_groups;
+extern RqOffset *rq_offsets;
+extern RqBackend *rq_backends;
+extern struct RqStateGap *rq_gaps;
+
+extern int	rq_max_groups(void);
+extern int	rq_max_backends(void);
+
+extern LWLock *rq_gate_lock;
+extern LWLock *rq_meta_lock;
+extern LWLock *rq_offset_lock(uint32 slot);
+
+#define RQ_MY_BACKEND	(&rq_backends[RQ_MY_PROC_NUMBER])
+
+/* In shmem_request_hook and shmem_startup_hook. */
+extern void rq_shmem_request(void);
+extern void rq_shmem_startup(void);
+
+/* ERROR unless the library was preloaded. */
+extern void rq_require_preload(void);
+
+/* Topic slots by key; the caller holds the meta lock. */
+extern uint32 rq_topic_index_find(RqKey key);
+extern void rq_topic_index_add(RqKey key, uint32 slot);
+extern void rq_topic_index_remove(RqKey key);
+
+/*
+ * Take slots for "count" more of an owner.  "is_free" tells a free slot and
+ * "take" makes it the owner's.  False, with nothing taken, when there is no
+ * room.  The caller holds the meta lock exclusively.
+ */
+typedef bool (*RqSlotIsFree) (uint32 slot);
+extern bool rq_extents_can_take(const RqExtents *ext, uint32 count,
+								uint32 nslots, RqSlotIsFree is_free);
+extern void rq_extents_take(RqExtents *ext, uint32 count, uint32 nslots,
+							RqSlotIsFree is_free);
+
+/* The slot of member "i", which must be below the owner's count. */
+extern uint32 rq_extents_slot(const RqExtents *ext, uint32 i);
+
+/*
+ * Enter the gate: wait until the store is open, then hold the gate lock
+ * shared.  Everything that changes files or WAL-logged state happens inside.
+ * Throws when the server is in single-user mode, in recovery, or when the
+ * keeper does not come up.  Leave releases the lock.
+ */
+extern void rq_gate_enter(void);
+extern void rq_gate_leave(void);
+
+extern void rq_worker_wake(RqWorkerKind kind);
+
+#endif							/* RQ_SHMEM_H */

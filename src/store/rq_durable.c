@@ -1,0 +1,316 @@
+/*
+ * rq_durable.c
+ *	  Files and folders of the store: create, fsync, replace, remove.
+ *
+ * A segment is complete whenever it can be found under its name: it is
+ * written under a temporary one and then linked.  No file is ever truncated,
+ * because others may have it mapped.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/file_perm.h"
+#include "common/file_utils.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/fd.h"
+
+#include "base/rq_fault.h"
+#include "store/rq_durable.h"
+
+#define ZERO_CHUNK	(128 * 1024)
+#define TMP_MARK	".tmp."
+
+static void
+refuse_symlink(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) != 0)
+	{
+		if (errno == ENOENT)
+			return;
+		ereport(FATAL,
+				(errcode_for_file_access(),
+				 errmsg("could not stat file \"%s\": %m", path)));
+	}
+	if (!S_ISDIR(st.st_mode))
+		ereport(FATAL,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("\"%s\" is not a folder", path),
+				 errdetail("A symbolic link there would be skipped by pg_basebackup, and the backup would hold no messages."),
+				 errhint("To keep the messages on another disk, mount it at this place.")));
+}
+
+void
+rq_make_folders(void)
+{
+	const char *dirs[] = {RQ_DIR, RQ_LOG_DIR, RQ_QUEUE_DIR};
+
+	for (int i = 0; i < lengthof(dirs); i++)
+	{
+		refuse_symlink(dirs[i]);
+		if (rq_make_dir(dirs[i]))
+			rq_fsync_path(i == 0 ? "." : RQ_DIR, true);
+	}
+}
+
+bool
+rq_make_dir(const char *path)
+{
+	if (MakePGDirectory(path) == 0)
+		return true;
+	if (errno != EEXIST)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not create directory \"%s\": %m", path)));
+	return false;
+}
+
+/* Write zeros over [from, to); returns 0 or an errno. */
+static int
+write_zeros(int fd, uint64 from, uint64 to)
+{
+	static const char zeros[ZERO_CHUNK];
+
+	while (from < to)
+	{
+		ssize_t		n = pg_pwrite(fd, zeros, Min(to - from, ZERO_CHUNK), from);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return errno ? errno : ENOSPC;
+		from += n;
+	}
+	return 0;
+}
+
+static int
+fill_segment(int fd, uint64 size, const void *header, uint32 header_len,
+			 bool sync)
+{
+	int			err;
+
+	do
+		err = posix_fallocate(fd, 0, size);
+	while (err == EINTR);
+	if (err != 0 && err != EOPNOTSUPP && err != EINVAL)
+		return err;
+	err = write_zeros(fd, 0, size);
+	if (err == 0 && header_len > 0 &&
+		pg_pwrite(fd, header, header_len, 0) != (ssize_t) header_len)
+		err = errno ? errno : ENOSPC;
+	RQ_FAULT("segment-zero");
+	if (err == 0 && sync && pg_fsync(fd) != 0)
+		err = errno;
+	return err;
+}
+
+int
+rq_create_segment(const char *path, uint64 size, const void *header,
+				  uint32 header_len, bool sync)
+{
+	char		tmp[MAXPGPATH];
+	int			err;
+	int			fd;
+
+	snprintf(tmp, sizeof(tmp), "%s" TMP_MARK "%d", path, MyProcPid);
+	unlink(tmp);
+	fd = BasicOpenFile(tmp, O_RDWR | O_CREAT | O_EXCL | PG_BINARY);
+	if (fd < 0)
+		return errno;
+	err = fill_segment(fd, size, header, header_len, sync);
+	close(fd);
+	if (err == 0 && link(tmp, path) != 0 && errno != EEXIST)
+		err = errno;
+	unlink(tmp);
+	if (err == 0 && sync)
+	{
+		char		parent[MAXPGPATH];
+
+		strlcpy(parent, path, sizeof(parent));
+		get_parent_directory(parent);
+		rq_fsync_path(parent, true);
+	}
+	return err;
+}
+
+int
+rq_zero_tail(const char *path, uint64 from, uint64 size)
+{
+	int			err;
+	int			fd = BasicOpenFile(path, O_RDWR | PG_BINARY);
+
+	if (fd < 0)
+		return errno;
+	err = write_zeros(fd, from, size);
+	if (err == 0 && pg_fsync(fd) != 0)
+		err = errno;
+	close(fd);
+	return err;
+}
+
+bool
+rq_fsync_path(const char *path, bool isdir)
+{
+	int			fd = BasicOpenFile(path, (isdir ? O_RDONLY : O_RDWR) | PG_BINARY);
+
+	if (fd < 0)
+	{
+		if (errno == ENOENT)
+			return false;
+		ereport(data_sync_elevel(ERROR),
+				(errcode_for_file_access(),
+				 errmsg("could not open file \"%s\": %m", path)));
+		return false;
+	}
+	pgstat_report_wait_start(WAIT_EVENT_DATA_FILE_SYNC);
+	if (pg_fsync(fd) != 0 && !(isdir && (errno == EBADF || errno == EINVAL)))
+		ereport(data_sync_elevel(ERROR),
+				(errcode_for_file_access(),
+				 errmsg("could not fsync file \"%s\": %m", path)));
+	pgstat_report_wait_end();
+	close(fd);
+	return true;
+}
+
+void
+rq_remove_segment(const char *path)
+{
+#if defined(FALLOC_FL_PUNCH_HOLE) && defined(FALLOC_FL_KEEP_SIZE)
+	int			fd = BasicOpenFile(path, O_RDWR | PG_BINARY);
+
+	if (fd >= 0)
+	{
+		struct stat st;
+
+		/* Best effort: without it the space is free once nobody maps it. */
+		if (fstat(fd, &st) == 0 && st.st_size > 0)
+			(void) fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+							 0, st.st_size);
+		close(fd);
+	}
+#endif
+	if (unlink(path) != 0 && errno != ENOENT)
+		ereport(LOG,
+				(errcode_for_file_access(),
+				 errmsg("could not remove file \"%s\": %m", path)));
+}
+
+void
+rq_remove_dir(const char *path)
+{
+	DIR		   *dir = AllocateDir(path);
+	struct dirent *de;
+
+	if (dir == NULL && errno == ENOENT)
+		return;
+	while ((de = ReadDirExtended(dir, path, LOG)) != NULL)
+	{
+		char		file[MAXPGPATH * 2];
+
+		if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
+			continue;
+		snprintf(file, sizeof(file), "%s/%s", path, de->d_name);
+		rq_remove_segment(file);
+	}
+	FreeDir(dir);
+	if (rmdir(path) != 0 && errno != ENOENT)
+		ereport(LOG,
+				(errcode_for_file_access(),
+				 errmsg("could not remove directory \"%s\": %m", path)));
+}
+
+void
+rq_remove_temporaries(const char *path)
+{
+	DIR		   *dir = AllocateDir(path);
+	struct dirent *de;
+
+	while ((de = ReadDirExtended(dir, path, LOG)) != NULL)
+	{
+		char		file[MAXPGPATH * 2];
+
+		if (strstr(de->d_name, TMP_MARK) == NULL)
+			continue;
+		snprintf(file, sizeof(file), "%s/%s", path, de->d_name);
+		unlink(file);
+	}
+	FreeDir(dir);
+}
+
+void
+rq_replace_file(const char *path, const char *data, uint64 len)
+{
+	char		tmp[MAXPGPATH];
+	int			fd;
+	uint64		done = 0;
+
+	snprintf(tmp, sizeof(tmp), "%s.tmp", path);
+	fd = BasicOpenFile(tmp, O_RDWR | O_CREAT | O_TRUNC | PG_BINARY);
+	if (fd < 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not create file \"%s\": %m", tmp)));
+	while (done < len)
+	{
+		ssize_t		n = write(fd, data + done, len - done);
+
+		if (n <= 0)
+		{
+			int			save_errno = errno ? errno : ENOSPC;
+
+			close(fd);
+			errno = save_errno;
+			ereport(ERROR,
+					(errcode_for_file_access(),
+					 errmsg("could not write file \"%s\": %m", tmp)));
+		}
+		done += n;
+	}
+	if (pg_fsync(fd) != 0)
+		ereport(data_sync_elevel(ERROR),
+				(errcode_for_file_access(),
+				 errmsg("could not fsync file \"%s\": %m", tmp)));
+	close(fd);
+	RQ_FAULT("state-rename");
+	durable_rename(tmp, path, ERROR);
+}
+
+char *
+rq_read_file(const char *path, uint64 *len)
+{
+	struct stat st;
+	char	   *data;
+	uint64		done = 0;
+	int			fd = BasicOpenFile(path, O_RDONLY | PG_BINARY);
+
+	if (fd < 0)
+	{
+		if (errno == ENOENT)
+			return NULL;
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open file \"%s\": %m", path)));
+	}
+	if (fstat(fd, &st) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not stat file \"%s\": %m", path)));
+	data = palloc_extended(st.st_size + 1, MCXT_ALLOC_HUGE);
+	while (done < (uint64) st.st_size)
+	{
+		ssize_t		n = read(fd, data + done, st.st_size - done);
+
+		if (n <= 0)
+			break;
+		done += n;
+	}
+	close(fd);
+	*len = done;
+	return data;
+}

@@ -1,0 +1,50 @@
+/*
+ * rq_durable.h
+ *	  Files and folders of the store: create, fsync, replace, remove.
+ */
+#ifndef RQ_DURABLE_H
+#define RQ_DURABLE_H
+
+#include "base/rq_base.h"
+
+/* Make the store's folders if they are missing; FATAL on a symbolic link. */
+extern void rq_make_folders(void);
+
+/*
+ * Create a file of "size" bytes, allocated and zero-filled, that begins with
+ * "header" (may be NULL), under its name only once it is complete.  With
+ * "sync" it is durable, name included.  A file that another process put there
+ * meanwhile is left alone.  Returns 0 or an errno.
+ */
+extern int	rq_create_segment(const char *path, uint64 size,
+							  const void *header, uint32 header_len,
+							  bool sync);
+
+/* Zero the bytes [from, size) of an existing segment; returns 0 or an errno. */
+extern int	rq_zero_tail(const char *path, uint64 from, uint64 size);
+
+/* mkdir; an existing one is fine.  Returns true if it was made. */
+extern bool rq_make_dir(const char *path);
+
+/* fsync a file or folder; PANIC on failure, false if it does not exist. */
+extern bool rq_fsync_path(const char *path, bool isdir);
+
+/*
+ * Give a segment's space back at once, also under mappings others still have
+ * (they read zeros), then remove it.  A missing file is fine.
+ */
+extern void rq_remove_segment(const char *path);
+
+/* Remove a folder with all the files in it; a missing one is fine. */
+extern void rq_remove_dir(const char *path);
+
+/* Remove temporary files that a crash left in a folder. */
+extern void rq_remove_temporaries(const char *dir);
+
+/* Replace a file by these bytes, durably. */
+extern void rq_replace_file(const char *path, const char *data, uint64 len);
+
+/* The whole file, palloc'd; NULL if there is none. */
+extern char *rq_read_file(const char *path, uint64 *len);
+
+#endif							/* RQ_DURABLE_H */

@@ -1,0 +1,225 @@
+/*
+ * rq_map.c
+ *	  This process's mappings of segments.
+ *
+ * A hash table by segment, and a list by last use for each kind.  A queue's
+ * segments are keyed by the topic's incarnation, not by its relfilenumber: a
+ * number can be used again while an old mapping still shows removed files.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/ilist.h"
+#include "storage/fd.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+#include "base/rq_error.h"
+#include "format/rq_cqfmt.h"
+#include "format/rq_segfmt.h"
+#include "store/rq_durable.h"
+#include "store/rq_map.h"
+
+typedef enum MapKind
+{
+	MAP_LOG,
+	MAP_QUEUE
+} MapKind;
+
+#define MAP_KINDS		2
+
+/* Most mappings of a kind that one process keeps. */
+static const int map_limit[MAP_KINDS] = {64, 8192};
+
+typedef struct MapKey
+{
+	uint64		segno;
+	uint64		incarnation;
+	uint32		queue_id;
+	uint16		kind;
+	uint16		mode;
+} MapKey;
+
+typedef struct Mapping
+{
+	MapKey		key;
+	char	   *base;
+	uint64		size;
+	dlist_node	node;
+} Mapping;
+
+static HTAB *maps = NULL;
+static dlist_head recent[MAP_KINDS];	/* most recently used first */
+static int	nmaps[MAP_KINDS];
+static Mapping *last_hit = NULL;
+
+static void
+create_table(void)
+{
+	HASHCTL		info = {.keysize = sizeof(MapKey),
+		.entrysize = sizeof(Mapping),
+	.hcxt = TopMemoryContext};
+
+	maps = hash_create("rocketq mappings", 256, &info,
+					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	for (int i = 0; i < MAP_KINDS; i++)
+		dlist_init(&recent[i]);
+}
+
+static void
+forget(Mapping *m)
+{
+	int			kind = m->key.kind;
+
+	munmap(m->base, m->size);
+	dlist_delete(&m->node);
+	nmaps[kind]--;
+	if (last_hit == m)
+		last_hit = NULL;
+	hash_search(maps, &m->key, HASH_REMOVE, NULL);
+}
+
+/* Make an existing file as long as a segment must be, with zeros. */
+static void
+extend_file(int fd, const char *path, uint64 have, uint64 size)
+{
+	int			err = posix_fallocate(fd, 0, size);
+
+	if (err == 0 || err == EOPNOTSUPP || err == EINVAL)
+		err = rq_zero_tail(path, have, size);
+	if (err != 0)
+	{
+		close(fd);
+		errno = err;
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not extend file \"%s\": %m", path)));
+	}
+}
+
+/* Map a file; NULL if there is none. */
+static char *
+map_file(const char *path, uint64 size, RqMapMode mode, bool repair)
+{
+	int			flags = mode == RQ_MAP_WRITE ? O_RDWR : O_RDONLY;
+	int			prot = PROT_READ | (mode == RQ_MAP_WRITE ? PROT_WRITE : 0);
+	int			fd = BasicOpenFile(path, flags | PG_BINARY);
+	struct stat st;
+	char	   *base;
+
+	if (fd < 0)
+	{
+		if (errno == ENOENT)
+			return NULL;
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open file \"%s\": %m", path)));
+	}
+	if (fstat(fd, &st) != 0)
+		st.st_size = 0;
+	if ((uint64) st.st_size < size)
+	{
+		if (!repair)
+		{
+			close(fd);
+			rq_report_corruption(psprintf("file \"%s\"", path),
+								 psprintf("It has %lld bytes instead of %llu",
+										  (long long) st.st_size,
+										  (unsigned long long) size));
+		}
+		extend_file(fd, path, st.st_size, size);
+	}
+	base = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
+	close(fd);
+	if (base == MAP_FAILED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("could not map file \"%s\": %m", path),
+				 errhint("The kernel setting vm.max_map_count limits the mappings of one process.")));
+	return base;
+}
+
+static Mapping *
+find(const MapKey *key)
+{
+	Mapping    *m;
+
+	if (last_hit && memcmp(&last_hit->key, key, sizeof(*key)) == 0)
+		return last_hit;
+	if (maps == NULL)
+		create_table();
+	m = hash_search(maps, key, HASH_FIND, NULL);
+	if (m)
+	{
+		dlist_move_head(&recent[key->kind], &m->node);
+		last_hit = m;
+	}
+	return m;
+}
+
+static char *
+get(const MapKey *key, const char *path, uint64 size, bool repair)
+{
+	char	   *base = map_file(path, size, key->mode, repair);
+	Mapping    *m;
+
+	if (base == NULL)
+		return NULL;
+	if (nmaps[key->kind] >= map_limit[key->kind])
+		forget(dlist_container(Mapping, node,
+							   dlist_tail_node(&recent[key->kind])));
+	m = hash_search(maps, key, HASH_ENTER_NULL, NULL);
+	if (m == NULL)
+	{
+		munmap(base, size);
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	}
+	m->base = base;
+	m->size = size;
+	dlist_push_head(&recent[key->kind], &m->node);
+	nmaps[key->kind]++;
+	last_hit = m;
+	return base;
+}
+
+char *
+rq_map_log(uint64 segno, uint64 size, RqMapMode mode, bool repair)
+{
+	MapKey		key = {.segno = segno, .kind = MAP_LOG, .mode = mode};
+	Mapping    *m = find(&key);
+	char		path[MAXPGPATH];
+
+	if (m)
+		return m->base;
+	rq_log_path(path, segno);
+	return get(&key, path, size, repair);
+}
+
+char *
+rq_map_queue(RqKey topic, uint64 incarnation, uint32 queue_id, uint64 segno,
+			 RqMapMode mode, bool repair)
+{
+	MapKey		key = {.segno = segno, .incarnation = incarnation,
+	.queue_id = queue_id, .kind = MAP_QUEUE, .mode = mode};
+	Mapping    *m = find(&key);
+	char		path[MAXPGPATH];
+
+	if (m)
+		return m->base;
+	rq_queue_path(path, topic, queue_id, segno);
+	return get(&key, path, RQ_CQ_SEGMENT_SIZE, repair);
+}
+
+void
+rq_map_reset(void)
+{
+	for (int kind = 0; kind < MAP_KINDS && maps != NULL; kind++)
+		while (!dlist_is_empty(&recent[kind]))
+			forget(dlist_container(Mapping, node,
+								   dlist_tail_node(&recent[kind])));
+}

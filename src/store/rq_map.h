@@ -1,0 +1,36 @@
+/*
+ * rq_map.h
+ *	  This process's mappings of segments.
+ *
+ * The only place that maps and unmaps.  Each process keeps its most recently
+ * used mappings; a pointer from here is good until the next call for another
+ * segment of the same kind (at least 8 of a kind are kept).
+ *
+ * Readers map read-only, so no stray pointer of theirs can harm a message.
+ */
+#ifndef RQ_MAP_H
+#define RQ_MAP_H
+
+#include "base/rq_base.h"
+
+typedef enum RqMapMode
+{
+	RQ_MAP_READ,
+	RQ_MAP_WRITE
+} RqMapMode;
+
+/*
+ * The commit log segment with this number, NULL if its file does not exist.
+ * Throws when it can't be mapped or has not its full size; with "repair" (for
+ * redo) a short file is extended instead.
+ */
+extern char *rq_map_log(uint64 segno, uint64 size, RqMapMode mode, bool repair);
+
+/* The same for a segment of a queue; see RqTopic about incarnations. */
+extern char *rq_map_queue(RqKey key, uint64 incarnation, uint32 queue_id,
+						  uint64 segno, RqMapMode mode, bool repair);
+
+/* Forget all mappings of this process. */
+extern void rq_map_reset(void);
+
+#endif							/* RQ_MAP_H */

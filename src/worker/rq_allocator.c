@@ -1,0 +1,97 @@
+/*
+ * rq_allocator.c
+ *	  The allocator: zero-filled, fsynced commit log segments ahead of need.
+ *
+ * So producers copy into pages that exist and never wait for the file system,
+ * and a full disk is met here, where it can be reported, and not by a store
+ * into a mapping.  Sole writer of alloc_end; nothing is written beyond it.
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "miscadmin.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+
+#include "base/rq_guc.h"
+#include "format/rq_segfmt.h"
+#include "log/rq_log.h"
+#include "store/rq_durable.h"
+#include "worker/rq_worker.h"
+
+static void
+publish(RqPos alloc_end, int err)
+{
+	if (err != 0 && pg_atomic_read_u32(&rq_ctl->alloc_errno) != (uint32) err)
+	{
+		errno = err;
+		ereport(LOG,
+				(errcode_for_file_access(),
+				 errmsg("could not allocate a segment of the rocketq commit log: %m"),
+				 errdetail("Producers are refused until there is room.")));
+	}
+	pg_atomic_write_u64(&rq_ctl->alloc_end, alloc_end);
+	pg_atomic_write_u32(&rq_ctl->alloc_errno, err);
+	ConditionVariableBroadcast(&rq_ctl->alloc_cv);
+}
+
+/*
+ * The segment the log ends in: zero what lies beyond the end.  The kernel may
+ * have kept bytes there whose WAL was lost.
+ */
+static int
+prepare_current(uint64 segno, RqPos log_end)
+{
+	char		path[MAXPGPATH];
+
+	rq_log_path(path, segno);
+	return rq_zero_tail(path, log_end - rq_log_segment_start(segno),
+						rq_ctl->segment_size);
+}
+
+static void
+allocate(void)
+{
+	const uint64 size = rq_ctl->segment_size;
+	RqPos		log_end = pg_atomic_read_u64(&rq_ctl->log_end);
+	RqPos		alloc_end = pg_atomic_read_u64(&rq_ctl->alloc_end);
+	uint64		last = rq_log_segno(log_end) + rq_preallocate_segments;
+
+	/* An unused store takes no space. */
+	if (!rq_ctl->gate_open || (rq_ctl->ntopics == 0 && log_end == 0))
+		return;
+
+	if (alloc_end == 0)
+	{
+		uint64		segno = rq_log_segno(log_end);
+		int			err = log_end % size == 0 ? 0 : prepare_current(segno, log_end);
+
+		alloc_end = rq_log_segment_start(segno + (log_end % size == 0 ? 0 : 1));
+		if (err != 0)
+			alloc_end = 0;
+		publish(alloc_end, err);
+		if (err != 0)
+			return;
+	}
+	while (rq_log_segno(alloc_end) <= last && !ShutdownRequestPending)
+	{
+		int			err = rq_log_create_segment(rq_log_segno(alloc_end), true);
+
+		if (err == 0)
+			alloc_end += size;
+		publish(alloc_end, err);
+		if (err != 0)
+			return;
+	}
+}
+
+void
+rq_allocator_main(Datum arg)
+{
+	rq_worker_begin(RQ_ALLOCATOR);
+	while (rq_worker_wait(RQ_ALLOCATOR,
+						  rq_ctl->gate_open ? 1000 : 10))
+		rq_worker_round(allocate);
+	proc_exit(1);
+}

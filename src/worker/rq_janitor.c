@@ -1,0 +1,106 @@
+/*
+ * rq_janitor.c
+ *	  The janitor: storage of dropped topics, and segments nobody needs.
+ *
+ * A topic's own empty relation file is the proof that it exists.  A commit
+ * that drops a topic says so at once (rq_topic_doom); what a crash or DROP
+ * DATABASE left is found by looking for the files, without any catalog.
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "catalog/pg_tablespace_d.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "utils/timestamp.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_guc.h"
+#include "queue/rq_group.h"
+#include "queue/rq_retain.h"
+#include "queue/rq_topic.h"
+#include "worker/rq_worker.h"
+
+/* How often all topics' files are looked for, in milliseconds. */
+#define LOOK_INTERVAL_MS	60000
+
+static bool
+file_exists(RqKey key, Oid spc)
+{
+	char	   *path = rq_relation_path(key.db, spc, key.rel);
+	bool		found = access(path, F_OK) == 0 || errno != ENOENT;
+
+	pfree(path);
+	return found;
+}
+
+/*
+ * The tablespace is a hint only: ALTER DATABASE SET TABLESPACE moves the file
+ * and nobody tells us.
+ */
+static bool
+relation_exists(RqKey key, Oid hint)
+{
+	DIR		   *dir;
+	struct dirent *de;
+	bool		found;
+
+	if (file_exists(key, hint) || file_exists(key, DEFAULTTABLESPACE_OID))
+		return true;
+	dir = AllocateDir("pg_tblspc");
+	found = dir == NULL;
+	while (!found && (de = ReadDirExtended(dir, "pg_tblspc", LOG)) != NULL)
+		found = de->d_name[0] != '.' && file_exists(key, atooid(de->d_name));
+	if (dir)
+		FreeDir(dir);
+	return found;
+}
+
+static void
+drop_topics(bool look)
+{
+	for (int t = 0; t < rq_max_topics; t++)
+	{
+		RqKey		key = rq_topic_key(t);
+
+		if (key.rel == 0)
+			continue;
+		if (rq_topics[t].doomed ||
+			(look && !relation_exists(key, rq_topics[t].spc)))
+		{
+			rq_topic_drop(key);
+			ereport(LOG,
+					(errmsg("rocketq removed the storage of dropped topic %u/%u",
+							key.db, key.rel)));
+		}
+	}
+}
+
+static void
+clean(void)
+{
+	static TimestampTz next_look = 0;
+	TimestampTz now = GetCurrentTimestamp();
+	bool		look = now >= next_look;
+
+	if (!rq_ctl->gate_open)
+		return;
+	rq_topic_settle_all();
+	rq_group_settle_all();
+	if (look || pg_atomic_read_u32(&rq_ctl->ndoomed) > 0)
+		drop_topics(look);
+	if (look)
+		next_look = TimestampTzPlusMilliseconds(now, LOOK_INTERVAL_MS);
+	rq_retain_round();
+}
+
+void
+rq_janitor_main(Datum arg)
+{
+	rq_worker_begin(RQ_JANITOR);
+	while (rq_worker_wait(RQ_JANITOR, rq_janitor_interval_ms))
+		rq_worker_round(clean);
+	proc_exit(1);
+}

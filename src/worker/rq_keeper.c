@@ -1,0 +1,289 @@
+/*
+ * rq_keeper.c
+ *	  The keeper: no checkpoint completes before what lies below its redo
+ *	  pointer is on disk in rocketq's files too.
+ *
+ * PostgreSQL has no checkpoint hook for extensions, but a checkpoint waits for
+ * every virtual transaction that has DELAY_CHKPT_COMPLETE set when its buffers
+ * are written.  The keeper always has one.  Each tick it
+ *
+ *		1. reads the redo pointer; if that has moved, syncs the store;
+ *		2. holding ProcArrayLock exclusively, reads it again, and only if it is
+ *		   the synced one takes a new virtual transaction id.
+ *
+ * Every tick takes a new id, not only one after a change: the checkpointer may
+ * have collected the id that was new at the change.  And under the lock: the
+ * checkpointer collects ids under it too, so none can be collected between the
+ * look and the change.
+ *
+ * An id lasts while the process does, so an exit would let a checkpoint pass.
+ * The keeper therefore leaves in order only: it closes the gate, so nothing
+ * more is appended, syncs, and goes.  Any other exit brings the server down to
+ * a crash restart.  It must never wait for anything that needs the
+ * checkpointer.
+ */
+#include "postgres.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "access/xlog.h"
+#include "access/xloginsert.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_fault.h"
+#include "base/rq_guc.h"
+#include "format/rq_segfmt.h"
+#include "format/rq_statefmt.h"
+#include "format/rq_walrec.h"
+#include "log/rq_log.h"
+#include "queue/rq_cqueue.h"
+#include "queue/rq_group.h"
+#include "queue/rq_topic.h"
+#include "recovery/rq_state.h"
+#include "store/rq_durable.h"
+#include "worker/rq_worker.h"
+
+/* How often resolutions and offsets are logged, in milliseconds. */
+#define LOG_INTERVAL_MS		1000
+
+static XLogRecPtr synced_redo = InvalidXLogRecPtr;
+static bool closed_in_order = false;
+static TimestampTz next_logging = 0;
+
+/* ---- the guard ---- */
+
+static void
+take_guard(void)
+{
+	LWLockAcquire(ProcArrayLock, LW_EXCLUSIVE);
+	RQ_SET_MY_LXID(GetNextLocalTransactionId());
+	MyProc->delayChkptFlags |= DELAY_CHKPT_COMPLETE;
+	LWLockRelease(ProcArrayLock);
+}
+
+/* Let checkpoints pass whose redo pointer is synced. */
+static void
+rotate_guard(void)
+{
+	LocalTransactionId lxid = GetNextLocalTransactionId();
+
+	RQ_FAULT("keeper-rotate");
+	LWLockAcquire(ProcArrayLock, LW_EXCLUSIVE);
+	if (GetRedoRecPtr() == synced_redo)
+		RQ_SET_MY_LXID(lxid);
+	LWLockRelease(ProcArrayLock);
+}
+
+static void
+drop_guard(void)
+{
+	LWLockAcquire(ProcArrayLock, LW_EXCLUSIVE);
+	MyProc->delayChkptFlags &= ~DELAY_CHKPT_COMPLETE;
+	RQ_SET_MY_LXID(InvalidLocalTransactionId);
+	LWLockRelease(ProcArrayLock);
+}
+
+/* ---- sync ---- */
+
+/*
+ * Resolve what no backend is left to resolve, and log how far queues and
+ * offsets are settled.
+ */
+static void
+log_settled(void)
+{
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	for (int t = 0; t < rq_max_topics; t++)
+		for (uint32 i = 0; i < rq_topic_nqueues(t); i++)
+		{
+			RqQueue    *q = rq_topic_queue(t, i);
+
+			rq_queue_refresh(t, q);
+			rq_queue_log_resolved(t, q);
+		}
+	LWLockRelease(rq_meta_lock);
+	rq_offset_settle_all();
+	next_logging = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+											   LOG_INTERVAL_MS);
+}
+
+static void
+log_sync(XLogRecPtr redo)
+{
+	xl_rq_sync	rec = {.redo = redo,
+		.log_start = pg_atomic_read_u64(&rq_ctl->log_start),
+	.log_end = pg_atomic_read_u64(&rq_ctl->log_end)};
+
+	XLogBeginInsert();
+	rq_xlog_register(&rec, SizeOfRqSync);
+	XLogSetRecordFlags(XLOG_MARK_UNIMPORTANT);
+	XLogInsert(RQ_RMGR_ID, XLOG_RQ_SYNC);
+}
+
+static void
+sync_store(void)
+{
+	XLogRecPtr	redo = GetRedoRecPtr();
+	instr_time	start;
+	instr_time	end;
+
+	RQ_FAULT("keeper-sync");
+	INSTR_TIME_SET_CURRENT(start);
+	log_settled();
+	if (rq_state_sync(InvalidXLogRecPtr))
+	{
+		log_sync(redo);
+		INSTR_TIME_SET_CURRENT(end);
+		INSTR_TIME_SUBTRACT(end, start);
+		rq_ctl->last_sync_us = INSTR_TIME_GET_MICROSEC(end);
+		rq_ctl->last_sync_at = GetCurrentTimestamp();
+		rq_ctl->syncs++;
+	}
+	synced_redo = redo;
+	rq_ctl->synced_redo = redo;
+}
+
+static void
+tick(void)
+{
+	if (GetRedoRecPtr() != synced_redo)
+		sync_store();
+	else if (GetCurrentTimestamp() >= next_logging)
+		log_settled();
+	rotate_guard();
+}
+
+/* ---- begin ---- */
+
+/* Call "remove" for each name in a folder. */
+static void
+for_each_file(const char *path, void (*visit) (const char *name))
+{
+	DIR		   *dir = AllocateDir(path);
+	struct dirent *de;
+
+	while ((de = ReadDirExtended(dir, path, LOG)) != NULL)
+		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
+			visit(de->d_name);
+	FreeDir(dir);
+}
+
+/* Log segments that were trimmed, or lie where nothing was ever logged. */
+static void
+tidy_log_file(const char *name)
+{
+	uint64		segno;
+	char		path[MAXPGPATH];
+
+	if (!rq_parse_log_name(name, &segno))
+		return;
+	if (segno >= rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start)) &&
+		rq_log_segment_start(segno) < pg_atomic_read_u64(&rq_ctl->log_end))
+		return;
+	rq_log_path(path, segno);
+	rq_remove_segment(path);
+}
+
+/* Folders of topics that do not exist. */
+static void
+tidy_topic_dir(const char *name)
+{
+	char		path[MAXPGPATH];
+	RqKey		key;
+
+	snprintf(path, sizeof(path), "%s/%s", RQ_QUEUE_DIR, name);
+	if (rq_parse_topic_dir_name(name, &key) && rq_topic_find(key) != RQ_NO_SLOT)
+		rq_remove_temporaries(path);
+	else
+		rq_remove_dir(path);
+}
+
+/* Remove what a crash left behind.  Nobody else uses the store yet. */
+static void
+tidy_up(void)
+{
+	if (rq_ctl->tidied)
+		return;
+	rq_remove_temporaries(RQ_LOG_DIR);
+	for_each_file(RQ_LOG_DIR, tidy_log_file);
+	for_each_file(RQ_QUEUE_DIR, tidy_topic_dir);
+	rq_ctl->tidied = true;
+}
+
+static void
+fill_gaps(void)
+{
+	while (rq_ctl->ngaps > 0)
+	{
+		RqStateGap	g = rq_gaps[rq_ctl->ngaps - 1];
+
+		rq_log_fill_gap(g.start, g.end);
+		rq_ctl->ngaps--;
+	}
+}
+
+static void
+open_gate(void)
+{
+	LWLockAcquire(rq_gate_lock, LW_EXCLUSIVE);
+	rq_ctl->gate_open = true;
+	LWLockRelease(rq_gate_lock);
+	ConditionVariableBroadcast(&rq_ctl->gate_cv);
+}
+
+/* ---- end ---- */
+
+/* An exit nobody planned: the server must restart as after a crash. */
+static void
+at_exit(int code, Datum arg)
+{
+	if (!closed_in_order)
+	{
+		write_stderr("rocketq keeper ended unexpectedly; the server restarts to recover\n");
+		_exit(2);
+	}
+}
+
+static void
+close_store(void)
+{
+	LWLockAcquire(rq_gate_lock, LW_EXCLUSIVE);
+	rq_ctl->gate_open = false;
+	LWLockRelease(rq_gate_lock);
+
+	sync_store();
+	closed_in_order = true;
+	drop_guard();
+	ereport(LOG, (errmsg("rocketq store closed")));
+}
+
+void
+rq_keeper_main(Datum arg)
+{
+	bool		ok = true;
+
+	rq_worker_begin(RQ_KEEPER);
+	before_shmem_exit(at_exit, (Datum) 0);
+
+	rq_state_assume_synced();
+	synced_redo = rq_ctl->synced_redo = GetRedoRecPtr();
+	take_guard();
+	tidy_up();
+	fill_gaps();
+	open_gate();
+
+	/* After a failed round the checkpoint waits, and so do we for a while. */
+	while (rq_worker_wait(RQ_KEEPER, ok ? rq_keeper_interval_ms : 1000))
+		ok = rq_worker_round(tick);
+
+	close_store();
+	proc_exit(1);
+}

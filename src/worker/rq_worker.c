@@ -1,0 +1,134 @@
+/*
+ * rq_worker.c
+ *	  What the background workers share.
+ *
+ * The workers belong to no database and never run a transaction.  They are
+ * connected all the same, which puts them into pg_stat_activity and the keeper
+ * into the process array.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "base/rq_compat.h"
+#include "worker/rq_worker.h"
+
+static const struct
+{
+	const char *name;
+	const char *function;
+}			workers[RQ_NWORKERS] = {
+	[RQ_KEEPER] = {"rocketq keeper", "rq_keeper_main"},
+	[RQ_ALLOCATOR] = {"rocketq allocator", "rq_allocator_main"},
+	[RQ_JANITOR] = {"rocketq janitor", "rq_janitor_main"},
+};
+
+void
+rq_workers_register(void)
+{
+	for (int i = 0; i < RQ_NWORKERS; i++)
+	{
+		BackgroundWorker w = {
+			.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+			.bgw_start_time = BgWorkerStart_RecoveryFinished,
+			.bgw_restart_time = 1
+		};
+
+		strlcpy(w.bgw_name, workers[i].name, BGW_MAXLEN);
+		strlcpy(w.bgw_type, workers[i].name, BGW_MAXLEN);
+		strlcpy(w.bgw_library_name, "rocketq", BGW_MAXLEN);
+		strlcpy(w.bgw_function_name, workers[i].function, BGW_MAXLEN);
+		RegisterBackgroundWorker(&w);
+	}
+}
+
+static void
+forget_worker(int code, Datum kind)
+{
+	rq_ctl->worker[DatumGetInt32(kind)].latch = NULL;
+	rq_ctl->worker[DatumGetInt32(kind)].pid = 0;
+}
+
+void
+rq_worker_begin(RqWorkerKind kind)
+{
+	RqWorker   *me = &rq_ctl->worker[kind];
+
+	/*
+	 * A cancelled keeper would let a checkpoint pass, and there is nothing to
+	 * cancel in the others.
+	 */
+	pqsignal(SIGINT, SIG_IGN);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(InvalidOid, InvalidOid, 0);
+
+	on_shmem_exit(forget_worker, Int32GetDatum(kind));
+	me->started_at = GetCurrentTimestamp();
+	me->pid = MyProcPid;
+	me->latch = MyLatch;
+	pgstat_report_activity(STATE_RUNNING, NULL);
+	CurrentMemoryContext = AllocSetContextCreate(TopMemoryContext,
+												 "rocketq worker",
+												 ALLOCSET_DEFAULT_SIZES);
+}
+
+bool
+rq_worker_wait(RqWorkerKind kind, int timeout_ms)
+{
+	RqWorker   *me = &rq_ctl->worker[kind];
+	static uint32 wait_event = 0;
+	int			rc;
+
+	if (wait_event == 0)
+		wait_event = rq_wait_event_new("RocketqWorkerMain");
+	me->ticks++;
+	me->last_tick_at = GetCurrentTimestamp();
+	rc = WaitLatch(MyLatch,
+				   WL_LATCH_SET | WL_TIMEOUT | WL_POSTMASTER_DEATH,
+				   timeout_ms, wait_event);
+	ResetLatch(MyLatch);
+	if (rc & WL_POSTMASTER_DEATH)
+		return false;
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+	return !ShutdownRequestPending;
+}
+
+bool
+rq_worker_round(RqRound round)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	volatile bool ok = true;
+
+	PG_TRY();
+	{
+		round();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(cxt);
+		ConditionVariableCancelSleep();
+		LWLockReleaseAll();
+		pgstat_report_wait_end();
+		EmitErrorReport();
+		FlushErrorState();
+		ok = false;
+	}
+	PG_END_TRY();
+	MemoryContextReset(cxt);
+	return ok;
+}

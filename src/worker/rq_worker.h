@@ -1,0 +1,35 @@
+/*
+ * rq_worker.h
+ *	  What the background workers share.
+ *
+ *		keeper		takes part in checkpoints, logs resolutions; opens and
+ *					closes the gate
+ *		allocator	makes commit log segments ahead of need
+ *		janitor		removes dropped topics and old segments
+ */
+#ifndef RQ_WORKER_H
+#define RQ_WORKER_H
+
+#include "shmem/rq_shmem.h"
+
+/* Register all of them with the postmaster; from _PG_init. */
+extern void rq_workers_register(void);
+
+/* Connect, announce the worker in shared memory, install signal handlers. */
+extern void rq_worker_begin(RqWorkerKind kind);
+
+/*
+ * Wait for the latch or so many milliseconds, having served interrupts.  False
+ * when the worker is to end; postmaster death counts as that.
+ */
+extern bool rq_worker_wait(RqWorkerKind kind, int timeout_ms);
+
+/* Run one round; an error is logged and swallowed.  False if there was one. */
+typedef void (*RqRound) (void);
+extern bool rq_worker_round(RqRound round);
+
+extern PGDLLEXPORT void rq_keeper_main(Datum arg);
+extern PGDLLEXPORT void rq_allocator_main(Datum arg);
+extern PGDLLEXPORT void rq_janitor_main(Datum arg);
+
+#endif							/* RQ_WORKER_H */

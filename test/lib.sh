@@ -1,0 +1,432 @@
+# shellcheck shell=bash
+#
+# lib.sh -- what test/check and test/demo share: packages, a private copy of
+# the tree, builds, a throw-away server, and the cleaning up after all that.
+#
+# The caller may define before_removal(), which runs before the temporary
+# folder goes away, and last_words(), which runs at the very end.
+#
+# Nothing is left behind but installed packages and the installed extension.
+# Servers and clusters that were there before are not touched: the private one
+# has its data and its socket in the temporary folder and no TCP port.
+
+set -euo pipefail
+umask 022
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+name=${0##*/}           # of the script that includes this file
+work=                   # the temporary folder
+keep=                   # set: leave it where it is
+keep_server=            # set: leave its server running, too
+passed=0
+failed=0
+
+for variable in $(compgen -v PG); do
+    [ "$variable" = PG_CONFIG ] || [ "$variable" = PG_TEST_EXTRA ] ||
+        unset "$variable"
+done
+unset LC_ALL LANGUAGE MAKEFLAGS MFLAGS MAKELEVEL TEMP_CONFIG
+export LANG=C.UTF-8 LC_MESSAGES=C DEBIAN_FRONTEND=noninteractive
+
+#
+# Users.  A server refuses to run as root, so what root starts here runs as
+# run_user, and everything below the temporary folder belongs to that user.
+#
+
+if [ "$(id -u)" -eq 0 ]; then
+    run_user=postgres
+    as_root() { "$@"; }
+    as_user() { runuser -u "$run_user" -- env HOME="$work" "$@" 3>&- 4>&- 9<&-; }
+else
+    run_user=$(id -un)
+    as_root() { sudo "$@"; }
+    as_user() { "$@" 3>&- 4>&- 9<&-; }
+fi
+
+# A server that is left running must not inherit these: where our own output
+# goes, also from a signal's trap in the middle of a step whose output goes to
+# a log; and, later, 9, a lock (see lock_installation).
+exec 3>&1 4>&2
+
+#
+# What is seen: one line for a step, and the end of its log when it fails.
+#
+
+say()
+{
+    printf '%s\n' "$*"
+}
+
+show_log()      # file [lines]
+{
+    [ ! -s "$1" ] || tail -n "${2:-40}" "$1" | sed 's/^/    | /'
+}
+
+result()        # ok | FAILED | skipped, name [seconds]
+{
+    printf '%-9s%s%s\n' "$1" "$2" "${3:+  ($3 s)}"
+}
+
+# Run a command, its output going to a log, and say how it went.  Status 77
+# means that the command cannot do its work on this machine.
+step()          # name command...
+{
+    local what=$1 log rc=0 start=$SECONDS
+    shift
+    log=$(mktemp "${work:-/tmp}/log.XXXXXX")
+    "$@" >"$log" 2>&1 </dev/null || rc=$?
+    case $rc in
+        0) result ok "$what" $((SECONDS - start)) ;;
+        77) result skipped "$what: $(tail -n 1 "$log")" ;;
+        *) result FAILED "$what" $((SECONDS - start)); show_log "$log" ;;
+    esac
+    rm -f "$log"
+    return $rc
+}
+
+# A step that counts in the tally; the script goes on after a failure.
+gate()          # name command...
+{
+    local rc=0
+    step "$@" || rc=$?
+    case $rc in
+        0) passed=$((passed + 1)) ;;
+        77) ;;
+        *) failed=$((failed + 1)) ;;
+    esac
+}
+
+# A step without which there is no going on.
+task()          # name command...
+{
+    step "$@" || die "cannot go on without: $1"
+}
+
+# The head of the script, without the name that a shell is found by.
+usage()
+{
+    sed -n '2,/^$/s/^# \{0,1\}//p' "$0" >&2
+    trap - EXIT
+    exit 2
+}
+
+die()
+{
+    printf '%s: %s\n' "$name" "$*" >&2
+    failed=$((failed + 1))
+    exit 1
+}
+
+#
+# Packages.
+#
+
+held_services=
+held_clusters=
+held_folder=
+
+# Installing a server package on Debian or Ubuntu makes a cluster and starts
+# every cluster there is.  Prevent both for as long as we install.
+hold_services()
+{
+    if [ ! -e /usr/sbin/policy-rc.d ]; then
+        held_services=1
+        printf '#!/bin/sh\nexit 101\n' | as_root tee /usr/sbin/policy-rc.d >/dev/null
+        as_root chmod 755 /usr/sbin/policy-rc.d
+    fi
+}
+
+hold_clusters()
+{
+    local folder=/etc/postgresql-common/createcluster.d
+    [ -d /etc/postgresql-common ] || return 0
+    [ -d "$folder" ] || held_folder=$folder
+    held_clusters=$folder/rocketq-test.conf
+    as_root mkdir -p "$folder"
+    echo 'create_main_cluster = false' | as_root tee "$held_clusters" >/dev/null
+}
+
+release_holds()
+{
+    [ -z "$held_services" ] || as_root rm -f /usr/sbin/policy-rc.d
+    [ -z "$held_clusters" ] || as_root rm -f "$held_clusters"
+    [ -z "$held_folder" ] || as_root rmdir --ignore-fail-on-non-empty "$held_folder"
+    held_services=
+    held_clusters=
+    held_folder=
+}
+
+is_installed()  # package
+{
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+apt_update()
+{
+    [ -n "$apt_updated" ] || task 'apt-get update' as_root apt-get update -q
+    apt_updated=1
+}
+apt_updated=
+
+apt_install()   # package...
+{
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
+        --no-install-recommends "$@"
+}
+
+install_missing()   # package...
+{
+    local package missing=()
+    for package; do
+        is_installed "$package" || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
+        die "not installed, and there is no sudo to do it: ${missing[*]}"
+    apt_update
+    if [[ " ${missing[*]} " == *' postgresql-'* ]]; then
+        hold_services
+        is_installed postgresql-common ||
+            task 'install postgresql-common' apt_install postgresql-common
+        hold_clusters
+    fi
+    task "install ${missing[*]}" apt_install "${missing[@]}"
+    release_holds
+}
+
+# Packages without which one gate is skipped; no distribution must have them.
+install_if_known()  # package...
+{
+    local package
+    for package; do
+        is_installed "$package" || {
+            apt_update
+            ! apt-cache show "$package" >/dev/null 2>&1 || install_missing "$package"
+        }
+    done
+}
+
+#
+# The server to build for: PG_CONFIG if that is set, else the newest one that
+# is installed with what a build needs, else the distribution's own.
+#
+
+major_version()     # pg_config
+{
+    "$1" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/'
+}
+
+is_usable()         # pg_config
+{
+    [ -x "$1" ] && [ -x "$("$1" --bindir)/initdb" ] &&
+        [ -x "$("$1" --bindir)/postgres" ] && [ -f "$("$1" --pgxs)" ] &&
+        [ -f "$("$1" --includedir-server)/postgres.h" ] &&
+        [ "$(major_version "$1")" -ge 15 ]
+}
+
+find_server()
+{
+    local candidate
+    while read -r candidate; do
+        if is_usable "$candidate"; then
+            PG_CONFIG=$candidate
+            return 0
+        fi
+    done < <(find /usr/lib/postgresql -path '*/bin/pg_config' 2>/dev/null | sort -Vr
+        command -v pg_config || true)
+    return 1
+}
+
+# Version of a server without headers, or else of the distribution's server.
+version_to_install()
+{
+    local version
+    version=$(find /usr/lib/postgresql -path '*/bin/postgres' 2>/dev/null |
+        cut -d/ -f5 | sort -nr | head -n 1)
+    if [ "${version:-0}" -lt 15 ]; then
+        version=$(apt-cache show postgresql 2>/dev/null |
+            sed -nE 's/^Depends:.*postgresql-([0-9]+).*/\1/p' | sort -nr | head -n 1)
+    fi
+    echo "${version:-0}"
+}
+
+choose_server()
+{
+    local version
+    if [ -n "${PG_CONFIG-}" ]; then
+        PG_CONFIG=$(command -v "$PG_CONFIG" || true)
+        is_usable "$PG_CONFIG" ||
+            die 'PG_CONFIG is not that of a PostgreSQL 15 or newer with server headers'
+    elif ! find_server; then
+        command -v apt-get >/dev/null ||
+            die 'PostgreSQL 15 or newer with its server headers is needed (set PG_CONFIG)'
+        apt_update
+        version=$(version_to_install)
+        [ "$version" -ge 15 ] ||
+            die "this distribution has PostgreSQL $version, 15 or newer is needed"
+        install_missing "postgresql-$version" "postgresql-server-dev-$version"
+        find_server || die "postgresql-server-dev-$version is not usable"
+    fi
+    export PG_CONFIG
+    bindir=$("$PG_CONFIG" --bindir)
+}
+
+# Everything that a build and a private server need.
+prepare_machine()
+{
+    local tool
+    if command -v apt-get >/dev/null; then
+        install_missing gcc libc6-dev make
+    fi
+    for tool in gcc make tar flock; do
+        command -v "$tool" >/dev/null || die "$tool is needed"
+    done
+    choose_server
+    if [ "$(id -u)" -eq 0 ]; then
+        id "$run_user" >/dev/null 2>&1 || run_user=nobody
+    elif [ -w "$("$PG_CONFIG" --pkglibdir)" ]; then
+        # shellcheck disable=SC2317
+        as_root() { "$@"; }
+    fi
+}
+
+#
+# The temporary folder, and what is built in it.
+#
+
+make_work()
+{
+    work=$(mktemp -d "${TMPDIR:-/tmp}/rocketq-$name.XXXXXX")
+    [ "$(id -u)" -ne 0 ] || chown "$run_user" "$work"
+    [ ${#work} -le 80 ] || die "TMPDIR is too long for the name of a socket"
+    as_user mkdir "$work/socket" "$work/log" ||
+        die "$run_user cannot write to ${TMPDIR:-/tmp}"
+    cd "$work"
+}
+
+# One extension is installed for all servers of a version: take turns.
+lock_installation()
+{
+    exec 9<"$("$PG_CONFIG" --pkglibdir)"
+    flock -n 9 || {
+        say 'waiting for another run to be done with the installed extension'
+        flock 9
+    }
+}
+
+# The tree as it is, without git's folder and without anything built.
+copy_tree()         # folder
+{
+    as_user mkdir "$1"
+    tar -C "$top" -cf - --exclude=./.git --exclude='*.o' --exclude='*.so' \
+        --exclude='*.bc' --exclude=./.build_switches --exclude=./results \
+        --exclude=./log --exclude=./output_iso --exclude='./tmp_check*' \
+        --exclude='./regression.*' . | as_user tar -C "$1" -xf -
+}
+
+build()             # folder [switch...]
+{
+    local folder=$1
+    shift
+    as_user make -C "$folder" -s --no-print-directory -j"$(nproc)" \
+        PG_CONFIG="$PG_CONFIG" "$@" all
+}
+
+# To be called with the switches of the build, which else is built again.
+install_build()     # folder [switch...]
+{
+    local folder=$1
+    shift
+    as_root make -C "$folder" -s --no-print-directory PG_CONFIG="$PG_CONFIG" \
+        "$@" install
+}
+
+#
+# The private server.
+#
+
+create_cluster()    # [file with settings]
+{
+    as_user "$bindir/initdb" -D "$work/data" -U postgres -A trust -E UTF8 \
+        --no-locale -N || return
+    {
+        echo "listen_addresses = ''"
+        echo "unix_socket_directories = '$work/socket'"
+        echo "shared_preload_libraries = 'rocketq'"
+        [ $# -eq 0 ] || cat "$1"
+    } | as_user tee -a "$work/data/postgresql.conf" >/dev/null || return
+    # A socket in a folder of its own: no other server can have this port.
+    export PGHOST=$work/socket PGPORT=5432 PGUSER=postgres
+}
+
+# As a child of this script, not of a pg_ctl that is gone: when the postmaster
+# is killed its parent must take note, or it still counts as alive, and not
+# every container has an init process that does this for orphans.
+start_server()
+{
+    local launcher give_up=$((SECONDS + 60))
+    as_user setsid "$bindir/postgres" -D "$work/data" \
+        >>"$work/log/server.log" 2>&1 </dev/null &
+    launcher=$!
+    until as_user "$bindir/pg_isready" -q; do
+        if ! kill -0 $launcher 2>/dev/null || [ $SECONDS -ge $give_up ]; then
+            show_log "$work/log/server.log" 20
+            return 1
+        fi
+        sleep 0.1
+    done
+}
+
+stop_server()
+{
+    as_user "$bindir/pg_ctl" -D "$work/data" -m fast -w -t 60 stop
+}
+
+sql()               # argument of psql...
+{
+    as_user "$bindir/psql" -X -q -v ON_ERROR_STOP=1 "$@"
+}
+
+#
+# The end, however it comes.
+#
+
+finish()
+{
+    local rc=$? pid_file
+    exec 1>&3 2>&4
+    trap - EXIT
+    trap '' INT TERM HUP PIPE
+    set +e
+    release_holds
+    cd /
+    if [ -n "$work" ] && [ -z "$keep_server" ]; then
+        while read -r pid_file; do
+            as_user "$bindir/pg_ctl" -D "${pid_file%/*}" -m immediate -w -t 60 stop
+        done < <(find "$work" -name postmaster.pid) >/dev/null 2>&1
+    fi
+    if [ "$(type -t before_removal)" = function ]; then
+        before_removal
+    fi
+    if [ -n "$work" ] && [ -z "$keep" ]; then
+        rm -rf "$work"
+    fi
+    if [ "$(type -t last_words)" = function ]; then
+        last_words
+    fi
+    exit $rc
+}
+
+interrupted()   # exit status
+{
+    exec 1>&3 2>&4
+    say "$name: interrupted"
+    failed=$((failed + 1))
+    exit "$1"
+}
+
+trap finish EXIT
+trap 'interrupted 130' INT
+trap 'interrupted 143' TERM
+trap 'interrupted 129' HUP
+trap 'exit 141' PIPE
