@@ -365,8 +365,10 @@ create_cluster()    # [file with settings]
 start_server()
 {
     local launcher give_up=$((SECONDS + 60))
-    as_user setsid "$bindir/postgres" -D "$work/data" \
-        >>"$work/log/server.log" 2>&1 </dev/null &
+    (
+        exec >>"$work/log/server.log" 2>&1 </dev/null 3>&- 4>&- 9<&-
+        as_user setsid "$bindir/postgres" -D "$work/data"
+    ) &
     launcher=$!
     until as_user "$bindir/pg_isready" -q; do
         if ! kill -0 $launcher 2>/dev/null || [ $SECONDS -ge $give_up ]; then

@@ -84,4 +84,51 @@ typedef Oid RelFileNumber;
 							MAIN_FORKNUM).str)
 #endif
 
+/* Tables got their ownership check from the general one in 16. */
+#if PG_VERSION_NUM < 160000
+#define rq_class_ownercheck(relid, roleid) \
+	pg_class_ownercheck((relid), (roleid))
+#else
+#define rq_class_ownercheck(relid, roleid) \
+	object_ownercheck(RelationRelationId, (relid), (roleid))
+#endif
+
+/* What 16 renamed when it parted file numbers from OIDs. */
+#if PG_VERSION_NUM < 160000
+#define RQ_AM_SET_NEW_FILELOCATOR	relation_set_new_filenode
+#define rq_relation_set_new_filenumber(rel, persistence) \
+	RelationSetNewRelfilenode((rel), (persistence))
+#else
+#define RQ_AM_SET_NEW_FILELOCATOR	relation_set_new_filelocator
+#define rq_relation_set_new_filenumber(rel, persistence) \
+	RelationSetNewRelfilenumber((rel), (persistence))
+#endif
+
+/* tuple_update tells more about indexes from 16 on. */
+#if PG_VERSION_NUM < 160000
+#define RqUpdateIndexes bool
+#else
+#define RqUpdateIndexes TU_UpdateIndexes
+#endif
+
+/* ANALYZE reads by streams from 17 on. */
+#if PG_VERSION_NUM < 170000
+#define RQ_ANALYZE_BLOCK_ARGS \
+	TableScanDesc scan, BlockNumber blockno, BufferAccessStrategy bstrategy
+#else
+#define RQ_ANALYZE_BLOCK_ARGS \
+	TableScanDesc scan, ReadStream *stream
+#endif
+
+/* A copied minimal tuple can have room in front of it from 18 on. */
+#if PG_VERSION_NUM < 180000
+#define RQ_COPY_MINIMAL_ARGS			TupleTableSlot *slot
+#define rq_virtual_copy_minimal(slot) \
+	TTSOpsVirtual.copy_minimal_tuple(slot)
+#else
+#define RQ_COPY_MINIMAL_ARGS			TupleTableSlot *slot, Size extra
+#define rq_virtual_copy_minimal(slot) \
+	TTSOpsVirtual.copy_minimal_tuple((slot), extra)
+#endif
+
 #endif							/* RQ_COMPAT_H */

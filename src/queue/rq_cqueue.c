@@ -45,10 +45,9 @@ report_no_file(const char *path, int err)
 {
 	errno = err;
 	ereport(ERROR,
-			(errcode(err == ENOSPC || err == EDQUOT ? ERRCODE_DISK_FULL :
-					 ERRCODE_IO_ERROR),
+			(errcode_for_file_access(),
 			 errmsg("could not create file \"%s\": %m", path),
-			 err == ENOSPC || err == EDQUOT ?
+			 err == ENOSPC ?
 			 errhint("Free some space in \"%s\".", RQ_QUEUE_DIR) : 0));
 }
 
@@ -410,6 +409,13 @@ rq_queue_log_resolved(uint32 topic, RqQueue *q)
 }
 
 /* ---- trim ---- */
+
+bool
+rq_queue_uses_segment(RqQueue *q, uint64 segno)
+{
+	return segno >= SEGNO(pg_atomic_read_u64(&q->start)) &&
+		segno * RQ_CQ_PER_SEGMENT < pg_atomic_read_u64(&q->end);
+}
 
 void
 rq_queue_trim_apply(RqKey key, RqQueue *q, RqOff start)

@@ -52,6 +52,9 @@ extern void rq_queue_log_resolved(uint32 topic, RqQueue *q);
 /* fsync the segments that hold [from, to); true if there were any. */
 extern bool rq_queue_sync(RqKey key, uint32 queue_id, RqOff from, RqOff to);
 
+/* Does the segment hold entries of the queue? */
+extern bool rq_queue_uses_segment(RqQueue *q, uint64 segno);
+
 /* Raise the queue's start and remove segments below it. */
 extern void rq_queue_trim_apply(RqKey key, RqQueue *q, RqOff start);
 

@@ -53,18 +53,23 @@ seek(RqPending *p, uint64 item)
 				 errmsg("could not seek in the temporary file of produced messages")));
 }
 
-/* The file must outlive the subtransaction that happens to create it. */
+/*
+ * The file must outlive the statement and the subtransaction that happen to
+ * create it.
+ */
 static void
 spill(RqPending *p)
 {
-	ResourceOwner old = CurrentResourceOwner;
+	ResourceOwner old_owner = CurrentResourceOwner;
+	MemoryContext old_cxt = MemoryContextSwitchTo(GetMemoryChunkContext(p));
 
 	CurrentResourceOwner = TopTransactionResourceOwner;
 	if (p->file == NULL)
 		p->file = BufFileCreateTemp(false);
 	seek(p, p->nspilled);
 	BufFileWrite(p->file, p->items, p->nitems * sizeof(RqPendingItem));
-	CurrentResourceOwner = old;
+	CurrentResourceOwner = old_owner;
+	MemoryContextSwitchTo(old_cxt);
 	p->nspilled += p->nitems;
 	p->nitems = 0;
 }

@@ -618,7 +618,8 @@ forget_transaction(void)
 		rq_pending_close(txn->pending);
 	txn = NULL;
 	rq_queue_unhold();
-	pg_atomic_write_u64(&RQ_MY_BACKEND->xact_pos, RQ_INVALID_POS);
+	if (pg_atomic_read_u64(&RQ_MY_BACKEND->xact_pos) != RQ_INVALID_POS)
+		pg_atomic_write_u64(&RQ_MY_BACKEND->xact_pos, RQ_INVALID_POS);
 }
 
 static void

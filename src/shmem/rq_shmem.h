@@ -141,14 +141,20 @@ typedef struct RqOffset
  * xact_pos: lowest position its transaction has appended.
  * hold: entries it enqueued without a transaction and whose WAL it still
  * flushes; the queue's "holders" counts them.
+ *
+ * Padded to a cache line, so that backends do not slow each other down.
  */
-typedef struct RqBackend
+typedef union RqBackend
 {
-	pg_atomic_uint64 inflight_start;	/* RQ_INVALID_POS = nothing */
-	pg_atomic_uint64 inflight_end;
-	pg_atomic_uint64 xact_pos;	/* RQ_INVALID_POS = nothing */
-	pg_atomic_uint32 hold_queue;	/* RQ_NO_SLOT = nothing */
-	pg_atomic_uint64 hold_from;
+	struct
+	{
+		pg_atomic_uint64 inflight_start;	/* RQ_INVALID_POS = nothing */
+		pg_atomic_uint64 inflight_end;
+		pg_atomic_uint64 xact_pos;	/* RQ_INVALID_POS = nothing */
+		pg_atomic_uint32 hold_queue;	/* RQ_NO_SLOT = nothing */
+		pg_atomic_uint64 hold_from;
+	};
+	char		pad[PG_CACHE_LINE_SIZE];
 } RqBackend;
 
 /* The workers, for the view and for waking them. */

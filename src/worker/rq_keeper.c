@@ -163,22 +163,23 @@ tick(void)
 
 /* ---- begin ---- */
 
-/* Call "remove" for each name in a folder. */
+/* Call "visit" for each name in a folder. */
 static void
-for_each_file(const char *path, void (*visit) (const char *name))
+for_each_file(const char *path, uint32 topic,
+			  void (*visit) (uint32 topic, const char *name))
 {
 	DIR		   *dir = AllocateDir(path);
 	struct dirent *de;
 
 	while ((de = ReadDirExtended(dir, path, LOG)) != NULL)
 		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
-			visit(de->d_name);
+			visit(topic, de->d_name);
 	FreeDir(dir);
 }
 
 /* Log segments that were trimmed, or lie where nothing was ever logged. */
 static void
-tidy_log_file(const char *name)
+tidy_log_file(uint32 topic, const char *name)
 {
 	uint64		segno;
 	char		path[MAXPGPATH];
@@ -192,18 +193,44 @@ tidy_log_file(const char *name)
 	rq_remove_segment(path);
 }
 
-/* Folders of topics that do not exist. */
+/*
+ * The same for queues.  Beyond the end a segment can also be too short: its
+ * name can reach the disk before its bytes do.
+ */
 static void
-tidy_topic_dir(const char *name)
+tidy_queue_file(uint32 topic, const char *name)
+{
+	uint32		queue_id;
+	uint64		segno;
+	char		path[MAXPGPATH];
+
+	if (!rq_parse_queue_name(name, &queue_id, &segno))
+		return;
+	if (queue_id < rq_topic_nqueues(topic) &&
+		rq_queue_uses_segment(rq_topic_queue(topic, queue_id), segno))
+		return;
+	rq_queue_path(path, rq_topic_key(topic), queue_id, segno);
+	rq_remove_segment(path);
+}
+
+/* Folders of topics that do not exist go altogether. */
+static void
+tidy_topic_dir(uint32 unused, const char *name)
 {
 	char		path[MAXPGPATH];
 	RqKey		key;
+	uint32		topic = RQ_NO_SLOT;
 
 	snprintf(path, sizeof(path), "%s/%s", RQ_QUEUE_DIR, name);
-	if (rq_parse_topic_dir_name(name, &key) && rq_topic_find(key) != RQ_NO_SLOT)
-		rq_remove_temporaries(path);
-	else
+	if (rq_parse_topic_dir_name(name, &key))
+		topic = rq_topic_find(key);
+	if (topic == RQ_NO_SLOT)
+	{
 		rq_remove_dir(path);
+		return;
+	}
+	rq_remove_temporaries(path);
+	for_each_file(path, topic, tidy_queue_file);
 }
 
 /* Remove what a crash left behind.  Nobody else uses the store yet. */
@@ -213,8 +240,8 @@ tidy_up(void)
 	if (rq_ctl->tidied)
 		return;
 	rq_remove_temporaries(RQ_LOG_DIR);
-	for_each_file(RQ_LOG_DIR, tidy_log_file);
-	for_each_file(RQ_QUEUE_DIR, tidy_topic_dir);
+	for_each_file(RQ_LOG_DIR, RQ_NO_SLOT, tidy_log_file);
+	for_each_file(RQ_QUEUE_DIR, RQ_NO_SLOT, tidy_topic_dir);
 	rq_ctl->tidied = true;
 }
 

@@ -1,0 +1,100 @@
+/*
+ * rq_am_private.h
+ *	  Between the files of the access method.
+ */
+#ifndef RQ_AM_PRIVATE_H
+#define RQ_AM_PRIVATE_H
+
+#include "access/tableam.h"
+
+#include "am/rq_values.h"
+#include "base/rq_compat.h"
+
+/* The routine; a relation is a topic if it has this one. */
+extern const TableAmRoutine rq_table_am;
+
+/* ---- rq_slot.c ---- */
+
+extern const TupleTableSlotOps *rq_slot_ops(void);
+
+/*
+ * Put a message into a cleared slot of ours.  Its frame is read when a column
+ * that needs it is asked for, so a query that wants none never looks at the
+ * log.
+ */
+extern void rq_slot_store(TupleTableSlot *slot, Oid relid, uint32 queue_id,
+						  RqOff offset, const RqEntry *entry);
+
+/*
+ * Row identifiers.  The offset number is the queue plus one; the block is the
+ * queue offset, modulo RQ_TID_BLOCKS.  So a ctid is unique among the messages
+ * a topic holds as long as no queue holds more than RQ_TID_BLOCKS at a time,
+ * and a message keeps its ctid for ever.
+ */
+#define RQ_TID_BLOCKS		((uint64) MaxBlockNumber)
+
+/* The block of a row whose offset is given at commit only. */
+#define RQ_TID_UNKNOWN		MaxBlockNumber
+
+StaticAssertDecl(RQ_QUEUES_MAX <= PG_UINT16_MAX, "queue ids fit an OffsetNumber");
+
+static inline void
+rq_tid_set(ItemPointer tid, uint32 queue_id, RqOff offset)
+{
+	ItemPointerSet(tid, (BlockNumber) (offset % RQ_TID_BLOCKS), queue_id + 1);
+}
+
+/* ---- rq_scan.c ---- */
+
+extern TableScanDesc rq_scan_begin(Relation rel, Snapshot snapshot, int nkeys,
+								   struct ScanKeyData *key,
+								   ParallelTableScanDesc pscan, uint32 flags);
+extern void rq_scan_end(TableScanDesc scan);
+extern void rq_scan_rescan(TableScanDesc scan, struct ScanKeyData *key,
+						   bool set_params, bool allow_strat,
+						   bool allow_sync, bool allow_pagemode);
+extern bool rq_scan_getnextslot(TableScanDesc scan, ScanDirection direction,
+								TupleTableSlot *slot);
+extern Size rq_parallelscan_estimate(Relation rel);
+extern Size rq_parallelscan_initialize(Relation rel,
+									   ParallelTableScanDesc pscan);
+extern void rq_parallelscan_reinitialize(Relation rel,
+										 ParallelTableScanDesc pscan);
+extern bool rq_tuple_fetch_row_version(Relation rel, ItemPointer tid,
+									   Snapshot snapshot,
+									   TupleTableSlot *slot);
+extern bool rq_tuple_tid_valid(TableScanDesc scan, ItemPointer tid);
+extern void rq_tuple_get_latest_tid(TableScanDesc scan, ItemPointer tid);
+
+/* ---- rq_insert.c ---- */
+
+extern void rq_tuple_insert(Relation rel, TupleTableSlot *slot, CommandId cid,
+							int options, struct BulkInsertStateData *bistate);
+extern void rq_multi_insert(Relation rel, TupleTableSlot **slots, int nslots,
+							CommandId cid, int options,
+							struct BulkInsertStateData *bistate);
+
+/* ---- rq_ddl.c ---- */
+
+extern void rq_set_new_filelocator(Relation rel,
+								   const RelFileLocator *newrlocator,
+								   char persistence,
+								   TransactionId *freezeXid,
+								   MultiXactId *minmulti);
+extern void rq_nontransactional_truncate(Relation rel);
+
+/* The name of a column of rocketq.message. */
+extern const char *rq_column_name(RqColumn column);
+
+/* ---- rq_access_hook.c ---- */
+
+/* Throw if the relation being created replaces another one in a rewrite. */
+extern void rq_refuse_rewrite(Relation rel);
+
+/* Is the access method with this OID ours? */
+extern bool rq_am_is_ours(Oid amoid);
+
+/* Does the column agree with rocketq.message? */
+extern bool rq_column_fits(int attnum, const FormData_pg_attribute *att);
+
+#endif							/* RQ_AM_PRIVATE_H */

@@ -1,0 +1,186 @@
+/*
+ * rq_insert.c
+ *	  INSERT and COPY into a topic: rows become messages.
+ *
+ * A producer gives the body, and may give tag, keys, sharding key, properties
+ * and the queue.  The other columns are known only when the message is in its
+ * queue, so a value for one of them is a mistake, with one exception: a row
+ * that has all of them is the copy of a message, as COPY, pg_dump and SELECT *
+ * make it.  It is produced again: what a producer gives is taken over, the
+ * rest is new.  A copy's queue is taken modulo the number of queues there are
+ * here, which keeps the order within each queue of the original.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/tuptable.h"
+#include "storage/predicate.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "am/rq_am_private.h"
+#include "am/rq_relation.h"
+#include "queue/rq_produce.h"
+#include "queue/rq_topic.h"
+
+/* Columns that a producer cannot give. */
+static const RqColumn computed[] = {
+	RQ_COL_QUEUE_OFFSET,
+	RQ_COL_MESSAGE_ID,
+	RQ_COL_BORN_AT,
+	RQ_COL_STORED_AT,
+	RQ_COL_DELIVERY_ATTEMPT
+};
+
+/* Is the row a whole message?  Throws if it is one in part only. */
+static bool
+is_copy(const bool *nulls)
+{
+	int			given = 0;
+	RqColumn	one = RQ_COL_MESSAGE_ID;
+
+	for (int i = 0; i < lengthof(computed); i++)
+	{
+		if (nulls[computed[i]])
+			continue;
+		given++;
+		one = computed[i];
+	}
+	if (given == lengthof(computed) && !nulls[RQ_COL_QUEUE_ID])
+		return true;
+	if (given > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_GENERATED_ALWAYS),
+				 errmsg("cannot insert a non-DEFAULT value into column \"%s\"",
+						rq_column_name(one)),
+				 errdetail("rocketq sets this column when the message is put into its queue."),
+				 errhint("Leave the column out.  Only a row with all columns of a message is taken as a copy of it.")));
+	return false;
+}
+
+/* The parts of a message and the queue that is asked for, from a row. */
+static void
+row_to_message(TupleTableSlot *slot, uint32 topic, RqParts *m, int64 *queue_id)
+{
+	Datum	   *values = slot->tts_values;
+	bool	   *nulls = slot->tts_isnull;
+	bool		copy;
+
+	slot_getallattrs(slot);
+	copy = is_copy(nulls);
+	memset(m, 0, sizeof(*m));
+	if (!nulls[RQ_COL_TAG])
+		rq_set_tag(m, values[RQ_COL_TAG]);
+	if (!nulls[RQ_COL_KEYS])
+		rq_set_keys(m, values[RQ_COL_KEYS]);
+	if (!nulls[RQ_COL_SHARDING_KEY])
+		rq_set_sharding_key(m, values[RQ_COL_SHARDING_KEY]);
+	if (!nulls[RQ_COL_PROPERTIES])
+		rq_set_properties(m, values[RQ_COL_PROPERTIES]);
+	if (!nulls[RQ_COL_BODY])
+		rq_set_body(m, values[RQ_COL_BODY]);
+
+	*queue_id = RQ_ANY_QUEUE;
+	if (nulls[RQ_COL_QUEUE_ID])
+		return;
+	*queue_id = DatumGetInt32(values[RQ_COL_QUEUE_ID]);
+	rq_check_queue_id(topic, copy && *queue_id >= 0 ?
+					  *queue_id % rq_topic_nqueues(topic) : *queue_id);
+	if (copy)
+		*queue_id %= rq_topic_nqueues(topic);
+}
+
+/*
+ * Let RETURNING and transition tables see what is known by now.  The row gets
+ * a ctid that says that its offset is not.
+ */
+static void
+set_result(Relation rel, TupleTableSlot *slot, RqPos id, uint32 queue_id)
+{
+	slot->tts_tableOid = RelationGetRelid(rel);
+	ItemPointerSet(&slot->tts_tid, RQ_TID_UNKNOWN, queue_id + 1);
+	if (slot->tts_ops != rq_slot_ops() && !TTS_IS_VIRTUAL(slot))
+		return;
+	for (int i = 0; i < lengthof(computed); i++)
+		slot->tts_isnull[computed[i]] = true;
+	slot->tts_values[RQ_COL_QUEUE_ID] = Int32GetDatum((int32) queue_id);
+	slot->tts_isnull[RQ_COL_QUEUE_ID] = false;
+	slot->tts_values[RQ_COL_MESSAGE_ID] = Int64GetDatum((int64) id);
+	slot->tts_isnull[RQ_COL_MESSAGE_ID] = false;
+	slot->tts_values[RQ_COL_BORN_AT] =
+		TimestampTzGetDatum(GetCurrentStatementStartTimestamp());
+	slot->tts_isnull[RQ_COL_BORN_AT] = false;
+}
+
+/*
+ * Memory for the conversion of rows.  The executor inserts in the query's own
+ * context, where what a row needs would pile up until the query ends.
+ */
+static MemoryContext
+row_context(void)
+{
+	static MemoryContext cxt = NULL;
+
+	if (cxt == NULL)
+		cxt = AllocSetContextCreate(TopMemoryContext, "rocketq insert",
+									ALLOCSET_DEFAULT_SIZES);
+	MemoryContextReset(cxt);	/* an error may have left something */
+	return cxt;
+}
+
+/* Produce rows that ask for the same queue, or for none. */
+static void
+produce_rows(uint32 topic, int64 queue_id, const RqParts *messages, int n,
+			 RqPos *ids, uint32 *queues)
+{
+	RqTarget	target = {.topic = topic, .queue_id = queue_id,
+	.transactional = true};
+
+	rq_produce(&target, messages, n, ids, queues);
+}
+
+void
+rq_multi_insert(Relation rel, TupleTableSlot **slots, int nslots,
+				CommandId cid, int options,
+				struct BulkInsertStateData *bistate)
+{
+	MemoryContext cxt;
+	MemoryContext old;
+	uint32		topic;
+	RqParts    *messages;
+	int64	   *asked;
+	RqPos	   *ids;
+	uint32	   *queues;
+	int			first = 0;
+
+	rq_require_preload();
+	CheckForSerializableConflictIn(rel, NULL, InvalidBlockNumber);
+	topic = rq_relation_topic(rel, true);
+	cxt = row_context();
+	old = MemoryContextSwitchTo(cxt);
+	messages = palloc(nslots * sizeof(RqParts));
+	asked = palloc(nslots * sizeof(int64));
+	ids = palloc(nslots * sizeof(RqPos));
+	queues = palloc(nslots * sizeof(uint32));
+	for (int i = 0; i < nslots; i++)
+		row_to_message(slots[i], topic, &messages[i], &asked[i]);
+	for (int i = 1; i <= nslots; i++)
+	{
+		if (i < nslots && asked[i] == asked[first])
+			continue;
+		produce_rows(topic, asked[first], messages + first, i - first,
+					 ids + first, queues + first);
+		first = i;
+	}
+	MemoryContextSwitchTo(old);
+	for (int i = 0; i < nslots; i++)
+		set_result(rel, slots[i], ids[i], queues[i]);
+	MemoryContextReset(cxt);
+}
+
+void
+rq_tuple_insert(Relation rel, TupleTableSlot *slot, CommandId cid,
+				int options, struct BulkInsertStateData *bistate)
+{
+	rq_multi_insert(rel, &slot, 1, cid, options, bistate);
+}

@@ -1,0 +1,116 @@
+/*
+ * rq_relation.c
+ *	  Between a topic's relation and its storage.
+ *
+ * A relation is a topic if its access method is ours.  Its storage is found by
+ * the number of its file, so that TRUNCATE starts with an empty one.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+#include "utils/rls.h"
+
+#include "am/rq_am_private.h"
+#include "am/rq_relation.h"
+#include "base/rq_compat.h"
+#include "base/rq_guc.h"
+#include "queue/rq_topic.h"
+
+/* Before the relation is locked: who may do nothing shall not block others. */
+static void
+check_rights(Oid relid, AclMode acl)
+{
+	AclResult	result = ACLCHECK_OK;
+
+	if (acl == ACL_NO_RIGHTS)
+	{
+		if (!rq_class_ownercheck(relid, GetUserId()))
+			result = ACLCHECK_NOT_OWNER;
+	}
+	else if (pg_class_aclmask(relid, GetUserId(), acl, ACLMASK_ALL) != acl)
+		result = ACLCHECK_NO_PRIV;
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, get_relkind_objtype(get_rel_relkind(relid)),
+					   get_rel_name(relid));
+}
+
+/* Policies work on rows of a plan, and the functions would pass them by. */
+static void
+check_row_security(Relation rel)
+{
+	if (rel->rd_rel->relrowsecurity &&
+		check_enable_rls(RelationGetRelid(rel), InvalidOid, false) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot use topic \"%s\" with row-level security by a rocketq function",
+						RelationGetRelationName(rel)),
+				 errhint("Use INSERT and SELECT, or a role that bypasses row-level security.")));
+}
+
+static void
+refuse_other_relation(Relation rel)
+{
+	const char *name = RelationGetRelationName(rel);
+
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a topic", name),
+				 errdetail("It is a partitioned table."),
+				 errhint("Use those of its partitions that are topics.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("\"%s\" is not a topic", name),
+			 errhint("Create a topic with rocketq.create_topic() or CREATE TABLE ... USING rocketq.")));
+}
+
+Relation
+rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl)
+{
+	Relation	rel;
+
+	rq_require_preload();
+	check_rights(relid, acl);
+	rel = try_relation_open(relid, lockmode);
+	if (rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	if (!rq_relation_is_topic(rel))
+		refuse_other_relation(rel);
+	check_row_security(rel);
+	return rel;
+}
+
+bool
+rq_relation_is_topic(Relation rel)
+{
+	return rel->rd_tableam == &rq_table_am;
+}
+
+RqKey
+rq_relation_key(Relation rel)
+{
+	RqKey		key = {.db = RQ_LOCATOR_DB(rq_rel_locator(rel)),
+	.rel = RQ_LOCATOR_REL(rq_rel_locator(rel))};
+
+	return key;
+}
+
+uint32
+rq_relation_topic(Relation rel, bool create)
+{
+	RqKey		key = rq_relation_key(rel);
+	uint32		topic = rq_topic_find(key);
+
+	if (topic == RQ_NO_SLOT && create)
+		topic = rq_topic_ensure(key, RQ_LOCATOR_SPC(rq_rel_locator(rel)),
+								rq_default_queues, 0);
+	return topic;
+}

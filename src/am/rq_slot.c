@@ -1,0 +1,162 @@
+/*
+ * rq_slot.c
+ *	  Tuple slots that hold a message by its place and read it when asked.
+ *
+ * A slot of ours is a virtual one with a second way to hold a row: the entry
+ * of a message.  Columns are then built from the left as far as somebody wants
+ * them, in memory of the slot's own; no pointer into the log is kept, since
+ * the process may have to unmap the segment meanwhile.  Everything else a slot
+ * can do is PostgreSQL's virtual slot's work.
+ */
+#include "postgres.h"
+
+#include "executor/tuptable.h"
+#include "utils/memutils.h"
+
+#include "am/rq_am_private.h"
+#include "log/rq_log.h"
+
+typedef struct RqSlot
+{
+	VirtualTupleTableSlot base;
+	bool		stored;			/* holds a message; else a virtual tuple */
+	MemoryContext values;		/* of the columns built, NULL = none yet */
+	uint32		queue_id;
+	RqOff		offset;
+	RqEntry		entry;
+} RqSlot;
+
+/* Columns that the entry alone can tell. */
+#define ENTRY_COLUMNS	(RQ_COL_MESSAGE_ID + 1)
+
+static void
+slot_release(TupleTableSlot *slot)
+{
+	RqSlot	   *s = (RqSlot *) slot;
+
+	if (s->values)
+		MemoryContextDelete(s->values);
+	s->values = NULL;
+}
+
+static void
+slot_clear(TupleTableSlot *slot)
+{
+	RqSlot	   *s = (RqSlot *) slot;
+
+	if (s->stored && s->values)
+		MemoryContextReset(s->values);
+	s->stored = false;
+	TTSOpsVirtual.clear(slot);
+}
+
+/* The message can be trimmed away between the scan and this moment. */
+static void
+read_message(RqMessage *m)
+{
+	if (!rq_log_read(m->entry.pos, RQ_CQ_FRAME_LEN(&m->entry),
+					 &m->frame, &m->parts))
+		ereport(ERROR,
+				(errcode(ERRCODE_SNAPSHOT_TOO_OLD),
+				 errmsg("message " UINT64_FORMAT " has been removed by retention while it was being read",
+						m->entry.pos),
+				 errhint("Run the query again, or raise rocketq.retention_time.")));
+}
+
+static void
+slot_getsomeattrs(TupleTableSlot *slot, int natts)
+{
+	RqSlot	   *s = (RqSlot *) slot;
+	RqMessage	m;
+	MemoryContext old;
+
+	if (!s->stored)
+	{
+		TTSOpsVirtual.getsomeattrs(slot, natts);
+		return;
+	}
+	m.queue_id = s->queue_id;
+	m.offset = s->offset;
+	m.entry = s->entry;
+	if (natts > ENTRY_COLUMNS)
+		read_message(&m);
+	if (s->values == NULL)
+		s->values = AllocSetContextCreate(slot->tts_mcxt, "rocketq slot",
+										  ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(s->values);
+	rq_message_values(&m, Min(natts, RQ_NCOLUMNS),
+					  slot->tts_values, slot->tts_isnull);
+	MemoryContextSwitchTo(old);
+	slot->tts_nvalid = Min(natts, RQ_NCOLUMNS);
+}
+
+static void
+slot_materialize(TupleTableSlot *slot)
+{
+	if (((RqSlot *) slot)->stored)
+		slot_getallattrs(slot);
+	else
+		TTSOpsVirtual.materialize(slot);
+}
+
+static void
+slot_copyslot(TupleTableSlot *dstslot, TupleTableSlot *srcslot)
+{
+	slot_clear(dstslot);
+	TTSOpsVirtual.copyslot(dstslot, srcslot);
+}
+
+static HeapTuple
+slot_copy_heap_tuple(TupleTableSlot *slot)
+{
+	slot_getallattrs(slot);
+	return TTSOpsVirtual.copy_heap_tuple(slot);
+}
+
+static MinimalTuple
+slot_copy_minimal_tuple(RQ_COPY_MINIMAL_ARGS)
+{
+	slot_getallattrs(slot);
+	return rq_virtual_copy_minimal(slot);
+}
+
+const TupleTableSlotOps *
+rq_slot_ops(void)
+{
+	static TupleTableSlotOps ops;
+
+	if (ops.base_slot_size == 0)
+	{
+		ops = TTSOpsVirtual;
+		ops.release = slot_release;
+		ops.clear = slot_clear;
+		ops.getsomeattrs = slot_getsomeattrs;
+		ops.materialize = slot_materialize;
+		ops.copyslot = slot_copyslot;
+		ops.copy_heap_tuple = slot_copy_heap_tuple;
+		ops.copy_minimal_tuple = slot_copy_minimal_tuple;
+		ops.base_slot_size = sizeof(RqSlot);
+	}
+	return &ops;
+}
+
+void
+rq_slot_store(TupleTableSlot *slot, Oid relid, uint32 queue_id, RqOff offset,
+			  const RqEntry *entry)
+{
+	RqSlot	   *s = (RqSlot *) slot;
+
+	if (slot->tts_ops != rq_slot_ops())
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("tuple slot is not one for topics")));
+	Assert(TTS_EMPTY(slot));
+	s->stored = true;
+	s->queue_id = queue_id;
+	s->offset = offset;
+	s->entry = *entry;
+	slot->tts_flags &= ~TTS_FLAG_EMPTY;
+	slot->tts_nvalid = 0;
+	slot->tts_tableOid = relid;
+	rq_tid_set(&slot->tts_tid, queue_id, offset);
+}
