@@ -41,6 +41,14 @@ DATA = $(wildcard sql/rocketq--*.sql)
 
 # Every source file below src/, checked by src/tools/check_objs_listed.
 OBJS = \
+	src/am/rq_access_hook.o \
+	src/am/rq_ddl.o \
+	src/am/rq_insert.o \
+	src/am/rq_relation.o \
+	src/am/rq_scan.o \
+	src/am/rq_slot.o \
+	src/am/rq_tableam.o \
+	src/am/rq_values.o \
 	src/api/rq_admin_sql.o \
 	src/api/rq_args.o \
 	src/api/rq_consume_sql.o \

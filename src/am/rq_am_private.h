@@ -86,15 +86,14 @@ extern void rq_nontransactional_truncate(Relation rel);
 /* The name of a column of rocketq.message. */
 extern const char *rq_column_name(RqColumn column);
 
+/* Is the column, by its number, name and type, one of rocketq.message? */
+extern bool rq_column_fits(const FormData_pg_attribute *att);
+
 /* ---- rq_access_hook.c ---- */
 
-/* Throw if the relation being created replaces another one in a rewrite. */
-extern void rq_refuse_rewrite(Relation rel);
+extern void rq_access_hook_install(void);
 
-/* Is the access method with this OID ours? */
-extern bool rq_am_is_ours(Oid amoid);
-
-/* Does the column agree with rocketq.message? */
-extern bool rq_column_fits(int attnum, const FormData_pg_attribute *att);
+/* Is there a committed or own relation with this OID that is a topic? */
+extern bool rq_oid_is_topic(Oid relid);
 
 #endif							/* RQ_AM_PRIVATE_H */

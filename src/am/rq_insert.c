@@ -43,8 +43,8 @@ is_copy(const bool *nulls)
 	{
 		if (nulls[computed[i]])
 			continue;
-		given++;
-		one = computed[i];
+		if (given++ == 0)
+			one = computed[i];
 	}
 	if (given == lengthof(computed) && !nulls[RQ_COL_QUEUE_ID])
 		return true;
@@ -84,10 +84,10 @@ row_to_message(TupleTableSlot *slot, uint32 topic, RqParts *m, int64 *queue_id)
 	if (nulls[RQ_COL_QUEUE_ID])
 		return;
 	*queue_id = DatumGetInt32(values[RQ_COL_QUEUE_ID]);
-	rq_check_queue_id(topic, copy && *queue_id >= 0 ?
-					  *queue_id % rq_topic_nqueues(topic) : *queue_id);
-	if (copy)
+	if (copy && *queue_id >= 0)
 		*queue_id %= rq_topic_nqueues(topic);
+	/* Here, because a negative one must not be taken for "any queue". */
+	rq_check_queue_id(topic, *queue_id);
 }
 
 /*

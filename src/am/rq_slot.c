@@ -30,7 +30,7 @@ typedef struct RqSlot
 #define ENTRY_COLUMNS	(RQ_COL_MESSAGE_ID + 1)
 
 static void
-slot_release(TupleTableSlot *slot)
+lazy_release(TupleTableSlot *slot)
 {
 	RqSlot	   *s = (RqSlot *) slot;
 
@@ -40,7 +40,7 @@ slot_release(TupleTableSlot *slot)
 }
 
 static void
-slot_clear(TupleTableSlot *slot)
+lazy_clear(TupleTableSlot *slot)
 {
 	RqSlot	   *s = (RqSlot *) slot;
 
@@ -64,7 +64,7 @@ read_message(RqMessage *m)
 }
 
 static void
-slot_getsomeattrs(TupleTableSlot *slot, int natts)
+lazy_getsomeattrs(TupleTableSlot *slot, int natts)
 {
 	RqSlot	   *s = (RqSlot *) slot;
 	RqMessage	m;
@@ -91,7 +91,7 @@ slot_getsomeattrs(TupleTableSlot *slot, int natts)
 }
 
 static void
-slot_materialize(TupleTableSlot *slot)
+lazy_materialize(TupleTableSlot *slot)
 {
 	if (((RqSlot *) slot)->stored)
 		slot_getallattrs(slot);
@@ -100,21 +100,21 @@ slot_materialize(TupleTableSlot *slot)
 }
 
 static void
-slot_copyslot(TupleTableSlot *dstslot, TupleTableSlot *srcslot)
+lazy_copyslot(TupleTableSlot *dstslot, TupleTableSlot *srcslot)
 {
-	slot_clear(dstslot);
+	lazy_clear(dstslot);
 	TTSOpsVirtual.copyslot(dstslot, srcslot);
 }
 
 static HeapTuple
-slot_copy_heap_tuple(TupleTableSlot *slot)
+lazy_copy_heap_tuple(TupleTableSlot *slot)
 {
 	slot_getallattrs(slot);
 	return TTSOpsVirtual.copy_heap_tuple(slot);
 }
 
 static MinimalTuple
-slot_copy_minimal_tuple(RQ_COPY_MINIMAL_ARGS)
+lazy_copy_minimal_tuple(RQ_COPY_MINIMAL_ARGS)
 {
 	slot_getallattrs(slot);
 	return rq_virtual_copy_minimal(slot);
@@ -128,13 +128,13 @@ rq_slot_ops(void)
 	if (ops.base_slot_size == 0)
 	{
 		ops = TTSOpsVirtual;
-		ops.release = slot_release;
-		ops.clear = slot_clear;
-		ops.getsomeattrs = slot_getsomeattrs;
-		ops.materialize = slot_materialize;
-		ops.copyslot = slot_copyslot;
-		ops.copy_heap_tuple = slot_copy_heap_tuple;
-		ops.copy_minimal_tuple = slot_copy_minimal_tuple;
+		ops.release = lazy_release;
+		ops.clear = lazy_clear;
+		ops.getsomeattrs = lazy_getsomeattrs;
+		ops.materialize = lazy_materialize;
+		ops.copyslot = lazy_copyslot;
+		ops.copy_heap_tuple = lazy_copy_heap_tuple;
+		ops.copy_minimal_tuple = lazy_copy_minimal_tuple;
 		ops.base_slot_size = sizeof(RqSlot);
 	}
 	return &ops;

@@ -283,15 +283,21 @@ fill_in_segment(uint64 segno, RqPos start, RqPos stop)
 	/*
 	 * A backend can be caught between its WAL record and the end of its
 	 * reservation, with the record below the redo pointer.  Its frames are
-	 * complete then, and stay.
+	 * complete then, and stay.  They are logged again, since others that are
+	 * complete can lack a record, and a standby must get the same log.
 	 */
+	START_CRIT_SECTION();
 	while (stop >= start + RQ_FRAME_HEADER_SIZE &&
 		   rq_frame_check(base + start % size, stop - start, start, NULL) == NULL)
-		start += ((RqFrame *) (base + start % size))->len;
-	if (stop < start + RQ_FRAME_HEADER_SIZE)
-		return;
-	START_CRIT_SECTION();
-	append_filler(base, start, stop - start);
+	{
+		const RqFrame *f = (RqFrame *) (base + start % size);
+		uint32		len = f->kind == RQ_FRAME_FILLER ? RQ_FRAME_HEADER_SIZE : f->len;
+
+		log_append(start, start + f->len, (const char *) f, len, 1);
+		start += f->len;
+	}
+	if (stop >= start + RQ_FRAME_HEADER_SIZE)
+		append_filler(base, start, stop - start);
 	END_CRIT_SECTION();
 }
 
@@ -316,6 +322,9 @@ rq_log_fill_gap(RqPos start, RqPos end)
 static void
 add_gap(RqPos start, RqPos end)
 {
+	start = rq_log_frame_start(start);
+	if (start >= end)
+		return;
 	if (rq_ctl->ngaps == rq_ctl->max_gaps)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),

@@ -60,6 +60,12 @@ extern bool rq_log_walk(RqPos *pos, RqPos end, RqFrame *frame, RqPos *next,
 extern uint64 rq_log_segno(RqPos pos);
 extern RqPos rq_log_segment_start(uint64 segno);
 
+/*
+ * The first position at or behind "pos" where a frame can begin: a segment's
+ * header and a tail too short for a frame hold none.
+ */
+extern RqPos rq_log_frame_start(RqPos pos);
+
 /* Create the segment's file if it is missing; returns 0 or an errno. */
 extern int	rq_log_create_segment(uint64 segno, bool sync);
 

@@ -23,6 +23,18 @@ rq_log_segment_start(uint64 segno)
 	return segno * rq_ctl->segment_size;
 }
 
+RqPos
+rq_log_frame_start(RqPos pos)
+{
+	uint64		in_segment = pos % rq_ctl->segment_size;
+
+	if (in_segment < RQ_SEG_HEADER_SIZE)
+		return pos - in_segment + RQ_SEG_HEADER_SIZE;
+	if (rq_ctl->segment_size - in_segment < RQ_FRAME_HEADER_SIZE)
+		return pos - in_segment + rq_ctl->segment_size + RQ_SEG_HEADER_SIZE;
+	return pos;
+}
+
 int
 rq_log_create_segment(uint64 segno, bool sync)
 {

@@ -78,14 +78,10 @@ rq_log_walk(RqPos *pos, RqPos end, RqFrame *frame, RqPos *next,
 			const char **problem)
 {
 	const uint64 size = rq_ctl->segment_size;
-	uint64		rest = size - *pos % size;
 	uint64		in_segment;
 	char	   *base;
 
-	if (rest == size)
-		*pos += RQ_SEG_HEADER_SIZE;
-	else if (rest < RQ_FRAME_HEADER_SIZE)
-		*pos += rest + RQ_SEG_HEADER_SIZE;
+	*pos = rq_log_frame_start(*pos);
 	*problem = NULL;
 	if (*pos >= end)
 		return false;

@@ -1,0 +1,253 @@
+/*
+ * rq_access_hook.c
+ *	  Notice what happens to topics in the catalogs.
+ *
+ * A table access method is not told when its table is dropped, nor when
+ * columns, indexes or triggers come.  PostgreSQL's object access hook is: it is
+ * called for every object, after its catalog row is written and before anybody
+ * else can see it, so the row is looked up with SnapshotSelf.
+ *
+ * What is refused here would otherwise be refused too late, with something
+ * left behind (an invalid index), or not at all (ADD COLUMN).
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_trigger.h"
+#include "miscadmin.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "am/rq_am_private.h"
+#include "queue/rq_txn.h"
+
+static object_access_hook_type prev_object_access = NULL;
+
+/* ---- topics by OID ---- */
+
+static bool
+am_is_ours(Oid amoid)
+{
+	HeapTuple	tuple;
+	bool		ours = false;
+
+	if (amoid == InvalidOid || amoid == HEAP_TABLE_AM_OID)
+		return false;
+	tuple = SearchSysCache1(AMOID, ObjectIdGetDatum(amoid));
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_am	form = (Form_pg_am) GETSTRUCT(tuple);
+
+		ours = form->amtype == AMTYPE_TABLE &&
+			GetTableAmRoutine(form->amhandler) == &rq_table_am;
+		ReleaseSysCache(tuple);
+	}
+	return ours;
+}
+
+/* The key of a topic's storage; false if the relation is not a topic. */
+static bool
+find_topic(Oid relid, RqKey *key)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	bool		found = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+
+		found = form->relkind == RELKIND_RELATION && am_is_ours(form->relam);
+		key->db = MyDatabaseId;
+		key->rel = form->relfilenode;
+		ReleaseSysCache(tuple);
+	}
+	return found;
+}
+
+bool
+rq_oid_is_topic(Oid relid)
+{
+	RqKey		key;
+
+	return find_topic(relid, &key);
+}
+
+/* ---- catalog rows that only we can see ---- */
+
+/* A copy of the row whose columns are these; NULL if there is none. */
+static HeapTuple
+fetch_row(Oid catalog, Oid index, int nkeys, ScanKeyData *keys)
+{
+	Relation	rel = table_open(catalog, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, index, true, SnapshotSelf,
+										  nkeys, keys);
+	HeapTuple	tuple = systable_getnext(scan);
+
+	if (HeapTupleIsValid(tuple))
+		tuple = heap_copytuple(tuple);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return tuple;
+}
+
+static HeapTuple
+fetch_by_oid(Oid catalog, Oid index, AttrNumber column, Oid oid)
+{
+	ScanKeyData key;
+
+	ScanKeyInit(&key, column, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(oid));
+	return fetch_row(catalog, index, 1, &key);
+}
+
+/* ---- what happens ---- */
+
+static void
+refuse_index(Oid index)
+{
+	HeapTuple	tuple = fetch_by_oid(IndexRelationId, IndexRelidIndexId,
+									 Anum_pg_index_indexrelid, index);
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	if (rq_oid_is_topic(((Form_pg_index) GETSTRUCT(tuple))->indrelid))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("indexes and unique constraints on topics are not supported"),
+				 errhint("Filter by tag, or consume into a table that has the index.")));
+	heap_freetuple(tuple);
+}
+
+/*
+ * A relation was created.  One that is to replace a topic means a rewrite
+ * into another access method, which no callback of ours is asked about; the
+ * topic's groups, and what this transaction has produced, would be lost.
+ */
+static void
+relation_created(Oid relid)
+{
+	HeapTuple	tuple = fetch_by_oid(RelationRelationId, ClassOidIndexId,
+									 Anum_pg_class_oid, relid);
+	Form_pg_class form;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	if (form->relkind == RELKIND_INDEX &&
+		form->relnamespace != PG_TOAST_NAMESPACE)
+		refuse_index(relid);
+	else if (OidIsValid(form->relrewrite) && rq_oid_is_topic(form->relrewrite))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the access method of topic \"%s\" cannot be changed",
+						get_rel_name(form->relrewrite)),
+				 errhint("CREATE TABLE ... AS SELECT * FROM the topic makes a table of its messages.")));
+	heap_freetuple(tuple);
+}
+
+static void
+refuse_column_change(Oid relid)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("columns of topic \"%s\" cannot be changed",
+					get_rel_name(relid)),
+			 errdetail("Every topic has the columns of rocketq.message."),
+			 errhint("Put more data into the body or the properties of a message.")));
+}
+
+/* A column was added or altered: it must still be one of rocketq.message. */
+static void
+column_changed(Oid relid, int attnum)
+{
+	ScanKeyData keys[2];
+	HeapTuple	tuple;
+
+	if (!rq_oid_is_topic(relid))
+		return;
+	ScanKeyInit(&keys[0], Anum_pg_attribute_attrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relid));
+	ScanKeyInit(&keys[1], Anum_pg_attribute_attnum, BTEqualStrategyNumber,
+				F_INT2EQ, Int16GetDatum(attnum));
+	tuple = fetch_row(AttributeRelationId, AttributeRelidNumIndexId, 2, keys);
+	if (!HeapTupleIsValid(tuple))
+		return;
+	if (!rq_column_fits((Form_pg_attribute) GETSTRUCT(tuple)))
+		refuse_column_change(relid);
+	heap_freetuple(tuple);
+}
+
+/*
+ * AFTER ROW triggers get their row by reading it back, and a message cannot
+ * be read before its transaction commits.
+ */
+static void
+trigger_created(Oid trigger)
+{
+	HeapTuple	tuple = fetch_by_oid(TriggerRelationId, TriggerOidIndexId,
+									 Anum_pg_trigger_oid, trigger);
+	Form_pg_trigger form;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	form = (Form_pg_trigger) GETSTRUCT(tuple);
+	if (TRIGGER_FOR_ROW(form->tgtype) && TRIGGER_FOR_AFTER(form->tgtype) &&
+		TRIGGER_FOR_INSERT(form->tgtype) && rq_oid_is_topic(form->tgrelid))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("row triggers AFTER INSERT on a topic are not supported"),
+				 errdetail("Foreign keys from a topic need such triggers, too."),
+				 errhint("Use a BEFORE ROW trigger, or an AFTER STATEMENT trigger with a transition table.")));
+	heap_freetuple(tuple);
+}
+
+/* A relation, or a column of one, is about to be dropped. */
+static void
+relation_dropped(Oid relid, int attnum)
+{
+	RqKey		key;
+
+	if (!find_topic(relid, &key))
+		return;
+	if (attnum != 0)
+		refuse_column_change(relid);
+	rq_txn_topic_dropped(key);
+}
+
+static void
+rocketq_object_access(ObjectAccessType access, Oid classId, Oid objectId,
+					  int subId, void *arg)
+{
+	if (prev_object_access)
+		prev_object_access(access, classId, objectId, subId, arg);
+	if (rq_ctl == NULL)
+		return;
+	if (access == OAT_DROP && classId == RelationRelationId)
+		relation_dropped(objectId, subId);
+	else if (access == OAT_POST_CREATE && classId == TriggerRelationId)
+		trigger_created(objectId);
+	else if (access == OAT_POST_CREATE && classId == RelationRelationId &&
+			 subId == 0)
+		relation_created(objectId);
+	else if ((access == OAT_POST_CREATE || access == OAT_POST_ALTER) &&
+			 classId == RelationRelationId && subId > 0)
+		column_changed(objectId, subId);
+}
+
+void
+rq_access_hook_install(void)
+{
+	prev_object_access = object_access_hook;
+	object_access_hook = rocketq_object_access;
+}

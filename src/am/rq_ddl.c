@@ -1,0 +1,271 @@
+/*
+ * rq_ddl.c
+ *	  Create and truncate topics.
+ *
+ * PostgreSQL asks for new storage when a table is created, when it is
+ * truncated and when it is rewritten.  The first two give a topic; in a
+ * rewrite rows would lose their offsets, so it is refused.
+ *
+ * Crash rule: the relation's file is made before the topic's storage, and the
+ * storage carries the transaction's id until that has committed.  So storage
+ * without a file, or of a transaction that is gone, is garbage and removed.
+ */
+#include "postgres.h"
+
+#include "access/multixact.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "catalog/storage.h"
+#include "storage/lwlock.h"
+#include "storage/smgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "am/rq_am_private.h"
+#include "am/rq_relation.h"
+#include "base/rq_guc.h"
+#include "queue/rq_group.h"
+#include "queue/rq_topic.h"
+#include "queue/rq_txn.h"
+
+/* ---- columns ---- */
+
+static const struct
+{
+	const char *name;
+	Oid			type;
+}			columns[RQ_NCOLUMNS] =
+{
+	[RQ_COL_QUEUE_ID] = {"queue_id", INT4OID},
+	[RQ_COL_QUEUE_OFFSET] = {"queue_offset", INT8OID},
+	[RQ_COL_MESSAGE_ID] = {"message_id", INT8OID},
+	[RQ_COL_TAG] = {"tag", TEXTOID},
+	[RQ_COL_KEYS] = {"keys", TEXTARRAYOID},
+	[RQ_COL_SHARDING_KEY] = {"sharding_key", TEXTOID},
+	[RQ_COL_PROPERTIES] = {"properties", JSONBOID},
+	[RQ_COL_BORN_AT] = {"born_at", TIMESTAMPTZOID},
+	[RQ_COL_STORED_AT] = {"stored_at", TIMESTAMPTZOID},
+	[RQ_COL_DELIVERY_ATTEMPT] = {"delivery_attempt", INT4OID},
+	[RQ_COL_BODY] = {"body", BYTEAOID},
+};
+
+const char *
+rq_column_name(RqColumn column)
+{
+	return columns[column].name;
+}
+
+bool
+rq_column_fits(const FormData_pg_attribute *att)
+{
+	int			i = att->attnum - 1;
+
+	return i >= 0 && i < RQ_NCOLUMNS && !att->attisdropped &&
+		strcmp(NameStr(att->attname), columns[i].name) == 0 &&
+		att->atttypid == columns[i].type && att->atttypmod == -1;
+}
+
+/* Throw unless the table's columns are those of rocketq.message. */
+static void
+check_columns(Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	const char *wrong = NULL;
+
+	for (int i = 0; i < RQ_NCOLUMNS && wrong == NULL; i++)
+	{
+		if (i >= desc->natts)
+			wrong = psprintf(_("Column \"%s\" of type %s is missing."),
+							 columns[i].name, format_type_be(columns[i].type));
+		else if (!rq_column_fits(TupleDescAttr(desc, i)))
+			wrong = psprintf(_("Column %d is \"%s\" of type %s, and must be \"%s\" of type %s."),
+							 i + 1, NameStr(TupleDescAttr(desc, i)->attname),
+							 format_type_with_typemod(TupleDescAttr(desc, i)->atttypid,
+													  TupleDescAttr(desc, i)->atttypmod),
+							 columns[i].name, format_type_be(columns[i].type));
+	}
+	if (wrong == NULL && desc->natts > RQ_NCOLUMNS)
+		wrong = psprintf(_("Column \"%s\" is too many."),
+						 NameStr(TupleDescAttr(desc, RQ_NCOLUMNS)->attname));
+	if (wrong != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("columns of topic \"%s\" are not those of rocketq.message",
+						RelationGetRelationName(rel)),
+				 errdetail_internal("%s", wrong),
+				 errhint("Use CREATE TABLE name (LIKE rocketq.message) USING rocketq, or rocketq.create_topic().")));
+}
+
+/* ---- what cannot be a topic ---- */
+
+/*
+ * Throw if the new relation is one that is to replace another in a rewrite.
+ * It has a name made of that one's OID, and its pg_class row, which would tell
+ * for certain, is not there yet.
+ */
+static void
+refuse_rewrite(Relation rel)
+{
+	Oid			old;
+	char		name[NAMEDATALEN];
+
+	if (sscanf(RelationGetRelationName(rel), "pg_temp_%u", &old) != 1)
+		return;
+	snprintf(name, sizeof(name), "pg_temp_%u", old);
+	if (strcmp(name, RelationGetRelationName(rel)) != 0 ||
+		get_rel_namespace(old) != RelationGetNamespace(rel))
+		return;
+	if (rq_oid_is_topic(old))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("topic \"%s\" cannot be rewritten", get_rel_name(old)),
+				 errdetail("VACUUM FULL, CLUSTER and ALTER TABLE forms that rewrite a table do not work on topics."),
+				 errhint("There is nothing to vacuum in a topic.  INSERT INTO another topic ... SELECT * copies its messages.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("table \"%s\" cannot be turned into a topic",
+					get_rel_name(old)),
+			 errhint("Create a topic with rocketq.create_topic() and INSERT into it.")));
+}
+
+static void
+refuse_other_kinds(Relation rel, char persistence)
+{
+	const char *name = RelationGetRelationName(rel);
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("\"%s\" cannot use the access method rocketq", name),
+				 errhint("Only tables can be topics.")));
+	if (persistence == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("topic \"%s\" cannot be temporary", name),
+				 errhint("Leave out TEMPORARY.")));
+	if (persistence == RELPERSISTENCE_UNLOGGED)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("topic \"%s\" cannot be unlogged", name),
+				 errhint("Leave out UNLOGGED.  With synchronous_commit = off producers do not wait for WAL.")));
+}
+
+/* ---- storage ---- */
+
+/* A consumer group as it is found in shared memory. */
+typedef struct GroupName
+{
+	uint32		slot;
+	uint32		id;
+	char		name[RQ_GROUP_NAME_MAX + 1];
+} GroupName;
+
+/* List what groups the topic has, in whatever state. */
+static GroupName *
+list_groups(uint32 topic, int *n)
+{
+	GroupName  *list = palloc(sizeof(GroupName));
+	int			max = 1;
+
+	*n = 0;
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
+		 i = rq_groups[i].next)
+	{
+		if (*n == max)
+		{
+			max *= 2;
+			list = repalloc(list, max * sizeof(GroupName));
+		}
+		list[*n].slot = i;
+		list[*n].id = rq_groups[i].id;
+		strlcpy(list[*n].name, rq_groups[i].name, sizeof(list[*n].name));
+		(*n)++;
+	}
+	LWLockRelease(rq_meta_lock);
+	return list;
+}
+
+/*
+ * Give a topic the groups of another one, which the caller has locked against
+ * everybody, from the first message on.  They come and go with the topic, so
+ * they need no undo of their own.
+ */
+static void
+copy_groups(uint32 from, uint32 to, uint64 xid)
+{
+	int			n;
+	GroupName  *list = list_groups(from, &n);
+	RqOff	   *starts = palloc0(rq_topic_nqueues(to) * sizeof(RqOff));
+
+	for (int i = 0; i < n; i++)
+	{
+		uint32		group;
+		uint64		other;
+
+		if (rq_group_state(list[i].slot, list[i].id, &other) == RQ_GROUP_PRESENT)
+			(void) rq_group_create(to, list[i].name, starts, xid, &group);
+	}
+	pfree(starts);
+	pfree(list);
+}
+
+/* The transaction's id, in a way that WAL tells of it. */
+static uint64
+announce_xid(void)
+{
+	/*
+	 * In a subtransaction that has no id yet, records would carry none, and
+	 * after a crash the number could be handed out again.
+	 */
+	(void) GetCurrentTransactionId();
+	return U64FromFullTransactionId(GetTopFullTransactionId());
+}
+
+void
+rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
+					   char persistence, TransactionId *freezeXid,
+					   MultiXactId *minmulti)
+{
+	RqKey		key = {.db = RQ_LOCATOR_DB(*newrlocator),
+	.rel = RQ_LOCATOR_REL(*newrlocator)};
+	RqKey		old_key = rq_relation_key(rel);
+	uint32		old = RQ_NO_SLOT;
+	uint32		topic;
+	uint64		xid;
+
+	rq_require_preload();
+	refuse_rewrite(rel);
+	refuse_other_kinds(rel, persistence);
+	check_columns(rel);
+
+	/* Entries carry their transactions: nothing here ever needs freezing. */
+	*freezeXid = InvalidTransactionId;
+	*minmulti = InvalidMultiXactId;
+
+	xid = announce_xid();
+	rq_txn_topic_created(key);
+	smgrclose(RelationCreateStorage(*newrlocator, persistence, true));
+	if (!RQ_KEY_EQ(key, old_key))
+		old = rq_topic_find(old_key);
+	topic = rq_topic_ensure(key, RQ_LOCATOR_SPC(*newrlocator),
+							old == RQ_NO_SLOT ? rq_default_queues :
+							rq_topic_nqueues(old), xid);
+	if (old != RQ_NO_SLOT)
+		copy_groups(old, topic, xid);
+	if (!RQ_KEY_EQ(key, old_key))
+		rq_txn_topic_dropped(old_key);
+}
+
+/*
+ * TRUNCATE of a table that the same subtransaction created, or truncated
+ * before.  What is there then is this transaction's own, waiting for commit
+ * or, produced without a transaction, in the queues already.  New storage
+ * leaves all of it behind, and costs no more here than anywhere else.
+ */
+void
+rq_nontransactional_truncate(Relation rel)
+{
+	rq_relation_set_new_filenumber(rel, rel->rd_rel->relpersistence);
+}

@@ -1,0 +1,325 @@
+/*
+ * rq_tableam.c
+ *	  The table access method rocketq: its routine, what it refuses, and what
+ *	  the planner is told.
+ *
+ * A topic is an append-only table: rows are inserted and scanned, and nothing
+ * else.  There are no row versions, no index entries, no TOAST table and, but
+ * for an empty file that proves that the topic exists, no pages.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "fmgr.h"
+#include "optimizer/plancat.h"
+#include "utils/rel.h"
+
+#include "am/rq_am_private.h"
+#include "am/rq_relation.h"
+#include "am/rq_tableam.h"
+#include "format/rq_framefmt.h"
+#include "queue/rq_topic.h"
+
+PG_FUNCTION_INFO_V1(rocketq_tableam_handler);
+
+/* ---- refused ---- */
+
+#define REFUSE(message, hint) \
+	ereport(ERROR, \
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), \
+			 errmsg(message), errhint(hint)))
+
+#define NO_INDEXES() \
+	REFUSE("indexes on topics are not supported", \
+		   "Filter by tag, or consume into a table that has the index.")
+
+#define NO_ON_CONFLICT() \
+	REFUSE("INSERT ... ON CONFLICT with an index is not supported on topics", \
+		   "A topic takes every message.")
+
+#define NO_SAMPLES() \
+	REFUSE("TABLESAMPLE on a topic is not supported", \
+		   "Use WHERE random() < fraction, or rocketq.pull() for a part of a queue.")
+
+static struct IndexFetchTableData *
+index_fetch_begin(Relation rel)
+{
+	NO_INDEXES();
+	return NULL;
+}
+
+static void
+index_fetch_reset(struct IndexFetchTableData *data)
+{
+	NO_INDEXES();
+}
+
+static void
+index_fetch_end(struct IndexFetchTableData *data)
+{
+	NO_INDEXES();
+}
+
+static bool
+index_fetch_tuple(struct IndexFetchTableData *scan, ItemPointer tid,
+				  Snapshot snapshot, TupleTableSlot *slot,
+				  bool *call_again, bool *all_dead)
+{
+	NO_INDEXES();
+	return false;
+}
+
+static TransactionId
+index_delete_tuples(Relation rel, TM_IndexDeleteOp *delstate)
+{
+	NO_INDEXES();
+	return InvalidTransactionId;
+}
+
+static double
+index_build_range_scan(Relation table_rel, Relation index_rel,
+					   struct IndexInfo *index_info, bool allow_sync,
+					   bool anyvisible, bool progress,
+					   BlockNumber start_blockno, BlockNumber numblocks,
+					   IndexBuildCallback callback, void *callback_state,
+					   TableScanDesc scan)
+{
+	NO_INDEXES();
+	return 0;
+}
+
+static void
+index_validate_scan(Relation table_rel, Relation index_rel,
+					struct IndexInfo *index_info, Snapshot snapshot,
+					struct ValidateIndexState *state)
+{
+	NO_INDEXES();
+}
+
+static void
+tuple_insert_speculative(Relation rel, TupleTableSlot *slot, CommandId cid,
+						 int options, struct BulkInsertStateData *bistate,
+						 uint32 specToken)
+{
+	NO_ON_CONFLICT();
+}
+
+static void
+tuple_complete_speculative(Relation rel, TupleTableSlot *slot,
+						   uint32 specToken, bool succeeded)
+{
+	NO_ON_CONFLICT();
+}
+
+static TM_Result
+tuple_delete(Relation rel, ItemPointer tid, CommandId cid, Snapshot snapshot,
+			 Snapshot crosscheck, bool wait, TM_FailureData *tmfd,
+			 bool changingPart)
+{
+	REFUSE("messages of a topic cannot be deleted",
+		   "Messages are removed by retention, or all at once by TRUNCATE.");
+	return TM_Ok;
+}
+
+static TM_Result
+tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot,
+			 CommandId cid, Snapshot snapshot, Snapshot crosscheck, bool wait,
+			 TM_FailureData *tmfd, LockTupleMode *lockmode,
+			 RqUpdateIndexes *update_indexes)
+{
+	REFUSE("messages of a topic cannot be updated",
+		   "Produce a new message.  Old ones are removed by retention.");
+	return TM_Ok;
+}
+
+static TM_Result
+tuple_lock(Relation rel, ItemPointer tid, Snapshot snapshot,
+		   TupleTableSlot *slot, CommandId cid, LockTupleMode mode,
+		   LockWaitPolicy wait_policy, uint8 flags, TM_FailureData *tmfd)
+{
+	REFUSE("messages of a topic cannot be locked",
+		   "rocketq.consume() gives messages to one transaction at a time.");
+	return TM_Ok;
+}
+
+static bool
+tuple_satisfies_snapshot(Relation rel, TupleTableSlot *slot, Snapshot snapshot)
+{
+	REFUSE("foreign keys from a topic are not supported",
+		   "Check the message in a BEFORE ROW trigger.");
+	return false;
+}
+
+static bool
+scan_sample_next_block(TableScanDesc scan, struct SampleScanState *scanstate)
+{
+	NO_SAMPLES();
+	return false;
+}
+
+static bool
+scan_sample_next_tuple(TableScanDesc scan, struct SampleScanState *scanstate,
+					   TupleTableSlot *slot)
+{
+	NO_SAMPLES();
+	return false;
+}
+
+static void
+relation_copy_data(Relation rel, const RelFileLocator *newrlocator)
+{
+	REFUSE("a topic cannot be moved to another tablespace",
+		   "All topics are stored in the folder pg_rocketq of the data directory, which can be a mount point.");
+}
+
+static void
+relation_copy_for_cluster(Relation NewTable, Relation OldTable,
+						  Relation OldIndex, bool use_sort,
+						  TransactionId OldestXmin,
+						  TransactionId *xid_cutoff,
+						  MultiXactId *multi_cutoff, double *num_tuples,
+						  double *tups_vacuumed, double *tups_recently_dead)
+{
+	REFUSE("topics cannot be rewritten",
+		   "There is nothing to vacuum in a topic.");
+}
+
+/* ---- nothing to do ---- */
+
+static void
+relation_vacuum(Relation rel, struct VacuumParams *params,
+				BufferAccessStrategy bstrategy)
+{
+	/* Retention is the janitor's work, and nothing waits for freezing. */
+}
+
+/* ANALYZE finds no blocks: the planner's estimates come from the queues. */
+static bool
+scan_analyze_next_block(RQ_ANALYZE_BLOCK_ARGS)
+{
+	return false;
+}
+
+static bool
+scan_analyze_next_tuple(TableScanDesc scan, TransactionId OldestXmin,
+						double *liverows, double *deadrows,
+						TupleTableSlot *slot)
+{
+	return false;
+}
+
+static uint64
+relation_size(Relation rel, ForkNumber forkNumber)
+{
+	return 0;
+}
+
+/* Values of any length go into the log whole. */
+static bool
+relation_needs_toast_table(Relation rel)
+{
+	return false;
+}
+
+/* ---- for the executor and the planner ---- */
+
+static const TupleTableSlotOps *
+slot_callbacks(Relation rel)
+{
+	return rq_slot_ops();
+}
+
+/*
+ * Most pages the planner is told of: fewer than min_parallel_table_scan_size
+ * has by default.  A queue is read by one process, in order, and there is no
+ * disk to wait for.
+ */
+#define MAX_PAGES	1000
+
+static void
+relation_estimate_size(Relation rel, int32 *attr_widths, BlockNumber *pages,
+					   double *tuples, double *allvisfrac)
+{
+	uint32		topic;
+	double		count = 0;
+	double		bytes;
+
+	rq_require_preload();
+	topic = rq_relation_topic(rel, false);
+	for (uint32 i = 0; topic != RQ_NO_SLOT && i < rq_topic_nqueues(topic); i++)
+	{
+		RqQueue    *q = rq_topic_queue(topic, i);
+		uint64		start = pg_atomic_read_u64(&q->start);
+		uint64		stable = pg_atomic_read_u64(&q->stable);
+
+		count += stable > start ? stable - start : 0;
+	}
+	bytes = count * (get_rel_data_width(rel, attr_widths) + RQ_FRAME_HEADER_SIZE);
+	*pages = (BlockNumber) Min(bytes / BLCKSZ + 1, MAX_PAGES);
+	*tuples = count;
+	*allvisfrac = 0;
+}
+
+const TableAmRoutine rq_table_am = {
+	.type = T_TableAmRoutine,
+
+	.slot_callbacks = slot_callbacks,
+
+	.scan_begin = rq_scan_begin,
+	.scan_end = rq_scan_end,
+	.scan_rescan = rq_scan_rescan,
+	.scan_getnextslot = rq_scan_getnextslot,
+
+	.parallelscan_estimate = rq_parallelscan_estimate,
+	.parallelscan_initialize = rq_parallelscan_initialize,
+	.parallelscan_reinitialize = rq_parallelscan_reinitialize,
+
+	.index_fetch_begin = index_fetch_begin,
+	.index_fetch_reset = index_fetch_reset,
+	.index_fetch_end = index_fetch_end,
+	.index_fetch_tuple = index_fetch_tuple,
+
+	.tuple_fetch_row_version = rq_tuple_fetch_row_version,
+	.tuple_tid_valid = rq_tuple_tid_valid,
+	.tuple_get_latest_tid = rq_tuple_get_latest_tid,
+	.tuple_satisfies_snapshot = tuple_satisfies_snapshot,
+	.index_delete_tuples = index_delete_tuples,
+
+	.tuple_insert = rq_tuple_insert,
+	.tuple_insert_speculative = tuple_insert_speculative,
+	.tuple_complete_speculative = tuple_complete_speculative,
+	.multi_insert = rq_multi_insert,
+	.tuple_delete = tuple_delete,
+	.tuple_update = tuple_update,
+	.tuple_lock = tuple_lock,
+
+	.RQ_AM_SET_NEW_FILELOCATOR = rq_set_new_filelocator,
+	.relation_nontransactional_truncate = rq_nontransactional_truncate,
+	.relation_copy_data = relation_copy_data,
+	.relation_copy_for_cluster = relation_copy_for_cluster,
+	.relation_vacuum = relation_vacuum,
+	.scan_analyze_next_block = scan_analyze_next_block,
+	.scan_analyze_next_tuple = scan_analyze_next_tuple,
+	.index_build_range_scan = index_build_range_scan,
+	.index_validate_scan = index_validate_scan,
+
+	.relation_size = relation_size,
+	.relation_needs_toast_table = relation_needs_toast_table,
+
+	.relation_estimate_size = relation_estimate_size,
+
+	.scan_sample_next_block = scan_sample_next_block,
+	.scan_sample_next_tuple = scan_sample_next_tuple,
+};
+
+Datum
+rocketq_tableam_handler(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_POINTER(&rq_table_am);
+}
+
+void
+rq_tableam_init(void)
+{
+	rq_access_hook_install();
+}
