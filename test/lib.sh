@@ -36,12 +36,16 @@ export LANG=C.UTF-8 LC_MESSAGES=C DEBIAN_FRONTEND=noninteractive
 if [ "$(id -u)" -eq 0 ]; then
     run_user=postgres
     as_root() { "$@"; }
-    as_user() { runuser -u "$run_user" -- env HOME="$work" "$@" 3>&- 4>&- 9<&-; }
 else
     run_user=$(id -un)
     as_root() { sudo "$@"; }
-    as_user() { "$@" 3>&- 4>&- 9<&-; }
 fi
+
+# Usable from make_work on, which sets what has to stand before the command.
+as_user()       # command...
+{
+    "${user_prefix[@]}" "$@" 3>&- 4>&- 9<&-
+}
 
 # A server that is left running must not inherit these: where our own output
 # goes, also from a signal's trap in the middle of a step whose output goes to
@@ -297,7 +301,11 @@ prepare_machine()
 make_work()
 {
     work=$(mktemp -d "${TMPDIR:-/tmp}/rocketq-$name.XXXXXX")
-    [ "$(id -u)" -ne 0 ] || chown "$run_user" "$work"
+    user_prefix=(env)
+    if [ "$(id -u)" -eq 0 ]; then
+        chown "$run_user" "$work"
+        user_prefix=(runuser -u "$run_user" -- env HOME="$work")
+    fi
     [ ${#work} -le 80 ] || die "TMPDIR is too long for the name of a socket"
     as_user mkdir "$work/socket" "$work/log" ||
         die "$run_user cannot write to ${TMPDIR:-/tmp}"
@@ -366,8 +374,8 @@ start_server()
 {
     local launcher give_up=$((SECONDS + 60))
     (
-        exec >>"$work/log/server.log" 2>&1 </dev/null 3>&- 4>&- 9<&-
-        as_user setsid "$bindir/postgres" -D "$work/data"
+        exec "${user_prefix[@]}" setsid "$bindir/postgres" -D "$work/data" \
+            >>"$work/log/server.log" 2>&1 </dev/null 3>&- 4>&- 9<&-
     ) &
     launcher=$!
     until as_user "$bindir/pg_isready" -q; do

@@ -222,7 +222,8 @@ relation_dropped(Oid relid, int attnum)
 		return;
 	if (attnum != 0)
 		refuse_column_change(relid);
-	rq_txn_topic_dropped(key);
+	if (rq_ctl != NULL)
+		rq_txn_topic_dropped(key);
 }
 
 static void
@@ -231,8 +232,6 @@ rocketq_object_access(ObjectAccessType access, Oid classId, Oid objectId,
 {
 	if (prev_object_access)
 		prev_object_access(access, classId, objectId, subId, arg);
-	if (rq_ctl == NULL)
-		return;
 	if (access == OAT_DROP && classId == RelationRelationId)
 		relation_dropped(objectId, subId);
 	else if (access == OAT_POST_CREATE && classId == TriggerRelationId)
@@ -245,9 +244,18 @@ rocketq_object_access(ObjectAccessType access, Oid classId, Oid objectId,
 		column_changed(objectId, subId);
 }
 
+/*
+ * At server start, or in a server that has not preloaded us when a process
+ * first opens a topic: its columns must stay as they are there, too.
+ */
 void
 rq_access_hook_install(void)
 {
+	static bool installed = false;
+
+	if (installed)
+		return;
+	installed = true;
 	prev_object_access = object_access_hook;
 	object_access_hook = rocketq_object_access;
 }

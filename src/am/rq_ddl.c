@@ -31,12 +31,13 @@
 
 /* ---- columns ---- */
 
-static const struct
+typedef struct ColumnSpec
 {
 	const char *name;
 	Oid			type;
-}			columns[RQ_NCOLUMNS] =
-{
+}			ColumnSpec;
+
+static const ColumnSpec columns[RQ_NCOLUMNS] = {
 	[RQ_COL_QUEUE_ID] = {"queue_id", INT4OID},
 	[RQ_COL_QUEUE_OFFSET] = {"queue_offset", INT8OID},
 	[RQ_COL_MESSAGE_ID] = {"message_id", INT8OID},

@@ -125,7 +125,7 @@ static TM_Result
 tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot,
 			 CommandId cid, Snapshot snapshot, Snapshot crosscheck, bool wait,
 			 TM_FailureData *tmfd, LockTupleMode *lockmode,
-			 RqUpdateIndexes *update_indexes)
+			 RqUpdateIndexes * update_indexes)
 {
 	REFUSE("messages of a topic cannot be updated",
 		   "Produce a new message.  Old ones are removed by retention.");
@@ -315,6 +315,7 @@ const TableAmRoutine rq_table_am = {
 Datum
 rocketq_tableam_handler(PG_FUNCTION_ARGS)
 {
+	rq_access_hook_install();
 	PG_RETURN_POINTER(&rq_table_am);
 }
 

@@ -152,7 +152,7 @@ rq_commit_offset(uint32 topic, const char *name, uint32 queue_id, int64 next)
 	RqReader   *r = lock_reader(topic, name, queue_id);
 	RqQueue    *q = rq_topic_queue(topic, queue_id);
 	RqOff		now = r->committing ? r->commit :
-		rq_offset_committed(rq_group_offset(r->group, queue_id));
+	rq_offset_committed(rq_group_offset(r->group, queue_id));
 
 	rq_queue_refresh(topic, q);
 	check_bounds(next, now, pg_atomic_read_u64(&q->stable),
