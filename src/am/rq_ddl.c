@@ -35,7 +35,7 @@ typedef struct ColumnSpec
 {
 	const char *name;
 	Oid			type;
-}			ColumnSpec;
+} ColumnSpec;
 
 static const ColumnSpec columns[RQ_NCOLUMNS] = {
 	[RQ_COL_QUEUE_ID] = {"queue_id", INT4OID},

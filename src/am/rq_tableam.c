@@ -125,7 +125,7 @@ static TM_Result
 tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot,
 			 CommandId cid, Snapshot snapshot, Snapshot crosscheck, bool wait,
 			 TM_FailureData *tmfd, LockTupleMode *lockmode,
-			 RqUpdateIndexes * update_indexes)
+			 RqUpdateIndexes *update_indexes)
 {
 	REFUSE("messages of a topic cannot be updated",
 		   "Produce a new message.  Old ones are removed by retention.");

@@ -106,9 +106,9 @@ typedef Oid RelFileNumber;
 
 /* tuple_update tells more about indexes from 16 on. */
 #if PG_VERSION_NUM < 160000
-#define RqUpdateIndexes bool
+typedef bool RqUpdateIndexes;
 #else
-#define RqUpdateIndexes TU_UpdateIndexes
+typedef TU_UpdateIndexes RqUpdateIndexes;
 #endif
 
 /* ANALYZE reads by streams from 17 on. */
