@@ -283,32 +283,37 @@ log_drop(uint32 group, uint64 xid)
 }
 
 void
-rq_group_stage_drop(uint32 group, uint64 xid)
+rq_group_stage_drop(uint32 group, uint32 id, uint64 xid)
 {
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	START_CRIT_SECTION();
-	log_drop(group, xid);
-	rq_groups[group].pend_op = RQ_PEND_DROP;
-	rq_groups[group].pend_xid = xid;
-	END_CRIT_SECTION();
+	if (rq_groups[group].id == id)
+	{
+		START_CRIT_SECTION();
+		log_drop(group, xid);
+		rq_groups[group].pend_op = RQ_PEND_DROP;
+		rq_groups[group].pend_xid = xid;
+		END_CRIT_SECTION();
+	}
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
 }
 
 void
-rq_group_claim(uint32 group, uint64 xid)
+rq_group_claim(uint32 group, uint32 id, uint64 xid)
 {
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	rq_groups[group].claim_xid = xid;
+	if (rq_groups[group].id == id)
+		rq_groups[group].claim_xid = xid;
 	LWLockRelease(rq_meta_lock);
 }
 
 void
-rq_group_doom(uint32 group, bool doomed)
+rq_group_doom(uint32 group, uint32 id, bool doomed)
 {
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	rq_groups[group].doomed = doomed;
+	if (rq_groups[group].id == id)
+		rq_groups[group].doomed = doomed;
 	LWLockRelease(rq_meta_lock);
 }
 
@@ -350,11 +355,12 @@ drop_for_good(uint32 group)
 }
 
 void
-rq_group_drop_doomed(uint32 group)
+rq_group_drop_doomed(uint32 group, uint32 id)
 {
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	drop_for_good(group);
+	if (rq_groups[group].id == id)
+		drop_for_good(group);
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
 }

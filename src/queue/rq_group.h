@@ -40,23 +40,28 @@ extern RqGroupState rq_group_state_locked(uint32 group, uint64 *xid);
 extern bool rq_group_create(uint32 topic, const char *name,
 							const RqOff *starts, uint64 xid, uint32 *group);
 
+/* Was the group created by the calling transaction? */
+extern bool rq_group_is_own(uint32 group);
+
+/*
+ * The next four do nothing when the slot has gone to a group with another id:
+ * the group has ended with its topic.
+ */
+
 /*
  * "xid" means to drop the group: others wait for its end.  0 takes the claim
  * back.  Can't throw.
  */
-extern void rq_group_claim(uint32 group, uint64 xid);
+extern void rq_group_claim(uint32 group, uint32 id, uint64 xid);
 
 /* WAL-log that a claimed group goes away if "xid" commits. */
-extern void rq_group_stage_drop(uint32 group, uint64 xid);
+extern void rq_group_stage_drop(uint32 group, uint32 id, uint64 xid);
 
 /* Hide a group that its own creator gave up again, or show it.  Can't throw. */
-extern void rq_group_doom(uint32 group, bool doomed);
-
-/* Was the group created by the calling transaction? */
-extern bool rq_group_is_own(uint32 group);
+extern void rq_group_doom(uint32 group, uint32 id, bool doomed);
 
 /* WAL-log the end of a doomed group. */
-extern void rq_group_drop_doomed(uint32 group);
+extern void rq_group_drop_doomed(uint32 group, uint32 id);
 
 /* Settle groups whose creator or dropper has ended.  Janitor only. */
 extern void rq_group_settle_all(void);

@@ -59,6 +59,13 @@ rq_create_group(uint32 topic, const char *name, const RqStart *start)
 	rq_txn_check_open();
 	if (rq_find_group(topic, name, true) != RQ_NO_SLOT)
 		report_exists(name);
+
+	/*
+	 * A record tells redo of our own transaction id only.  So a
+	 * subtransaction needs one: it is above the id of the whole transaction,
+	 * and replaying it keeps both from being handed out again.
+	 */
+	(void) GetCurrentTransactionId();
 	xid = U64FromFullTransactionId(GetTopFullTransactionId());
 	while (!rq_group_create(topic, name, rq_start_offsets(topic, start),
 							xid, &group))

@@ -80,7 +80,11 @@ log_topic(RqKey key, Oid spc, uint32 nqueues, uint64 xid)
 uint32
 rq_topic_ensure(RqKey key, Oid spc, uint32 nqueues, uint64 xid)
 {
-	uint32		slot;
+	uint32		slot = rq_topic_find(key);
+
+	/* A key that is used again before the janitor came by. */
+	if (slot != RQ_NO_SLOT && rq_topics[slot].doomed)
+		rq_topic_drop(key);
 
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);

@@ -18,7 +18,7 @@ extern uint32 rq_topic_find(RqKey key);
  */
 extern uint32 rq_topic_ensure(RqKey key, Oid spc, uint32 nqueues, uint64 xid);
 
-/* Remove the topic's storage if it has any; WAL-logged.  Janitor only. */
+/* Remove the topic's storage if it has any; WAL-logged.  Nobody uses it any more. */
 extern void rq_topic_drop(RqKey key);
 
 /* Mark the storage of a dropped topic for the janitor.  Can't throw. */

@@ -56,6 +56,7 @@ typedef struct Action
 {
 	ActionKind	kind;
 	uint32		index;			/* of the reader, or the group's slot */
+	uint32		group_id;
 	bool		had_old;
 	RqOff		old;
 	RqKey		key;			/* of the topic */
@@ -347,26 +348,37 @@ rq_txn_topic_dropped(RqKey key)
 	add_action(ACT_TOPIC_DROPPED)->key = key;
 }
 
+static void
+add_group_action(ActionKind kind, uint32 group)
+{
+	Action	   *a = add_action(kind);
+
+	a->index = group;
+	a->group_id = rq_groups[group].id;
+}
+
 void
 rq_txn_group_created(uint32 group)
 {
-	add_action(ACT_GROUP_CREATED)->index = group;
+	add_group_action(ACT_GROUP_CREATED, group);
 }
 
 void
 rq_txn_group_dropped(uint32 group)
 {
+	uint32		id = rq_groups[group].id;
+
 	if (rq_group_is_own(group))
 	{
-		add_action(ACT_GROUP_DOOMED)->index = group;
-		rq_group_doom(group, true);
+		add_group_action(ACT_GROUP_DOOMED, group);
+		rq_group_doom(group, id, true);
 	}
 	else
 	{
 		uint64		xid = U64FromFullTransactionId(GetTopFullTransactionId());
 
-		add_action(ACT_GROUP_DROPPED)->index = group;
-		rq_group_claim(group, xid);
+		add_group_action(ACT_GROUP_DROPPED, group);
+		rq_group_claim(group, id, xid);
 	}
 }
 
@@ -390,13 +402,13 @@ undo(const Action *a)
 		case ACT_TOPIC_DROPPED:
 			break;
 		case ACT_GROUP_CREATED:
-			rq_group_doom(a->index, true);
+			rq_group_doom(a->index, a->group_id, true);
 			break;
 		case ACT_GROUP_DROPPED:
-			rq_group_claim(a->index, 0);
+			rq_group_claim(a->index, a->group_id, 0);
 			break;
 		case ACT_GROUP_DOOMED:
-			rq_group_doom(a->index, false);
+			rq_group_doom(a->index, a->group_id, false);
 			break;
 		case ACT_GROUP_GONE:
 			break;
@@ -481,17 +493,24 @@ static void
 drop_doomed_groups(void)
 {
 	for (int i = 0; i < txn->nactions; i++)
-		if (txn->actions[i].kind == ACT_GROUP_DOOMED ||
-			txn->actions[i].kind == ACT_GROUP_GONE)
-			rq_group_drop_doomed(txn->actions[i].index);
+	{
+		const Action *a = &txn->actions[i];
+
+		if (a->kind == ACT_GROUP_DOOMED || a->kind == ACT_GROUP_GONE)
+			rq_group_drop_doomed(a->index, a->group_id);
+	}
 }
 
 static void
 stage_group_drops(void)
 {
 	for (int i = 0; i < txn->nactions; i++)
-		if (txn->actions[i].kind == ACT_GROUP_DROPPED)
-			rq_group_stage_drop(txn->actions[i].index, txn->xid);
+	{
+		const Action *a = &txn->actions[i];
+
+		if (a->kind == ACT_GROUP_DROPPED)
+			rq_group_stage_drop(a->index, a->group_id, txn->xid);
+	}
 }
 
 static void
@@ -559,10 +578,12 @@ finish_objects(bool committed)
 
 	for (int i = 0; i < txn->nactions; i++)
 	{
-		if (txn->actions[i].kind == doomed)
-			rq_topic_doom(txn->actions[i].key);
-		else if (txn->actions[i].kind == ACT_GROUP_DROPPED)
-			rq_group_claim(txn->actions[i].index, 0);
+		const Action *a = &txn->actions[i];
+
+		if (a->kind == doomed)
+			rq_topic_doom(a->key);
+		else if (a->kind == ACT_GROUP_DROPPED)
+			rq_group_claim(a->index, a->group_id, 0);
 	}
 }
 

@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "access/xlog_internal.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -276,6 +277,22 @@ remember_state(StringInfo state)
 	last_state_len = state->len;
 }
 
+/*
+ * The end of WAL so far.  When it is the beginning of a page, the insert
+ * position is already behind the page's header, where nothing can be flushed.
+ */
+static XLogRecPtr
+wal_end(void)
+{
+	XLogRecPtr	end = GetXLogInsertRecPtr();
+
+	if (XLogSegmentOffset(end, wal_segment_size) == SizeOfXLogLongPHD)
+		return end - SizeOfXLogLongPHD;
+	if (end % XLOG_BLCKSZ == SizeOfXLogShortPHD)
+		return end - SizeOfXLogShortPHD;
+	return end;
+}
+
 bool
 rq_state_sync(XLogRecPtr wal_upto)
 {
@@ -294,7 +311,7 @@ rq_state_sync(XLogRecPtr wal_upto)
 	{
 		RqPos		settled;
 
-		XLogFlush(wal_upto == InvalidXLogRecPtr ? GetXLogInsertRecPtr() : wal_upto);
+		XLogFlush(wal_upto == InvalidXLogRecPtr ? wal_end() : wal_upto);
 		settled = sync_log();
 		sync_queues();
 		RQ_FAULT("keeper-fsynced");
