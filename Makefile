@@ -92,8 +92,26 @@ OBJS = \
 # Every file in test/sql and test/isolation/specs, in the order of running;
 # checked by src/tools/check_tests_listed.  Each finds the extension created.
 REGRESS = \
+	produce \
+	consume \
+	pull \
+	groups \
+	topics \
+	limits \
+	privileges \
+	views \
+	insert_select \
+	refused
 
 ISOLATION = \
+	producers \
+	commit_window \
+	consumers \
+	offsets \
+	group_ddl \
+	commit_window_groups \
+	snapshots \
+	topic_ddl
 
 # Where pg_regress looks for expected output depends on the server's version;
 # with these two, top-level expected/ and test/isolation/expected/ serve all.

@@ -157,8 +157,7 @@ refuse_other_kinds(Relation rel, char persistence)
 /* A consumer group as it is found in shared memory. */
 typedef struct GroupName
 {
-	uint32		slot;
-	uint32		id;
+	RqGroupRef	group;
 	char		name[RQ_GROUP_NAME_MAX + 1];
 } GroupName;
 
@@ -179,8 +178,8 @@ list_groups(uint32 topic, int *n)
 			max *= 2;
 			list = repalloc(list, max * sizeof(GroupName));
 		}
-		list[*n].slot = i;
-		list[*n].id = rq_groups[i].id;
+		list[*n].group.slot = i;
+		list[*n].group.id = rq_groups[i].id;
 		strlcpy(list[*n].name, rq_groups[i].name, sizeof(list[*n].name));
 		(*n)++;
 	}
@@ -202,11 +201,11 @@ copy_groups(uint32 from, uint32 to, uint64 xid)
 
 	for (int i = 0; i < n; i++)
 	{
-		uint32		group;
+		RqGroupRef	copy;
 		uint64		other;
 
-		if (rq_group_state(list[i].slot, list[i].id, &other) == RQ_GROUP_PRESENT)
-			(void) rq_group_create(to, list[i].name, starts, xid, &group);
+		if (rq_group_state(list[i].group, &other) == RQ_GROUP_PRESENT)
+			(void) rq_group_create(to, list[i].name, starts, xid, &copy);
 	}
 	pfree(starts);
 	pfree(list);

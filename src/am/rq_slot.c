@@ -56,11 +56,7 @@ read_message(RqMessage *m)
 {
 	if (!rq_log_read(m->entry.pos, RQ_CQ_FRAME_LEN(&m->entry),
 					 &m->frame, &m->parts))
-		ereport(ERROR,
-				(errcode(ERRCODE_SNAPSHOT_TOO_OLD),
-				 errmsg("message " UINT64_FORMAT " has been removed by retention while it was being read",
-						m->entry.pos),
-				 errhint("Run the query again, or raise rocketq.retention_time.")));
+		rq_log_check_kept(m->entry.pos);
 }
 
 static void
@@ -87,6 +83,8 @@ lazy_getsomeattrs(TupleTableSlot *slot, int natts)
 	rq_message_values(&m, Min(natts, RQ_NCOLUMNS),
 					  slot->tts_values, slot->tts_isnull);
 	MemoryContextSwitchTo(old);
+	if (natts > ENTRY_COLUMNS)
+		rq_log_check_kept(m.entry.pos);
 	slot->tts_nvalid = Min(natts, RQ_NCOLUMNS);
 }
 

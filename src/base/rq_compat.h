@@ -20,6 +20,13 @@
 #error "rocketq needs PostgreSQL 15 or later"
 #endif
 
+/* 18 has a specifier in front of the declaration; before, an attribute. */
+#if PG_VERSION_NUM < 180000
+#define RQ_NORETURN __attribute__((noreturn))
+#else
+#define RQ_NORETURN pg_noreturn
+#endif
+
 /* Before 16 a relation's storage was named by a RelFileNode. */
 #if PG_VERSION_NUM < 160000
 #include "storage/relfilenode.h"

@@ -6,17 +6,18 @@
 #define RQ_ERROR_H
 
 #include "base/rq_base.h"
+#include "base/rq_compat.h"
 
 /*
  * Bytes on disk that cannot be what rocketq wrote.  "what" says which object,
  * "problem" what is wrong with it.
  */
-extern void rq_report_corruption(const char *what, const char *problem) pg_attribute_noreturn();
+RQ_NORETURN extern void rq_report_corruption(const char *what, const char *problem);
 
 /* A fixed table is full; "setting" is the one to raise. */
-extern void rq_report_table_full(const char *what, const char *setting, int value) pg_attribute_noreturn();
+RQ_NORETURN extern void rq_report_table_full(const char *what, const char *setting, int value);
 
 /* The running server has no rocketq in shared_preload_libraries. */
-extern void rq_report_not_preloaded(void) pg_attribute_noreturn();
+RQ_NORETURN extern void rq_report_not_preloaded(void);
 
 #endif							/* RQ_ERROR_H */

@@ -130,7 +130,7 @@ typedef struct xl_rq_settle
 
 /*
  * TOPIC: the topic exists, or will if "xid" (not 0) commits, and has this many
- * queues (never fewer later).
+ * queues.
  */
 typedef struct xl_rq_topic
 {

@@ -34,6 +34,9 @@
 #include "shmem/rq_shmem.h"
 #include "store/rq_map.h"
 
+/* How long producers wait for an allocator that is not there. */
+#define ALLOCATOR_WAIT_S	10
+
 /* Where the next frames would go. */
 typedef struct Plan
 {
@@ -96,7 +99,11 @@ static void
 wait_for_space(RqPos end)
 {
 	static uint32 wait_event = 0;
+	int			rounds_alone = 0;
 
+	/* The allocator works while the gate is open. */
+	rq_gate_enter();
+	rq_gate_leave();
 	if (wait_event == 0)
 		wait_event = rq_wait_event_new("RocketqAllocate");
 
@@ -110,6 +117,17 @@ wait_for_space(RqPos end)
 			ConditionVariableCancelSleep();
 			rq_worker_wake(RQ_ALLOCATOR);
 			report_no_space(err);
+		}
+		if (rq_ctl->worker[RQ_ALLOCATOR].pid == 0 &&
+			++rounds_alone > ALLOCATOR_WAIT_S)
+		{
+			ConditionVariableCancelSleep();
+			ereport(ERROR,
+					(errcode(ERRCODE_CANNOT_CONNECT_NOW),
+					 errmsg("the rocketq store has no room for a message"),
+					 errdetail("The worker \"rocketq allocator\" is not running."),
+					 errhint("See the server log; max_worker_processes must leave room for %d workers of rocketq.",
+							 RQ_NWORKERS)));
 		}
 		rq_worker_wake(RQ_ALLOCATOR);
 		ConditionVariableTimedSleep(&rq_ctl->alloc_cv, 1000, wait_event);
@@ -153,8 +171,10 @@ reserve(const uint32 *lens, int n, char **base, char **filler_base)
 		{
 			taken = true;
 			pg_atomic_write_u64(&me->inflight_end, now.end);
+			pg_write_barrier();
 			pg_atomic_write_u64(&me->inflight_start,
 								now.filler_len ? now.filler : now.start);
+			pg_write_barrier();
 			pg_atomic_write_u64(&rq_ctl->log_end, now.end);
 		}
 		SpinLockRelease(&rq_ctl->reserve_lock);
@@ -378,7 +398,6 @@ rq_log_redo_append(const xl_rq_append *rec, const char *bytes)
 	RqPos		end = pg_atomic_read_u64(&rq_ctl->log_end);
 	uint64		segno;
 	char	   *base;
-	int			err;
 
 	match_segment_size(rec->segment_mb);
 	if (rec->pos >= end)
@@ -394,13 +413,22 @@ rq_log_redo_append(const xl_rq_append *rec, const char *bytes)
 	if (rec->pos < pg_atomic_read_u64(&rq_ctl->log_start))
 		return;
 	segno = rq_log_segno(rec->pos);
-	err = rq_log_create_segment(segno, false);
-	if (err != 0)
-		report_no_space(err);
 	base = rq_map_log(segno, rq_ctl->segment_size, RQ_MAP_WRITE, true);
+	if (base == NULL)
+	{
+		int			err = rq_log_create_segment(segno, false);
+
+		if (err != 0)
+			report_no_space(err);
+		base = rq_map_log(segno, rq_ctl->segment_size, RQ_MAP_WRITE, true);
+	}
 	if (base == NULL ||
 		rec->pos % rq_ctl->segment_size + rec->len > rq_ctl->segment_size)
 		elog(ERROR, "APPEND record does not fit the commit log");
+	/* A segment that was cut short has been extended with zeros. */
+	if (((RqSegHeader *) base)->magic == 0)
+		rq_seg_header_init((RqSegHeader *) base, rq_ctl->segment_mb,
+						   rq_log_segment_start(segno));
 	memcpy(base + rec->pos % rq_ctl->segment_size, bytes, rec->len);
 	rq_ctl->redo_dirty = Min(rq_ctl->redo_dirty, rec->pos);
 }

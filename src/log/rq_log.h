@@ -43,7 +43,13 @@ extern void rq_log_redo_append(const xl_rq_append *rec, const char *bytes);
  */
 extern bool rq_log_read(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts);
 
-/* The same without throwing: what is wrong goes to "problem". */
+/*
+ * Throw if the frame at "pos" has been trimmed: to be called once what was
+ * read of it has been copied, which could then have been zeros.
+ */
+extern void rq_log_check_kept(RqPos pos);
+
+/* Like rq_log_read() without throwing: what is wrong goes to "problem". */
 extern bool rq_log_probe(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts,
 						 const char **problem);
 
@@ -73,9 +79,10 @@ extern int	rq_log_create_segment(uint64 segno, bool sync);
 extern void rq_log_sync(RqPos from, RqPos to);
 
 /*
- * Raise the log's start and remove the segments below it.  Shared by the
- * janitor and redo.
+ * Raise the log's start, if it is lower; returns what it was.  The segments
+ * from there to the new start are for rq_log_remove_trimmed() to remove.
  */
-extern void rq_log_trim_apply(RqPos new_start);
+extern RqPos rq_log_trim_apply(RqPos new_start);
+extern void rq_log_remove_trimmed(RqPos from);
 
 #endif							/* RQ_LOG_H */

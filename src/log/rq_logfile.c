@@ -64,16 +64,23 @@ rq_log_sync(RqPos from, RqPos to)
 	rq_fsync_path(RQ_LOG_DIR, true);
 }
 
-void
+RqPos
 rq_log_trim_apply(RqPos new_start)
 {
 	RqPos		old_start = pg_atomic_read_u64(&rq_ctl->log_start);
 
-	if (new_start <= old_start)
-		return;
-	pg_atomic_write_u64(&rq_ctl->log_start, new_start);
+	if (new_start > old_start)
+		pg_atomic_write_u64(&rq_ctl->log_start, new_start);
+	return old_start;
+}
+
+void
+rq_log_remove_trimmed(RqPos from)
+{
+	uint64		end = rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start));
+
 	pg_memory_barrier();
-	for (uint64 s = rq_log_segno(old_start); s < rq_log_segno(new_start); s++)
+	for (uint64 s = rq_log_segno(from); s < end; s++)
 	{
 		char		path[MAXPGPATH];
 

@@ -4,7 +4,8 @@
  *
  * Readers take no lock.  They know positions from queue entries only, and
  * those are published after the frames.  A frame can be trimmed away under a
- * reader: its bytes are then zero, and log_start, raised before, tells.
+ * reader: its bytes are then zero, and log_start, raised before, tells.  So
+ * whoever copies from a frame looks at log_start again afterwards.
  */
 #include "postgres.h"
 
@@ -44,6 +45,17 @@ is_trimmed(RqPos pos)
 {
 	pg_read_barrier();
 	return pos < pg_atomic_read_u64(&rq_ctl->log_start);
+}
+
+void
+rq_log_check_kept(RqPos pos)
+{
+	if (unlikely(is_trimmed(pos)))
+		ereport(ERROR,
+				(errcode(ERRCODE_SNAPSHOT_TOO_OLD),
+				 errmsg("message " UINT64_FORMAT " was removed by retention while it was read",
+						pos),
+				 errhint("Read again, or raise rocketq.retention_time.")));
 }
 
 bool

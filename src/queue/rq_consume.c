@@ -48,34 +48,32 @@ check_group_name(const char *name)
 						   len, RQ_GROUP_NAME_MAX)));
 }
 
-uint32
-rq_find_group(uint32 topic, const char *name, bool missing_ok)
+bool
+rq_find_group(uint32 topic, const char *name, bool missing_ok,
+			  RqGroupRef *group)
 {
-	check_group_name(name);
-	for (;;)
-	{
-		uint32		group = RQ_NO_SLOT;
-		uint64		xid;
+	uint64		xid;
+	RqGroupState state;
 
-		switch (rq_group_find(topic, name, &group, &xid))
+	check_group_name(name);
+	while ((state = rq_group_find(topic, name, group, &xid)) == RQ_GROUP_IN_DOUBT)
+	{
+		/* A standby cannot wait; it shows what was before the transaction. */
+		if (RecoveryInProgress())
 		{
-			case RQ_GROUP_PRESENT:
-				return group;
-			case RQ_GROUP_ABSENT:
-				if (missing_ok)
-					return RQ_NO_SLOT;
-				ereport(ERROR,
-						(errcode(ERRCODE_UNDEFINED_OBJECT),
-						 errmsg("consumer group \"%s\" does not exist", name),
-						 errhint("Create it with rocketq.create_group(), or consume with it.")));
-				break;
-			case RQ_GROUP_IN_DOUBT:
-				if (RecoveryInProgress())
-					return RQ_NO_SLOT;
-				XactLockTableWait((TransactionId) xid, NULL, NULL, XLTW_None);
-				break;
+			if (rq_groups[group->slot].pend_op == RQ_PEND_DROP)
+				return true;
+			state = RQ_GROUP_ABSENT;
+			break;
 		}
+		XactLockTableWait((TransactionId) xid, NULL, NULL, XLTW_None);
 	}
+	if (state == RQ_GROUP_ABSENT && !missing_ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("consumer group \"%s\" does not exist", name),
+				 errhint("Create it with rocketq.create_group(), or consume with it.")));
+	return state == RQ_GROUP_PRESENT;
 }
 
 /* Where a reader goes on; its lock is held. */
@@ -90,7 +88,7 @@ rq_reader_position(const RqReader *r)
 	else if (r->committing)
 		at = r->commit;
 	else
-		at = rq_offset_committed(rq_group_offset(r->group, r->queue_id));
+		at = rq_offset_committed(rq_group_offset(r->group.slot, r->queue_id));
 	return Max(at, pg_atomic_read_u64(&q->start));
 }
 
@@ -127,6 +125,7 @@ read_forward(uint32 topic, uint32 queue_id, RqOff from, int max,
 			continue;
 		m.offset = off;
 		sink(arg, &m);
+		rq_log_check_kept(m.entry.pos);
 		count++;
 	}
 	*next = off;
@@ -144,28 +143,33 @@ rq_pull(uint32 topic, uint32 queue_id, RqOff from, int max,
 }
 
 /* Find the group, or create it from the first message on. */
-static uint32
+static RqGroupRef
 find_or_create_group(uint32 topic, const char *name)
 {
 	const RqStart first = {.kind = RQ_START_FIRST};
-	uint32		group = rq_find_group(topic, name, true);
+	RqGroupRef	group;
 
-	while (group == RQ_NO_SLOT)
-	{
-		if (!rq_group_create(topic, name, rq_start_offsets(topic, &first),
-							 0, &group))
-			group = rq_find_group(topic, name, true);
-	}
+	while (!rq_find_group(topic, name, true, &group))
+		if (rq_group_create(topic, name, rq_start_offsets(topic, &first),
+							0, &group))
+			break;
 	return group;
+}
+
+void
+rq_commit_read(RqReader *r)
+{
+	if (!r->committing || r->commit < r->next)
+		rq_txn_set_commit(r, r->next);
 }
 
 /* Read what one queue has for the group; returns the count. */
 static int
-consume_queue(const RqConsumeRequest *req, uint32 group, uint32 group_id,
-			  uint32 queue_id, int max, RqSink sink, void *arg)
+consume_queue(const RqConsumeRequest *req, RqGroupRef group, uint32 queue_id,
+			  int max, RqSink sink, void *arg)
 {
 	RqQueue    *q = rq_topic_queue(req->topic, queue_id);
-	RqOffset   *o = rq_group_offset(group, queue_id);
+	RqOffset   *o = rq_group_offset(group.slot, queue_id);
 	RqReader   *r;
 	RqOff		from;
 	RqOff		next;
@@ -176,8 +180,8 @@ consume_queue(const RqConsumeRequest *req, uint32 group, uint32 group_id,
 	if (rq_txn_find_reader(group, queue_id) == NULL &&
 		pg_atomic_read_u64(&q->stable) == rq_offset_committed(o))
 		return 0;
-	if (!rq_lock_group_queue(req->topic, group_id, queue_id, false) ||
-		rq_group_state(group, group_id, &xid) != RQ_GROUP_PRESENT)
+	if (!rq_lock_group_queue(req->topic, group.id, queue_id, false) ||
+		rq_group_state(group, &xid) != RQ_GROUP_PRESENT)
 		return 0;
 	r = rq_txn_reader(req->topic, group, queue_id);
 	from = rq_reader_position(r);
@@ -187,7 +191,7 @@ consume_queue(const RqConsumeRequest *req, uint32 group, uint32 group_id,
 		return 0;
 	rq_txn_set_next(r, next);
 	if (req->auto_commit)
-		rq_txn_set_commit(r, next);
+		rq_commit_read(r);
 	return count;
 }
 
@@ -196,20 +200,18 @@ rq_consume(const RqConsumeRequest *req, RqSink sink, void *arg)
 {
 	static uint32 turn = 0;
 	uint32		nqueues = rq_topic_nqueues(req->topic);
-	uint32		group;
-	uint32		group_id;
+	RqGroupRef	group;
 	int			count = 0;
 
 	rq_txn_check_open();
 	group = find_or_create_group(req->topic, req->group);
-	group_id = rq_groups[group].id;
 	if (turn == 0)
 		turn = hash_bytes_uint32((uint32) MyProcPid);
 	for (uint32 i = 0; i < nqueues && count < req->max; i++)
 	{
 		uint32		queue_id = (turn + i) % nqueues;
 
-		count += consume_queue(req, group, group_id, queue_id,
+		count += consume_queue(req, group, queue_id,
 							   req->max - count, sink, arg);
 	}
 	turn++;

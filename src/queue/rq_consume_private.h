@@ -13,10 +13,14 @@ extern bool rq_lock_group_queue(uint32 topic, uint32 group_id,
 								uint32 queue_id, bool wait);
 
 /*
- * The group's slot; waits for a transaction that creates or drops it.  Throws,
- * or returns RQ_NO_SLOT if that is fine, when there is none.
+ * Find a group; waits for a transaction that creates or drops it, except on a
+ * standby.  Throws, or returns false if that is fine, when there is none.
  */
-extern uint32 rq_find_group(uint32 topic, const char *name, bool missing_ok);
+extern bool rq_find_group(uint32 topic, const char *name, bool missing_ok,
+						  RqGroupRef *group);
+
+/* Stage what the reader has read, unless more is staged already. */
+extern void rq_commit_read(RqReader *r);
 
 extern RqOff rq_reader_position(const RqReader *r);
 

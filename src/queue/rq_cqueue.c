@@ -77,14 +77,20 @@ open_segment(uint32 topic, uint32 queue_id, uint64 segno, bool repair)
 	return (RqEntry *) base;
 }
 
-/* The address of an existing entry. */
+/* The address of an existing entry; NULL if it has been trimmed. */
 static RqEntry *
-entry_address(uint32 topic, RqQueue *q, RqOff off, RqMapMode mode)
+find_entry(uint32 topic, RqQueue *q, RqOff off, RqMapMode mode)
 {
 	RqKey		key = rq_topic_key(topic);
 	char	   *base = rq_map_queue(key, rq_topics[topic].incarnation, q->id,
 									SEGNO(off), mode, false);
 
+	if (base == NULL)
+	{
+		pg_read_barrier();
+		if (off < pg_atomic_read_u64(&q->start))
+			return NULL;
+	}
 	if (base == NULL)
 	{
 		char		path[MAXPGPATH];
@@ -100,9 +106,14 @@ entry_address(uint32 topic, RqQueue *q, RqOff off, RqMapMode mode)
 bool
 rq_queue_entry(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry)
 {
+	const RqEntry *e;
+
 	if (off < pg_atomic_read_u64(&q->start))
 		return false;
-	memcpy(entry, entry_address(topic, q, off, RQ_MAP_READ), sizeof(*entry));
+	e = find_entry(topic, q, off, RQ_MAP_READ);
+	if (e == NULL)
+		return false;
+	memcpy(entry, e, sizeof(*entry));
 	pg_read_barrier();
 	return off >= pg_atomic_read_u64(&q->start);
 }
@@ -251,29 +262,36 @@ is_held(RqQueue *q, RqOff off)
 	return false;
 }
 
-/* The last transaction asked about: neighbours often share one. */
-typedef struct LastXid
+/*
+ * What is known about transactions: the calling one, and the last one asked
+ * about, since neighbours often share one.
+ */
+typedef struct KnownXids
 {
-	uint64		xid;
-	RqXidStatus status;
-} LastXid;
+	uint64		own;
+	RqXidStatus own_status;
+	uint64		last;
+	RqXidStatus last_status;
+} KnownXids;
 
 static RqXidStatus
-entry_status(RqQueue *q, RqOff off, const RqEntry *e, LastXid *last)
+entry_status(RqQueue *q, RqOff off, const RqEntry *e, KnownXids *known)
 {
 	if (e->xid == 0)
 		return is_held(q, off) ? RQ_XID_IN_PROGRESS : RQ_XID_COMMITTED;
-	if (e->xid != last->xid)
+	if (e->xid == known->own)
+		return known->own_status;
+	if (e->xid != known->last)
 	{
-		last->status = rq_xid_status(e->xid);
-		last->xid = e->xid;
+		known->last_status = rq_xid_status(e->xid);
+		known->last = e->xid;
 	}
-	return last->status;
+	return known->last_status;
 }
 
 /* One stretch, under the queue's lock; true if there may be more. */
 static bool
-resolve_chunk(uint32 topic, RqQueue *q, LastXid *last)
+resolve_chunk(uint32 topic, RqQueue *q, KnownXids *known)
 {
 	RqOff		from = pg_atomic_read_u64(&q->stable);
 	RqOff		end = pg_atomic_read_u64(&q->end);
@@ -282,9 +300,12 @@ resolve_chunk(uint32 topic, RqQueue *q, LastXid *last)
 
 	for (off = from; off < to; off++)
 	{
-		RqEntry    *e = entry_address(topic, q, off, RQ_MAP_WRITE);
-		RqXidStatus status = entry_status(q, off, e, last);
+		RqEntry    *e = find_entry(topic, q, off, RQ_MAP_WRITE);
+		RqXidStatus status;
 
+		if (e == NULL)
+			continue;
+		status = entry_status(q, off, e, known);
 		if (status == RQ_XID_IN_PROGRESS)
 			break;
 		if (status == RQ_XID_ABORTED)
@@ -301,13 +322,13 @@ resolve_chunk(uint32 topic, RqQueue *q, LastXid *last)
 void
 rq_queue_resolve(uint32 topic, RqQueue *q, uint64 own_xid, RqXidStatus own)
 {
-	LastXid		last = {.xid = own_xid, .status = own};
+	KnownXids	known = {.own = own_xid, .own_status = own};
 	bool		more = true;
 
 	while (more)
 	{
 		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
-		more = resolve_chunk(topic, q, &last);
+		more = resolve_chunk(topic, q, &known);
 		LWLockRelease(&q->lock);
 	}
 }
@@ -316,14 +337,14 @@ void
 rq_queue_refresh(uint32 topic, RqQueue *q)
 {
 	RqOff		stable = pg_atomic_read_u64(&q->stable);
-	LastXid		last = {0};
+	KnownXids	known = {0};
 	RqEntry		e;
 
 	if (stable >= pg_atomic_read_u64(&q->end))
 		return;
 	pg_read_barrier();
 	if (rq_queue_entry(topic, q, stable, &e) &&
-		entry_status(q, stable, &e, &last) != RQ_XID_IN_PROGRESS)
+		entry_status(q, stable, &e, &known) != RQ_XID_IN_PROGRESS)
 		rq_queue_resolve(topic, q, 0, RQ_XID_IN_PROGRESS);
 }
 
@@ -349,31 +370,29 @@ rq_queue_offset_at(uint32 topic, RqQueue *q, TimestampTz when)
 /* ---- RESOLVE ---- */
 
 /*
- * Collect the aborted ranges of [from, to) into "ranges"; returns where the
- * table was full, or "to".
+ * Collect the aborted ranges of [from, to) into "ranges" and count them;
+ * returns where the table was full, or "to".
  */
 static RqOff
 collect_aborted(uint32 topic, RqQueue *q, RqOff from, RqOff to,
-				xl_rq_range *ranges, uint32 *n)
+				xl_rq_range *ranges, uint32 *n, uint64 *count)
 {
 	*n = 0;
 	for (RqOff off = from; off < to; off++)
 	{
-		RqEntry    *e = entry_address(topic, q, off, RQ_MAP_READ);
+		RqEntry    *e = find_entry(topic, q, off, RQ_MAP_READ);
 
-		if ((e->len_flags & RQ_CQ_ABORTED) == 0)
+		if (e == NULL || (e->len_flags & RQ_CQ_ABORTED) == 0)
 			continue;
-		q->unlogged_aborts--;
 		if (*n > 0 && ranges[*n - 1].first + ranges[*n - 1].count == off)
 		{
 			ranges[*n - 1].count++;
+			(*count)++;
 			continue;
 		}
 		if (*n == RESOLVE_RANGES)
-		{
-			q->unlogged_aborts++;
 			return off;
-		}
+		(*count)++;
 		ranges[*n].first = off;
 		ranges[*n].count = 1;
 		(*n)++;
@@ -381,31 +400,41 @@ collect_aborted(uint32 topic, RqQueue *q, RqOff from, RqOff to,
 	return to;
 }
 
+/* One record; the queue's lock is held. */
+static void
+log_resolved(uint32 topic, RqQueue *q)
+{
+	xl_rq_range ranges[RESOLVE_RANGES];
+	uint64		aborts = 0;
+	xl_rq_resolve rec = {.key = rq_topic_key(topic), .queue_id = q->id,
+		.from = q->logged_stable,
+	.to = pg_atomic_read_u64(&q->stable)};
+
+	if (q->unlogged_aborts > 0)
+		rec.to = collect_aborted(topic, q, rec.from, rec.to,
+								 ranges, &rec.nranges, &aborts);
+	XLogBeginInsert();
+	rq_xlog_register(&rec, SizeOfRqResolve);
+	if (rec.nranges > 0)
+		rq_xlog_register(ranges, rec.nranges * sizeof(xl_rq_range));
+	XLogInsert(RQ_RMGR_ID, XLOG_RQ_RESOLVE);
+	q->logged_stable = rec.to;
+	q->unlogged_aborts -= Min(aborts, q->unlogged_aborts);
+}
+
 void
 rq_queue_log_resolved(uint32 topic, RqQueue *q)
 {
-	xl_rq_range ranges[RESOLVE_RANGES];
+	bool		more = q->logged_stable < pg_atomic_read_u64(&q->stable);
 
-	if (q->logged_stable == pg_atomic_read_u64(&q->stable))
-		return;
-	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
-	while (q->logged_stable < pg_atomic_read_u64(&q->stable))
+	while (more)
 	{
-		xl_rq_resolve rec = {.key = rq_topic_key(topic), .queue_id = q->id,
-			.from = q->logged_stable,
-		.to = pg_atomic_read_u64(&q->stable)};
-
-		if (q->unlogged_aborts > 0)
-			rec.to = collect_aborted(topic, q, rec.from, rec.to,
-									 ranges, &rec.nranges);
-		XLogBeginInsert();
-		rq_xlog_register(&rec, SizeOfRqResolve);
-		if (rec.nranges > 0)
-			rq_xlog_register(ranges, rec.nranges * sizeof(xl_rq_range));
-		XLogInsert(RQ_RMGR_ID, XLOG_RQ_RESOLVE);
-		q->logged_stable = rec.to;
+		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+		if (q->logged_stable < pg_atomic_read_u64(&q->stable))
+			log_resolved(topic, q);
+		more = q->logged_stable < pg_atomic_read_u64(&q->stable);
+		LWLockRelease(&q->lock);
 	}
-	LWLockRelease(&q->lock);
 }
 
 /* ---- trim ---- */
@@ -417,18 +446,33 @@ rq_queue_uses_segment(RqQueue *q, uint64 segno)
 		segno * RQ_CQ_PER_SEGMENT < pg_atomic_read_u64(&q->end);
 }
 
-void
-rq_queue_trim_apply(RqKey key, RqQueue *q, RqOff start)
+RqOff
+rq_queue_trim_apply(RqQueue *q, RqOff start)
 {
 	RqOff		old;
 
 	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
 	old = pg_atomic_read_u64(&q->start);
 	if (start > old)
+	{
+		/* In redo a RESOLVE that says so can still be to come. */
+		if (start > pg_atomic_read_u64(&q->stable))
+			pg_atomic_write_u64(&q->stable, start);
+		if (start > q->logged_stable)
+			q->logged_stable = start;
+		pg_write_barrier();
 		pg_atomic_write_u64(&q->start, start);
+	}
 	LWLockRelease(&q->lock);
-	pg_memory_barrier();
-	for (uint64 s = SEGNO(old); s < SEGNO(start); s++)
+	return old;
+}
+
+void
+rq_queue_remove_trimmed(RqKey key, RqQueue *q, RqOff from)
+{
+	RqOff		start = pg_atomic_read_u64(&q->start);
+
+	for (uint64 s = SEGNO(from); s < SEGNO(start); s++)
 	{
 		char		path[MAXPGPATH];
 

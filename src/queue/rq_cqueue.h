@@ -55,8 +55,12 @@ extern bool rq_queue_sync(RqKey key, uint32 queue_id, RqOff from, RqOff to);
 /* Does the segment hold entries of the queue? */
 extern bool rq_queue_uses_segment(RqQueue *q, uint64 segno);
 
-/* Raise the queue's start and remove segments below it. */
-extern void rq_queue_trim_apply(RqKey key, RqQueue *q, RqOff start);
+/*
+ * Raise the queue's start, if it is lower; returns what it was.  The segments
+ * from there to the new start are for rq_queue_remove_trimmed() to remove.
+ */
+extern RqOff rq_queue_trim_apply(RqQueue *q, RqOff start);
+extern void rq_queue_remove_trimmed(RqKey key, RqQueue *q, RqOff from);
 
 extern void rq_queue_redo_enqueue(const xl_rq_enqueue *record,
 								  const xl_rq_entry *entries, XLogRecPtr lsn);

@@ -26,6 +26,13 @@ offset_is_free(uint32 slot)
 	return rq_offsets[slot].group == RQ_NO_SLOT;
 }
 
+/* Is the slot still that group's?  The meta lock is held. */
+static bool
+is_still(RqGroupRef group)
+{
+	return rq_groups[group.slot].id == group.id;
+}
+
 static bool
 is_own_xid(uint64 xid)
 {
@@ -66,7 +73,7 @@ state_of(const RqGroup *g, uint64 *xid)
 
 /* The meta lock is held.  Prefers a present group over one that is going. */
 static RqGroupState
-find_locked(uint32 topic, const char *name, uint32 *group, uint64 *xid)
+find_locked(uint32 topic, const char *name, RqGroupRef *group, uint64 *xid)
 {
 	RqGroupState found = RQ_GROUP_ABSENT;
 
@@ -80,7 +87,8 @@ find_locked(uint32 topic, const char *name, uint32 *group, uint64 *xid)
 		state = state_of(&rq_groups[i], xid);
 		if (state == RQ_GROUP_ABSENT)
 			continue;
-		*group = i;
+		group->slot = i;
+		group->id = rq_groups[i].id;
 		found = state;
 		if (state == RQ_GROUP_PRESENT)
 			break;
@@ -89,7 +97,8 @@ find_locked(uint32 topic, const char *name, uint32 *group, uint64 *xid)
 }
 
 RqGroupState
-rq_group_find(uint32 topic, const char *name, uint32 *group, uint64 *xid)
+rq_group_find(uint32 topic, const char *name, RqGroupRef *group,
+			  uint64 *xid)
 {
 	RqGroupState state;
 
@@ -100,13 +109,13 @@ rq_group_find(uint32 topic, const char *name, uint32 *group, uint64 *xid)
 }
 
 RqGroupState
-rq_group_state(uint32 group, uint32 id, uint64 *xid)
+rq_group_state(RqGroupRef group, uint64 *xid)
 {
 	RqGroupState state = RQ_GROUP_ABSENT;
 
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	if (rq_groups[group].id == id)
-		state = state_of(&rq_groups[group], xid);
+	if (is_still(group))
+		state = state_of(&rq_groups[group.slot], xid);
 	LWLockRelease(rq_meta_lock);
 	return state;
 }
@@ -138,37 +147,15 @@ check_room_for_new(uint32 nqueues)
 							 rq_max_consumer_slots);
 }
 
-void
-rq_group_check_room(uint32 topic, uint32 nqueues)
-{
-	uint32		free_slots = 0;
-	uint32		need = 0;
-
-	for (uint32 i = 0; i < rq_max_consumer_slots; i++)
-		free_slots += offset_is_free(i) ? 1 : 0;
-	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
-		 i = rq_groups[i].next)
-	{
-		need += nqueues - rq_groups[i].nqueues;
-		if (need > free_slots ||
-			!rq_extents_can_take(&rq_groups[i].offsets,
-								 nqueues - rq_groups[i].nqueues,
-								 rq_max_consumer_slots, offset_is_free))
-			rq_report_table_full("consumer groups",
-								 "rocketq.max_consumer_slots",
-								 rq_max_consumer_slots);
-	}
-}
-
-/* Give a group offsets for its topic's queues up to "nqueues". */
+/* Give a new group its offsets. */
 static void
-grow_group(uint32 group, uint32 nqueues)
+take_offsets(uint32 group, uint32 nqueues)
 {
 	RqGroup    *g = &rq_groups[group];
 
-	rq_extents_take(&g->offsets, nqueues - g->nqueues, rq_max_consumer_slots,
+	rq_extents_take(&g->offsets, nqueues, rq_max_consumer_slots,
 					offset_is_free);
-	for (uint32 i = g->nqueues; i < nqueues; i++)
+	for (uint32 i = 0; i < nqueues; i++)
 	{
 		RqOffset   *o = &rq_offsets[rq_extents_slot(&g->offsets, i)];
 
@@ -177,14 +164,6 @@ grow_group(uint32 group, uint32 nqueues)
 		o->queue_id = i;
 	}
 	g->nqueues = nqueues;
-}
-
-void
-rq_group_grow_apply(uint32 topic, uint32 nqueues)
-{
-	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
-		 i = rq_groups[i].next)
-		grow_group(i, nqueues);
 }
 
 uint32
@@ -203,7 +182,7 @@ rq_group_apply(uint32 topic, uint32 id, const char *name, uint32 name_len,
 	g->pend_op = xid ? RQ_PEND_CREATE : RQ_PEND_NONE;
 	g->pend_xid = xid;
 	g->created_at = created_at;
-	grow_group(slot, nqueues);
+	take_offsets(slot, nqueues);
 	g->next = rq_topics[topic].first_group;
 	rq_topics[topic].first_group = slot;
 	g->id = id;
@@ -243,7 +222,7 @@ log_group(uint32 topic, uint32 id, const char *name, const RqOff *starts,
 
 bool
 rq_group_create(uint32 topic, const char *name, const RqOff *starts,
-				uint64 xid, uint32 *group)
+				uint64 xid, RqGroupRef *group)
 {
 	uint64		other;
 	bool		absent;
@@ -261,8 +240,10 @@ rq_group_create(uint32 topic, const char *name, const RqOff *starts,
 		check_room_for_new(nqueues);
 		START_CRIT_SECTION();
 		lsn = log_group(topic, id, name, starts, nqueues, xid, now);
-		*group = rq_group_apply(topic, id, name, strlen(name), nqueues, xid, now);
-		set_starts(*group, starts, lsn);
+		group->id = id;
+		group->slot = rq_group_apply(topic, id, name, strlen(name), nqueues,
+									 xid, now);
+		set_starts(group->slot, starts, lsn);
 		END_CRIT_SECTION();
 	}
 	LWLockRelease(rq_meta_lock);
@@ -283,16 +264,16 @@ log_drop(uint32 group, uint64 xid)
 }
 
 void
-rq_group_stage_drop(uint32 group, uint32 id, uint64 xid)
+rq_group_stage_drop(RqGroupRef group, uint64 xid)
 {
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	if (rq_groups[group].id == id)
+	if (is_still(group))
 	{
 		START_CRIT_SECTION();
-		log_drop(group, xid);
-		rq_groups[group].pend_op = RQ_PEND_DROP;
-		rq_groups[group].pend_xid = xid;
+		log_drop(group.slot, xid);
+		rq_groups[group.slot].pend_op = RQ_PEND_DROP;
+		rq_groups[group.slot].pend_xid = xid;
 		END_CRIT_SECTION();
 	}
 	LWLockRelease(rq_meta_lock);
@@ -300,28 +281,28 @@ rq_group_stage_drop(uint32 group, uint32 id, uint64 xid)
 }
 
 void
-rq_group_claim(uint32 group, uint32 id, uint64 xid)
+rq_group_claim(RqGroupRef group, uint64 xid)
 {
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	if (rq_groups[group].id == id)
-		rq_groups[group].claim_xid = xid;
+	if (is_still(group))
+		rq_groups[group.slot].claim_xid = xid;
 	LWLockRelease(rq_meta_lock);
 }
 
 void
-rq_group_doom(uint32 group, uint32 id, bool doomed)
+rq_group_doom(RqGroupRef group, bool doomed)
 {
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	if (rq_groups[group].id == id)
-		rq_groups[group].doomed = doomed;
+	if (is_still(group))
+		rq_groups[group.slot].doomed = doomed;
 	LWLockRelease(rq_meta_lock);
 }
 
 bool
-rq_group_is_own(uint32 group)
+rq_group_is_own(RqGroupRef group)
 {
-	return rq_groups[group].pend_op == RQ_PEND_CREATE &&
-		is_own_xid(rq_groups[group].pend_xid);
+	return rq_groups[group.slot].pend_op == RQ_PEND_CREATE &&
+		is_own_xid(rq_groups[group.slot].pend_xid);
 }
 
 static void
@@ -355,12 +336,12 @@ drop_for_good(uint32 group)
 }
 
 void
-rq_group_drop_doomed(uint32 group, uint32 id)
+rq_group_drop_doomed(RqGroupRef group)
 {
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	if (rq_groups[group].id == id)
-		drop_for_good(group);
+	if (is_still(group))
+		drop_for_good(group.slot);
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
 }
@@ -442,8 +423,6 @@ rq_group_redo(const xl_rq_group *rec, XLogRecPtr lsn)
 			group = rq_group_apply(topic, rec->group_id, name, rec->name_len,
 								   rec->nqueues, rec->xid, rec->created_at);
 			set_starts(group, (const RqOff *) starts, lsn);
-			if (rq_topic_nqueues(topic) > rec->nqueues)
-				grow_group(group, rq_topic_nqueues(topic));
 		}
 	}
 	LWLockRelease(rq_meta_lock);

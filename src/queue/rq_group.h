@@ -11,6 +11,16 @@
 
 /* ---- groups ---- */
 
+/*
+ * A group as a process remembers it.  The slot can go to another group, which
+ * has another id then.
+ */
+typedef struct RqGroupRef
+{
+	uint32		slot;
+	uint32		id;
+} RqGroupRef;
+
 /* What a look for a group found. */
 typedef enum RqGroupState
 {
@@ -24,10 +34,10 @@ typedef enum RqGroupState
  * Takes the meta lock.
  */
 extern RqGroupState rq_group_find(uint32 topic, const char *name,
-								  uint32 *group, uint64 *xid);
+								  RqGroupRef *group, uint64 *xid);
 
-/* What a group is to the calling transaction now, given its slot and id. */
-extern RqGroupState rq_group_state(uint32 group, uint32 id, uint64 *xid);
+/* What a group is to the calling transaction now. */
+extern RqGroupState rq_group_state(RqGroupRef group, uint64 *xid);
 
 /* The same while the caller holds the meta lock and knows the slot is used. */
 extern RqGroupState rq_group_state_locked(uint32 group, uint64 *xid);
@@ -38,10 +48,11 @@ extern RqGroupState rq_group_state_locked(uint32 group, uint64 *xid);
  * name is taken meanwhile.  Throws when a table is full.
  */
 extern bool rq_group_create(uint32 topic, const char *name,
-							const RqOff *starts, uint64 xid, uint32 *group);
+							const RqOff *starts, uint64 xid,
+							RqGroupRef *group);
 
 /* Was the group created by the calling transaction? */
-extern bool rq_group_is_own(uint32 group);
+extern bool rq_group_is_own(RqGroupRef group);
 
 /*
  * The next four do nothing when the slot has gone to a group with another id:
@@ -52,24 +63,20 @@ extern bool rq_group_is_own(uint32 group);
  * "xid" means to drop the group: others wait for its end.  0 takes the claim
  * back.  Can't throw.
  */
-extern void rq_group_claim(uint32 group, uint32 id, uint64 xid);
+extern void rq_group_claim(RqGroupRef group, uint64 xid);
 
 /* WAL-log that a claimed group goes away if "xid" commits. */
-extern void rq_group_stage_drop(uint32 group, uint32 id, uint64 xid);
+extern void rq_group_stage_drop(RqGroupRef group, uint64 xid);
 
 /* Hide a group that its own creator gave up again, or show it.  Can't throw. */
-extern void rq_group_doom(uint32 group, uint32 id, bool doomed);
+extern void rq_group_doom(RqGroupRef group, bool doomed);
 
 /* WAL-log the end of a doomed group. */
-extern void rq_group_drop_doomed(uint32 group, uint32 id);
+extern void rq_group_drop_doomed(RqGroupRef group);
 
 /* Settle groups whose creator or dropper has ended.  Janitor only. */
 extern void rq_group_settle_all(void);
 
-/* Throw unless the topic's groups can have that many queues. */
-extern void rq_group_check_room(uint32 topic, uint32 nqueues);
-
-extern void rq_group_grow_apply(uint32 topic, uint32 nqueues);
 extern void rq_group_drop_all_apply(uint32 topic);
 
 /* ---- offsets: the caller holds the heavyweight (group, queue) lock to

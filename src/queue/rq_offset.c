@@ -162,7 +162,7 @@ rq_offset_redo(const xl_rq_offset *rec, XLogRecPtr lsn)
 	o->committed = rec->base;
 	o->pend_next = rec->next;
 	o->pend_xid = rec->xid;
-	o->logged = rec->base;
+	o->logged = RQ_NOT_LOGGED;
 	o->lsn = lsn;
 	LWLockRelease(lock_of(o));
 }

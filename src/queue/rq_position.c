@@ -54,10 +54,10 @@ void
 rq_create_group(uint32 topic, const char *name, const RqStart *start)
 {
 	uint64		xid;
-	uint32		group;
+	RqGroupRef	group;
 
 	rq_txn_check_open();
-	if (rq_find_group(topic, name, true) != RQ_NO_SLOT)
+	if (rq_find_group(topic, name, true, &group))
 		report_exists(name);
 
 	/*
@@ -69,20 +69,20 @@ rq_create_group(uint32 topic, const char *name, const RqStart *start)
 	xid = U64FromFullTransactionId(GetTopFullTransactionId());
 	while (!rq_group_create(topic, name, rq_start_offsets(topic, start),
 							xid, &group))
-		if (rq_find_group(topic, name, true) != RQ_NO_SLOT)
+		if (rq_find_group(topic, name, true, &group))
 			report_exists(name);
 	rq_txn_group_created(group);
 }
 
 /* Lock a queue of a group that must still be there afterwards. */
 static void
-lock_existing(uint32 topic, uint32 group, uint32 group_id, const char *name,
+lock_existing(uint32 topic, RqGroupRef group, const char *name,
 			  uint32 queue_id)
 {
 	uint64		xid;
 
-	rq_lock_group_queue(topic, group_id, queue_id, true);
-	if (rq_group_state(group, group_id, &xid) != RQ_GROUP_PRESENT)
+	rq_lock_group_queue(topic, group.id, queue_id, true);
+	if (rq_group_state(group, &xid) != RQ_GROUP_PRESENT)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("consumer group \"%s\" has been dropped meanwhile", name)));
@@ -91,14 +91,12 @@ lock_existing(uint32 topic, uint32 group, uint32 group_id, const char *name,
 void
 rq_drop_group(uint32 topic, const char *name)
 {
-	uint32		group;
-	uint32		group_id;
+	RqGroupRef	group;
 
 	rq_txn_check_open();
-	group = rq_find_group(topic, name, false);
-	group_id = rq_groups[group].id;
+	rq_find_group(topic, name, false, &group);
 	for (uint32 i = 0; i < rq_topic_nqueues(topic); i++)
-		lock_existing(topic, group, group_id, name, i);
+		lock_existing(topic, group, name, i);
 	rq_txn_group_dropped(group);
 }
 
@@ -106,31 +104,29 @@ rq_drop_group(uint32 topic, const char *name)
 static RqReader *
 lock_reader(uint32 topic, const char *name, uint32 queue_id)
 {
-	uint32		group;
+	RqGroupRef	group;
 
 	rq_txn_check_open();
 	rq_check_queue_id(topic, queue_id);
-	group = rq_find_group(topic, name, false);
-	lock_existing(topic, group, rq_groups[group].id, name, queue_id);
+	rq_find_group(topic, name, false, &group);
+	lock_existing(topic, group, name, queue_id);
 	return rq_txn_reader(topic, group, queue_id);
 }
 
 int
 rq_commit_consumed(uint32 topic, const char *name)
 {
-	uint32		group;
-	uint32		group_id;
+	RqGroupRef	group;
 	RqReader   *r;
 	int			count = 0;
 
 	rq_txn_check_open();
-	group = rq_find_group(topic, name, false);
-	group_id = rq_groups[group].id;
+	rq_find_group(topic, name, false, &group);
 	for (int i = 0; (r = rq_txn_reader_at(i)) != NULL; i++)
 	{
-		if (r->topic != topic || r->group_id != group_id || !r->reading)
+		if (r->topic != topic || r->group.id != group.id || !r->reading)
 			continue;
-		rq_txn_set_commit(r, r->next);
+		rq_commit_read(r);
 		count++;
 	}
 	return count;
@@ -159,7 +155,7 @@ rq_commit_offset(uint32 topic, const char *name, uint32 queue_id, int64 next)
 	RqReader   *r = lock_reader(topic, name, queue_id);
 	RqQueue    *q = rq_topic_queue(topic, queue_id);
 	RqOff		now = r->committing ? r->commit :
-	rq_offset_committed(rq_group_offset(r->group, queue_id));
+	rq_offset_committed(rq_group_offset(r->group.slot, queue_id));
 
 	rq_queue_refresh(topic, q);
 	check_bounds(next, now, pg_atomic_read_u64(&q->stable),
@@ -207,8 +203,9 @@ rq_reset_group(uint32 topic, const char *name, const RqStart *start)
 RqOff
 rq_committed_offset(uint32 topic, const char *name, uint32 queue_id)
 {
-	uint32		group = rq_find_group(topic, name, false);
+	RqGroupRef	group;
 
 	rq_check_queue_id(topic, queue_id);
-	return rq_offset_committed(rq_group_offset(group, queue_id));
+	rq_find_group(topic, name, false, &group);
+	return rq_offset_committed(rq_group_offset(group.slot, queue_id));
 }

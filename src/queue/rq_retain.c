@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "access/xloginsert.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -52,13 +53,16 @@ running_transaction_needs(RqPos cut)
 	return false;
 }
 
-/* The first offset of a queue that somebody may still want. */
+/*
+ * The first offset of a queue that somebody may still want.  Not above what
+ * the state file may say is resolved.
+ */
 static RqOff
 first_wanted(uint32 topic, RqQueue *q, TimestampTz than)
 {
 	RqOff		wanted = rq_queue_offset_at(topic, q, than);
 
-	wanted = Min(wanted, pg_atomic_read_u64(&q->stable));
+	wanted = Min(wanted, q->logged_stable);
 	for (uint32 g = rq_topics[topic].first_group; g != RQ_NO_SLOT;
 		 g = rq_groups[g].next)
 		wanted = Min(wanted, rq_offset_committed(rq_group_offset(g, q->id)));
@@ -89,47 +93,120 @@ queue_lets_go(uint32 topic, RqQueue *q, RqPos cut, TimestampTz than,
 	return true;
 }
 
-/* Ask every queue; the ones that move go to "starts". */
+/*
+ * Ask the i-th queue of a topic.  The meta lock is held for one queue at a
+ * time: a look at all entries can take long.
+ */
 static bool
-queues_let_go(RqPos cut, TimestampTz than, StringInfo starts, uint32 *count)
+ask_queue(uint32 topic, uint32 i, RqPos cut, TimestampTz than,
+		  StringInfo starts, uint32 *count)
 {
-	*count = 0;
-	for (int t = 0; t < rq_max_topics; t++)
+	xl_rq_queue_start s = {.key = rq_topic_key(topic), .queue_id = i};
+	bool		go = true;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	if (i < rq_topic_nqueues(topic))
 	{
-		RqKey		key = rq_topic_key(t);
+		RqQueue    *q = rq_topic_queue(topic, i);
+		RqOff		start = pg_atomic_read_u64(&q->start);
 
-		for (uint32 i = 0; key.rel != 0 && i < rq_topic_nqueues(t); i++)
+		if (start != pg_atomic_read_u64(&q->end))
+			go = queue_lets_go(topic, q, cut, than, &s.start);
+		if (go && s.start > start)
 		{
-			RqQueue    *q = rq_topic_queue(t, i);
-			xl_rq_queue_start s = {.key = key, .queue_id = i};
-
-			if (pg_atomic_read_u64(&q->end) == pg_atomic_read_u64(&q->start))
-				continue;
-			if (!queue_lets_go(t, q, cut, than, &s.start))
-				return false;
-			if (s.start == pg_atomic_read_u64(&q->start))
-				continue;
 			appendBinaryStringInfo(starts, (char *) &s, sizeof(s));
 			(*count)++;
 		}
 	}
+	LWLockRelease(rq_meta_lock);
+	return go;
+}
+
+/* Ask every queue; the ones that move go to "starts". */
+static bool
+queues_let_go(RqPos cut, TimestampTz than, StringInfo starts, uint32 *count)
+{
+	for (int t = 0; t < rq_max_topics; t++)
+		for (uint32 i = 0; i < rq_topic_nqueues(t); i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			if (!ask_queue(t, i, cut, than, starts, count))
+				return false;
+		}
 	return true;
 }
 
-static void
-trim_apply(RqPos log_start, const xl_rq_queue_start *starts, uint32 count,
+/* The queue a start is about, NULL if its topic has gone. */
+static RqQueue *
+queue_of(const xl_rq_queue_start *s, XLogRecPtr lsn)
+{
+	uint32		topic = rq_topic_for_redo(s->key, lsn);
+
+	if (topic == RQ_NO_SLOT || s->queue_id >= rq_topic_nqueues(topic))
+		return NULL;
+	return rq_topic_queue(topic, s->queue_id);
+}
+
+/*
+ * Raise the log's start and the queues'; the meta lock is held exclusively, or
+ * this is redo.  "starts" get where the queues began before.
+ */
+static RqPos
+trim_apply(RqPos log_start, xl_rq_queue_start *starts, uint32 count,
 		   XLogRecPtr lsn)
 {
-	rq_log_trim_apply(log_start);
 	for (uint32 i = 0; i < count; i++)
 	{
-		uint32		topic = rq_topic_for_redo(starts[i].key, lsn);
+		RqQueue    *q = queue_of(&starts[i], lsn);
 
-		if (topic != RQ_NO_SLOT && starts[i].queue_id < rq_topic_nqueues(topic))
-			rq_queue_trim_apply(starts[i].key,
-								rq_topic_queue(topic, starts[i].queue_id),
-								starts[i].start);
+		starts[i].start = q ? rq_queue_trim_apply(q, starts[i].start) :
+			PG_UINT64_MAX;
 	}
+	return rq_log_trim_apply(log_start);
+}
+
+/* Remove files; the record that says so is safe. */
+static void
+remove_trimmed(RqPos old_start, const xl_rq_queue_start *starts, uint32 count,
+			   XLogRecPtr lsn)
+{
+	rq_log_remove_trimmed(old_start);
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	for (uint32 i = 0; i < count; i++)
+	{
+		RqQueue    *q = queue_of(&starts[i], lsn);
+
+		if (q != NULL)
+			rq_queue_remove_trimmed(starts[i].key, q, starts[i].start);
+	}
+	LWLockRelease(rq_meta_lock);
+}
+
+static void
+trim(xl_rq_trim *rec, xl_rq_queue_start *starts)
+{
+	RqPos		old_start;
+	XLogRecPtr	lsn;
+
+	rq_gate_enter();
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	START_CRIT_SECTION();
+	XLogBeginInsert();
+	rq_xlog_register(rec, SizeOfRqTrim);
+	if (rec->count > 0)
+		rq_xlog_register(starts, rec->count * sizeof(*starts));
+	lsn = XLogInsert(RQ_RMGR_ID, XLOG_RQ_TRIM);
+	old_start = trim_apply(rec->log_start, starts, rec->count, lsn);
+	END_CRIT_SECTION();
+	LWLockRelease(rq_meta_lock);
+	rq_gate_leave();
+
+	XLogFlush(lsn);
+	RQ_FAULT("trim-wal");
+	remove_trimmed(old_start, starts, rec->count, lsn);
+	ereport(LOG,
+			(errmsg("rocketq trimmed the commit log to position " UINT64_FORMAT,
+					rec->log_start)));
 }
 
 /* Trim the log's oldest segment if it may go. */
@@ -140,36 +217,16 @@ trim_one(TimestampTz than)
 	RqPos		cut = rq_log_segment_start(rq_log_segno(log_start) + 1);
 	xl_rq_trim	rec = {.log_start = cut};
 	StringInfoData starts;
-	bool		go;
 
 	if (cut >= rq_log_safe_end() || !frames_are_older(cut, than) ||
 		running_transaction_needs(cut))
 		return false;
 
 	initStringInfo(&starts);
-	rq_gate_enter();
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	go = queues_let_go(cut, than, &starts, &rec.count);
-	if (go)
-	{
-		XLogRecPtr	lsn;
-
-		XLogBeginInsert();
-		rq_xlog_register(&rec, SizeOfRqTrim);
-		if (rec.count > 0)
-			rq_xlog_register(starts.data, starts.len);
-		lsn = XLogInsert(RQ_RMGR_ID, XLOG_RQ_TRIM);
-		XLogFlush(lsn);
-		RQ_FAULT("trim-wal");
-		trim_apply(cut, (xl_rq_queue_start *) starts.data, rec.count, lsn);
-		ereport(LOG,
-				(errmsg("rocketq trimmed the commit log to position " UINT64_FORMAT,
-						cut)));
-	}
-	LWLockRelease(rq_meta_lock);
-	rq_gate_leave();
-	pfree(starts.data);
-	return go;
+	if (!queues_let_go(cut, than, &starts, &rec.count))
+		return false;
+	trim(&rec, (xl_rq_queue_start *) starts.data);
+	return true;
 }
 
 int
@@ -191,7 +248,16 @@ void
 rq_retain_redo_trim(const xl_rq_trim *rec, const xl_rq_queue_start *starts,
 					XLogRecPtr lsn)
 {
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	trim_apply(rec->log_start, starts, rec->count, lsn);
+	Size		size = rec->count * sizeof(*starts);
+	xl_rq_queue_start *copy = palloc(Max(size, 1));
+	RqPos		old_start;
+
+	memcpy(copy, starts, size);
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	old_start = trim_apply(rec->log_start, copy, rec->count, lsn);
 	LWLockRelease(rq_meta_lock);
+
+	/* Recovery must not be able to end before this record from here on. */
+	XLogFlush(lsn);
+	remove_trimmed(old_start, copy, rec->count, lsn);
 }

@@ -51,20 +51,16 @@ free_slot(void)
 	return RQ_NO_SLOT;
 }
 
-/* Throw unless the topic can have that many queues. */
+/* Throw unless there is room for a topic with that many queues. */
 static void
-check_room(uint32 slot, uint32 nqueues)
+check_room(uint32 nqueues)
 {
 	RqExtents	none = {0};
-	const RqExtents *have = slot == RQ_NO_SLOT ? &none : &rq_topics[slot].queues;
-	uint32		old = slot == RQ_NO_SLOT ? 0 : rq_topic_nqueues(slot);
 
-	if (slot == RQ_NO_SLOT && free_slot() == RQ_NO_SLOT)
+	if (free_slot() == RQ_NO_SLOT)
 		rq_report_table_full("topics", "rocketq.max_topics", rq_max_topics);
-	if (!rq_extents_can_take(have, nqueues - old, rq_max_queues, queue_is_free))
+	if (!rq_extents_can_take(&none, nqueues, rq_max_queues, queue_is_free))
 		rq_report_table_full("queues", "rocketq.max_queues", rq_max_queues);
-	if (slot != RQ_NO_SLOT)
-		rq_group_check_room(slot, nqueues);
 }
 
 static XLogRecPtr
@@ -83,17 +79,15 @@ rq_topic_ensure(RqKey key, Oid spc, uint32 nqueues, uint64 xid)
 	uint32		slot = rq_topic_find(key);
 
 	/* A key that is used again before the janitor came by. */
-	if (slot != RQ_NO_SLOT && rq_topics[slot].doomed)
+	if (slot != RQ_NO_SLOT && (xid != 0 || rq_topics[slot].doomed))
 		rq_topic_drop(key);
 
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	slot = rq_topic_index_find(key);
-	if (slot == RQ_NO_SLOT || rq_topic_nqueues(slot) < nqueues)
+	if (slot == RQ_NO_SLOT)
 	{
-		if (slot != RQ_NO_SLOT)
-			xid = rq_topics[slot].pend_xid;
-		check_room(slot, nqueues);
+		check_room(nqueues);
 		START_CRIT_SECTION();
 		slot = rq_topic_apply(key, spc, nqueues, xid,
 							  log_topic(key, spc, nqueues, xid));
@@ -163,39 +157,28 @@ rq_topic_apply(RqKey key, Oid spc, uint32 nqueues, uint64 xid, XLogRecPtr lsn)
 {
 	uint32		slot = rq_topic_index_find(key);
 	RqTopic    *t;
-	uint32		old;
 
-	if (slot == RQ_NO_SLOT)
+	if (slot != RQ_NO_SLOT)
 	{
-		slot = free_slot();
-		if (slot == RQ_NO_SLOT)
-			rq_report_table_full("topics", "rocketq.max_topics", rq_max_topics);
-		t = &rq_topics[slot];
-		t->spc = spc;
-		t->incarnation = rq_ctl->next_incarnation++;
-		t->first_group = RQ_NO_SLOT;
-		t->doomed = false;
-		t->lsn = lsn;
-		memset(&t->queues, 0, sizeof(t->queues));
-		pg_atomic_write_u32(&t->nqueues, 0);
-		rq_topic_index_add(key, slot);
-		rq_ctl->ntopics++;
+		rq_topics[slot].pend_xid = xid;
+		return slot;
 	}
+	check_room(nqueues);
+	slot = free_slot();
 	t = &rq_topics[slot];
+	t->spc = spc;
+	t->incarnation = rq_ctl->next_incarnation++;
+	t->first_group = RQ_NO_SLOT;
+	t->doomed = false;
+	t->lsn = lsn;
+	memset(&t->queues, 0, sizeof(t->queues));
+	rq_extents_take(&t->queues, nqueues, rq_max_queues, queue_is_free);
+	for (uint32 i = 0; i < nqueues; i++)
+		init_queue(&rq_queues[rq_extents_slot(&t->queues, i)], slot, i);
+	pg_atomic_write_u32(&t->nqueues, nqueues);
+	rq_topic_index_add(key, slot);
+	rq_ctl->ntopics++;
 	t->pend_xid = xid;
-	old = rq_topic_nqueues(slot);
-	if (nqueues > old)
-	{
-		if (!rq_extents_can_take(&t->queues, nqueues - old, rq_max_queues,
-								 queue_is_free))
-			rq_report_table_full("queues", "rocketq.max_queues", rq_max_queues);
-		rq_extents_take(&t->queues, nqueues - old, rq_max_queues, queue_is_free);
-		for (uint32 i = old; i < nqueues; i++)
-			init_queue(&rq_queues[rq_extents_slot(&t->queues, i)], slot, i);
-		rq_group_grow_apply(slot, nqueues);
-		pg_write_barrier();
-		pg_atomic_write_u32(&t->nqueues, nqueues);
-	}
 	pg_write_barrier();
 	pg_atomic_write_u64(&t->key, RQ_KEY_PACK(key));
 	return slot;
@@ -206,7 +189,7 @@ rq_topic_apply(RqKey key, Oid spc, uint32 nqueues, uint64 xid, XLogRecPtr lsn)
  * the key can be used again at once; the caller removes them.
  */
 static void
-drop_apply(uint32 slot, char *trash)
+drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
 {
 	RqTopic    *t = &rq_topics[slot];
 	RqKey		key = rq_topic_key(slot);
@@ -224,7 +207,7 @@ drop_apply(uint32 slot, char *trash)
 	rq_topic_index_remove(key);
 	rq_ctl->ntopics--;
 	rq_topic_dir_path(path, key);
-	snprintf(trash, MAXPGPATH, "%s.gone." UINT64_FORMAT, path, t->incarnation);
+	snprintf(trash, MAXPGPATH, "%s.gone.%016llX", path, (unsigned long long) lsn);
 	if (rename(path, trash) != 0 && errno != ENOENT)
 		ereport(LOG,
 				(errcode_for_file_access(),
@@ -243,12 +226,14 @@ rq_topic_drop(RqKey key)
 	if (slot != RQ_NO_SLOT)
 	{
 		xl_rq_topic_drop rec = {.key = key};
+		XLogRecPtr	lsn;
 
 		/* No undo of the drop: files may go only when the record is safe. */
 		XLogBeginInsert();
 		rq_xlog_register(&rec, SizeOfRqTopicDrop);
-		XLogFlush(XLogInsert(RQ_RMGR_ID, XLOG_RQ_TOPIC_DROP));
-		drop_apply(slot, trash);
+		lsn = XLogInsert(RQ_RMGR_ID, XLOG_RQ_TOPIC_DROP);
+		XLogFlush(lsn);
+		drop_apply(slot, lsn, trash);
 	}
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
@@ -309,7 +294,11 @@ rq_topic_redo_drop(const xl_rq_topic_drop *rec, XLogRecPtr lsn)
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	slot = rq_topic_for_redo(rec->key, lsn);
 	if (slot != RQ_NO_SLOT)
-		drop_apply(slot, trash);
+	{
+		/* Recovery must not be able to end before this record any more. */
+		XLogFlush(lsn);
+		drop_apply(slot, lsn, trash);
+	}
 	LWLockRelease(rq_meta_lock);
 	if (trash[0] != '\0')
 		rq_remove_dir(trash);

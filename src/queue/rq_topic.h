@@ -12,9 +12,11 @@
 extern uint32 rq_topic_find(RqKey key);
 
 /*
- * Give the topic storage with this many queues, or raise their number.  WAL-
- * logged at once; new storage goes away again unless "xid" (not 0) commits.
- * Returns the slot.  Throws when a table is full.
+ * Give the topic storage with this many queues.  WAL-logged at once.  With an
+ * "xid" it is a new relation's: it goes away again unless that transaction
+ * commits, and what an earlier holder of the key left is removed first.
+ * Without, storage that is there already stays.  Returns the slot.  Throws
+ * when a table is full.
  */
 extern uint32 rq_topic_ensure(RqKey key, Oid spc, uint32 nqueues, uint64 xid);
 

@@ -55,11 +55,11 @@ typedef enum ActionKind
 typedef struct Action
 {
 	ActionKind	kind;
-	uint32		index;			/* of the reader, or the group's slot */
-	uint32		group_id;
+	uint32		index;			/* of the reader */
 	bool		had_old;
 	RqOff		old;
 	RqKey		key;			/* of the topic */
+	RqGroupRef	group;
 } Action;
 
 /* List lengths when a subtransaction began. */
@@ -74,7 +74,6 @@ typedef struct Txn
 {
 	MemoryContext cxt;
 	uint64		xid;			/* set by pre-commit */
-	bool		closed;			/* pre-commit has run */
 	RqPending  *pending;
 	Touch	   *touches;
 	int			ntouches;
@@ -106,6 +105,9 @@ typedef struct TouchIndexEntry
 } TouchIndexEntry;
 
 static Txn *txn = NULL;
+
+/* Too late for changes; also true for a transaction that has made none. */
+static bool pre_commit_done = false;
 
 /* ---- lists ---- */
 
@@ -140,7 +142,7 @@ get_txn(void)
 void
 rq_txn_check_open(void)
 {
-	if (txn != NULL && txn->closed)
+	if (pre_commit_done)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				 errmsg("cannot use rocketq while the transaction is being committed")));
@@ -219,7 +221,7 @@ find_touch(uint32 topic, uint32 queue_id)
 {
 	TouchKey	key = {topic, queue_id};
 	TouchIndexEntry *e;
-	bool		found;
+	int			touch;
 
 	if (txn->touch_index == NULL)
 	{
@@ -231,10 +233,13 @@ find_touch(uint32 topic, uint32 queue_id)
 			return add_touch(topic, queue_id);
 		create_touch_index();
 	}
-	e = hash_search(txn->touch_index, &key, HASH_ENTER, &found);
-	if (!found)
-		e->touch = add_touch(topic, queue_id);
-	return e->touch;
+	e = hash_search(txn->touch_index, &key, HASH_FIND, NULL);
+	if (e != NULL)
+		return e->touch;
+	touch = add_touch(topic, queue_id);
+	e = hash_search(txn->touch_index, &key, HASH_ENTER, NULL);
+	e->touch = touch;
+	return touch;
 }
 
 void
@@ -270,19 +275,18 @@ rq_txn_reader_at(int i)
 }
 
 RqReader *
-rq_txn_find_reader(uint32 group, uint32 queue_id)
+rq_txn_find_reader(RqGroupRef group, uint32 queue_id)
 {
 	RqReader   *r;
 
 	for (int i = 0; (r = rq_txn_reader_at(i)) != NULL; i++)
-		if (r->group == group && r->group_id == rq_groups[group].id &&
-			r->queue_id == queue_id)
+		if (r->group.id == group.id && r->queue_id == queue_id)
 			return r;
 	return NULL;
 }
 
 RqReader *
-rq_txn_reader(uint32 topic, uint32 group, uint32 queue_id)
+rq_txn_reader(uint32 topic, RqGroupRef group, uint32 queue_id)
 {
 	RqReader   *r = rq_txn_find_reader(group, queue_id);
 
@@ -294,30 +298,48 @@ rq_txn_reader(uint32 topic, uint32 group, uint32 queue_id)
 	r = MemoryContextAllocZero(txn->cxt, sizeof(RqReader));
 	r->topic = topic;
 	r->group = group;
-	r->group_id = rq_groups[group].id;
 	r->queue_id = queue_id;
+	r->index = txn->nreaders;
+	r->next_action = r->commit_action = -1;
 	txn->readers[txn->nreaders++] = r;
 	return r;
 }
 
-static int
-reader_index(const RqReader *r)
+/*
+ * Does the action at "at" already tell what this reader had before the current
+ * subtransaction?  Then a further change needs no action of its own.
+ */
+static bool
+is_noted(ActionKind kind, const RqReader *r, int at)
 {
-	int			i = 0;
+	int			level = GetCurrentTransactionNestLevel();
+	int			first = 0;
 
-	while (txn->readers[i] != r)
-		i++;
-	return i;
+	if (level > 1)
+	{
+		const Mark *m = txn->nmarks > 0 ? &txn->marks[txn->nmarks - 1] : NULL;
+
+		if (m == NULL || m->level != level)
+			return false;
+		first = m->nactions;
+	}
+	return at >= first && at < txn->nactions &&
+		txn->actions[at].kind == kind && txn->actions[at].index == r->index;
 }
 
 void
 rq_txn_set_next(RqReader *r, RqOff next)
 {
-	Action	   *a = add_action(ACT_NEXT);
+	rq_txn_check_open();
+	if (!is_noted(ACT_NEXT, r, r->next_action))
+	{
+		Action	   *a = add_action(ACT_NEXT);
 
-	a->index = reader_index(r);
-	a->had_old = r->reading;
-	a->old = r->next;
+		a->index = r->index;
+		a->had_old = r->reading;
+		a->old = r->next;
+		r->next_action = txn->nactions - 1;
+	}
 	r->reading = true;
 	r->next = next;
 }
@@ -325,11 +347,16 @@ rq_txn_set_next(RqReader *r, RqOff next)
 void
 rq_txn_set_commit(RqReader *r, RqOff commit)
 {
-	Action	   *a = add_action(ACT_COMMIT);
+	rq_txn_check_open();
+	if (!is_noted(ACT_COMMIT, r, r->commit_action))
+	{
+		Action	   *a = add_action(ACT_COMMIT);
 
-	a->index = reader_index(r);
-	a->had_old = r->committing;
-	a->old = r->commit;
+		a->index = r->index;
+		a->had_old = r->committing;
+		a->old = r->commit;
+		r->commit_action = txn->nactions - 1;
+	}
 	r->committing = true;
 	r->commit = commit;
 }
@@ -348,37 +375,26 @@ rq_txn_topic_dropped(RqKey key)
 	add_action(ACT_TOPIC_DROPPED)->key = key;
 }
 
-static void
-add_group_action(ActionKind kind, uint32 group)
+void
+rq_txn_group_created(RqGroupRef group)
 {
-	Action	   *a = add_action(kind);
-
-	a->index = group;
-	a->group_id = rq_groups[group].id;
+	add_action(ACT_GROUP_CREATED)->group = group;
 }
 
 void
-rq_txn_group_created(uint32 group)
+rq_txn_group_dropped(RqGroupRef group)
 {
-	add_group_action(ACT_GROUP_CREATED, group);
-}
-
-void
-rq_txn_group_dropped(uint32 group)
-{
-	uint32		id = rq_groups[group].id;
-
 	if (rq_group_is_own(group))
 	{
-		add_group_action(ACT_GROUP_DOOMED, group);
-		rq_group_doom(group, id, true);
+		add_action(ACT_GROUP_DOOMED)->group = group;
+		rq_group_doom(group, true);
 	}
 	else
 	{
 		uint64		xid = U64FromFullTransactionId(GetTopFullTransactionId());
 
-		add_group_action(ACT_GROUP_DROPPED, group);
-		rq_group_claim(group, id, xid);
+		add_action(ACT_GROUP_DROPPED)->group = group;
+		rq_group_claim(group, xid);
 	}
 }
 
@@ -402,13 +418,13 @@ undo(const Action *a)
 		case ACT_TOPIC_DROPPED:
 			break;
 		case ACT_GROUP_CREATED:
-			rq_group_doom(a->index, a->group_id, true);
+			rq_group_doom(a->group, true);
 			break;
 		case ACT_GROUP_DROPPED:
-			rq_group_claim(a->index, a->group_id, 0);
+			rq_group_claim(a->group, 0);
 			break;
 		case ACT_GROUP_DOOMED:
-			rq_group_doom(a->index, a->group_id, false);
+			rq_group_doom(a->group, false);
 			break;
 		case ACT_GROUP_GONE:
 			break;
@@ -437,6 +453,7 @@ enqueue_touch(Touch *t, const xl_rq_entry *entries, uint64 n)
 	{
 		int			run = Min(n, RQ_ENQUEUE_MAX);
 
+		CHECK_FOR_INTERRUPTS();
 		t->enqueued = true;
 		rq_queue_enqueue(t->topic, t->queue_id, entries, run, txn->xid,
 						 false, NULL);
@@ -479,14 +496,11 @@ enqueue_all(void)
 	uint64		done = 0;
 	uint64		n;
 
-	if (txn->pending == NULL)
-		return;
 	while ((items = rq_pending_read(txn->pending, done, &n)) != NULL)
 	{
 		enqueue_stretch(items, n);
 		done += n;
 	}
-	rq_pending_close(txn->pending);
 }
 
 static void
@@ -497,7 +511,7 @@ drop_doomed_groups(void)
 		const Action *a = &txn->actions[i];
 
 		if (a->kind == ACT_GROUP_DOOMED || a->kind == ACT_GROUP_GONE)
-			rq_group_drop_doomed(a->index, a->group_id);
+			rq_group_drop_doomed(a->group);
 	}
 }
 
@@ -509,7 +523,7 @@ stage_group_drops(void)
 		const Action *a = &txn->actions[i];
 
 		if (a->kind == ACT_GROUP_DROPPED)
-			rq_group_stage_drop(a->index, a->group_id, txn->xid);
+			rq_group_stage_drop(a->group, txn->xid);
 	}
 }
 
@@ -520,9 +534,9 @@ stage_offsets(void)
 	{
 		RqReader   *r = txn->readers[i];
 
-		if (r->committing && r->group_id == rq_groups[r->group].id &&
+		if (r->committing && r->group.id == rq_groups[r->group.slot].id &&
 			!is_dropped(r->topic))
-			rq_offset_stage(rq_group_offset(r->group, r->queue_id),
+			rq_offset_stage(rq_group_offset(r->group.slot, r->queue_id),
 							r->commit, txn->xid);
 	}
 }
@@ -544,14 +558,17 @@ writes_anything(void)
 static void
 pre_commit(void)
 {
-	txn->closed = true;
 	drop_doomed_groups();
-	if (!writes_anything())
-		return;
-	txn->xid = U64FromFullTransactionId(GetTopFullTransactionId());
-	enqueue_all();
-	stage_offsets();
-	stage_group_drops();
+	if (writes_anything())
+	{
+		txn->xid = U64FromFullTransactionId(GetTopFullTransactionId());
+		if (txn->pending != NULL)
+			enqueue_all();
+		stage_offsets();
+		stage_group_drops();
+	}
+	if (txn->pending != NULL)
+		rq_pending_close(txn->pending);
 	RQ_FAULT("precommit-done");
 }
 
@@ -564,8 +581,8 @@ finish_offsets(bool committed)
 	{
 		RqReader   *r = txn->readers[i];
 
-		if (r->committing && r->group_id == rq_groups[r->group].id)
-			rq_offset_finish(rq_group_offset(r->group, r->queue_id),
+		if (r->committing && r->group.id == rq_groups[r->group.slot].id)
+			rq_offset_finish(rq_group_offset(r->group.slot, r->queue_id),
 							 txn->xid, committed);
 	}
 }
@@ -583,7 +600,7 @@ finish_objects(bool committed)
 		if (a->kind == doomed)
 			rq_topic_doom(a->key);
 		else if (a->kind == ACT_GROUP_DROPPED)
-			rq_group_claim(a->index, a->group_id, 0);
+			rq_group_claim(a->group, 0);
 	}
 }
 
@@ -602,9 +619,9 @@ resolve_touched(bool committed)
 }
 
 /*
- * An ERROR here, after the commit record, would bring the server down.  It
- * can only come from resolving (an unreadable pg_xact or queue file), and
- * readers and the keeper will meet it again where it can be reported.
+ * An ERROR here, after the commit record, would bring the server down.  What
+ * it leaves undone readers and the keeper do, or meet again where it can be
+ * reported: say, an unreadable pg_xact or queue file.
  */
 static void
 finish(bool committed)
@@ -616,28 +633,34 @@ finish(bool committed)
 	finish_objects(committed);
 	if (txn->xid == 0)
 		return;
-	finish_offsets(committed);
 	PG_TRY();
 	{
+		finish_offsets(committed);
 		resolve_touched(committed);
 	}
 	PG_CATCH();
 	{
+		ErrorData  *e;
+
 		LWLockReleaseAll();
 		InterruptHoldoffCount = holdoff;
 		MemoryContextSwitchTo(old);
-		EmitErrorReport();
+		e = CopyErrorData();
 		FlushErrorState();
+		/* Not for the client, whose transaction has gone well. */
+		ereport(LOG,
+				(errmsg("rocketq left a transaction's entries to the keeper: %s",
+						e->message)));
 	}
 	PG_END_TRY();
 }
 
+/* A temporary file that is still open is closed with the transaction. */
 static void
 forget_transaction(void)
 {
-	if (txn != NULL && txn->pending != NULL)
-		rq_pending_close(txn->pending);
 	txn = NULL;
+	pre_commit_done = false;
 	rq_queue_unhold();
 	if (pg_atomic_read_u64(&RQ_MY_BACKEND->xact_pos) != RQ_INVALID_POS)
 		pg_atomic_write_u64(&RQ_MY_BACKEND->xact_pos, RQ_INVALID_POS);
@@ -646,7 +669,16 @@ forget_transaction(void)
 static void
 refuse_prepare(void)
 {
-	if (txn != NULL && (writes_anything() || txn->nreaders > 0))
+	bool		refuse = false;
+
+	if (txn == NULL)
+		return;
+	refuse = writes_anything() || txn->nreaders > 0;
+	for (int i = 0; i < txn->nactions; i++)
+		if (txn->actions[i].kind != ACT_TOPIC_CREATED &&
+			txn->actions[i].kind != ACT_TOPIC_DROPPED)
+			refuse = true;
+	if (refuse)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot PREPARE a transaction that has produced or consumed rocketq messages"),
@@ -661,6 +693,7 @@ xact_callback(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
+			pre_commit_done = true;
 			if (txn != NULL)
 				pre_commit();
 			break;

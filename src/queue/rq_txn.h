@@ -9,7 +9,7 @@
 #define RQ_TXN_H
 
 #include "format/rq_walrec.h"
-#include "shmem/rq_shmem.h"
+#include "queue/rq_group.h"
 
 /*
  * One queue that this transaction reads for a group.  The transaction holds
@@ -18,13 +18,17 @@
 typedef struct RqReader
 {
 	uint32		topic;
-	uint32		group;
-	uint32		group_id;
+	RqGroupRef	group;
 	uint32		queue_id;
 	bool		reading;		/* "next" is set */
 	bool		committing;		/* "commit" is set */
 	RqOff		next;			/* where the next consume goes on */
 	RqOff		commit;			/* what the group gets at commit */
+
+	/* rq_txn.c's own */
+	uint32		index;			/* in its list */
+	int			next_action;	/* the last that noted "next"; -1 = none */
+	int			commit_action;	/* the same for "commit" */
 } RqReader;
 
 /* Register the transaction callbacks; once, from _PG_init. */
@@ -38,10 +42,11 @@ extern void rq_txn_produce(uint32 topic, uint32 queue_id,
 						   const xl_rq_entry *entries, int count);
 
 /* The transaction's reader of this queue, NULL if it has none. */
-extern RqReader *rq_txn_find_reader(uint32 group, uint32 queue_id);
+extern RqReader *rq_txn_find_reader(RqGroupRef group, uint32 queue_id);
 
 /* The same, made if it is new. */
-extern RqReader *rq_txn_reader(uint32 topic, uint32 group, uint32 queue_id);
+extern RqReader *rq_txn_reader(uint32 topic, RqGroupRef group,
+							   uint32 queue_id);
 
 /* The i-th reader, NULL behind the last one. */
 extern RqReader *rq_txn_reader_at(int i);
@@ -51,7 +56,7 @@ extern void rq_txn_set_commit(RqReader *r, RqOff commit);
 
 extern void rq_txn_topic_created(RqKey key);
 extern void rq_txn_topic_dropped(RqKey key);
-extern void rq_txn_group_created(uint32 group);
-extern void rq_txn_group_dropped(uint32 group);
+extern void rq_txn_group_created(RqGroupRef group);
+extern void rq_txn_group_dropped(RqGroupRef group);
 
 #endif							/* RQ_TXN_H */

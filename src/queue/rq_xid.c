@@ -9,9 +9,24 @@
 
 #include "access/transam.h"
 #include "storage/procarray.h"
+#include "utils/snapmgr.h"
 
 #include "base/rq_error.h"
 #include "queue/rq_xid.h"
+
+/*
+ * TransactionIdIsInProgress() takes anything before RecentXmin for ended, and
+ * only snapshots move that on.  The oldest id that can be compared at all
+ * excludes nothing.
+ */
+void
+rq_xid_forget_xmin(void)
+{
+	TransactionId xid = XidFromFullTransactionId(ReadNextFullTransactionId()) -
+	(TransactionId) PG_INT32_MAX;
+
+	RecentXmin = TransactionIdIsNormal(xid) ? xid : FirstNormalTransactionId;
+}
 
 RqXidStatus
 rq_xid_status(uint64 full_xid)

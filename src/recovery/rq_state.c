@@ -334,8 +334,11 @@ rq_state_assume_synced(void)
 		for (uint32 i = 0; i < rq_topic_nqueues(t); i++)
 		{
 			RqQueue    *q = rq_topic_queue(t, i);
+			SyncedQueue *done = &synced_queues[q - rq_queues];
 
-			synced_queues[q - rq_queues] = queue_now(t, q);
+			/* Flags may have been set since; what is logged is on disk. */
+			*done = queue_now(t, q);
+			done->stable = q->logged_stable;
 		}
 }
 
@@ -354,12 +357,12 @@ report_unreadable(const char *problem)
 static void
 load_queue(RqQueue *q, const RqStateQueue *s)
 {
-	if (s->start > s->stable || s->stable > s->end)
+	if (s->start > s->end || s->stable > s->end)
 		report_unreadable("a queue's bounds are out of order");
 	pg_atomic_write_u64(&q->start, s->start);
-	pg_atomic_write_u64(&q->stable, s->stable);
+	pg_atomic_write_u64(&q->stable, Max(s->start, s->stable));
 	pg_atomic_write_u64(&q->end, s->end);
-	q->logged_stable = s->stable;
+	q->logged_stable = Max(s->start, s->stable);
 	q->last_time = s->last_time;
 	q->lsn = s->lsn;
 }
@@ -388,7 +391,7 @@ load_group(uint32 topic, const char **at, const char *end)
 		o->committed = so.committed;
 		o->pend_next = so.pend_next;
 		o->pend_xid = so.pend_xid;
-		o->logged = so.committed;
+		o->logged = RQ_NOT_LOGGED;
 		o->lsn = so.lsn;
 	}
 	return true;

@@ -32,6 +32,7 @@
 #include "base/rq_base.h"
 
 #define RQ_NO_SLOT			PG_UINT32_MAX
+#define RQ_NOT_LOGGED		PG_UINT64_MAX
 #define RQ_MAX_EXTENTS		16
 #define RQ_OFFSET_LOCKS		128
 
@@ -128,7 +129,8 @@ typedef struct RqOffset
 	uint64		committed;
 	uint64		pend_next;
 	uint64		pend_xid;		/* 0 = nothing pending */
-	uint64		logged;			/* "committed" as WAL tells it without xids */
+	uint64		logged;			/* "committed" as WAL tells it without xids,
+								 * or RQ_NOT_LOGGED */
 	TimestampTz changed_at;
 	XLogRecPtr	lsn;
 } RqOffset;

@@ -172,13 +172,7 @@ get(const MapKey *key, const char *path, uint64 size, bool repair)
 	if (nmaps[key->kind] >= map_limit[key->kind])
 		forget(dlist_container(Mapping, node,
 							   dlist_tail_node(&recent[key->kind])));
-	m = hash_search(maps, key, HASH_ENTER_NULL, NULL);
-	if (m == NULL)
-	{
-		munmap(base, size);
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	}
+	m = hash_search(maps, key, HASH_ENTER, NULL);
 	m->base = base;
 	m->size = size;
 	dlist_push_head(&recent[key->kind], &m->node);
@@ -213,13 +207,4 @@ rq_map_queue(RqKey topic, uint64 incarnation, uint32 queue_id, uint64 segno,
 		return m->base;
 	rq_queue_path(path, topic, queue_id, segno);
 	return get(&key, path, RQ_CQ_SEGMENT_SIZE, repair);
-}
-
-void
-rq_map_reset(void)
-{
-	for (int kind = 0; kind < MAP_KINDS && maps != NULL; kind++)
-		while (!dlist_is_empty(&recent[kind]))
-			forget(dlist_container(Mapping, node,
-								   dlist_tail_node(&recent[kind])));
 }

@@ -30,7 +30,4 @@ extern char *rq_map_log(uint64 segno, uint64 size, RqMapMode mode, bool repair);
 extern char *rq_map_queue(RqKey key, uint64 incarnation, uint32 queue_id,
 						  uint64 segno, RqMapMode mode, bool repair);
 
-/* Forget all mappings of this process. */
-extern void rq_map_reset(void);
-
 #endif							/* RQ_MAP_H */

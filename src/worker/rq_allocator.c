@@ -76,8 +76,10 @@ allocate(void)
 	}
 	while (rq_log_segno(alloc_end) <= last && !ShutdownRequestPending)
 	{
-		int			err = rq_log_create_segment(rq_log_segno(alloc_end), true);
+		int			err;
 
+		CHECK_FOR_INTERRUPTS();
+		err = rq_log_create_segment(rq_log_segno(alloc_end), true);
 		if (err == 0)
 			alloc_end += size;
 		publish(alloc_end, err);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "catalog/pg_tablespace_d.h"
+#include "common/relpath.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
@@ -36,6 +37,17 @@ file_exists(RqKey key, Oid spc)
 	return found;
 }
 
+/* A tablespace that is not mounted tells nothing about its files. */
+static bool
+tablespace_is_there(const char *name)
+{
+	char		path[MAXPGPATH];
+
+	snprintf(path, sizeof(path), "pg_tblspc/%s/%s", name,
+			 TABLESPACE_VERSION_DIRECTORY);
+	return access(path, F_OK) == 0;
+}
+
 /*
  * The tablespace is a hint only: ALTER DATABASE SET TABLESPACE moves the file
  * and nobody tells us.
@@ -52,7 +64,9 @@ relation_exists(RqKey key, Oid hint)
 	dir = AllocateDir("pg_tblspc");
 	found = dir == NULL;
 	while (!found && (de = ReadDirExtended(dir, "pg_tblspc", LOG)) != NULL)
-		found = de->d_name[0] != '.' && file_exists(key, atooid(de->d_name));
+		found = de->d_name[0] != '.' &&
+			(!tablespace_is_there(de->d_name) ||
+			 file_exists(key, atooid(de->d_name)));
 	if (dir)
 		FreeDir(dir);
 	return found;

@@ -54,6 +54,9 @@
 /* How often resolutions and offsets are logged, in milliseconds. */
 #define LOG_INTERVAL_MS		1000
 
+/* How often a sync is tried before the store is left as it is. */
+#define CLOSE_TRIES			3
+
 static XLogRecPtr synced_redo = InvalidXLogRecPtr;
 static bool closed_in_order = false;
 static TimestampTz next_logging = 0;
@@ -93,24 +96,40 @@ drop_guard(void)
 
 /* ---- sync ---- */
 
+/* Where settle_queues() goes on. */
+static uint32 settle_topic;
+static uint32 settle_queue;
+
 /*
- * Resolve what no backend is left to resolve, and log how far queues and
- * offsets are settled.
+ * Resolve what no backend is left to resolve, and log how far each queue is
+ * resolved.  Goes on behind a queue that has thrown.
+ */
+static void
+settle_queues(void)
+{
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	for (; settle_topic < (uint32) rq_max_topics; settle_topic++, settle_queue = 0)
+		while (settle_queue < rq_topic_nqueues(settle_topic))
+		{
+			RqQueue    *q = rq_topic_queue(settle_topic, settle_queue++);
+
+			rq_queue_refresh(settle_topic, q);
+			rq_queue_log_resolved(settle_topic, q);
+		}
+	LWLockRelease(rq_meta_lock);
+}
+
+/*
+ * Bookkeeping: what of it fails is logged and does not hold up checkpoints,
+ * because the state file rests only on what is logged.
  */
 static void
 log_settled(void)
 {
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	for (int t = 0; t < rq_max_topics; t++)
-		for (uint32 i = 0; i < rq_topic_nqueues(t); i++)
-		{
-			RqQueue    *q = rq_topic_queue(t, i);
-
-			rq_queue_refresh(t, q);
-			rq_queue_log_resolved(t, q);
-		}
-	LWLockRelease(rq_meta_lock);
-	rq_offset_settle_all();
+	settle_topic = settle_queue = 0;
+	while (!rq_worker_round(settle_queues))
+		;
+	rq_worker_round(rq_offset_settle_all);
 	next_logging = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 											   LOG_INTERVAL_MS);
 }
@@ -252,7 +271,8 @@ fill_gaps(void)
 	{
 		RqStateGap	g = rq_gaps[rq_ctl->ngaps - 1];
 
-		rq_log_fill_gap(g.start, g.end);
+		rq_log_fill_gap(Max(g.start, pg_atomic_read_u64(&rq_ctl->log_start)),
+						g.end);
 		rq_ctl->ngaps--;
 	}
 }
@@ -279,6 +299,7 @@ at_exit(int code, Datum arg)
 	}
 }
 
+/* A sync that keeps failing makes the next start a recovery. */
 static void
 close_store(void)
 {
@@ -286,7 +307,12 @@ close_store(void)
 	rq_ctl->gate_open = false;
 	LWLockRelease(rq_gate_lock);
 
-	sync_store();
+	for (int tries = 1; !rq_worker_round(sync_store); tries++)
+	{
+		if (tries == CLOSE_TRIES)
+			return;
+		pg_usleep(1000000L);
+	}
 	closed_in_order = true;
 	drop_guard();
 	ereport(LOG, (errmsg("rocketq store closed")));

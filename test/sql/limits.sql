@@ -1,0 +1,293 @@
+-- What is refused, and that a refused call leaves nothing behind.
+
+SELECT rocketq.create_topic('limited', 2);
+SELECT count(rocketq.produce('limited', 'm', queue_id => 0));
+SELECT rocketq.create_group('limited', 'g');
+
+--
+-- Sizes of a message.
+--
+SHOW rocketq.max_message_size;
+SET rocketq.max_message_size = 2048;
+SELECT count(rocketq.produce('limited', repeat('x', 2048), queue_id => 1));
+SELECT rocketq.produce('limited', repeat('x', 2049), queue_id => 1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.produce('limited', 'x', properties => jsonb_build_object('p', repeat('x', 2048)), queue_id => 1);
+SELECT rocketq.produce('limited', repeat('x', 2000), keys => ARRAY[repeat('x', 100)], queue_id => 1);
+SELECT rocketq.produce('limited', convert_to(repeat('x', 2049), 'UTF8'), queue_id => 1);
+-- bytes count, not characters
+SELECT rocketq.produce('limited', repeat('ä', 1025), queue_id => 1);
+RESET rocketq.max_message_size;
+-- a segment is smaller still here
+SELECT rocketq.produce('limited', repeat('x', 4194304), queue_id => 1, transactional => false);
+\echo :LAST_ERROR_SQLSTATE
+
+SELECT count(rocketq.produce('limited', 'tag', tag => repeat('t', 127), queue_id => 1));
+SELECT rocketq.produce('limited', 'tag', tag => repeat('t', 128), queue_id => 1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.produce('limited', 'tag', tag => repeat('ä', 64), queue_id => 1);
+SELECT rocketq.produce('limited', 'tag', tag => '', queue_id => 1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.produce('limited', 'tag', tag => '*', queue_id => 1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.produce('limited', 'tag', tag => 'a|b', queue_id => 1);
+
+SELECT count(rocketq.produce('limited', 'sharding key', sharding_key => repeat('s', 1024), queue_id => 1));
+SELECT rocketq.produce('limited', 'sharding key', sharding_key => repeat('s', 1025), queue_id => 1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT count(rocketq.produce('limited', 'keys', keys => array_fill('k'::text, ARRAY[1024]), queue_id => 1));
+SELECT rocketq.produce('limited', 'keys', keys => array_fill('k'::text, ARRAY[1025]), queue_id => 1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.produce('limited', 'keys', keys => ARRAY['a', NULL], queue_id => 1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.produce('limited', 'keys', keys => ARRAY[['a'], ['b']], queue_id => 1);
+SELECT rocketq.produce('limited', 'properties', properties => '[1]', queue_id => 1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.produce('limited', 'properties', properties => '"scalar"', queue_id => 1);
+
+SELECT rocketq.produce('limited', NULL::text, queue_id => 1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.produce('limited', NULL::bytea, queue_id => 1);
+SELECT rocketq.produce('limited', NULL::jsonb, queue_id => 1);
+SELECT * FROM rocketq.produce_batch('limited', NULL::text[], queue_id => 1);
+\echo :LAST_ERROR_SQLSTATE
+-- the whole batch is refused
+SELECT * FROM rocketq.produce_batch('limited', ARRAY['one', NULL, 'three'], queue_id => 1, transactional => false);
+SELECT * FROM rocketq.produce_batch('limited', ARRAY['one', repeat('x', 4194305)], queue_id => 1, transactional => false);
+
+-- nothing of this has been kept
+SELECT queue_offset, length(body), tag = repeat('t', 127) AS tag, length(sharding_key) AS sharding_key,
+       cardinality(keys) AS keys
+FROM rocketq.pull('limited', 1, 0);
+
+--
+-- Queues.
+--
+SELECT rocketq.produce('limited', 'm', queue_id => 2);
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.produce('limited', 'm', queue_id => -1);
+SELECT rocketq.produce('limited', 'm', queue_id => 2147483647);
+SELECT rocketq.create_topic('limited_too', 0);
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.create_topic('limited_too', -1);
+SELECT rocketq.create_topic('limited_too', 65536);
+SET rocketq.default_queues = 0;
+-- the errors name the setting that is to be raised
+\set VERBOSITY terse
+SELECT rocketq.create_topic('limited_too', current_setting('rocketq.max_queues')::int + 1);
+\echo :LAST_ERROR_SQLSTATE
+\set VERBOSITY default
+SELECT to_regclass('limited_too');
+
+DO $$
+DECLARE
+    detail text;
+    hint text;
+BEGIN
+    PERFORM rocketq.create_topic('limited_too', current_setting('rocketq.max_queues')::int + 1);
+EXCEPTION WHEN configuration_limit_exceeded THEN
+    GET STACKED DIAGNOSTICS detail = pg_exception_detail, hint = pg_exception_hint;
+    RAISE NOTICE '% %', replace(detail, current_setting('rocketq.max_queues'), 'N'), hint;
+END $$;
+-- groups: a slot for each of the topic's queues
+SELECT rocketq.create_topic('limited_too', current_setting('rocketq.max_consumer_slots')::int / 2);
+DO $$
+DECLARE
+    detail text;
+    hint text;
+    n int := 0;
+BEGIN
+    LOOP
+        PERFORM rocketq.create_group('limited_too', 'group ' || n);
+        n := n + 1;
+        EXIT WHEN n > 2;
+    END LOOP;
+EXCEPTION WHEN configuration_limit_exceeded THEN
+    GET STACKED DIAGNOSTICS detail = pg_exception_detail, hint = pg_exception_hint;
+    RAISE NOTICE '% groups at most: %', n, SQLERRM;
+    RAISE NOTICE '% %', replace(detail, current_setting('rocketq.max_consumer_slots'), 'N'), hint;
+END $$;
+SELECT count(*) FROM rocketq.groups WHERE topic = 'limited_too'::regclass;
+SELECT rocketq.drop_topic('limited_too');
+-- topics
+DO $$
+DECLARE
+    detail text;
+    hint text;
+BEGIN
+    FOR i IN 1 .. current_setting('rocketq.max_topics')::int + 1 LOOP
+        PERFORM rocketq.create_topic('limited_' || i, 1);
+    END LOOP;
+EXCEPTION WHEN configuration_limit_exceeded THEN
+    GET STACKED DIAGNOSTICS detail = pg_exception_detail, hint = pg_exception_hint;
+    RAISE NOTICE '%', SQLERRM;
+    RAISE NOTICE '% %', replace(detail, current_setting('rocketq.max_topics'), 'N'), hint;
+END $$;
+SELECT count(*) FROM pg_class WHERE relname ~ '^limited_\d';
+-- the janitor has to take their storage away before others can have the room
+DO $$
+BEGIN
+    WHILE (SELECT count(DISTINCT (database, relfilenode)) FROM rocketq.get_queues()) >
+          current_setting('rocketq.max_topics')::int / 2 LOOP
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END $$;
+
+--
+-- Names and counts.
+--
+SELECT rocketq.create_group('limited', repeat('g', 120));
+SELECT rocketq.create_group('limited', repeat('g', 121));
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.create_group('limited', repeat('ä', 61));
+SELECT rocketq.create_group('limited', '');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM rocketq.consume('limited', repeat('g', 121));
+SELECT * FROM rocketq.consume('limited', '');
+SELECT * FROM rocketq.consume('limited', NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM rocketq.consume('limited', 'g', 0);
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM rocketq.consume('limited', 'g', -1);
+SELECT * FROM rocketq.consume('limited', 'g', 1000001);
+SELECT * FROM rocketq.consume('limited', 'g', NULL);
+SELECT * FROM rocketq.consume('limited', 'g', tags => 'a ||');
+\echo :LAST_ERROR_SQLSTATE
+-- there is nothing to wait for yet
+SELECT * FROM rocketq.consume('limited', 'g', wait => '1 second');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM rocketq.consume('limited', 'g', wait => '1 month');
+SELECT * FROM rocketq.pull('limited', 0, 0, wait => '1 ms');
+SELECT count(*) FROM rocketq.pull('limited', 0, 0, wait => '0');
+SELECT count(*) FROM rocketq.pull('limited', 0, 0, wait => NULL);
+
+--
+-- Topics that are none.
+--
+CREATE TABLE limited_heap (LIKE rocketq.message);
+CREATE VIEW limited_view AS SELECT * FROM limited;
+CREATE SEQUENCE limited_sequence;
+SELECT rocketq.produce('limited_heap', 'm');
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.produce('limited_view', 'm');
+SELECT rocketq.produce('limited_sequence', 'm');
+SELECT * FROM rocketq.produce_batch('limited_heap', ARRAY['m']);
+SELECT * FROM rocketq.consume('limited_heap', 'g');
+SELECT * FROM rocketq.pull('limited_heap', 0, 0);
+SELECT rocketq.create_group('limited_heap', 'g');
+SELECT rocketq.drop_group('limited_heap', 'g');
+SELECT rocketq.commit_offset('limited_heap', 'g');
+SELECT rocketq.commit_offset('limited_heap', 'g', 0, 0);
+SELECT rocketq.reset_offset('limited_heap', 'g', 'first');
+SELECT rocketq.max_offset('limited_heap', 0);
+SELECT rocketq.drop_topic('limited_heap');
+SELECT to_regclass('limited_heap');
+DROP VIEW limited_view;
+DROP TABLE limited_heap;
+DROP SEQUENCE limited_sequence;
+SELECT rocketq.produce('no_such_topic', 'm');
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.produce(0, 'm');
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.produce(NULL, 'm');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM rocketq.produce_batch(NULL, ARRAY['m']);
+SELECT * FROM rocketq.consume(NULL, 'g');
+SELECT * FROM rocketq.pull(NULL, 0, 0);
+SELECT rocketq.create_group(NULL, 'g');
+SELECT rocketq.commit_offset(NULL, 'g');
+SELECT rocketq.max_offset(NULL, 0);
+SELECT rocketq.drop_topic(NULL);
+
+--
+-- Bodies that are no text.
+--
+SELECT rocketq.text('\xff'), 'unreachable';
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.text('\x610062');
+SELECT rocketq.json('\xff');
+SELECT rocketq.json('{"a": ');
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.text('käse'::bytea), rocketq.text(''), rocketq.text(NULL), rocketq.json('{"a": 1}'), rocketq.json(NULL);
+SELECT count(rocketq.produce('limited', '\xff00fe'::bytea, queue_id => 0));
+SELECT queue_offset, body FROM rocketq.pull('limited', 0, 1);
+SELECT queue_offset, rocketq.text(body) FROM rocketq.pull('limited', 0, 1);
+
+--
+-- Transactions.
+--
+BEGIN READ ONLY;
+SAVEPOINT a;
+SELECT rocketq.produce('limited', 'm');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK TO a;
+SELECT rocketq.produce('limited', 'm', transactional => false);
+ROLLBACK TO a;
+SELECT * FROM rocketq.produce_batch('limited', ARRAY['m']);
+ROLLBACK TO a;
+SELECT * FROM rocketq.consume('limited', 'g');
+ROLLBACK TO a;
+SELECT rocketq.commit_offset('limited', 'g');
+ROLLBACK TO a;
+SELECT rocketq.commit_offset('limited', 'g', 0, 0);
+ROLLBACK TO a;
+SELECT rocketq.create_group('limited', 'h');
+ROLLBACK TO a;
+SELECT rocketq.drop_group('limited', 'g');
+ROLLBACK TO a;
+SELECT rocketq.reset_offset('limited', 'g', 'first');
+ROLLBACK TO a;
+SELECT rocketq.reset_offset('limited', 'g', 0, 0);
+ROLLBACK TO a;
+SELECT rocketq.drop_topic('limited');
+ROLLBACK TO a;
+SELECT rocketq.max_offset('limited', 0), rocketq.committed_offset('limited', 'g', 0);
+COMMIT;
+
+-- two phases
+BEGIN;
+SELECT count(rocketq.produce('limited', 'm', queue_id => 0));
+PREPARE TRANSACTION 'rocketq limits';
+\echo :LAST_ERROR_SQLSTATE
+BEGIN;
+SELECT count(*) FROM rocketq.consume('limited', 'g');
+PREPARE TRANSACTION 'rocketq limits';
+BEGIN;
+SELECT rocketq.commit_offset('limited', 'g', 0, 1);
+PREPARE TRANSACTION 'rocketq limits';
+BEGIN;
+SELECT rocketq.reset_offset('limited', 'g', 0, 1);
+PREPARE TRANSACTION 'rocketq limits';
+BEGIN;
+SELECT rocketq.drop_group('limited', 'g');
+PREPARE TRANSACTION 'rocketq limits';
+BEGIN;
+SELECT rocketq.create_group('limited', 'h');
+SELECT rocketq.drop_group('limited', 'h');
+PREPARE TRANSACTION 'rocketq limits';
+BEGIN;
+SAVEPOINT a;
+SELECT rocketq.create_group('limited', 'h');
+ROLLBACK TO a;
+PREPARE TRANSACTION 'rocketq limits';
+-- all of them are undone
+SELECT rocketq.max_offset('limited', 0), rocketq.committed_offset('limited', 'g', 0);
+SELECT DISTINCT consumer_group FROM rocketq.groups
+WHERE topic = 'limited'::regclass AND consumer_group NOT LIKE 'gg%' ORDER BY 1;
+-- what is rolled back does not count
+BEGIN;
+SAVEPOINT a;
+SELECT count(rocketq.produce('limited', 'm', queue_id => 0));
+ROLLBACK TO a;
+PREPARE TRANSACTION 'rocketq limits';
+COMMIT PREPARED 'rocketq limits';
+-- reading and what does not wait for COMMIT is fine
+BEGIN;
+SELECT count(*) FROM rocketq.pull('limited', 0, 0);
+SELECT count(rocketq.produce('limited', 'at once', queue_id => 0, transactional => false));
+PREPARE TRANSACTION 'rocketq limits';
+ROLLBACK PREPARED 'rocketq limits';
+SELECT rocketq.max_offset('limited', 0);
+
+SELECT rocketq.drop_topic('limited');
+SELECT * FROM rocketq.verify();

@@ -1,0 +1,134 @@
+-- What a topic does not do, though it is a table.
+
+SELECT rocketq.create_topic('refusing', 1);
+INSERT INTO refusing (body) VALUES ('kept');
+CREATE TABLE plain (LIKE rocketq.message);
+INSERT INTO plain (body) VALUES ('plain');
+
+--
+-- Messages do not change.
+--
+UPDATE refusing SET tag = 'x';
+\echo :LAST_ERROR_SQLSTATE
+DELETE FROM refusing;
+\echo :LAST_ERROR_SQLSTATE
+UPDATE refusing SET tag = 'x' WHERE false;
+DELETE FROM refusing WHERE false;
+SELECT * FROM refusing FOR UPDATE;
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM refusing FOR KEY SHARE;
+SELECT * FROM refusing TABLESAMPLE system (50);
+\echo :LAST_ERROR_SQLSTATE
+INSERT INTO refusing (body) VALUES ('x') ON CONFLICT (message_id) DO UPDATE SET tag = 'x';
+MERGE INTO refusing r USING plain p ON r.body = 'kept'
+    WHEN MATCHED THEN DELETE;
+MERGE INTO refusing r USING plain p ON r.body = 'kept'
+    WHEN MATCHED THEN UPDATE SET tag = 'x';
+SELECT count(*) FROM refusing;
+BEGIN;
+DECLARE c CURSOR FOR SELECT * FROM refusing;
+MOVE c;
+DELETE FROM refusing WHERE CURRENT OF c;
+ROLLBACK;
+
+--
+-- No indexes and constraints that need them.
+--
+CREATE INDEX ON refusing (message_id);
+\echo :LAST_ERROR_SQLSTATE
+CREATE INDEX CONCURRENTLY refusing_index ON refusing (message_id);
+\echo :LAST_ERROR_SQLSTATE
+CREATE UNIQUE INDEX ON refusing (message_id);
+ALTER TABLE refusing ADD PRIMARY KEY (message_id);
+ALTER TABLE refusing ADD UNIQUE (tag);
+ALTER TABLE refusing ADD EXCLUDE USING btree (message_id WITH =);
+CREATE TABLE refusing_too (LIKE rocketq.message, PRIMARY KEY (message_id)) USING rocketq;
+-- nor foreign keys, in either direction
+CREATE TABLE plain_key (id bigint PRIMARY KEY);
+ALTER TABLE refusing ADD FOREIGN KEY (message_id) REFERENCES plain_key;
+CREATE TABLE refusing_too (id bigint REFERENCES refusing (message_id));
+DROP TABLE plain_key;
+SELECT count(*) FROM pg_index WHERE indrelid = 'refusing'::regclass;
+SELECT count(*) FROM pg_constraint WHERE conrelid = 'refusing'::regclass;
+
+--
+-- The columns are those of a message, for ever.
+--
+ALTER TABLE refusing ADD COLUMN more int;
+\echo :LAST_ERROR_SQLSTATE
+ALTER TABLE refusing ADD COLUMN more int DEFAULT 1;
+ALTER TABLE refusing DROP COLUMN tag;
+\echo :LAST_ERROR_SQLSTATE
+ALTER TABLE refusing RENAME COLUMN tag TO label;
+\echo :LAST_ERROR_SQLSTATE
+ALTER TABLE refusing ALTER COLUMN tag TYPE varchar(10);
+\echo :LAST_ERROR_SQLSTATE
+ALTER TABLE refusing ALTER COLUMN body TYPE text USING convert_from(body, 'UTF8');
+SELECT array_agg(attname ORDER BY attnum) = (SELECT array_agg(attname ORDER BY attnum) FROM pg_attribute
+                                             WHERE attrelid = 'plain'::regclass AND attnum > 0) AS columns
+FROM pg_attribute WHERE attrelid = 'refusing'::regclass AND attnum > 0;
+
+--
+-- No rewriting, no moving to other storage.
+--
+VACUUM FULL refusing;
+\echo :LAST_ERROR_SQLSTATE
+CLUSTER refusing;
+ALTER TABLE refusing SET ACCESS METHOD heap;
+\echo :LAST_ERROR_SQLSTATE
+ALTER TABLE plain SET ACCESS METHOD rocketq;
+\echo :LAST_ERROR_SQLSTATE
+ALTER TABLE refusing SET UNLOGGED;
+\echo :LAST_ERROR_SQLSTATE
+CREATE UNLOGGED TABLE refusing_too (LIKE rocketq.message) USING rocketq;
+\echo :LAST_ERROR_SQLSTATE
+CREATE TEMP TABLE refusing_too (LIKE rocketq.message) USING rocketq;
+\echo :LAST_ERROR_SQLSTATE
+CREATE MATERIALIZED VIEW refusing_too USING rocketq AS SELECT * FROM plain;
+\echo :LAST_ERROR_SQLSTATE
+ALTER TABLE refusing SET TABLESPACE pg_default;
+SELECT to_regclass('refusing_too');
+
+--
+-- Triggers that would read a message back before it is there.
+--
+CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE TRIGGER after_row AFTER INSERT ON refusing FOR EACH ROW EXECUTE FUNCTION never();
+\echo :LAST_ERROR_SQLSTATE
+DROP FUNCTION never();
+
+-- Row-level security is for rows of a plan: functions do not pass it by.
+CREATE ROLE regress_rocketq_reader;
+GRANT SELECT, INSERT ON refusing TO regress_rocketq_reader;
+ALTER TABLE refusing ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tagged ON refusing TO regress_rocketq_reader USING (tag = 'public') WITH CHECK (tag = 'public');
+SET ROLE regress_rocketq_reader;
+SELECT count(*) FROM refusing;
+INSERT INTO refusing (tag, body) VALUES ('public', 'x');
+INSERT INTO refusing (tag, body) VALUES ('secret', 'x');
+SELECT count(*) FROM refusing;
+SELECT count(*) FROM rocketq.pull('refusing', 0, 0);
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.produce('refusing', 'x');
+RESET ROLE;
+SELECT count(*) FROM rocketq.pull('refusing', 0, 0);
+DROP POLICY tagged ON refusing;
+ALTER TABLE refusing DISABLE ROW LEVEL SECURITY;
+REVOKE ALL ON refusing FROM regress_rocketq_reader;
+DROP ROLE regress_rocketq_reader;
+
+-- A child is a topic of its own, but its columns do not follow its parent's.
+CREATE TABLE refusing_child () INHERITS (plain) USING rocketq;
+SELECT count(rocketq.produce('refusing_child', 'of the child'));
+SELECT tableoid::regclass, rocketq.text(body) FROM plain ORDER BY 1;
+ALTER TABLE plain ADD COLUMN more int;
+UPDATE plain SET tag = 'x';
+DROP TABLE refusing_child;
+
+-- All of that left the topic as it was.
+SELECT queue_offset, tag, rocketq.text(body) FROM rocketq.pull('refusing', 0, 0);
+SELECT count(rocketq.produce('refusing', 'goes on'));
+SELECT rocketq.text(body) FROM rocketq.consume('refusing', 'g');
+DROP TABLE plain;
+SELECT rocketq.drop_topic('refusing');
+SELECT * FROM rocketq.verify();

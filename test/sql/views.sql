@@ -1,0 +1,125 @@
+-- The views for watching, against a load that is known.
+
+-- what they show
+SELECT table_name, column_name, data_type FROM information_schema.columns
+WHERE table_schema = 'rocketq' AND table_name IN ('topics', 'queues', 'groups', 'segments', 'workers')
+ORDER BY table_name, ordinal_position;
+
+SELECT sum(used_bytes) AS used FROM rocketq.segments \gset
+SELECT rocketq.create_topic('watched', 3);
+CREATE VIEW watched_queues AS
+    SELECT queue_id, min_offset, max_offset, messages, unresolved, oldest_at IS NOT NULL AS oldest,
+           newest_at IS NOT NULL AS newest, newest_at >= oldest_at AS in_order
+    FROM rocketq.queues WHERE topic = 'watched'::regclass ORDER BY queue_id;
+CREATE VIEW watched_groups AS
+    SELECT consumer_group, queue_id, committed_offset, max_offset, lag,
+           oldest_unconsumed_at IS NOT NULL AS unconsumed, committed_at IS NOT NULL AS moved,
+           owner_pid = pg_backend_pid() AS own, created_at <= clock_timestamp() AS created
+    FROM rocketq.groups WHERE topic = 'watched'::regclass ORDER BY 1, 2;
+
+-- nothing in it
+SELECT topic, queues, messages, unresolved, groups, oldest_at, newest_at FROM rocketq.topics
+WHERE topic = 'watched'::regclass;
+SELECT * FROM watched_queues;
+SELECT * FROM watched_groups;
+
+-- a known load: 7 and 3 messages, 2 of them rolled back before they were there
+SELECT count(rocketq.produce('watched', 'm' || i, queue_id => 0)) FROM generate_series(1, 7) i;
+SELECT count(rocketq.produce('watched', 'm' || i, queue_id => 2)) FROM generate_series(1, 3) i;
+BEGIN;
+SELECT count(rocketq.produce('watched', 'm' || i, queue_id => 2)) FROM generate_series(1, 2) i;
+ROLLBACK;
+SELECT topic, queues, messages, unresolved, groups, oldest_at < newest_at AS times FROM rocketq.topics
+WHERE topic = 'watched'::regclass;
+SELECT * FROM watched_queues;
+-- entries of a commit that failed at its very end are counted, but have no time
+BEGIN;
+CREATE TEMP TABLE parent (id int PRIMARY KEY) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE child (id int REFERENCES parent);
+SELECT count(rocketq.produce('watched', 'lost', queue_id => 1));
+COMMIT;
+SELECT * FROM watched_queues;
+SELECT queue_id, oldest_at = (SELECT min(stored_at) FROM rocketq.pull('watched', q.queue_id, 0)) AS oldest,
+       newest_at = (SELECT max(stored_at) FROM rocketq.pull('watched', q.queue_id, 0)) AS newest
+FROM rocketq.queues q WHERE topic = 'watched'::regclass AND oldest_at IS NOT NULL ORDER BY 1;
+
+-- groups
+SELECT rocketq.create_group('watched', 'late', 'last');
+SELECT rocketq.create_group('watched', 'early');
+SELECT count(*) FROM rocketq.consume('watched', 'middle', 4, auto_commit => true);
+SELECT groups FROM rocketq.topics WHERE topic = 'watched'::regclass;
+SELECT * FROM watched_groups WHERE consumer_group <> 'middle';
+-- which queue was read first is open, and so is whether the lost entry was passed
+SELECT sum(committed_offset) IN (4, 5) AS committed, sum(committed_offset + lag) AS all_entries FROM rocketq.groups
+WHERE topic = 'watched'::regclass AND consumer_group = 'middle';
+SELECT rocketq.commit_offset('watched', 'early', 0, 2);
+SELECT * FROM watched_groups WHERE consumer_group = 'early';
+SELECT oldest_unconsumed_at = (SELECT stored_at FROM rocketq.pull('watched', 0, 2, 1)) AS oldest_unconsumed,
+       committed_at BETWEEN created_at AND clock_timestamp() AS committed
+FROM rocketq.groups WHERE topic = 'watched'::regclass AND consumer_group = 'early' AND queue_id = 0;
+-- the owner of what is being consumed
+BEGIN;
+SELECT count(*) FROM rocketq.consume('watched', 'early', 100);
+SELECT consumer_group, queue_id, owner_pid = pg_backend_pid() AS own FROM rocketq.groups
+WHERE topic = 'watched'::regclass AND owner_pid IS NOT NULL ORDER BY 1, 2;
+SELECT locktype, mode, granted, count(*) FROM pg_locks WHERE objsubid = 21073 AND pid = pg_backend_pid() GROUP BY 1, 2, 3;
+COMMIT;
+SELECT count(*) FROM rocketq.groups WHERE topic = 'watched'::regclass AND owner_pid IS NOT NULL;
+-- other advisory locks are not taken for it
+SELECT pg_advisory_lock(g.id::int, 0) IS NOT NULL FROM generate_series(1, 50) g(id) \g /dev/null
+SELECT count(*) FROM rocketq.groups WHERE topic = 'watched'::regclass AND owner_pid IS NOT NULL;
+SELECT pg_advisory_unlock_all();
+
+-- a transaction sees its own groups and topics
+BEGIN;
+SELECT rocketq.create_group('watched', 'mine');
+SELECT rocketq.drop_group('watched', 'late');
+SELECT rocketq.create_topic('watched_too', 2);
+SELECT DISTINCT consumer_group FROM rocketq.groups WHERE topic = 'watched'::regclass ORDER BY 1;
+SELECT queues FROM rocketq.topics WHERE topic = 'watched_too'::regclass;
+ROLLBACK;
+SELECT DISTINCT consumer_group FROM rocketq.groups WHERE topic = 'watched'::regclass ORDER BY 1;
+
+-- segments: the log, without gaps, and where it is being written
+DO $$
+BEGIN
+    WHILE NOT EXISTS (SELECT FROM rocketq.segments WHERE state = 'ready') LOOP
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END $$;
+SELECT count(*) FILTER (WHERE state = 'writing') <= 1 AS writing, count(*) FILTER (WHERE state = 'ready') >= 1 AS ready,
+       bool_and(file LIKE 'pg_rocketq/log/%') AS files,
+       bool_and(end_position - start_position = pg_size_bytes(current_setting('rocketq.segment_size'))) AS sizes,
+       bool_and(disk_bytes >= end_position - start_position) AS allocated,
+       bool_and(CASE state WHEN 'full' THEN used_bytes = end_position - start_position
+                           WHEN 'writing' THEN used_bytes BETWEEN 1 AND end_position - start_position
+                           ELSE used_bytes = 0 END) AS used,
+       bool_and((oldest_at IS NULL) OR state <> 'ready') AS times
+FROM rocketq.segments;
+SELECT bool_and(start_position = before) AS no_gaps
+FROM (SELECT start_position, lag(end_position) OVER (ORDER BY start_position) AS before FROM rocketq.segments) s;
+SELECT bool_and((pg_stat_file(file)).size = end_position - start_position) AS on_disk FROM rocketq.segments;
+-- what was written since: at least the bodies
+SELECT count(rocketq.produce('watched', repeat('x', 100000))) FROM generate_series(1, 50);
+SELECT sum(used_bytes) - :used > 5000000 AS more FROM rocketq.segments;
+SELECT count(*) = 1 AS in_a_segment
+FROM rocketq.segments s, (SELECT max(message_id) AS id FROM generate_series(0, 2) q, rocketq.pull('watched', q, 0, 100)) m
+WHERE m.id >= s.start_position AND m.id < s.start_position + s.used_bytes;
+
+-- workers
+SELECT worker, pid IS NOT NULL AS runs, started_at <= last_tick_at AS times, ticks > 0 AS ticks,
+       syncs IS NOT NULL AS syncs, last_sync_ms IS NOT NULL AS sync_ms
+FROM rocketq.workers ORDER BY worker;
+SELECT count(*) FROM rocketq.workers w JOIN pg_stat_activity a USING (pid) WHERE a.backend_type LIKE 'rocketq%';
+-- the keeper syncs for each checkpoint that has something to sync
+SELECT syncs AS syncs FROM rocketq.workers WHERE worker = 'keeper' \gset
+SELECT count(rocketq.produce('watched', 'before the checkpoint'));
+CHECKPOINT;
+SELECT syncs > :syncs AS synced, synced_redo_lsn >= (SELECT redo_lsn FROM pg_control_checkpoint()) AS redo,
+       last_sync_at > started_at AS sync_at
+FROM rocketq.workers WHERE worker = 'keeper';
+
+DROP VIEW watched_queues, watched_groups;
+SELECT rocketq.drop_topic('watched');
+SELECT count(*) FROM rocketq.queues WHERE topic::text = 'watched';
+SELECT * FROM rocketq.verify();
