@@ -1,0 +1,254 @@
+# 002_segments.pl -- the log and queues grow over many segments, old segments
+# go when nobody needs them, and many queues cost next to nothing.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+my $node = rq_node('main', conf => <<'EOC');
+rocketq.segment_size = '1MB'
+rocketq.max_queues = 12000
+rocketq.janitor_interval = '20ms'
+rocketq.retention_time = -1
+EOC
+
+my $sound = <<'EOQ';
+SELECT count(*) || ' ' || count(DISTINCT p.message_id) || ' ' || sum(length(body))
+	|| ' ' || coalesce(string_agg(DISTINCT rocketq.text(body), ',')
+		FILTER (WHERE rocketq.text(body) !~ ('^' || tag || '(x*)$')), 'good')
+FROM rocketq.queues q, LATERAL rocketq.pull(q.topic, q.queue_id, q.min_offset, 100000) p
+WHERE q.topic = 'big'::regclass
+EOQ
+
+#
+# 3 queues of 5000 messages, 15 MB: three segments of each queue and many of
+# the log.  Sizes up to what just fits.
+#
+$node->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.create_topic('big', 3);
+SELECT rocketq.produce('big', i || repeat('x', i % 2000), i::text, queue_id => i % 3)
+FROM generate_series(1, 15000) i;
+EOQ
+is( $node->safe_psql('postgres',
+		"SELECT string_agg(max_offset::text, ',') FROM rocketq.queues"),
+	'5000,5000,5000',
+	'queues of more than two segments');
+my ($rows) = $node->safe_psql('postgres', $sound);
+like($rows, qr/^15000 15000 \d+ good$/, 'all messages are there and whole');
+is( $node->safe_psql('postgres', <<'EOQ'), 't', 'the view shows segments one behind the other');
+SELECT bool_and(start_position = lag) AND count(*) FILTER (WHERE state = 'full') >= 14
+	AND count(*) FILTER (WHERE state = 'writing') = 1
+	AND count(*) FILTER (WHERE state = 'ready') >= 1
+FROM (SELECT *, lag(end_position, 1, 0::bigint) OVER (ORDER BY start_position) AS lag
+	FROM rocketq.segments) s
+EOQ
+is( $node->safe_psql('postgres', <<'EOQ'), '0', 'their disk space is allocated');
+SELECT count(*) FROM rocketq.segments
+WHERE disk_bytes < 1024 * 1024 OR used_bytes > 1024 * 1024
+EOQ
+
+# A frame that fills a segment, and one that is too large.
+$node->safe_psql('postgres',
+	"SELECT rocketq.produce('big', '9' || repeat('x', 1024 * 1024 - 400), '9', queue_id => 0)");
+my ($rc, $out, $err) = $node->psql('postgres',
+	"SELECT rocketq.produce('big', repeat('x', 1024 * 1024), queue_id => 0)");
+like($err, qr/does not fit into a segment.*1 MB/s, 'too large for a segment');
+
+$rows = $node->safe_psql('postgres', $sound);
+$node->restart;
+is($node->safe_psql('postgres', $sound), $rows, 'the same after a restart');
+rq_kill9($node);
+rq_start($node);
+is($node->safe_psql('postgres', $sound), $rows, 'the same after a crash');
+rq_verify($node, 'after growing');
+
+#
+# Trim.  First with a group that holds everything back.
+#
+$node->safe_psql('postgres', "SELECT rocketq.create_group('big', 'slow')");
+my $log_from = rq_log_from($node);
+$node->safe_psql('postgres', "ALTER SYSTEM SET rocketq.retention_time = 0");
+$node->reload;
+my $ticks = "SELECT ticks FROM rocketq.workers WHERE worker = 'janitor'";
+my $then = $node->safe_psql('postgres', $ticks);
+rq_poll_query($node, 'the janitor to look',
+	"SELECT ticks > $then + 20 FROM rocketq.workers WHERE worker = 'janitor'");
+is($node->safe_psql('postgres', $sound),
+	$rows, 'nothing goes before the group has consumed it');
+
+# Then it consumes part of it.
+$node->safe_psql('postgres', <<'EOQ');
+BEGIN;
+SELECT count(*) FROM rocketq.consume('big', 'slow', 6000);
+SELECT rocketq.commit_offset('big', 'slow');
+COMMIT;
+EOQ
+is( $node->safe_psql('postgres',
+		"SELECT count(*) FROM rocketq.groups WHERE lag = 0 AND consumer_group = 'slow'"
+	),
+	'1',
+	'one queue is consumed, another in part');
+$then = $node->safe_psql('postgres', $ticks);
+rq_poll_query($node, 'the janitor to look',
+	"SELECT ticks > $then + 20 FROM rocketq.workers WHERE worker = 'janitor'");
+is( $node->safe_psql('postgres',
+		"SELECT sum(max_offset - min_offset) >= 9001 FROM rocketq.queues"),
+	't',
+	'what the group still needs stays');
+
+# And all of it.
+$node->safe_psql('postgres', <<'EOQ');
+BEGIN;
+SELECT count(*) FROM rocketq.consume('big', 'slow', 100000);
+SELECT rocketq.commit_offset('big', 'slow');
+COMMIT;
+EOQ
+rq_poll_query($node, 'the segments to go',
+	"SELECT count(*) FILTER (WHERE state = 'full') = 0 FROM rocketq.segments");
+like(slurp_file($node->logfile, $log_from),
+	qr/rocketq trimmed the commit log/, 'the log tells of it');
+is( $node->safe_psql('postgres', <<'EOQ'), 't', 'queues follow');
+SELECT bool_and(min_offset > 4096 AND max_offset >= 5000) FROM rocketq.queues
+EOQ
+is(scalar(grep { /^[0-9A-Fa-f]{16}$/ } rq_store_files($node, 'log')),
+	$node->safe_psql('postgres', 'SELECT count(*) FROM rocketq.segments'),
+	'files of trimmed segments are gone');
+my ($dir) = rq_store_files($node, 'queue');
+is(scalar(rq_store_files($node, "queue/$dir")),
+	3, 'of each queue one segment is left');
+rq_verify($node, 'after trimming');
+
+my $bounds = "SELECT queue_id, min_offset, max_offset FROM rocketq.queues ORDER BY 1";
+my $bounds_before = $node->safe_psql('postgres', $bounds);
+rq_kill9($node);
+rq_start($node);
+is($node->safe_psql('postgres', $bounds),
+	$bounds_before, 'bounds are the same after a crash');
+$node->safe_psql('postgres',
+	"SELECT rocketq.produce('big', i || 'x', i::text, queue_id => i % 3) FROM generate_series(1, 30) i");
+is( $node->safe_psql('postgres',
+		"SELECT count(*) FROM rocketq.consume('big', 'slow', 1000, auto_commit => true)"
+	),
+	'30',
+	'producing and consuming go on');
+rq_verify($node, 'after trimming and a crash');
+
+#
+# Trim close behind a producer, and crashes in the middle of it.  Whole
+# segments of a queue come and go before the keeper has once logged how far the
+# queue is resolved; so does this survive a crash, and a checkpoint in between?
+#
+foreach my $round (1 .. 4)
+{
+	my $checkpoint = $round == 2 || $round == 3;
+	my $trimmed = "SELECT min(start_position) FROM rocketq.segments";
+	my $trimmed_before = $node->safe_psql('postgres', $trimmed);
+
+	# A keeper that sleeps logs nothing; killed, it can't do so in the end.
+	rq_signal($node, 'STOP', 'rocketq keeper') if $round == 1;
+	$node->safe_psql('postgres', <<'EOQ');
+DO $$
+BEGIN
+	FOR i IN 1 .. 50 LOOP
+		PERFORM rocketq.produce('big', '0' || repeat('x', 300), '0', queue_id => 0)
+			FROM generate_series(1, 200);
+		COMMIT;
+		PERFORM FROM rocketq.consume('big', 'slow', 10000, auto_commit => true);
+		COMMIT;
+	END LOOP;
+END $$
+EOQ
+	rq_poll_query($node, 'trim', "SELECT ($trimmed) >= $trimmed_before + 2 * 1024 * 1024");
+	$node->safe_psql('postgres', 'CHECKPOINT') if $checkpoint;
+	if ($round == 3) { $node->stop('immediate'); }
+	elsif ($round == 4) { $node->stop('fast'); }
+	else { rq_kill9($node, all => 1); }
+	rq_start($node);
+	is( $node->safe_psql('postgres', <<'EOQ'), 't', "round $round: messages appear after trimming and a crash");
+SELECT rocketq.produce('big', '0', '0', queue_id => q) FROM generate_series(0, 2) q \g /dev/null
+SELECT bool_and(unresolved = 0 AND messages >= 1 AND rocketq.max_offset(topic, queue_id) = max_offset)
+FROM rocketq.queues
+EOQ
+	is( $node->safe_psql('postgres',
+			"SELECT count(*) >= 3 FROM rocketq.consume('big', 'slow', 10000, auto_commit => true)"
+		),
+		't',
+		"round $round: and can be consumed");
+	rq_verify($node, "round $round");
+}
+
+#
+# 10,000 queues.
+#
+$node->safe_psql('postgres', "ALTER SYSTEM RESET rocketq.retention_time");
+$node->reload;
+$node->safe_psql('postgres', "DROP TABLE big");
+rq_poll_query($node, 'the topic to go',
+	'SELECT count(*) = 0 FROM rocketq.get_queues()');
+is(scalar(rq_store_files($node, 'queue')), 0, 'a dropped topic leaves no folder');
+
+sub used_kb
+{
+	my ($kb) = split ' ', `du -sk @{[ $node->data_dir ]}/pg_rocketq`;
+	return $kb;
+}
+
+$node->safe_psql('postgres', 'CHECKPOINT');
+my $kb_before = used_kb();
+$node->safe_psql('postgres', "SELECT rocketq.create_topic('wide', 10000)");
+$node->safe_psql('postgres', 'CHECKPOINT');
+my $kb_more = used_kb() - $kb_before;
+note("10,000 empty queues take $kb_more KB");
+cmp_ok($kb_more / 10_000, '<', 64, 'an empty queue takes less than 64 KB');
+
+$node->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.produce('wide', 'to ' || q, queue_id => q)
+FROM generate_series(0, 9999) q, generate_series(1, 2);
+SELECT rocketq.produce('wide', 'again', sharding_key => i::text)
+FROM generate_series(1, 5000) i;
+EOQ
+my $wide = <<'EOQ';
+SELECT count(*) || ' ' || sum(max_offset) || ' ' || sum(unresolved)
+FROM rocketq.queues WHERE topic = 'wide'::regclass
+EOQ
+is($node->safe_psql('postgres', $wide),
+	'10000 25000 0', 'messages in 10,000 queues');
+# A transaction holds a lock on each queue it reads, so a few at a time.
+$node->safe_psql('postgres', <<'EOQ');
+CREATE TABLE taken (queue_id int);
+DO $$
+DECLARE
+	n bigint := 1;
+BEGIN
+	WHILE n > 0 LOOP
+		INSERT INTO taken SELECT queue_id
+			FROM rocketq.consume('wide', 'all', 1000, auto_commit => true);
+		GET DIAGNOSTICS n = ROW_COUNT;
+		COMMIT;
+	END LOOP;
+END $$;
+EOQ
+is( $node->safe_psql('postgres',
+		'SELECT count(*), count(DISTINCT queue_id) FROM taken'),
+	'25000|10000',
+	'and out of them');
+$node->restart;
+is($node->safe_psql('postgres', $wide), '10000 25000 0', 'after a restart');
+rq_kill9($node);
+rq_start($node);
+is($node->safe_psql('postgres', $wide), '10000 25000 0', 'after a crash');
+is( $node->safe_psql('postgres',
+		"SELECT sum(lag) FROM rocketq.groups WHERE consumer_group = 'all'"),
+	'0',
+	'the group is where it was');
+rq_verify($node, 'with 10,000 queues');
+$node->stop;
+
+done_testing();

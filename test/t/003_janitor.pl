@@ -1,0 +1,155 @@
+# 003_janitor.pl -- the storage of topics that are gone goes too, whichever way
+# they went.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+my $node = rq_node('main', conf => "rocketq.janitor_interval = '20ms'");
+my $work = "SELECT count(rocketq.produce('t', 'x' || i)) FROM generate_series(1, 3000) i";
+
+# The store holds nothing any more: no slots and no folders.
+sub is_empty
+{
+	my ($label) = @_;
+
+	rq_poll_query($node, "$label: the slots to be free",
+		'SELECT count(*) = 0 FROM rocketq.get_queues()');
+	rq_poll("$label: the folders to go",
+		sub { return !rq_store_files($node, 'queue'); });
+	pass("$label: nothing is left");
+	return rq_verify($node, $label);
+}
+
+$node->safe_psql('postgres', <<"EOQ");
+SELECT rocketq.create_topic('t', 4);
+$work;
+SELECT rocketq.create_group('t', 'g');
+EOQ
+is(scalar(rq_store_files($node, 'queue')), 1, 'a topic has a folder');
+$node->safe_psql('postgres', 'DROP TABLE t');
+is_empty('DROP TABLE');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM rocketq.get_groups()'),
+	'0', 'groups go with their topic');
+
+$node->safe_psql('postgres', "SELECT rocketq.create_topic('t', 4); $work");
+$node->safe_psql('postgres', "SELECT rocketq.drop_topic('t')");
+is_empty('drop_topic()');
+
+$node->safe_psql('postgres', "SELECT rocketq.create_topic('t', 4); $work");
+$node->safe_psql('postgres', "BEGIN; DROP TABLE t; ROLLBACK");
+is($node->safe_psql('postgres', 'SELECT messages FROM rocketq.topics'),
+	'3000', 'a DROP that is rolled back does nothing');
+$node->safe_psql('postgres', 'DROP TABLE t');
+is_empty('DROP TABLE after a rolled back one');
+
+$node->safe_psql('postgres',
+	"BEGIN; SELECT rocketq.create_topic('t', 4); $work; ROLLBACK");
+is_empty('rolled back CREATE');
+
+$node->safe_psql('postgres', <<"EOQ");
+BEGIN;
+SAVEPOINT s;
+SELECT rocketq.create_topic('t', 4);
+$work;
+ROLLBACK TO s;
+COMMIT;
+EOQ
+is_empty('CREATE rolled back to a savepoint');
+
+$node->safe_psql('postgres',
+	"BEGIN; SELECT rocketq.create_topic('t', 4); $work; DROP TABLE t; COMMIT");
+is_empty('created and dropped in one transaction');
+
+$node->safe_psql('postgres', 'CREATE SCHEMA s');
+$node->safe_psql('postgres', "SELECT rocketq.create_topic('s.t' || i, 4) FROM generate_series(1, 20) i");
+$node->safe_psql('postgres',
+	"SELECT rocketq.produce(c.oid, 'x', queue_id => 1) FROM pg_class c WHERE relnamespace = 's'::regnamespace AND relkind = 'r'");
+$node->safe_psql('postgres', 'DROP SCHEMA s CASCADE');
+is_empty('DROP SCHEMA CASCADE');
+
+$node->safe_psql('postgres', "SELECT rocketq.create_topic('t', 4); $work");
+my ($rc, $out, $err) = $node->psql('postgres', 'TRUNCATE t');
+if ($rc == 0)
+{
+	is($node->safe_psql('postgres', 'SELECT count(*) FROM t'),
+		'0', 'TRUNCATE empties a topic');
+	rq_poll('the old folder to go',
+		sub { return scalar(rq_store_files($node, 'queue')) <= 1; });
+	$node->safe_psql('postgres', $work);
+	is($node->safe_psql('postgres', 'SELECT count(*) FROM t'),
+		'3000', 'and it can be used on');
+}
+$node->safe_psql('postgres', 'DROP TABLE t');
+is_empty('TRUNCATE and DROP');
+
+# The database goes and takes its topics along.
+$node->safe_psql('postgres', 'CREATE DATABASE other');
+$node->safe_psql('other',
+	"CREATE EXTENSION rocketq; SELECT rocketq.create_topic('t', 4)");
+$node->safe_psql('other', $work);
+$node->safe_psql('postgres', 'DROP DATABASE other');
+# The janitor looks for such topics now and then, and when it starts.
+$node->safe_psql('postgres',
+	"SELECT pg_terminate_backend(pid) FROM rocketq.workers WHERE worker = 'janitor'");
+is_empty('DROP DATABASE');
+
+# A crash before the commit; with the record of the topic on disk and without.
+foreach my $flushed (0, 1)
+{
+	my $session = $node->background_psql('postgres');
+	my $kept = $flushed ? 'flushed' : 'not flushed';
+
+	$session->query_safe('BEGIN');
+	$session->query_safe("SELECT rocketq.create_topic('t', 4)");
+	$session->query_safe($work);
+	if ($flushed)
+	{
+		$node->safe_psql('postgres', 'CREATE TABLE flush_' . $$ . ' ()');
+		$node->safe_psql('postgres', 'CHECKPOINT');
+		is(scalar(rq_store_files($node, 'queue')),
+			0, 'there is no folder before the commit');
+	}
+	rq_kill9($node, all => 1);
+	eval { $session->quit; };
+	rq_start($node);
+	is_empty("crash before the commit of CREATE, $kept");
+}
+
+# A crash right after a DROP was committed, before the janitor came.
+$node->safe_psql('postgres', "SELECT rocketq.create_topic('t', 4); $work");
+$node->append_conf('postgresql.conf', "rocketq.janitor_interval = '1h'");
+$node->restart;
+rq_signal($node, 'STOP', 'rocketq janitor');
+$node->safe_psql('postgres', 'DROP TABLE t');
+is(scalar(rq_store_files($node, 'queue')), 1, 'the folder is still there');
+rq_kill9($node, all => 1);
+$node->append_conf('postgresql.conf', "rocketq.janitor_interval = '20ms'");
+rq_start($node);
+is_empty('crash before the janitor came');
+
+# The number of a dropped topic's file is not mixed up with a new topic.
+$node->safe_psql('postgres', <<"EOQ");
+SELECT rocketq.create_topic('t', 4);
+$work;
+DROP TABLE t;
+SELECT rocketq.create_topic('t', 4);
+SELECT rocketq.produce('t', 'new', queue_id => 3);
+EOQ
+is( $node->safe_psql('postgres',
+		"SELECT count(*) FROM rocketq.queues q, LATERAL rocketq.pull('t', q.queue_id, 0) p"
+	),
+	'1',
+	'a new topic of the same name holds its own message only');
+$node->safe_psql('postgres', 'DROP TABLE t');
+is_empty('at the end');
+$node->stop;
+
+done_testing();

@@ -1,0 +1,233 @@
+# 023_checkpoint.pl -- no checkpoint completes before what lies below its redo
+# pointer is on disk in the store, however slow the keeper is, and none waits
+# for ever.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+use Time::HiRes qw(time);
+
+rq_seed();
+my $node = rq_node('main', conf => <<'EOC');
+checkpoint_timeout = 1h
+max_wal_size = 1GB
+wal_keep_size = 4GB
+EOC
+rq_require_faults($node);
+rq_create_load($node);
+$node->safe_psql('postgres', 'CREATE EXTENSION pg_walinspect');
+
+my $is_synced = <<'EOQ';
+SELECT (SELECT redo_lsn FROM pg_control_checkpoint()) <=
+	(SELECT synced_redo_lsn FROM rocketq.workers WHERE worker = 'keeper')
+EOQ
+
+# Checkpoints in one session, under load; returns how many completed although
+# their redo pointer was not synced, and the longest.
+sub checkpoints
+{
+	my ($count) = @_;
+	my $session = $node->background_psql('postgres');
+	my $bad = 0;
+	my $longest = 0;
+
+	foreach my $i (1 .. $count)
+	{
+		my $start = time();
+		$session->query_safe('CHECKPOINT');
+		my $took = time() - $start;
+		$longest = $took if $took > $longest;
+		$bad++ if $session->query_safe($is_synced) ne 't';
+	}
+	$session->quit;
+	return ($bad, $longest);
+}
+
+#
+# As it is, with the window widened in which a wrong release could fall, and
+# with a slow sync.
+#
+my $load = rq_start_load($node, produce => 1, consume => 1, filter => 0);
+rq_wait_progress($node, 100);
+my $from = $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
+my $scale = rq_rounds(10) / 10;
+foreach my $case (
+	[ '', 120, 5 ],
+	[ 'keeper-rotate=sleep:20', 60, 5 ],
+	[ 'keeper-sync=sleep:30', 20, 5 ],
+	[ 'keeper-sync=sleep:40,keeper-rotate=sleep:20', 20, 5 ],
+	[ 'keeper-sync=sleep:1500', 1, 10 ])
+{
+	my ($fault, $count, $limit) = @$case;
+	$count = int($count * $scale) || 1;
+	rq_arm($node, $fault);
+	my ($bad, $longest) = checkpoints($count);
+	$fault = 'no fault' if $fault eq '';
+	is($bad, 0, "$fault: $count checkpoints were synced before they completed");
+	cmp_ok($longest, '<', $limit,
+		sprintf('%s: none took long, the longest %.2f s', $fault, $longest));
+}
+rq_arm($node, '');
+
+# What WAL says: whatever the store logged below the redo pointer of a
+# checkpoint lies below that of a SYNC record before the checkpoint's own.
+my ($count, $unsynced) = split /\|/, $node->safe_psql('postgres', <<"EOQ");
+WITH r AS MATERIALIZED (
+	SELECT start_lsn, record_type AS type,
+		substring(description FROM 'redo ([0-9A-F]+/[0-9A-F]+)')::pg_lsn AS redo
+	FROM pg_get_wal_records_info_till_end_of_wal('$from')
+	WHERE resource_manager = 'rocketq' OR record_type = 'CHECKPOINT_ONLINE'
+), c AS (
+	SELECT *, max(redo) FILTER (WHERE type = 'SYNC') OVER (ORDER BY start_lsn) AS synced
+	FROM r
+)
+SELECT count(*), count(*) FILTER (WHERE EXISTS (
+	SELECT FROM r WHERE r.redo IS NULL AND
+		r.start_lsn >= c.synced AND r.start_lsn < c.redo))
+FROM c WHERE type = 'CHECKPOINT_ONLINE'
+EOQ
+cmp_ok($count, '>=', 100 * $scale, 'checkpoints were made');
+is($unsynced, '0', 'SYNC records precede the records of them all');
+rq_stop_load($load);
+rq_check($node, 'after the checkpoints');
+
+# A keeper that hangs holds a checkpoint back, and its release lets it go.
+rq_signal($node, 'STOP', 'rocketq keeper');
+my $checkpoint = rq_background($node, 'psql', '-XAtq', '-c', 'CHECKPOINT',
+	'-d', $node->connstr('postgres'));
+rq_poll_query($node, 'the checkpoint to wait', <<'EOQ');
+SELECT count(*) = 1 FROM pg_stat_activity
+WHERE backend_type = 'checkpointer' AND wait_event = 'CheckpointDone'
+	OR query = 'CHECKPOINT' AND wait_event = 'CheckpointDone'
+EOQ
+my $control = $node->safe_psql('postgres', 'SELECT redo_lsn FROM pg_control_checkpoint()');
+$node->safe_psql('postgres', 'SELECT load.make_for(1, 1)');
+is( $node->safe_psql('postgres', 'SELECT redo_lsn FROM pg_control_checkpoint()'),
+	$control, 'no checkpoint completes without the keeper');
+rq_signal($node, 'CONT', 'rocketq keeper');
+$checkpoint->{run}->finish;
+is($node->safe_psql('postgres', $is_synced), 't', 'with it, it does');
+
+#
+# Is it on disk?  The kernel tells which pages of a mapping are not.
+#
+SKIP:
+{
+	my $session = $node->background_psql('postgres');
+	my $pid = $session->query_safe('SELECT pg_backend_pid()');
+	my %dirty;
+
+	# Whether the kernel has written them by itself is a matter of chance.
+	foreach my $try (1 .. 5)
+	{
+		$session->query_safe('SELECT load.make_for(k, 20) FROM generate_series(0, 39) k');
+		%dirty = map { $_ => rq_shm_dirty_kb($pid, $_) // 0 } ('log', 'queue');
+		last if $dirty{log} && $dirty{queue};
+	}
+	skip('the kernel does not tell which pages are dirty', 2)
+	  if !$dirty{log} || !$dirty{queue};
+	$node->safe_psql('postgres', 'CHECKPOINT');
+	is(rq_shm_dirty_kb($pid, 'log'), 0, 'a checkpoint brings the log to disk');
+	is(rq_shm_dirty_kb($pid, 'queue'), 0, 'and the queues');
+	$session->quit;
+}
+
+#
+# Idle: neither SYNC records nor checkpoints.
+#
+$node->safe_psql('postgres', 'CHECKPOINT');
+rq_poll_query($node, 'nothing more to settle',
+	"SELECT ticks > 0 FROM rocketq.workers WHERE worker = 'keeper'");
+my $session = $node->background_psql('postgres');
+my $ticks = $session->query_safe("SELECT ticks FROM rocketq.workers WHERE worker = 'keeper'");
+$session->query_safe('CHECKPOINT');
+my $syncs = $session->query_safe("SELECT syncs FROM rocketq.workers WHERE worker = 'keeper'");
+$session->query_safe('CHECKPOINT');
+$session->query_safe('CHECKPOINT');
+is($session->query_safe("SELECT syncs FROM rocketq.workers WHERE worker = 'keeper'"),
+	$syncs, 'nothing is synced when nothing has changed');
+$session->quit;
+
+#
+# A state file that is newer than the redo pointer: everything in between is
+# replayed onto it.  Slots are so few that what came and went meanwhile does
+# not fit in beside what is there now.
+#
+my $full = rq_node('full', conf => <<'EOC');
+rocketq.max_topics = 16
+rocketq.max_queues = 20
+rocketq.max_consumer_slots = 64
+rocketq.janitor_interval = '20ms'
+checkpoint_timeout = 1h
+EOC
+$full->safe_psql('postgres', "SELECT rocketq.create_topic('a', 12)");
+$full->safe_psql('postgres', "SELECT rocketq.create_group('a', 'g' || i) FROM generate_series(1, 5) i");
+$full->safe_psql('postgres',
+	"SELECT rocketq.produce('a', 'a' || i, queue_id => i % 12) FROM generate_series(1, 1200) i");
+rq_arm($full, 'keeper-sync=sleep:5000');
+my $redo = $full->safe_psql('postgres', 'SELECT redo_lsn FROM pg_control_checkpoint()');
+$checkpoint = rq_background($full, 'psql', '-XAtq', '-c', 'CHECKPOINT',
+	'-d', $full->connstr('postgres'));
+rq_poll_query($full, 'the checkpoint to begin',
+	"SELECT count(*) = 1 FROM pg_stat_activity WHERE query = 'CHECKPOINT' AND wait_event = 'CheckpointDone'");
+# The redo pointer is set by now.  The checkpoint shall not complete.
+rq_signal($full, 'STOP', 'checkpointer');
+foreach my $name ('b', 'c', 'd')
+{
+	$full->safe_psql('postgres', <<"EOQ");
+SELECT rocketq.drop_group('a', 'g' || i) FROM generate_series(1, 5) i;
+EOQ
+	rq_poll_query($full, 'the groups to go',
+		'SELECT count(*) = 0 FROM rocketq.get_groups()');
+	$full->safe_psql('postgres', <<"EOQ");
+SELECT rocketq.create_topic('$name', 8);
+SELECT rocketq.produce('$name', '$name' || i, queue_id => i % 8) FROM generate_series(1, 800) i;
+SELECT rocketq.produce('a', '$name' || i, queue_id => i % 12) FROM generate_series(1, 1200) i;
+SELECT rocketq.create_group('$name', 'g' || i) FROM generate_series(1, 8) i;
+EOQ
+	$full->safe_psql('postgres',
+		"SELECT count(*) FROM rocketq.consume('$name', 'g1', 500, auto_commit => true)");
+	last if $name eq 'd';
+	$full->safe_psql('postgres', "DROP TABLE $name");
+	rq_poll_query($full, 'the topic to go',
+		'SELECT count(*) = 12 FROM rocketq.get_queues()');
+	$full->safe_psql('postgres',
+		"SELECT rocketq.create_group('a', 'g' || i) FROM generate_series(1, 5) i");
+}
+my $all = <<'EOQ';
+SELECT q.topic, q.queue_id, q.min_offset, q.max_offset,
+	(SELECT string_agg(rocketq.text(p.body), ',' ORDER BY p.queue_offset)
+	 FROM rocketq.pull(q.topic, q.queue_id, 0, 10000) p),
+	(SELECT string_agg(consumer_group || committed_offset, ',' ORDER BY consumer_group)
+	 FROM rocketq.groups g WHERE g.topic = q.topic AND g.queue_id = q.queue_id)
+FROM rocketq.queues q ORDER BY q.topic::text, q.queue_id
+EOQ
+my $contents = $full->safe_psql('postgres', $all);
+is($full->safe_psql('postgres', 'SELECT redo_lsn FROM pg_control_checkpoint()'),
+	$redo, 'all that was done while the keeper slept');
+is( $full->safe_psql('postgres',
+		"SELECT synced_redo_lsn = '$redo' FROM rocketq.workers WHERE worker = 'keeper'"),
+	't', 'and before it writes its state');
+rq_poll_query($full, 'the state to be written',
+	"SELECT synced_redo_lsn > '$redo' FROM rocketq.workers WHERE worker = 'keeper'");
+is($full->safe_psql('postgres', 'SELECT redo_lsn FROM pg_control_checkpoint()'),
+	$redo, 'now the state file is newer than the checkpoint');
+rq_kill9($full, all => 1);
+eval { $checkpoint->{run}->finish; };
+rq_disarm($full);
+rq_start($full);
+is($full->safe_psql('postgres', $all), $contents, 'replay onto a newer state');
+rq_verify($full, 'replay onto a newer state');
+$full->stop;
+
+rq_check($node, 'at the end');
+$node->stop;
+
+done_testing();

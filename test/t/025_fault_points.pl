@@ -1,0 +1,145 @@
+# 025_fault_points.pl -- a process is killed at each point of the life of a
+# message and of the store's files while others are at work.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+rq_seed();
+my $node = rq_node('main', conf => <<'EOC');
+rocketq.segment_size = '1MB'
+rocketq.preallocate_segments = 1
+EOC
+rq_require_faults($node);
+rq_create_load($node);
+$node->safe_psql('postgres', 'CREATE TABLE load.extra (n int)');
+
+# What the victim does: produces a little, in the middle of others, and takes.
+my $victim = <<'EOQ';
+BEGIN;
+SELECT load.make_for(k, 3) FROM generate_series(0, 39, 13) k;
+SELECT load.take('all', 10);
+EOQ
+
+my $rounds = rq_rounds(1);
+foreach my $round (1 .. $rounds)
+{
+	foreach my $point ('append-store', 'append-wal', 'enqueue-store',
+		'enqueue-wal', 'precommit-done', 'commit-callback')
+	{
+		my $load = rq_start_load($node);
+		my $log_from;
+		my $label = "round $round, $point";
+
+		rq_wait_progress($node, rq_random(100, 500));
+		$node->safe_psql('postgres', 'CHECKPOINT') if rq_random(0, 1);
+		$log_from = rq_log_from($node);
+		my ($rc, $out, $err) = $node->psql('postgres',
+			"SET rocketq.fault = '$point=kill'; $victim COMMIT;");
+		isnt($rc, 0, "$label: the victim was killed");
+		rq_restart_after($node, $log_from);
+		rq_stop_load($load);
+		rq_check($node, $label);
+	}
+
+	# One stops at the point, so that others fill the log and the queues
+	# behind it and are committed; then all is killed.  What the one has
+	# written is on disk, but no WAL tells of it.
+	foreach my $point ('append-store', 'append-wal')
+	{
+		my $label = "round $round, stopped at $point";
+		my $session = $node->background_psql('postgres');
+		my $pid = $session->query_safe('SELECT pg_backend_pid()');
+
+		$session->query_safe("SET rocketq.fault = '$point=stop'");
+		$session->query_until(qr/begun/, "\\echo begun\n$victim\nCOMMIT;\n");
+		rq_poll('the victim to stop',
+			sub { return slurp_file("/proc/$pid/stat") =~ /\) T /; });
+		$node->safe_psql('postgres', <<'EOQ');
+SELECT load.make_for(k, 2) FROM generate_series(1, 11) k;
+SELECT load.take('all', 40);
+EOQ
+		$node->safe_psql('postgres', 'CHECKPOINT');
+		rq_kill9($node, all => 1);
+		eval { $session->quit; };
+		rq_start($node);
+		rq_check($node, $label);
+		$node->safe_psql('postgres', 'CHECKPOINT');
+		rq_kill9($node, all => 1);
+		rq_start($node);
+		rq_check($node, "$label, once more");
+	}
+
+	# The workers.  A point may be met again while the server recovers, so it
+	# may end for good.
+	foreach my $point ('keeper-sync', 'keeper-fsynced', 'state-rename',
+		'segment-zero', 'keeper-rotate')
+	{
+		my $label = "round $round, $point";
+		my $load = rq_start_load($node);
+		my $acker = rq_start_acker($node, 1000 + $round);
+		my $log_from;
+		my $checkpoint;
+
+		rq_wait_progress($node, rq_random(100, 500));
+		$log_from = rq_log_from($node);
+		rq_arm($node, "$point=kill");
+		$checkpoint = rq_background($node, 'psql', '-XAtq', '-c',
+			'CHECKPOINT', '-d', $node->connstr('postgres'));
+		$node->wait_for_log(qr/was terminated by signal 9/, $log_from);
+		rq_disarm_and_recover($node);
+		eval { $checkpoint->{run}->finish; };
+		rq_stop_load($load);
+		my $acked = rq_acked($acker);
+		rq_check($node, $label);
+		cmp_ok(
+			$node->safe_psql('postgres',
+				"SELECT coalesce(max(seq), 0) FROM load.keys WHERE key = 1000 + $round"
+			),
+			'>=', $acked, "$label: what was acknowledged is there");
+	}
+}
+
+# An error at the points where one can be thrown leaves nothing behind.
+my $before = $node->safe_psql('postgres', 'SELECT count(*) FROM load.sent');
+my ($rc, $out, $err) = $node->psql('postgres',
+	"SET rocketq.fault = 'precommit-done=error'; $victim COMMIT;");
+like($err, qr/fault point "precommit-done"/, 'an error in pre-commit');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM load.sent'),
+	$before, 'rolls back');
+rq_check($node, 'after an error in pre-commit');
+
+#
+# Trim: the record is written, and no file is gone yet.
+#
+rq_drain($node);
+rq_check($node, 'all consumed');
+rq_applied_all($node, 'at the end');
+my $min = $node->safe_psql('postgres', 'SELECT min(start_position) FROM rocketq.segments');
+my $log_from = rq_log_from($node);
+$node->safe_psql('postgres', 'ALTER SYSTEM SET rocketq.retention_time = 0');
+rq_arm($node, 'trim-wal=kill');
+$node->wait_for_log(qr/was terminated by signal 9/, $log_from);
+rq_disarm_and_recover($node);
+rq_poll_query($node, 'trim to be done', <<"EOQ");
+SELECT min(start_position) > $min AND count(*) FILTER (WHERE state = 'full') = 0
+FROM rocketq.segments
+EOQ
+rq_verify($node, 'trim-wal');
+is( $node->safe_psql('postgres', <<'EOQ'), 't', 'messages appear after that');
+SELECT rocketq.produce('load.topic', 'x', queue_id => q) FROM generate_series(0, 3) q \g /dev/null
+SELECT bool_and(unresolved = 0 AND messages > 0) FROM rocketq.queues
+EOQ
+$node->stop;
+rq_start($node);
+rq_verify($node, 'at the end');
+$node->stop;
+
+done_testing();
