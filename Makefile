@@ -115,7 +115,7 @@ ISOLATION = \
 
 # Where pg_regress looks for expected output depends on the server's version;
 # with these two, top-level expected/ and test/isolation/expected/ serve all.
-REGRESS_OPTS = --inputdir=$(srcdir)/test --load-extension=rocketq
+REGRESS_OPTS = --inputdir=$(srcdir)/test --load-extension=rocketq --encoding=UTF8
 ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --load-extension=rocketq
 
 TAP_TESTS = 1

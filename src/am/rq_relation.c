@@ -70,6 +70,26 @@ refuse_other_relation(Relation rel)
 			 errhint("Create a topic with rocketq.create_topic() or CREATE TABLE ... USING rocketq.")));
 }
 
+/*
+ * What the executor checks for INSERT, and the functions that produce do not.
+ * A message that breaks it would make queries give wrong answers.
+ */
+static void
+refuse_constraints(Relation rel)
+{
+	const TupleConstr *constr = rel->rd_att->constr;
+
+	if (!rel->rd_rel->relispartition &&
+		(constr == NULL || (constr->num_check == 0 && !constr->has_not_null)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot produce into topic \"%s\" by a function",
+					RelationGetRelationName(rel)),
+			 errdetail("It is a partition or has constraints, which only INSERT and COPY check."),
+			 errhint("Use INSERT or COPY.")));
+}
+
 Relation
 rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl)
 {
@@ -85,6 +105,8 @@ rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl)
 	if (!rq_relation_is_topic(rel))
 		refuse_other_relation(rel);
 	check_row_security(rel);
+	if (acl & ACL_INSERT)
+		refuse_constraints(rel);
 	return rel;
 }
 

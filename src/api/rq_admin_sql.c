@@ -64,7 +64,8 @@ rocketq_create_topic(PG_FUNCTION_ARGS)
 						 quoted));
 	AtEOXact_GUC(true, nest);
 
-	PG_RETURN_OID(RangeVarGetRelid(rv, NoLock, false));
+	PG_RETURN_OID(get_relname_relid(rv->relname,
+									RangeVarGetCreationNamespace(rv)));
 }
 
 Datum

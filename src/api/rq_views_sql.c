@@ -154,8 +154,12 @@ put_groups(ReturnSetInfo *rsinfo, uint32 topic)
 		 g = rq_groups[g].next)
 	{
 		uint64		xid;
+		RqGroupState state = rq_group_state_locked(g, &xid);
 
-		if (rq_group_state_locked(g, &xid) != RQ_GROUP_PRESENT)
+		/* Another transaction's drop is not seen before its commit. */
+		if (state == RQ_GROUP_ABSENT ||
+			(state == RQ_GROUP_IN_DOUBT && rq_groups[g].claim_xid == 0 &&
+			 rq_groups[g].pend_op == RQ_PEND_CREATE))
 			continue;
 		for (uint32 i = 0; i < rq_groups[g].nqueues; i++)
 			put_group_queue(rsinfo, topic, g, i);

@@ -31,6 +31,8 @@ typedef struct RqStateHeader
 	uint64		length;			/* of the file */
 	uint64		log_start;
 	uint64		log_end;
+	XLogRecPtr	meta_lsn;		/* topics and groups created by records up to
+								 * here are in this file, or were dropped */
 	uint32		next_group_id;
 	uint32		ngaps;
 	uint32		ntopics;
@@ -83,7 +85,7 @@ typedef struct RqStateOffset
 	XLogRecPtr	lsn;
 } RqStateOffset;
 
-StaticAssertDecl(sizeof(RqStateHeader) == 56, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateHeader) == 64, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateTopic) == 40, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateQueue) == 40, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateGroup) == 152, "on-disk layout");

@@ -83,10 +83,8 @@ rq_reader_position(const RqReader *r)
 	RqQueue    *q = rq_topic_queue(r->topic, r->queue_id);
 	RqOff		at;
 
-	if (r->reading)
-		at = r->next;
-	else if (r->committing)
-		at = r->commit;
+	if (r->reading || r->committing)
+		at = Max(r->reading ? r->next : 0, r->committing ? r->commit : 0);
 	else
 		at = rq_offset_committed(rq_group_offset(r->group.slot, r->queue_id));
 	return Max(at, pg_atomic_read_u64(&q->start));
@@ -148,11 +146,24 @@ find_or_create_group(uint32 topic, const char *name)
 {
 	const RqStart first = {.kind = RQ_START_FIRST};
 	RqGroupRef	group;
+	uint64		xid = 0;
 
 	while (!rq_find_group(topic, name, true, &group))
+	{
+		/* The name is free only if our own drop of it commits. */
+		if (rq_group_own_drop(topic, name))
+		{
+			(void) GetCurrentTransactionId();	/* see rq_create_group() */
+			xid = U64FromFullTransactionId(GetTopFullTransactionId());
+		}
 		if (rq_group_create(topic, name, rq_start_offsets(topic, &first),
-							0, &group))
+							xid, &group))
+		{
+			if (xid != 0)
+				rq_txn_group_created(group);
 			break;
+		}
+	}
 	return group;
 }
 

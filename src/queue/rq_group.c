@@ -299,6 +299,20 @@ rq_group_doom(RqGroupRef group, bool doomed)
 }
 
 bool
+rq_group_own_drop(uint32 topic, const char *name)
+{
+	bool		found = false;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT && !found;
+		 i = rq_groups[i].next)
+		found = strcmp(rq_groups[i].name, name) == 0 &&
+			rq_groups[i].claim_xid != 0 && is_own_xid(rq_groups[i].claim_xid);
+	LWLockRelease(rq_meta_lock);
+	return found;
+}
+
+bool
 rq_group_is_own(RqGroupRef group)
 {
 	return rq_groups[group.slot].pend_op == RQ_PEND_CREATE &&
@@ -418,7 +432,7 @@ rq_group_redo(const xl_rq_group *rec, XLogRecPtr lsn)
 				rq_groups[group].pend_xid = 0;
 			}
 		}
-		else if (rec->nqueues > 0)
+		else if (rec->nqueues > 0 && lsn > rq_ctl->meta_lsn)
 		{
 			group = rq_group_apply(topic, rec->group_id, name, rec->name_len,
 								   rec->nqueues, rec->xid, rec->created_at);

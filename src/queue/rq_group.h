@@ -51,6 +51,9 @@ extern bool rq_group_create(uint32 topic, const char *name,
 							const RqOff *starts, uint64 xid,
 							RqGroupRef *group);
 
+/* Has the calling transaction dropped a group of that name? */
+extern bool rq_group_own_drop(uint32 topic, const char *name);
+
 /* Was the group created by the calling transaction? */
 extern bool rq_group_is_own(RqGroupRef group);
 

@@ -278,9 +278,14 @@ rq_topic_for_redo(RqKey key, XLogRecPtr lsn)
 void
 rq_topic_redo(const xl_rq_topic *rec, XLogRecPtr lsn)
 {
+	/*
+	 * A topic that the state file no longer had has been dropped by then, and
+	 * is not made again for a while: there need not be room.
+	 */
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	if (rq_topic_index_find(rec->key) == RQ_NO_SLOT ||
-		rq_topic_for_redo(rec->key, lsn) != RQ_NO_SLOT)
+	if (rq_topic_for_redo(rec->key, lsn) != RQ_NO_SLOT ||
+		(rq_topic_index_find(rec->key) == RQ_NO_SLOT &&
+		 lsn > rq_ctl->meta_lsn))
 		rq_topic_apply(rec->key, rec->spc, rec->nqueues, rec->xid, lsn);
 	LWLockRelease(rq_meta_lock);
 }

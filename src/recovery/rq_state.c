@@ -138,7 +138,7 @@ copy_topic(StringInfo buf, uint32 topic)
 }
 
 static void
-copy_state(StringInfo buf)
+copy_state(StringInfo buf, XLogRecPtr wal_upto)
 {
 	RqStateHeader h = {.segment_mb = rq_ctl->segment_mb};
 
@@ -152,7 +152,9 @@ copy_state(StringInfo buf)
 		copy_gap(buf, rq_gaps[i].start, rq_gaps[i].end);
 	h.ngaps += rq_ctl->ngaps;
 
+	/* Who creates something logs it under this lock. */
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	h.meta_lsn = wal_upto != InvalidXLogRecPtr ? wal_upto : GetXLogInsertRecPtr();
 	h.log_start = pg_atomic_read_u64(&rq_ctl->log_start);
 	h.next_group_id = rq_ctl->next_group_id;
 	for (int t = 0; t < rq_max_topics; t++)
@@ -262,9 +264,14 @@ allocate_synced(void)
 static bool
 has_changed(StringInfo state)
 {
+	Size		skip = offsetof(RqStateHeader, next_group_id);
+
+	/* meta_lsn and the checksum change without any change of ours. */
 	return rq_ctl->redo_changed || last_state == NULL ||
 		last_state_len != state->len ||
-		memcmp(last_state, state->data, state->len) != 0;
+		((RqStateHeader *) last_state)->log_end != ((RqStateHeader *) state->data)->log_end ||
+		((RqStateHeader *) last_state)->log_start != ((RqStateHeader *) state->data)->log_start ||
+		memcmp(last_state + skip, state->data + skip, state->len - skip) != 0;
 }
 
 static void
@@ -305,7 +312,7 @@ rq_state_sync(XLogRecPtr wal_upto)
 
 	allocate_synced();
 	initStringInfo(&buf);
-	copy_state(&buf);
+	copy_state(&buf, wal_upto);
 	changed = has_changed(&buf);
 	if (changed)
 	{
@@ -434,6 +441,7 @@ load_all(const char *data, uint64 len)
 	rq_ctl->segment_size = (uint64) h.segment_mb * 1024 * 1024;
 	pg_atomic_write_u64(&rq_ctl->log_start, h.log_start);
 	pg_atomic_write_u64(&rq_ctl->log_end, h.log_end);
+	rq_ctl->meta_lsn = h.meta_lsn;
 	rq_ctl->next_group_id = h.next_group_id;
 	rq_ctl->ngaps = h.ngaps;
 	if (!rq_state_take(&at, end, rq_gaps, h.ngaps * sizeof(RqStateGap)))

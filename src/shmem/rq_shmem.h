@@ -219,6 +219,9 @@ typedef struct RqControl
 	uint32		ngaps;
 	uint32		max_gaps;
 
+	/* What the loaded state file says; see RqStateHeader.  For redo. */
+	XLogRecPtr	meta_lsn;
+
 	/* Has redo changed anything, and from where, since the last sync? */
 	bool		redo_changed;
 	RqPos		redo_dirty;

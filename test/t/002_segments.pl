@@ -165,7 +165,9 @@ BEGIN
 	END LOOP;
 END $$
 EOQ
-	rq_poll_query($node, 'trim', "SELECT ($trimmed) >= $trimmed_before + 2 * 1024 * 1024");
+	# What is not logged as resolved is not trimmed either.
+	rq_poll_query($node, 'trim', "SELECT ($trimmed) >= $trimmed_before + 2 * 1024 * 1024")
+	  if $round != 1;
 	$node->safe_psql('postgres', 'CHECKPOINT') if $checkpoint;
 	if ($round == 3) { $node->stop('immediate'); }
 	elsif ($round == 4) { $node->stop('fast'); }

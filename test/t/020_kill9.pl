@@ -43,6 +43,12 @@ foreach my $round (1 .. $rounds)
 	rq_stop_load($load);
 	my $acked = rq_acked($acker);
 	rq_start($node);
+	if ($round % 2)
+	{
+		# Once more, before anything else happens.
+		rq_kill9($node, all => 1);
+		rq_start($node);
+	}
 	rq_check($node, "round $round");
 	cmp_ok(
 		$node->safe_psql('postgres',

@@ -107,8 +107,7 @@ is(scalar(rq_store_files($node, 'queue')), 1, 'no folder either');
 SKIP:
 {
 	skip('no fault points', 4)
-	  if $node->safe_psql('postgres',
-		"SELECT count(*) FROM pg_settings WHERE name = 'rocketq.fault'") eq '0';
+	  if !rq_has_faults($node);
 	my $session = $node->background_psql('postgres');
 	my $synced = "SELECT synced_redo_lsn FROM rocketq.workers WHERE worker = 'keeper'";
 	my $synced_before = $session->query_safe($synced);
@@ -141,9 +140,37 @@ SKIP:
 
 rq_drain($node);
 rq_check($node, 'all consumed');
+
+#
+# Files that go stay wanted until the WAL is safe that says so: trim and drop.
+#
+my $used = $node->background_psql('postgres');
+$used->query_safe('SET synchronous_commit = off');
+$used->query_safe("SELECT rocketq.create_topic('load.other', 2)");
+$used->query_safe("SELECT count(rocketq.produce('load.other', repeat('x', 1000))) FROM generate_series(1, 3000)");
+$node->safe_psql('postgres', 'CHECKPOINT');
+rq_signal($node, 'STOP', $_)
+  foreach ('walwriter', 'checkpointer', 'background writer', 'rocketq keeper');
+my $start = $used->query_safe('SELECT min(start_position) FROM rocketq.segments');
+$used->query_safe('DROP TABLE load.other');
+rq_poll('the topic to go',
+	sub { return scalar(rq_store_files($node, 'queue')) == 1; });
+append_to_file($node->data_dir . '/postgresql.conf', "rocketq.retention_time = 0\n");
+$node->reload;
+rq_poll(
+	'trim',
+	sub { return $used->query_safe('SELECT min(start_position) FROM rocketq.segments') > $start; });
+rq_kill9($node, all => 1);
+eval { $used->quit; };
+rq_start($node);
+cmp_ok($node->safe_psql('postgres', 'SELECT min(start_position) FROM rocketq.segments'),
+	'>', $start, 'the trim was not forgotten');
+is($node->safe_psql('postgres', "SELECT to_regclass('load.other') IS NULL"),
+	't', 'nor the drop');
+rq_verify($node, 'after trim and drop');
 $node->stop;
 rq_start($node);
-rq_check($node, 'after a clean restart');
+rq_verify($node, 'after a clean restart');
 $node->stop;
 
 done_testing();

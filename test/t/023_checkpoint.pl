@@ -12,11 +12,12 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use RocketqTest;
 use Test::More;
-use Time::HiRes qw(time);
+use Time::HiRes qw(time usleep);
 
 rq_seed();
 my $node = rq_node('main', conf => <<'EOC');
 checkpoint_timeout = 1h
+rocketq.keeper_interval = 10ms
 max_wal_size = 1GB
 wal_keep_size = 4GB
 EOC
@@ -40,6 +41,8 @@ sub checkpoints
 
 	foreach my $i (1 .. $count)
 	{
+		# Not in step with the keeper.
+		usleep(rq_random(0, 30_000));
 		my $start = time();
 		$session->query_safe('CHECKPOINT');
 		my $took = time() - $start;

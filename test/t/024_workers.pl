@@ -108,8 +108,7 @@ foreach my $worker ('keeper', 'allocator', 'janitor')
 SKIP:
 {
 	skip('no fault points', 4)
-	  if $node->safe_psql('postgres',
-		"SELECT count(*) FROM pg_settings WHERE name = 'rocketq.fault'") eq '0';
+	  if !rq_has_faults($node);
 	my $count = $node->safe_psql('postgres', 'SELECT sum(seq) FROM load.keys');
 
 	# It closes the store, and takes its time for the last sync.

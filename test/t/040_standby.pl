@@ -164,8 +164,7 @@ SKIP:
 foreach my $checkpoint (0, 1)
 {
 	skip('no fault points', 1)
-	  if $primary->safe_psql('postgres',
-		"SELECT count(*) FROM pg_settings WHERE name = 'rocketq.fault'") eq '0';
+	  if !rq_has_faults($primary);
 	my $session = $primary->background_psql('postgres');
 	my $pid = $session->query_safe('SELECT pg_backend_pid()');
 

@@ -24,7 +24,7 @@ use Test::More;
 use Time::HiRes qw(usleep time);
 
 our @EXPORT = qw(
-  rq_seed rq_rounds rq_random rq_node rq_require_faults
+  rq_seed rq_rounds rq_random rq_node rq_has_faults rq_require_faults
   rq_processes rq_kill9 rq_restart_after rq_start rq_stopped rq_poll
   rq_poll_query rq_server_is_up rq_signal rq_worker_pid rq_log_from
   rq_arm rq_disarm rq_disarm_and_recover rq_shm_dirty_kb rq_store_files
@@ -120,14 +120,20 @@ EOC
 	return $node;
 }
 
-# Leave unless the library was built with the points where tests interfere.
+# Was the library built with the points where tests interfere?
+sub rq_has_faults
+{
+	my ($node) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT count(*) > 0 FROM pg_settings WHERE name = 'rocketq.fault'") eq 't';
+}
+
+# Leave unless it was.
 sub rq_require_faults
 {
 	my ($node) = @_;
-	my $there = $node->safe_psql('postgres',
-		"SELECT count(*) FROM pg_settings WHERE name = 'rocketq.fault'");
 
-	if ($there eq '0')
+	if (!rq_has_faults($node))
 	{
 		$node->stop;
 		plan(skip_all => 'rocketq was built without RQ_TESTING');
@@ -202,7 +208,8 @@ sub rq_start
 sub rq_server_is_up
 {
 	my ($node) = @_;
-	my ($rc, $out) = $node->psql('postgres', 'SELECT 1');
+	# psql may be gone before it has been told what to ask.
+	my ($rc, $out) = eval { $node->psql('postgres', 'SELECT 1') };
 	return defined $rc && $rc == 0;
 }
 
@@ -561,7 +568,30 @@ sub rq_start_load
 			'-c', $clients{$name}, '--random-seed', rq_random(1, 1_000_000),
 			'-f', $file, '-h', $node->host, '-p', $node->port, 'postgres');
 	}
+	push @jobs, start_aborter($node) if rq_has_faults($node);
 	return { node => $node, jobs => \@jobs };
+}
+
+# A client whose transactions fail when entries are written and offsets staged.
+sub start_aborter
+{
+	my ($node) = @_;
+	my $script = $node->basedir . '/aborter.sql';
+
+	if (!-e $script)
+	{
+		append_to_file($script, <<'EOS');
+SET client_min_messages = fatal;
+SET log_min_messages = fatal;
+SET rocketq.fault = 'precommit-done=error';
+EOS
+		append_to_file($script, <<'EOS' x 20_000);
+SELECT load.make_for(40, 3), load.take('all', 20), load.take('filtered', 20, 't1');
+SELECT pg_sleep(0.01);
+EOS
+	}
+	return rq_background($node, 'psql', '-XAtq', '-f', $script, '-o', '/dev/null',
+		'-d', $node->connstr('postgres') . ' application_name=pgbench');
 }
 
 # End the clients, and wait until the server has seen it, if it is up.
