@@ -60,8 +60,7 @@ foreach my $round (1 .. $rounds)
 
 		$session->query_safe("SET rocketq.fault = '$point=stop'");
 		$session->query_until(qr/begun/, "\\echo begun\n$victim\nCOMMIT;\n");
-		rq_poll('the victim to stop',
-			sub { return slurp_file("/proc/$pid/stat") =~ /\) T /; });
+		rq_poll_stopped($pid);
 		$node->safe_psql('postgres', <<'EOQ');
 SELECT load.make_for(k, 2) FROM generate_series(1, 11) k;
 SELECT load.take('all', 40);

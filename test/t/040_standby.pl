@@ -171,8 +171,7 @@ foreach my $checkpoint (0, 1)
 	$session->query_safe("SET rocketq.fault = 'append-store=stop'");
 	$session->query_until(qr/begun/,
 		"\\echo begun\nSELECT load.make_for(7, 5);\n");
-	rq_poll('the victim to stop',
-		sub { return slurp_file("/proc/$pid/stat") =~ /\) T /; });
+	rq_poll_stopped($pid);
 	$primary->safe_psql('postgres',
 		'SELECT load.make_for(k, 3) FROM generate_series(10, 30) k');
 	$primary->safe_psql('postgres', 'CHECKPOINT') if $checkpoint;

@@ -25,7 +25,7 @@ use Time::HiRes qw(usleep time);
 
 our @EXPORT = qw(
   rq_seed rq_rounds rq_random rq_node rq_has_faults rq_require_faults
-  rq_processes rq_kill9 rq_restart_after rq_start rq_stopped rq_poll
+  rq_processes rq_kill9 rq_restart_after rq_start rq_stopped rq_poll rq_poll_stopped
   rq_poll_query rq_server_is_up rq_signal rq_worker_pid rq_log_from
   rq_arm rq_disarm rq_disarm_and_recover rq_shm_dirty_kb rq_store_files
   rq_create_load rq_start_load rq_stop_load rq_wait_progress rq_background
@@ -78,6 +78,14 @@ sub rq_poll
 	return 1;
 }
 
+# Wait until a process has stopped at a fault point.
+sub rq_poll_stopped
+{
+	my ($pid) = @_;
+	return rq_poll("process $pid to stop",
+		sub { return slurp_file("/proc/$pid/stat") =~ /\) T /; });
+}
+
 # Wait for a query's result, also while the server is not up.  A psql that
 # stays would be faster, but it would not survive what we do to the server.
 sub rq_poll_query
@@ -87,7 +95,8 @@ sub rq_poll_query
 	return rq_poll(
 		$what,
 		sub {
-			my ($rc, $out) = $node->psql('postgres', $query);
+			# psql may be gone before it has been told what to ask.
+			my ($rc, $out) = eval { $node->psql('postgres', $query) };
 			return defined $rc && $rc == 0 && $out eq 't';
 		});
 }
@@ -713,10 +722,12 @@ EOQ
 	($rc, $out, $err) =
 	  $node->psql('postgres', 'SELECT * FROM load.problems()');
 	is("$out$err", '', "$label: topic and tables agree");
-	note("$label: "
-		  . $node->safe_psql('postgres',
-			"SELECT count(*) || ' messages, ' || (SELECT count(*) FROM load.applied) || ' applied' FROM load.sent"
-		  ));
+	note("$label: " . $node->safe_psql('postgres', <<'EOQ'));
+SELECT (SELECT count(*) FROM load.sent) || ' messages, ' ||
+	(SELECT sum(messages) FROM rocketq.topics WHERE topic = 'load.topic'::regclass)
+		- (SELECT count(*) FROM load.sent) || ' aborted, ' ||
+	(SELECT count(*) FROM load.applied) || ' applied'
+EOQ
 	return rq_verify($node, $label);
 }
 
