@@ -44,6 +44,7 @@ OBJS = \
 	src/am/rq_access_hook.o \
 	src/am/rq_ddl.o \
 	src/am/rq_insert.o \
+	src/am/rq_label.o \
 	src/am/rq_relation.o \
 	src/am/rq_scan.o \
 	src/am/rq_slot.o \
@@ -74,6 +75,7 @@ OBJS = \
 	src/queue/rq_pending.o \
 	src/queue/rq_position.o \
 	src/queue/rq_produce.o \
+	src/queue/rq_resize.o \
 	src/queue/rq_retain.o \
 	src/queue/rq_topic.o \
 	src/queue/rq_txn.o \

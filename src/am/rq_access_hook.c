@@ -153,6 +153,12 @@ relation_created(Oid relid)
 				 errmsg("the access method of topic \"%s\" cannot be changed",
 						get_rel_name(form->relrewrite)),
 				 errhint("CREATE TABLE ... AS SELECT * FROM the topic makes a table of its messages.")));
+	else if (form->relkind == RELKIND_RELATION && am_is_ours(form->relam))
+	{
+		RqKey		key = {.db = MyDatabaseId, .rel = form->relfilenode};
+
+		rq_label_created(relid, key);
+	}
 	heap_freetuple(tuple);
 }
 

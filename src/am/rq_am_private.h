@@ -89,6 +89,16 @@ extern const char *rq_column_name(RqColumn column);
 /* Is the column, by its number, name and type, one of rocketq.message? */
 extern bool rq_column_fits(const FormData_pg_attribute *att);
 
+/* ---- rq_label.c ---- */
+
+extern void rq_label_init(void);
+
+/* A topic was created, with this storage: keep its settings. */
+extern void rq_label_created(Oid relid, RqKey key);
+
+/* What its label says; false if it has none. */
+extern bool rq_label_read(Oid relid, uint32 *nqueues);
+
 /* ---- rq_access_hook.c ---- */
 
 extern void rq_access_hook_install(void);

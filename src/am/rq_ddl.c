@@ -197,7 +197,7 @@ copy_groups(uint32 from, uint32 to, uint64 xid)
 {
 	int			n;
 	GroupName  *list = list_groups(from, &n);
-	RqOff	   *starts = palloc0(rq_topic_nqueues(to) * sizeof(RqOff));
+	RqOff	   *starts = palloc0(rq_topic_nslots(to) * sizeof(RqOff));
 
 	for (int i = 0; i < n; i++)
 	{
@@ -209,18 +209,6 @@ copy_groups(uint32 from, uint32 to, uint64 xid)
 	}
 	pfree(starts);
 	pfree(list);
-}
-
-/* The transaction's id, in a way that WAL tells of it. */
-static uint64
-announce_xid(void)
-{
-	/*
-	 * In a subtransaction that has no id yet, records would carry none, and
-	 * after a crash the number could be handed out again.
-	 */
-	(void) GetCurrentTransactionId();
-	return U64FromFullTransactionId(GetTopFullTransactionId());
 }
 
 void
@@ -244,7 +232,7 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 	*freezeXid = InvalidTransactionId;
 	*minmulti = InvalidMultiXactId;
 
-	xid = announce_xid();
+	xid = rq_xid_announce();
 	rq_txn_topic_created(key);
 	smgrclose(RelationCreateStorage(*newrlocator, persistence, true));
 	if (!RQ_KEY_EQ(key, old_key))

@@ -132,7 +132,12 @@ rq_relation_topic(Relation rel, bool create)
 	uint32		topic = rq_topic_find(key);
 
 	if (topic == RQ_NO_SLOT && create)
+	{
+		uint32		nqueues = rq_default_queues;
+
+		(void) rq_label_read(RelationGetRelid(rel), &nqueues);
 		topic = rq_topic_ensure(key, RQ_LOCATOR_SPC(rq_rel_locator(rel)),
-								rq_default_queues, 0);
+								nqueues, 0);
+	}
 	return topic;
 }

@@ -323,4 +323,5 @@ void
 rq_tableam_init(void)
 {
 	rq_access_hook_install();
+	rq_label_init();
 }

@@ -1,9 +1,10 @@
 /*
  * rq_admin_sql.c
- *	  SQL functions that create and drop topics.
+ *	  SQL functions that create, alter and drop topics.
  *
- * Both are the plain DDL statement under another name, so that whatever DDL
- * brings (ownership, event triggers, dependencies) comes with them.
+ * Creating and dropping are the plain DDL statement under another name, so
+ * that whatever DDL brings (ownership, event triggers, dependencies) comes
+ * with them.
  */
 #include "postgres.h"
 
@@ -18,10 +19,12 @@
 #include "utils/lsyscache.h"
 #include "utils/varlena.h"
 
+#include "am/rq_label.h"
 #include "am/rq_relation.h"
 #include "api/rq_args.h"
 
 PG_FUNCTION_INFO_V1(rocketq_create_topic);
+PG_FUNCTION_INFO_V1(rocketq_alter_topic);
 PG_FUNCTION_INFO_V1(rocketq_drop_topic);
 PG_FUNCTION_INFO_V1(rocketq_check_preload);
 
@@ -48,11 +51,7 @@ rocketq_create_topic(PG_FUNCTION_ARGS)
 
 	rq_require_preload();
 	rq_refuse_read_only("rocketq.create_topic()");
-	if (queues < 1 || queues > RQ_QUEUES_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a topic must have between 1 and %d queues",
-						RQ_QUEUES_MAX)));
+	rq_check_nqueues(queues);
 	rv = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
 	quoted = quote_qualified_identifier(rv->schemaname, rv->relname);
 
@@ -66,6 +65,22 @@ rocketq_create_topic(PG_FUNCTION_ARGS)
 
 	PG_RETURN_OID(get_relname_relid(rv->relname,
 									RangeVarGetCreationNamespace(rv)));
+}
+
+Datum
+rocketq_alter_topic(PG_FUNCTION_ARGS)
+{
+	int32		queues;
+	Relation	rel;
+
+	rq_arg_not_null(fcinfo, 0, "topic");
+	queues = rq_arg_int32(fcinfo, 1, "queues");
+	rq_refuse_read_only("rocketq.alter_topic()");
+	rq_check_nqueues(queues);
+	rel = rq_relation_open(PG_GETARG_OID(0), AccessExclusiveLock, ACL_NO_RIGHTS);
+	rq_label_resize(rel, (uint32) queues);
+	table_close(rel, NoLock);
+	PG_RETURN_VOID();
 }
 
 Datum

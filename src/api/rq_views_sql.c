@@ -161,7 +161,7 @@ put_groups(ReturnSetInfo *rsinfo, uint32 topic)
 			(state == RQ_GROUP_IN_DOUBT && rq_groups[g].claim_xid == 0 &&
 			 rq_groups[g].pend_op == RQ_PEND_CREATE))
 			continue;
-		for (uint32 i = 0; i < rq_groups[g].nqueues; i++)
+		for (uint32 i = 0; i < rq_topic_nqueues(topic); i++)
 			put_group_queue(rsinfo, topic, g, i);
 	}
 }

@@ -61,6 +61,13 @@ rq_topic_dir_path(char *path, RqKey key)
 }
 
 void
+rq_topic_trash_path(char *path, RqKey key, uint64 lsn)
+{
+	snprintf(path, MAXPGPATH, RQ_QUEUE_DIR "/%u_%u.gone.%016llX",
+			 key.db, key.rel, (unsigned long long) lsn);
+}
+
+void
 rq_queue_path(char *path, RqKey key, uint32 queue_id, uint64 segno)
 {
 	snprintf(path, MAXPGPATH, RQ_QUEUE_DIR "/%u_%u/%u.%08llX",

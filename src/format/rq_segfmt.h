@@ -45,6 +45,9 @@ extern const char *rq_seg_header_check(const RqSegHeader *h, uint32 size_mb,
 
 extern void rq_log_path(char *path, uint64 segno);
 extern void rq_topic_dir_path(char *path, RqKey key);
+
+/* Where files go that a record with this LSN has made garbage. */
+extern void rq_topic_trash_path(char *path, RqKey key, uint64 lsn);
 extern void rq_queue_path(char *path, RqKey key, uint32 queue_id,
 						  uint64 segno);
 

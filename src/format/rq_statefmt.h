@@ -4,8 +4,8 @@
  *
  *		header		RqStateHeader; its checksum covers all that follows it
  *		gaps		RqStateGap[ngaps]
- *		topics		ntopics times: RqStateTopic, RqStateQueue[nqueues], and
- *					ngroups times: RqStateGroup, RqStateOffset[nqueues]
+ *		topics		ntopics times: RqStateTopic, RqStateQueue[nslots], and
+ *					ngroups times: RqStateGroup, RqStateOffset[nslots]
  *
  * It is always written whole (temporary file, fsync, rename, fsync of the
  * folder), so a half-written one is never seen.  Every slot carries the LSN
@@ -20,7 +20,7 @@
 #include "base/rq_base.h"
 
 #define RQ_STATE_MAGIC		0x52515354	/* "RQST" */
-#define RQ_STATE_VERSION	1
+#define RQ_STATE_VERSION	2
 
 typedef struct RqStateHeader
 {
@@ -50,11 +50,15 @@ typedef struct RqStateTopic
 {
 	RqKey		key;
 	Oid			spc;
-	uint32		nqueues;
+	uint32		nqueues;		/* if the resize aborts */
 	uint32		ngroups;
+	uint32		resize_to;		/* nqueues if it commits; 0 = none */
+	uint32		nslots;			/* queues that follow */
 	uint32		unused;
 	uint64		pend_xid;
+	uint64		resize_xid;
 	XLogRecPtr	lsn;
+	XLogRecPtr	resize_lsn;
 } RqStateTopic;
 
 typedef struct RqStateQueue
@@ -64,6 +68,7 @@ typedef struct RqStateQueue
 	uint64		end;
 	int64		last_time;
 	XLogRecPtr	lsn;
+	XLogRecPtr	born;
 } RqStateQueue;
 
 typedef struct RqStateGroup
@@ -86,8 +91,8 @@ typedef struct RqStateOffset
 } RqStateOffset;
 
 StaticAssertDecl(sizeof(RqStateHeader) == 64, "on-disk layout");
-StaticAssertDecl(sizeof(RqStateTopic) == 40, "on-disk layout");
-StaticAssertDecl(sizeof(RqStateQueue) == 40, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateTopic) == 64, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateQueue) == 48, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateGroup) == 152, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateOffset) == 32, "on-disk layout");
 

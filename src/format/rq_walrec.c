@@ -71,6 +71,17 @@ desc_settle(StringInfo buf, const xl_rq_settle *rec)
 }
 
 static void
+desc_topic(StringInfo buf, const xl_rq_topic *rec)
+{
+	desc_key(buf, rec->key);
+	appendStringInfo(buf, " queues %u xid " UINT64_FORMAT,
+					 rec->nqueues, rec->xid);
+	if (rec->resize_xid != 0)
+		appendStringInfo(buf, " resize to %u xid " UINT64_FORMAT,
+						 rec->resize_to, rec->resize_xid);
+}
+
+static void
 desc_group(StringInfo buf, const xl_rq_group *rec)
 {
 	desc_key(buf, rec->key);
@@ -103,10 +114,7 @@ rq_wal_desc(StringInfo buf, XLogReaderState *record)
 			desc_settle(buf, rec);
 			break;
 		case XLOG_RQ_TOPIC:
-			desc_key(buf, ((const xl_rq_topic *) rec)->key);
-			appendStringInfo(buf, " queues %u xid " UINT64_FORMAT,
-							 ((const xl_rq_topic *) rec)->nqueues,
-							 ((const xl_rq_topic *) rec)->xid);
+			desc_topic(buf, rec);
 			break;
 		case XLOG_RQ_TOPIC_DROP:
 			desc_key(buf, ((const xl_rq_topic_drop *) rec)->key);

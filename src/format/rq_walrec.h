@@ -129,8 +129,9 @@ typedef struct xl_rq_settle
 #define SizeOfRqSettle	sizeof(xl_rq_settle)
 
 /*
- * TOPIC: the topic exists, or will if "xid" (not 0) commits, and has this many
- * queues.
+ * TOPIC: the topic exists, or will if "xid" (not 0) commits.  It has "nqueues"
+ * queues, or "resize_to" if "resize_xid" (not 0) commits; until that has been
+ * settled it keeps room for "nslots".
  */
 typedef struct xl_rq_topic
 {
@@ -138,6 +139,9 @@ typedef struct xl_rq_topic
 	Oid			spc;
 	uint32		nqueues;
 	uint64		xid;
+	uint64		resize_xid;
+	uint32		resize_to;
+	uint32		nslots;
 } xl_rq_topic;
 
 #define SizeOfRqTopic	sizeof(xl_rq_topic)

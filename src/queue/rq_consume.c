@@ -152,10 +152,7 @@ find_or_create_group(uint32 topic, const char *name)
 	{
 		/* The name is free only if our own drop of it commits. */
 		if (rq_group_own_drop(topic, name))
-		{
-			(void) GetCurrentTransactionId();	/* see rq_create_group() */
-			xid = U64FromFullTransactionId(GetTopFullTransactionId());
-		}
+			xid = rq_xid_announce();
 		if (rq_group_create(topic, name, rq_start_offsets(topic, &first),
 							xid, &group))
 		{

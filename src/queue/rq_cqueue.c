@@ -483,13 +483,16 @@ rq_queue_remove_trimmed(RqKey key, RqQueue *q, RqOff from)
 
 /* ---- redo ---- */
 
-static RqQueue *
-queue_for_redo(RqKey key, uint32 queue_id, XLogRecPtr lsn, uint32 *topic)
+RqQueue *
+rq_queue_for_redo(RqKey key, uint32 queue_id, XLogRecPtr lsn, uint32 *topic)
 {
+	RqQueue    *q;
+
 	*topic = rq_topic_for_redo(key, lsn);
-	if (*topic == RQ_NO_SLOT || queue_id >= rq_topic_nqueues(*topic))
+	if (*topic == RQ_NO_SLOT || queue_id >= rq_topic_nslots(*topic))
 		return NULL;
-	return rq_topic_queue(*topic, queue_id);
+	q = rq_topic_queue(*topic, queue_id);
+	return lsn < q->born ? NULL : q;
 }
 
 /*
@@ -503,7 +506,7 @@ rq_queue_redo_enqueue(const xl_rq_enqueue *record, const xl_rq_entry *entries,
 {
 	xl_rq_enqueue rec = *record;
 	uint32		topic;
-	RqQueue    *q = queue_for_redo(rec.key, rec.queue_id, lsn, &topic);
+	RqQueue    *q = rq_queue_for_redo(rec.key, rec.queue_id, lsn, &topic);
 	RqOff		end = rec.offset + rec.count;
 	RqOff		start;
 	Run			run;
@@ -538,7 +541,7 @@ rq_queue_redo_resolve(const xl_rq_resolve *rec, const xl_rq_range *ranges,
 					  XLogRecPtr lsn)
 {
 	uint32		topic;
-	RqQueue    *q = queue_for_redo(rec->key, rec->queue_id, lsn, &topic);
+	RqQueue    *q = rq_queue_for_redo(rec->key, rec->queue_id, lsn, &topic);
 	RqOff		start;
 
 	if (q == NULL)

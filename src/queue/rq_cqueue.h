@@ -62,6 +62,10 @@ extern bool rq_queue_uses_segment(RqQueue *q, uint64 segno);
 extern RqOff rq_queue_trim_apply(RqQueue *q, RqOff start);
 extern void rq_queue_remove_trimmed(RqKey key, RqQueue *q, RqOff from);
 
+/* The queue a record with this LSN is about, NULL if it has gone. */
+extern RqQueue *rq_queue_for_redo(RqKey key, uint32 queue_id, XLogRecPtr lsn,
+								  uint32 *topic);
+
 extern void rq_queue_redo_enqueue(const xl_rq_enqueue *record,
 								  const xl_rq_entry *entries, XLogRecPtr lsn);
 extern void rq_queue_redo_resolve(const xl_rq_resolve *rec,

@@ -136,6 +136,13 @@ free_slot(void)
 }
 
 static void
+report_full(void)
+{
+	rq_report_table_full("consumer groups", "rocketq.max_consumer_slots",
+						 rq_max_consumer_slots);
+}
+
+static void
 check_room_for_new(uint32 nqueues)
 {
 	RqExtents	none = {0};
@@ -143,19 +150,18 @@ check_room_for_new(uint32 nqueues)
 	if (free_slot() == RQ_NO_SLOT ||
 		!rq_extents_can_take(&none, nqueues, rq_max_consumer_slots,
 							 offset_is_free))
-		rq_report_table_full("consumer groups", "rocketq.max_consumer_slots",
-							 rq_max_consumer_slots);
+		report_full();
 }
 
-/* Give a new group its offsets. */
+/* Give a group offsets until it has that many; there is room. */
 static void
 take_offsets(uint32 group, uint32 nqueues)
 {
 	RqGroup    *g = &rq_groups[group];
 
-	rq_extents_take(&g->offsets, nqueues, rq_max_consumer_slots,
+	rq_extents_take(&g->offsets, nqueues - g->nqueues, rq_max_consumer_slots,
 					offset_is_free);
-	for (uint32 i = 0; i < nqueues; i++)
+	for (uint32 i = g->nqueues; i < nqueues; i++)
 	{
 		RqOffset   *o = &rq_offsets[rq_extents_slot(&g->offsets, i)];
 
@@ -232,7 +238,7 @@ rq_group_create(uint32 topic, const char *name, const RqOff *starts,
 	absent = find_locked(topic, name, group, &other) == RQ_GROUP_ABSENT;
 	if (absent)
 	{
-		uint32		nqueues = rq_topic_nqueues(topic);
+		uint32		nqueues = rq_topic_nslots(topic);
 		uint32		id = rq_ctl->next_group_id;
 		TimestampTz now = GetCurrentTimestamp();
 		XLogRecPtr	lsn;
@@ -320,6 +326,56 @@ rq_group_is_own(RqGroupRef group)
 }
 
 static void
+cut_offsets(uint32 group, uint32 nqueues)
+{
+	RqGroup    *g = &rq_groups[group];
+
+	for (uint32 i = nqueues; i < g->nqueues; i++)
+		rq_group_offset(group, i)->group = RQ_NO_SLOT;
+	rq_extents_cut(&g->offsets, nqueues);
+	g->nqueues = nqueues;
+}
+
+void
+rq_group_cut_slots(uint32 topic, uint32 nslots)
+{
+	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
+		 i = rq_groups[i].next)
+		cut_offsets(i, nslots);
+}
+
+void
+rq_group_take_slots(uint32 topic, uint32 nslots)
+{
+	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
+		 i = rq_groups[i].next)
+	{
+		if (!rq_extents_can_take(&rq_groups[i].offsets,
+								 nslots - rq_groups[i].nqueues,
+								 rq_max_consumer_slots, offset_is_free))
+		{
+			rq_group_cut_slots(topic, rq_topic_nslots(topic));
+			report_full();
+		}
+		take_offsets(i, nslots);
+	}
+}
+
+void
+rq_group_stamp_slots(uint32 topic, XLogRecPtr lsn)
+{
+	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
+		 i = rq_groups[i].next)
+		for (uint32 k = 0; k < rq_groups[i].nqueues; k++)
+		{
+			RqOffset   *o = rq_group_offset(i, k);
+
+			if (o->lsn == InvalidXLogRecPtr)
+				o->lsn = lsn;
+		}
+}
+
+static void
 drop_apply(uint32 group)
 {
 	RqGroup    *g = &rq_groups[group];
@@ -328,8 +384,7 @@ drop_apply(uint32 group)
 	while (*link != group)
 		link = &rq_groups[*link].next;
 	*link = g->next;
-	for (uint32 i = 0; i < g->nqueues; i++)
-		rq_group_offset(group, i)->group = RQ_NO_SLOT;
+	cut_offsets(group, 0);
 	g->id = 0;
 }
 

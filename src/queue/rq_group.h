@@ -82,6 +82,15 @@ extern void rq_group_settle_all(void);
 
 extern void rq_group_drop_all_apply(uint32 topic);
 
+/*
+ * For a resize of the topic, under the meta lock held exclusively: give all
+ * its groups offsets for "nslots" queues, or throw and change nothing; cut
+ * them to so many; note the record that made the new ones.
+ */
+extern void rq_group_take_slots(uint32 topic, uint32 nslots);
+extern void rq_group_cut_slots(uint32 topic, uint32 nslots);
+extern void rq_group_stamp_slots(uint32 topic, XLogRecPtr lsn);
+
 /* ---- offsets: the caller holds the heavyweight (group, queue) lock to
  * change one, or no lock to read it ---- */
 

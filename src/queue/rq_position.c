@@ -34,7 +34,7 @@ RqOff *
 rq_start_offsets(uint32 topic, const RqStart *start)
 {
 	uint32		n = rq_topic_nqueues(topic);
-	RqOff	   *offsets = palloc(n * sizeof(RqOff));
+	RqOff	   *offsets = palloc0(Max(rq_topic_nslots(topic), 1) * sizeof(RqOff));
 
 	for (uint32 i = 0; i < n; i++)
 		offsets[i] = rq_start_offset(topic, i, start);
@@ -60,13 +60,7 @@ rq_create_group(uint32 topic, const char *name, const RqStart *start)
 	if (rq_find_group(topic, name, true, &group))
 		report_exists(name);
 
-	/*
-	 * A record tells redo of our own transaction id only.  So a
-	 * subtransaction needs one: it is above the id of the whole transaction,
-	 * and replaying it keeps both from being handed out again.
-	 */
-	(void) GetCurrentTransactionId();
-	xid = U64FromFullTransactionId(GetTopFullTransactionId());
+	xid = rq_xid_announce();
 	while (!rq_group_create(topic, name, rq_start_offsets(topic, start),
 							xid, &group))
 		if (rq_find_group(topic, name, true, &group))

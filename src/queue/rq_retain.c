@@ -105,7 +105,7 @@ ask_queue(uint32 topic, uint32 i, RqPos cut, TimestampTz than,
 	bool		go = true;
 
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	if (i < rq_topic_nqueues(topic))
+	if (i < rq_topic_nslots(topic))
 	{
 		RqQueue    *q = rq_topic_queue(topic, i);
 		RqOff		start = pg_atomic_read_u64(&q->start);
@@ -127,7 +127,7 @@ static bool
 queues_let_go(RqPos cut, TimestampTz than, StringInfo starts, uint32 *count)
 {
 	for (int t = 0; t < rq_max_topics; t++)
-		for (uint32 i = 0; i < rq_topic_nqueues(t); i++)
+		for (uint32 i = 0; i < rq_topic_nslots(t); i++)
 		{
 			CHECK_FOR_INTERRUPTS();
 			if (!ask_queue(t, i, cut, than, starts, count))
@@ -136,15 +136,13 @@ queues_let_go(RqPos cut, TimestampTz than, StringInfo starts, uint32 *count)
 	return true;
 }
 
-/* The queue a start is about, NULL if its topic has gone. */
+/* The queue a start is about, NULL if it has gone. */
 static RqQueue *
 queue_of(const xl_rq_queue_start *s, XLogRecPtr lsn)
 {
-	uint32		topic = rq_topic_for_redo(s->key, lsn);
+	uint32		topic;
 
-	if (topic == RQ_NO_SLOT || s->queue_id >= rq_topic_nqueues(topic))
-		return NULL;
-	return rq_topic_queue(topic, s->queue_id);
+	return rq_queue_for_redo(s->key, s->queue_id, lsn, &topic);
 }
 
 /*

@@ -16,7 +16,7 @@
 #include "base/rq_guc.h"
 #include "format/rq_segfmt.h"
 #include "queue/rq_group.h"
-#include "queue/rq_topic.h"
+#include "queue/rq_topic_private.h"
 #include "queue/rq_xid.h"
 #include "store/rq_durable.h"
 
@@ -51,26 +51,42 @@ free_slot(void)
 	return RQ_NO_SLOT;
 }
 
+void
+rq_topic_check_room(const RqExtents *have, uint32 nqueues)
+{
+	if (!rq_extents_can_take(have, nqueues, rq_max_queues, queue_is_free))
+		rq_report_table_full("queues", "rocketq.max_queues", rq_max_queues);
+}
+
 /* Throw unless there is room for a topic with that many queues. */
 static void
 check_room(uint32 nqueues)
 {
-	RqExtents	none = {0};
+	const RqExtents none = {0};
 
 	if (free_slot() == RQ_NO_SLOT)
 		rq_report_table_full("topics", "rocketq.max_topics", rq_max_topics);
-	if (!rq_extents_can_take(&none, nqueues, rq_max_queues, queue_is_free))
-		rq_report_table_full("queues", "rocketq.max_queues", rq_max_queues);
+	rq_topic_check_room(&none, nqueues);
 }
 
-static XLogRecPtr
-log_topic(RqKey key, Oid spc, uint32 nqueues, uint64 xid)
+XLogRecPtr
+rq_topic_log(const xl_rq_topic *rec)
 {
-	xl_rq_topic rec = {.key = key, .spc = spc, .nqueues = nqueues, .xid = xid};
-
 	XLogBeginInsert();
-	rq_xlog_register(&rec, SizeOfRqTopic);
+	rq_xlog_register(rec, SizeOfRqTopic);
 	return XLogInsert(RQ_RMGR_ID, XLOG_RQ_TOPIC);
+}
+
+xl_rq_topic
+rq_topic_record(uint32 topic)
+{
+	RqTopic    *t = &rq_topics[topic];
+	xl_rq_topic rec = {.key = rq_topic_key(topic), .spc = t->spc,
+		.nqueues = t->base_queues, .xid = t->pend_xid,
+		.resize_to = t->resize_to, .resize_xid = t->resize_xid,
+	.nslots = t->nslots};
+
+	return rec;
 }
 
 uint32
@@ -87,10 +103,12 @@ rq_topic_ensure(RqKey key, Oid spc, uint32 nqueues, uint64 xid)
 	slot = rq_topic_index_find(key);
 	if (slot == RQ_NO_SLOT)
 	{
+		xl_rq_topic rec = {.key = key, .spc = spc, .nqueues = nqueues,
+		.xid = xid, .nslots = nqueues};
+
 		check_room(nqueues);
 		START_CRIT_SECTION();
-		slot = rq_topic_apply(key, spc, nqueues, xid,
-							  log_topic(key, spc, nqueues, xid));
+		slot = rq_topic_apply(key, spc, nqueues, xid, rq_topic_log(&rec));
 		END_CRIT_SECTION();
 	}
 	LWLockRelease(rq_meta_lock);
@@ -113,8 +131,11 @@ settle(uint32 slot)
 	}
 	else if (status == RQ_XID_COMMITTED)
 	{
+		xl_rq_topic rec = rq_topic_record(slot);
+
+		rec.xid = 0;
 		START_CRIT_SECTION();
-		log_topic(rq_topic_key(slot), t->spc, rq_topic_nqueues(slot), 0);
+		rq_topic_log(&rec);
 		t->pend_xid = 0;
 		END_CRIT_SECTION();
 	}
@@ -125,14 +146,19 @@ rq_topic_settle_all(void)
 {
 	for (int i = 0; i < rq_max_topics; i++)
 	{
-		if (rq_topics[i].pend_xid == 0)
+		char		trash[MAXPGPATH] = "";
+
+		if (rq_topics[i].pend_xid == 0 && rq_topics[i].resize_xid == 0)
 			continue;
 		rq_gate_enter();
 		LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 		if (rq_topics[i].pend_xid != 0)
 			settle(i);
+		rq_topic_resize_settle(i, trash);
 		LWLockRelease(rq_meta_lock);
 		rq_gate_leave();
+		if (trash[0] != '\0')
+			rq_remove_dir(trash);
 	}
 }
 
@@ -141,6 +167,7 @@ init_queue(RqQueue *q, uint32 topic, uint32 id)
 {
 	q->topic = topic;
 	q->id = id;
+	q->born = InvalidXLogRecPtr;
 	pg_atomic_write_u64(&q->start, 0);
 	pg_atomic_write_u64(&q->stable, 0);
 	pg_atomic_write_u64(&q->end, 0);
@@ -150,6 +177,18 @@ init_queue(RqQueue *q, uint32 topic, uint32 id)
 	q->last_time = 0;
 	q->lsn = InvalidXLogRecPtr;
 	q->redo_dirty = RQ_INVALID_POS;
+}
+
+void
+rq_topic_take_queues(uint32 topic, uint32 nslots)
+{
+	RqTopic    *t = &rq_topics[topic];
+
+	rq_extents_take(&t->queues, nslots - t->nslots, rq_max_queues,
+					queue_is_free);
+	for (uint32 i = t->nslots; i < nslots; i++)
+		init_queue(rq_topic_queue(topic, i), topic, i);
+	t->nslots = nslots;
 }
 
 uint32
@@ -172,9 +211,14 @@ rq_topic_apply(RqKey key, Oid spc, uint32 nqueues, uint64 xid, XLogRecPtr lsn)
 	t->doomed = false;
 	t->lsn = lsn;
 	memset(&t->queues, 0, sizeof(t->queues));
-	rq_extents_take(&t->queues, nqueues, rq_max_queues, queue_is_free);
+	t->nslots = 0;
+	rq_topic_take_queues(slot, nqueues);
+	t->base_queues = nqueues;
+	t->resize_to = 0;
+	t->resize_xid = 0;
+	t->resize_lsn = lsn;
 	for (uint32 i = 0; i < nqueues; i++)
-		init_queue(&rq_queues[rq_extents_slot(&t->queues, i)], slot, i);
+		rq_topic_queue(slot, i)->born = lsn;
 	pg_atomic_write_u32(&t->nqueues, nqueues);
 	rq_topic_index_add(key, slot);
 	rq_ctl->ntopics++;
@@ -196,18 +240,20 @@ drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
 	char		path[MAXPGPATH];
 
 	rq_group_drop_all_apply(slot);
-	for (uint32 i = 0; i < rq_topic_nqueues(slot); i++)
+	for (uint32 i = 0; i < t->nslots; i++)
 		rq_topic_queue(slot, i)->topic = RQ_NO_SLOT;
 	if (t->doomed)
 		pg_atomic_fetch_sub_u32(&rq_ctl->ndoomed, 1);
 	t->doomed = false;
 	t->pend_xid = 0;
+	t->resize_xid = 0;
+	t->nslots = 0;
 	pg_atomic_write_u32(&t->nqueues, 0);
 	pg_atomic_write_u64(&t->key, 0);
 	rq_topic_index_remove(key);
 	rq_ctl->ntopics--;
 	rq_topic_dir_path(path, key);
-	snprintf(trash, MAXPGPATH, "%s.gone.%016llX", path, (unsigned long long) lsn);
+	rq_topic_trash_path(trash, key, lsn);
 	if (rename(path, trash) != 0 && errno != ENOENT)
 		ereport(LOG,
 				(errcode_for_file_access(),
@@ -278,6 +324,9 @@ rq_topic_for_redo(RqKey key, XLogRecPtr lsn)
 void
 rq_topic_redo(const xl_rq_topic *rec, XLogRecPtr lsn)
 {
+	char		trash[MAXPGPATH] = "";
+	uint32		slot = RQ_NO_SLOT;
+
 	/*
 	 * A topic that the state file no longer had has been dropped by then, and
 	 * is not made again for a while: there need not be room.
@@ -286,8 +335,12 @@ rq_topic_redo(const xl_rq_topic *rec, XLogRecPtr lsn)
 	if (rq_topic_for_redo(rec->key, lsn) != RQ_NO_SLOT ||
 		(rq_topic_index_find(rec->key) == RQ_NO_SLOT &&
 		 lsn > rq_ctl->meta_lsn))
-		rq_topic_apply(rec->key, rec->spc, rec->nqueues, rec->xid, lsn);
+		slot = rq_topic_apply(rec->key, rec->spc, rec->nqueues, rec->xid, lsn);
+	if (slot != RQ_NO_SLOT && lsn > rq_topics[slot].resize_lsn)
+		rq_topic_redo_resize(slot, rec, lsn, trash);
 	LWLockRelease(rq_meta_lock);
+	if (trash[0] != '\0')
+		rq_remove_dir(trash);
 }
 
 void

@@ -26,8 +26,28 @@ extern void rq_topic_drop(RqKey key);
 /* Mark the storage of a dropped topic for the janitor.  Can't throw. */
 extern void rq_topic_doom(RqKey key);
 
-/* Settle topics whose creator has ended.  Janitor only. */
+/* Settle topics whose creator or resizer has ended.  Janitor only. */
 extern void rq_topic_settle_all(void);
+
+/*
+ * Change the number of queues, from now on for the calling transaction, whose
+ * id is "xid", and for all if it commits.  The caller holds the topic's
+ * relation exclusively until then.  Throws when a table is full, or when a
+ * queue that would go holds what a group has not consumed.
+ */
+extern void rq_topic_resize(uint32 topic, uint32 nqueues, uint64 xid);
+
+/* Back to this number of queues within that transaction.  Can't throw. */
+extern void rq_topic_resize_undo(RqKey key, uint32 nqueues);
+
+/* WAL-log what the calling transaction's resizes and undos have come to. */
+extern void rq_topic_resize_log(RqKey key);
+
+/* The resizing transaction has aborted.  Can't throw. */
+extern void rq_topic_resize_abort(RqKey key);
+
+/* Make "nqueues" tell the outcome of resizes that a crash has ended. */
+extern void rq_topic_resize_recover(void);
 
 /* The queue's slot; "queue_id" must be below the topic's number of queues. */
 extern RqQueue *rq_topic_queue(uint32 topic, uint32 queue_id);
@@ -41,10 +61,18 @@ rq_topic_key(uint32 topic)
 	return key;
 }
 
+/* How many queues there are to use. */
 static inline uint32
 rq_topic_nqueues(uint32 topic)
 {
 	return pg_atomic_read_u32(&rq_topics[topic].nqueues);
+}
+
+/* How many there are to look after, those in doubt included. */
+static inline uint32
+rq_topic_nslots(uint32 topic)
+{
+	return rq_topics[topic].nslots;
 }
 
 /*
@@ -53,6 +81,10 @@ rq_topic_nqueues(uint32 topic)
  */
 extern uint32 rq_topic_apply(RqKey key, Oid spc, uint32 nqueues, uint64 xid,
 							 XLogRecPtr lsn);
+
+/* The same for the number of queues of an existing topic. */
+extern void rq_topic_apply_resize(uint32 topic, const xl_rq_topic *rec,
+								  XLogRecPtr lsn);
 
 /* The slot a redo record with this LSN is about, RQ_NO_SLOT if it's gone. */
 extern uint32 rq_topic_for_redo(RqKey key, XLogRecPtr lsn);

@@ -46,6 +46,8 @@ typedef enum ActionKind
 	ACT_COMMIT,					/* a reader's "commit" changed */
 	ACT_TOPIC_CREATED,
 	ACT_TOPIC_DROPPED,
+	ACT_TOPIC_RESIZED,			/* number of queues changed */
+	ACT_TOPIC_RESIZE_UNDONE,	/* the same, in what was rolled back */
 	ACT_GROUP_CREATED,
 	ACT_GROUP_DROPPED,			/* claimed by us, staged at pre-commit */
 	ACT_GROUP_DOOMED,			/* created and dropped by us */
@@ -57,7 +59,7 @@ typedef struct Action
 	ActionKind	kind;
 	uint32		index;			/* of the reader */
 	bool		had_old;
-	RqOff		old;
+	RqOff		old;			/* offset, or number of queues */
 	RqKey		key;			/* of the topic */
 	RqGroupRef	group;
 } Action;
@@ -376,6 +378,22 @@ rq_txn_topic_dropped(RqKey key)
 }
 
 void
+rq_txn_topic_resized(uint32 topic, uint32 nqueues)
+{
+	Action	   *a = add_action(ACT_TOPIC_RESIZED);
+
+	a->key = rq_topic_key(topic);
+	a->old = rq_topic_nqueues(topic);
+	for (int i = 0; i < txn->ntouches; i++)
+		if (txn->touches[i].topic == topic &&
+			txn->touches[i].queue_id >= nqueues)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("cannot remove queue %u, into which this transaction has produced",
+							txn->touches[i].queue_id)));
+}
+
+void
 rq_txn_group_created(RqGroupRef group)
 {
 	add_action(ACT_GROUP_CREATED)->group = group;
@@ -416,6 +434,11 @@ undo(const Action *a)
 			rq_topic_doom(a->key);
 			break;
 		case ACT_TOPIC_DROPPED:
+			break;
+		case ACT_TOPIC_RESIZED:
+			rq_topic_resize_undo(a->key, (uint32) a->old);
+			break;
+		case ACT_TOPIC_RESIZE_UNDONE:
 			break;
 		case ACT_GROUP_CREATED:
 			rq_group_doom(a->group, true);
@@ -516,6 +539,14 @@ drop_doomed_groups(void)
 }
 
 static void
+log_resizes(void)
+{
+	for (int i = 0; i < txn->nactions; i++)
+		if (txn->actions[i].kind == ACT_TOPIC_RESIZE_UNDONE)
+			rq_topic_resize_log(txn->actions[i].key);
+}
+
+static void
 stage_group_drops(void)
 {
 	for (int i = 0; i < txn->nactions; i++)
@@ -559,6 +590,7 @@ static void
 pre_commit(void)
 {
 	drop_doomed_groups();
+	log_resizes();
 	if (writes_anything())
 	{
 		txn->xid = U64FromFullTransactionId(GetTopFullTransactionId());
@@ -587,21 +619,38 @@ finish_offsets(bool committed)
 	}
 }
 
+static void
+finish_object(const Action *a, bool committed)
+{
+	switch (a->kind)
+	{
+		case ACT_TOPIC_CREATED:
+			if (!committed)
+				rq_topic_doom(a->key);
+			break;
+		case ACT_TOPIC_DROPPED:
+			if (committed)
+				rq_topic_doom(a->key);
+			break;
+		case ACT_TOPIC_RESIZED:
+			if (!committed)
+				rq_topic_resize_abort(a->key);
+			rq_worker_wake(RQ_JANITOR);
+			break;
+		case ACT_GROUP_DROPPED:
+			rq_group_claim(a->group, 0);
+			break;
+		default:
+			break;
+	}
+}
+
 /* Storage and groups; what is left of them is the janitor's. */
 static void
 finish_objects(bool committed)
 {
-	ActionKind	doomed = committed ? ACT_TOPIC_DROPPED : ACT_TOPIC_CREATED;
-
 	for (int i = 0; i < txn->nactions; i++)
-	{
-		const Action *a = &txn->actions[i];
-
-		if (a->kind == doomed)
-			rq_topic_doom(a->key);
-		else if (a->kind == ACT_GROUP_DROPPED)
-			rq_group_claim(a->group, 0);
-	}
+		finish_object(&txn->actions[i], committed);
 }
 
 static void
@@ -715,10 +764,28 @@ xact_callback(XactEvent event, void *arg)
 }
 
 /*
- * Undo what a subtransaction did, and all that committed into it.  A group it
- * created stays as an action until the end of the transaction, which logs
- * that the group is gone.
+ * What stays as an action of something that was rolled back, because the end
+ * of the transaction has to log it.  False if nothing does.
  */
+static bool
+remains_of(ActionKind kind, ActionKind *remains)
+{
+	switch (kind)
+	{
+		case ACT_GROUP_CREATED:
+		case ACT_GROUP_GONE:
+			*remains = ACT_GROUP_GONE;
+			return true;
+		case ACT_TOPIC_RESIZED:
+		case ACT_TOPIC_RESIZE_UNDONE:
+			*remains = ACT_TOPIC_RESIZE_UNDONE;
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* Undo what a subtransaction did, and all that committed into it. */
 static void
 rollback_to(const Mark *m)
 {
@@ -727,13 +794,15 @@ rollback_to(const Mark *m)
 	for (int i = txn->nactions - 1; i >= m->nactions; i--)
 		undo(&txn->actions[i]);
 	for (int i = m->nactions; i < txn->nactions; i++)
-		if (txn->actions[i].kind == ACT_GROUP_CREATED ||
-			txn->actions[i].kind == ACT_GROUP_GONE)
-		{
-			txn->actions[kept] = txn->actions[i];
-			txn->actions[kept].kind = ACT_GROUP_GONE;
-			kept++;
-		}
+	{
+		ActionKind	remains;
+
+		if (!remains_of(txn->actions[i].kind, &remains))
+			continue;
+		txn->actions[kept] = txn->actions[i];
+		txn->actions[kept].kind = remains;
+		kept++;
+	}
 	txn->nactions = kept;
 	if (txn->pending)
 		rq_pending_truncate(txn->pending, m->npending);

@@ -56,6 +56,13 @@ extern void rq_txn_set_commit(RqReader *r, RqOff commit);
 
 extern void rq_txn_topic_created(RqKey key);
 extern void rq_txn_topic_dropped(RqKey key);
+
+/*
+ * Before the topic gets this number of queues: throws if the transaction has
+ * produced into one that would go.
+ */
+extern void rq_txn_topic_resized(uint32 topic, uint32 nqueues);
+
 extern void rq_txn_group_created(RqGroupRef group);
 extern void rq_txn_group_dropped(RqGroupRef group);
 

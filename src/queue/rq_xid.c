@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/transam.h"
+#include "access/xact.h"
 #include "storage/procarray.h"
 #include "utils/snapmgr.h"
 
@@ -26,6 +27,13 @@ rq_xid_forget_xmin(void)
 	(TransactionId) PG_INT32_MAX;
 
 	RecentXmin = TransactionIdIsNormal(xid) ? xid : FirstNormalTransactionId;
+}
+
+uint64
+rq_xid_announce(void)
+{
+	(void) GetCurrentTransactionId();
+	return U64FromFullTransactionId(GetTopFullTransactionId());
 }
 
 RqXidStatus

@@ -21,6 +21,14 @@ typedef enum RqXidStatus
 extern RqXidStatus rq_xid_status(uint64 full_xid);
 
 /*
+ * The calling transaction's id, in a way that its next record tells recovery
+ * of it: a record carries the id of the subtransaction, if that has one, and
+ * that is above the one of the whole transaction.  Without, the number could
+ * be handed out again after a crash.
+ */
+extern uint64 rq_xid_announce(void);
+
+/*
  * For a process that takes no snapshots: without it PostgreSQL would compare
  * transactions with the oldest one of the time when the process began.
  */

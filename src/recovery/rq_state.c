@@ -92,6 +92,7 @@ copy_queue(StringInfo buf, RqQueue *q)
 	s.end = pg_atomic_read_u64(&q->end);
 	s.last_time = q->last_time;
 	s.lsn = q->lsn;
+	s.born = q->born;
 	LWLockRelease(&q->lock);
 	appendBinaryStringInfo(buf, (char *) &s, sizeof(s));
 }
@@ -126,12 +127,15 @@ copy_topic(StringInfo buf, uint32 topic)
 {
 	RqTopic    *t = &rq_topics[topic];
 	RqStateTopic s = {.key = rq_topic_key(topic), .spc = t->spc,
-	.nqueues = rq_topic_nqueues(topic), .pend_xid = t->pend_xid, .lsn = t->lsn};
+		.nqueues = t->base_queues, .resize_to = t->resize_to,
+		.nslots = t->nslots,
+		.pend_xid = t->pend_xid, .resize_xid = t->resize_xid,
+	.lsn = t->lsn, .resize_lsn = t->resize_lsn};
 
 	for (uint32 g = t->first_group; g != RQ_NO_SLOT; g = rq_groups[g].next)
 		s.ngroups++;
 	appendBinaryStringInfo(buf, (char *) &s, sizeof(s));
-	for (uint32 i = 0; i < s.nqueues; i++)
+	for (uint32 i = 0; i < t->nslots; i++)
 		copy_queue(buf, rq_topic_queue(topic, i));
 	for (uint32 g = t->first_group; g != RQ_NO_SLOT; g = rq_groups[g].next)
 		copy_group(buf, g);
@@ -240,7 +244,7 @@ sync_queues(void)
 		bool		any_here = false;
 		char		path[MAXPGPATH];
 
-		for (uint32 i = 0; i < rq_topic_nqueues(t); i++)
+		for (uint32 i = 0; i < rq_topic_nslots(t); i++)
 			if (sync_queue(t, rq_topic_queue(t, i)))
 				any_here = true;
 		if (!any_here)
@@ -338,7 +342,7 @@ rq_state_assume_synced(void)
 	allocate_synced();
 	synced_log = log_settled();
 	for (int t = 0; t < rq_max_topics; t++)
-		for (uint32 i = 0; i < rq_topic_nqueues(t); i++)
+		for (uint32 i = 0; i < rq_topic_nslots(t); i++)
 		{
 			RqQueue    *q = rq_topic_queue(t, i);
 			SyncedQueue *done = &synced_queues[q - rq_queues];
@@ -372,6 +376,7 @@ load_queue(RqQueue *q, const RqStateQueue *s)
 	q->logged_stable = Max(s->start, s->stable);
 	q->last_time = s->last_time;
 	q->lsn = s->lsn;
+	q->born = s->born;
 }
 
 static bool
@@ -382,7 +387,7 @@ load_group(uint32 topic, const char **at, const char *end)
 
 	if (!rq_state_take(at, end, &s, sizeof(s)) ||
 		s.name_len > RQ_GROUP_NAME_MAX ||
-		s.nqueues != rq_topic_nqueues(topic))
+		s.nqueues != rq_topic_nslots(topic))
 		return false;
 	group = rq_group_apply(topic, s.id, s.name, s.name_len, s.nqueues, 0,
 						   s.created_at);
@@ -408,12 +413,19 @@ static bool
 load_topic(const char **at, const char *end)
 {
 	RqStateTopic s;
+	xl_rq_topic rec;
 	uint32		topic;
 
-	if (!rq_state_take(at, end, &s, sizeof(s)) || s.nqueues > RQ_QUEUES_MAX)
+	if (!rq_state_take(at, end, &s, sizeof(s)) || s.nslots > RQ_QUEUES_MAX ||
+		s.nqueues > s.nslots || s.resize_to > s.nslots)
 		return false;
+	rec.nqueues = s.nqueues;
+	rec.resize_to = s.resize_to;
+	rec.resize_xid = s.resize_xid;
+	rec.nslots = s.nslots;
 	topic = rq_topic_apply(s.key, s.spc, s.nqueues, s.pend_xid, s.lsn);
-	for (uint32 i = 0; i < s.nqueues; i++)
+	rq_topic_apply_resize(topic, &rec, s.resize_lsn);
+	for (uint32 i = 0; i < rq_topic_nslots(topic); i++)
 	{
 		RqStateQueue sq;
 

@@ -274,6 +274,20 @@ rq_extents_take(RqExtents *ext, uint32 count, uint32 nslots,
 	}
 }
 
+void
+rq_extents_cut(RqExtents *ext, uint32 keep)
+{
+	for (uint32 r = 0; r < ext->n; r++)
+	{
+		uint32		stay = Min(keep, ext->run[r].count);
+
+		ext->run[r].count = stay;
+		keep -= stay;
+	}
+	while (ext->n > 0 && ext->run[ext->n - 1].count == 0)
+		ext->n--;
+}
+
 uint32
 rq_extents_slot(const RqExtents *ext, uint32 i)
 {

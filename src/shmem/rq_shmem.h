@@ -50,12 +50,18 @@ typedef struct RqExtents
 /*
  * A topic.  All fields change under the meta lock held exclusively.  A holder
  * of a lock on the topic's relation may read them without it: the topic can't
- * go away, and growth only adds.
+ * go away, and its queues below "nqueues" stay.
  */
 typedef struct RqTopic
 {
 	pg_atomic_uint64 key;		/* RQ_KEY_PACK, 0 = free slot */
-	pg_atomic_uint32 nqueues;	/* raised after the extents are complete */
+	pg_atomic_uint32 nqueues;	/* as users see it; see queue/rq_resize.c */
+	uint32		nslots;			/* in "queues"; more than nqueues while queues
+								 * that come or go are in doubt */
+	uint32		base_queues;	/* nqueues if the resize aborts */
+	uint32		resize_to;		/* nqueues if it commits */
+	uint64		resize_xid;		/* who resizes, 0 = nobody */
+	XLogRecPtr	resize_lsn;		/* of the last record about the above */
 	Oid			spc;			/* tablespace when it was created */
 	uint64		incarnation;	/* never the same for two topics */
 	uint32		first_group;	/* chain of its groups, RQ_NO_SLOT ends it */
@@ -85,6 +91,8 @@ typedef struct RqQueue
 	uint64		unlogged_aborts;	/* aborted entries beyond that; lock */
 	TimestampTz last_time;		/* of the last entry; lock */
 	XLogRecPtr	lsn;			/* of the last record about it; lock */
+	XLogRecPtr	born;			/* of the record that made it; older ones are
+								 * about an earlier queue of that number */
 	pg_atomic_uint32 holders;	/* backends that hold back an entry */
 	RqOff		redo_dirty;		/* lowest offset redo has written since the
 								 * last sync; startup process only */
@@ -107,7 +115,7 @@ typedef struct RqGroup
 	uint32		id;				/* 0 = free slot */
 	uint32		topic;
 	uint32		next;			/* in the topic's chain */
-	uint32		nqueues;
+	uint32		nqueues;		/* offsets it has: the topic's nslots */
 	RqPendingOp pend_op;
 	uint64		pend_xid;
 	uint64		claim_xid;		/* means to drop it, not logged yet */
@@ -267,6 +275,9 @@ extern bool rq_extents_can_take(const RqExtents *ext, uint32 count,
 								uint32 nslots, RqSlotIsFree is_free);
 extern void rq_extents_take(RqExtents *ext, uint32 count, uint32 nslots,
 							RqSlotIsFree is_free);
+
+/* Forget all but the first "keep"; what becomes of the others is not told. */
+extern void rq_extents_cut(RqExtents *ext, uint32 keep);
 
 /* The slot of member "i", which must be below the owner's count. */
 extern uint32 rq_extents_slot(const RqExtents *ext, uint32 i);

@@ -109,7 +109,7 @@ settle_queues(void)
 {
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	for (; settle_topic < (uint32) rq_max_topics; settle_topic++, settle_queue = 0)
-		while (settle_queue < rq_topic_nqueues(settle_topic))
+		while (settle_queue < rq_topic_nslots(settle_topic))
 		{
 			RqQueue    *q = rq_topic_queue(settle_topic, settle_queue++);
 
@@ -225,7 +225,7 @@ tidy_queue_file(uint32 topic, const char *name)
 
 	if (!rq_parse_queue_name(name, &queue_id, &segno))
 		return;
-	if (queue_id < rq_topic_nqueues(topic) &&
+	if (queue_id < rq_topic_nslots(topic) &&
 		rq_queue_uses_segment(rq_topic_queue(topic, queue_id), segno))
 		return;
 	rq_queue_path(path, rq_topic_key(topic), queue_id, segno);
@@ -331,6 +331,7 @@ rq_keeper_main(Datum arg)
 	take_guard();
 	tidy_up();
 	fill_gaps();
+	rq_topic_resize_recover();
 	open_gate();
 
 	/* After a failed round the checkpoint waits, and so do we for a while. */

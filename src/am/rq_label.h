@@ -1,0 +1,21 @@
+/*
+ * rq_label.h
+ *	  The settings of a topic, kept as its security label.
+ */
+#ifndef RQ_LABEL_H
+#define RQ_LABEL_H
+
+#include "utils/rel.h"
+
+#include "base/rq_base.h"
+
+/* Throw unless a topic can have so many queues. */
+extern void rq_check_nqueues(int64 nqueues);
+
+/*
+ * Give the topic this many queues and keep that in its label.  The caller
+ * holds the relation exclusively until the end of the transaction.
+ */
+extern void rq_label_resize(Relation rel, uint32 nqueues);
+
+#endif							/* RQ_LABEL_H */

@@ -1,0 +1,324 @@
+/*
+ * rq_resize.c
+ *	  Change the number of a topic's queues.
+ *
+ * A resize belongs to a transaction, which holds the topic's relation
+ * exclusively: nobody else uses the topic until it has ended.  So "nqueues"
+ * changes at once and goes back if the transaction, or a part of it, is rolled
+ * back.  The topic keeps "base_queues" in mind for an abort and "resize_to" for
+ * a commit, and holds on to the slots of all numbers it has had (nslots).  The
+ * janitor settles that afterwards, and only then slots and files of queues go.
+ *
+ * A record tells of both outcomes, and a further record of the settlement.
+ * During recovery, and on a standby, a topic has the queues that both outcomes
+ * have; the keeper decides when recovery ends.
+ *
+ * Queues that went can come again under the same number.  "born" tells redo
+ * which records are about the earlier ones, and a new incarnation tells
+ * processes that what they have mapped is not theirs.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+
+#include "base/rq_guc.h"
+#include "format/rq_segfmt.h"
+#include "queue/rq_cqueue.h"
+#include "queue/rq_group.h"
+#include "queue/rq_topic_private.h"
+#include "store/rq_durable.h"
+
+/* ---- slots ---- */
+
+/* Make room in all tables for "nslots" queues, or throw and change nothing. */
+static void
+take_slots(uint32 topic, uint32 nslots)
+{
+	RqTopic    *t = &rq_topics[topic];
+
+	if (nslots <= t->nslots)
+		return;
+	rq_topic_check_room(&t->queues, nslots - t->nslots);
+	rq_group_take_slots(topic, nslots);
+	rq_topic_take_queues(topic, nslots);
+}
+
+static void
+release_slots(uint32 topic, uint32 nslots)
+{
+	RqTopic    *t = &rq_topics[topic];
+
+	rq_group_cut_slots(topic, nslots);
+	for (uint32 i = nslots; i < t->nslots; i++)
+		rq_topic_queue(topic, i)->topic = RQ_NO_SLOT;
+	rq_extents_cut(&t->queues, nslots);
+	t->nslots = nslots;
+	t->incarnation = rq_ctl->next_incarnation++;
+}
+
+/* The record of new slots is this one. */
+static void
+stamp_slots(uint32 topic, XLogRecPtr lsn)
+{
+	for (uint32 i = 0; i < rq_topics[topic].nslots; i++)
+	{
+		RqQueue    *q = rq_topic_queue(topic, i);
+
+		if (q->born == InvalidXLogRecPtr)
+			q->born = lsn;
+	}
+	rq_group_stamp_slots(topic, lsn);
+}
+
+void
+rq_topic_apply_resize(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
+{
+	RqTopic    *t = &rq_topics[topic];
+
+	take_slots(topic, rec->nslots);
+	t->base_queues = rec->nqueues;
+	t->resize_to = rec->resize_to;
+	t->resize_xid = rec->resize_xid;
+	t->resize_lsn = lsn;
+	stamp_slots(topic, lsn);
+	pg_write_barrier();
+	pg_atomic_write_u32(&t->nqueues, rec->resize_xid == 0 ? rec->nqueues :
+						Min(rec->nqueues, rec->resize_to));
+	if (rec->nslots < t->nslots)
+		release_slots(topic, rec->nslots);
+}
+
+/* ---- files ---- */
+
+/* Move the files of queues from "first" on into a folder of their own. */
+static void
+trash_files(uint32 topic, uint32 first, XLogRecPtr lsn, char *trash)
+{
+	RqKey		key = rq_topic_key(topic);
+	char		path[MAXPGPATH];
+	DIR		   *dir;
+	struct dirent *de;
+
+	rq_topic_dir_path(path, key);
+	dir = AllocateDir(path);
+	if (dir == NULL && errno == ENOENT)
+		return;
+	rq_topic_trash_path(trash, key, lsn);
+	rq_make_dir(trash);
+	while ((de = ReadDirExtended(dir, path, LOG)) != NULL)
+	{
+		uint32		queue_id;
+		uint64		segno;
+		char		from[MAXPGPATH];
+		char		to[MAXPGPATH];
+
+		if (!rq_parse_queue_name(de->d_name, &queue_id, &segno) ||
+			queue_id < first)
+			continue;
+		rq_queue_path(from, key, queue_id, segno);
+		if (snprintf(to, sizeof(to), "%s/%s", trash, de->d_name) >= sizeof(to) ||
+			rename(from, to) != 0)
+			ereport(LOG,
+					(errcode_for_file_access(),
+					 errmsg("could not rename file \"%s\": %m", from)));
+	}
+	FreeDir(dir);
+}
+
+/* ---- resize ---- */
+
+/*
+ * The first offset of a queue that no group has consumed; without a group,
+ * the first one there is.
+ */
+static RqOff
+first_unconsumed(uint32 topic, RqQueue *q)
+{
+	RqOff		first = PG_UINT64_MAX;
+	uint64		xid;
+
+	for (uint32 g = rq_topics[topic].first_group; g != RQ_NO_SLOT;
+		 g = rq_groups[g].next)
+		if (rq_group_state_locked(g, &xid) != RQ_GROUP_ABSENT)
+			first = Min(first, rq_offset_committed(rq_group_offset(g, q->id)));
+	if (first == PG_UINT64_MAX)
+		return pg_atomic_read_u64(&q->start);
+	return Max(first, pg_atomic_read_u64(&q->start));
+}
+
+/* Throw if the queue holds a message that somebody may still want. */
+static void
+check_consumed(uint32 topic, uint32 queue_id)
+{
+	RqQueue    *q = rq_topic_queue(topic, queue_id);
+	RqOff		end = pg_atomic_read_u64(&q->end);
+	RqEntry		e;
+
+	for (RqOff off = first_unconsumed(topic, q); off < end; off++)
+		if (rq_queue_entry(topic, q, off, &e) &&
+			(e.len_flags & RQ_CQ_ABORTED) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("queue %u holds messages that have not been consumed",
+							queue_id),
+					 errdetail("The first of them has offset " UINT64_FORMAT ".", off),
+					 errhint("Let every consumer group consume them, or move the groups with rocketq.reset_offset().")));
+}
+
+/* WAL-log that the topic gets that many queues if the transaction commits. */
+static void
+stage(uint32 topic, uint32 nqueues, uint64 xid)
+{
+	RqTopic    *t = &rq_topics[topic];
+	xl_rq_topic rec;
+
+	START_CRIT_SECTION();
+	t->resize_to = nqueues;
+	t->resize_xid = xid;
+	rec = rq_topic_record(topic);
+	t->resize_lsn = rq_topic_log(&rec);
+	stamp_slots(topic, t->resize_lsn);
+	pg_write_barrier();
+	pg_atomic_write_u32(&t->nqueues, nqueues);
+	END_CRIT_SECTION();
+}
+
+void
+rq_topic_resize(uint32 topic, uint32 nqueues, uint64 xid)
+{
+	char		trash[MAXPGPATH] = "";
+	uint32		now;
+
+	for (uint32 i = nqueues; i < rq_topic_nqueues(topic); i++)
+		rq_queue_refresh(topic, rq_topic_queue(topic, i));
+
+	rq_gate_enter();
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	rq_topic_resize_settle(topic, trash);
+	now = rq_topic_nqueues(topic);
+	for (uint32 i = nqueues; i < now; i++)
+		check_consumed(topic, i);
+	take_slots(topic, nqueues);
+	stage(topic, nqueues, xid);
+	LWLockRelease(rq_meta_lock);
+	rq_gate_leave();
+	if (trash[0] != '\0')
+		rq_remove_dir(trash);
+}
+
+void
+rq_topic_resize_undo(RqKey key, uint32 nqueues)
+{
+	uint32		topic;
+
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	topic = rq_topic_index_find(key);
+	if (topic != RQ_NO_SLOT)
+		pg_atomic_write_u32(&rq_topics[topic].nqueues, nqueues);
+	LWLockRelease(rq_meta_lock);
+}
+
+void
+rq_topic_resize_abort(RqKey key)
+{
+	uint32		topic;
+
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	topic = rq_topic_index_find(key);
+	if (topic != RQ_NO_SLOT)
+		pg_atomic_write_u32(&rq_topics[topic].nqueues,
+							rq_topics[topic].base_queues);
+	LWLockRelease(rq_meta_lock);
+}
+
+void
+rq_topic_resize_log(RqKey key)
+{
+	uint32		topic;
+
+	rq_gate_enter();
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	topic = rq_topic_index_find(key);
+	if (topic != RQ_NO_SLOT && rq_topics[topic].resize_xid != 0 &&
+		rq_topics[topic].resize_to != rq_topic_nqueues(topic))
+		stage(topic, rq_topic_nqueues(topic), rq_topics[topic].resize_xid);
+	LWLockRelease(rq_meta_lock);
+	rq_gate_leave();
+}
+
+void
+rq_topic_resize_settle(uint32 topic, char *trash)
+{
+	RqTopic    *t = &rq_topics[topic];
+	xl_rq_topic rec = rq_topic_record(topic);
+	RqXidStatus status;
+	bool		fewer;
+	XLogRecPtr	lsn;
+
+	if (t->resize_xid == 0)
+		return;
+	status = rq_xid_status(t->resize_xid);
+	if (status == RQ_XID_IN_PROGRESS)
+		return;
+	if (status == RQ_XID_COMMITTED)
+		rec.nqueues = t->resize_to;
+	rec.nslots = rec.nqueues;
+	rec.resize_to = 0;
+	rec.resize_xid = 0;
+	fewer = rec.nslots < t->nslots;
+	START_CRIT_SECTION();
+	lsn = rq_topic_log(&rec);
+	rq_topic_apply_resize(topic, &rec, lsn);
+	END_CRIT_SECTION();
+
+	/* No undo of that: files may go only when the record is safe. */
+	if (fewer)
+	{
+		XLogFlush(lsn);
+		trash_files(topic, rec.nslots, lsn, trash);
+	}
+}
+
+void
+rq_topic_resize_recover(void)
+{
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < rq_max_topics; i++)
+	{
+		RqTopic    *t = &rq_topics[i];
+
+		if (t->resize_xid == 0)
+			continue;
+		switch (rq_xid_status(t->resize_xid))
+		{
+			case RQ_XID_COMMITTED:
+				pg_atomic_write_u32(&t->nqueues, t->resize_to);
+				break;
+			case RQ_XID_ABORTED:
+				pg_atomic_write_u32(&t->nqueues, t->base_queues);
+				break;
+			case RQ_XID_IN_PROGRESS:
+				break;
+		}
+	}
+	LWLockRelease(rq_meta_lock);
+}
+
+/* ---- redo ---- */
+
+void
+rq_topic_redo_resize(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn,
+					 char *trash)
+{
+	uint32		before = rq_topics[topic].nslots;
+
+	rq_topic_apply_resize(topic, rec, lsn);
+	if (rq_topics[topic].nslots < before)
+	{
+		/* Recovery must not be able to end before this record any more. */
+		XLogFlush(lsn);
+		trash_files(topic, rq_topics[topic].nslots, lsn, trash);
+	}
+}

@@ -1,0 +1,31 @@
+/*
+ * rq_topic_private.h
+ *	  Between rq_topic.c and rq_resize.c.
+ */
+#ifndef RQ_TOPIC_PRIVATE_H
+#define RQ_TOPIC_PRIVATE_H
+
+#include "queue/rq_topic.h"
+
+/*
+ * These are called with the meta lock held exclusively.  A "trash" gets the
+ * path of a folder to be removed when the lock is released, if there is any.
+ */
+
+/* What the topic's slot says, and WAL-log such. */
+extern xl_rq_topic rq_topic_record(uint32 topic);
+extern XLogRecPtr rq_topic_log(const xl_rq_topic *rec);
+
+/* Throw unless "nqueues" more queues fit in beside these. */
+extern void rq_topic_check_room(const RqExtents *have, uint32 nqueues);
+
+/* Give the topic new queues until it has "nslots"; there is room. */
+extern void rq_topic_take_queues(uint32 topic, uint32 nslots);
+
+/* Settle the topic's resize if its transaction has ended. */
+extern void rq_topic_resize_settle(uint32 topic, char *trash);
+
+extern void rq_topic_redo_resize(uint32 topic, const xl_rq_topic *rec,
+								 XLogRecPtr lsn, char *trash);
+
+#endif							/* RQ_TOPIC_PRIVATE_H */
