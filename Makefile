@@ -54,6 +54,7 @@ OBJS = \
 	src/api/rq_args.o \
 	src/api/rq_consume_sql.o \
 	src/api/rq_produce_sql.o \
+	src/api/rq_saved_sql.o \
 	src/api/rq_verify_sql.o \
 	src/api/rq_views_sql.o \
 	src/base/rq_error.o \
@@ -77,6 +78,7 @@ OBJS = \
 	src/queue/rq_produce.o \
 	src/queue/rq_resize.o \
 	src/queue/rq_retain.o \
+	src/queue/rq_saved.o \
 	src/queue/rq_topic.o \
 	src/queue/rq_txn.o \
 	src/queue/rq_xid.o \

@@ -197,7 +197,7 @@ copy_groups(uint32 from, uint32 to, uint64 xid)
 {
 	int			n;
 	GroupName  *list = list_groups(from, &n);
-	RqOff	   *starts = palloc0(rq_topic_nslots(to) * sizeof(RqOff));
+	xl_rq_place *places = palloc0(rq_topic_nslots(to) * sizeof(xl_rq_place));
 
 	for (int i = 0; i < n; i++)
 	{
@@ -205,9 +205,9 @@ copy_groups(uint32 from, uint32 to, uint64 xid)
 		uint64		other;
 
 		if (rq_group_state(list[i].group, &other) == RQ_GROUP_PRESENT)
-			(void) rq_group_create(to, list[i].name, starts, xid, &copy);
+			(void) rq_group_create(to, list[i].name, places, xid, &copy);
 	}
-	pfree(starts);
+	pfree(places);
 	pfree(list);
 }
 

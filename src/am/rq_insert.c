@@ -6,9 +6,10 @@
  * and the queue.  The other columns are known only when the message is in its
  * queue, so a value for one of them is a mistake, with one exception: a row
  * that has all of them is the copy of a message, as COPY, pg_dump and SELECT *
- * make it.  It is produced again: what a producer gives is taken over, the
- * rest is new.  A copy's queue is taken modulo the number of queues there are
- * here, which keeps the order within each queue of the original.
+ * make it.  It is produced again: what a producer gives and the time of birth
+ * are taken over, the rest is new.  A copy's queue is taken modulo the number
+ * of queues there are here, which keeps the order within each queue of the
+ * original.
  */
 #include "postgres.h"
 
@@ -64,11 +65,12 @@ row_to_message(TupleTableSlot *slot, uint32 topic, RqParts *m, int64 *queue_id)
 {
 	Datum	   *values = slot->tts_values;
 	bool	   *nulls = slot->tts_isnull;
-	bool		copy;
 
 	slot_getallattrs(slot);
-	copy = is_copy(nulls);
 	memset(m, 0, sizeof(*m));
+	m->is_copy = is_copy(nulls);
+	if (m->is_copy)
+		m->born_at = DatumGetTimestampTz(values[RQ_COL_BORN_AT]);
 	if (!nulls[RQ_COL_TAG])
 		rq_set_tag(m, values[RQ_COL_TAG]);
 	if (!nulls[RQ_COL_KEYS])
@@ -84,7 +86,7 @@ row_to_message(TupleTableSlot *slot, uint32 topic, RqParts *m, int64 *queue_id)
 	if (nulls[RQ_COL_QUEUE_ID])
 		return;
 	*queue_id = DatumGetInt32(values[RQ_COL_QUEUE_ID]);
-	if (copy && *queue_id >= 0)
+	if (m->is_copy && *queue_id >= 0)
 		*queue_id %= rq_topic_nqueues(topic);
 	/* Here, because a negative one must not be taken for "any queue". */
 	rq_check_queue_id(topic, *queue_id);

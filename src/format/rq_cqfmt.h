@@ -29,6 +29,8 @@ typedef struct RqEntry
 StaticAssertDecl(sizeof(RqEntry) == 32, "on-disk layout");
 
 #define RQ_CQ_ABORTED			0x01000000u
+#define RQ_CQ_COPY				0x02000000u /* a copy of a message, as a
+											 * restore of a dump makes it */
 #define RQ_CQ_LEN_MASK			0x00FFFFFFu
 
 #define RQ_CQ_PER_SEGMENT		2048

@@ -89,6 +89,10 @@ typedef struct RqParts
 	uint32		keys_len;
 	uint32		properties_len;
 	uint32		body_len;
+
+	/* for producing only */
+	bool		is_copy;		/* of a message that was born at another time */
+	int64		born_at;		/* when, of a copy */
 } RqParts;
 
 /* Length of the frame that these parts need. */

@@ -87,6 +87,8 @@ typedef struct RqStateOffset
 	uint64		committed;
 	uint64		pend_next;
 	uint64		pend_xid;
+	uint64		saved_total;
+	uint64		saved_left;
 	XLogRecPtr	lsn;
 } RqStateOffset;
 
@@ -94,7 +96,7 @@ StaticAssertDecl(sizeof(RqStateHeader) == 64, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateTopic) == 64, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateQueue) == 48, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateGroup) == 152, "on-disk layout");
-StaticAssertDecl(sizeof(RqStateOffset) == 32, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateOffset) == 48, "on-disk layout");
 
 /* Fill in length and checksum once everything has been appended. */
 extern void rq_state_seal(StringInfo buf);

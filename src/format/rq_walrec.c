@@ -88,7 +88,7 @@ desc_group(StringInfo buf, const xl_rq_group *rec)
 	appendStringInfo(buf, " group %u queues %u xid " UINT64_FORMAT " name %.*s",
 					 rec->group_id, rec->nqueues, rec->xid,
 					 (int) rec->name_len,
-					 (const char *) rec + SizeOfRqGroup + rec->nqueues * sizeof(uint64));
+					 (const char *) rec + SizeOfRqGroup + rec->nqueues * sizeof(xl_rq_place));
 }
 
 void

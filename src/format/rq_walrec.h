@@ -117,13 +117,17 @@ typedef struct xl_rq_offset
 
 #define SizeOfRqOffset	sizeof(xl_rq_offset)
 
-/* SETTLE: the committed offset of a group in a queue, no longer in doubt. */
+/*
+ * SETTLE: the committed offset of a group in a queue, no longer in doubt; with
+ * "saved_total" as in xl_rq_place.
+ */
 typedef struct xl_rq_settle
 {
 	RqKey		key;
 	uint32		group_id;
 	uint32		queue_id;
 	uint64		committed;
+	uint64		saved_total;
 } xl_rq_settle;
 
 #define SizeOfRqSettle	sizeof(xl_rq_settle)
@@ -155,8 +159,8 @@ typedef struct xl_rq_topic_drop
 #define SizeOfRqTopicDrop	sizeof(xl_rq_topic_drop)
 
 /*
- * GROUP: the group exists, or will if "xid" (not 0) commits.  Offsets of its
- * queues follow the name.
+ * GROUP: the group exists, or will if "xid" (not 0) commits, and goes on from
+ * these places.
  */
 typedef struct xl_rq_group
 {
@@ -167,10 +171,22 @@ typedef struct xl_rq_group
 	int64		created_at;
 	uint32		name_len;
 	uint32		unused;
-	/* uint64[nqueues] offsets, then the name follow */
+	/* xl_rq_place[nqueues], then the name follow */
 } xl_rq_group;
 
 #define SizeOfRqGroup	sizeof(xl_rq_group)
+
+/*
+ * Where a group goes on in a queue: at an offset, or, after the restore of a
+ * dump, behind all but "saved_left" of the "saved_total" (0 = not restored)
+ * copies of messages that begin the queue.  See queue/rq_saved.c.
+ */
+typedef struct xl_rq_place
+{
+	uint64		offset;
+	uint64		saved_total;
+	uint64		saved_left;
+} xl_rq_place;
 
 /* GROUP_DROP: the group is gone, or will be if "xid" (not 0) commits. */
 typedef struct xl_rq_group_drop

@@ -18,6 +18,7 @@
 #include "queue/rq_consume_private.h"
 #include "queue/rq_cqueue.h"
 #include "queue/rq_group.h"
+#include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_txn.h"
 
@@ -153,7 +154,7 @@ find_or_create_group(uint32 topic, const char *name)
 		/* The name is free only if our own drop of it commits. */
 		if (rq_group_own_drop(topic, name))
 			xid = rq_xid_announce();
-		if (rq_group_create(topic, name, rq_start_offsets(topic, &first),
+		if (rq_group_create(topic, name, rq_start_places(topic, &first),
 							xid, &group))
 		{
 			if (xid != 0)
@@ -191,6 +192,7 @@ consume_queue(const RqConsumeRequest *req, RqGroupRef group, uint32 queue_id,
 	if (!rq_lock_group_queue(req->topic, group.id, queue_id, false) ||
 		rq_group_state(group, &xid) != RQ_GROUP_PRESENT)
 		return 0;
+	rq_saved_place(req->topic, group.slot, queue_id);
 	r = rq_txn_reader(req->topic, group, queue_id);
 	from = rq_reader_position(r);
 	count = read_forward(req->topic, queue_id, from, max, req->filter,

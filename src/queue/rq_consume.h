@@ -6,6 +6,7 @@
 #ifndef RQ_CONSUME_H
 #define RQ_CONSUME_H
 
+#include "format/rq_walrec.h"
 #include "queue/rq_filter.h"
 #include "shmem/rq_shmem.h"
 
@@ -78,6 +79,13 @@ extern RqOff rq_committed_offset(uint32 topic, const char *group,
 extern void rq_create_group(uint32 topic, const char *group,
 							const RqStart *start);
 extern void rq_drop_group(uint32 topic, const char *group);
+
+/*
+ * Create a group with a place for each slot of the topic; false if the name
+ * is taken.
+ */
+extern bool rq_create_group_at(uint32 topic, const char *group,
+							   const xl_rq_place *places);
 
 /* Where "start" is in a queue. */
 extern RqOff rq_start_offset(uint32 topic, uint32 queue_id,

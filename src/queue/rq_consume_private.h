@@ -24,7 +24,7 @@ extern void rq_commit_read(RqReader *r);
 
 extern RqOff rq_reader_position(const RqReader *r);
 
-/* Offsets of all queues for a start; palloc'd. */
-extern RqOff *rq_start_offsets(uint32 topic, const RqStart *start);
+/* The same place in all queues; palloc'd. */
+extern xl_rq_place *rq_start_places(uint32 topic, const RqStart *start);
 
 #endif							/* RQ_CONSUME_PRIVATE_H */

@@ -197,13 +197,15 @@ rq_group_apply(uint32 topic, uint32 id, const char *name, uint32 name_len,
 }
 
 static void
-set_starts(uint32 group, const RqOff *starts, XLogRecPtr lsn)
+set_places(uint32 group, const xl_rq_place *places, XLogRecPtr lsn)
 {
 	for (uint32 i = 0; i < rq_groups[group].nqueues; i++)
 	{
 		RqOffset   *o = rq_group_offset(group, i);
 
-		memcpy(&o->committed, &starts[i], sizeof(RqOff));
+		o->committed = places[i].offset;
+		o->saved_total = places[i].saved_total;
+		o->saved_left = places[i].saved_left;
 		o->logged = o->committed;
 		o->lsn = lsn;
 	}
@@ -211,7 +213,7 @@ set_starts(uint32 group, const RqOff *starts, XLogRecPtr lsn)
 
 /* Also logs an existing group again, then without a transaction. */
 static XLogRecPtr
-log_group(uint32 topic, uint32 id, const char *name, const RqOff *starts,
+log_group(uint32 topic, uint32 id, const char *name, const xl_rq_place *places,
 		  uint32 nqueues, uint64 xid, TimestampTz created_at)
 {
 	xl_rq_group rec = {.key = rq_topic_key(topic), .group_id = id,
@@ -221,13 +223,13 @@ log_group(uint32 topic, uint32 id, const char *name, const RqOff *starts,
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqGroup);
 	if (nqueues > 0)
-		rq_xlog_register(starts, nqueues * sizeof(RqOff));
+		rq_xlog_register(places, nqueues * sizeof(xl_rq_place));
 	rq_xlog_register(name, rec.name_len);
 	return XLogInsert(RQ_RMGR_ID, XLOG_RQ_GROUP);
 }
 
 bool
-rq_group_create(uint32 topic, const char *name, const RqOff *starts,
+rq_group_create(uint32 topic, const char *name, const xl_rq_place *places,
 				uint64 xid, RqGroupRef *group)
 {
 	uint64		other;
@@ -245,11 +247,11 @@ rq_group_create(uint32 topic, const char *name, const RqOff *starts,
 
 		check_room_for_new(nqueues);
 		START_CRIT_SECTION();
-		lsn = log_group(topic, id, name, starts, nqueues, xid, now);
+		lsn = log_group(topic, id, name, places, nqueues, xid, now);
 		group->id = id;
 		group->slot = rq_group_apply(topic, id, name, strlen(name), nqueues,
 									 xid, now);
-		set_starts(group->slot, starts, lsn);
+		set_places(group->slot, places, lsn);
 		END_CRIT_SECTION();
 	}
 	LWLockRelease(rq_meta_lock);
@@ -469,8 +471,8 @@ find_by_id(uint32 topic, uint32 id)
 void
 rq_group_redo(const xl_rq_group *rec, XLogRecPtr lsn)
 {
-	const char *starts = (const char *) rec + SizeOfRqGroup;
-	const char *name = starts + rec->nqueues * sizeof(RqOff);
+	const xl_rq_place *places = (const xl_rq_place *) (rec + 1);
+	const char *name = (const char *) (places + rec->nqueues);
 	uint32		topic;
 	uint32		group;
 
@@ -491,7 +493,7 @@ rq_group_redo(const xl_rq_group *rec, XLogRecPtr lsn)
 		{
 			group = rq_group_apply(topic, rec->group_id, name, rec->name_len,
 								   rec->nqueues, rec->xid, rec->created_at);
-			set_starts(group, (const RqOff *) starts, lsn);
+			set_places(group, places, lsn);
 		}
 	}
 	LWLockRelease(rq_meta_lock);

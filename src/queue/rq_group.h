@@ -43,12 +43,13 @@ extern RqGroupState rq_group_state(RqGroupRef group, uint64 *xid);
 extern RqGroupState rq_group_state_locked(uint32 group, uint64 *xid);
 
 /*
- * Create a group whose queues start at these offsets; with "xid" it goes away
- * again unless that transaction commits.  False, with nothing done, when the
- * name is taken meanwhile.  Throws when a table is full.
+ * Create a group that goes on from these places, one for each slot of the
+ * topic; with "xid" it goes away again unless that transaction commits.
+ * False, with nothing done, when the name is taken meanwhile.  Throws when a
+ * table is full.
  */
 extern bool rq_group_create(uint32 topic, const char *name,
-							const RqOff *starts, uint64 xid,
+							const xl_rq_place *places, uint64 xid,
 							RqGroupRef *group);
 
 /* Has the calling transaction dropped a group of that name? */
@@ -98,6 +99,19 @@ extern RqOffset *rq_group_offset(uint32 group, uint32 queue_id);
 
 /* The committed offset, a pending one resolved. */
 extern RqOff rq_offset_committed(RqOffset *o);
+
+/*
+ * The offset as a snapshot has it that sees just these transactions.  If that
+ * is no longer known, a smaller one.
+ */
+typedef bool (*RqXidIsSeen) (void *arg, uint64 xid);
+extern RqOff rq_offset_as_of(RqOffset *o, RqXidIsSeen is_seen, void *arg);
+
+/*
+ * Put the group of a restored dump at this offset, unless that has been done
+ * or a transaction moves the group.  Called inside the gate.
+ */
+extern void rq_offset_place(RqOffset *o, RqOff offset);
 
 /* WAL-log that the group moves to "next" if "xid" commits. */
 extern void rq_offset_stage(RqOffset *o, RqOff next, uint64 xid);

@@ -40,6 +40,87 @@ resolved(const RqOffset *o)
 	return o->committed;
 }
 
+/*
+ * Make room for a move: forget the one whose neighbours are closest to each
+ * other for their age.  So the older the times, the coarser what is known of
+ * them.  The first one stays.
+ */
+static void
+forget_move(RqOffset *o)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	double		least = 0;
+	uint32		victim = 0;
+
+	for (uint32 i = 1; i + 1 < o->nmoves; i++)
+	{
+		double		gap = (double) (o->moves[i + 1].at - o->moves[i - 1].at);
+		double		ratio = (gap + 1) / (double) (now - o->moves[i + 1].at + 1);
+
+		if (victim == 0 || ratio < least)
+		{
+			victim = i;
+			least = ratio;
+		}
+	}
+	memmove(&o->moves[victim], &o->moves[victim + 1],
+			(o->nmoves - victim - 1) * sizeof(RqMove));
+	o->nmoves--;
+}
+
+/* A move has been committed; exact to the moves between those kept. */
+static void
+note_move(RqOffset *o, RqOff from, RqOff next, uint64 xid)
+{
+	if (o->nmoves == 0)
+		o->before_moves = from;
+
+	/* What an older snapshot is told must not be too large. */
+	o->before_moves = Min(o->before_moves, next);
+	for (uint32 i = 0; i < o->nmoves; i++)
+		o->moves[i].next = Min(o->moves[i].next, next);
+	if (o->nmoves == RQ_MOVES)
+		forget_move(o);
+	o->moves[o->nmoves].xid = xid;
+	o->moves[o->nmoves].next = next;
+	o->moves[o->nmoves].at = GetCurrentTimestamp();
+	o->nmoves++;
+}
+
+/* The pending move's transaction has ended; the lock is held exclusively. */
+static void
+end_pending(RqOffset *o, bool committed)
+{
+	if (committed)
+	{
+		note_move(o, o->committed, o->pend_next, o->pend_xid);
+		o->committed = o->pend_next;
+		o->changed_at = GetCurrentTimestamp();
+	}
+	o->pend_xid = 0;
+}
+
+RqOff
+rq_offset_as_of(RqOffset *o, RqXidIsSeen is_seen, void *arg)
+{
+	RqOff		off;
+	uint32		i;
+
+	LWLockAcquire(lock_of(o), LW_SHARED);
+	i = o->nmoves;
+	while (i > 0 && !is_seen(arg, o->moves[i - 1].xid))
+		i--;
+	if (o->pend_xid != 0 && is_seen(arg, o->pend_xid) &&
+		rq_xid_status(o->pend_xid) == RQ_XID_COMMITTED)
+		off = o->pend_next;
+	else if (i > 0)
+		off = o->moves[i - 1].next;
+	else
+		off = o->nmoves > 0 ? o->before_moves : o->committed;
+	LWLockRelease(lock_of(o));
+	return off;
+}
+
 RqOff
 rq_offset_committed(RqOffset *o)
 {
@@ -60,12 +141,14 @@ rq_offset_stage(RqOffset *o, RqOff next, uint64 xid)
 
 	rq_gate_enter();
 	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
-	rec.base = resolved(o);
+	if (o->pend_xid != 0)
+		end_pending(o, rq_xid_status(o->pend_xid) == RQ_XID_COMMITTED);
+	rec.base = o->committed;
 	START_CRIT_SECTION();
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqOffset);
 	o->lsn = XLogInsert(RQ_RMGR_ID, XLOG_RQ_OFFSET);
-	o->committed = rec.base;
+	o->saved_total = 0;
 	o->pend_next = next;
 	o->pend_xid = xid;
 	END_CRIT_SECTION();
@@ -78,13 +161,35 @@ rq_offset_finish(RqOffset *o, uint64 xid, bool committed)
 {
 	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
 	if (o->pend_xid == xid)
+		end_pending(o, committed);
+	LWLockRelease(lock_of(o));
+}
+
+/* WAL-log an offset for good; its lock is held exclusively. */
+static void
+log_settled(RqOffset *o, RqOff committed)
+{
+	RqGroup    *g = &rq_groups[o->group];
+	xl_rq_settle rec = {.key = rq_topic_key(g->topic), .group_id = g->id,
+		.queue_id = o->queue_id, .committed = committed,
+	.saved_total = o->saved_total};
+
+	START_CRIT_SECTION();
+	XLogBeginInsert();
+	rq_xlog_register(&rec, SizeOfRqSettle);
+	o->lsn = XLogInsert(RQ_RMGR_ID, XLOG_RQ_SETTLE);
+	o->committed = o->logged = committed;
+	END_CRIT_SECTION();
+}
+
+void
+rq_offset_place(RqOffset *o, RqOff offset)
+{
+	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
+	if (o->saved_total != 0 && o->pend_xid == 0)
 	{
-		if (committed)
-		{
-			o->committed = o->pend_next;
-			o->changed_at = GetCurrentTimestamp();
-		}
-		o->pend_xid = 0;
+		o->saved_total = 0;
+		log_settled(o, offset);
 	}
 	LWLockRelease(lock_of(o));
 }
@@ -93,24 +198,15 @@ rq_offset_finish(RqOffset *o, uint64 xid, bool committed)
 static void
 settle(RqOffset *o)
 {
-	RqGroup    *g = &rq_groups[o->group];
-	xl_rq_settle rec = {.key = rq_topic_key(g->topic), .group_id = g->id,
-	.queue_id = o->queue_id};
-
 	if (o->pend_xid != 0)
 	{
-		if (rq_xid_status(o->pend_xid) == RQ_XID_IN_PROGRESS)
+		RqXidStatus status = rq_xid_status(o->pend_xid);
+
+		if (status == RQ_XID_IN_PROGRESS)
 			return;
-		o->committed = resolved(o);
-		o->pend_xid = 0;
+		end_pending(o, status == RQ_XID_COMMITTED);
 	}
-	rec.committed = o->committed;
-	START_CRIT_SECTION();
-	XLogBeginInsert();
-	rq_xlog_register(&rec, SizeOfRqSettle);
-	o->lsn = XLogInsert(RQ_RMGR_ID, XLOG_RQ_SETTLE);
-	o->logged = o->committed;
-	END_CRIT_SECTION();
+	log_settled(o, o->committed);
 }
 
 void
@@ -151,6 +247,15 @@ offset_for_redo(RqKey key, uint32 group_id, uint32 queue_id, XLogRecPtr lsn)
 	return NULL;
 }
 
+/* A record says where the offset was before it, or is for good. */
+static void
+redo_end_pending(RqOffset *o, RqOff committed)
+{
+	if (o->pend_xid != 0)
+		end_pending(o, o->pend_next == committed);
+	o->committed = committed;
+}
+
 void
 rq_offset_redo(const xl_rq_offset *rec, XLogRecPtr lsn)
 {
@@ -159,7 +264,8 @@ rq_offset_redo(const xl_rq_offset *rec, XLogRecPtr lsn)
 	if (o == NULL)
 		return;
 	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
-	o->committed = rec->base;
+	redo_end_pending(o, rec->base);
+	o->saved_total = 0;
 	o->pend_next = rec->next;
 	o->pend_xid = rec->xid;
 	o->logged = RQ_NOT_LOGGED;
@@ -175,8 +281,8 @@ rq_offset_redo_settle(const xl_rq_settle *rec, XLogRecPtr lsn)
 	if (o == NULL)
 		return;
 	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
-	o->committed = rec->committed;
-	o->pend_xid = 0;
+	redo_end_pending(o, rec->committed);
+	o->saved_total = rec->saved_total;
 	o->logged = rec->committed;
 	o->lsn = lsn;
 	LWLockRelease(lock_of(o));

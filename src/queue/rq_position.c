@@ -10,6 +10,7 @@
 #include "queue/rq_cqueue.h"
 #include "queue/rq_group.h"
 #include "queue/rq_produce.h"
+#include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
 
 RqOff
@@ -30,42 +31,43 @@ rq_start_offset(uint32 topic, uint32 queue_id, const RqStart *start)
 	return 0;
 }
 
-RqOff *
-rq_start_offsets(uint32 topic, const RqStart *start)
+xl_rq_place *
+rq_start_places(uint32 topic, const RqStart *start)
 {
 	uint32		n = rq_topic_nqueues(topic);
-	RqOff	   *offsets = palloc0(Max(rq_topic_nslots(topic), 1) * sizeof(RqOff));
+	xl_rq_place *places = palloc0(Max(rq_topic_nslots(topic), 1) *
+								  sizeof(xl_rq_place));
 
 	for (uint32 i = 0; i < n; i++)
-		offsets[i] = rq_start_offset(topic, i, start);
-	return offsets;
+		places[i].offset = rq_start_offset(topic, i, start);
+	return places;
 }
 
-static void
-report_exists(const char *name)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_DUPLICATE_OBJECT),
-			 errmsg("consumer group \"%s\" already exists", name),
-			 errhint("Move it with rocketq.reset_offset().")));
-}
-
-void
-rq_create_group(uint32 topic, const char *name, const RqStart *start)
+bool
+rq_create_group_at(uint32 topic, const char *name, const xl_rq_place *places)
 {
 	uint64		xid;
 	RqGroupRef	group;
 
 	rq_txn_check_open();
 	if (rq_find_group(topic, name, true, &group))
-		report_exists(name);
-
+		return false;
 	xid = rq_xid_announce();
-	while (!rq_group_create(topic, name, rq_start_offsets(topic, start),
-							xid, &group))
+	while (!rq_group_create(topic, name, places, xid, &group))
 		if (rq_find_group(topic, name, true, &group))
-			report_exists(name);
+			return false;
 	rq_txn_group_created(group);
+	return true;
+}
+
+void
+rq_create_group(uint32 topic, const char *name, const RqStart *start)
+{
+	if (!rq_create_group_at(topic, name, rq_start_places(topic, start)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("consumer group \"%s\" already exists", name),
+				 errhint("Move it with rocketq.reset_offset().")));
 }
 
 /* Lock a queue of a group that must still be there afterwards. */
@@ -80,6 +82,7 @@ lock_existing(uint32 topic, RqGroupRef group, const char *name,
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("consumer group \"%s\" has been dropped meanwhile", name)));
+	rq_saved_place(topic, group.slot, queue_id);
 }
 
 void

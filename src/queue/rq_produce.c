@@ -177,7 +177,8 @@ enqueue_run(const RqTarget *target, const RqParts *messages, int n,
 		entries[i].pos = ids[i];
 		entries[i].tag_hash = messages[i].tag == NULL ? 0 :
 			rq_tag_hash(messages[i].tag, messages[i].tag_len);
-		entries[i].len_flags = RQ_CQ_PACK_LEN(lens[i]);
+		entries[i].len_flags = RQ_CQ_PACK_LEN(lens[i]) |
+			(messages[i].is_copy ? RQ_CQ_COPY : 0);
 	}
 	if (target->transactional)
 		rq_txn_produce(target->topic, queues[first], entries + first, n - first);
@@ -212,7 +213,8 @@ produce_run(const RqTarget *target, const RqParts *messages, int n,
 	buf = at = palloc(total);
 	for (int i = 0; i < count; i++)
 	{
-		rq_frame_build(at, &messages[i], key, born, now);
+		rq_frame_build(at, &messages[i], key,
+					   messages[i].is_copy ? messages[i].born_at : born, now);
 		at += lens[i];
 	}
 	rq_log_append(buf, lens, count, ids);

@@ -48,9 +48,9 @@ record_data(XLogReaderState *record, Size size, uint64 more)
 static void
 redo_group(XLogReaderState *record, XLogRecPtr lsn)
 {
-	const xl_rq_group *rec = RECORD_WITH(record, xl_rq_group, nqueues, uint64);
+	const xl_rq_group *rec = RECORD_WITH(record, xl_rq_group, nqueues, xl_rq_place);
 
-	record_data(record, sizeof(*rec) + rec->nqueues * sizeof(uint64),
+	record_data(record, sizeof(*rec) + rec->nqueues * sizeof(xl_rq_place),
 				rec->name_len);
 	rq_group_redo(rec, lsn);
 }

@@ -116,6 +116,8 @@ copy_group(StringInfo buf, uint32 group)
 		so.committed = o->committed;
 		so.pend_next = o->pend_next;
 		so.pend_xid = o->pend_xid;
+		so.saved_total = o->saved_total;
+		so.saved_left = o->saved_left;
 		so.lsn = o->lsn;
 		LWLockRelease(rq_offset_lock((uint32) (o - rq_offsets)));
 		appendBinaryStringInfo(buf, (char *) &so, sizeof(so));
@@ -403,6 +405,8 @@ load_group(uint32 topic, const char **at, const char *end)
 		o->committed = so.committed;
 		o->pend_next = so.pend_next;
 		o->pend_xid = so.pend_xid;
+		o->saved_total = so.saved_total;
+		o->saved_left = so.saved_left;
 		o->logged = RQ_NOT_LOGGED;
 		o->lsn = so.lsn;
 	}

@@ -125,6 +125,16 @@ typedef struct RqGroup
 	RqExtents	offsets;
 } RqGroup;
 
+/* A transaction that has moved a group's offset in one queue. */
+typedef struct RqMove
+{
+	uint64		xid;
+	uint64		next;			/* where to */
+	TimestampTz at;
+} RqMove;
+
+#define RQ_MOVES			8
+
 /*
  * A group's offset in one queue; all fields under the slot's offset lock.
  * While pend_xid is set, "committed" is what holds if it aborts and
@@ -141,6 +151,15 @@ typedef struct RqOffset
 								 * or RQ_NOT_LOGGED */
 	TimestampTz changed_at;
 	XLogRecPtr	lsn;
+
+	/* what the restore of a dump has said; see queue/rq_saved.c */
+	uint64		saved_total;
+	uint64		saved_left;
+
+	/* some of the moves since the server started, oldest first */
+	uint32		nmoves;
+	uint64		before_moves;	/* the offset before the first of them */
+	RqMove		moves[RQ_MOVES];
 } RqOffset;
 
 /*

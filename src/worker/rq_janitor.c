@@ -21,6 +21,7 @@
 #include "base/rq_guc.h"
 #include "queue/rq_group.h"
 #include "queue/rq_retain.h"
+#include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
 #include "worker/rq_worker.h"
 
@@ -103,6 +104,7 @@ clean(void)
 		return;
 	rq_topic_settle_all();
 	rq_group_settle_all();
+	rq_saved_place_all();
 	if (look || pg_atomic_read_u32(&rq_ctl->ndoomed) > 0)
 		drop_topics(look);
 	if (look)

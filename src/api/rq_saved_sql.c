@@ -1,0 +1,243 @@
+/*
+ * rq_saved_sql.c
+ *	  Consumer groups in a dump.
+ *
+ * Groups are not rows, and pg_dump knows rows only.  So rocketq.saved_groups,
+ * which is always empty, is an extension's configuration table whose condition
+ * adds what rocketq.dump_groups() returns; and when a restore copies rows into
+ * it, a trigger makes groups of them.
+ *
+ * Everything is as the dump's snapshot has it: the messages are counted by a
+ * scan of the topic, and the groups' offsets are those of its time, or, of a
+ * group that has moved too often since, smaller ones.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/varlena.h"
+
+#include "am/rq_relation.h"
+#include "api/rq_args.h"
+#include "queue/rq_group.h"
+#include "queue/rq_topic.h"
+
+PG_FUNCTION_INFO_V1(rocketq_group_positions);
+PG_FUNCTION_INFO_V1(rocketq_dump_groups);
+PG_FUNCTION_INFO_V1(rocketq_restore_group);
+
+/* ---- dump ---- */
+
+/* Does the snapshot see what that transaction has done? */
+static bool
+is_seen(void *snapshot, uint64 xid)
+{
+	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
+
+	/* One that can't be compared any more has ended long ago. */
+	return next - xid > (uint64) PG_INT32_MAX ||
+		!XidInMVCCSnapshot((TransactionId) xid, snapshot);
+}
+
+/*
+ * Where a topic's groups stand, a row for each of their queues.
+ */
+Datum
+rocketq_group_positions(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	uint32		topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, false);
+
+	InitMaterializedSRF(fcinfo, 0);
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	for (uint32 g = topic == RQ_NO_SLOT ? RQ_NO_SLOT : rq_topics[topic].first_group;
+		 g != RQ_NO_SLOT; g = rq_groups[g].next)
+	{
+		uint64		xid;
+
+		if (rq_group_state_locked(g, &xid) != RQ_GROUP_PRESENT)
+			continue;
+		for (uint32 i = 0; i < rq_topic_nqueues(topic); i++)
+		{
+			RqOff		off = rq_offset_as_of(rq_group_offset(g, i), is_seen,
+											  GetActiveSnapshot());
+			Datum		values[3] = {CStringGetTextDatum(rq_groups[g].name),
+			Int32GetDatum((int32) i), Int64GetDatum((int64) off)};
+			bool		nulls[3] = {false};
+
+			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc,
+								 values, nulls);
+		}
+	}
+	LWLockRelease(rq_meta_lock);
+	return (Datum) 0;
+}
+
+/* Run a query and hand on its rows. */
+static void
+put_rows(ReturnSetInfo *rsinfo, const char *sql)
+{
+	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not run query \"%s\"", sql);
+	for (uint64 i = 0; i < SPI_processed; i++)
+		tuplestore_puttuple(rsinfo->setResult, SPI_tuptable->vals[i]);
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* The groups of all topics that the caller may read. */
+static const char *const topics_sql =
+"SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)"
+" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+" JOIN pg_catalog.pg_am a ON a.oid = c.relam"
+" WHERE a.amname = 'rocketq' AND c.relkind = 'r'"
+" AND pg_catalog.has_table_privilege(c.oid, 'SELECT') ORDER BY 1";
+
+static const char *const groups_sql =
+"SELECT %s::pg_catalog.text, consumer_group,"
+" pg_catalog.array_agg(total ORDER BY queue_id), pg_catalog.array_agg(remaining ORDER BY queue_id)"
+" FROM (SELECT p.consumer_group, p.queue_id, pg_catalog.count(m.queue_id) AS total,"
+" pg_catalog.count(m.queue_id) FILTER (WHERE m.queue_offset >= p.next_offset) AS remaining"
+" FROM rocketq.group_positions(%s) p LEFT JOIN ONLY %s m USING (queue_id)"
+" GROUP BY 1, 2) q GROUP BY consumer_group ORDER BY consumer_group";
+
+Datum
+rocketq_dump_groups(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	SPITupleTable *topics;
+	uint64		ntopics;
+
+	rq_require_preload();
+	InitMaterializedSRF(fcinfo, 0);
+	SPI_connect();
+	if (SPI_execute(topics_sql, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not list topics");
+	topics = SPI_tuptable;
+	ntopics = SPI_processed;
+	for (uint64 i = 0; i < ntopics; i++)
+	{
+		char	   *topic = SPI_getvalue(topics->vals[i], topics->tupdesc, 1);
+		char	   *literal = quote_literal_cstr(topic);
+
+		put_rows(rsinfo, psprintf(groups_sql, literal, literal, topic));
+	}
+	SPI_finish();
+	return (Datum) 0;
+}
+
+/* ---- restore ---- */
+
+/* An element of the array in this column, 0 if there is none. */
+static uint64
+array_element(HeapTuple row, TupleDesc desc, int column, int i)
+{
+	bool		isnull;
+	Datum		array = heap_getattr(row, column, desc, &isnull);
+	Datum		value;
+
+	if (isnull)
+		return 0;
+	i++;
+	value = array_get_element(array, 1, &i, -1, sizeof(int64), FLOAT8PASSBYVAL,
+							  TYPALIGN_DOUBLE, &isnull);
+	return isnull || DatumGetInt64(value) < 0 ? 0 : (uint64) DatumGetInt64(value);
+}
+
+static int
+count_elements(HeapTuple row, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		array = heap_getattr(row, column, desc, &isnull);
+	ArrayType  *a = isnull ? NULL : DatumGetArrayTypeP(array);
+
+	return a == NULL ? 0 : ArrayGetNItems(ARR_NDIM(a), ARR_DIMS(a));
+}
+
+static char *
+text_column(HeapTuple row, TupleDesc desc, int column)
+{
+	char	   *value = SPI_getvalue(row, desc, column);
+
+	if (value == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("column \"%s\" of rocketq.saved_groups must not be null",
+						SPI_fname(desc, column))));
+	return value;
+}
+
+/* Make the group that a row of rocketq.saved_groups tells of. */
+static void
+restore_group(Relation rel, HeapTuple row, TupleDesc desc)
+{
+	uint32		topic = rq_relation_topic(rel, true);
+	char	   *group = text_column(row, desc, 2);
+	xl_rq_place *places = palloc0(rq_topic_nslots(topic) * sizeof(xl_rq_place));
+	int			nqueues = (int) rq_topic_nqueues(topic);
+
+	if (count_elements(row, desc, 3) != nqueues ||
+		count_elements(row, desc, 4) != nqueues)
+		ereport(WARNING,
+				(errmsg("consumer group \"%s\" of topic \"%s\" starts from the first message",
+						group, RelationGetRelationName(rel)),
+				 errdetail("It was saved from a topic with another number of queues.")));
+	else
+		for (int i = 0; i < nqueues; i++)
+		{
+			places[i].saved_total = array_element(row, desc, 3, i);
+			places[i].saved_left = array_element(row, desc, 4, i);
+		}
+	if (!rq_create_group_at(topic, group, places))
+		ereport(WARNING,
+				(errmsg("consumer group \"%s\" of topic \"%s\" exists and stays where it is",
+						group, RelationGetRelationName(rel))));
+}
+
+/* BEFORE INSERT ON rocketq.saved_groups FOR EACH ROW. */
+Datum
+rocketq_restore_group(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	HeapTuple	row;
+	TupleDesc	desc;
+	char	   *name;
+	Oid			relid;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ||
+		!TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
+		RelationGetNumberOfAttributes(trigger->tg_relation) != 4)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("rocketq.restore_group() is the trigger of rocketq.saved_groups")));
+	row = trigger->tg_trigtuple;
+	desc = RelationGetDescr(trigger->tg_relation);
+	name = text_column(row, desc, 1);
+	relid = RangeVarGetRelid(makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name))),
+							 NoLock, true);
+	if (!OidIsValid(relid))
+		ereport(WARNING,
+				(errmsg("consumer group \"%s\" is not restored",
+						text_column(row, desc, 2)),
+				 errdetail("Its topic \"%s\" does not exist.", name)));
+	else
+	{
+		Relation	rel = rq_relation_open(relid, AccessShareLock, ACL_NO_RIGHTS);
+
+		restore_group(rel, row, desc);
+		table_close(rel, NoLock);
+	}
+	return PointerGetDatum(NULL);
+}
