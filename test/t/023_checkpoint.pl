@@ -31,7 +31,9 @@ SELECT (SELECT redo_lsn FROM pg_control_checkpoint()) <=
 EOQ
 
 # Checkpoints in one session, under load; returns how many completed although
-# their redo pointer was not synced, and the longest.
+# their redo pointer was not synced, and the longest.  The load may come to a
+# halt on a busy machine, so the session itself changes something before each:
+# each has to be synced and has its SYNC record.
 sub checkpoints
 {
 	my ($count) = @_;
@@ -41,6 +43,7 @@ sub checkpoints
 
 	foreach my $i (1 .. $count)
 	{
+		$session->query_safe('SELECT load.make_for(41, 1)');
 		# Not in step with the keeper.
 		usleep(rq_random(0, 30_000));
 		my $start = time();
@@ -55,27 +58,28 @@ sub checkpoints
 
 #
 # As it is, with the window widened in which a wrong release could fall, and
-# with a slow sync.
+# with a slow sync.  A checkpoint that waits for ever ends the test.
 #
 my $load = rq_start_load($node, produce => 1, consume => 1, filter => 0);
 rq_wait_progress($node, 100);
 my $from = $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
 my $scale = rq_rounds(10) / 10;
+my $made = 0;
 foreach my $case (
-	[ '', 120, 5 ],
-	[ 'keeper-rotate=sleep:20', 60, 5 ],
-	[ 'keeper-sync=sleep:30', 20, 5 ],
-	[ 'keeper-sync=sleep:40,keeper-rotate=sleep:20', 20, 5 ],
-	[ 'keeper-sync=sleep:1500', 1, 10 ])
+	[ '', 120 ],
+	[ 'keeper-rotate=sleep:20', 60 ],
+	[ 'keeper-sync=sleep:30', 20 ],
+	[ 'keeper-sync=sleep:40,keeper-rotate=sleep:20', 20 ],
+	[ 'keeper-sync=sleep:1500', 1 ])
 {
-	my ($fault, $count, $limit) = @$case;
+	my ($fault, $count) = @$case;
 	$count = int($count * $scale) || 1;
 	rq_arm($node, $fault);
 	my ($bad, $longest) = checkpoints($count);
 	$fault = 'no fault' if $fault eq '';
 	is($bad, 0, "$fault: $count checkpoints were synced before they completed");
-	cmp_ok($longest, '<', $limit,
-		sprintf('%s: none took long, the longest %.2f s', $fault, $longest));
+	note(sprintf('%s: the longest took %.2f s', $fault, $longest));
+	$made += $count;
 }
 rq_arm($node, '');
 
@@ -96,27 +100,42 @@ SELECT count(*), count(*) FILTER (WHERE EXISTS (
 		r.start_lsn >= c.synced AND r.start_lsn < c.redo))
 FROM c WHERE type = 'CHECKPOINT_ONLINE'
 EOQ
-cmp_ok($count, '>=', 100 * $scale, 'checkpoints were made');
+cmp_ok($count, '>=', $made, 'checkpoints were made');
 is($unsynced, '0', 'SYNC records precede the records of them all');
 rq_stop_load($load);
 rq_check($node, 'after the checkpoints');
 
-# A keeper that hangs holds a checkpoint back, and its release lets it go.
-rq_signal($node, 'STOP', 'rocketq keeper');
-my $checkpoint = rq_background($node, 'psql', '-XAtq', '-c', 'CHECKPOINT',
-	'-d', $node->connstr('postgres'));
-rq_poll_query($node, 'the checkpoint to wait', <<'EOQ');
-SELECT count(*) = 1 FROM pg_stat_activity
-WHERE backend_type = 'checkpointer' AND wait_event = 'CheckpointDone'
-	OR query = 'CHECKPOINT' AND wait_event = 'CheckpointDone'
-EOQ
-my $control = $node->safe_psql('postgres', 'SELECT redo_lsn FROM pg_control_checkpoint()');
+# A keeper that hangs holds a checkpoint back, and its release lets it go.  The
+# checkpointer waits in naps; where it does not wait, the checkpoint completes.
+my $redo_lsn = 'SELECT redo_lsn FROM pg_control_checkpoint()';
+my $control = $node->safe_psql('postgres', $redo_lsn);
+my ($checkpoint, $keeper) = rq_checkpoint_held($node);
+my ($checkpointer) = $node->safe_psql('postgres',
+	"SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'");
+my $naps = naps($checkpointer);
 $node->safe_psql('postgres', 'SELECT load.make_for(1, 1)');
-is( $node->safe_psql('postgres', 'SELECT redo_lsn FROM pg_control_checkpoint()'),
+rq_poll(
+	'the checkpointer to wait',
+	sub {
+		return naps($checkpointer) > $naps + 50
+		  || $node->safe_psql('postgres', $redo_lsn) ne $control;
+	});
+is($node->safe_psql('postgres', $redo_lsn),
 	$control, 'no checkpoint completes without the keeper');
-rq_signal($node, 'CONT', 'rocketq keeper');
+rq_arm($node, '');
+kill('CONT', $keeper);
 $checkpoint->{run}->finish;
-is($node->safe_psql('postgres', $is_synced), 't', 'with it, it does');
+isnt($node->safe_psql('postgres', $redo_lsn), $control, 'with it, it does');
+is($node->safe_psql('postgres', $is_synced), 't', 'and is synced');
+
+# How often a process has gone to sleep.
+sub naps
+{
+	my ($pid) = @_;
+	my ($count) =
+	  slurp_file("/proc/$pid/status") =~ /^voluntary_ctxt_switches:\s+(\d+)/m;
+	return $count;
+}
 
 #
 # Is it on disk?  The kernel tells which pages of a mapping are not.
@@ -156,17 +175,22 @@ SKIP:
 #
 # Idle: neither SYNC records nor checkpoints.
 #
-$node->safe_psql('postgres', 'CHECKPOINT');
-rq_poll_query($node, 'nothing more to settle',
-	"SELECT ticks > 0 FROM rocketq.workers WHERE worker = 'keeper'");
 my $session = $node->background_psql('postgres');
-my $ticks = $session->query_safe("SELECT ticks FROM rocketq.workers WHERE worker = 'keeper'");
-$session->query_safe('CHECKPOINT');
-my $syncs = $session->query_safe("SELECT syncs FROM rocketq.workers WHERE worker = 'keeper'");
-$session->query_safe('CHECKPOINT');
-$session->query_safe('CHECKPOINT');
-is($session->query_safe("SELECT syncs FROM rocketq.workers WHERE worker = 'keeper'"),
-	$syncs, 'nothing is synced when nothing has changed');
+
+sub syncs_after_checkpoint
+{
+	$session->query_safe('CHECKPOINT');
+	return $session->query_safe(
+		"SELECT syncs FROM rocketq.workers WHERE worker = 'keeper'");
+}
+
+# What others did before may still have to be settled or cleaned up.
+rq_poll(
+	'the store to be at rest',
+	sub { return syncs_after_checkpoint() == syncs_after_checkpoint(); });
+my $syncs = syncs_after_checkpoint();
+syncs_after_checkpoint();
+is(syncs_after_checkpoint(), $syncs, 'nothing is synced when nothing has changed');
 $session->quit;
 
 #
@@ -185,14 +209,8 @@ $full->safe_psql('postgres', "SELECT rocketq.create_topic('a', 12)");
 $full->safe_psql('postgres', "SELECT rocketq.create_group('a', 'g' || i) FROM generate_series(1, 5) i");
 $full->safe_psql('postgres',
 	"SELECT rocketq.produce('a', 'a' || i, queue_id => i % 12) FROM generate_series(1, 1200) i");
-rq_arm($full, 'keeper-sync=sleep:5000');
-my $redo = $full->safe_psql('postgres', 'SELECT redo_lsn FROM pg_control_checkpoint()');
-$checkpoint = rq_background($full, 'psql', '-XAtq', '-c', 'CHECKPOINT',
-	'-d', $full->connstr('postgres'));
-rq_poll_query($full, 'the checkpoint to begin',
-	"SELECT count(*) = 1 FROM pg_stat_activity WHERE query = 'CHECKPOINT' AND wait_event = 'CheckpointDone'");
-# The redo pointer is set by now.  The checkpoint shall not complete.
-rq_signal($full, 'STOP', 'checkpointer');
+my $redo = $full->safe_psql('postgres', $redo_lsn);
+($checkpoint, $keeper) = rq_checkpoint_held($full);
 foreach my $name ('b', 'c', 'd')
 {
 	$full->safe_psql('postgres', <<"EOQ");
@@ -224,14 +242,15 @@ SELECT q.topic, q.queue_id, q.min_offset, q.max_offset,
 FROM rocketq.queues q ORDER BY q.topic::text, q.queue_id
 EOQ
 my $contents = $full->safe_psql('postgres', $all);
-is($full->safe_psql('postgres', 'SELECT redo_lsn FROM pg_control_checkpoint()'),
+is($full->safe_psql('postgres', $redo_lsn),
 	$redo, 'all that was done while the keeper slept');
 is( $full->safe_psql('postgres',
 		"SELECT synced_redo_lsn = '$redo' FROM rocketq.workers WHERE worker = 'keeper'"),
 	't', 'and before it writes its state');
+kill('CONT', $keeper);
 rq_poll_query($full, 'the state to be written',
 	"SELECT synced_redo_lsn > '$redo' FROM rocketq.workers WHERE worker = 'keeper'");
-is($full->safe_psql('postgres', 'SELECT redo_lsn FROM pg_control_checkpoint()'),
+is($full->safe_psql('postgres', $redo_lsn),
 	$redo, 'now the state file is newer than the checkpoint');
 rq_kill9($full, all => 1);
 eval { $checkpoint->{run}->finish; };

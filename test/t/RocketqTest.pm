@@ -18,6 +18,7 @@ use warnings;
 
 use Exporter 'import';
 use IPC::Run;
+use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -26,7 +27,8 @@ use Time::HiRes qw(usleep time);
 our @EXPORT = qw(
   rq_seed rq_rounds rq_random rq_node rq_has_faults rq_require_faults
   rq_processes rq_kill9 rq_restart_after rq_start rq_stopped rq_poll rq_poll_stopped
-  rq_poll_query rq_server_is_up rq_signal rq_worker_pid rq_log_from
+  rq_poll_query rq_server_is_up rq_signal rq_pause rq_worker_pid rq_wait_ticks
+  rq_log_from rq_checkpoint_held
   rq_arm rq_disarm rq_disarm_and_recover rq_shm_dirty_kb rq_store_files
   rq_create_load rq_start_load rq_stop_load rq_wait_progress rq_background
   rq_start_acker rq_acked rq_drain rq_check rq_verify rq_applied_all
@@ -238,6 +240,68 @@ sub rq_signal
 		"SELECT pid FROM pg_stat_activity WHERE backend_type = '$backend_type'"
 	);
 	return kill($signal, @pids);
+}
+
+# System calls in which a process only waits for something to do or for time to
+# pass, so that it holds no lock: select, poll, epoll and nanosleep.
+my %idle_call = (
+	x86_64  => { map { $_ => 1 } (7, 23, 35, 230, 232, 270, 271, 281) },
+	aarch64 => { map { $_ => 1 } (22, 72, 73, 101, 115) });
+
+# Stop one process of a kind where it can be resumed later and nobody needs
+# anything of it: not in the middle of its work, where it might hold a lock.
+sub rq_pause
+{
+	my ($node, $backend_type) = @_;
+	my ($pid) = split /\n/, $node->safe_psql('postgres',
+		"SELECT pid FROM pg_stat_activity WHERE backend_type = '$backend_type'"
+	);
+	my $idle = $idle_call{ (POSIX::uname())[4] };
+
+	rq_poll(
+		"the $backend_type to be idle",
+		sub {
+			kill('STOP', $pid);
+			rq_poll_stopped($pid);
+			my $call = eval { slurp_file("/proc/$pid/syscall") } // '';
+			return 1 if !$idle || $call !~ /^(\d+) / || $idle->{$1};
+			kill('CONT', $pid);
+			return 0;
+		});
+	return $pid;
+}
+
+# Wait until a worker has gone round so many times from now on.  After two it
+# has also read a changed configuration.
+sub rq_wait_ticks
+{
+	my ($node, $worker, $count) = @_;
+	my $ticks = $node->safe_psql('postgres',
+		"SELECT ticks FROM rocketq.workers WHERE worker = '$worker'");
+
+	return rq_poll_query($node, "the $worker to go round",
+		"SELECT ticks >= $ticks + $count FROM rocketq.workers WHERE worker = '$worker'"
+	);
+}
+
+# Begin a checkpoint while the keeper is stopped at a fault point.  The redo
+# pointer has moved when this returns; and when the keeper is sent CONT, it
+# syncs the store and stops again before it lets the checkpoint pass, unless
+# faults are disarmed.  Returns the job of the client and the keeper's pid.
+sub rq_checkpoint_held
+{
+	my ($node) = @_;
+	my $keeper = rq_worker_pid($node, 'keeper');
+	my $log_from = rq_log_from($node);
+	my $job;
+
+	rq_arm($node, 'keeper-rotate=stop');
+	rq_poll_stopped($keeper);
+	$job = rq_background($node, 'psql', '-XAtq', '-c', 'CHECKPOINT', '-d',
+		$node->connstr('postgres'));
+	# This is said when the redo pointer has moved.
+	$node->wait_for_log(qr/checkpoint starting/, $log_from);
+	return ($job, $keeper);
 }
 
 # Where the log ends now, for wait_for_log().
