@@ -42,10 +42,11 @@ is( $node->safe_psql('postgres',
 	'queues of more than two segments');
 my ($rows) = $node->safe_psql('postgres', $sound);
 like($rows, qr/^15000 15000 \d+ good$/, 'all messages are there and whole');
+rq_poll_query($node, 'a segment to be made ahead of need',
+	"SELECT count(*) >= 1 FROM rocketq.segments WHERE state = 'ready'");
 is( $node->safe_psql('postgres', <<'EOQ'), 't', 'the view shows segments one behind the other');
 SELECT bool_and(start_position = lag) AND count(*) FILTER (WHERE state = 'full') >= 14
 	AND count(*) FILTER (WHERE state = 'writing') = 1
-	AND count(*) FILTER (WHERE state = 'ready') >= 1
 FROM (SELECT *, lag(end_position, 1, 0::bigint) OVER (ORDER BY start_position) AS lag
 	FROM rocketq.segments) s
 EOQ
@@ -76,10 +77,7 @@ $node->safe_psql('postgres', "SELECT rocketq.create_group('big', 'slow')");
 my $log_from = rq_log_from($node);
 $node->safe_psql('postgres', "ALTER SYSTEM SET rocketq.retention_time = 0");
 $node->reload;
-my $ticks = "SELECT ticks FROM rocketq.workers WHERE worker = 'janitor'";
-my $then = $node->safe_psql('postgres', $ticks);
-rq_poll_query($node, 'the janitor to look',
-	"SELECT ticks > $then + 20 FROM rocketq.workers WHERE worker = 'janitor'");
+rq_wait_ticks($node, 'janitor', 20);
 is($node->safe_psql('postgres', $sound),
 	$rows, 'nothing goes before the group has consumed it');
 
@@ -95,9 +93,7 @@ is( $node->safe_psql('postgres',
 	),
 	'1',
 	'one queue is consumed, another in part');
-$then = $node->safe_psql('postgres', $ticks);
-rq_poll_query($node, 'the janitor to look',
-	"SELECT ticks > $then + 20 FROM rocketq.workers WHERE worker = 'janitor'");
+rq_wait_ticks($node, 'janitor', 20);
 is( $node->safe_psql('postgres',
 		"SELECT sum(max_offset - min_offset) >= 9001 FROM rocketq.queues"),
 	't',
@@ -112,6 +108,8 @@ COMMIT;
 EOQ
 rq_poll_query($node, 'the segments to go',
 	"SELECT count(*) FILTER (WHERE state = 'full') = 0 FROM rocketq.segments");
+# It says so when the files are gone.
+rq_wait_ticks($node, 'janitor', 1);
 like(slurp_file($node->logfile, $log_from),
 	qr/rocketq trimmed the commit log/, 'the log tells of it');
 is( $node->safe_psql('postgres', <<'EOQ'), 't', 'queues follow');
@@ -152,7 +150,7 @@ foreach my $round (1 .. 4)
 	my $trimmed_before = $node->safe_psql('postgres', $trimmed);
 
 	# A keeper that sleeps logs nothing; killed, it can't do so in the end.
-	rq_signal($node, 'STOP', 'rocketq keeper') if $round == 1;
+	rq_pause($node, 'rocketq keeper') if $round == 1;
 	$node->safe_psql('postgres', <<'EOQ');
 DO $$
 BEGIN
@@ -194,7 +192,7 @@ $node->reload;
 $node->safe_psql('postgres', "DROP TABLE big");
 rq_poll_query($node, 'the topic to go',
 	'SELECT count(*) = 0 FROM rocketq.get_queues()');
-is(scalar(rq_store_files($node, 'queue')), 0, 'a dropped topic leaves no folder');
+rq_poll('its folder to go', sub { return !rq_store_files($node, 'queue'); });
 
 sub used_kb
 {

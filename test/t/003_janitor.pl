@@ -127,7 +127,7 @@ foreach my $flushed (0, 1)
 $node->safe_psql('postgres', "SELECT rocketq.create_topic('t', 4); $work");
 $node->append_conf('postgresql.conf', "rocketq.janitor_interval = '1h'");
 $node->restart;
-rq_signal($node, 'STOP', 'rocketq janitor');
+rq_pause($node, 'rocketq janitor');
 $node->safe_psql('postgres', 'DROP TABLE t');
 is(scalar(rq_store_files($node, 'queue')), 1, 'the folder is still there');
 rq_kill9($node, all => 1);

@@ -42,7 +42,7 @@ EOQ
 	my $session = $node->background_psql('postgres');
 	$session->query_safe('SET synchronous_commit = off');
 	$session->query_safe('SELECT 1');
-	rq_signal($node, 'STOP', $_)
+	rq_pause($node, $_)
 	  foreach ('walwriter', 'checkpointer', 'background writer', 'rocketq keeper');
 	my $flushed = $session->query_safe('SELECT pg_current_wal_flush_lsn()');
 	my $xid = $session->query_safe('SELECT pg_current_xact_id()');
@@ -111,21 +111,17 @@ SKIP:
 	my $session = $node->background_psql('postgres');
 	my $synced = "SELECT synced_redo_lsn FROM rocketq.workers WHERE worker = 'keeper'";
 	my $synced_before = $session->query_safe($synced);
-	my $log_from = rq_log_from($node);
 
 	$session->query_safe('SET synchronous_commit = off');
-	rq_arm($node, 'keeper-sync=sleep:2000');
-	my $checkpoint = rq_background($node, 'psql', '-XAtq', '-c', 'CHECKPOINT',
-		'-d', $node->connstr('postgres'));
-	# This is said when the redo pointer has moved.
-	$node->wait_for_log(qr/checkpoint starting/, $log_from);
-	rq_signal($node, 'STOP', $_)
+	my ($checkpoint, $keeper) = rq_checkpoint_held($node);
+	rq_pause($node, $_)
 	  foreach ('walwriter', 'checkpointer', 'background writer');
 	my $flushed = $session->query_safe('SELECT pg_current_wal_flush_lsn()');
 	$session->query_safe('SELECT load.make_for(k % 40, 1 + k % 4) FROM generate_series(1, 200) k');
 	$session->query_safe("SELECT load.take('all', 500)");
 	is($session->query_safe('SELECT pg_current_wal_flush_lsn()'),
 		$flushed, 'commits that are not flushed');
+	kill('CONT', $keeper);
 	rq_poll('the keeper to write the state',
 		sub { return $session->query_safe($synced) ne $synced_before; });
 	rq_kill9($node, all => 1);
@@ -149,7 +145,7 @@ $used->query_safe('SET synchronous_commit = off');
 $used->query_safe("SELECT rocketq.create_topic('load.other', 2)");
 $used->query_safe("SELECT count(rocketq.produce('load.other', repeat('x', 1000))) FROM generate_series(1, 3000)");
 $node->safe_psql('postgres', 'CHECKPOINT');
-rq_signal($node, 'STOP', $_)
+rq_pause($node, $_)
   foreach ('walwriter', 'checkpointer', 'background writer', 'rocketq keeper');
 my $start = $used->query_safe('SELECT min(start_position) FROM rocketq.segments');
 $used->query_safe('DROP TABLE load.other');

@@ -76,10 +76,7 @@ foreach my $i (1 .. 20)
 	$node->safe_psql('postgres', "SELECT pg_cancel_backend($_)") foreach values %pid;
 	$node->safe_psql('postgres', 'CHECKPOINT') if $i % 5 == 0;
 }
-my $ticks = $node->safe_psql('postgres',
-	"SELECT ticks FROM rocketq.workers WHERE worker = 'keeper'");
-rq_poll_query($node, 'the keeper to go on',
-	"SELECT ticks > $ticks + 2 FROM rocketq.workers WHERE worker = 'keeper'");
+rq_wait_ticks($node, 'keeper', 3);
 is(rq_worker_pid($node, $_), $pid{$_}, "pg_cancel_backend has no effect on the $_")
   foreach sort keys %pid;
 
@@ -111,16 +108,19 @@ SKIP:
 	  if !rq_has_faults($node);
 	my $count = $node->safe_psql('postgres', 'SELECT sum(seq) FROM load.keys');
 
-	# It closes the store, and takes its time for the last sync.
-	rq_arm($node, 'keeper-sync=sleep:12000');
+	# It closes the store, and stops before the last sync.
+	rq_arm($node, 'keeper-sync=stop');
+	rq_wait_ticks($node, 'keeper', 2);
 	$keeper = rq_worker_pid($node, 'keeper');
 	$node->safe_psql('postgres', "SELECT pg_terminate_backend($keeper)");
+	rq_poll_stopped($keeper);
 	my ($rc, $out, $err) =
 	  $node->psql('postgres', 'SELECT load.make_for(1, 1)');
 	like($err, qr/ERROR:\s+the rocketq store is closed/,
 		'an error while the store is closed');
 	like($err, qr/DETAIL:.*keeper.*HINT:/s, 'which says why');
 	rq_arm($node, '');
+	kill('CONT', $keeper);
 	wait_for_new('keeper', $keeper);
 	is($node->safe_psql('postgres', 'SELECT sum(seq) FROM load.keys'),
 		$count, 'a refused call leaves nothing behind');

@@ -90,8 +90,11 @@ EOQ
 		rq_wait_progress($node, rq_random(100, 500));
 		$log_from = rq_log_from($node);
 		rq_arm($node, "$point=kill");
-		$checkpoint = rq_background($node, 'psql', '-XAtq', '-c',
-			'CHECKPOINT', '-d', $node->connstr('postgres'));
+		# More than one: the first can come before the keeper is armed.
+		$checkpoint = rq_background(
+			$node, 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1',
+			(map { ('-c', 'CHECKPOINT') } 1 .. 1000),
+			'-d', $node->connstr('postgres'));
 		$node->wait_for_log(qr/was terminated by signal 9/, $log_from);
 		rq_disarm_and_recover($node);
 		eval { $checkpoint->{run}->finish; };
