@@ -43,13 +43,19 @@ DATA = $(wildcard sql/rocketq--*.sql)
 OBJS = \
 	src/am/rq_access_hook.o \
 	src/am/rq_ddl.o \
+	src/am/rq_estimate.o \
 	src/am/rq_insert.o \
 	src/am/rq_label.o \
+	src/am/rq_parallel.o \
+	src/am/rq_range.o \
 	src/am/rq_relation.o \
+	src/am/rq_sample.o \
 	src/am/rq_scan.o \
 	src/am/rq_slot.o \
 	src/am/rq_tableam.o \
+	src/am/rq_tidscan.o \
 	src/am/rq_values.o \
+	src/am/rq_view.o \
 	src/api/rq_admin_sql.o \
 	src/api/rq_args.o \
 	src/api/rq_consume_sql.o \

@@ -26,6 +26,12 @@ extern void rq_slot_store(TupleTableSlot *slot, Oid relid, uint32 queue_id,
 						  RqOff offset, const RqEntry *entry);
 
 /*
+ * For ANALYZE, which keeps many rows: of what is too long for statistics, give
+ * no more than it takes to be seen as too long.
+ */
+extern void rq_slot_shorten(TupleTableSlot *slot);
+
+/*
  * Row identifiers.  The offset number is the queue plus one; the block is the
  * queue offset, modulo RQ_TID_BLOCKS.  So a ctid is unique among the messages
  * a topic holds as long as no queue holds more than RQ_TID_BLOCKS at a time,
@@ -55,16 +61,47 @@ extern void rq_scan_rescan(TableScanDesc scan, struct ScanKeyData *key,
 						   bool allow_sync, bool allow_pagemode);
 extern bool rq_scan_getnextslot(TableScanDesc scan, ScanDirection direction,
 								TupleTableSlot *slot);
+extern void rq_scan_set_tidrange(TableScanDesc scan, ItemPointer min,
+								 ItemPointer max);
+
+/* ---- rq_parallel.c ---- */
+
 extern Size rq_parallelscan_estimate(Relation rel);
 extern Size rq_parallelscan_initialize(Relation rel,
 									   ParallelTableScanDesc pscan);
 extern void rq_parallelscan_reinitialize(Relation rel,
 										 ParallelTableScanDesc pscan);
+
+/* ---- rq_tidscan.c ---- */
+
 extern bool rq_tuple_fetch_row_version(Relation rel, ItemPointer tid,
 									   Snapshot snapshot,
 									   TupleTableSlot *slot);
 extern bool rq_tuple_tid_valid(TableScanDesc scan, ItemPointer tid);
 extern void rq_tuple_get_latest_tid(TableScanDesc scan, ItemPointer tid);
+
+/* ---- rq_sample.c ---- */
+
+extern bool rq_scan_sample_next_block(TableScanDesc scan,
+									  struct SampleScanState *state);
+extern bool rq_scan_sample_next_tuple(TableScanDesc scan,
+									  struct SampleScanState *state,
+									  TupleTableSlot *slot);
+extern bool rq_scan_analyze_next_block(RQ_ANALYZE_BLOCK_ARGS);
+extern bool rq_scan_analyze_next_tuple(TableScanDesc scan,
+									   TransactionId oldest_xmin,
+									   double *live, double *dead,
+									   TupleTableSlot *slot);
+extern uint64 rq_relation_size(Relation rel, ForkNumber fork);
+
+/* ---- rq_estimate.c ---- */
+
+extern void rq_relation_estimate_size(Relation rel, int32 *attr_widths,
+									  BlockNumber *pages, double *tuples,
+									  double *allvisfrac);
+
+/* Messages that the topic has, without those whose outcome is unknown. */
+extern uint64 rq_relation_count(uint32 topic);
 
 /* ---- rq_insert.c ---- */
 

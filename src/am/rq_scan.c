@@ -4,19 +4,12 @@
  *
  * A scan goes through the queues one after the other, each from its start to
  * where it ended when the scan began.  It takes no locks: entries below a
- * queue's end do not change, except that an aborted one gets its flag.
- *
- * What a statement sees is up to its snapshot, as with any table, and not to
- * the queue's stable offset: a message counts if the snapshot sees the
- * transaction in its entry, though an earlier one may still be in doubt.  Only
- * messages without a transaction, which no snapshot knows, count from the
- * moment that they are stable; that is settled when the scan begins, so that a
- * scan that is repeated within a query gives the same rows again.
+ * queue's end do not change, except that an aborted one gets its flag.  What
+ * retention removes meanwhile is left out.
  */
 #include "postgres.h"
 
 #include "access/relscan.h"
-#include "access/transam.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -24,148 +17,44 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "am/rq_am_private.h"
 #include "am/rq_relation.h"
+#include "am/rq_scan_private.h"
 #include "queue/rq_cqueue.h"
 #include "queue/rq_topic.h"
 
-/* ---- what a snapshot sees ---- */
+/* Scans that read rows in order, and see what others then can't change. */
+#define READS_ROWS \
+	(SO_TYPE_SEQSCAN | SO_TYPE_SAMPLESCAN | SO_TYPE_TIDRANGESCAN)
 
-typedef struct View
-{
-	Relation	rel;
-	Snapshot	snapshot;
-	bool		mvcc;
-	uint64		xmin;			/* transactions before this one have ended */
-	uint64		xmax;			/* this one and later ones are not seen */
-	uint64		last_xid;		/* the last one that was looked up between */
-	bool		last_running;
-} View;
-
-/* A transaction id near the next one, with its epoch. */
-static uint64
-full_xid(TransactionId xid, FullTransactionId next)
-{
-	uint32		epoch = EpochFromFullTransactionId(next);
-
-	if (xid > XidFromFullTransactionId(next))
-		epoch--;
-	return U64FromFullTransactionId(FullTransactionIdFromEpochAndXid(epoch, xid));
-}
-
+/* Put the scan before its first row or, going backward, behind its last. */
 static void
-init_view(View *v, Relation rel, Snapshot snapshot)
+start_over(RqScan *s)
 {
-	memset(v, 0, sizeof(*v));
-	v->rel = rel;
-	v->snapshot = snapshot;
-	v->mvcc = snapshot != NULL && snapshot->snapshot_type == SNAPSHOT_MVCC;
-	if (v->mvcc)
-	{
-		FullTransactionId next = ReadNextFullTransactionId();
-
-		v->xmin = full_xid(snapshot->xmin, next);
-		v->xmax = full_xid(snapshot->xmax, next);
-	}
+	s->begun = false;
+	s->on_row = false;
+	s->queue = NULL;
+	s->block = InvalidBlockNumber;
+	s->row = s->first = 0;
+	s->last = s->base.rs_parallel ? 0 : s->range->nrows;
 }
-
-/* Was the transaction still running when the snapshot was taken? */
-static bool
-is_running(View *v, uint64 xid)
-{
-	if (xid < v->xmin)
-		return false;
-	if (xid >= v->xmax)
-		return true;
-	if (xid != v->last_xid)
-	{
-		v->last_running = XidInMVCCSnapshot((TransactionId) xid, v->snapshot);
-		v->last_xid = xid;
-	}
-	return v->last_running;
-}
-
-/*
- * Does the snapshot see this entry?  "stable" is the queue's stable offset as
- * it was read before the entry: below it a flag that is not there will not
- * come, so that pg_xact need not be asked, which may be truncated.  Entries
- * without a transaction are seen below "plain_below".
- */
-static bool
-is_visible(View *v, const RqEntry *e, RqOff off, RqOff stable,
-		   RqOff plain_below)
-{
-	if ((e->len_flags & RQ_CQ_ABORTED) != 0)
-		return false;
-	if (!v->mvcc || e->xid == 0)
-		return off < plain_below;
-	if (is_running(v, e->xid))
-	{
-		if (CheckForSerializableConflictOutNeeded(v->rel, v->snapshot))
-			CheckForSerializableConflictOut(v->rel, (TransactionId) e->xid,
-											v->snapshot);
-		return false;
-	}
-	return off < stable || TransactionIdDidCommit((TransactionId) e->xid);
-}
-
-/* ---- scans ---- */
-
-/* How far a scan reads a queue. */
-typedef struct Bound
-{
-	RqOff		end;
-	RqOff		stable;			/* messages without a transaction: so far */
-} Bound;
-
-/* The shared part of a parallel scan: a process takes a queue at a time. */
-typedef struct ParallelScan
-{
-	ParallelBlockTableScanDescData block;	/* its base part is PostgreSQL's */
-	uint32		nqueues;
-	pg_atomic_uint32 next_queue;
-} ParallelScan;
-
-/*
- * The scan stands on the row at "off" of a queue, or, when "on_row" is not
- * set, just before it.
- */
-typedef struct Scan
-{
-	TableScanDescData base;
-	View		view;
-	uint32		topic;
-	uint32		nqueues;
-	Bound	   *bounds;			/* by queue id */
-	bool		begun;
-	bool		on_row;
-	uint32		queue_id;
-	RqQueue    *queue;
-	RqOff		off;
-	RqOff		stable;			/* as last read for this queue */
-} Scan;
 
 /* Fix what the scan will read. */
 static void
-set_bounds(Scan *s, Relation rel, ParallelTableScanDesc pscan)
+set_range(RqScan *s, Relation rel, ParallelTableScanDesc pscan)
 {
-	s->topic = rq_relation_topic(rel, false);
-	if (s->topic == RQ_NO_SLOT)
-		return;
-	s->nqueues = rq_topic_nqueues(s->topic);
-	if (pscan)
-		s->nqueues = Min(s->nqueues, ((ParallelScan *) pscan)->nqueues);
-	s->bounds = palloc(Max(s->nqueues, 1) * sizeof(Bound));
-	for (uint32 i = 0; i < s->nqueues; i++)
-	{
-		RqQueue    *q = rq_topic_queue(s->topic, i);
+	uint32		nqueues = 0;
 
-		rq_queue_refresh(s->topic, q);
-		s->bounds[i].stable = pg_atomic_read_u64(&q->stable);
-		pg_read_barrier();
-		s->bounds[i].end = pg_atomic_read_u64(&q->end);
+	s->topic = rq_relation_topic(rel, false);
+	if (pscan)
+		s->all = rq_parallel_range(pscan);
+	else
+	{
+		if (s->topic != RQ_NO_SLOT)
+			nqueues = rq_topic_nqueues(s->topic);
+		s->all = palloc(rq_range_size(nqueues));
+		rq_range_fill(s->all, s->topic, nqueues);
 	}
-	pg_read_barrier();
+	s->range = s->all;
 }
 
 TableScanDesc
@@ -173,46 +62,52 @@ rq_scan_begin(Relation rel, Snapshot snapshot, int nkeys,
 			  struct ScanKeyData *key, ParallelTableScanDesc pscan,
 			  uint32 flags)
 {
-	Scan	   *s;
+	RqScan	   *s;
 
 	rq_require_preload();
 	if (nkeys != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("scans of a topic with scan keys are not supported")));
-	if (flags & SO_TYPE_SAMPLESCAN)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("TABLESAMPLE on a topic is not supported"),
-				 errhint("Use WHERE random() < fraction, or rocketq.pull() for a part of a queue.")));
 
-	s = palloc0(sizeof(Scan));
+	s = palloc0(sizeof(RqScan));
 	s->base.rs_rd = rel;
 	s->base.rs_snapshot = snapshot;
 	s->base.rs_flags = flags;
 	s->base.rs_parallel = pscan;
-	s->topic = RQ_NO_SLOT;
-	init_view(&s->view, rel, snapshot);
+	rq_view_init(&s->view, rel, snapshot);
 	RelationIncrementReferenceCount(rel);
-	if (flags & SO_TYPE_SEQSCAN)
-	{
+	if (flags & READS_ROWS)
 		PredicateLockRelation(rel, snapshot);
-		set_bounds(s, rel, pscan);
-		pgstat_count_heap_scan(rel);
+	if (flags & (READS_ROWS | SO_TYPE_ANALYZE))
+	{
+		set_range(s, rel, pscan);
+		start_over(s);
 	}
+	if (flags & SO_TYPE_SEQSCAN)
+		pgstat_count_heap_scan(rel);
 	return &s->base;
+}
+
+static void
+free_part(RqScan *s)
+{
+	if (s->range != s->all)
+		pfree(s->range);
+	s->range = s->all;
 }
 
 void
 rq_scan_end(TableScanDesc scan)
 {
-	Scan	   *s = (Scan *) scan;
+	RqScan	   *s = (RqScan *) scan;
 
 	RelationDecrementReferenceCount(scan->rs_rd);
 	if (scan->rs_flags & SO_TEMP_SNAPSHOT)
 		UnregisterSnapshot(scan->rs_snapshot);
-	if (s->bounds)
-		pfree(s->bounds);
+	free_part(s);
+	if (s->all && !scan->rs_parallel)
+		pfree(s->all);
 	pfree(s);
 }
 
@@ -220,242 +115,145 @@ void
 rq_scan_rescan(TableScanDesc scan, struct ScanKeyData *key, bool set_params,
 			   bool allow_strat, bool allow_sync, bool allow_pagemode)
 {
-	Scan	   *s = (Scan *) scan;
+	RqScan	   *s = (RqScan *) scan;
 
-	s->begun = false;
-	s->on_row = false;
+	if (s->range)
+		start_over(s);
 	if (scan->rs_flags & SO_TYPE_SEQSCAN)
 		pgstat_count_heap_scan(scan->rs_rd);
 }
 
-static void
-enter_queue(Scan *s, uint32 queue_id)
+void
+rq_scan_set_tidrange(TableScanDesc scan, ItemPointer min, ItemPointer max)
 {
-	s->queue_id = queue_id;
-	s->queue = rq_topic_queue(s->topic, queue_id);
-	s->stable = 0;
-	s->on_row = false;
+	RqScan	   *s = (RqScan *) scan;
+
+	free_part(s);
+	s->range = rq_range_of_tids(s->all, min, max);
+	start_over(s);
 }
 
-/* Go to the start of the next queue that is ours to read. */
+/* ---- moving ---- */
+
+/* Step onto the next row; false behind the last one. */
 static bool
-enter_next(Scan *s)
+step_forward(RqScan *s)
 {
-	uint32		next = s->begun ? s->queue_id + 1 : 0;
-
-	if (s->base.rs_parallel)
-	{
-		ParallelScan *p = (ParallelScan *) s->base.rs_parallel;
-
-		next = pg_atomic_fetch_add_u32(&p->next_queue, 1);
-	}
-	if (next >= s->nqueues)
-		return false;
-	enter_queue(s, next);
-	s->off = pg_atomic_read_u64(&s->queue->start);
 	s->begun = true;
-	return true;
+	if (s->on_row)
+		s->row++;
+	s->on_row = true;
+	if (likely(s->row < s->last))
+		return true;
+	s->on_row = s->base.rs_parallel &&
+		rq_parallel_take(s->base.rs_parallel, &s->first, &s->last);
+	if (s->on_row)
+		s->row = s->first;
+	return s->on_row;
 }
 
-/* Step onto the next entry; false behind the last one. */
+/* Step back onto the previous row; false before the first one. */
 static bool
-step_forward(Scan *s)
+step_backward(RqScan *s)
 {
-	if (!s->begun && !enter_next(s))
-		return false;
-	for (;;)
-	{
-		RqOff		end = s->bounds[s->queue_id].end;
-
-		if (s->on_row)
-			s->off++;
-		s->on_row = s->off < end;
-		if (s->on_row)
-			return true;
-		s->off = end;
-		if (!enter_next(s))
-			return false;
-	}
-}
-
-/* Step back onto the previous entry; false before the first one. */
-static bool
-step_backward(Scan *s)
-{
-	if (s->nqueues == 0)
-		return false;
+	Assert(!s->base.rs_parallel);
 	if (!s->begun)
-	{
-		enter_queue(s, s->nqueues - 1);
-		s->off = s->bounds[s->queue_id].end;
-		s->begun = true;
-	}
-	for (;;)
-	{
-		s->on_row = s->off > pg_atomic_read_u64(&s->queue->start);
-		if (s->on_row)
-		{
-			s->off--;
-			return true;
-		}
-		if (s->queue_id == 0)
-			return false;
-		enter_queue(s, s->queue_id - 1);
-		s->off = s->bounds[s->queue_id].end;
-	}
+		s->row = s->last;
+	s->begun = true;
+	s->on_row = s->row > s->first;
+	if (s->on_row)
+		s->row--;
+	return s->on_row;
 }
 
-/* Read the entry the scan stands on; false if its row is not seen. */
-static bool
-read_entry(Scan *s, RqEntry *entry)
+void
+rq_scan_seek(RqScan *s, uint64 row)
 {
-	if (s->off >= s->stable)
+	Assert(row < s->range->nrows);
+	s->begun = true;
+	s->on_row = true;
+	s->row = row;
+}
+
+/* ---- reading ---- */
+
+/* The stretch of the row; neighbours of the last one are at hand. */
+static const RqStretch *
+find_stretch(RqScan *s)
+{
+	const RqStretch *all = s->range->stretch;
+	uint32		at = s->at;
+
+	if (s->queue && s->row - all[at].row < all[at].to - all[at].from)
+		return &all[at];
+	if (s->queue && at + 1 < s->range->n && s->row == all[at + 1].row)
+		at++;
+	else
+		at = rq_range_find(s->range, s->row);
+	s->at = at;
+	s->queue = rq_topic_queue(s->topic, all[at].queue_id);
+	s->stable = 0;
+	return &all[at];
+}
+
+bool
+rq_scan_fetch(RqScan *s, TupleTableSlot *slot)
+{
+	const RqStretch *q = find_stretch(s);
+	RqOff		off = q->from + (s->row - q->row);
+	RqEntry		entry;
+
+	if (off >= s->stable)
 	{
 		s->stable = pg_atomic_read_u64(&s->queue->stable);
 		pg_read_barrier();
 	}
-	if (!rq_queue_entry(s->topic, s->queue, s->off, entry))
-	{
-		/* Trimmed meanwhile: go on, or end, at the start there is now. */
-		RqOff		start = pg_atomic_read_u64(&s->queue->start);
-
-		s->off = Max(s->off, start - 1);
+	if (!rq_queue_entry(s->topic, s->queue, off, &entry) ||
+		!rq_view_sees(&s->view, &entry, off, s->stable, q->plain_below) ||
+		entry.pos < pg_atomic_read_u64(&rq_ctl->log_start))
 		return false;
-	}
-	return is_visible(&s->view, entry, s->off, s->stable,
-					  s->bounds[s->queue_id].stable) &&
-		entry->pos >= pg_atomic_read_u64(&rq_ctl->log_start);
+	rq_slot_store(slot, RelationGetRelid(s->base.rs_rd), q->queue_id, off,
+				  &entry);
+	return true;
+}
+
+/* If the row has been trimmed, go to the last of its stretch that has. */
+static void
+skip_trimmed(RqScan *s, bool backward)
+{
+	const RqStretch *q = &s->range->stretch[s->at];
+	RqOff		start = Min(pg_atomic_read_u64(&s->queue->start), q->to);
+	uint64		kept = start > q->from ? q->row + (start - q->from) : q->row;
+
+	if (s->row >= kept)
+		return;
+	s->row = backward ? Max(q->row, s->first) : Min(kept, s->last) - 1;
 }
 
 bool
-rq_scan_getnextslot(TableScanDesc scan, ScanDirection direction,
-					TupleTableSlot *slot)
+rq_scan_next(RqScan *s, bool backward, TupleTableSlot *slot)
 {
-	Scan	   *s = (Scan *) scan;
-	bool		back = ScanDirectionIsBackward(direction);
-	RqEntry		entry;
 	uint32		passed = 0;
 
-	ExecClearTuple(slot);
-	while (back ? step_backward(s) : step_forward(s))
+	while (backward ? step_backward(s) : step_forward(s))
 	{
-		if (read_entry(s, &entry))
+		if (rq_scan_fetch(s, slot))
 		{
-			pgstat_count_heap_getnext(scan->rs_rd);
-			rq_slot_store(slot, RelationGetRelid(scan->rs_rd), s->queue_id,
-						  s->off, &entry);
+			pgstat_count_heap_getnext(s->base.rs_rd);
 			return true;
 		}
+		skip_trimmed(s, backward);
 		if (++passed % 1024 == 0)
 			CHECK_FOR_INTERRUPTS();
 	}
 	return false;
 }
 
-/* ---- parallel scans ---- */
-
-Size
-rq_parallelscan_estimate(Relation rel)
-{
-	return sizeof(ParallelScan);
-}
-
-Size
-rq_parallelscan_initialize(Relation rel, ParallelTableScanDesc pscan)
-{
-	ParallelScan *p = (ParallelScan *) pscan;
-	uint32		topic;
-
-	rq_require_preload();
-	topic = rq_relation_topic(rel, false);
-	(void) table_block_parallelscan_initialize(rel, pscan);
-	p->nqueues = topic == RQ_NO_SLOT ? 0 : rq_topic_nqueues(topic);
-	pg_atomic_init_u32(&p->next_queue, 0);
-	return sizeof(ParallelScan);
-}
-
-void
-rq_parallelscan_reinitialize(Relation rel, ParallelTableScanDesc pscan)
-{
-	pg_atomic_write_u32(&((ParallelScan *) pscan)->next_queue, 0);
-}
-
-/* ---- by row identifier ---- */
-
-/*
- * The queue and offset of a row.  The block gives the offset up to a multiple
- * of RQ_TID_BLOCKS; the one that lies within the queue is meant.
- */
-static bool
-find_tid(uint32 topic, ItemPointer tid, uint32 *queue_id, RqOff *off)
-{
-	RqQueue    *q;
-	RqOff		start;
-
-	if (topic == RQ_NO_SLOT || !ItemPointerIsValid(tid) ||
-		ItemPointerGetBlockNumber(tid) >= RQ_TID_BLOCKS)
-		return false;
-	*queue_id = ItemPointerGetOffsetNumber(tid) - 1;
-	if (*queue_id >= rq_topic_nqueues(topic))
-		return false;
-	q = rq_topic_queue(topic, *queue_id);
-	start = pg_atomic_read_u64(&q->start);
-	*off = start - start % RQ_TID_BLOCKS + ItemPointerGetBlockNumber(tid);
-	if (*off < start)
-		*off += RQ_TID_BLOCKS;
-	return *off < pg_atomic_read_u64(&q->end);
-}
-
 bool
-rq_tuple_fetch_row_version(Relation rel, ItemPointer tid, Snapshot snapshot,
-						   TupleTableSlot *slot)
+rq_scan_getnextslot(TableScanDesc scan, ScanDirection direction,
+					TupleTableSlot *slot)
 {
-	uint32		topic;
-	uint32		queue_id;
-	RqQueue    *q;
-	RqOff		off;
-	RqOff		stable;
-	RqEntry		entry;
-	View		view;
-
-	rq_require_preload();
 	ExecClearTuple(slot);
-	if (ItemPointerIsValid(tid) &&
-		ItemPointerGetBlockNumber(tid) == RQ_TID_UNKNOWN)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("row triggers AFTER INSERT on a topic are not supported"),
-				 errdetail("A message cannot be read back before its transaction commits."),
-				 errhint("Use a BEFORE ROW trigger, or an AFTER STATEMENT trigger with a transition table.")));
-	topic = rq_relation_topic(rel, false);
-	if (!find_tid(topic, tid, &queue_id, &off))
-		return false;
-	q = rq_topic_queue(topic, queue_id);
-	rq_queue_refresh(topic, q);
-	stable = pg_atomic_read_u64(&q->stable);
-	pg_read_barrier();
-	init_view(&view, rel, snapshot);
-	if (!rq_queue_entry(topic, q, off, &entry) ||
-		!is_visible(&view, &entry, off, stable,
-					view.mvcc ? stable : PG_UINT64_MAX) ||
-		entry.pos < pg_atomic_read_u64(&rq_ctl->log_start))
-		return false;
-	rq_slot_store(slot, RelationGetRelid(rel), queue_id, off, &entry);
-	return true;
-}
-
-bool
-rq_tuple_tid_valid(TableScanDesc scan, ItemPointer tid)
-{
-	uint32		queue_id;
-	RqOff		off;
-
-	return find_tid(rq_relation_topic(scan->rs_rd, false), tid,
-					&queue_id, &off);
-}
-
-/* Messages do not change: every version is the latest. */
-void
-rq_tuple_get_latest_tid(TableScanDesc scan, ItemPointer tid)
-{
+	return rq_scan_next((RqScan *) scan, ScanDirectionIsBackward(direction),
+						slot);
 }

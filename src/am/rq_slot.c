@@ -20,6 +20,7 @@ typedef struct RqSlot
 {
 	VirtualTupleTableSlot base;
 	bool		stored;			/* holds a message; else a virtual tuple */
+	bool		shorten;		/* see rq_slot_shorten() */
 	MemoryContext values;		/* of the columns built, NULL = none yet */
 	uint32		queue_id;
 	RqOff		offset;
@@ -59,6 +60,49 @@ read_message(RqMessage *m)
 		rq_log_check_kept(m->entry.pos);
 }
 
+/*
+ * ANALYZE leaves values of more than 1024 bytes out of its statistics, but
+ * counts them as wide ones.
+ */
+#define SHORT_LENGTH	2000
+
+/* Keep as many keys as fit. */
+static void
+shorten_keys(RqParts *p)
+{
+	uint32		nkeys = 0;
+	uint32		at = 0;
+
+	while (nkeys < p->nkeys)
+	{
+		uint32		len;
+
+		memcpy(&len, p->keys + at, sizeof(len));
+		if (len > SHORT_LENGTH || at + sizeof(len) + len > SHORT_LENGTH)
+			break;
+		at += sizeof(len) + len;
+		nkeys++;
+	}
+	p->nkeys = nkeys;
+	p->keys_len = at;
+}
+
+static void
+shorten_parts(RqParts *p)
+{
+	static char wide_json[SHORT_LENGTH];
+
+	shorten_keys(p);
+	p->body_len = Min(p->body_len, SHORT_LENGTH);
+	if (p->properties_len > SHORT_LENGTH)
+	{
+		memset(wide_json, '"', sizeof(wide_json));
+		memset(wide_json + 1, ' ', sizeof(wide_json) - 2);
+		p->properties = wide_json;
+		p->properties_len = sizeof(wide_json);
+	}
+}
+
 static void
 lazy_getsomeattrs(TupleTableSlot *slot, int natts)
 {
@@ -75,7 +119,11 @@ lazy_getsomeattrs(TupleTableSlot *slot, int natts)
 	m.offset = s->offset;
 	m.entry = s->entry;
 	if (natts > ENTRY_COLUMNS)
+	{
 		read_message(&m);
+		if (s->shorten)
+			shorten_parts(&m.parts);
+	}
 	if (s->values == NULL)
 		s->values = AllocSetContextCreate(slot->tts_mcxt, "rocketq slot",
 										  ALLOCSET_SMALL_SIZES);
@@ -104,11 +152,17 @@ lazy_copyslot(TupleTableSlot *dstslot, TupleTableSlot *srcslot)
 	TTSOpsVirtual.copyslot(dstslot, srcslot);
 }
 
+/* ANALYZE puts its rows in the order of their identifiers. */
 static HeapTuple
 lazy_copy_heap_tuple(TupleTableSlot *slot)
 {
+	HeapTuple	tuple;
+
 	slot_getallattrs(slot);
-	return TTSOpsVirtual.copy_heap_tuple(slot);
+	tuple = TTSOpsVirtual.copy_heap_tuple(slot);
+	tuple->t_self = slot->tts_tid;
+	tuple->t_tableOid = slot->tts_tableOid;
+	return tuple;
 }
 
 static MinimalTuple
@@ -150,6 +204,7 @@ rq_slot_store(TupleTableSlot *slot, Oid relid, uint32 queue_id, RqOff offset,
 				 errmsg("tuple slot is not one for topics")));
 	Assert(TTS_EMPTY(slot));
 	s->stored = true;
+	s->shorten = false;
 	s->queue_id = queue_id;
 	s->offset = offset;
 	s->entry = *entry;
@@ -157,4 +212,11 @@ rq_slot_store(TupleTableSlot *slot, Oid relid, uint32 queue_id, RqOff offset,
 	slot->tts_nvalid = 0;
 	slot->tts_tableOid = relid;
 	rq_tid_set(&slot->tts_tid, queue_id, offset);
+}
+
+void
+rq_slot_shorten(TupleTableSlot *slot)
+{
+	Assert(((RqSlot *) slot)->stored);
+	((RqSlot *) slot)->shorten = true;
 }

@@ -1,7 +1,6 @@
 /*
  * rq_tableam.c
- *	  The table access method rocketq: its routine, what it refuses, and what
- *	  the planner is told.
+ *	  The table access method rocketq: its routine and what it refuses.
  *
  * A topic is an append-only table: rows are inserted and scanned, and nothing
  * else.  There are no row versions, no index entries, no TOAST table and, but
@@ -11,14 +10,11 @@
 
 #include "access/table.h"
 #include "fmgr.h"
-#include "optimizer/plancat.h"
 #include "utils/rel.h"
 
 #include "am/rq_am_private.h"
 #include "am/rq_relation.h"
 #include "am/rq_tableam.h"
-#include "format/rq_framefmt.h"
-#include "queue/rq_topic.h"
 
 PG_FUNCTION_INFO_V1(rocketq_tableam_handler);
 
@@ -36,10 +32,6 @@ PG_FUNCTION_INFO_V1(rocketq_tableam_handler);
 #define NO_ON_CONFLICT() \
 	REFUSE("INSERT ... ON CONFLICT with an index is not supported on topics", \
 		   "A topic takes every message.")
-
-#define NO_SAMPLES() \
-	REFUSE("TABLESAMPLE on a topic is not supported", \
-		   "Use WHERE random() < fraction, or rocketq.pull() for a part of a queue.")
 
 static struct IndexFetchTableData *
 index_fetch_begin(Relation rel)
@@ -150,21 +142,6 @@ tuple_satisfies_snapshot(Relation rel, TupleTableSlot *slot, Snapshot snapshot)
 	return false;
 }
 
-static bool
-scan_sample_next_block(TableScanDesc scan, struct SampleScanState *scanstate)
-{
-	NO_SAMPLES();
-	return false;
-}
-
-static bool
-scan_sample_next_tuple(TableScanDesc scan, struct SampleScanState *scanstate,
-					   TupleTableSlot *slot)
-{
-	NO_SAMPLES();
-	return false;
-}
-
 static void
 relation_copy_data(Relation rel, const RelFileLocator *newrlocator)
 {
@@ -193,27 +170,6 @@ relation_vacuum(Relation rel, struct VacuumParams *params,
 	/* Retention is the janitor's work, and nothing waits for freezing. */
 }
 
-/* ANALYZE finds no blocks: the planner's estimates come from the queues. */
-static bool
-scan_analyze_next_block(RQ_ANALYZE_BLOCK_ARGS)
-{
-	return false;
-}
-
-static bool
-scan_analyze_next_tuple(TableScanDesc scan, TransactionId OldestXmin,
-						double *liverows, double *deadrows,
-						TupleTableSlot *slot)
-{
-	return false;
-}
-
-static uint64
-relation_size(Relation rel, ForkNumber forkNumber)
-{
-	return 0;
-}
-
 /* Values of any length go into the log whole. */
 static bool
 relation_needs_toast_table(Relation rel)
@@ -221,43 +177,12 @@ relation_needs_toast_table(Relation rel)
 	return false;
 }
 
-/* ---- for the executor and the planner ---- */
+/* ---- for the executor ---- */
 
 static const TupleTableSlotOps *
 slot_callbacks(Relation rel)
 {
 	return rq_slot_ops();
-}
-
-/*
- * Most pages the planner is told of: fewer than min_parallel_table_scan_size
- * has by default.  A queue is read by one process, in order, and there is no
- * disk to wait for.
- */
-#define MAX_PAGES	1000
-
-static void
-relation_estimate_size(Relation rel, int32 *attr_widths, BlockNumber *pages,
-					   double *tuples, double *allvisfrac)
-{
-	uint32		topic;
-	double		count = 0;
-	double		bytes;
-
-	rq_require_preload();
-	topic = rq_relation_topic(rel, false);
-	for (uint32 i = 0; topic != RQ_NO_SLOT && i < rq_topic_nqueues(topic); i++)
-	{
-		RqQueue    *q = rq_topic_queue(topic, i);
-		uint64		start = pg_atomic_read_u64(&q->start);
-		uint64		stable = pg_atomic_read_u64(&q->stable);
-
-		count += stable > start ? stable - start : 0;
-	}
-	bytes = count * (get_rel_data_width(rel, attr_widths) + RQ_FRAME_HEADER_SIZE);
-	*pages = (BlockNumber) Min(bytes / BLCKSZ + 1, MAX_PAGES);
-	*tuples = count;
-	*allvisfrac = 0;
 }
 
 const TableAmRoutine rq_table_am = {
@@ -269,6 +194,8 @@ const TableAmRoutine rq_table_am = {
 	.scan_end = rq_scan_end,
 	.scan_rescan = rq_scan_rescan,
 	.scan_getnextslot = rq_scan_getnextslot,
+	.scan_set_tidrange = rq_scan_set_tidrange,
+	.scan_getnextslot_tidrange = rq_scan_getnextslot,
 
 	.parallelscan_estimate = rq_parallelscan_estimate,
 	.parallelscan_initialize = rq_parallelscan_initialize,
@@ -298,18 +225,18 @@ const TableAmRoutine rq_table_am = {
 	.relation_copy_data = relation_copy_data,
 	.relation_copy_for_cluster = relation_copy_for_cluster,
 	.relation_vacuum = relation_vacuum,
-	.scan_analyze_next_block = scan_analyze_next_block,
-	.scan_analyze_next_tuple = scan_analyze_next_tuple,
+	.scan_analyze_next_block = rq_scan_analyze_next_block,
+	.scan_analyze_next_tuple = rq_scan_analyze_next_tuple,
 	.index_build_range_scan = index_build_range_scan,
 	.index_validate_scan = index_validate_scan,
 
-	.relation_size = relation_size,
+	.relation_size = rq_relation_size,
 	.relation_needs_toast_table = relation_needs_toast_table,
 
-	.relation_estimate_size = relation_estimate_size,
+	.relation_estimate_size = rq_relation_estimate_size,
 
-	.scan_sample_next_block = scan_sample_next_block,
-	.scan_sample_next_tuple = scan_sample_next_tuple,
+	.scan_sample_next_block = rq_scan_sample_next_block,
+	.scan_sample_next_tuple = rq_scan_sample_next_tuple,
 };
 
 Datum

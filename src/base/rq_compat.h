@@ -118,13 +118,27 @@ typedef bool RqUpdateIndexes;
 typedef TU_UpdateIndexes RqUpdateIndexes;
 #endif
 
-/* ANALYZE reads by streams from 17 on. */
+/*
+ * ANALYZE reads by streams from 17 on; one can be asked for the number of the
+ * next block, which then is not read.  InvalidBlockNumber is the end.
+ */
 #if PG_VERSION_NUM < 170000
 #define RQ_ANALYZE_BLOCK_ARGS \
 	TableScanDesc scan, BlockNumber blockno, BufferAccessStrategy bstrategy
+#define RQ_ANALYZE_BLOCK_NUMBER()	(blockno)
 #else
+#include "storage/read_stream.h"
 #define RQ_ANALYZE_BLOCK_ARGS \
 	TableScanDesc scan, ReadStream *stream
+#define RQ_ANALYZE_BLOCK_NUMBER()	rq_next_block_number(stream)
+
+static inline BlockNumber
+rq_next_block_number(ReadStream * stream)
+{
+	BufferAccessStrategy strategy;
+
+	return read_stream_next_block(stream, &strategy);
+}
 #endif
 
 /* A copied minimal tuple can have room in front of it from 18 on. */

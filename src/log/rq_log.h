@@ -54,6 +54,12 @@ extern bool rq_log_probe(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts,
 						 const char **problem);
 
 /*
+ * The head of a frame, which is looked at but not checked by its sum; false if
+ * there is no such frame, for whatever reason.  For estimates.
+ */
+extern bool rq_log_peek(RqPos pos, uint32 len, RqFrame *frame);
+
+/*
  * Walk the log: give the frame at or behind "pos" and where the next one
  * begins.  False at "end".  A stretch that holds no valid frame ends the
  * segment's walk: "problem" says why and "next" is the next segment.

@@ -86,6 +86,25 @@ rq_log_read(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts)
 }
 
 bool
+rq_log_peek(RqPos pos, uint32 len, RqFrame *frame)
+{
+	const uint64 size = rq_ctl->segment_size;
+	uint64		in_segment = pos % size;
+	char	   *base;
+
+	if (pos % 8 != 0 || in_segment < RQ_SEG_HEADER_SIZE ||
+		in_segment + sizeof(*frame) > size)
+		return false;
+	base = rq_map_log(rq_log_segno(pos), size, RQ_MAP_PROBE, false);
+	if (base == NULL)
+		return false;
+	memcpy(frame, base + in_segment, sizeof(*frame));
+	return frame->magic == RQ_FRAME_MAGIC && frame->pos == pos &&
+		frame->kind == RQ_FRAME_MESSAGE && frame->len == len &&
+		(uint64) frame->body_len + frame->properties_len + frame->keys_len <= len;
+}
+
+bool
 rq_log_walk(RqPos *pos, RqPos end, RqFrame *frame, RqPos *next,
 			const char **problem)
 {

@@ -103,19 +103,34 @@ find_entry(uint32 topic, RqQueue *q, RqOff off, RqMapMode mode)
 	return (RqEntry *) base + IN_SEG(off);
 }
 
-bool
-rq_queue_entry(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry)
+/* Copy an entry, "e" or NULL, unless it has been trimmed. */
+static bool
+copy_entry(RqQueue *q, RqOff off, const RqEntry *e, RqEntry *entry)
 {
-	const RqEntry *e;
-
-	if (off < pg_atomic_read_u64(&q->start))
-		return false;
-	e = find_entry(topic, q, off, RQ_MAP_READ);
 	if (e == NULL)
 		return false;
 	memcpy(entry, e, sizeof(*entry));
 	pg_read_barrier();
 	return off >= pg_atomic_read_u64(&q->start);
+}
+
+bool
+rq_queue_entry(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry)
+{
+	if (off < pg_atomic_read_u64(&q->start))
+		return false;
+	return copy_entry(q, off, find_entry(topic, q, off, RQ_MAP_READ), entry);
+}
+
+bool
+rq_queue_probe(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry)
+{
+	char	   *base = rq_map_queue(rq_topic_key(topic),
+									rq_topics[topic].incarnation, q->id,
+									SEGNO(off), RQ_MAP_PROBE, false);
+
+	return base != NULL &&
+		copy_entry(q, off, (RqEntry *) base + IN_SEG(off), entry);
 }
 
 bool

@@ -43,6 +43,9 @@ extern void rq_queue_refresh(uint32 topic, RqQueue *q);
  */
 extern bool rq_queue_entry(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry);
 
+/* The same, but false, too, when the file is missing or damaged. */
+extern bool rq_queue_probe(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry);
+
 /* First offset in [start, stable] enqueued at or after that time. */
 extern RqOff rq_queue_offset_at(uint32 topic, RqQueue *q, TimestampTz when);
 

@@ -55,7 +55,7 @@ typedef struct Mapping
 static HTAB *maps = NULL;
 static dlist_head recent[MAP_KINDS];	/* most recently used first */
 static int	nmaps[MAP_KINDS];
-static Mapping *last_hit = NULL;
+static Mapping *last_hit[MAP_KINDS];
 
 static void
 create_table(void)
@@ -78,8 +78,8 @@ forget(Mapping *m)
 	munmap(m->base, m->size);
 	dlist_delete(&m->node);
 	nmaps[kind]--;
-	if (last_hit == m)
-		last_hit = NULL;
+	if (last_hit[kind] == m)
+		last_hit[kind] = NULL;
 	hash_search(maps, &m->key, HASH_REMOVE, NULL);
 }
 
@@ -99,6 +99,22 @@ extend_file(int fd, const char *path, uint64 have, uint64 size)
 				(errcode_for_file_access(),
 				 errmsg("could not extend file \"%s\": %m", path)));
 	}
+}
+
+/* Map a file that must be fine, or else leave it. */
+static char *
+probe_file(const char *path, uint64 size)
+{
+	int			fd = BasicOpenFile(path, O_RDONLY | PG_BINARY);
+	struct stat st;
+	char	   *base = MAP_FAILED;
+
+	if (fd < 0)
+		return NULL;
+	if (fstat(fd, &st) == 0 && (uint64) st.st_size >= size)
+		base = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	return base == MAP_FAILED ? NULL : base;
 }
 
 /* Map a file; NULL if there is none. */
@@ -146,25 +162,27 @@ map_file(const char *path, uint64 size, RqMapMode mode, bool repair)
 static Mapping *
 find(const MapKey *key)
 {
-	Mapping    *m;
+	Mapping    *m = last_hit[key->kind];
 
-	if (last_hit && memcmp(&last_hit->key, key, sizeof(*key)) == 0)
-		return last_hit;
+	if (m && memcmp(&m->key, key, sizeof(*key)) == 0)
+		return m;
 	if (maps == NULL)
 		create_table();
 	m = hash_search(maps, key, HASH_FIND, NULL);
 	if (m)
 	{
 		dlist_move_head(&recent[key->kind], &m->node);
-		last_hit = m;
+		last_hit[key->kind] = m;
 	}
 	return m;
 }
 
 static char *
-get(const MapKey *key, const char *path, uint64 size, bool repair)
+get(const MapKey *key, const char *path, uint64 size, RqMapMode mode,
+	bool repair)
 {
-	char	   *base = map_file(path, size, key->mode, repair);
+	char	   *base = mode == RQ_MAP_PROBE ? probe_file(path, size) :
+	map_file(path, size, mode, repair);
 	Mapping    *m;
 
 	if (base == NULL)
@@ -177,21 +195,29 @@ get(const MapKey *key, const char *path, uint64 size, bool repair)
 	m->size = size;
 	dlist_push_head(&recent[key->kind], &m->node);
 	nmaps[key->kind]++;
-	last_hit = m;
+	last_hit[key->kind] = m;
 	return base;
+}
+
+/* Probing shares the mappings of readers. */
+static uint16
+key_mode(RqMapMode mode)
+{
+	return mode == RQ_MAP_PROBE ? RQ_MAP_READ : mode;
 }
 
 char *
 rq_map_log(uint64 segno, uint64 size, RqMapMode mode, bool repair)
 {
-	MapKey		key = {.segno = segno, .kind = MAP_LOG, .mode = mode};
+	MapKey		key = {.segno = segno, .kind = MAP_LOG,
+	.mode = key_mode(mode)};
 	Mapping    *m = find(&key);
 	char		path[MAXPGPATH];
 
 	if (m)
 		return m->base;
 	rq_log_path(path, segno);
-	return get(&key, path, size, repair);
+	return get(&key, path, size, mode, repair);
 }
 
 char *
@@ -199,12 +225,12 @@ rq_map_queue(RqKey topic, uint64 incarnation, uint32 queue_id, uint64 segno,
 			 RqMapMode mode, bool repair)
 {
 	MapKey		key = {.segno = segno, .incarnation = incarnation,
-	.queue_id = queue_id, .kind = MAP_QUEUE, .mode = mode};
+	.queue_id = queue_id, .kind = MAP_QUEUE, .mode = key_mode(mode)};
 	Mapping    *m = find(&key);
 	char		path[MAXPGPATH];
 
 	if (m)
 		return m->base;
 	rq_queue_path(path, topic, queue_id, segno);
-	return get(&key, path, RQ_CQ_SEGMENT_SIZE, repair);
+	return get(&key, path, RQ_CQ_SEGMENT_SIZE, mode, repair);
 }

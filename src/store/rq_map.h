@@ -16,7 +16,8 @@
 typedef enum RqMapMode
 {
 	RQ_MAP_READ,
-	RQ_MAP_WRITE
+	RQ_MAP_WRITE,
+	RQ_MAP_PROBE				/* as for reading; NULL instead of an error */
 } RqMapMode;
 
 /*

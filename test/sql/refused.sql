@@ -17,8 +17,6 @@ DELETE FROM refusing WHERE false;
 SELECT * FROM refusing FOR UPDATE;
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM refusing FOR KEY SHARE;
-SELECT * FROM refusing TABLESAMPLE system (50);
-\echo :LAST_ERROR_SQLSTATE
 INSERT INTO refusing (body) VALUES ('x') ON CONFLICT (message_id) DO UPDATE SET tag = 'x';
 MERGE INTO refusing r USING plain p ON r.body = 'kept'
     WHEN MATCHED THEN DELETE;

@@ -1,0 +1,167 @@
+/*
+ * rq_sample.c
+ *	  Samples of a topic: TABLESAMPLE and ANALYZE.
+ *
+ * Both ask for blocks of rows.  A topic has none, so runs of the rows that a
+ * scan numbers stand for them.  What REPEATABLE repeats is thus the sample of
+ * a topic that has neither lost nor got messages.
+ */
+#include "postgres.h"
+
+#include "access/tsmapi.h"
+#include "common/pg_prng.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "nodes/execnodes.h"
+#include "pgstat.h"
+
+#include "am/rq_relation.h"
+#include "am/rq_scan_private.h"
+
+/* Rows of a block for TABLESAMPLE, unless there are too many blocks then. */
+#define SAMPLE_ROWS		64
+
+/*
+ * Most blocks for ANALYZE, and thereby most rows in its sample.  Before 17 it
+ * prefetches them from the topic's own file, which is empty, and beyond that
+ * file's first segment this would fail.
+ */
+#define ANALYZE_BLOCKS	((uint64) RELSEG_SIZE)
+
+/* Rows of a block. */
+static uint64
+block_rows(uint64 nrows, uint64 least, uint64 max_blocks)
+{
+	return Max(least, nrows / max_blocks + (nrows % max_blocks != 0));
+}
+
+static uint64
+count_blocks(uint64 nrows, uint64 rows)
+{
+	return nrows / rows + (nrows % rows != 0);
+}
+
+/* Make the block's rows those to be read; there may be none of that number. */
+static void
+enter_block(RqScan *s, BlockNumber block, uint64 rows)
+{
+	s->block = block;
+	s->first = Min(block * rows, s->range->nrows);
+	s->last = Min(s->first + rows, s->range->nrows);
+}
+
+/* ---- TABLESAMPLE ---- */
+
+bool
+rq_scan_sample_next_block(TableScanDesc scan, SampleScanState *state)
+{
+	RqScan	   *s = (RqScan *) scan;
+	uint64		nrows = s->range->nrows;
+	uint64		rows = block_rows(nrows, SAMPLE_ROWS, MaxBlockNumber);
+	BlockNumber nblocks = (BlockNumber) count_blocks(nrows, rows);
+	BlockNumber block;
+
+	if (nblocks == 0)
+		return false;
+	if (state->tsmroutine->NextSampleBlock)
+		block = state->tsmroutine->NextSampleBlock(state, nblocks);
+	else
+		block = s->block == InvalidBlockNumber ? 0 : s->block + 1;
+	if (block >= nblocks)
+		return false;
+	enter_block(s, block, rows);
+	return true;
+}
+
+bool
+rq_scan_sample_next_tuple(TableScanDesc scan, SampleScanState *state,
+						  TupleTableSlot *slot)
+{
+	RqScan	   *s = (RqScan *) scan;
+	OffsetNumber max_offset = (OffsetNumber) (s->last - s->first);
+
+	ExecClearTuple(slot);
+	for (;;)
+	{
+		OffsetNumber offset;
+
+		CHECK_FOR_INTERRUPTS();
+		offset = state->tsmroutine->NextSampleTuple(state, s->block, max_offset);
+		if (offset == InvalidOffsetNumber || offset > max_offset)
+			return false;
+		rq_scan_seek(s, s->first + offset - 1);
+		if (rq_scan_fetch(s, slot))
+		{
+			pgstat_count_heap_getnext(scan->rs_rd);
+			return true;
+		}
+	}
+}
+
+/* ---- ANALYZE ---- */
+
+static uint64
+analyze_rows(uint64 nrows)
+{
+	return block_rows(nrows, 1, ANALYZE_BLOCKS);
+}
+
+/* How many blocks ANALYZE chooses from; for all else a topic has no pages. */
+uint64
+rq_relation_size(Relation rel, ForkNumber fork)
+{
+	uint64		nrows;
+
+	if (fork != MAIN_FORKNUM && fork != InvalidForkNumber)
+		return 0;
+	rq_require_preload();
+	nrows = rq_relation_count(rq_relation_topic(rel, false));
+	return count_blocks(nrows, analyze_rows(nrows)) * BLCKSZ;
+}
+
+bool
+rq_scan_analyze_next_block(RQ_ANALYZE_BLOCK_ARGS)
+{
+	RqScan	   *s = (RqScan *) scan;
+	BlockNumber block = RQ_ANALYZE_BLOCK_NUMBER();
+
+	if (block == InvalidBlockNumber)
+		return false;
+	enter_block(s, block, analyze_rows(s->range->nrows));
+	return true;
+}
+
+/*
+ * Count all rows of the block and give one, chosen at random: from each block
+ * a row is as good a sample as all rows of fewer blocks, and reads less of the
+ * log.  What is aborted or not yet decided is neither alive nor dead.
+ */
+bool
+rq_scan_analyze_next_tuple(TableScanDesc scan, TransactionId oldest_xmin,
+						   double *live, double *dead, TupleTableSlot *slot)
+{
+	RqScan	   *s = (RqScan *) scan;
+	uint64		seen = 0;
+	uint64		chosen = 0;
+
+	for (uint64 row = s->first; row < s->last; row++)
+	{
+		ExecClearTuple(slot);
+		rq_scan_seek(s, row);
+		if (!rq_scan_fetch(s, slot))
+			continue;
+		seen++;
+		if (pg_prng_uint64_range(&pg_global_prng_state, 1, seen) == 1)
+			chosen = row;
+	}
+	s->first = s->last;
+	*live += seen;
+	ExecClearTuple(slot);
+	if (seen == 0)
+		return false;
+	rq_scan_seek(s, chosen);
+	if (!rq_scan_fetch(s, slot))
+		return false;
+	rq_slot_shorten(slot);
+	return true;
+}

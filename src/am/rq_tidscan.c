@@ -1,0 +1,91 @@
+/*
+ * rq_tidscan.c
+ *	  Read a row of a topic by its ctid.
+ */
+#include "postgres.h"
+
+#include "executor/tuptable.h"
+
+#include "am/rq_am_private.h"
+#include "am/rq_relation.h"
+#include "am/rq_view.h"
+#include "queue/rq_cqueue.h"
+#include "queue/rq_topic.h"
+
+/*
+ * The queue and offset of a row.  The block gives the offset up to a multiple
+ * of RQ_TID_BLOCKS; the one that lies within the queue is meant.
+ */
+static bool
+find_tid(uint32 topic, ItemPointer tid, uint32 *queue_id, RqOff *off)
+{
+	RqQueue    *q;
+	RqOff		start;
+
+	if (topic == RQ_NO_SLOT || !ItemPointerIsValid(tid) ||
+		ItemPointerGetBlockNumber(tid) >= RQ_TID_BLOCKS)
+		return false;
+	*queue_id = ItemPointerGetOffsetNumber(tid) - 1;
+	if (*queue_id >= rq_topic_nqueues(topic))
+		return false;
+	q = rq_topic_queue(topic, *queue_id);
+	start = pg_atomic_read_u64(&q->start);
+	*off = start - start % RQ_TID_BLOCKS + ItemPointerGetBlockNumber(tid);
+	if (*off < start)
+		*off += RQ_TID_BLOCKS;
+	return *off < pg_atomic_read_u64(&q->end);
+}
+
+bool
+rq_tuple_fetch_row_version(Relation rel, ItemPointer tid, Snapshot snapshot,
+						   TupleTableSlot *slot)
+{
+	uint32		topic;
+	uint32		queue_id;
+	RqQueue    *q;
+	RqOff		off;
+	RqOff		stable;
+	RqEntry		entry;
+	RqView		view;
+
+	rq_require_preload();
+	ExecClearTuple(slot);
+	if (snapshot->snapshot_type == SNAPSHOT_ANY && ItemPointerIsValid(tid) &&
+		ItemPointerGetBlockNumber(tid) == RQ_TID_UNKNOWN)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("row triggers AFTER INSERT on a topic are not supported"),
+				 errdetail("A message cannot be read back before its transaction commits."),
+				 errhint("Use a BEFORE ROW trigger, or an AFTER STATEMENT trigger with a transition table.")));
+	topic = rq_relation_topic(rel, false);
+	if (!find_tid(topic, tid, &queue_id, &off))
+		return false;
+	q = rq_topic_queue(topic, queue_id);
+	rq_queue_refresh(topic, q);
+	stable = pg_atomic_read_u64(&q->stable);
+	pg_read_barrier();
+	rq_view_init(&view, rel, snapshot);
+	if (!rq_queue_entry(topic, q, off, &entry) ||
+		!rq_view_sees(&view, &entry, off, stable,
+					  view.mvcc ? stable : PG_UINT64_MAX) ||
+		entry.pos < pg_atomic_read_u64(&rq_ctl->log_start))
+		return false;
+	rq_slot_store(slot, RelationGetRelid(rel), queue_id, off, &entry);
+	return true;
+}
+
+bool
+rq_tuple_tid_valid(TableScanDesc scan, ItemPointer tid)
+{
+	uint32		queue_id;
+	RqOff		off;
+
+	return find_tid(rq_relation_topic(scan->rs_rd, false), tid,
+					&queue_id, &off);
+}
+
+/* Messages do not change: every version is the latest. */
+void
+rq_tuple_get_latest_tid(TableScanDesc scan, ItemPointer tid)
+{
+}

@@ -1,0 +1,80 @@
+/*
+ * rq_view.c
+ *	  What a snapshot sees of a queue's entries.
+ *
+ * What a statement sees is up to its snapshot, as with any table, and not to
+ * the queue's stable offset: a message counts if the snapshot sees the
+ * transaction in its entry, though an earlier one may still be in doubt.  Only
+ * messages without a transaction, which no snapshot knows, count from the
+ * moment that they are stable; whoever scans settles that when the scan
+ * begins, so that a scan that is repeated within a query gives the same rows
+ * again.
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "storage/predicate.h"
+#include "utils/snapmgr.h"
+
+#include "am/rq_view.h"
+
+/* A transaction id near the next one, with its epoch. */
+static uint64
+full_xid(TransactionId xid, FullTransactionId next)
+{
+	uint32		epoch = EpochFromFullTransactionId(next);
+
+	if (xid > XidFromFullTransactionId(next))
+		epoch--;
+	return U64FromFullTransactionId(FullTransactionIdFromEpochAndXid(epoch, xid));
+}
+
+void
+rq_view_init(RqView *v, Relation rel, Snapshot snapshot)
+{
+	memset(v, 0, sizeof(*v));
+	v->rel = rel;
+	v->snapshot = snapshot;
+	v->mvcc = snapshot != NULL && snapshot->snapshot_type == SNAPSHOT_MVCC;
+	if (v->mvcc)
+	{
+		FullTransactionId next = ReadNextFullTransactionId();
+
+		v->xmin = full_xid(snapshot->xmin, next);
+		v->xmax = full_xid(snapshot->xmax, next);
+	}
+}
+
+/* Was the transaction still running when the snapshot was taken? */
+static bool
+is_running(RqView *v, uint64 xid)
+{
+	if (xid < v->xmin)
+		return false;
+	if (xid >= v->xmax)
+		return true;
+	if (xid != v->last_xid)
+	{
+		v->last_running = XidInMVCCSnapshot((TransactionId) xid, v->snapshot);
+		v->last_xid = xid;
+	}
+	return v->last_running;
+}
+
+bool
+rq_view_sees(RqView *v, const RqEntry *e, RqOff off, RqOff stable,
+			 RqOff plain_below)
+{
+	if ((e->len_flags & RQ_CQ_ABORTED) != 0)
+		return false;
+	if (!v->mvcc || e->xid == 0)
+		return off < plain_below;
+	if (is_running(v, e->xid))
+	{
+		if (CheckForSerializableConflictOutNeeded(v->rel, v->snapshot))
+			CheckForSerializableConflictOut(v->rel, (TransactionId) e->xid,
+											v->snapshot);
+		return false;
+	}
+	return off < stable || TransactionIdDidCommit((TransactionId) e->xid);
+}

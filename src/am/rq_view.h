@@ -1,0 +1,36 @@
+/*
+ * rq_view.h
+ *	  What a snapshot sees of a queue's entries.
+ */
+#ifndef RQ_VIEW_H
+#define RQ_VIEW_H
+
+#include "utils/rel.h"
+#include "utils/snapshot.h"
+
+#include "format/rq_cqfmt.h"
+
+typedef struct RqView
+{
+	Relation	rel;
+	Snapshot	snapshot;
+	bool		mvcc;
+	uint64		xmin;			/* transactions before this one have ended */
+	uint64		xmax;			/* this one and later ones are not seen */
+	uint64		last_xid;		/* the last one that was looked up between */
+	bool		last_running;
+} RqView;
+
+/* A snapshot that is not an MVCC one (NULL is none) sees what is resolved. */
+extern void rq_view_init(RqView *v, Relation rel, Snapshot snapshot);
+
+/*
+ * Does the snapshot see this entry?  "stable" is the queue's stable offset as
+ * it was read before the entry: below it a flag that is not there will not
+ * come, so that pg_xact need not be asked, which may be truncated.  Entries
+ * without a transaction are seen below "plain_below".
+ */
+extern bool rq_view_sees(RqView *v, const RqEntry *e, RqOff off, RqOff stable,
+						 RqOff plain_below);
+
+#endif							/* RQ_VIEW_H */
