@@ -188,9 +188,25 @@ list_groups(uint32 topic, int *n)
 }
 
 /*
+ * From the first message on; if a restore has said how many of the messages
+ * to come a group has consumed, behind those.
+ */
+static void
+copy_places(uint32 group, xl_rq_place *places, uint32 nqueues)
+{
+	for (uint32 i = 0; i < nqueues; i++)
+	{
+		const RqOffset *o = rq_group_offset(group, i);
+
+		places[i].saved_total = o->saved_total;
+		places[i].saved_left = o->saved_left;
+	}
+}
+
+/*
  * Give a topic the groups of another one, which the caller has locked against
- * everybody, from the first message on.  They come and go with the topic, so
- * they need no undo of their own.
+ * everybody.  They come and go with the topic, so they need no undo of their
+ * own.
  */
 static void
 copy_groups(uint32 from, uint32 to, uint64 xid)
@@ -204,8 +220,10 @@ copy_groups(uint32 from, uint32 to, uint64 xid)
 		RqGroupRef	copy;
 		uint64		other;
 
-		if (rq_group_state(list[i].group, &other) == RQ_GROUP_PRESENT)
-			(void) rq_group_create(to, list[i].name, places, xid, &copy);
+		if (rq_group_state(list[i].group, &other) != RQ_GROUP_PRESENT)
+			continue;
+		copy_places(list[i].group.slot, places, rq_topic_nqueues(to));
+		(void) rq_group_create(to, list[i].name, places, xid, &copy);
 	}
 	pfree(places);
 	pfree(list);

@@ -1,0 +1,269 @@
+# 050_dump.pl -- pg_dump and pg_restore give back topics, their settings and
+# messages, and every group stands before the same message.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+rq_seed();
+my $node = rq_node('main');
+my $dir = $node->basedir;
+
+# Schemas on both sides of "rocketq", for rows are dumped by name.
+$node->safe_psql('postgres', <<'EOQ');
+CREATE SCHEMA early;
+CREATE SCHEMA "Zoë's";
+SELECT rocketq.create_topic('early.orders', 3), rocketq.create_topic('"Zoë''s"."a ""topic"""'),
+	rocketq.create_topic('nothing', 2), rocketq.create_topic('wide', 70);
+SELECT rocketq.alter_topic('early.orders', 5);
+CREATE TABLE part (LIKE rocketq.message) PARTITION BY LIST (queue_id);
+CREATE TABLE part_1 PARTITION OF part FOR VALUES IN (1) USING rocketq;
+
+SELECT rocketq.produce('early.orders', 'o' || i, tag => 't' || i % 3, keys => ARRAY['k' || i, E'a\tb'],
+		properties => jsonb_build_object('n', i), sharding_key => 's' || i % 7)
+	FROM generate_series(1, 2000) i;
+BEGIN;
+SELECT rocketq.produce('early.orders', 'never') FROM generate_series(1, 50);
+ROLLBACK;
+SELECT rocketq.produce('early.orders', 'at once', transactional => false, queue_id => 0);
+SELECT rocketq.produce('early.orders', decode('00ff00' || repeat('ab', 70000), 'hex'), queue_id => 4);
+SELECT rocketq.produce('"Zoë''s"."a ""topic"""', 'z' || i) FROM generate_series(1, 900) i;
+SELECT rocketq.produce('wide', 'w' || i, queue_id => i % 70) FROM generate_series(1, 700) i;
+INSERT INTO part (queue_id, body) SELECT 1, convert_to('p' || i, 'UTF8') FROM generate_series(1, 10) i;
+
+SELECT rocketq.create_group('early.orders', 'begin'), rocketq.create_group('early.orders', 'end', 'last'),
+	rocketq.create_group('nothing', 'idle'), rocketq.create_group('part_1', 'last', 'last');
+SELECT count(*) FROM rocketq.consume('early.orders', E'it''s {a},"b"\\c', 777, auto_commit => true);
+SELECT count(*) FROM rocketq.consume('early.orders', 'filtered', 100, 't1', auto_commit => true);
+SELECT count(*) FROM rocketq.consume('"Zoë''s"."a ""topic"""', 'z', 450, auto_commit => true);
+SELECT count(*) FROM rocketq.consume('wide', 'w', 333, auto_commit => true);
+EOQ
+
+# Everything a restore has to give back, without what is new after it.
+my $contents = <<'EOQ';
+SELECT topic, queues, (SELECT label FROM pg_seclabel s WHERE s.objoid = t.topic AND provider = 'rocketq')
+	FROM rocketq.topics t ORDER BY topic::text;
+SELECT q.topic, q.queue_id, count(p.body), md5(string_agg(
+		concat_ws('|', p.tag, p.keys, p.sharding_key, p.properties, p.born_at, md5(p.body)),
+		',' ORDER BY p.queue_offset))
+	FROM rocketq.queues q, LATERAL rocketq.pull(q.topic, q.queue_id, q.min_offset, 100000) p
+	GROUP BY 1, 2 ORDER BY q.topic::text, q.queue_id;
+EOQ
+my $places = <<'EOQ';
+SELECT g.topic, g.consumer_group, g.queue_id, g.lag,
+		(SELECT md5(p.body) FROM rocketq.pull(g.topic, g.queue_id, g.committed_offset, 1) p)
+	FROM rocketq.groups g ORDER BY g.topic::text, 2, 3;
+EOQ
+my $expected = $node->safe_psql('postgres', $contents);
+my $expected_places = $node->safe_psql('postgres', $places);
+my $count = 0;
+
+sub new_database
+{
+	my $name = 'r' . ++$count;
+	$node->safe_psql('postgres', "CREATE DATABASE $name TEMPLATE template0");
+	return $name;
+}
+
+# The janitor finds the places, in its own time.
+sub check_database
+{
+	my ($db, $what) = @_;
+	my $now;
+
+	is($node->safe_psql($db, $contents), $expected, "$what: topics and messages");
+	rq_poll("$what: the groups to find their places",
+		sub { ($now = $node->safe_psql($db, $places)) eq $expected_places });
+	is($now, $expected_places, "$what: groups");
+	is($node->safe_psql($db, 'SELECT count(*) FROM rocketq.saved_groups'),
+		'0', "$what: no row is left of them");
+	return;
+}
+
+sub dump_database
+{
+	my ($what, @options) = @_;
+	my $to = "$dir/dump" . ++$count;
+	$node->command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), '-f', $to, @options ],
+		"pg_dump: $what");
+	return $to;
+}
+
+sub restore
+{
+	my ($what, $from, $db, @options) = @_;
+	$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr($db), @options, $from ],
+		"pg_restore: $what");
+	return;
+}
+
+#
+# The ways of dumping and restoring.
+#
+foreach my $case (
+	[ 'plain' ],
+	[ 'INSERT commands', '--inserts' ],
+	[ 'INSERT commands with columns, several rows each', '--column-inserts', '--rows-per-insert=100' ])
+{
+	my ($what, @options) = @$case;
+	my $file = dump_database($what, @options);
+	my $db = new_database();
+	$node->command_ok([ 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null',
+			'-d', $node->connstr($db), '-f', $file ], "psql: $what");
+	check_database($db, $what);
+}
+
+my $custom = dump_database('custom', '-Fc');
+my $directory = dump_database('directory, two jobs', '-Fd', '-j2');
+foreach my $case (
+	[ 'custom', $custom ],
+	[ 'one transaction', $custom, '-1' ],
+	[ 'two jobs', $directory, '-j2' ])
+{
+	my ($what, $from, @options) = @$case;
+	my $db = new_database();
+	restore($what, $from, $db, @options);
+	check_database($db, $what);
+}
+
+# Schema first, then data, the groups before the messages.
+my $db = new_database();
+restore('schema', $custom, $db, '--section=pre-data');
+my ($list) = run_command([ $node->installed_command('pg_restore'), '-l', $custom ]);
+my @entries = grep { /TABLE DATA/ } split /\n/, $list;
+append_to_file("$dir/list", join("\n", (grep { /saved_groups/ } @entries),
+		(grep { !/saved_groups/ } @entries)) . "\n");
+restore('data, groups first', $custom, $db, '--section=data', '-L', "$dir/list");
+restore('the rest', $custom, $db, '--section=post-data');
+check_database($db, 'in sections');
+
+# Over what is there.
+restore('over the same database', $custom, $db, '--clean', '--if-exists');
+check_database($db, 'over the same database');
+
+# A restored database dumps as its original did.
+my $again = "$dir/again";
+$node->command_ok([ 'pg_dump', '-Fc', '-d', $node->connstr($db), '-f', $again ], 'dump the restored');
+$db = new_database();
+restore('a dump of a restored database', $again, $db);
+check_database($db, 'second generation');
+
+#
+# Consumers that come before the janitor, and messages that come before them.
+#
+$node->safe_psql('postgres', "ALTER SYSTEM SET rocketq.janitor_interval = '1h'");
+$node->reload;
+rq_poll_query($node, 'the setting', "SELECT current_setting('rocketq.janitor_interval') = '1h'");
+$db = new_database();
+restore('before the janitor', $custom, $db);
+my $next = <<'EOQ';
+SELECT md5(string_agg(body, '|' ORDER BY queue_id, ord)) FROM
+	(SELECT queue_id, md5(body) AS body, row_number() OVER () AS ord
+	FROM rocketq.consume('wide', 'w', 10000)) m WHERE body <> md5('new')
+EOQ
+my $rest = $node->safe_psql('postgres', $next);
+$node->safe_psql($db, "SELECT rocketq.produce('wide', 'new', queue_id => q) FROM generate_series(0, 69) q");
+is($node->safe_psql($db, $next), $rest, 'the first consume finds the place');
+is( $node->safe_psql($db,
+		"SELECT count(*) FROM rocketq.consume('wide', 'w', 10000) WHERE rocketq.text(body) = 'new'"),
+	'70', 'and passes over no new message');
+
+# Groups without their messages start from the first one.
+$db = new_database();
+restore('schema alone', $custom, $db, '--section=pre-data');
+restore('groups alone', $custom, $db, '--data-only', '-n', 'rocketq');
+$node->safe_psql($db, "SELECT rocketq.produce('wide', 'new' || q, queue_id => q) FROM generate_series(0, 69) q");
+is($node->safe_psql($db, "SELECT count(*) FROM rocketq.consume('wide', 'w', 1000)"),
+	'70', 'a group that was restored without its messages gets the new ones');
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET rocketq.janitor_interval');
+$node->reload;
+
+# What can't be restored says so and does no harm.
+my ($rc, $out, $err) = $node->psql($db, <<'EOQ');
+\set ON_ERROR_STOP 0
+INSERT INTO rocketq.saved_groups VALUES ('no.topic', 'g', '{1}', '{1}');
+INSERT INTO rocketq.saved_groups VALUES ('wide', 'w', '{1}', '{1}');
+INSERT INTO rocketq.saved_groups VALUES ('wide', 'new', '{1}', '{1}');
+INSERT INTO rocketq.saved_groups VALUES ('nothing', 'new', '{-5,9223372036854775807}', '{NULL,-1}');
+INSERT INTO rocketq.saved_groups VALUES ('nothing', NULL, '{1,1}', '{1,1}');
+INSERT INTO rocketq.saved_groups VALUES ('pg_class', 'g', '{1}', '{1}');
+EOQ
+like($err, qr/"g" is not restored.*"no\.topic" does not exist/s, 'a group without a topic');
+like($err, qr/"w" of topic "wide" exists and stays/, 'a group that exists');
+like($err, qr/"new" of topic "wide" starts from the first.*another number of queues/s,
+	'another number of queues');
+like($err, qr/"consumer_group" of rocketq.saved_groups must not be null/, 'a group without a name');
+like($err, qr/must be owner of table pg_class|"pg_class" is not a topic/, 'no topic');
+
+#
+# A dump has what its snapshot sees, also of groups that have moved since.
+#
+$node->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.create_topic('moving', 1);
+SELECT rocketq.produce('moving', 'm' || i) FROM generate_series(1, 1000) i;
+SELECT count(*) FROM rocketq.consume('moving', 'g', 100, auto_commit => true);
+EOQ
+my $session = $node->background_psql('postgres');
+$session->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
+my $snapshot = $session->query_safe('SELECT pg_export_snapshot()');
+foreach my $case ([ 5, 'few moves', 'exactly' ], [ 200, 'many moves', 'at most' ])
+{
+	my ($moves, $what, $how) = @$case;
+	$node->safe_psql('postgres', join(";\n", map {
+		"SELECT count(*) FROM rocketq.consume('moving', 'g', 3, auto_commit => true)" } 1 .. $moves));
+	my $file = dump_database($what, '-Fc', "--snapshot=$snapshot");
+	$db = new_database();
+	restore($what, $file, $db);
+	my $at = $node->safe_psql($db, <<'EOQ');
+SELECT rocketq.text(body) FROM rocketq.consume('moving', 'g', 1)
+EOQ
+	cmp_ok(substr($at, 1), $how eq 'exactly' ? '==' : '<=', 101, "$what: $how");
+	cmp_ok(substr($at, 1), '>=', 1, "$what: a message");
+}
+# Backwards it must not be placed too far either.
+$node->safe_psql('postgres', "SELECT rocketq.reset_offset('moving', 'g', 0, 20)");
+is( $node->safe_psql('postgres', <<"EOQ"), '20', 'no further than what it was reset to');
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SET TRANSACTION SNAPSHOT '$snapshot';
+SELECT next_offset FROM rocketq.group_positions('moving');
+EOQ
+$session->query_safe('COMMIT');
+$session->quit;
+
+#
+# Under load: tables, messages and groups of one moment.
+#
+rq_create_load($node);
+my $load = rq_start_load($node);
+rq_wait_progress($node, 200);
+my $file = dump_database('under load', '-Fc');
+rq_wait_progress($node, 50);
+rq_stop_load($load);
+$db = new_database();
+restore('under load', $file, $db);
+is( $node->safe_psql($db, <<'EOQ'), '0', 'under load: no group has passed over a message');
+WITH m AS (SELECT m.* FROM load.messages('load.topic') m),
+	due AS (SELECT 'all' AS grp, body FROM m UNION ALL SELECT 'filtered', body FROM m WHERE tag = 't1'),
+	ahead AS (SELECT 'all' AS grp, rocketq.text(body) AS body FROM rocketq.consume('load.topic', 'all', 1000000)
+		UNION ALL SELECT 'filtered', rocketq.text(body) FROM rocketq.consume('load.topic', 'filtered', 1000000, 't1'))
+SELECT count(*) FROM (SELECT * FROM due EXCEPT SELECT grp, body FROM load.applied EXCEPT SELECT * FROM ahead) x
+EOQ
+
+# The rest of the check goes by offsets, which are new.
+$node->safe_psql($db, <<'EOQ');
+SELECT rocketq.drop_group('load.topic', g) FROM (SELECT DISTINCT consumer_group AS g FROM rocketq.groups
+	WHERE topic = 'load.topic'::regclass) x;
+TRUNCATE load.applied;
+EOQ
+is($node->safe_psql($db, 'SELECT * FROM load.problems()'), '', 'under load: topic and tables agree');
+
+rq_verify($node, 'at the end');
+$node->stop;
+done_testing();
