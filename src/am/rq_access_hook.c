@@ -20,6 +20,7 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_trigger.h"
@@ -30,6 +31,7 @@
 #include "utils/syscache.h"
 
 #include "am/rq_am_private.h"
+#include "queue/rq_topic.h"
 #include "queue/rq_txn.h"
 
 static object_access_hook_type prev_object_access = NULL;
@@ -232,6 +234,18 @@ relation_dropped(Oid relid, int attnum)
 		rq_txn_topic_dropped(key);
 }
 
+/*
+ * A database was created.  Storage that is there under its OID belongs to one
+ * that was dropped; the janitor would take it for that of a topic which comes
+ * with the template and has the same file number.
+ */
+static void
+database_created(Oid db)
+{
+	if (rq_ctl != NULL)
+		rq_topic_drop_database(db);
+}
+
 static void
 rocketq_object_access(ObjectAccessType access, Oid classId, Oid objectId,
 					  int subId, void *arg)
@@ -248,6 +262,8 @@ rocketq_object_access(ObjectAccessType access, Oid classId, Oid objectId,
 	else if ((access == OAT_POST_CREATE || access == OAT_POST_ALTER) &&
 			 classId == RelationRelationId && subId > 0)
 		column_changed(objectId, subId);
+	else if (access == OAT_POST_CREATE && classId == DatabaseRelationId)
+		database_created(objectId);
 }
 
 /*

@@ -17,6 +17,10 @@
  *		enqueue-wal			ENQUEUE is inserted
  *		precommit-done		all of pre-commit is done, commit record is not
  *		commit-callback		commit record is out, nothing is resolved yet
+ *		topic-wal			TOPIC of a new topic is inserted, no commit record
+ *		group-wal			GROUP is inserted, no commit record
+ *		drop-wal			TOPIC_DROP is flushed, the topic's folder is there
+ *		drop-rename			the folder has another name, no file is gone yet
  *		keeper-sync			redo pointer has moved, nothing is synced yet
  *		keeper-fsynced		files are synced, the state file is not written
  *		keeper-rotate		before the redo pointer is read again under lock

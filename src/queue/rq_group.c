@@ -16,6 +16,7 @@
 
 #include "base/rq_compat.h"
 #include "base/rq_error.h"
+#include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "queue/rq_group.h"
 #include "queue/rq_topic.h"
@@ -256,6 +257,7 @@ rq_group_create(uint32 topic, const char *name, const xl_rq_place *places,
 	}
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
+	RQ_FAULT("group-wal");
 	return absent;
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/rq_compat.h"
 #include "base/rq_error.h"
+#include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "format/rq_segfmt.h"
 #include "queue/rq_group.h"
@@ -113,6 +114,7 @@ rq_topic_ensure(RqKey key, Oid spc, uint32 nqueues, uint64 xid)
 	}
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
+	RQ_FAULT("topic-wal");
 	rq_worker_wake(RQ_ALLOCATOR);
 	return slot;
 }
@@ -279,12 +281,28 @@ rq_topic_drop(RqKey key)
 		rq_xlog_register(&rec, SizeOfRqTopicDrop);
 		lsn = XLogInsert(RQ_RMGR_ID, XLOG_RQ_TOPIC_DROP);
 		XLogFlush(lsn);
+		RQ_FAULT("drop-wal");
 		drop_apply(slot, lsn, trash);
 	}
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
 	if (trash[0] != '\0')
+	{
+		RQ_FAULT("drop-rename");
 		rq_remove_dir(trash);
+	}
+}
+
+void
+rq_topic_drop_database(Oid db)
+{
+	for (int t = 0; t < rq_max_topics; t++)
+	{
+		RqKey		key = rq_topic_key(t);
+
+		if (key.rel != 0 && key.db == db)
+			rq_topic_drop(key);
+	}
 }
 
 void

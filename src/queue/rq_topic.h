@@ -23,6 +23,9 @@ extern uint32 rq_topic_ensure(RqKey key, Oid spc, uint32 nqueues, uint64 xid);
 /* Remove the topic's storage if it has any; WAL-logged.  Nobody uses it any more. */
 extern void rq_topic_drop(RqKey key);
 
+/* The same for all topics of a database. */
+extern void rq_topic_drop_database(Oid db);
+
 /* Mark the storage of a dropped topic for the janitor.  Can't throw. */
 extern void rq_topic_doom(RqKey key);
 
