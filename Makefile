@@ -111,6 +111,11 @@ REGRESS = \
 	privileges \
 	views \
 	insert_select \
+	select \
+	tidscan \
+	tidrangescan \
+	tablesample \
+	select_parallel \
 	refused
 
 ISOLATION = \

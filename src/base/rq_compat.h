@@ -133,7 +133,7 @@ typedef TU_UpdateIndexes RqUpdateIndexes;
 #define RQ_ANALYZE_BLOCK_NUMBER()	rq_next_block_number(stream)
 
 static inline BlockNumber
-rq_next_block_number(ReadStream * stream)
+rq_next_block_number(struct ReadStream *stream)
 {
 	BufferAccessStrategy strategy;
 
