@@ -107,6 +107,7 @@ REGRESS = \
 	pull \
 	groups \
 	topics \
+	alter_topic \
 	limits \
 	privileges \
 	views \

@@ -21,6 +21,8 @@
  *		group-wal			GROUP is inserted, no commit record
  *		drop-wal			TOPIC_DROP is flushed, the topic's folder is there
  *		drop-rename			the folder has another name, no file is gone yet
+ *		resize-wal			TOPIC of a resize is inserted, no commit record
+ *		resize-settled		that of its end is flushed, files are still there
  *		keeper-sync			redo pointer has moved, nothing is synced yet
  *		keeper-fsynced		files are synced, the state file is not written
  *		keeper-rotate		before the redo pointer is read again under lock

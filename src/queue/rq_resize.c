@@ -23,6 +23,7 @@
 #include "miscadmin.h"
 #include "storage/fd.h"
 
+#include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "format/rq_segfmt.h"
 #include "queue/rq_cqueue.h"
@@ -204,6 +205,7 @@ rq_topic_resize(uint32 topic, uint32 nqueues, uint64 xid)
 	stage(topic, nqueues, xid);
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
+	RQ_FAULT("resize-wal");
 	if (trash[0] != '\0')
 		rq_remove_dir(trash);
 }
@@ -277,6 +279,7 @@ rq_topic_resize_settle(uint32 topic, char *trash)
 	if (fewer)
 	{
 		XLogFlush(lsn);
+		RQ_FAULT("resize-settled");
 		trash_files(topic, rec.nslots, lsn, trash);
 	}
 }

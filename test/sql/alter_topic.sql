@@ -1,0 +1,149 @@
+--
+-- The number of a topic's queues: alter_topic() and the label that keeps it.
+--
+\set VERBOSITY default
+CREATE VIEW number_of_queues AS
+    SELECT t.topic, t.queues, l.label FROM rocketq.topics t
+        LEFT JOIN pg_seclabel l ON l.objoid = t.topic AND l.provider = 'rocketq';
+CREATE FUNCTION settled(topic regclass, files int) RETURNS bool LANGUAGE plpgsql AS $$
+DECLARE
+    n int;
+BEGIN
+    -- The janitor removes the files of queues that are gone.
+    FOR i IN 1 .. 600 LOOP
+        SELECT count(*) INTO n FROM pg_ls_dir('pg_rocketq/queue/' ||
+            (SELECT oid FROM pg_database WHERE datname = current_database()) || '_' ||
+            pg_relation_filenode(topic)) f;
+        IF n = files THEN
+            RETURN true;
+        END IF;
+        PERFORM pg_sleep(0.05);
+    END LOOP;
+    RETURN false;
+END $$;
+
+-- Every way of creating a topic leaves the label.
+SELECT rocketq.create_topic('alt', 4);
+CREATE TABLE alt_table (LIKE rocketq.message) USING rocketq;
+SET rocketq.default_queues = 3;
+CREATE TABLE alt_as USING rocketq AS SELECT * FROM alt;
+RESET rocketq.default_queues;
+SELECT * FROM number_of_queues ORDER BY topic::text;
+DROP TABLE alt_table, alt_as;
+SELECT count(*) FROM pg_seclabel WHERE provider = 'rocketq';
+
+-- Growth.
+SELECT count(rocketq.produce('alt', 'm' || i, queue_id => i % 4)) FROM generate_series(1, 8) i;
+SELECT rocketq.create_group('alt', 'g');
+SELECT rocketq.alter_topic('alt', queues => 6);
+SELECT * FROM number_of_queues;
+SELECT count(rocketq.produce('alt', 'new', queue_id => 5));
+SELECT queue_id, committed_offset, lag FROM rocketq.groups ORDER BY queue_id;
+SELECT rocketq.alter_topic('alt', 6);
+
+-- It is the transaction's, and a savepoint's.
+BEGIN;
+SELECT rocketq.alter_topic('alt', 9);
+SELECT count(rocketq.produce('alt', 'never', queue_id => 8));
+SELECT * FROM number_of_queues;
+ROLLBACK;
+SELECT * FROM number_of_queues;
+SELECT rocketq.produce('alt', 'never', queue_id => 8);
+BEGIN;
+SELECT rocketq.alter_topic('alt', 8);
+SAVEPOINT s;
+SELECT rocketq.alter_topic('alt', 20);
+SELECT rocketq.create_group('alt', 'made meanwhile');
+SELECT count(rocketq.produce('alt', 'never', queue_id => 19));
+ROLLBACK TO s;
+SELECT * FROM number_of_queues;
+SELECT rocketq.produce('alt', 'never', queue_id => 19);
+ROLLBACK TO s;
+SELECT count(rocketq.produce('alt', 'late', queue_id => 7));
+SELECT rocketq.create_group('alt', 'h');
+COMMIT;
+SELECT * FROM number_of_queues;
+SELECT queue_id, rocketq.text(body) FROM alt WHERE queue_id > 3 ORDER BY 1;
+SELECT consumer_group, count(*), sum(lag) FROM rocketq.groups GROUP BY 1 ORDER BY 1;
+
+-- Fewer: not while somebody may want what is in them.
+SELECT rocketq.alter_topic('alt', 7);
+SELECT count(*) FROM rocketq.consume('alt', 'g', auto_commit => true);
+SELECT rocketq.alter_topic('alt', 7);
+SELECT rocketq.drop_group('alt', 'h');
+BEGIN;
+SELECT rocketq.alter_topic('alt', 5);
+SELECT count(*) FROM alt;
+ROLLBACK;
+SELECT count(*) FROM alt;
+BEGIN;
+SELECT count(rocketq.produce('alt', 'mine', queue_id => 6));
+SELECT rocketq.alter_topic('alt', 5);
+ROLLBACK;
+SELECT settled('alt', 6);
+SELECT rocketq.alter_topic('alt', 2);
+SELECT * FROM number_of_queues;
+SELECT count(*), max(queue_id) FROM alt;
+SELECT settled('alt', 2);
+SELECT rocketq.alter_topic('alt', 4);
+SELECT queue_id, min_offset, max_offset FROM rocketq.queues ORDER BY 1;
+SELECT count(rocketq.produce('alt', 'again', queue_id => 3));
+SELECT queue_id, queue_offset, rocketq.text(body) FROM rocketq.consume('alt', 'g');
+-- Without a group, everything is unconsumed.
+SELECT rocketq.drop_group('alt', 'g');
+SELECT rocketq.alter_topic('alt', 3);
+
+-- In the transaction that creates it, and with TRUNCATE.
+BEGIN;
+SELECT rocketq.create_topic('alt2', 2);
+SELECT rocketq.alter_topic('alt2', 5);
+SAVEPOINT s;
+SELECT rocketq.alter_topic('alt2', 1);
+ROLLBACK TO s;
+TRUNCATE alt2;
+SELECT count(rocketq.produce('alt2', 'm', queue_id => 4));
+COMMIT;
+SELECT * FROM number_of_queues ORDER BY topic::text;
+TRUNCATE alt2;
+SELECT rocketq.alter_topic('alt2', 1);
+SELECT * FROM number_of_queues ORDER BY topic::text;
+
+-- Refused.
+SELECT rocketq.alter_topic('alt', 0);
+SELECT rocketq.alter_topic('alt', 65536);
+SELECT rocketq.alter_topic('alt', 65535);
+SELECT rocketq.alter_topic('alt', NULL);
+SELECT rocketq.alter_topic(NULL, 4);
+SELECT rocketq.alter_topic('pg_class', 4);
+CREATE ROLE regress_alter_topic;
+GRANT ALL ON alt TO regress_alter_topic;
+SET ROLE regress_alter_topic;
+SELECT rocketq.alter_topic('alt', 5);
+SECURITY LABEL FOR rocketq ON TABLE alt IS 'queues=5';
+RESET ROLE;
+BEGIN READ ONLY;
+SELECT rocketq.alter_topic('alt', 5);
+ROLLBACK;
+BEGIN;
+SELECT rocketq.alter_topic('alt', 5);
+PREPARE TRANSACTION 'alt';
+SELECT * FROM number_of_queues WHERE topic = 'alt'::regclass;
+
+-- The label by hand, as a dump does it.
+SECURITY LABEL FOR rocketq ON TABLE alt IS 'queues=7';
+SELECT * FROM number_of_queues WHERE topic = 'alt'::regclass;
+SECURITY LABEL FOR rocketq ON TABLE alt IS 'queues=0';
+SECURITY LABEL FOR rocketq ON TABLE alt IS 'queues=070';
+SECURITY LABEL FOR rocketq ON TABLE alt IS 'queues=99999999999999999999';
+SECURITY LABEL FOR rocketq ON TABLE alt IS 'color=red';
+SECURITY LABEL FOR rocketq ON TABLE alt IS NULL;
+SECURITY LABEL FOR rocketq ON COLUMN alt.body IS 'queues=7';
+SECURITY LABEL FOR rocketq ON TABLE pg_class IS 'queues=7';
+SECURITY LABEL FOR rocketq ON SCHEMA rocketq IS 'queues=7';
+SELECT * FROM number_of_queues WHERE topic = 'alt'::regclass;
+
+SELECT * FROM rocketq.verify();
+DROP TABLE alt, alt2;
+DROP FUNCTION settled;
+DROP VIEW number_of_queues;
+DROP ROLE regress_alter_topic;

@@ -1,0 +1,200 @@
+# 027_resize.pl -- a crash at any moment of alter_topic() leaves the queues and
+# messages of one outcome, and a standby follows.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+rq_seed();
+my $node = rq_node('main', allows_streaming => 1,
+	conf => "checkpoint_timeout = 1h\nwal_keep_size = 1GB\n");
+rq_require_faults($node);
+$node->backup('backup');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'backup', has_streaming => 1);
+$standby->start;
+
+my $contents = <<'EOQ';
+SELECT t.topic, t.queues, l.label,
+	(SELECT string_agg(q.queue_id || ':' || q.min_offset || '-' || q.max_offset || '=' ||
+		coalesce((SELECT string_agg(rocketq.text(p.body), ',' ORDER BY p.queue_offset)
+			FROM rocketq.pull(t.topic, q.queue_id, 0, 10000) p), ''), ' ' ORDER BY q.queue_id)
+		FROM rocketq.queues q WHERE q.topic = t.topic),
+	(SELECT string_agg(g.consumer_group || '/' || g.queue_id || '@' || g.committed_offset, ' '
+		ORDER BY g.consumer_group, g.queue_id)
+		FROM rocketq.groups g WHERE g.topic = t.topic)
+FROM rocketq.topics t JOIN pg_seclabel l ON l.objoid = t.topic AND l.provider = 'rocketq'
+ORDER BY t.topic::text
+EOQ
+
+sub queues_of
+{
+	my ($topic) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT queues FROM rocketq.topics WHERE topic = '$topic'::regclass");
+}
+
+# A topic of 6 queues, of which those from 3 on are consumed.
+sub new_topic
+{
+	my ($name) = @_;
+	$node->safe_psql('postgres', <<"EOQ");
+SELECT rocketq.create_topic('$name', 6);
+SELECT rocketq.create_group('$name', 'g');
+SELECT rocketq.produce('$name', '$name' || i, queue_id => i % 6) FROM generate_series(1, 60) i;
+SELECT rocketq.commit_offset('$name', 'g', q, 10) FROM generate_series(3, 5) q;
+SELECT rocketq.commit_offset('$name', 'g', 0, 4);
+EOQ
+	return;
+}
+
+sub files_of
+{
+	my ($topic) = @_;
+	my $dir = $node->safe_psql('postgres', "SELECT d.oid || '_' || pg_relation_filenode('$topic')
+		FROM pg_database d WHERE datname = current_database()");
+	return join(' ', map { /^(\d+)\./ } rq_store_files($node, "queue/$dir"));
+}
+
+sub crash
+{
+	my ($what) = @_;
+	rq_kill9($node, all => 1);
+	rq_disarm($node);
+	rq_start($node);
+	rq_verify($node, $what);
+	return;
+}
+
+sub compare_standby
+{
+	my ($what) = @_;
+	my $now;
+	my $expected = $node->safe_psql('postgres', $contents);
+
+	$node->wait_for_catchup($standby);
+	rq_poll("$what: the standby",
+		sub { return ($now = $standby->safe_psql('postgres', $contents)) eq $expected; });
+	is($now, $expected, "$what: the standby agrees");
+	rq_verify($standby, "$what: standby");
+	return;
+}
+
+#
+# Crashes while the transaction is open, with the state on disk and without.
+#
+foreach my $case ([ 'more', 9 ], [ 'fewer', 3 ])
+{
+	my ($word, $queues) = @$case;
+	foreach my $checkpoint (0, 1)
+	{
+		my $topic = "open_$word$checkpoint";
+		new_topic($topic);
+		my $before = $node->safe_psql('postgres', $contents);
+		my $session = $node->background_psql('postgres');
+		$session->query_safe('BEGIN');
+		$session->query_safe("SELECT rocketq.alter_topic('$topic', $queues)");
+		$session->query_safe("SELECT rocketq.produce('$topic', 'never', queue_id => $queues - 1)");
+		$session->query_safe("SELECT rocketq.produce('$topic', 'never', queue_id => 8, transactional => false)")
+		  if $queues == 9;
+		$node->safe_psql('postgres', 'CHECKPOINT') if $checkpoint;
+		# What makes sure that all of it is in WAL.
+		$node->safe_psql('postgres', 'SELECT pg_switch_wal()');
+		crash("$topic, crash");
+		eval { $session->quit };
+		is($node->safe_psql('postgres', $contents), $before,
+			"$word queues in an open transaction" . ($checkpoint ? ' after a checkpoint' : ''));
+	}
+}
+compare_standby('open transactions');
+
+#
+# Crashes behind the commit, before the janitor has come by.
+#
+foreach my $checkpoint (0, 1)
+{
+	my $more = "committed_more$checkpoint";
+	my $fewer = "committed_fewer$checkpoint";
+	new_topic($_) foreach ($more, $fewer);
+	rq_signal($node, 'STOP', 'rocketq janitor');
+	$node->safe_psql('postgres', <<"EOQ");
+SELECT rocketq.alter_topic('$more', 9);
+SELECT rocketq.produce('$more', 'new' || i, queue_id => 8) FROM generate_series(1, 5) i;
+SELECT rocketq.alter_topic('$fewer', 3);
+EOQ
+	$node->safe_psql('postgres', 'CHECKPOINT') if $checkpoint;
+	my $after = $node->safe_psql('postgres', $contents);
+	like(files_of($fewer), qr/5/, 'nothing is removed before the janitor does');
+	crash("committed, crash");
+	is($node->safe_psql('postgres', $contents), $after, 'as committed');
+	rq_poll('the files to go', sub { return files_of($fewer) eq '0 1 2'; });
+}
+compare_standby('committed');
+
+#
+# The janitor dies when the end is logged and the files are there.
+#
+new_topic('settled');
+rq_arm($node, 'resize-settled=kill');
+$node->safe_psql('postgres', "SELECT rocketq.alter_topic('settled', 2 + 1)");
+rq_disarm_and_recover($node);
+is(queues_of('settled'), '3', 'the janitor died');
+rq_poll('the files to go', sub { return files_of('settled') eq '0 1 2'; });
+rq_verify($node, 'the janitor died');
+
+#
+# Queues that went and came again: old records are not about the new ones.
+#
+new_topic('again');
+foreach my $round (1 .. 3)
+{
+	$node->safe_psql('postgres', "SELECT rocketq.alter_topic('again', 3)");
+	rq_poll('the files to go', sub { return files_of('again') eq '0 1 2'; })
+	  if $round < 3;
+	$node->safe_psql('postgres', <<"EOQ");
+SELECT rocketq.alter_topic('again', 6);
+SELECT rocketq.produce('again', 'r$round' || i, queue_id => 4) FROM generate_series(1, $round) i;
+BEGIN;
+SELECT rocketq.produce('again', 'never', queue_id => 4) FROM generate_series(1, 3) i;
+ROLLBACK;
+SELECT rocketq.commit_offset('again', 'g', 4, $round);
+EOQ
+	$node->safe_psql('postgres', 'CHECKPOINT') if $round == 2;
+}
+my $expected = $node->safe_psql('postgres', $contents);
+like($expected, qr/4:0-3=r31,r32,r33/, 'a queue that came again starts from 0');
+crash('queues came again');
+is($node->safe_psql('postgres', $contents), $expected, 'queues came again');
+compare_standby('queues came again');
+
+#
+# Promotion in the middle.
+#
+new_topic('promoted');
+$expected = $node->safe_psql('postgres', $contents);
+my $session = $node->background_psql('postgres');
+$session->query_safe('BEGIN');
+$session->query_safe("SELECT rocketq.alter_topic('promoted', 12)");
+$session->query_safe("SELECT rocketq.produce('promoted', 'never', queue_id => 11)");
+$node->safe_psql('postgres', "SELECT pg_switch_wal()");
+$node->wait_for_catchup($standby);
+# The topic itself is locked there as it is here.
+is( $standby->safe_psql('postgres', "SELECT queues FROM rocketq.topics WHERE topic = 'promoted'::regclass"),
+	'6', 'the standby shows what is committed');
+rq_kill9($node, all => 1);
+$standby->promote;
+rq_poll_query($standby, 'promotion', 'SELECT NOT pg_is_in_recovery()');
+is($standby->safe_psql('postgres', $contents), $expected, 'promoted in the middle');
+$standby->safe_psql('postgres', "SELECT rocketq.alter_topic('promoted', 8)");
+$standby->safe_psql('postgres', "SELECT rocketq.produce('promoted', 'm', queue_id => 7)");
+rq_verify($standby, 'promoted in the middle');
+eval { $session->quit };
+$standby->stop;
+done_testing();
