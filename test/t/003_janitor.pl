@@ -75,6 +75,25 @@ $node->safe_psql('postgres',
 $node->safe_psql('postgres', 'DROP SCHEMA s CASCADE');
 is_empty('DROP SCHEMA CASCADE');
 
+# Topics follow their owner.
+$node->safe_psql('postgres', <<"EOQ");
+CREATE ROLE one;
+CREATE ROLE two;
+SELECT rocketq.create_topic('t', 4);
+$work;
+SELECT rocketq.create_group('t', 'g');
+ALTER TABLE t OWNER TO one;
+REASSIGN OWNED BY one TO two;
+DROP OWNED BY one;
+EOQ
+is( $node->safe_psql('postgres',
+		"SELECT relowner::regrole, (SELECT sum(lag) FROM rocketq.groups) FROM pg_class WHERE relname = 't'"
+	),
+	'two|3000',
+	'REASSIGN OWNED changes the owner and nothing else');
+$node->safe_psql('postgres', 'DROP OWNED BY two');
+is_empty('DROP OWNED');
+
 $node->safe_psql('postgres', "SELECT rocketq.create_topic('t', 4); $work");
 my ($rc, $out, $err) = $node->psql('postgres', 'TRUNCATE t');
 if ($rc == 0)
