@@ -32,11 +32,12 @@ foreach my $round (1 .. $rounds)
 		# Smart waits for the clients, so they have to go by themselves.
 		if ($mode eq 'smart')
 		{
+			my $log_from = rq_log_from($node);
 			my $stop = rq_background($node, 'pg_ctl', '-D', $node->data_dir,
 				'-m', 'smart', '-w', 'stop');
-			$node->wait_for_log(qr/received smart shutdown request/);
+			$node->wait_for_log(qr/received smart shutdown request/, $log_from);
 			rq_acked($acker);
-			rq_stop_load($load, server_is_closed => 1);
+			rq_stop_load($load);
 			$stop->{run}->finish;
 			rq_stopped($node);
 		}
