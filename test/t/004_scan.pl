@@ -1,0 +1,220 @@
+# 004_scan.pl -- topics as tables: what a scan sees while producers commit and
+# roll back, what it reads of the store and what it leaves alone, what retention
+# and damage do to it, and scans on a standby.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+rq_seed();
+my $node = rq_node(
+	'main',
+	allows_streaming => 1,
+	conf => "rocketq.segment_size = '1MB'\nrocketq.janitor_interval = '20ms'\nrocketq.retention_time = -1");
+
+# Parallel plans for whatever can have one.
+my $parallel = <<'EOS';
+SET min_parallel_table_scan_size = 0;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET max_parallel_workers_per_gather = 3;
+EOS
+
+sub is_parallel
+{
+	my ($where, $query) = @_;
+	return like($where->safe_psql('postgres', "$parallel EXPLAIN $query"),
+		qr/Parallel Seq Scan on/, "in parallel: $query");
+}
+
+#
+# In one snapshot, a message is seen exactly if the row that was written in the
+# same transaction is: in parallel and not, and by each kind of scan.
+#
+rq_create_load($node, queues => 3);
+$node->safe_psql('postgres', 'SELECT load.make_for(k, 200) FROM generate_series(0, 39) k');
+
+my $looks = <<'EOS';
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT count(*) AS sent FROM load.sent \gset
+SELECT count(*) AS n, count(DISTINCT message_id) AS ids, count(DISTINCT ctid) AS ctids FROM load.topic \gset
+SELECT 'parallel', :n - :sent, :ids - :sent, :ctids - :sent;
+SELECT 'parallel, by message', count(*) FROM
+	(SELECT rocketq.text(body) AS b FROM load.topic) t FULL JOIN
+	(SELECT load.body(key, seq) AS b FROM load.sent) s USING (b) WHERE t.b IS NULL OR s.b IS NULL;
+SET max_parallel_workers_per_gather = 0;
+SELECT 'alone', count(*) - :sent, count(DISTINCT message_id) - :sent FROM load.topic;
+SELECT 'by range', count(*) - :sent FROM load.topic WHERE ctid >= '(0,0)';
+SELECT 'by sample', count(*) - :sent FROM load.topic TABLESAMPLE system (100);
+COMMIT;
+EOS
+my $no_difference = <<'EOS';
+parallel|0|0|0
+parallel, by message|0
+alone|0|0
+by range|0
+by sample|0
+EOS
+is_parallel($node, $_)
+  foreach ('SELECT count(*), count(DISTINCT ctid) FROM load.topic', 'SELECT body FROM load.topic');
+
+my $load = rq_start_load($node);
+foreach my $i (1 .. 15)
+{
+	rq_wait_progress($node, 30);
+	is($node->safe_psql('postgres', "$parallel $looks") . "\n",
+		$no_difference, "look $i: a scan sees what its snapshot does");
+}
+rq_stop_load($load);
+is($node->safe_psql('postgres', "$parallel $looks") . "\n",
+	$no_difference, 'and after the load');
+rq_check($node, 'after the load');
+
+#
+# The same on a standby that follows.
+#
+$node->backup('backup');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'backup', has_streaming => 1);
+$standby->start;
+$load = rq_start_load($node);
+foreach my $i (1 .. 5)
+{
+	rq_wait_progress($node, 30);
+	is($standby->safe_psql('postgres', "$parallel $looks") . "\n",
+		$no_difference, "standby, look $i: a scan sees what its snapshot does");
+}
+rq_stop_load($load);
+is_parallel($standby, 'SELECT count(*) FROM load.topic');
+$standby->stop;
+
+#
+# Retention goes on under a scan: it leaves out what is gone, in both directions.
+#
+$node->safe_psql('postgres', <<'EOS');
+SELECT rocketq.create_topic('short', 2);
+INSERT INTO short (queue_id, body)
+	SELECT i % 2, convert_to(repeat('x', 1000), 'UTF8') FROM generate_series(1, 20000) i;
+EOS
+my $session = $node->background_psql('postgres');
+$session->query_safe('BEGIN');
+$session->query_safe('DECLARE c SCROLL CURSOR FOR SELECT queue_id, queue_offset FROM short');
+is($session->query_safe('FETCH 3 FROM c'), "0|0\n0|1\n0|2", 'a cursor begins');
+$session->query_safe("DECLARE r SCROLL CURSOR FOR SELECT queue_id, queue_offset FROM short WHERE ctid < '(9000,0)'");
+is($session->query_safe('FETCH 1 FROM r'), '0|0', 'and one for a range');
+my $start = $node->safe_psql('postgres', "SELECT count(*) FROM short");
+is($start, 20000, 'all is there');
+$node->safe_psql('postgres', <<'EOS');
+SELECT rocketq.drop_group('load.topic', g) FROM unnest('{all,filtered}'::text[]) g;
+SELECT rocketq.create_group('short', 'holds');
+SELECT rocketq.reset_offset('short', 'holds', q, 7000) FROM generate_series(0, 1) q;
+ALTER SYSTEM SET rocketq.retention_time = 0;
+EOS
+$node->reload;
+rq_poll_query($node, 'messages to go',
+	"SELECT rocketq.min_offset('short', 0) > 5000 AND rocketq.min_offset('short', 1) > 5000");
+$session->query_safe('MOVE FORWARD ALL FROM c');
+my $back = $session->query_safe('FETCH BACKWARD 1 FROM c');
+is($back, '1|9999', 'the cursor comes to the end');
+like($session->query_safe('MOVE BACKWARD ALL FROM c'), qr/^$/, 'and back');
+my ($next) = $session->query_safe('FETCH NEXT FROM c') =~ /^0\|(\d+)$/;
+cmp_ok($next, '>', 5000, 'where it finds the first message that was kept');
+cmp_ok($next, '<=', 7000, 'and not a later one');
+$session->query_safe('MOVE FORWARD ALL FROM r');
+is($session->query_safe('FETCH BACKWARD 1 FROM r'), '1|8999', 'the same for a range');
+$session->query_safe('MOVE BACKWARD ALL FROM r');
+like($session->query_safe('FETCH NEXT FROM r'), qr/^0\|[567]\d\d\d$/, 'and its begin');
+$session->query_safe('COMMIT');
+$session->quit;
+is( $node->safe_psql('postgres', <<'EOS'), "t|t|t", 'what is left is scanned, sampled and analyzed');
+ANALYZE short;
+SELECT count(*) = (SELECT sum(max_offset - min_offset) FROM rocketq.queues WHERE topic = 'short'::regclass),
+	count(*) = (SELECT count(*) FROM short TABLESAMPLE bernoulli (100)),
+	count(*) = (SELECT reltuples FROM pg_class WHERE relname = 'short')
+FROM short;
+EOS
+
+#
+# Damage.  Who does not ask for what is damaged does not notice.
+#
+$node->safe_psql('postgres', <<'EOS');
+SELECT rocketq.create_topic('damaged', 1);
+ALTER SYSTEM RESET rocketq.retention_time;
+SELECT pg_reload_conf();
+INSERT INTO damaged (tag, body) SELECT 'whole', 'body' FROM generate_series(1, 5000);
+INSERT INTO damaged (tag, body) VALUES ('broken', 'the body that gets broken');
+EOS
+my ($dir) = split /\n/, $node->safe_psql('postgres',
+	"SELECT (SELECT oid FROM pg_database WHERE datname = 'postgres') || '_' || relfilenode FROM pg_class WHERE relname = 'damaged'");
+$node->stop;
+
+# Write over bytes of the log while the server is down; how often they were there.
+sub overwrite
+{
+	my ($old, $new) = @_;
+	my $found = 0;
+
+	foreach my $name (rq_store_files($node, 'log'))
+	{
+		my $path = $node->data_dir . "/pg_rocketq/log/$name";
+		my $at = index(slurp_file($path), $old);
+		next if $at < 0;
+		open my $fh, '+<', $path or die "$path: $!";
+		binmode $fh;
+		seek($fh, $at, 0);
+		print $fh $new;
+		close $fh;
+		$found++;
+	}
+	return $found;
+}
+
+is(overwrite('the body that gets broken', 'THE'), 1, 'a body is broken');
+$node->start;
+
+sub sees
+{
+	my ($query, $expected, $label) = @_;
+	my ($rc, $out, $err) = $node->psql('postgres', "\\set VERBOSITY sqlstate\n$query");
+	return is($out . $err =~ s/^psql:<stdin>:\d+: //r, $expected, $label);
+}
+
+sees('SELECT count(*) FROM damaged', '5001', 'count(*) does not read messages');
+sees("$parallel SELECT count(*) FROM damaged", '5001', 'not in parallel either');
+sees('SELECT max(queue_id), max(queue_offset), count(message_id), count(DISTINCT ctid) FROM damaged',
+	'0|5000|5001|5001', 'nor do the first columns');
+sees("SELECT count(*) FROM damaged WHERE ctid >= '(10,0)'", '4991', 'nor ranges of ctids');
+sees('SELECT count(*) FROM damaged TABLESAMPLE system (100)', '5001', 'nor samples');
+sees("SELECT count(tag) FROM damaged WHERE ctid < '(5000,0)'", '5000', 'a range that ends before it');
+sees('SELECT count(tag) FROM damaged', 'ERROR:  XX001', 'who reads it is told');
+sees("SELECT tag FROM damaged WHERE ctid = '(5000,1)'", 'ERROR:  XX001', 'by its ctid as well');
+$node->stop;
+
+# The first file of a queue is gone, and the second too short.
+my $queue = $node->data_dir . "/pg_rocketq/queue/$dir";
+rename("$queue/0.00000000", "$queue/away") or die "$queue: $!";
+my $second = slurp_file("$queue/0.00000001");
+truncate("$queue/0.00000001", 100) or die "$queue: $!";
+$node->start;
+sees("SELECT count(*) FROM damaged WHERE ctid >= '(4096,0)'", '905',
+	'a range needs no file but its own');
+like($node->safe_psql('postgres', 'EXPLAIN SELECT * FROM damaged'),
+	qr/rows=5001 /, 'planning does without');
+sees('SELECT count(*) FROM damaged', 'ERROR:  XX001', 'a scan does not');
+$node->stop;
+rename("$queue/away", "$queue/0.00000000") or die "$queue: $!";
+append_to_file("$queue/0.00000001", substr($second, 100));
+overwrite('THE body that gets broken', 'the');
+$node->start;
+sees('SELECT count(*), count(tag) FROM damaged', '5001|5001', 'all is back');
+rq_verify($node, 'at the end');
+$node->stop;
+
+done_testing();
