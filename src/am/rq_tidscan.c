@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "executor/tuptable.h"
+#include "storage/predicate.h"
 
 #include "am/rq_am_private.h"
 #include "am/rq_relation.h"
@@ -36,52 +37,73 @@ find_tid(uint32 topic, ItemPointer tid, uint32 *queue_id, RqOff *off)
 	return *off < pg_atomic_read_u64(&q->end);
 }
 
-bool
-rq_tuple_fetch_row_version(Relation rel, ItemPointer tid, Snapshot snapshot,
-						   TupleTableSlot *slot)
+static void
+refuse_unknown_tid(ItemPointer tid)
 {
-	uint32		topic;
-	uint32		queue_id;
-	RqQueue    *q;
-	RqOff		off;
-	RqOff		stable;
-	RqEntry		entry;
-	RqView		view;
-
-	rq_require_preload();
-	ExecClearTuple(slot);
-	if (snapshot->snapshot_type == SNAPSHOT_ANY && ItemPointerIsValid(tid) &&
+	if (ItemPointerIsValid(tid) &&
 		ItemPointerGetBlockNumber(tid) == RQ_TID_UNKNOWN)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("row triggers AFTER INSERT on a topic are not supported"),
 				 errdetail("A message cannot be read back before its transaction commits."),
 				 errhint("Use a BEFORE ROW trigger, or an AFTER STATEMENT trigger with a transition table.")));
-	topic = rq_relation_topic(rel, false);
-	if (!find_tid(topic, tid, &queue_id, &off))
+}
+
+/* Read the entry of a row that the snapshot sees. */
+static bool
+fetch_entry(Relation rel, ItemPointer tid, Snapshot snapshot,
+			uint32 *queue_id, RqOff *off, RqEntry *entry)
+{
+	uint32		topic = rq_relation_topic(rel, false);
+	RqQueue    *q;
+	RqOff		stable;
+	RqView		view;
+
+	if (!find_tid(topic, tid, queue_id, off))
 		return false;
-	q = rq_topic_queue(topic, queue_id);
+	q = rq_topic_queue(topic, *queue_id);
 	rq_queue_refresh(topic, q);
 	stable = pg_atomic_read_u64(&q->stable);
 	pg_read_barrier();
 	rq_view_init(&view, rel, snapshot);
-	if (!rq_queue_entry(topic, q, off, &entry) ||
-		!rq_view_sees(&view, &entry, off, stable,
-					  view.mvcc ? stable : PG_UINT64_MAX) ||
-		entry.pos < pg_atomic_read_u64(&rq_ctl->log_start))
+	return rq_queue_entry(topic, q, *off, entry) &&
+		rq_view_sees(&view, entry, *off, stable,
+					 view.mvcc ? stable : PG_UINT64_MAX) &&
+		entry->pos >= pg_atomic_read_u64(&rq_ctl->log_start);
+}
+
+bool
+rq_tuple_fetch_row_version(Relation rel, ItemPointer tid, Snapshot snapshot,
+						   TupleTableSlot *slot)
+{
+	uint32		queue_id;
+	RqOff		off;
+	RqEntry		entry;
+
+	rq_require_preload();
+	ExecClearTuple(slot);
+	if (snapshot->snapshot_type == SNAPSHOT_ANY)
+		refuse_unknown_tid(tid);
+	if (!fetch_entry(rel, tid, snapshot, &queue_id, &off, &entry))
 		return false;
 	rq_slot_store(slot, RelationGetRelid(rel), queue_id, off, &entry);
 	return true;
 }
 
+/*
+ * Scans leave out what is not valid.  A row that is there does not change, but
+ * one can come where there is none.
+ */
 bool
 rq_tuple_tid_valid(TableScanDesc scan, ItemPointer tid)
 {
 	uint32		queue_id;
 	RqOff		off;
 
-	return find_tid(rq_relation_topic(scan->rs_rd, false), tid,
-					&queue_id, &off);
+	if (find_tid(rq_relation_topic(scan->rs_rd, false), tid, &queue_id, &off))
+		return true;
+	PredicateLockRelation(scan->rs_rd, scan->rs_snapshot);
+	return false;
 }
 
 /* Messages do not change: every version is the latest. */
