@@ -8,6 +8,7 @@ CREATE TABLE ranged_copy AS SELECT ctid AS place FROM ranged;
 
 -- so few messages would be read one after the other
 SET enable_seqscan = off;
+SET jit = off;
 EXPLAIN (COSTS OFF) SELECT ctid FROM ranged WHERE ctid < '(1,0)';
 SELECT ctid FROM ranged WHERE ctid < '(1,0)';
 SELECT ctid FROM ranged WHERE ctid <= '(1,2)';

@@ -5,6 +5,7 @@ INSERT INTO by_tid (queue_id, tag, body)
     SELECT q, 'q' || q, convert_to(q || '/' || i, 'UTF8') FROM generate_series(0, 2) q, generate_series(0, 9) i;
 -- so few messages would be read one after the other
 SET enable_seqscan = off;
+SET jit = off;
 CREATE TABLE tids AS SELECT ctid AS place, queue_id, queue_offset FROM by_tid;
 
 -- what a ctid says
