@@ -44,13 +44,16 @@ OBJS = \
 	src/am/rq_access_hook.o \
 	src/am/rq_ddl.o \
 	src/am/rq_estimate.o \
+	src/am/rq_executor_hook.o \
 	src/am/rq_insert.o \
 	src/am/rq_label.o \
 	src/am/rq_parallel.o \
+	src/am/rq_publication.o \
 	src/am/rq_range.o \
 	src/am/rq_relation.o \
 	src/am/rq_sample.o \
 	src/am/rq_scan.o \
+	src/am/rq_serializable.o \
 	src/am/rq_slot.o \
 	src/am/rq_tableam.o \
 	src/am/rq_tidscan.o \
@@ -127,6 +130,7 @@ ISOLATION = \
 	group_ddl \
 	commit_window_groups \
 	snapshots \
+	write_skew \
 	topic_ddl
 
 # Where pg_regress looks for expected output depends on the server's version;

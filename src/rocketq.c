@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 
+#include "am/rq_serializable.h"
 #include "am/rq_tableam.h"
 #include "base/rq_guc.h"
 #include "queue/rq_txn.h"
@@ -55,6 +56,7 @@ _PG_init(void)
 
 	rq_guc_define();
 	rq_rmgr_register();
+	rq_serializable_init();
 	rq_txn_init();
 	rq_tableam_init();
 

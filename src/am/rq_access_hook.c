@@ -18,11 +18,17 @@
 #include "catalog/indexing.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_attrdef.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_publication.h"
+#include "catalog/pg_publication_namespace.h"
+#include "catalog/pg_publication_rel.h"
+#include "catalog/pg_rewrite.h"
 #include "catalog/pg_trigger.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
@@ -113,7 +119,7 @@ fetch_by_oid(Oid catalog, Oid index, AttrNumber column, Oid oid)
 	return fetch_row(catalog, index, 1, &key);
 }
 
-/* ---- what happens ---- */
+/* ---- what happens to topics ---- */
 
 static void
 refuse_index(Oid index)
@@ -160,6 +166,8 @@ relation_created(Oid relid)
 		RqKey		key = {.db = MyDatabaseId, .rel = form->relfilenode};
 
 		rq_label_created(relid, key);
+		rq_publication_topic_created(NameStr(form->relname),
+									 form->relnamespace);
 	}
 	heap_freetuple(tuple);
 }
@@ -193,6 +201,7 @@ column_changed(Oid relid, int attnum)
 		return;
 	if (!rq_column_fits((Form_pg_attribute) GETSTRUCT(tuple)))
 		refuse_column_change(relid);
+	rq_check_computed((Form_pg_attribute) GETSTRUCT(tuple));
 	heap_freetuple(tuple);
 }
 
@@ -246,38 +255,123 @@ database_created(Oid db)
 		rq_topic_drop_database(db);
 }
 
+/* ALTER TABLE ... SET SCHEMA, of a topic or of what has topics as partitions. */
+static void
+relation_altered(Oid relid)
+{
+	HeapTuple	tuple;
+	Form_pg_class form;
+
+	if (get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE &&
+		!rq_oid_is_topic(relid))
+		return;
+	tuple = fetch_by_oid(RelationRelationId, ClassOidIndexId,
+						 Anum_pg_class_oid, relid);
+	if (!HeapTupleIsValid(tuple))
+		return;
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	if (form->relnamespace != get_rel_namespace(relid))
+		rq_publication_schema_changed(relid, form->relnamespace);
+	heap_freetuple(tuple);
+}
+
+/* Before version 16, a rule ON SELECT turned a table into a view. */
+static void
+rule_created(Oid rule)
+{
+	HeapTuple	tuple = fetch_by_oid(RewriteRelationId, RewriteOidIndexId,
+									 Anum_pg_rewrite_oid, rule);
+	Form_pg_rewrite form;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	form = (Form_pg_rewrite) GETSTRUCT(tuple);
+	if (form->ev_type == '0' + CMD_SELECT && rq_oid_is_topic(form->ev_class))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("topic \"%s\" cannot be turned into a view",
+						get_rel_name(form->ev_class)),
+				 errhint("Use CREATE VIEW.")));
+	heap_freetuple(tuple);
+}
+
+/* ---- the hook ---- */
+
+static void
+object_created(Oid classId, Oid objectId, int subId)
+{
+	switch (classId)
+	{
+		case RelationRelationId:
+			if (subId == 0)
+				relation_created(objectId);
+			else if (subId > 0)
+				column_changed(objectId, subId);
+			break;
+		case AttrDefaultRelationId:
+			rq_check_default(objectId, subId);
+			break;
+		case TriggerRelationId:
+			trigger_created(objectId);
+			break;
+		case RewriteRelationId:
+			rule_created(objectId);
+			break;
+		case PublicationRelationId:
+			rq_publication_created(objectId);
+			break;
+		case PublicationNamespaceRelationId:
+			rq_publication_got_schema(objectId);
+			break;
+		case PublicationRelRelationId:
+			rq_publication_got_table(objectId);
+			break;
+		case DatabaseRelationId:
+			database_created(objectId);
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+object_altered(Oid classId, Oid objectId, int subId,
+			   const ObjectAccessPostAlter *arg)
+{
+	if (classId == RelationRelationId && subId > 0)
+		column_changed(objectId, subId);
+	else if (classId == RelationRelationId && subId == 0)
+		relation_altered(objectId);
+	else if (classId == InheritsRelationId && OidIsValid(arg->auxiliary_id))
+		rq_publication_child_comes(objectId, arg->auxiliary_id);
+}
+
 static void
 rocketq_object_access(ObjectAccessType access, Oid classId, Oid objectId,
 					  int subId, void *arg)
 {
 	if (prev_object_access)
 		prev_object_access(access, classId, objectId, subId, arg);
-	if (access == OAT_DROP && classId == RelationRelationId)
-		relation_dropped(objectId, subId);
-	else if (access == OAT_POST_CREATE && classId == TriggerRelationId)
-		trigger_created(objectId);
-	else if (access == OAT_POST_CREATE && classId == RelationRelationId &&
-			 subId == 0)
-		relation_created(objectId);
-	else if ((access == OAT_POST_CREATE || access == OAT_POST_ALTER) &&
-			 classId == RelationRelationId && subId > 0)
-		column_changed(objectId, subId);
-	else if (access == OAT_POST_CREATE && classId == DatabaseRelationId)
-		database_created(objectId);
+	switch (access)
+	{
+		case OAT_DROP:
+			if (classId == RelationRelationId)
+				relation_dropped(objectId, subId);
+			break;
+		case OAT_POST_CREATE:
+			object_created(classId, objectId, subId);
+			break;
+		case OAT_POST_ALTER:
+			object_altered(classId, objectId, subId, arg);
+			break;
+		default:
+			break;
+	}
 }
 
-/*
- * At server start, or in a server that has not preloaded us when a process
- * first opens a topic: its columns must stay as they are there, too.
- */
 void
 rq_access_hook_install(void)
 {
-	static bool installed = false;
-
-	if (installed)
-		return;
-	installed = true;
 	prev_object_access = object_access_hook;
 	object_access_hook = rocketq_object_access;
 }

@@ -105,6 +105,10 @@ extern uint64 rq_relation_count(uint32 topic);
 
 /* ---- rq_insert.c ---- */
 
+/* Columns that a producer cannot give. */
+#define RQ_NCOMPUTED	5
+extern const RqColumn rq_computed[RQ_NCOMPUTED];
+
 extern void rq_tuple_insert(Relation rel, TupleTableSlot *slot, CommandId cid,
 							int options, struct BulkInsertStateData *bistate);
 extern void rq_multi_insert(Relation rel, TupleTableSlot **slots, int nslots,
@@ -126,6 +130,10 @@ extern const char *rq_column_name(RqColumn column);
 /* Is the column, by its number, name and type, one of rocketq.message? */
 extern bool rq_column_fits(const FormData_pg_attribute *att);
 
+/* Throw if the column is to get values that only rocketq gives it. */
+extern void rq_check_computed(const FormData_pg_attribute *att);
+extern void rq_check_default(Oid relid, int attnum);
+
 /* ---- rq_label.c ---- */
 
 extern void rq_label_init(void);
@@ -142,5 +150,24 @@ extern void rq_access_hook_install(void);
 
 /* Is there a committed or own relation with this OID that is a topic? */
 extern bool rq_oid_is_topic(Oid relid);
+
+/* ---- rq_executor_hook.c ---- */
+
+extern void rq_executor_hook_install(void);
+
+/* ---- rq_publication.c ---- */
+
+extern void rq_publication_created(Oid pub);
+extern void rq_publication_got_schema(Oid member);
+extern void rq_publication_got_table(Oid member);
+extern void rq_publication_topic_created(const char *topic, Oid nspid);
+extern void rq_publication_schema_changed(Oid relid, Oid new_nspid);
+extern void rq_publication_child_comes(Oid child, Oid parent);
+
+/* ---- rq_tableam.c ---- */
+
+extern RQ_NORETURN void rq_refuse_delete(void);
+extern RQ_NORETURN void rq_refuse_update(void);
+extern RQ_NORETURN void rq_refuse_lock(void);
 
 #endif							/* RQ_AM_PRIVATE_H */

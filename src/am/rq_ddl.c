@@ -17,6 +17,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "catalog/storage.h"
+#include "miscadmin.h"
 #include "storage/lwlock.h"
 #include "storage/smgr.h"
 #include "utils/builtins.h"
@@ -67,6 +68,49 @@ rq_column_fits(const FormData_pg_attribute *att)
 		att->atttypid == columns[i].type && att->atttypmod == -1;
 }
 
+/*
+ * A value of its own in such a column would make INSERT fail for ever, unless
+ * the row is the copy of a message, and so would NOT NULL.
+ */
+static bool
+is_computed(int attnum)
+{
+	for (int i = 0; i < RQ_NCOMPUTED; i++)
+		if (attnum == rq_computed[i] + 1)
+			return true;
+	return false;
+}
+
+static void
+refuse_value(const char *column, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("column \"%s\" of a topic cannot have %s", column, what),
+			 errdetail("rocketq sets this column when the message is put into its queue."),
+			 errhint("Leave the column as it is in rocketq.message, and without a primary key.")));
+}
+
+void
+rq_check_computed(const FormData_pg_attribute *att)
+{
+	if (!is_computed(att->attnum))
+		return;
+	if (att->attidentity != '\0')
+		refuse_value(NameStr(att->attname), "an identity");
+	if (att->attgenerated != '\0')
+		refuse_value(NameStr(att->attname), "a generation expression");
+	if (att->attnotnull)
+		refuse_value(NameStr(att->attname), "a NOT NULL constraint");
+}
+
+void
+rq_check_default(Oid relid, int attnum)
+{
+	if (is_computed(attnum) && rq_oid_is_topic(relid))
+		refuse_value(rq_column_name((RqColumn) (attnum - 1)), "a default");
+}
+
 /* Throw unless the table's columns are those of rocketq.message. */
 static void
 check_columns(Relation rel)
@@ -87,7 +131,7 @@ check_columns(Relation rel)
 							 columns[i].name, format_type_be(columns[i].type));
 	}
 	if (wrong == NULL && desc->natts > RQ_NCOLUMNS)
-		wrong = psprintf(_("Column \"%s\" is too many."),
+		wrong = psprintf(_("Column \"%s\" is not one of them."),
 						 NameStr(TupleDescAttr(desc, RQ_NCOLUMNS)->attname));
 	if (wrong != NULL)
 		ereport(ERROR,
@@ -96,6 +140,8 @@ check_columns(Relation rel)
 						RelationGetRelationName(rel)),
 				 errdetail_internal("%s", wrong),
 				 errhint("Use CREATE TABLE name (LIKE rocketq.message) USING rocketq, or rocketq.create_topic().")));
+	for (int i = 0; i < RQ_NCOLUMNS; i++)
+		rq_check_computed(TupleDescAttr(desc, i));
 }
 
 /* ---- what cannot be a topic ---- */
@@ -139,20 +185,31 @@ refuse_other_kinds(Relation rel, char persistence)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("\"%s\" cannot use the access method rocketq", name),
-				 errhint("Only tables can be topics.")));
+				 errhint("Only tables can be topics.  Say USING heap.")));
 	if (persistence == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("topic \"%s\" cannot be temporary", name),
-				 errhint("Leave out TEMPORARY.")));
+				 errhint("Leave out TEMPORARY, or say USING heap.")));
 	if (persistence == RELPERSISTENCE_UNLOGGED)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("topic \"%s\" cannot be unlogged", name),
-				 errhint("Leave out UNLOGGED.  With synchronous_commit = off producers do not wait for WAL.")));
+				 errhint("Leave out UNLOGGED, or say USING heap.  With synchronous_commit = off producers do not wait for WAL.")));
 }
 
 /* ---- storage ---- */
+
+/* A tablespace gets the topic's empty file, and no messages. */
+static void
+tell_of_tablespace(Relation rel, const RelFileLocator *locator)
+{
+	if (RQ_LOCATOR_SPC(*locator) != MyDatabaseTableSpace)
+		ereport(NOTICE,
+				(errmsg("messages of topic \"%s\" are not stored in its tablespace",
+						RelationGetRelationName(rel)),
+				 errdetail("All topics are stored in the folder pg_rocketq of the data directory.")));
+}
 
 /* A consumer group as it is found in shared memory. */
 typedef struct GroupName
@@ -253,7 +310,9 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 	xid = rq_xid_announce();
 	rq_txn_topic_created(key);
 	smgrclose(RelationCreateStorage(*newrlocator, persistence, true));
-	if (!RQ_KEY_EQ(key, old_key))
+	if (RQ_KEY_EQ(key, old_key))
+		tell_of_tablespace(rel, newrlocator);
+	else
 		old = rq_topic_find(old_key);
 	topic = rq_topic_ensure(key, RQ_LOCATOR_SPC(*newrlocator),
 							old == RQ_NO_SLOT ? rq_default_queues :

@@ -15,17 +15,16 @@
 
 #include "access/xact.h"
 #include "executor/tuptable.h"
-#include "storage/predicate.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "am/rq_am_private.h"
 #include "am/rq_relation.h"
+#include "am/rq_serializable.h"
 #include "queue/rq_produce.h"
 #include "queue/rq_topic.h"
 
-/* Columns that a producer cannot give. */
-static const RqColumn computed[] = {
+const RqColumn rq_computed[RQ_NCOMPUTED] = {
 	RQ_COL_QUEUE_OFFSET,
 	RQ_COL_MESSAGE_ID,
 	RQ_COL_BORN_AT,
@@ -40,14 +39,14 @@ is_copy(const bool *nulls)
 	int			given = 0;
 	RqColumn	one = RQ_COL_MESSAGE_ID;
 
-	for (int i = 0; i < lengthof(computed); i++)
+	for (int i = 0; i < RQ_NCOMPUTED; i++)
 	{
-		if (nulls[computed[i]])
+		if (nulls[rq_computed[i]])
 			continue;
 		if (given++ == 0)
-			one = computed[i];
+			one = rq_computed[i];
 	}
-	if (given == lengthof(computed) && !nulls[RQ_COL_QUEUE_ID])
+	if (given == RQ_NCOMPUTED && !nulls[RQ_COL_QUEUE_ID])
 		return true;
 	if (given > 0)
 		ereport(ERROR,
@@ -103,8 +102,8 @@ set_result(Relation rel, TupleTableSlot *slot, RqPos id, uint32 queue_id)
 	ItemPointerSet(&slot->tts_tid, RQ_TID_UNKNOWN, queue_id + 1);
 	if (slot->tts_ops != rq_slot_ops() && !TTS_IS_VIRTUAL(slot))
 		return;
-	for (int i = 0; i < lengthof(computed); i++)
-		slot->tts_isnull[computed[i]] = true;
+	for (int i = 0; i < RQ_NCOMPUTED; i++)
+		slot->tts_isnull[rq_computed[i]] = true;
 	slot->tts_values[RQ_COL_QUEUE_ID] = Int32GetDatum((int32) queue_id);
 	slot->tts_isnull[RQ_COL_QUEUE_ID] = false;
 	slot->tts_values[RQ_COL_MESSAGE_ID] = Int64GetDatum((int64) id);
@@ -156,7 +155,7 @@ rq_multi_insert(Relation rel, TupleTableSlot **slots, int nslots,
 	int			first = 0;
 
 	rq_require_preload();
-	CheckForSerializableConflictIn(rel, NULL, InvalidBlockNumber);
+	rq_serializable_produce(rel);
 	topic = rq_relation_topic(rel, true);
 	cxt = row_context();
 	old = MemoryContextSwitchTo(cxt);

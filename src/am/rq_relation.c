@@ -17,6 +17,7 @@
 
 #include "am/rq_am_private.h"
 #include "am/rq_relation.h"
+#include "am/rq_serializable.h"
 #include "base/rq_compat.h"
 #include "base/rq_guc.h"
 #include "queue/rq_topic.h"
@@ -70,23 +71,39 @@ refuse_other_relation(Relation rel)
 			 errhint("Create a topic with rocketq.create_topic() or CREATE TABLE ... USING rocketq.")));
 }
 
-/*
- * What the executor checks for INSERT, and the functions that produce do not.
- * A message that breaks it would make queries give wrong answers.
- */
-static void
-refuse_constraints(Relation rel)
+/* Is there more to an INSERT into this table than the row as it is given? */
+static bool
+needs_executor(Relation rel)
 {
 	const TupleConstr *constr = rel->rd_att->constr;
+	const		TriggerDesc *triggers = rel->trigdesc;
 
-	if (!rel->rd_rel->relispartition &&
-		(constr == NULL || (constr->num_check == 0 && !constr->has_not_null)))
+	if (constr != NULL &&
+		(constr->num_check > 0 || constr->has_not_null ||
+		 constr->has_generated_stored))
+		return true;
+	if (triggers != NULL &&
+		(triggers->trig_insert_before_row ||
+		 triggers->trig_insert_before_statement ||
+		 triggers->trig_insert_after_statement))
+		return true;
+	return rel->rd_rel->relispartition;
+}
+
+/*
+ * What the executor does for INSERT, and the functions that produce do not.
+ * A message that breaks a constraint would make queries give wrong answers.
+ */
+static void
+refuse_executor_work(Relation rel)
+{
+	if (!needs_executor(rel))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot produce into topic \"%s\" by a function",
 					RelationGetRelationName(rel)),
-			 errdetail("It is a partition or has constraints, which only INSERT and COPY check."),
+			 errdetail("It is a partition or has constraints, triggers or generated columns, which only INSERT and COPY heed."),
 			 errhint("Use INSERT or COPY.")));
 }
 
@@ -106,7 +123,10 @@ rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl)
 		refuse_other_relation(rel);
 	check_row_security(rel);
 	if (acl & ACL_INSERT)
-		refuse_constraints(rel);
+	{
+		refuse_executor_work(rel);
+		rq_serializable_produce(rel);
+	}
 	return rel;
 }
 

@@ -103,14 +103,33 @@ tuple_complete_speculative(Relation rel, TupleTableSlot *slot,
 	NO_ON_CONFLICT();
 }
 
+RQ_NORETURN void
+rq_refuse_delete(void)
+{
+	REFUSE("messages of a topic cannot be deleted",
+		   "Messages are removed by retention, or all at once by TRUNCATE.");
+}
+
+RQ_NORETURN void
+rq_refuse_update(void)
+{
+	REFUSE("messages of a topic cannot be updated",
+		   "Produce a new message.  Old ones are removed by retention.");
+}
+
+RQ_NORETURN void
+rq_refuse_lock(void)
+{
+	REFUSE("messages of a topic cannot be locked",
+		   "rocketq.consume() gives messages to one transaction at a time.");
+}
+
 static TM_Result
 tuple_delete(Relation rel, ItemPointer tid, CommandId cid, Snapshot snapshot,
 			 Snapshot crosscheck, bool wait, TM_FailureData *tmfd,
 			 bool changingPart)
 {
-	REFUSE("messages of a topic cannot be deleted",
-		   "Messages are removed by retention, or all at once by TRUNCATE.");
-	return TM_Ok;
+	rq_refuse_delete();
 }
 
 static TM_Result
@@ -119,9 +138,7 @@ tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot,
 			 TM_FailureData *tmfd, LockTupleMode *lockmode,
 			 RqUpdateIndexes *update_indexes)
 {
-	REFUSE("messages of a topic cannot be updated",
-		   "Produce a new message.  Old ones are removed by retention.");
-	return TM_Ok;
+	rq_refuse_update();
 }
 
 static TM_Result
@@ -129,9 +146,7 @@ tuple_lock(Relation rel, ItemPointer tid, Snapshot snapshot,
 		   TupleTableSlot *slot, CommandId cid, LockTupleMode mode,
 		   LockWaitPolicy wait_policy, uint8 flags, TM_FailureData *tmfd)
 {
-	REFUSE("messages of a topic cannot be locked",
-		   "rocketq.consume() gives messages to one transaction at a time.");
-	return TM_Ok;
+	rq_refuse_lock();
 }
 
 static bool
@@ -239,16 +254,32 @@ const TableAmRoutine rq_table_am = {
 	.scan_sample_next_tuple = rq_scan_sample_next_tuple,
 };
 
+/*
+ * At server start, or in a server that has not preloaded us when a process
+ * first opens a topic: its columns must stay as they are there, too.
+ */
+static void
+install_hooks(void)
+{
+	static bool installed = false;
+
+	if (installed)
+		return;
+	installed = true;
+	rq_access_hook_install();
+	rq_executor_hook_install();
+}
+
 Datum
 rocketq_tableam_handler(PG_FUNCTION_ARGS)
 {
-	rq_access_hook_install();
+	install_hooks();
 	PG_RETURN_POINTER(&rq_table_am);
 }
 
 void
 rq_tableam_init(void)
 {
-	rq_access_hook_install();
+	install_hooks();
 	rq_label_init();
 }

@@ -118,6 +118,16 @@ typedef bool RqUpdateIndexes;
 typedef TU_UpdateIndexes RqUpdateIndexes;
 #endif
 
+/* Rights that a statement needs on a relation moved out of its entry in 16. */
+#if PG_VERSION_NUM < 160000
+#define rq_required_perms(stmt, rte)	((rte)->requiredPerms)
+#else
+#include "parser/parse_relation.h"
+#define rq_required_perms(stmt, rte) \
+	((rte)->perminfoindex == 0 ? ACL_NO_RIGHTS : \
+	 getRTEPermissionInfo((stmt)->permInfos, (rte))->requiredPerms)
+#endif
+
 /*
  * ANALYZE reads by streams from 17 on; one can be asked for the number of the
  * next block, which then is not read.  InvalidBlockNumber is the end.

@@ -1,0 +1,76 @@
+/*
+ * rq_executor_hook.c
+ *	  Refuse statements that would change or lock messages, before they run.
+ *
+ * The access method is asked only when there is a row to change, so a
+ * statement that finds none would pass today and fail tomorrow, and EXPLAIN
+ * would show a plan for it.  The parents of topics are another matter: an
+ * UPDATE of a partitioned table is refused only if it comes upon a message.
+ */
+#include "postgres.h"
+
+#include "executor/executor.h"
+#include "nodes/plannodes.h"
+#include "parser/parsetree.h"
+
+#include "am/rq_am_private.h"
+
+static ExecutorStart_hook_type prev_executor_start = NULL;
+
+/*
+ * A table that a rule has put something in place of keeps its rights but is no
+ * result relation; children have no rights of their own.
+ */
+static void
+check_results(PlannedStmt *stmt)
+{
+	ListCell   *cell;
+
+	foreach(cell, stmt->resultRelations)
+	{
+		RangeTblEntry *rte = rt_fetch(lfirst_int(cell), stmt->rtable);
+		AclMode		perms = rq_required_perms(stmt, rte);
+
+		if ((perms & (ACL_UPDATE | ACL_DELETE)) == 0 ||
+			!rq_oid_is_topic(rte->relid))
+			continue;
+		if (perms & ACL_DELETE)
+			rq_refuse_delete();
+		rq_refuse_update();
+	}
+}
+
+static void
+check_row_marks(PlannedStmt *stmt)
+{
+	ListCell   *cell;
+
+	foreach(cell, stmt->rowMarks)
+	{
+		PlanRowMark *mark = lfirst(cell);
+
+		if (RowMarkRequiresRowShareLock(mark->markType) &&
+			mark->rti == mark->prti &&
+			rq_oid_is_topic(rt_fetch(mark->rti, stmt->rtable)->relid))
+			rq_refuse_lock();
+	}
+}
+
+/* After PostgreSQL has started it: missing privileges are told of first. */
+static void
+rocketq_executor_start(QueryDesc *query, int eflags)
+{
+	if (prev_executor_start)
+		prev_executor_start(query, eflags);
+	else
+		standard_ExecutorStart(query, eflags);
+	check_results(query->plannedstmt);
+	check_row_marks(query->plannedstmt);
+}
+
+void
+rq_executor_hook_install(void)
+{
+	prev_executor_start = ExecutorStart_hook;
+	ExecutorStart_hook = rocketq_executor_start;
+}

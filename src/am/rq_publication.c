@@ -1,0 +1,292 @@
+/*
+ * rq_publication.c
+ *	  Publications do not carry messages, and must not seem to.
+ *
+ * Logical replication decodes the changes of heaps; a topic in a publication
+ * would stay empty on the other side, without a word.  So a publication that
+ * names a topic, or a partitioned table that has one, is refused.  One for all
+ * tables, or for a schema, cannot know: it is made, with a warning, and so is
+ * a topic that comes to be covered by it.
+ *
+ * These functions are called by the object access hook, when the new catalog
+ * row cannot be seen by ordinary lookups yet.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_publication.h"
+#include "catalog/pg_publication_namespace.h"
+#include "catalog/pg_publication_rel.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+#include "am/rq_am_private.h"
+
+#define HINT_NOT_PUBLISHED \
+	"Leave the topic out.  A program that consumes it can produce elsewhere."
+
+/* ---- the topics in question ---- */
+
+/* The relation, or the partitions of it, as far as they are topics. */
+static List *
+topics_of(Oid relid)
+{
+	List	   *members;
+	List	   *topics = NIL;
+	ListCell   *cell;
+
+	if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
+		members = find_all_inheritors(relid, NoLock, NULL);
+	else
+		members = list_make1_oid(relid);
+	foreach(cell, members)
+		if (rq_oid_is_topic(lfirst_oid(cell)))
+		topics = lappend_oid(topics, lfirst_oid(cell));
+	return topics;
+}
+
+/*
+ * All topics of the database, or those that are in a schema or partitions of
+ * a table that is.
+ */
+static List *
+topics_in(Oid nspid)
+{
+	Relation	rel = table_open(RelationRelationId, AccessShareLock);
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	List	   *topics = NIL;
+
+	ScanKeyInit(&key, Anum_pg_class_relnamespace, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(nspid));
+	scan = systable_beginscan(rel, InvalidOid, false, NULL,
+							  OidIsValid(nspid) ? 1 : 0, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+
+		if (form->relkind == RELKIND_RELATION ||
+			form->relkind == RELKIND_PARTITIONED_TABLE)
+			topics = list_concat_unique_oid(topics, topics_of(form->oid));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return topics;
+}
+
+/* ---- a publication comes ---- */
+
+/*
+ * OIDs in one column of the catalog's rows that have this OID in another one,
+ * rows written by the current command included.
+ */
+static List *
+member_oids(Oid catalog, Oid index, AttrNumber key_column, Oid oid,
+			AttrNumber column)
+{
+	Relation	rel = table_open(catalog, AccessShareLock);
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	List	   *oids = NIL;
+
+	ScanKeyInit(&key, key_column, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(oid));
+	scan = systable_beginscan(rel, index, OidIsValid(index), SnapshotSelf,
+							  1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, column, RelationGetDescr(rel),
+										 &isnull);
+
+		oids = lappend_oid(oids, DatumGetObjectId(value));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return oids;
+}
+
+static void
+check_tables(const List *tables)
+{
+	ListCell   *cell;
+
+	foreach(cell, tables)
+	{
+		Oid			relid = lfirst_oid(cell);
+		List	   *topics = topics_of(relid);
+
+		if (topics != NIL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("topic \"%s\" cannot be published",
+							get_rel_name(linitial_oid(topics))),
+					 relid == linitial_oid(topics) ?
+					 errdetail("Logical replication does not carry messages.") :
+					 errdetail("It is a partition of \"%s\".", get_rel_name(relid)),
+					 errhint(HINT_NOT_PUBLISHED)));
+	}
+}
+
+static List *
+topics_in_schemas(const List *schemas)
+{
+	List	   *topics = NIL;
+	ListCell   *cell;
+
+	foreach(cell, schemas)
+		topics = list_concat_unique_oid(topics, topics_in(lfirst_oid(cell)));
+	return topics;
+}
+
+static void
+warn_of_topics(const char *publication, const List *topics)
+{
+	int			n = list_length(topics);
+
+	if (n == 0)
+		return;
+	ereport(WARNING,
+			(errmsg("publication \"%s\" does not replicate topics",
+					publication),
+			 errdetail_plural("It covers %d topic, \"%s\".",
+							  "It covers %d topics, \"%s\" for one.",
+							  n, n, get_rel_name(linitial_oid(topics))),
+			 errhint(HINT_NOT_PUBLISHED)));
+}
+
+/* CREATE PUBLICATION; its members are not told of one by one. */
+void
+rq_publication_created(Oid pub)
+{
+	Publication *publication = GetPublication(pub);
+	List	   *topics;
+
+	if (publication->alltables)
+		topics = topics_in(InvalidOid);
+	else
+	{
+		check_tables(member_oids(PublicationRelRelationId,
+								 PublicationRelPrpubidIndexId,
+								 Anum_pg_publication_rel_prpubid, pub,
+								 Anum_pg_publication_rel_prrelid));
+		topics = topics_in_schemas(member_oids(PublicationNamespaceRelationId,
+											   InvalidOid,
+											   Anum_pg_publication_namespace_pnpubid, pub,
+											   Anum_pg_publication_namespace_pnnspid));
+	}
+	warn_of_topics(publication->name, topics);
+}
+
+/* ALTER PUBLICATION added a table, by this row. */
+void
+rq_publication_got_table(Oid member)
+{
+	check_tables(member_oids(PublicationRelRelationId,
+							 PublicationRelObjectIndexId,
+							 Anum_pg_publication_rel_oid, member,
+							 Anum_pg_publication_rel_prrelid));
+}
+
+/* ALTER PUBLICATION added the tables of a schema, by this row. */
+void
+rq_publication_got_schema(Oid member)
+{
+	List	   *pubs = member_oids(PublicationNamespaceRelationId,
+								   PublicationNamespaceObjectIndexId,
+								   Anum_pg_publication_namespace_oid, member,
+								   Anum_pg_publication_namespace_pnpubid);
+	List	   *schemas = member_oids(PublicationNamespaceRelationId,
+									  PublicationNamespaceObjectIndexId,
+									  Anum_pg_publication_namespace_oid, member,
+									  Anum_pg_publication_namespace_pnnspid);
+
+	if (pubs != NIL)
+		warn_of_topics(get_publication_name(linitial_oid(pubs), false),
+					   topics_in_schemas(schemas));
+}
+
+/* ---- a topic comes ---- */
+
+static void
+warn_of_publications(const char *topic, List *pubs)
+{
+	ListCell   *cell;
+
+	foreach(cell, pubs)
+		ereport(WARNING,
+				(errmsg("topic \"%s\" is not replicated by publication \"%s\"",
+						topic, get_publication_name(lfirst_oid(cell), false)),
+				 errdetail("The publication covers the topic, but logical replication does not carry messages."),
+				 errhint("A program that consumes the topic can produce elsewhere.")));
+}
+
+void
+rq_publication_topic_created(const char *topic, Oid nspid)
+{
+	warn_of_publications(topic, list_concat_unique_oid(GetAllTablesPublications(),
+													   GetSchemaPublications(nspid)));
+}
+
+void
+rq_publication_schema_changed(Oid relid, Oid new_nspid)
+{
+	List	   *pubs = GetSchemaPublications(new_nspid);
+	ListCell   *cell;
+
+	if (pubs == NIL)
+		return;
+	foreach(cell, topics_of(relid))
+		warn_of_publications(get_rel_name(lfirst_oid(cell)), pubs);
+}
+
+/*
+ * A topic comes under one of the tables above it.  Publications of its own
+ * schema have been told of before.
+ */
+static void
+check_ancestor(Oid topic, Oid ancestor)
+{
+	List	   *pubs = GetRelationPublications(ancestor);
+
+	if (pubs != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("topic \"%s\" cannot be a partition of a published table",
+						get_rel_name(topic)),
+				 errdetail("Table \"%s\" is in publication \"%s\", and logical replication does not carry messages.",
+						   get_rel_name(ancestor),
+						   get_publication_name(linitial_oid(pubs), false)),
+				 errhint("Take the table out of the publication, and put those of its partitions in that are no topics.")));
+	pubs = list_difference_oid(GetSchemaPublications(get_rel_namespace(ancestor)),
+							   GetSchemaPublications(get_rel_namespace(topic)));
+	warn_of_publications(get_rel_name(topic), pubs);
+}
+
+void
+rq_publication_child_comes(Oid child, Oid parent)
+{
+	List	   *topics;
+	List	   *ancestors;
+	ListCell   *topic;
+	ListCell   *ancestor;
+
+	if (get_rel_relkind(parent) != RELKIND_PARTITIONED_TABLE)
+		return;
+	topics = topics_of(child);
+	if (topics == NIL)
+		return;
+	ancestors = lcons_oid(parent, get_partition_ancestors(parent));
+	foreach(topic, topics)
+		foreach(ancestor, ancestors)
+		check_ancestor(lfirst_oid(topic), lfirst_oid(ancestor));
+}
