@@ -114,12 +114,14 @@ REGRESS = \
 	limits \
 	privileges \
 	views \
+	insert \
 	insert_select \
 	select \
 	tidscan \
 	tidrangescan \
 	tablesample \
 	select_parallel \
+	copy \
 	refused
 
 ISOLATION = \

@@ -129,17 +129,6 @@ row_context(void)
 	return cxt;
 }
 
-/* Produce rows that ask for the same queue, or for none. */
-static void
-produce_rows(uint32 topic, int64 queue_id, const RqParts *messages, int n,
-			 RqPos *ids, uint32 *queues)
-{
-	RqTarget	target = {.topic = topic, .queue_id = queue_id,
-	.transactional = true};
-
-	rq_produce(&target, messages, n, ids, queues);
-}
-
 void
 rq_multi_insert(Relation rel, TupleTableSlot **slots, int nslots,
 				CommandId cid, int options,
@@ -147,16 +136,15 @@ rq_multi_insert(Relation rel, TupleTableSlot **slots, int nslots,
 {
 	MemoryContext cxt;
 	MemoryContext old;
-	uint32		topic;
+	RqTarget	target = {.queue_id = RQ_ANY_QUEUE, .transactional = true};
 	RqParts    *messages;
 	int64	   *asked;
 	RqPos	   *ids;
 	uint32	   *queues;
-	int			first = 0;
 
 	rq_require_preload();
 	rq_serializable_produce(rel);
-	topic = rq_relation_topic(rel, true);
+	target.topic = rq_relation_topic(rel, true);
 	cxt = row_context();
 	old = MemoryContextSwitchTo(cxt);
 	messages = palloc(nslots * sizeof(RqParts));
@@ -164,15 +152,9 @@ rq_multi_insert(Relation rel, TupleTableSlot **slots, int nslots,
 	ids = palloc(nslots * sizeof(RqPos));
 	queues = palloc(nslots * sizeof(uint32));
 	for (int i = 0; i < nslots; i++)
-		row_to_message(slots[i], topic, &messages[i], &asked[i]);
-	for (int i = 1; i <= nslots; i++)
-	{
-		if (i < nslots && asked[i] == asked[first])
-			continue;
-		produce_rows(topic, asked[first], messages + first, i - first,
-					 ids + first, queues + first);
-		first = i;
-	}
+		row_to_message(slots[i], target.topic, &messages[i], &asked[i]);
+	target.queue_ids = asked;
+	rq_produce(&target, messages, nslots, ids, queues);
 	MemoryContextSwitchTo(old);
 	for (int i = 0; i < nslots; i++)
 		set_result(rel, slots[i], ids[i], queues[i]);

@@ -112,12 +112,14 @@ sticky_queue(uint32 nqueues)
 }
 
 static uint32
-choose_queue(const RqTarget *target, const RqParts *m)
+choose_queue(const RqTarget *target, const RqParts *m, int i)
 {
 	uint32		nqueues = rq_topic_nqueues(target->topic);
+	int64		asked = target->queue_ids ? target->queue_ids[i] :
+		target->queue_id;
 
-	if (target->queue_id != RQ_ANY_QUEUE)
-		return (uint32) target->queue_id;
+	if (asked != RQ_ANY_QUEUE)
+		return (uint32) asked;
 	if (m->sharding_key != NULL)
 		return hash_bytes((const unsigned char *) m->sharding_key,
 						  (int) m->sharding_len) % nqueues;
@@ -161,7 +163,7 @@ enqueue_run(const RqTarget *target, const RqParts *messages, int n,
 
 	for (int i = 0; i < n; i++)
 	{
-		uint32		queue_id = choose_queue(target, &messages[i]);
+		uint32		queue_id = choose_queue(target, &messages[i], i);
 
 		queues[i] = queue_id;
 		if (i > first && queue_id != queues[first])
@@ -228,6 +230,8 @@ void
 rq_produce(const RqTarget *target, const RqParts *messages, int n,
 		   RqPos *ids, uint32 *queues)
 {
+	RqTarget	rest = *target;
+
 	rq_txn_check_open();
 	if (target->queue_id != RQ_ANY_QUEUE)
 		rq_check_queue_id(target->topic, target->queue_id);
@@ -236,9 +240,10 @@ rq_produce(const RqTarget *target, const RqParts *messages, int n,
 
 	while (n > 0)
 	{
-		int			done = produce_run(target, messages, n, ids, queues);
+		int			done = produce_run(&rest, messages, n, ids, queues);
 
 		messages += done;
+		rest.queue_ids = rest.queue_ids ? rest.queue_ids + done : NULL;
 		ids += done;
 		queues = queues ? queues + done : NULL;
 		n -= done;

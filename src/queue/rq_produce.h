@@ -15,6 +15,8 @@ typedef struct RqTarget
 {
 	uint32		topic;
 	int64		queue_id;		/* RQ_ANY_QUEUE, or the one that was asked for */
+	const int64 *queue_ids;		/* if set: the same for each message instead,
+								 * checked by the caller */
 	bool		transactional;
 } RqTarget;
 
