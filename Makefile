@@ -122,6 +122,11 @@ REGRESS = \
 	tablesample \
 	select_parallel \
 	copy \
+	ddl \
+	partitions \
+	triggers \
+	rowsecurity \
+	publications \
 	refused
 
 ISOLATION = \

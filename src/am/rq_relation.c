@@ -76,7 +76,7 @@ static bool
 needs_executor(Relation rel)
 {
 	const TupleConstr *constr = rel->rd_att->constr;
-	const		TriggerDesc *triggers = rel->trigdesc;
+	const TriggerDesc *triggers = rel->trigdesc;
 
 	if (constr != NULL &&
 		(constr->num_check > 0 || constr->has_not_null ||

@@ -116,7 +116,7 @@ choose_queue(const RqTarget *target, const RqParts *m, int i)
 {
 	uint32		nqueues = rq_topic_nqueues(target->topic);
 	int64		asked = target->queue_ids ? target->queue_ids[i] :
-		target->queue_id;
+	target->queue_id;
 
 	if (asked != RQ_ANY_QUEUE)
 		return (uint32) asked;
