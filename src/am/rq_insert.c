@@ -96,7 +96,8 @@ row_to_message(TupleTableSlot *slot, uint32 topic, RqParts *m, int64 *queue_id)
  * a ctid that says that its offset is not.
  */
 static void
-set_result(Relation rel, TupleTableSlot *slot, RqPos id, uint32 queue_id)
+set_result(Relation rel, TupleTableSlot *slot, const RqParts *m, RqPos id,
+		   uint32 queue_id)
 {
 	slot->tts_tableOid = RelationGetRelid(rel);
 	ItemPointerSet(&slot->tts_tid, RQ_TID_UNKNOWN, queue_id + 1);
@@ -109,7 +110,8 @@ set_result(Relation rel, TupleTableSlot *slot, RqPos id, uint32 queue_id)
 	slot->tts_values[RQ_COL_MESSAGE_ID] = Int64GetDatum((int64) id);
 	slot->tts_isnull[RQ_COL_MESSAGE_ID] = false;
 	slot->tts_values[RQ_COL_BORN_AT] =
-		TimestampTzGetDatum(GetCurrentStatementStartTimestamp());
+		TimestampTzGetDatum(m->is_copy ? m->born_at :
+							GetCurrentStatementStartTimestamp());
 	slot->tts_isnull[RQ_COL_BORN_AT] = false;
 }
 
@@ -157,7 +159,7 @@ rq_multi_insert(Relation rel, TupleTableSlot **slots, int nslots,
 	rq_produce(&target, messages, nslots, ids, queues);
 	MemoryContextSwitchTo(old);
 	for (int i = 0; i < nslots; i++)
-		set_result(rel, slots[i], ids[i], queues[i]);
+		set_result(rel, slots[i], &messages[i], ids[i], queues[i]);
 	MemoryContextReset(cxt);
 }
 

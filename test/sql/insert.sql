@@ -22,6 +22,12 @@ WITH i AS (INSERT INTO inserted (queue_id, body) VALUES (0, 'known') RETURNING m
 SELECT message_id FROM i \gset
 SELECT rocketq.text(body) FROM inserted WHERE message_id = :message_id;
 
+-- as is when it was born, also that of a copy
+INSERT INTO inserted (queue_id, tag, body) VALUES (0, 'born', 'now') RETURNING born_at = statement_timestamp() AS now;
+WITH i AS (INSERT INTO inserted VALUES (0, 1, 2, 'born', NULL, NULL, NULL, '2001-02-03 04:05:06+00', now(), 1, 'then') RETURNING born_at)
+SELECT born_at AT TIME ZONE 'UTC' AS born FROM i;
+SELECT rocketq.text(body), born_at < '2002-01-01' AS long_ago FROM inserted WHERE tag = 'born' ORDER BY queue_offset;
+
 -- Defaults
 ALTER TABLE inserted ALTER tag SET DEFAULT 'default', ALTER properties SET DEFAULT '{"d": 1}',
     ALTER queue_id SET DEFAULT 1, ALTER body SET DEFAULT convert_to(current_user, 'UTF8') || '!';

@@ -109,6 +109,48 @@ if ($rc == 0)
 $node->safe_psql('postgres', 'DROP TABLE t');
 is_empty('TRUNCATE and DROP');
 
+# Statements that fail when the topic's storage is there already.
+my %failing = (
+	'an index' => 'CREATE TABLE t (LIKE rocketq.message, UNIQUE (tag)) USING rocketq',
+	'a foreign key' =>
+	  'CREATE TABLE t (LIKE rocketq.message, FOREIGN KEY (tag) REFERENCES keyed) USING rocketq',
+	'a default' =>
+	  'CREATE TABLE t (LIKE defaults INCLUDING DEFAULTS) USING rocketq',
+	'its rows' => 'CREATE TABLE t USING rocketq AS SELECT m.* FROM rocketq.message m'
+	  . ' UNION ALL SELECT (NULL::rocketq.message).* FROM generate_series(1, 1 / (SELECT count(*) FROM keyed))',
+	"its parent's trigger" => 'CREATE TABLE t PARTITION OF triggered DEFAULT USING rocketq',
+	"its parent's key" => 'CREATE TABLE t PARTITION OF referring DEFAULT USING rocketq',
+	"its parent's index" => 'CREATE TABLE t PARTITION OF indexed DEFAULT USING rocketq',
+	"its parent's publication" => 'CREATE TABLE t PARTITION OF published DEFAULT USING rocketq',
+);
+$node->safe_psql('postgres', <<'EOQ');
+CREATE TABLE keyed (tag text PRIMARY KEY);
+CREATE TABLE defaults (LIKE rocketq.message);
+ALTER TABLE defaults ALTER message_id SET DEFAULT 1;
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TABLE triggered (LIKE rocketq.message) PARTITION BY LIST (tag);
+CREATE TRIGGER nothing AFTER INSERT ON triggered FOR EACH ROW EXECUTE FUNCTION nothing();
+CREATE TABLE referring (LIKE rocketq.message, FOREIGN KEY (tag) REFERENCES keyed) PARTITION BY LIST (tag);
+CREATE TABLE indexed (LIKE rocketq.message, UNIQUE (tag)) PARTITION BY LIST (tag);
+CREATE TABLE published (LIKE rocketq.message) PARTITION BY LIST (tag);
+SET client_min_messages = error;
+CREATE PUBLICATION published FOR TABLE published;
+EOQ
+foreach my $what (sort keys %failing)
+{
+	my ($rc, $out, $err) = $node->psql('postgres', $failing{$what});
+	isnt($rc, 0, "CREATE fails for $what");
+	# in a subtransaction that its transaction survives, too
+	$node->safe_psql('postgres',
+		"DO \$\$ BEGIN $failing{$what}; EXCEPTION WHEN OTHERS THEN NULL; END \$\$");
+	is_empty("CREATE that failed for $what");
+}
+$node->safe_psql('postgres', <<'EOQ');
+DROP PUBLICATION published;
+DROP TABLE defaults, triggered, referring, indexed, published, keyed;
+DROP FUNCTION nothing;
+EOQ
+
 # The database goes and takes its topics along.
 $node->safe_psql('postgres', 'CREATE DATABASE other');
 $node->safe_psql('other',
