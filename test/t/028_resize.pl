@@ -1,4 +1,4 @@
-# 027_resize.pl -- a crash at any moment of alter_topic() leaves the queues and
+# 028_resize.pl -- a crash at any moment of alter_topic() leaves the queues and
 # messages of one outcome, and a standby follows.
 
 use strict;
