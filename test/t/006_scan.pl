@@ -1,4 +1,4 @@
-# 004_scan.pl -- topics as tables: what a scan sees while producers commit and
+# 006_scan.pl -- topics as tables: what a scan sees while producers commit and
 # roll back, what it reads of the store and what it leaves alone, what retention
 # and damage do to it, and scans on a standby.
 
