@@ -26,6 +26,7 @@
  *		keeper-sync			redo pointer has moved, nothing is synced yet
  *		keeper-fsynced		files are synced, the state file is not written
  *		keeper-rotate		before the redo pointer is read again under lock
+ *		janitor-settle		a round has begun, nothing is settled yet
  *		state-rename		state file's temporary copy is durable
  *		segment-zero		a new segment is zero-filled, not yet in place
  *		trim-wal			TRIM is inserted, no file is gone yet

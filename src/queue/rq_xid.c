@@ -9,6 +9,7 @@
 
 #include "access/transam.h"
 #include "access/xact.h"
+#include "miscadmin.h"
 #include "storage/procarray.h"
 #include "utils/snapmgr.h"
 
@@ -16,17 +17,17 @@
 #include "queue/rq_xid.h"
 
 /*
- * TransactionIdIsInProgress() takes anything before RecentXmin for ended, and
- * only snapshots move that on.  The oldest id that can be compared at all
- * excludes nothing.
+ * TransactionIdIsInProgress() takes anything before RecentXmin for ended.  In
+ * our workers, which are in no database, no snapshot moves that on: sooner or
+ * later ids would count as before it that have come since.  So there it is
+ * the id in question itself, every time, which excludes nothing.
  */
-void
-rq_xid_forget_xmin(void)
+static bool
+is_in_progress(TransactionId xid)
 {
-	TransactionId xid = XidFromFullTransactionId(ReadNextFullTransactionId()) -
-	(TransactionId) PG_INT32_MAX;
-
-	RecentXmin = TransactionIdIsNormal(xid) ? xid : FirstNormalTransactionId;
+	if (!OidIsValid(MyDatabaseId))
+		RecentXmin = xid;
+	return TransactionIdIsInProgress(xid);
 }
 
 uint64
@@ -48,7 +49,7 @@ rq_xid_status(uint64 full_xid)
 		rq_report_corruption("a transaction id in the rocketq store",
 							 psprintf(UINT64_FORMAT " cannot be a transaction that is still in doubt",
 									  full_xid));
-	if (TransactionIdIsInProgress(xid))
+	if (is_in_progress(xid))
 		return RQ_XID_IN_PROGRESS;
 	return TransactionIdDidCommit(xid) ? RQ_XID_COMMITTED : RQ_XID_ABORTED;
 }

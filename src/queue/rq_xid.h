@@ -28,10 +28,4 @@ extern RqXidStatus rq_xid_status(uint64 full_xid);
  */
 extern uint64 rq_xid_announce(void);
 
-/*
- * For a process that takes no snapshots: without it PostgreSQL would compare
- * transactions with the oldest one of the time when the process began.
- */
-extern void rq_xid_forget_xmin(void);
-
 #endif							/* RQ_XID_H */

@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 
 #include "base/rq_compat.h"
+#include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "queue/rq_group.h"
 #include "queue/rq_retain.h"
@@ -102,6 +103,7 @@ clean(void)
 
 	if (!rq_ctl->gate_open)
 		return;
+	RQ_FAULT("janitor-settle");
 	rq_topic_settle_all();
 	rq_group_settle_all();
 	rq_saved_place_all();

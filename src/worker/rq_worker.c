@@ -19,7 +19,6 @@
 #include "utils/timestamp.h"
 
 #include "base/rq_compat.h"
-#include "queue/rq_xid.h"
 #include "worker/rq_worker.h"
 
 static const struct
@@ -115,7 +114,6 @@ rq_worker_round(RqRound round)
 	MemoryContext cxt = CurrentMemoryContext;
 	volatile bool ok = true;
 
-	rq_xid_forget_xmin();
 	PG_TRY();
 	{
 		round();

@@ -129,6 +129,47 @@ SKIP:
 		$count + 1, 'producing goes on');
 }
 
+#
+# A transaction that began when the janitor was in the middle of its work is
+# running like any other: what it creates is not taken for rolled back.
+#
+SKIP:
+{
+	skip('no fault points', 3)
+	  if !rq_has_faults($node);
+	my $janitor = rq_worker_pid($node, 'janitor');
+	my $session = $node->background_psql('postgres');
+	my $pid = $session->query_safe('SELECT pg_backend_pid()');
+
+	rq_arm($node, 'janitor-settle=stop');
+	rq_poll_stopped($janitor);
+	rq_arm($node, '');
+	# Another id is given away in between.
+	$node->safe_psql('postgres', 'SELECT load.make_for(1, 1)');
+	$session->query_safe("SET rocketq.fault = 'precommit-done=stop'");
+	$session->query_until(qr/begun/, <<'EOQ');
+\echo begun
+BEGIN;
+SELECT rocketq.create_topic('load.late', 2);
+SELECT rocketq.produce('load.late', 'x', queue_id => 1);
+SELECT rocketq.create_group('load.topic', 'late');
+COMMIT;
+EOQ
+	rq_poll_stopped($pid);
+	kill('CONT', $janitor);
+	rq_wait_ticks($node, 'janitor', 2);
+	kill('CONT', $pid);
+	$session->query_safe('RESET rocketq.fault');
+	$session->quit;
+	rq_wait_ticks($node, 'janitor', 2);
+	is( $node->safe_psql('postgres', <<'EOQ'), '1|4', 'what a transaction makes meanwhile stays');
+SELECT (SELECT count(*) FROM load.late),
+	(SELECT count(*) FROM rocketq.groups WHERE consumer_group = 'late')
+EOQ
+	$node->safe_psql('postgres', "DROP TABLE load.late; SELECT rocketq.drop_group('load.topic', 'late')");
+	rq_check($node, 'a transaction that began meanwhile');
+}
+
 rq_drain($node);
 rq_check($node, 'all consumed');
 rq_applied_all($node, 'at the end');
