@@ -175,6 +175,35 @@ is($node->safe_psql('postgres', $contents), $expected, 'queues came again');
 compare_standby('queues came again');
 
 #
+# The same with a state file that is newer than the redo pointer: the records
+# of the earlier queue are replayed onto a topic that has the later one.
+#
+new_topic('newer');
+rq_arm($node, 'keeper-sync=sleep:4000');
+my $redo = $node->safe_psql('postgres', 'SELECT redo_lsn FROM pg_control_checkpoint()');
+my $checkpoint = rq_background($node, 'psql', '-XAtq', '-c', 'CHECKPOINT',
+	'-d', $node->connstr('postgres'));
+rq_poll_query($node, 'the checkpoint to begin',
+	"SELECT count(*) = 1 FROM pg_stat_activity WHERE query = 'CHECKPOINT' AND wait_event = 'CheckpointDone'");
+rq_signal($node, 'STOP', 'checkpointer');
+$node->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.produce('newer', 'old' || i, queue_id => 4) FROM generate_series(1, 20) i;
+SELECT rocketq.commit_offset('newer', 'g', 4, 30);
+SELECT rocketq.alter_topic('newer', 3);
+EOQ
+rq_poll('the files to go', sub { return files_of('newer') eq '0 1 2'; });
+$node->safe_psql('postgres', "SELECT rocketq.alter_topic('newer', 6)");
+$expected = $node->safe_psql('postgres', $contents);
+rq_poll_query($node, 'the state to be written',
+	"SELECT synced_redo_lsn > '$redo' FROM rocketq.workers WHERE worker = 'keeper'");
+is($node->safe_psql('postgres', 'SELECT redo_lsn FROM pg_control_checkpoint()'),
+	$redo, 'the state is newer than the checkpoint');
+crash('a newer state');
+eval { $checkpoint->{run}->finish; };
+is($node->safe_psql('postgres', $contents), $expected, 'a newer state');
+compare_standby('a newer state');
+
+#
 # Promotion in the middle.
 #
 new_topic('promoted');
