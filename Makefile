@@ -57,6 +57,7 @@ OBJS = \
 	src/am/rq_slot.o \
 	src/am/rq_tableam.o \
 	src/am/rq_tidscan.o \
+	src/am/rq_utility_hook.o \
 	src/am/rq_values.o \
 	src/am/rq_view.o \
 	src/api/rq_admin_sql.o \

@@ -207,7 +207,7 @@ column_changed(Oid relid, int attnum)
 
 /*
  * AFTER ROW triggers get their row by reading it back, and a message cannot
- * be read before its transaction commits.
+ * be read before its transaction commits.  Foreign keys are such triggers.
  */
 static void
 trigger_created(Oid trigger)
@@ -221,11 +221,14 @@ trigger_created(Oid trigger)
 	form = (Form_pg_trigger) GETSTRUCT(tuple);
 	if (TRIGGER_FOR_ROW(form->tgtype) && TRIGGER_FOR_AFTER(form->tgtype) &&
 		TRIGGER_FOR_INSERT(form->tgtype) && rq_oid_is_topic(form->tgrelid))
+	{
+		if (form->tgisinternal)
+			rq_refuse_foreign_key();
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("row triggers AFTER INSERT on a topic are not supported"),
-				 errdetail("Foreign keys from a topic need such triggers, too."),
 				 errhint("Use a BEFORE ROW trigger, or an AFTER STATEMENT trigger with a transition table.")));
+	}
 	heap_freetuple(tuple);
 }
 

@@ -155,6 +155,10 @@ extern bool rq_oid_is_topic(Oid relid);
 
 extern void rq_executor_hook_install(void);
 
+/* ---- rq_utility_hook.c ---- */
+
+extern void rq_utility_hook_install(void);
+
 /* ---- rq_publication.c ---- */
 
 extern void rq_publication_created(Oid pub);
@@ -169,5 +173,6 @@ extern void rq_publication_child_comes(Oid child, Oid parent);
 extern RQ_NORETURN void rq_refuse_delete(void);
 extern RQ_NORETURN void rq_refuse_update(void);
 extern RQ_NORETURN void rq_refuse_lock(void);
+extern RQ_NORETURN void rq_refuse_foreign_key(void);
 
 #endif							/* RQ_AM_PRIVATE_H */

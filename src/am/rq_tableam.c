@@ -124,6 +124,13 @@ rq_refuse_lock(void)
 		   "rocketq.consume() gives messages to one transaction at a time.");
 }
 
+RQ_NORETURN void
+rq_refuse_foreign_key(void)
+{
+	REFUSE("foreign keys from a topic are not supported",
+		   "Check the message in a BEFORE ROW trigger.");
+}
+
 static TM_Result
 tuple_delete(Relation rel, ItemPointer tid, CommandId cid, Snapshot snapshot,
 			 Snapshot crosscheck, bool wait, TM_FailureData *tmfd,
@@ -152,9 +159,7 @@ tuple_lock(Relation rel, ItemPointer tid, Snapshot snapshot,
 static bool
 tuple_satisfies_snapshot(Relation rel, TupleTableSlot *slot, Snapshot snapshot)
 {
-	REFUSE("foreign keys from a topic are not supported",
-		   "Check the message in a BEFORE ROW trigger.");
-	return false;
+	rq_refuse_foreign_key();
 }
 
 static void
@@ -268,6 +273,7 @@ install_hooks(void)
 	installed = true;
 	rq_access_hook_install();
 	rq_executor_hook_install();
+	rq_utility_hook_install();
 }
 
 Datum

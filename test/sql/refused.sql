@@ -71,6 +71,11 @@ FROM pg_attribute WHERE attrelid = 'refusing'::regclass AND attnum > 0;
 --
 VACUUM FULL refusing;
 \echo :LAST_ERROR_SQLSTATE
+-- for all tables it works, on the others
+SELECT pg_relation_filenode('plain') AS plain, pg_relation_filenode('refusing') AS refusing \gset
+VACUUM FULL;
+SELECT pg_relation_filenode('plain') <> :plain AS plain, pg_relation_filenode('refusing') = :refusing AS refusing;
+VACUUM (FULL off);
 CLUSTER refusing;
 ALTER TABLE refusing SET ACCESS METHOD heap;
 \echo :LAST_ERROR_SQLSTATE
