@@ -94,6 +94,13 @@ refuse_value(const char *column, const char *what)
 void
 rq_check_computed(const FormData_pg_attribute *att)
 {
+	if (rq_column_is_virtual(att))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("column \"%s\" of a topic cannot be a virtual generated column",
+						NameStr(att->attname)),
+				 errdetail("Consumers would not see its values."),
+				 errhint("Say STORED.")));
 	if (!is_computed(att->attnum))
 		return;
 	if (att->attidentity != '\0')

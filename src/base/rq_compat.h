@@ -118,6 +118,14 @@ typedef bool RqUpdateIndexes;
 typedef TU_UpdateIndexes RqUpdateIndexes;
 #endif
 
+/* Columns that are computed when they are read came with 18. */
+#if PG_VERSION_NUM < 180000
+#define rq_column_is_virtual(att)	false
+#else
+#define rq_column_is_virtual(att) \
+	((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+#endif
+
 /* Rights that a statement needs on a relation moved out of its entry in 16. */
 #if PG_VERSION_NUM < 160000
 #define rq_required_perms(stmt, rte)	((rte)->requiredPerms)
