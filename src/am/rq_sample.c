@@ -18,27 +18,28 @@
 #include "am/rq_relation.h"
 #include "am/rq_scan_private.h"
 
-/* Rows of a block for TABLESAMPLE, unless there are too many blocks then. */
-#define SAMPLE_ROWS		64
+/* Rows of a block, unless there are too many blocks then. */
+#define BLOCK_ROWS		64
 
 /*
- * Most blocks for ANALYZE, and thereby most rows in its sample.  Before 17 it
- * prefetches them from the topic's own file, which is empty, and beyond that
- * file's first segment this would fail.
+ * Most blocks for ANALYZE.  Before 17 it prefetches them from the topic's own
+ * file, which is empty, and beyond that file's first segment this would fail.
  */
 #define ANALYZE_BLOCKS	((uint64) RELSEG_SIZE)
 
-/* Rows of a block. */
+/* How many messages ANALYZE may read at most, give or take a few. */
+#define ANALYZE_ROWS	((uint64) 131072)
+
 static uint64
-block_rows(uint64 nrows, uint64 least, uint64 max_blocks)
+divide_up(uint64 a, uint64 b)
 {
-	return Max(least, nrows / max_blocks + (nrows % max_blocks != 0));
+	return a / b + (a % b != 0);
 }
 
 static uint64
-count_blocks(uint64 nrows, uint64 rows)
+block_rows(uint64 nrows, uint64 max_blocks)
 {
-	return nrows / rows + (nrows % rows != 0);
+	return Max(BLOCK_ROWS, divide_up(nrows, max_blocks));
 }
 
 /* Make the block's rows those to be read; there may be none of that number. */
@@ -57,8 +58,8 @@ rq_scan_sample_next_block(TableScanDesc scan, SampleScanState *state)
 {
 	RqScan	   *s = (RqScan *) scan;
 	uint64		nrows = s->range->nrows;
-	uint64		rows = block_rows(nrows, SAMPLE_ROWS, MaxBlockNumber);
-	BlockNumber nblocks = (BlockNumber) count_blocks(nrows, rows);
+	uint64		rows = block_rows(nrows, MaxBlockNumber);
+	BlockNumber nblocks = (BlockNumber) divide_up(nrows, rows);
 	BlockNumber block;
 
 	if (nblocks == 0)
@@ -100,12 +101,6 @@ rq_scan_sample_next_tuple(TableScanDesc scan, SampleScanState *state,
 
 /* ---- ANALYZE ---- */
 
-static uint64
-analyze_rows(uint64 nrows)
-{
-	return block_rows(nrows, 1, ANALYZE_BLOCKS);
-}
-
 /* How many blocks ANALYZE chooses from; for all else a topic has no pages. */
 uint64
 rq_relation_size(Relation rel, ForkNumber fork)
@@ -116,52 +111,51 @@ rq_relation_size(Relation rel, ForkNumber fork)
 		return 0;
 	rq_require_preload();
 	nrows = rq_relation_count(rq_relation_topic(rel, false));
-	return count_blocks(nrows, analyze_rows(nrows)) * BLCKSZ;
+	return divide_up(nrows, block_rows(nrows, ANALYZE_BLOCKS)) * BLCKSZ;
 }
 
 bool
 rq_scan_analyze_next_block(RQ_ANALYZE_BLOCK_ARGS)
 {
 	RqScan	   *s = (RqScan *) scan;
+	uint64		nrows = s->range->nrows;
 	BlockNumber block = RQ_ANALYZE_BLOCK_NUMBER();
 
 	if (block == InvalidBlockNumber)
 		return false;
-	enter_block(s, block, analyze_rows(s->range->nrows));
+	enter_block(s, block, block_rows(nrows, ANALYZE_BLOCKS));
+	s->step = Max(divide_up(nrows, ANALYZE_ROWS), 1);
+	s->phase = pg_prng_uint64_range(&pg_global_prng_state, 0, s->step - 1);
 	return true;
 }
 
 /*
- * Count all rows of the block and give one, chosen at random: from each block
- * a row is as good a sample as all rows of fewer blocks, and reads less of the
- * log.  What is aborted or not yet decided is neither alive nor dead.
+ * Count all rows of the block and give every so many of them, from a random
+ * one on: a few rows of each block are as good a sample as all rows of fewer
+ * blocks, and less of the log is read.  What is aborted or not yet decided is
+ * neither alive nor dead.
  */
 bool
 rq_scan_analyze_next_tuple(TableScanDesc scan, TransactionId oldest_xmin,
 						   double *live, double *dead, TupleTableSlot *slot)
 {
 	RqScan	   *s = (RqScan *) scan;
-	uint64		seen = 0;
-	uint64		chosen = 0;
 
-	for (uint64 row = s->first; row < s->last; row++)
+	while (s->first < s->last)
 	{
+		uint64		row = s->first++;
+
 		ExecClearTuple(slot);
 		rq_scan_seek(s, row);
 		if (!rq_scan_fetch(s, slot))
 			continue;
-		seen++;
-		if (pg_prng_uint64_range(&pg_global_prng_state, 1, seen) == 1)
-			chosen = row;
+		*live += 1;
+		if (row % s->step == s->phase)
+		{
+			rq_slot_shorten(slot);
+			return true;
+		}
 	}
-	s->first = s->last;
-	*live += seen;
 	ExecClearTuple(slot);
-	if (seen == 0)
-		return false;
-	rq_scan_seek(s, chosen);
-	if (!rq_scan_fetch(s, slot))
-		return false;
-	rq_slot_shorten(slot);
-	return true;
+	return false;
 }

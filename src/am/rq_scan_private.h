@@ -69,7 +69,9 @@ typedef struct RqScan
 	uint32		at;				/* stretch of the row that was read last */
 	RqQueue    *queue;			/* its queue, NULL = none was read */
 	RqOff		stable;			/* as last read for that queue */
-	BlockNumber block;			/* of a sample, see rq_sample.c */
+	BlockNumber block;			/* of a sample */
+	uint64		step;			/* ANALYZE takes rows that, divided by this, */
+	uint64		phase;			/* leave this */
 } RqScan;
 
 /* Go to a row, which must be in the range. */

@@ -108,6 +108,14 @@ CREATE STATISTICS sampled_stat ON queue_id, queue_offset FROM sampled;
 ANALYZE sampled;
 SELECT stxname FROM pg_statistic_ext JOIN pg_statistic_ext_data d ON d.stxoid = oid
 WHERE stxrelid = 'sampled'::regclass AND stxdndistinct IS NOT NULL;
+-- partitions of both kinds count by their rows
+CREATE TABLE analyzed (LIKE rocketq.message) PARTITION BY LIST (tag);
+CREATE TABLE analyzed_topic PARTITION OF analyzed FOR VALUES IN ('topic') USING rocketq;
+CREATE TABLE analyzed_table PARTITION OF analyzed FOR VALUES IN ('table');
+INSERT INTO analyzed (tag, body) SELECT CASE WHEN i % 4 = 0 THEN 'table' ELSE 'topic' END, 'x' FROM generate_series(1, 1000) i;
+ANALYZE analyzed;
+SELECT most_common_vals, most_common_freqs FROM pg_stats WHERE tablename = 'analyzed' AND attname = 'tag';
+DROP TABLE analyzed;
 -- values too long for statistics
 TRUNCATE sampled;
 INSERT INTO sampled (keys, properties, body)
