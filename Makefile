@@ -10,7 +10,8 @@
 #   make indent              put the sources into the house style
 #
 # Switches: WERROR=1 (many warnings, all errors), ASSERT=1 (assertions),
-# RQ_TESTING=1 (stop points for the crash tests).
+# RQ_TESTING=1 (stop points for the crash tests), SANITIZE=1 (undefined
+# behaviour ends the process).
 
 SCRIPTS_ONLY = check demo indent
 
@@ -158,6 +159,10 @@ PG_CPPFLAGS += -DRQ_TESTING
 endif
 ifdef ASSERT
 PG_CPPFLAGS += -DUSE_ASSERT_CHECKING
+endif
+ifdef SANITIZE
+PG_CFLAGS += -fsanitize=undefined -fno-sanitize-recover=undefined
+SHLIB_LINK += -fsanitize=undefined
 endif
 ifdef WERROR
 PG_CFLAGS += -Werror -Wextra -Wno-unused-parameter -Wno-sign-compare \

@@ -16,6 +16,9 @@ typedef uint64 RqOff;			/* entry number in one queue */
 
 #define RQ_INVALID_POS		PG_UINT64_MAX
 
+/* No position or offset is larger: SQL shows them as bigint. */
+#define RQ_NUMBER_MAX		((uint64) PG_INT64_MAX)
+
 /*
  * What a topic's storage is keyed by: the relation's own file, so that
  * TRUNCATE and every rewrite start with an empty store.
@@ -36,6 +39,7 @@ typedef struct RqKey
 #define RQ_KEYS_MAX				1024	/* keys of one message */
 #define RQ_QUEUES_MAX			65535	/* queues of one topic */
 #define RQ_BATCH_MAX			1000000 /* messages one call may ask for */
+#define RQ_SEGMENT_MB_MAX		1024	/* of a commit log segment, in MB */
 
 /* Folders and files below the data directory. */
 #define RQ_DIR				"pg_rocketq"

@@ -30,7 +30,7 @@ define_sizes(void)
 	DefineCustomIntVariable("rocketq.segment_size",
 							"Size of one commit log segment.",
 							"Fixed when the store is created; later changes of the setting have no effect.",
-							&rq_segment_size_mb, 64, 1, 1024,
+							&rq_segment_size_mb, 64, 1, RQ_SEGMENT_MB_MAX,
 							PGC_POSTMASTER, GUC_UNIT_MB, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.max_topics",
 							"Most topics that the store can hold.",

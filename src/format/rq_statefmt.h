@@ -21,6 +21,7 @@
 
 #define RQ_STATE_MAGIC		0x52515354	/* "RQST" */
 #define RQ_STATE_VERSION	2
+#define RQ_STATE_PEND_OP_MAX	2
 
 typedef struct RqStateHeader
 {
@@ -76,7 +77,7 @@ typedef struct RqStateGroup
 	uint32		id;
 	uint32		nqueues;
 	uint64		pend_xid;
-	uint32		pend_op;
+	uint32		pend_op;		/* RqPendingOp */
 	uint32		name_len;
 	int64		created_at;
 	char		name[RQ_GROUP_NAME_MAX];
@@ -101,7 +102,11 @@ StaticAssertDecl(sizeof(RqStateOffset) == 48, "on-disk layout");
 /* Fill in length and checksum once everything has been appended. */
 extern void rq_state_seal(StringInfo buf);
 
-/* NULL if magic, version, length and checksum are right, else the problem. */
+/*
+ * NULL if the file is whole: magic, version, length and checksum are right, all
+ * numbers are within their bounds, and the parts end with the file.  Else the
+ * problem.
+ */
 extern const char *rq_state_check(const char *data, uint64 len);
 
 /*

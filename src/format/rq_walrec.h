@@ -59,6 +59,8 @@ typedef struct xl_rq_append
 #define SizeOfRqAppend	sizeof(xl_rq_append)
 
 /* ENQUEUE: "count" entries of one queue from "offset" on. */
+#define RQ_ENQUEUE_MAX	1024
+
 typedef struct xl_rq_enqueue
 {
 	RqKey		key;
@@ -227,6 +229,12 @@ typedef struct xl_rq_sync
 } xl_rq_sync;
 
 #define SizeOfRqSync	sizeof(xl_rq_sync)
+
+/*
+ * NULL if a record of this kind can be of these bytes: it has the length that
+ * its counts tell, and numbers are within their bounds.  Else the problem.
+ */
+extern const char *rq_wal_check(uint8 info, const void *data, uint64 len);
 
 extern const char *rq_wal_identify(uint8 info);
 extern void rq_wal_desc(StringInfo buf, XLogReaderState *record);

@@ -24,8 +24,6 @@ look(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts)
 	const char *problem;
 	char	   *base;
 
-	if (pos % 8 != 0 || in_segment < RQ_SEG_HEADER_SIZE)
-		return "the position is not that of a frame";
 	base = rq_map_log(rq_log_segno(pos), size, RQ_MAP_READ, false);
 	if (base == NULL)
 		return "the segment's file is missing";
@@ -63,7 +61,10 @@ rq_log_probe(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts,
 			 const char **problem)
 {
 	*problem = NULL;
-	if (is_trimmed(pos))
+	/* An entry that was never written must not pass for a trimmed one. */
+	if (pos % 8 != 0 || pos % rq_ctl->segment_size < RQ_SEG_HEADER_SIZE)
+		*problem = "the position is not that of a frame";
+	if (*problem || is_trimmed(pos))
 		return false;
 	*problem = look(pos, len, frame, parts);
 	if (*problem == NULL)

@@ -51,9 +51,24 @@ report_no_file(const char *path, int err)
 			 errhint("Free some space in \"%s\".", RQ_QUEUE_DIR) : 0));
 }
 
-/* Map a segment for writing; create it if it is missing. */
+static void
+report_missing(RqKey key, uint32 queue_id, uint64 segno)
+{
+	char		path[MAXPGPATH];
+
+	rq_queue_path(path, key, queue_id, segno);
+	rq_report_corruption(psprintf("queue %u of topic %u/%u",
+								  queue_id, key.db, key.rel),
+						 psprintf("The file \"%s\" is missing", path));
+}
+
+/*
+ * Map a segment for writing.  A missing one is created, unless it "must_exist"
+ * because it holds entries.
+ */
 static RqEntry *
-open_segment(uint32 topic, uint32 queue_id, uint64 segno, bool repair)
+open_segment(uint32 topic, uint32 queue_id, uint64 segno, bool must_exist,
+			 bool repair)
 {
 	RqKey		key = rq_topic_key(topic);
 	uint64		incarnation = rq_topics[topic].incarnation;
@@ -64,6 +79,8 @@ open_segment(uint32 topic, uint32 queue_id, uint64 segno, bool repair)
 	base = rq_map_queue(key, incarnation, queue_id, segno, RQ_MAP_WRITE, repair);
 	if (base != NULL)
 		return (RqEntry *) base;
+	if (must_exist)
+		report_missing(key, queue_id, segno);
 
 	rq_topic_dir_path(path, key);
 	rq_make_dir(path);
@@ -92,14 +109,7 @@ find_entry(uint32 topic, RqQueue *q, RqOff off, RqMapMode mode)
 			return NULL;
 	}
 	if (base == NULL)
-	{
-		char		path[MAXPGPATH];
-
-		rq_queue_path(path, key, q->id, SEGNO(off));
-		rq_report_corruption(psprintf("queue %u of topic %u/%u",
-									  q->id, key.db, key.rel),
-							 psprintf("The file \"%s\" is missing", path));
-	}
+		report_missing(key, q->id, SEGNO(off));
 	return (RqEntry *) base + IN_SEG(off);
 }
 
@@ -163,9 +173,10 @@ open_run(uint32 topic, uint32 queue_id, RqOff first, int count, bool repair)
 {
 	Run			r = {.segno = SEGNO(first), .last_segno = SEGNO(first + count - 1)};
 
-	r.base[0] = open_segment(topic, queue_id, r.segno, repair);
+	r.base[0] = open_segment(topic, queue_id, r.segno,
+							 IN_SEG(first) > 0 && !repair, repair);
 	if (r.last_segno != r.segno)
-		r.base[1] = open_segment(topic, queue_id, r.last_segno, repair);
+		r.base[1] = open_segment(topic, queue_id, r.last_segno, false, repair);
 	return r;
 }
 
@@ -526,7 +537,7 @@ rq_queue_redo_enqueue(const xl_rq_enqueue *record, const xl_rq_entry *entries,
 	RqOff		start;
 	Run			run;
 
-	if (q == NULL || rec.count == 0 || rec.count > RQ_ENQUEUE_MAX)
+	if (q == NULL)
 		return;
 	start = pg_atomic_read_u64(&q->start);
 	if (end <= start)
@@ -567,7 +578,7 @@ rq_queue_redo_resolve(const xl_rq_resolve *rec, const xl_rq_range *ranges,
 	for (uint32 i = 0; i < rec->nranges; i++)
 		for (RqOff off = Max(start, ranges[i].first);
 			 off < ranges[i].first + ranges[i].count; off++)
-			open_segment(topic, q->id, SEGNO(off), true)[IN_SEG(off)].len_flags
+			open_segment(topic, q->id, SEGNO(off), false, true)[IN_SEG(off)].len_flags
 				|= RQ_CQ_ABORTED;
 	pg_write_barrier();
 	if (rec->to > pg_atomic_read_u64(&q->stable))

@@ -10,9 +10,6 @@
 #include "queue/rq_xid.h"
 #include "shmem/rq_shmem.h"
 
-/* Most entries of one ENQUEUE record. */
-#define RQ_ENQUEUE_MAX	1024
-
 /*
  * Give the next offsets of the queue to these entries.  With xid 0 they count
  * at once; "hold" then keeps them from being seen until rq_queue_unhold().

@@ -250,6 +250,10 @@ rq_retain_redo_trim(const xl_rq_trim *rec, const xl_rq_queue_start *starts,
 	xl_rq_queue_start *copy = palloc(Max(size, 1));
 	RqPos		old_start;
 
+	/* The rest of a segment can be too short for a frame and not logged. */
+	if (rq_log_segno(rec->log_start) >
+		rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_end)) + 1)
+		elog(PANIC, "TRIM record goes past the end of the commit log");
 	memcpy(copy, starts, size);
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	old_start = trim_apply(rec->log_start, copy, rec->count, lsn);

@@ -29,90 +29,45 @@
 static MemoryContext redo_cxt = NULL;
 static void (*core_xlog_redo) (XLogReaderState *record) = NULL;
 
-/* Throw unless the record is long enough for a struct and "more" bytes. */
-static const void *
-record_data(XLogReaderState *record, Size size, uint64 more)
-{
-	if (XLogRecGetDataLen(record) < size + more)
-		elog(PANIC, "rocketq WAL record is too short");
-	return XLogRecGetData(record);
-}
-
-#define RECORD(record, type) \
-	((const type *) record_data((record), sizeof(type), 0))
-#define RECORD_WITH(record, type, count_field, item) \
-	((const type *) record_data((record), sizeof(type), \
-		(uint64) RECORD((record), type)->count_field * sizeof(item)))
-#define FOLLOWS(rec)	((const void *) ((rec) + 1))
-
+/* "data" has passed rq_wal_check(). */
 static void
-redo_group(XLogReaderState *record, XLogRecPtr lsn)
+redo_record(uint8 info, const void *data, XLogRecPtr lsn)
 {
-	const xl_rq_group *rec = RECORD_WITH(record, xl_rq_group, nqueues, xl_rq_place);
-
-	record_data(record, sizeof(*rec) + rec->nqueues * sizeof(xl_rq_place),
-				rec->name_len);
-	rq_group_redo(rec, lsn);
-}
-
-static void
-redo_record(XLogReaderState *record)
-{
-	XLogRecPtr	lsn = record->EndRecPtr;
-
-	switch (XLogRecGetInfo(record) & ~XLR_INFO_MASK)
+#define FOLLOWS(type) ((const void *) ((const type *) data + 1))
+	switch (info & ~XLR_INFO_MASK)
 	{
 		case XLOG_RQ_APPEND:
-			{
-				const xl_rq_append *rec = RECORD_WITH(record, xl_rq_append, len, char);
-
-				rq_log_redo_append(rec, FOLLOWS(rec));
-				break;
-			}
+			rq_log_redo_append(data, FOLLOWS(xl_rq_append));
+			break;
 		case XLOG_RQ_ENQUEUE:
-			{
-				const xl_rq_enqueue *rec = RECORD_WITH(record, xl_rq_enqueue, count, xl_rq_entry);
-
-				rq_queue_redo_enqueue(rec, FOLLOWS(rec), lsn);
-				break;
-			}
+			rq_queue_redo_enqueue(data, FOLLOWS(xl_rq_enqueue), lsn);
+			break;
 		case XLOG_RQ_RESOLVE:
-			{
-				const xl_rq_resolve *rec = RECORD_WITH(record, xl_rq_resolve, nranges, xl_rq_range);
-
-				rq_queue_redo_resolve(rec, FOLLOWS(rec), lsn);
-				break;
-			}
+			rq_queue_redo_resolve(data, FOLLOWS(xl_rq_resolve), lsn);
+			break;
 		case XLOG_RQ_OFFSET:
-			rq_offset_redo(RECORD(record, xl_rq_offset), lsn);
+			rq_offset_redo(data, lsn);
 			break;
 		case XLOG_RQ_SETTLE:
-			rq_offset_redo_settle(RECORD(record, xl_rq_settle), lsn);
+			rq_offset_redo_settle(data, lsn);
 			break;
 		case XLOG_RQ_TOPIC:
-			rq_topic_redo(RECORD(record, xl_rq_topic), lsn);
+			rq_topic_redo(data, lsn);
 			break;
 		case XLOG_RQ_TOPIC_DROP:
-			rq_topic_redo_drop(RECORD(record, xl_rq_topic_drop), lsn);
+			rq_topic_redo_drop(data, lsn);
 			break;
 		case XLOG_RQ_GROUP:
-			redo_group(record, lsn);
+			rq_group_redo(data, lsn);
 			break;
 		case XLOG_RQ_GROUP_DROP:
-			rq_group_redo_drop(RECORD(record, xl_rq_group_drop), lsn);
+			rq_group_redo_drop(data, lsn);
 			break;
 		case XLOG_RQ_TRIM:
-			{
-				const xl_rq_trim *rec = RECORD_WITH(record, xl_rq_trim, count, xl_rq_queue_start);
-
-				rq_retain_redo_trim(rec, FOLLOWS(rec), lsn);
-				break;
-			}
+			rq_retain_redo_trim(data, FOLLOWS(xl_rq_trim), lsn);
+			break;
 		case XLOG_RQ_SYNC:
 			break;
-		default:
-			elog(PANIC, "rocketq_redo: unrecognized record type %u",
-				 XLogRecGetInfo(record) & ~XLR_INFO_MASK);
 	}
 }
 
@@ -120,8 +75,14 @@ static void
 rocketq_redo(XLogReaderState *record)
 {
 	MemoryContext old = MemoryContextSwitchTo(redo_cxt);
+	uint8		info = XLogRecGetInfo(record);
+	const void *data = XLogRecGetData(record);
+	const char *problem = rq_wal_check(info, data, XLogRecGetDataLen(record));
 
-	redo_record(record);
+	if (problem)
+		elog(PANIC, "rocketq WAL record of type %u: %s", info & ~XLR_INFO_MASK,
+			 problem);
+	redo_record(info, data, record->EndRecPtr);
 	rq_ctl->redo_changed = true;
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(redo_cxt);

@@ -357,6 +357,8 @@ rq_state_assume_synced(void)
 
 /* ---- load ---- */
 
+StaticAssertDecl(RQ_PEND_DROP == RQ_STATE_PEND_OP_MAX, "on-disk layout");
+
 static void
 report_unreadable(const char *problem)
 {
@@ -367,105 +369,110 @@ report_unreadable(const char *problem)
 			 errhint("Restore the data directory from a backup.")));
 }
 
+/* What rq_state_check() has passed is there to be taken. */
 static void
-load_queue(RqQueue *q, const RqStateQueue *s)
+take(const char **at, const char *end, void *to, uint64 size)
 {
-	if (s->start > s->end || s->stable > s->end)
-		report_unreadable("a queue's bounds are out of order");
-	pg_atomic_write_u64(&q->start, s->start);
-	pg_atomic_write_u64(&q->stable, Max(s->start, s->stable));
-	pg_atomic_write_u64(&q->end, s->end);
-	q->logged_stable = Max(s->start, s->stable);
-	q->last_time = s->last_time;
-	q->lsn = s->lsn;
-	q->born = s->born;
+	if (!rq_state_take(at, end, to, size))
+		report_unreadable("it ends too early");
 }
 
-static bool
+static void
+load_queue(RqQueue *q, const char **at, const char *end)
+{
+	RqStateQueue s;
+
+	take(at, end, &s, sizeof(s));
+	pg_atomic_write_u64(&q->start, s.start);
+	pg_atomic_write_u64(&q->stable, Max(s.start, s.stable));
+	pg_atomic_write_u64(&q->end, s.end);
+	q->logged_stable = Max(s.start, s.stable);
+	q->last_time = s.last_time;
+	q->lsn = s.lsn;
+	q->born = s.born;
+}
+
+static void
+load_offset(RqOffset *o, const char **at, const char *end)
+{
+	RqStateOffset s;
+
+	take(at, end, &s, sizeof(s));
+	o->committed = s.committed;
+	o->pend_next = s.pend_next;
+	o->pend_xid = s.pend_xid;
+	o->saved_total = s.saved_total;
+	o->saved_left = s.saved_left;
+	o->logged = RQ_NOT_LOGGED;
+	o->lsn = s.lsn;
+}
+
+static void
 load_group(uint32 topic, const char **at, const char *end)
 {
 	RqStateGroup s;
 	uint32		group;
 
-	if (!rq_state_take(at, end, &s, sizeof(s)) ||
-		s.name_len > RQ_GROUP_NAME_MAX ||
-		s.nqueues != rq_topic_nslots(topic))
-		return false;
+	take(at, end, &s, sizeof(s));
 	group = rq_group_apply(topic, s.id, s.name, s.name_len, s.nqueues, 0,
 						   s.created_at);
 	rq_groups[group].pend_op = s.pend_op;
 	rq_groups[group].pend_xid = s.pend_xid;
 	for (uint32 i = 0; i < s.nqueues; i++)
-	{
-		RqOffset   *o = rq_group_offset(group, i);
-		RqStateOffset so;
-
-		if (!rq_state_take(at, end, &so, sizeof(so)))
-			return false;
-		o->committed = so.committed;
-		o->pend_next = so.pend_next;
-		o->pend_xid = so.pend_xid;
-		o->saved_total = so.saved_total;
-		o->saved_left = so.saved_left;
-		o->logged = RQ_NOT_LOGGED;
-		o->lsn = so.lsn;
-	}
-	return true;
+		load_offset(rq_group_offset(group, i), at, end);
 }
 
-static bool
+static void
 load_topic(const char **at, const char *end)
 {
 	RqStateTopic s;
 	xl_rq_topic rec;
 	uint32		topic;
 
-	if (!rq_state_take(at, end, &s, sizeof(s)) || s.nslots > RQ_QUEUES_MAX ||
-		s.nqueues > s.nslots || s.resize_to > s.nslots)
-		return false;
+	take(at, end, &s, sizeof(s));
+	if (rq_topic_index_find(s.key) != RQ_NO_SLOT)
+		report_unreadable("a topic is in it twice");
 	rec.nqueues = s.nqueues;
 	rec.resize_to = s.resize_to;
 	rec.resize_xid = s.resize_xid;
 	rec.nslots = s.nslots;
 	topic = rq_topic_apply(s.key, s.spc, s.nqueues, s.pend_xid, s.lsn);
 	rq_topic_apply_resize(topic, &rec, s.resize_lsn);
-	for (uint32 i = 0; i < rq_topic_nslots(topic); i++)
-	{
-		RqStateQueue sq;
-
-		if (!rq_state_take(at, end, &sq, sizeof(sq)))
-			return false;
-		load_queue(rq_topic_queue(topic, i), &sq);
-	}
+	for (uint32 i = 0; i < s.nslots; i++)
+		load_queue(rq_topic_queue(topic, i), at, end);
 	for (uint32 i = 0; i < s.ngroups; i++)
-		if (!load_group(topic, at, end))
-			return false;
-	return true;
+		load_group(topic, at, end);
 }
 
-static bool
+static void
+load_gaps(uint32 ngaps, const char **at, const char *end)
+{
+	if (ngaps > rq_ctl->max_gaps)
+		ereport(FATAL,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("too many unfinished appends in the rocketq commit log"),
+				 errhint("Set max_connections to at least the value the store was used with.")));
+	take(at, end, rq_gaps, ngaps * sizeof(RqStateGap));
+	rq_ctl->ngaps = ngaps;
+}
+
+static void
 load_all(const char *data, uint64 len)
 {
 	const char *at = data;
 	const char *end = data + len;
 	RqStateHeader h;
 
-	if (!rq_state_take(&at, end, &h, sizeof(h)) ||
-		h.segment_mb == 0 || h.ngaps > rq_ctl->max_gaps)
-		return false;
+	take(&at, end, &h, sizeof(h));
 	rq_ctl->segment_mb = h.segment_mb;
 	rq_ctl->segment_size = (uint64) h.segment_mb * 1024 * 1024;
 	pg_atomic_write_u64(&rq_ctl->log_start, h.log_start);
 	pg_atomic_write_u64(&rq_ctl->log_end, h.log_end);
 	rq_ctl->meta_lsn = h.meta_lsn;
 	rq_ctl->next_group_id = h.next_group_id;
-	rq_ctl->ngaps = h.ngaps;
-	if (!rq_state_take(&at, end, rq_gaps, h.ngaps * sizeof(RqStateGap)))
-		return false;
+	load_gaps(h.ngaps, &at, end);
 	for (uint32 i = 0; i < h.ntopics; i++)
-		if (!load_topic(&at, end))
-			return false;
-	return at == end;
+		load_topic(&at, end);
 }
 
 const char *
@@ -494,8 +501,7 @@ rq_state_load(void)
 		if (problem)
 			report_unreadable(problem);
 		LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-		if (!load_all(data, len))
-			report_unreadable("the state file's contents do not fit together");
+		load_all(data, len);
 		LWLockRelease(rq_meta_lock);
 		pfree(data);
 	}

@@ -1,0 +1,48 @@
+/*
+ * fuzz_names.c
+ *	  The parsers of file names: whatever they accept must be the name that the
+ *	  same numbers give.
+ */
+#include "fuzz_format.h"
+
+#include "format/rq_segfmt.h"
+
+/* Is "name" the last part of "path"? */
+static void
+must_end(const char *path, const char *name)
+{
+	const char *last = strrchr(path, '/');
+
+	if (last == NULL || strcmp(last + 1, name) != 0)
+		abort();
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
+{
+	char	   *name = malloc(size + 1);
+	char		path[MAXPGPATH];
+	RqKey		key = {1, 1};
+	uint32		queue_id;
+	uint64		segno;
+
+	memcpy(name, data, size);
+	name[size] = '\0';
+	if (rq_parse_log_name(name, &segno))
+	{
+		rq_log_path(path, segno);
+		must_end(path, name);
+	}
+	if (rq_parse_queue_name(name, &queue_id, &segno))
+	{
+		rq_queue_path(path, key, queue_id, segno);
+		must_end(path, name);
+	}
+	if (rq_parse_topic_dir_name(name, &key))
+	{
+		rq_topic_dir_path(path, key);
+		must_end(path, name);
+	}
+	free(name);
+	return 0;
+}

@@ -1,0 +1,197 @@
+/*
+ * fuzz_redo.c
+ *	  A state file and WAL records of any bytes: load the one and replay the
+ *	  others, with the server's own code and tables of a small size.
+ *
+ * The input begins with the length of the state file, 16 bits, and the file.
+ * Records follow: type, 8 bits, length, 16 bits, and data.  The state file gets
+ * the length and the checksum that it should have, and on demand (bit 15 of its
+ * length) what else the header has to have.  A report of any level ends the
+ * round, as it ends recovery.
+ */
+#include "fuzz_format.h"
+
+#include "storage/fd.h"
+
+#include "base/rq_guc.h"
+#include "format/rq_cqfmt.h"
+#include "format/rq_statefmt.h"
+#include "format/rq_walrec.h"
+#include "store/rq_durable.h"
+#include "store/rq_map.h"
+#include "fuzz_server.h"
+
+/* For the table of functions that it gives the server. */
+#include "recovery/rq_rmgr.c"
+
+#define MAX_FILES	16
+
+static StringInfoData state;
+
+/* ---- the store's files, in memory ---- */
+
+typedef struct File
+{
+	uint64		number;
+	uint64		incarnation;	/* 0 = of the log */
+	uint32		queue_id;
+	char	   *bytes;
+}			StoreFile;
+
+static StoreFile files[MAX_FILES];
+static int	nfiles;
+
+static char *
+file_bytes(uint64 number, uint64 incarnation, uint32 queue_id, uint64 size)
+{
+	StoreFile  *f;
+
+	for (f = files; f < files + nfiles; f++)
+		if (f->number == number && f->incarnation == incarnation &&
+			f->queue_id == queue_id)
+			return f->bytes;
+	if (nfiles == MAX_FILES || size > 1024 * 1024)
+		fuzz_end_round();
+	f = &files[nfiles++];
+	f->number = number;
+	f->incarnation = incarnation;
+	f->queue_id = queue_id;
+	f->bytes = calloc(1, size);
+	return f->bytes;
+}
+
+char *
+rq_map_log(uint64 segno, uint64 size, RqMapMode mode, bool repair)
+{
+	return file_bytes(segno, 0, 0, size);
+}
+
+char *
+rq_map_queue(RqKey key, uint64 incarnation, uint32 queue_id, uint64 segno,
+			 RqMapMode mode, bool repair)
+{
+	return file_bytes(segno, incarnation, queue_id, RQ_CQ_SEGMENT_SIZE);
+}
+
+char *
+rq_read_file(const char *path, uint64 *len)
+{
+	char	   *copy = palloc(state.len);
+
+	memcpy(copy, state.data, state.len);
+	*len = state.len;
+	return copy;
+}
+
+/* There are no folders. */
+void
+rq_make_folders(void)
+{
+}
+
+void
+rq_remove_dir(const char *path)
+{
+}
+
+DIR *
+AllocateDir(const char *path)
+{
+	errno = ENOENT;
+	return NULL;
+}
+
+static int	removed;
+
+/* A trim of very many segments would take its time and prove nothing. */
+void
+rq_remove_segment(const char *path)
+{
+	if (++removed > 1000)
+		fuzz_end_round();
+}
+
+/* ---- rounds ---- */
+
+static void
+forget_files(void)
+{
+	while (nfiles > 0)
+		free(files[--nfiles].bytes);
+	removed = 0;
+}
+
+/* Take the state file off the input. */
+static const uint8 *
+take_state(const uint8 *data, const uint8 *end)
+{
+	uint16		len = data[0] | (data[1] & 0x7F) << 8;
+	bool		help = (data[1] & 0x80) != 0;
+	RqStateHeader *h;
+
+	data += 2;
+	len = Min(len, end - data);
+	initStringInfo(&state);
+	appendBinaryStringInfo(&state, (const char *) data, len);
+	while (state.len < (int) sizeof(*h))
+		appendStringInfoChar(&state, '\0');
+	h = (RqStateHeader *) state.data;
+	if (help)
+	{
+		h->segment_mb = 1;
+		h->log_start %= 1 << 22;
+		h->log_end %= 1 << 22;
+		h->next_group_id |= 0xFF00;
+	}
+	rq_state_seal(&state);
+	return data + len;
+}
+
+static void
+replay(const uint8 *data, const uint8 *end)
+{
+	XLogRecPtr	lsn = 1000;
+
+	while (end - data >= 3)
+	{
+		XLogReaderState reader = {0};
+		DecodedXLogRecord record = {0};
+		uint16		len = data[1] | data[2] << 8;
+		StringInfoData buf;
+
+		len = Min(len, end - data - 3);
+		record.header.xl_info = data[0];
+		record.main_data = fuzz_copy(data + 3, len);
+		record.main_data_len = len;
+		reader.record = &record;
+		reader.EndRecPtr = ++lsn;
+		fuzz_free_later(record.main_data);
+		initStringInfo(&buf);
+		rocketq_rmgr.rm_desc(&buf, &reader);
+		pfree(buf.data);
+		rocketq_rmgr.rm_redo(&reader);
+		data += 3 + len;
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
+{
+	const uint8 *end = data + size;
+
+	if (size < 2)
+		return 0;
+	rq_max_topics = 4;
+	rq_max_queues = 16;
+	rq_max_consumer_slots = 32;
+	data = take_state(data, end);
+	fuzz_start_server();
+	if (sigsetjmp(fuzz_round, 0) == 0)
+	{
+		rq_state_load();
+		replay(data, end);
+	}
+	forget_files();
+	fuzz_stop_server();
+	return 0;
+}

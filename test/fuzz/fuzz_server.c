@@ -1,0 +1,304 @@
+/*
+ * fuzz_server.c
+ *	  As much of a server as redo needs: memory, tables, and reports that end
+ *	  the round.
+ *
+ * Functions that no round may come to are made by test/fuzz/run, and abort.
+ */
+#include "fuzz_server.h"
+
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "miscadmin.h"
+#include "storage/condition_variable.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "storage/spin.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "queue/rq_xid.h"
+#include "shmem/rq_shmem.h"
+
+#define MAX_PIECES	4096
+
+sigjmp_buf	fuzz_round;
+
+int			MaxBackends = 4;
+int			max_prepared_xacts = 0;
+bool		IsUnderPostmaster = false;
+volatile uint32 CritSectionCount = 0;
+MemoryContext TopMemoryContext = NULL;
+MemoryContext CurrentMemoryContext = NULL;
+static LWLockPadded main_locks[NUM_INDIVIDUAL_LWLOCKS];
+LWLockPadded *MainLWLockArray = main_locks;
+RmgrData	RmgrTable[RM_MAX_ID + 1];
+
+static void *pieces[MAX_PIECES];
+static int	npieces;
+static int	report_level;
+
+/* ---- memory ---- */
+
+void
+fuzz_free_later(void *piece)
+{
+	if (npieces == MAX_PIECES)
+		abort();
+	pieces[npieces++] = piece;
+}
+
+/* Redo allocates in a context that is reset; here the round is the context. */
+void *
+palloc(Size size)
+{
+	void	   *piece = malloc(Max(size, 1));
+
+	fuzz_free_later(piece);
+	return piece;
+}
+
+static void
+forget_piece(void *piece)
+{
+	for (int i = npieces - 1; i >= 0; i--)
+		if (pieces[i] == piece)
+		{
+			pieces[i] = pieces[--npieces];
+			return;
+		}
+	abort();
+}
+
+void *
+repalloc(void *piece, Size size)
+{
+	forget_piece(piece);
+	piece = realloc(piece, size);
+	fuzz_free_later(piece);
+	return piece;
+}
+
+void
+pfree(void *piece)
+{
+	forget_piece(piece);
+	free(piece);
+}
+
+MemoryContext
+AllocSetContextCreateInternal(MemoryContext parent, const char *name,
+							  Size min, Size init, Size max)
+{
+	return NULL;
+}
+
+void
+MemoryContextReset(MemoryContext context)
+{
+}
+
+/* ---- reports ---- */
+
+void
+fuzz_end_round(void)
+{
+	siglongjmp(fuzz_round, 1);
+}
+
+bool
+errstart(int elevel, const char *domain)
+{
+	report_level = elevel;
+	return elevel >= ERROR;
+}
+
+bool
+errstart_cold(int elevel, const char *domain)
+{
+	return errstart(elevel, domain);
+}
+
+void
+errfinish(const char *filename, int lineno, const char *funcname)
+{
+	fuzz_end_round();
+}
+
+int
+errmsg(const char *fmt,...)
+{
+	return 0;
+}
+
+int
+errmsg_internal(const char *fmt,...)
+{
+	return 0;
+}
+
+int
+errdetail(const char *fmt,...)
+{
+	return 0;
+}
+
+int
+errhint(const char *fmt,...)
+{
+	return 0;
+}
+
+int
+errcode(int code)
+{
+	return 0;
+}
+
+int
+errcode_for_file_access(void)
+{
+	return 0;
+}
+
+void
+ExceptionalCondition(const char *condition, const char *type,
+					 const char *file, int line)
+{
+	fprintf(stderr, "%s:%d: assertion failed: %s\n", file, line, condition);
+	abort();
+}
+
+/* ---- locks: there is one process ---- */
+
+bool
+LWLockAcquire(LWLock *lock, LWLockMode mode)
+{
+	return true;
+}
+
+void
+LWLockRelease(LWLock *lock)
+{
+}
+
+void
+LWLockInitialize(LWLock *lock, int tranche)
+{
+}
+
+void
+RequestNamedLWLockTranche(const char *name, int count)
+{
+}
+
+LWLockPadded *
+GetNamedLWLockTranche(const char *name)
+{
+	static LWLockPadded locks[RQ_OFFSET_LOCKS];
+
+	return locks;
+}
+
+void
+ConditionVariableInit(ConditionVariable *cv)
+{
+}
+
+/* ---- shared memory ---- */
+
+void *
+ShmemInitStruct(const char *name, Size size, bool *found)
+{
+	void	   *piece = calloc(1, size);
+
+	*found = false;
+	fuzz_free_later(piece);
+	return piece;
+}
+
+/* A table of a few entries, whose first bytes are the key. */
+#define TABLE_ENTRIES	8
+
+struct HTAB
+{
+	Size		keysize;
+	Size		entrysize;
+	int			n;
+	char		entries[TABLE_ENTRIES * 64];
+};
+
+HTAB *
+ShmemInitHash(const char *name, long init_size, long max_size, HASHCTL *info,
+			  int flags)
+{
+	bool		found;
+	HTAB	   *table = ShmemInitStruct(name, sizeof(HTAB), &found);
+
+	table->keysize = info->keysize;
+	table->entrysize = info->entrysize;
+	return table;
+}
+
+void *
+hash_search(HTAB *table, const void *key, HASHACTION action, bool *found)
+{
+	char	   *at = table->entries;
+	char	   *end = at + table->n * table->entrysize;
+
+	while (at < end && memcmp(at, key, table->keysize) != 0)
+		at += table->entrysize;
+	if (action == HASH_REMOVE && at < end)
+	{
+		memmove(at, end - table->entrysize, table->entrysize);
+		table->n--;
+	}
+	if (at < end)
+		return at;
+	if (action != HASH_ENTER)
+		return NULL;
+	if (table->n == TABLE_ENTRIES)
+		abort();
+	memcpy(at, key, table->keysize);
+	table->n++;
+	return at;
+}
+
+Size
+add_size(Size a, Size b)
+{
+	return a + b;
+}
+
+Size
+mul_size(Size a, Size b)
+{
+	return a * b;
+}
+
+/* ---- the rest ---- */
+
+void
+XLogFlush(XLogRecPtr lsn)
+{
+}
+
+TimestampTz
+GetCurrentTimestamp(void)
+{
+	return 0;
+}
+
+void
+fuzz_start_server(void)
+{
+	rq_shmem_startup();
+}
+
+void
+fuzz_stop_server(void)
+{
+	while (npieces > 0)
+		free(pieces[--npieces]);
+}
