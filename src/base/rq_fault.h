@@ -29,7 +29,9 @@
  *		janitor-settle		a round has begun, nothing is settled yet
  *		state-rename		state file's temporary copy is durable
  *		segment-zero		a new segment is zero-filled, not yet in place
+ *		segment-named		it is in place, its name is not synced
  *		trim-wal			TRIM is inserted, no file is gone yet
+ *		trim-removed		the files are gone
  */
 #ifndef RQ_FAULT_H
 #define RQ_FAULT_H

@@ -202,6 +202,7 @@ trim(xl_rq_trim *rec, xl_rq_queue_start *starts)
 	XLogFlush(lsn);
 	RQ_FAULT("trim-wal");
 	remove_trimmed(old_start, starts, rec->count, lsn);
+	RQ_FAULT("trim-removed");
 	ereport(LOG,
 			(errmsg("rocketq trimmed the commit log to position " UINT64_FORMAT,
 					rec->log_start)));

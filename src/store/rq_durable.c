@@ -128,6 +128,7 @@ rq_create_segment(const char *path, uint64 size, const void *header,
 	if (err == 0 && link(tmp, path) != 0 && errno != EEXIST)
 		err = errno;
 	unlink(tmp);
+	RQ_FAULT("segment-named");
 	if (err == 0 && sync)
 	{
 		char		parent[MAXPGPATH];

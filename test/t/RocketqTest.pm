@@ -26,7 +26,7 @@ use Time::HiRes qw(usleep time);
 
 our @EXPORT = qw(
   rq_seed rq_rounds rq_random rq_node rq_has_faults rq_require_faults
-  rq_processes rq_kill9 rq_restart_after rq_start rq_stopped rq_poll rq_poll_stopped
+  rq_processes rq_kill9 rq_restart_after rq_start rq_stopped rq_gone rq_poll rq_poll_stopped
   rq_poll_query rq_server_is_up rq_signal rq_pause rq_worker_pid rq_wait_ticks
   rq_log_from rq_checkpoint_held
   rq_arm rq_disarm rq_disarm_and_recover rq_shm_dirty_kb rq_store_files
@@ -105,12 +105,16 @@ sub rq_poll_query
 
 # ---- nodes ----
 
-# A node with the extension.  "conf" is appended to its configuration.
+# A node with the extension.  "conf" is appended to its configuration; "data"
+# is an empty folder for its data, where that is not to be in the usual place,
+# and "before_start" is called before the server is started.
 sub rq_node
 {
 	my ($name, %param) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
+	symlink($param{data}, $node->data_dir) or die "could not make a link: $!"
+	  if $param{data};
 	$node->init(
 		allows_streaming => $param{allows_streaming},
 		has_archiving    => $param{has_archiving});
@@ -125,6 +129,7 @@ autovacuum = off
 rocketq.janitor_interval = '200ms'
 EOC
 	$node->append_conf('postgresql.conf', $param{conf}) if $param{conf};
+	$param{before_start}->() if $param{before_start};
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION rocketq')
 	  unless $param{no_extension};
@@ -175,6 +180,15 @@ sub rq_stopped
 
 	rq_poll('the processes of ' . $node->name . ' to go',
 		sub { return !rq_processes($node) });
+	rq_gone($node);
+	return;
+}
+
+# No process of the server is left: take away what would keep it from starting.
+sub rq_gone
+{
+	my ($node) = @_;
+
 	# Where nobody reaps it, a killed postmaster counts as alive.
 	unlink($node->data_dir . '/postmaster.pid');
 	unlink($node->host . '/.s.PGSQL.' . $node->port . '.lock');

@@ -1,0 +1,252 @@
+# 030_power_loss.pl -- the power is cut under load, at random moments and at
+# those at which something is half done, on ext4 and on XFS.  What was not
+# fsynced is gone, and nothing that was acknowledged is.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use List::Util qw(shuffle);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqLedger;
+use RocketqPower;
+use RocketqTest;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+rq_power_require();
+rq_seed();
+
+my ($node, $ledger);
+my $others = 0;
+
+# ---- moments ----
+
+# A client that is expected to be hit.
+sub client
+{
+	my (@sql) = @_;
+	return rq_background($node, 'psql', '-XAtq', '-d', $node->connstr('postgres'),
+		map { ('-c', $_) } @sql);
+}
+
+# More than a segment of messages that only take up room.
+my $ballast = "SELECT count(rocketq.produce('ledger.ballast', repeat('x', 100000))) FROM generate_series(1, 12)";
+
+sub stop_at
+{
+	my ($point, @sql) = @_;
+	rq_arm($node, "$point=stop");
+	my @client = @sql ? client(@sql) : ();
+	rq_power_stopped($node, $point);
+	return @client;
+}
+
+# A topic besides, with something in it.
+sub other_topic
+{
+	my $name = 'other_' . ++$others;
+	$node->safe_psql('postgres', <<"EOQ");
+SELECT rocketq.create_topic('$name', 6);
+SELECT rocketq.create_group('$name', 'g');
+SELECT count(rocketq.produce('$name', 'other', queue_id => i % 6)) FROM generate_series(1, 300) i;
+SELECT rocketq.commit_offset('$name', 'g', q, 50) FROM generate_series(0, 5) q;
+EOQ
+	return $name;
+}
+
+# From here on nobody else writes WAL to disk.
+sub pause_flushing
+{
+	rq_ledger_stop($ledger);
+	rq_pause($node, $_) foreach ('walwriter', 'background writer');
+	return;
+}
+
+sub state_file
+{
+	return (stat($node->data_dir . '/pg_rocketq/state'))[1] // 0;
+}
+
+# The state is written, and its checkpoint is not completed.  Meanwhile commits
+# go on that nobody flushes.
+sub state_written
+{
+	my ($checkpoint, $keeper) = rq_checkpoint_held($node);
+	my $before = state_file();
+
+	pause_flushing();
+	rq_pause($node, 'checkpointer');
+	rq_ledger_start($ledger, async => 10);
+	usleep(rq_random(100_000, 300_000));
+	rq_ledger_stop($ledger);
+	kill('CONT', $keeper);
+	rq_poll('the state to be written', sub { return state_file() != $before; });
+	rq_poll_stopped($keeper);
+	return $checkpoint;
+}
+
+# All that can go is consumed, and trimmed away while its WAL rests with us.
+sub trim_removed
+{
+	$node->safe_psql('postgres', "SET synchronous_commit = off; $ballast; $ballast");
+	rq_ledger_stop($ledger);
+	rq_ledger_start($ledger, produce => 0, async => 0);
+	rq_poll_query($node, 'all to be consumed', <<'EOQ');
+SELECT bool_and(g.committed_offset = rocketq.max_offset(q.topic, q.queue_id))
+FROM rocketq.groups g JOIN rocketq.queues q USING (topic, queue_id)
+WHERE topic = 'ledger.topic'::regclass
+EOQ
+	pause_flushing();
+	append_to_file($node->data_dir . '/postgresql.conf', "rocketq.retention_time = 0\n");
+	return stop_at('trim-removed');
+}
+
+# In the middle of recovery, after power was lost at some moment.
+sub recovery
+{
+	my ($point) = @_;
+
+	rq_power_cut($node, 'nothing');
+	rq_ledger_stop($ledger);
+	rq_power_start($node, "$point=stop");
+	rq_power_stopped($node, "$point in recovery");
+	return;
+}
+
+# What is done until the power is cut; returns the clients that it hits.
+my %moment = (
+	(map { my $point = $_; ($point => sub { return stop_at($point); }) }
+		  ('append-store', 'append-wal', 'enqueue-store', 'enqueue-wal', 'precommit-done', 'commit-callback')),
+	(map { my $point = $_; ($point => sub { return stop_at($point, ('CHECKPOINT') x 1000); }) }
+		  ('keeper-sync', 'keeper-fsynced', 'state-rename')),
+	(map { my $point = $_; ($point => sub { return stop_at($point, ($ballast) x 100); }) }
+		  ('segment-zero', 'segment-named')),
+	'topic-wal' => sub { return stop_at('topic-wal', "SELECT rocketq.create_topic('never', 3)"); },
+	'group-wal' => sub { return stop_at('group-wal', "SELECT rocketq.create_group('ledger.topic', 'never')"); },
+	(map { my $point = $_; ($point => sub { return stop_at($point, 'DROP TABLE ' . other_topic()); }) }
+		  ('drop-wal', 'drop-rename')),
+	(map { my $point = $_; ($point => sub {
+				return stop_at($point, "SELECT rocketq.alter_topic('" . other_topic() . "', 2)"); }) }
+		  ('resize-wal', 'resize-settled')),
+	'trim-wal' => sub {
+		append_to_file($node->data_dir . '/postgresql.conf', "rocketq.retention_time = 0\n");
+		return stop_at('trim-wal', ($ballast) x 100);
+	},
+	'trim-removed'            => \&trim_removed,
+	'state written'           => \&state_written,
+	'recovery, state-rename'  => sub { return recovery('state-rename'); },
+	'recovery, keeper-fsynced' => sub { return recovery('keeper-fsynced'); },
+	'any'                     => sub { usleep(rq_random(0, 300_000)); return (); },
+	'in a checkpoint'         => sub {
+		my $client = client('CHECKPOINT');
+		usleep(rq_random(0, 100_000));
+		return $client;
+	},
+	'after a checkpoint' => sub {
+		other_topic();
+		$node->safe_psql('postgres', 'CHECKPOINT');
+		return ();
+	});
+
+# These show a rule only if nothing is written but what we write.
+my %cut_as = (
+	'after a checkpoint' => 'nothing',
+	'state written'      => 'nothing',
+	'trim-removed'       => 'names',
+	'segment-named'      => 'names');
+
+# ---- rounds ----
+
+# Log segments are complete from the moment they have their name.
+sub check_segments
+{
+	my ($label) = @_;
+	my @bad;
+
+	foreach my $path (glob($node->data_dir . '/pg_rocketq/log/*'))
+	{
+		next if $path !~ m,/[0-9A-Fa-f]{16}$,;
+		my $size = -s $path;
+		open(my $file, '<', $path) or die "could not open \"$path\": $!";
+		read($file, my $head, 8);
+		push @bad, "$path has $size bytes" if $size != 1024 * 1024;
+		push @bad, "$path has no head" if $head =~ /^\0*$/;
+	}
+	return is("@bad", '', "$label: log segments are complete");
+}
+
+sub come_back
+{
+	my ($label) = @_;
+
+	rq_power_start($node);
+	$node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL');
+	rq_ledger_check($ledger, $label);
+	return;
+}
+
+sub play
+{
+	my ($moment, $label) = @_;
+	my $modes = [ rq_power_modes() ];
+	my $mode = $cut_as{$moment} // $modes->[ rq_random(0, $#$modes) ];
+	my $in_recovery = $moment =~ /^recovery/;
+	my @clients;
+
+	$label .= ", $moment, $mode reaches the disk";
+	rq_ledger_start($ledger);
+	rq_ledger_progress($ledger, rq_random(20, 100));
+	$node->safe_psql('postgres', 'CHECKPOINT') if rq_random(0, 1);
+	@clients = $moment{$moment}->();
+	rq_power_cut($node, $mode);
+	rq_ledger_stop($ledger);
+	eval { $_->{run}->finish; } foreach @clients;
+	check_segments($label) if !$in_recovery;
+	come_back($label);
+	if (!rq_random(0, 7))
+	{
+		rq_power_cut($node, 'nothing');
+		come_back("$label, and again at once");
+	}
+	return;
+}
+
+my @moments = shuffle(sort keys %moment);
+my @file_systems = ('ext4', 'xfs');
+@moments = grep { defined $moment{$_} } split /,/, $ENV{RQ_MOMENTS} if $ENV{RQ_MOMENTS};
+my $rounds = rq_rounds(1);
+
+foreach my $fs (0 .. $#file_systems)
+{
+	$node = rq_power_node($file_systems[$fs], conf => <<'EOC');
+rocketq.segment_size = '1MB'
+rocketq.preallocate_segments = 1
+wal_writer_delay = 10s
+wal_writer_flush_after = 0
+checkpoint_timeout = 1h
+EOC
+	rq_require_faults($node);
+	$node->safe_psql('postgres', "CREATE EXTENSION IF NOT EXISTS rocketq");
+	$ledger = rq_ledger_create($node);
+	$node->safe_psql('postgres', "SELECT rocketq.create_topic('ledger.ballast', 1)");
+
+	# In one round each moment has its turn on one of the file systems.
+	foreach my $round (1 .. $rounds)
+	{
+		foreach my $i (0 .. $#moments)
+		{
+			next if ($i + $fs + $round) % 2 && !$ENV{RQ_MOMENTS};
+			play($moments[$i], "$file_systems[$fs], round $round");
+		}
+	}
+	$node->stop;
+	rq_start($node);
+	rq_ledger_check($ledger, "$file_systems[$fs], after a clean restart");
+	$node->stop;
+}
+
+done_testing();
