@@ -186,10 +186,10 @@ verify_queue(uint32 topic, RqQueue *q)
 		e = CopyErrorData();
 		if (ERRCODE_TO_CATEGORY(e->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_DATA_CORRUPTED) &&
 			ERRCODE_TO_CATEGORY(e->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_IO_ERROR) &&
-			e->sqlerrcode != ERRCODE_UNDEFINED_FILE)
+			e->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
 			PG_RE_THROW();
 		FlushErrorState();
-		report(e->detail ? e->detail : e->message,
+		report(e->detail ? psprintf("%s: %s", e->message, e->detail) : e->message,
 			   "queue %u of topic %u/%u", q->id, key.db, key.rel);
 	}
 	PG_END_TRY();

@@ -84,13 +84,18 @@ plan_at(RqPos log_end, const uint32 *lens, int n)
 }
 
 static void
-report_no_space(int err)
+report_no_segment(int err)
 {
+	bool		is_full = err == ENOSPC || err == EDQUOT;
+
 	errno = err;
 	ereport(ERROR,
-			(errcode(ERRCODE_DISK_FULL),
+			(is_full ? errcode(ERRCODE_DISK_FULL) : errcode_for_file_access(),
 			 errmsg("could not allocate a segment of the rocketq commit log: %m"),
+			 is_full ?
 			 errhint("Free some space in \"%s\"; producers go on by themselves.",
+					 RQ_LOG_DIR) :
+			 errhint("Mend \"%s\"; producers go on by themselves.",
 					 RQ_LOG_DIR)));
 }
 
@@ -116,7 +121,7 @@ wait_for_space(RqPos end)
 		{
 			ConditionVariableCancelSleep();
 			rq_worker_wake(RQ_ALLOCATOR);
-			report_no_space(err);
+			report_no_segment(err);
 		}
 		if (rq_ctl->worker[RQ_ALLOCATOR].pid == 0 &&
 			++rounds_alone > ALLOCATOR_WAIT_S)
@@ -295,7 +300,7 @@ fill_in_segment(uint64 segno, RqPos start, RqPos stop)
 	char	   *base;
 
 	if (err != 0)
-		report_no_space(err);
+		report_no_segment(err);
 	base = rq_map_log(segno, size, RQ_MAP_WRITE, true);
 	if (base == NULL)
 		elog(ERROR, "a segment of the commit log is missing");
@@ -419,7 +424,7 @@ rq_log_redo_append(const xl_rq_append *rec, const char *bytes)
 		int			err = rq_log_create_segment(segno, false);
 
 		if (err != 0)
-			report_no_space(err);
+			report_no_segment(err);
 		base = rq_map_log(segno, rq_ctl->segment_size, RQ_MAP_WRITE, true);
 	}
 	if (base == NULL ||

@@ -15,18 +15,20 @@
 #include "shmem/rq_shmem.h"
 #include "store/rq_map.h"
 
+static const char no_segment[] = "the segment's file is missing, too short or cannot be read";
+
 /* Look at a frame; NULL if it is a message of this length. */
 static const char *
-look(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts)
+look(RqPos pos, uint32 len, RqMapMode mode, RqFrame *frame, RqParts *parts)
 {
 	const uint64 size = rq_ctl->segment_size;
 	uint64		in_segment = pos % size;
 	const char *problem;
 	char	   *base;
 
-	base = rq_map_log(rq_log_segno(pos), size, RQ_MAP_READ, false);
+	base = rq_map_log(rq_log_segno(pos), size, mode, false);
 	if (base == NULL)
-		return "the segment's file is missing";
+		return mode == RQ_MAP_PROBE ? no_segment : "the segment's file is missing";
 	problem = rq_frame_check(base + in_segment, size - in_segment, pos, parts);
 	if (problem)
 		return problem;
@@ -56,9 +58,9 @@ rq_log_check_kept(RqPos pos)
 				 errhint("Read again, or raise rocketq.retention_time.")));
 }
 
-bool
-rq_log_probe(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts,
-			 const char **problem)
+static bool
+read_frame(RqPos pos, uint32 len, RqMapMode mode, RqFrame *frame,
+		   RqParts *parts, const char **problem)
 {
 	*problem = NULL;
 	/* An entry that was never written must not pass for a trimmed one. */
@@ -66,7 +68,7 @@ rq_log_probe(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts,
 		*problem = "the position is not that of a frame";
 	if (*problem || is_trimmed(pos))
 		return false;
-	*problem = look(pos, len, frame, parts);
+	*problem = look(pos, len, mode, frame, parts);
 	if (*problem == NULL)
 		return true;
 	if (is_trimmed(pos))
@@ -75,11 +77,18 @@ rq_log_probe(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts,
 }
 
 bool
+rq_log_probe(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts,
+			 const char **problem)
+{
+	return read_frame(pos, len, RQ_MAP_PROBE, frame, parts, problem);
+}
+
+bool
 rq_log_read(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts)
 {
 	const char *problem;
 
-	if (rq_log_probe(pos, len, frame, parts, &problem))
+	if (read_frame(pos, len, RQ_MAP_READ, frame, parts, &problem))
 		return true;
 	if (problem)
 		rq_report_corruption(psprintf("message " UINT64_FORMAT, pos), problem);
@@ -120,9 +129,9 @@ rq_log_walk(RqPos *pos, RqPos end, RqFrame *frame, RqPos *next,
 
 	in_segment = *pos % size;
 	*next = *pos - in_segment + size;
-	base = rq_map_log(rq_log_segno(*pos), size, RQ_MAP_READ, false);
+	base = rq_map_log(rq_log_segno(*pos), size, RQ_MAP_PROBE, false);
 	if (base == NULL)
-		*problem = "the segment's file is missing";
+		*problem = no_segment;
 	else
 		*problem = rq_frame_check(base + in_segment, size - in_segment,
 								  *pos, NULL);

@@ -13,6 +13,8 @@
  */
 #include "postgres.h"
 
+#include <unistd.h>
+
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "lib/stringinfo.h"
@@ -479,8 +481,11 @@ const char *
 rq_state_probe(void)
 {
 	uint64		len;
-	char	   *data = rq_read_file(RQ_STATE_FILE, &len);
+	char	   *data;
 
+	if (access(RQ_STATE_FILE, F_OK) == 0 && access(RQ_STATE_FILE, R_OK) != 0)
+		return "the state file cannot be read";
+	data = rq_read_file(RQ_STATE_FILE, &len);
 	return data == NULL ? "the state file is missing" : rq_state_check(data, len);
 }
 

@@ -160,6 +160,9 @@ rq_fsync_path(const char *path, bool isdir)
 {
 	int			fd = BasicOpenFile(path, (isdir ? O_RDONLY : O_RDWR) | PG_BINARY);
 
+	/* Somebody has made it read-only while it was mapped. */
+	if (fd < 0 && !isdir && (errno == EACCES || errno == EROFS))
+		fd = BasicOpenFile(path, O_RDONLY | PG_BINARY);
 	if (fd < 0)
 	{
 		if (errno == ENOENT)

@@ -1,0 +1,378 @@
+# 031_damage.pl -- files that are missing, short, unreadable or have flipped
+# bits: verify() and readers name what is wrong, with a fitting SQLSTATE;
+# nothing crashes, other topics and producers go on, and once the file is what
+# it was, so is the store.
+#
+# The damage is done under a running server: a damaged copy takes the file's
+# place or bits are flipped in it.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+if ($> == 0)
+{
+	plan(skip_all => 'root may read and write everything');
+}
+
+my $node = rq_node('main', conf => <<'EOC');
+rocketq.segment_size = '1MB'
+rocketq.retention_time = -1
+EOC
+my $store = $node->data_dir . '/pg_rocketq';
+my $log_from = rq_log_from($node);
+
+# ---- helpers ----
+
+# The error of a statement as "SQLSTATE: message, detail, hint", or its result.
+sub outcome
+{
+	my ($sql) = @_;
+	my ($rc, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$sql");
+
+	return $out if $rc == 0;
+	$err =~ s/^LOCATION:.*\n?//mg;
+	$err =~ s/^psql:[^ ]* //mg;
+	return $err;
+}
+
+sub fails
+{
+	my ($what, $sql, $expected) = @_;
+	return like(outcome($sql), $expected, $what);
+}
+
+sub verify_says
+{
+	my ($what, $expected) = @_;
+	return like(
+		outcome("SELECT what || ': ' || problem FROM rocketq.verify()"),
+		$expected, "$what: verify() tells");
+}
+
+sub bytes_of
+{
+	my ($file) = @_;
+	open my $fh, '<:raw', $file or die "could not open \"$file\": $!";
+	local $/ = undef;
+	my $bytes = <$fh>;
+	close $fh;
+	return $bytes;
+}
+
+# Put a copy with these bytes in the file's place; give what undoes it.
+sub replace_file
+{
+	my ($file, $bytes) = @_;
+	my $saved = $node->basedir . '/saved';
+	rename($file, $saved) or die "could not rename \"$file\": $!";
+	if (defined $bytes)
+	{
+		open my $fh, '>:raw', $file or die "could not create \"$file\": $!";
+		print $fh $bytes;
+		close $fh;
+	}
+	return sub { rename($saved, $file) or die "could not rename \"$saved\": $!"; };
+}
+
+# Change one byte in place; give what undoes it.
+sub flip
+{
+	my ($file, $at, $bit) = @_;
+	my $change = sub {
+		my $byte;
+		open my $fh, '+<:raw', $file or die "could not open \"$file\": $!";
+		sysseek($fh, $at, 0);
+		sysread($fh, $byte, 1);
+		sysseek($fh, $at, 0);
+		syswrite($fh, chr(ord($byte) ^ $bit));
+		close $fh;
+	};
+	$change->();
+	return $change;
+}
+
+sub set_mode
+{
+	my ($file, $mode) = @_;
+	my $before = (stat($file))[2] & 07777;
+	chmod($mode, $file) or die "could not chmod \"$file\": $!";
+	return sub { chmod($before, $file); };
+}
+
+# What does not touch the damaged file works.
+sub others_go_on
+{
+	my ($what) = @_;
+
+	is( outcome(<<'EOQ'), '200|200|1', "$what: another topic goes on");
+SELECT rocketq.produce('good', 'more', queue_id => 1) \g /dev/null
+SELECT (SELECT count(body) FROM good WHERE queue_id = 0),
+	(SELECT count(*) FROM rocketq.pull('good', 0, 0, 1000)),
+	(SELECT count(*) FROM rocketq.consume('good', 'g', 1000, auto_commit => true));
+EOQ
+	return;
+}
+
+sub mended
+{
+	my ($what) = @_;
+
+	rq_verify($node, "$what, mended");
+	is(outcome('SELECT count(body) FROM bad'),
+		outcome('SELECT count(*) FROM bad'), "$what, mended: all can be read");
+	return;
+}
+
+# ---- the store ----
+
+$node->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.create_topic('bad', 1);
+SELECT rocketq.create_topic('good', 2);
+SELECT rocketq.produce('bad', i || repeat('x', 500), 'tag', keys => ARRAY['k' || i])
+	FROM generate_series(1, 5000) i;
+SELECT rocketq.produce('good', i::text, queue_id => 0) FROM generate_series(1, 200) i;
+SELECT count(*) FROM rocketq.consume('good', 'g', 1000, auto_commit => true);
+SELECT rocketq.create_group('bad', 'g');
+CHECKPOINT;
+EOQ
+my $key = $node->safe_psql('postgres',
+	"SELECT oid || '_' || pg_relation_filenode('bad') FROM pg_database WHERE datname = 'postgres'");
+my $log_file = "$store/log/0000000000000000";
+my $queue_file = "$store/queue/$key/0.00000000";
+my $last_queue_file = "$store/queue/$key/0.00000002";
+ok(-s $log_file == 1024 * 1024 && -s $queue_file == 64 * 1024 && -e $last_queue_file,
+	'the files are where they are looked for');
+
+my $select = 'SELECT sum(length(body)) FROM bad';
+my $pull = "SELECT count(*) FROM rocketq.pull('bad', 0, 0, 1000)";
+my $consume = <<'EOQ';
+SELECT count(*) FROM rocketq.consume('bad', 'g', 1000, auto_commit => true)
+EOQ
+my $produce = "SELECT rocketq.produce('bad', 'one more') > 0";
+
+sub readers_fail
+{
+	my ($what, $expected) = @_;
+
+	fails("$what: SELECT", $select, $expected);
+	fails("$what: pull()", $pull, $expected);
+	fails("$what: consume()", $consume, $expected);
+	return;
+}
+
+# ---- segments of the log ----
+
+my %log_damage = (
+	'missing log segment' => sub { return replace_file($log_file, undef); },
+	'log segment of no bytes' => sub { return replace_file($log_file, ''); },
+	'log segment cut short' =>
+	  sub { return replace_file($log_file, substr(bytes_of($log_file), 0, 12345)); },
+	'unreadable log segment' => sub { return set_mode($log_file, 0); });
+my %log_errors = (
+	'missing log segment' => qr/ERROR:  XX001: message 64 is damaged\nDETAIL:  the segment's file is missing/,
+	'log segment of no bytes' =>
+	  qr/XX001: file "pg_rocketq\/log\/0{16}" is damaged\nDETAIL:  It has 0 bytes instead of 1048576/,
+	'log segment cut short' => qr/XX001: file ".*" is damaged\nDETAIL:  It has 12345 bytes instead of 1048576/,
+	'unreadable log segment' => qr/42501: could not open file "pg_rocketq\/log\/0{16}": Permission denied/);
+
+foreach my $what (sort keys %log_damage)
+{
+	my $undo = $log_damage{$what}->();
+
+	readers_fail($what, $log_errors{$what});
+	verify_says($what,
+		qr/^file "pg_rocketq\/log\/0{16}": the file .*^entry 0 of queue 0 of topic .*: the segment's file is missing, too short or cannot be read/ms);
+	is(outcome($produce), 't', "$what: producers go on");
+	others_go_on($what);
+	$undo->();
+	mended($what);
+}
+
+# Bits of the header, and of every part of the first frame and of its padding.
+my $frame_len = unpack('L', substr(bytes_of($log_file), 64 + 16, 4));
+foreach my $at (0, 4, 8, 12, 16, 63)
+{
+	my $undo = flip($log_file, $at, 1);
+	verify_says("flipped bit in byte $at of a log segment",
+		qr/^file "pg_rocketq\/log\/0{16}": the segment header/m);
+	$undo->();
+}
+foreach my $at (0, 4, 8, 15, 16, 19, 20, 21, 22, 23, 24, 28, 32, 48, 51, 52, 56,
+	58, 60, 64, 70, 80, 200, $frame_len - 1)
+{
+	my $undo = flip($log_file, 64 + $at, 1 << ($at % 8));
+	fails("flipped bit in byte $at of a frame: pull()",
+		$pull, qr/ERROR:  XX001: message 64 is damaged\nDETAIL:  the frame/);
+	verify_says(
+		"flipped bit in byte $at of a frame",
+		qr/^commit log position 64: the frame.*^entry 0 of queue 0 of topic \S+: the frame/ms);
+	$undo->();
+}
+others_go_on('after flips in frames');
+mended('frames');
+
+# The filler at the end of a segment.
+my ($filler) = $node->safe_psql('postgres', <<'EOQ');
+SELECT max(message_id) FROM bad WHERE message_id < 1024 * 1024
+EOQ
+$filler += unpack('L', substr(bytes_of($log_file), $filler + 16, 4));
+SKIP:
+{
+	skip 'the segment ends with a message', 4 if $filler > 1024 * 1024 - 64;
+	foreach my $at (0, 4, 16, 21)
+	{
+		my $undo = flip($log_file, $filler + $at, 1);
+		verify_says("flipped bit in byte $at of a filler",
+			qr/^commit log position $filler: /m);
+		$undo->();
+	}
+}
+mended('filler');
+
+# ---- segments of a queue ----
+
+my %queue_damage = (
+	'missing queue segment' => sub { return replace_file($_[0], undef); },
+	'queue segment of no bytes' => sub { return replace_file($_[0], ''); },
+	'queue segment cut short' => sub { return replace_file($_[0], 'x' x 4097); },
+	'unreadable queue segment' => sub { return set_mode($_[0], 0); });
+my %queue_errors = (
+	'missing queue segment' =>
+	  qr/XX001: queue 0 of topic \S+ is damaged\nDETAIL:  The file "pg_rocketq\/queue\/\S+" is missing/,
+	'queue segment of no bytes' =>
+	  qr/XX001: file "pg_rocketq\/queue\/\S+" is damaged\nDETAIL:  It has 0 bytes instead of 65536/,
+	'queue segment cut short' =>
+	  qr/XX001: file "pg_rocketq\/queue\/\S+" is damaged\nDETAIL:  It has 4097 bytes instead of 65536/,
+	'unreadable queue segment' => qr/42501: could not open file "pg_rocketq\/queue\/\S+": Permission denied/);
+
+foreach my $what (sort keys %queue_damage)
+{
+	my $undo = $queue_damage{$what}->($queue_file);
+	readers_fail($what, $queue_errors{$what});
+	verify_says($what, qr/^queue 0 of topic \S+: .*"pg_rocketq\/queue\/\S+"/m);
+	is(outcome($produce), 't', "$what: producers go on in the queue's last segment");
+	others_go_on($what);
+	$undo->();
+	mended($what);
+
+	# The one that is written to: it must not be made anew, without its entries.
+	$undo = $queue_damage{$what}->($last_queue_file);
+	fails("$what, the last one: SELECT", $select, $queue_errors{$what});
+	fails("$what, the last one: produce()", $produce, $queue_errors{$what});
+	others_go_on("$what, the last one");
+	$undo->();
+	is(outcome($produce), 't', "$what, the last one: producers go on afterwards");
+	mended("$what, the last one");
+}
+
+# Position, time, tag hash and length of the second entry.
+foreach my $at (0, 1, 3, 7, 22, 23, 24, 27, 28, 29)
+{
+	my $undo = flip($queue_file, 32 + $at, $at == 23 ? 0x80 : 1);
+	verify_says("flipped bit in byte $at of an entry",
+		qr/^entry 1 of queue 0 of topic \S+: the (entry|position|frame|segment)/m);
+	fails("flipped bit in byte $at of an entry: pull()",
+		$pull, qr/ERROR:  XX001: message \d+ is damaged/)
+	  if $at < 8 || $at >= 28;
+	$undo->();
+}
+mended('entries');
+
+# ---- folders and files that must not be written ----
+
+my $undo = set_mode($log_file, 0444);
+is(outcome($produce), 't', 'read-only log segment: producers go on');
+is(outcome($select) > 0, 1, 'read-only log segment: SELECT');
+$node->safe_psql('postgres', 'CHECKPOINT');
+$undo->();
+
+$undo = set_mode($last_queue_file, 0444);
+fails('read-only queue segment: produce()', $produce,
+	qr/42501: could not open file "pg_rocketq\/queue\/\S+": Permission denied/);
+is(outcome($select) > 0, 1, 'read-only queue segment: SELECT');
+others_go_on('read-only queue segment');
+$node->safe_psql('postgres', 'CHECKPOINT');
+$undo->();
+is(outcome($produce), 't', 'a queue segment no longer read-only: producers go on');
+mended('read-only segments');
+
+# No segment can be added to the log; what has been allocated is still used.
+$undo = set_mode("$store/log", 0555);
+my $fill = "SELECT count(rocketq.produce('good', repeat('x', 1000), queue_id => 1)) FROM generate_series(1, 5000)";
+fails('read-only log folder: produce()', $fill,
+	qr/42501: could not allocate a segment of the rocketq commit log: Permission denied\nHINT:  Mend "pg_rocketq\/log"/);
+is(outcome($select) > 0, 1, 'read-only log folder: SELECT');
+$undo->();
+rq_poll('producers to go on', sub { return outcome($fill) eq '5000'; });
+$node->safe_psql('postgres',
+	"SELECT count(*) FROM rocketq.consume('good', 'g', 10000, auto_commit => true)");
+
+$undo = set_mode("$store/queue/$key", 0555);
+fails('read-only queue folder: produce()',
+	"SELECT count(rocketq.produce('bad', 'x')) FROM generate_series(1, 3000)",
+	qr/42501: could not create file "pg_rocketq\/queue\/\S+": Permission denied/);
+$undo->();
+mended('read-only folders');
+
+# ---- the state file ----
+
+my $state = "$store/state";
+foreach my $what ('missing', 'empty', 'cut', 'flipped', 'unreadable')
+{
+	my $bytes = bytes_of($state);
+	my $undo =
+	    $what eq 'missing'    ? replace_file($state, undef)
+	  : $what eq 'empty'      ? replace_file($state, '')
+	  : $what eq 'cut'        ? replace_file($state, substr($bytes, 0, -8))
+	  : $what eq 'flipped'    ? flip($state, length($bytes) - 9, 4)
+	  :                         set_mode($state, 0);
+	verify_says("$what state file", qr/^file "pg_rocketq\/state": the state file/m);
+	$undo->();
+}
+mended('state file');
+
+unlike(slurp_file($node->logfile, $log_from),
+	qr/PANIC|TRAP|terminated by signal|server process .* exited/,
+	'nothing crashed in all this');
+
+# A server does not start with a state it can't trust.
+$node->stop;
+my $bytes = bytes_of($state);
+my @states = (
+	[ 'empty state file', sub { return replace_file($state, ''); }, qr/too short/ ],
+	[ 'state file cut short', sub { return replace_file($state, substr($bytes, 0, -8)); },
+		qr/length does not match/ ],
+	[ 'flipped bit in the state file', sub { return flip($state, 70, 16); },
+		qr/checksum does not match/ ]);
+foreach my $case (@states)
+{
+	my ($what, $damage, $expected) = @$case;
+	my $from = rq_log_from($node);
+	my $undo = $damage->();
+
+	ok(!$node->start(fail_ok => 1), "$what: the server does not start");
+	like( slurp_file($node->logfile, $from),
+		qr/FATAL:  file "pg_rocketq\/state" is damaged.*DETAIL:  the state file.*$expected.*HINT:  Restore the data directory from a backup/s,
+		"$what: it says why");
+	$undo->();
+}
+
+# A segment that is gone does not keep the others from starting.
+$undo = replace_file($log_file, undef);
+rq_start($node);
+others_go_on('started without a log segment');
+verify_says('started without a log segment',
+	qr/^file "pg_rocketq\/log\/0{16}": the file cannot be read/m);
+$undo->();
+mended('started without a log segment');
+$node->stop;
+
+done_testing();
