@@ -4,14 +4,20 @@
  *
  * Item i is in the file if i < nspilled, else in the array.  The array is
  * written out whenever it reaches work_mem.
+ *
+ * The file has no buffer of its own: what a failed write has left in it lies
+ * behind "nspilled", so a rollback to a savepoint makes the list whole again.
  */
 #include "postgres.h"
 
+#include "commands/tablespace.h"
 #include "miscadmin.h"
-#include "storage/buffile.h"
+#include "storage/fd.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/wait_event.h"
 
+#include "base/rq_fault.h"
 #include "queue/rq_pending.h"
 
 struct RqPending
@@ -20,7 +26,7 @@ struct RqPending
 	uint64		nitems;
 	uint64		capacity;
 	uint64		nspilled;
-	BufFile    *file;
+	File		file;			/* -1 = none */
 	RqPendingItem *page;		/* what rq_pending_read got from the file */
 };
 
@@ -31,6 +37,7 @@ rq_pending_create(void)
 {
 	RqPending  *p = palloc0(sizeof(*p));
 
+	p->file = -1;
 	p->capacity = 16;
 	p->items = palloc(p->capacity * sizeof(RqPendingItem));
 	return p;
@@ -39,18 +46,28 @@ rq_pending_create(void)
 void
 rq_pending_close(RqPending *p)
 {
-	if (p->file)
-		BufFileClose(p->file);
-	p->file = NULL;
+	if (p->file >= 0)
+		FileClose(p->file);
+	p->file = -1;
 }
 
+/* Write the array behind what is in the file. */
 static void
-seek(RqPending *p, uint64 item)
+write_items(RqPending *p)
 {
-	if (BufFileSeek(p->file, 0, item * sizeof(RqPendingItem), SEEK_SET) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not seek in the temporary file of produced messages")));
+	for (uint64 done = 0; done < p->nitems;)
+	{
+		int			count = Min(p->nitems - done, PAGE_ITEMS);
+		int			size = count * sizeof(RqPendingItem);
+
+		if (FileWrite(p->file, (char *) (p->items + done), size,
+					  (p->nspilled + done) * sizeof(RqPendingItem),
+					  WAIT_EVENT_BUFFILE_WRITE) != size)
+			ereport(ERROR,
+					(errcode_for_file_access(),
+					 errmsg("could not write the temporary file of produced messages: %m")));
+		done += count;
+	}
 }
 
 /*
@@ -61,15 +78,16 @@ static void
 spill(RqPending *p)
 {
 	ResourceOwner old_owner = CurrentResourceOwner;
-	MemoryContext old_cxt = MemoryContextSwitchTo(GetMemoryChunkContext(p));
 
-	CurrentResourceOwner = TopTransactionResourceOwner;
-	if (p->file == NULL)
-		p->file = BufFileCreateTemp(false);
-	seek(p, p->nspilled);
-	BufFileWrite(p->file, p->items, p->nitems * sizeof(RqPendingItem));
-	CurrentResourceOwner = old_owner;
-	MemoryContextSwitchTo(old_cxt);
+	RQ_FAULT("pending-spill");
+	if (p->file < 0)
+	{
+		PrepareTempTablespaces();
+		CurrentResourceOwner = TopTransactionResourceOwner;
+		p->file = OpenTemporaryFile(false);
+		CurrentResourceOwner = old_owner;
+	}
+	write_items(p);
 	p->nspilled += p->nitems;
 	p->nitems = 0;
 }
@@ -114,6 +132,8 @@ rq_pending_truncate(RqPending *p, uint64 count)
 const RqPendingItem *
 rq_pending_read(RqPending *p, uint64 first, uint64 *n)
 {
+	int			size;
+
 	if (first >= rq_pending_count(p))
 		return NULL;
 	if (first >= p->nspilled)
@@ -125,11 +145,12 @@ rq_pending_read(RqPending *p, uint64 first, uint64 *n)
 		p->page = MemoryContextAlloc(GetMemoryChunkContext(p),
 									 PAGE_ITEMS * sizeof(RqPendingItem));
 	*n = Min(PAGE_ITEMS, p->nspilled - first);
-	seek(p, first);
-	if (BufFileRead(p->file, p->page, *n * sizeof(RqPendingItem)) !=
-		*n * sizeof(RqPendingItem))
+	size = *n * sizeof(RqPendingItem);
+	if (FileRead(p->file, (char *) p->page, size,
+				 first * sizeof(RqPendingItem),
+				 WAIT_EVENT_BUFFILE_READ) != size)
 		ereport(ERROR,
 				(errcode_for_file_access(),
-				 errmsg("could not read from the temporary file of produced messages")));
+				 errmsg("could not read the temporary file of produced messages: %m")));
 	return p->page;
 }
