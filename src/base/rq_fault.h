@@ -11,12 +11,24 @@
  *		panic		PANIC
  *
  * The points, in the order a message meets them:
+ *		append-reserve		room is reserved, nothing is in the map
  *		append-store		frame is in the map, WAL record is not inserted
  *		append-wal			APPEND is inserted, the reservation still in flight
+ *		pending-add			APPEND is done, the transaction's list is not longer
+ *		pending-spill		that list is about to be written to a file
+ *		precommit-sort		pre-commit has begun, nothing is enqueued
  *		enqueue-store		entries are in the map, WAL record not inserted
  *		enqueue-wal			ENQUEUE is inserted
+ *		enqueue-done		a queue has its entries, others may not
+ *		offset-wal			OFFSET is inserted
+ *		group-drop-wal		GROUP_DROP is inserted, no commit record
  *		precommit-done		all of pre-commit is done, commit record is not
  *		commit-callback		commit record is out, nothing is resolved yet
+ *		resolve-flags		aborted entries are flagged, "stable" is not raised
+ *		resolve-wal			RESOLVE is inserted
+ *		direct-enqueued		without a transaction: ENQUEUE is not flushed yet
+ *		direct-flushed		it is, "stable" is not raised
+ *		consume-read		messages are read, the reader has not moved
  *		topic-wal			TOPIC of a new topic is inserted, no commit record
  *		group-wal			GROUP is inserted, no commit record
  *		drop-wal			TOPIC_DROP is flushed, the topic's folder is there

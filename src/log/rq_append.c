@@ -233,6 +233,7 @@ append_run(char *frames, const uint32 *lens, int n, RqPos *pos)
 
 	START_CRIT_SECTION();
 	note_xact_pos(p.start);
+	RQ_FAULT("append-reserve");
 	if (p.filler_len > 0)
 		append_filler(filler_base, p.filler, p.filler_len);
 	for (int i = 0; i < p.take; i++)

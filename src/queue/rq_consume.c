@@ -13,6 +13,7 @@
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 
+#include "base/rq_fault.h"
 #include "log/rq_log.h"
 #include "queue/rq_consume.h"
 #include "queue/rq_consume_private.h"
@@ -197,6 +198,7 @@ consume_queue(const RqConsumeRequest *req, RqGroupRef group, uint32 queue_id,
 	from = rq_reader_position(r);
 	count = read_forward(req->topic, queue_id, from, max, req->filter,
 						 sink, arg, &next);
+	RQ_FAULT("consume-read");
 	if (next == from)
 		return 0;
 	rq_txn_set_next(r, next);

@@ -340,6 +340,7 @@ resolve_chunk(uint32 topic, RqQueue *q, KnownXids *known)
 			q->unlogged_aborts++;
 		}
 	}
+	RQ_FAULT("resolve-flags");
 	pg_write_barrier();
 	pg_atomic_write_u64(&q->stable, off);
 	return off == to && to < end;
@@ -444,6 +445,7 @@ log_resolved(uint32 topic, RqQueue *q)
 	if (rec.nranges > 0)
 		rq_xlog_register(ranges, rec.nranges * sizeof(xl_rq_range));
 	XLogInsert(RQ_RMGR_ID, XLOG_RQ_RESOLVE);
+	RQ_FAULT("resolve-wal");
 	q->logged_stable = rec.to;
 	q->unlogged_aborts -= Min(aborts, q->unlogged_aborts);
 }

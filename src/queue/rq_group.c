@@ -288,6 +288,7 @@ rq_group_stage_drop(RqGroupRef group, uint64 xid)
 	}
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
+	RQ_FAULT("group-drop-wal");
 }
 
 void

@@ -15,6 +15,7 @@
 #include "utils/timestamp.h"
 
 #include "base/rq_compat.h"
+#include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "queue/rq_group.h"
 #include "queue/rq_topic.h"
@@ -154,6 +155,7 @@ rq_offset_stage(RqOffset *o, RqOff next, uint64 xid)
 	END_CRIT_SECTION();
 	LWLockRelease(lock_of(o));
 	rq_gate_leave();
+	RQ_FAULT("offset-wal");
 }
 
 void

@@ -15,6 +15,7 @@
 #include "utils/timestamp.h"
 
 #include "base/rq_compat.h"
+#include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "log/rq_log.h"
 #include "queue/rq_cqueue.h"
@@ -147,7 +148,9 @@ enqueue_now(uint32 topic, uint32 queue_id, const xl_rq_entry *entries, int n)
 	XLogRecPtr	lsn;
 
 	rq_queue_enqueue(topic, queue_id, entries, n, 0, true, &lsn);
+	RQ_FAULT("direct-enqueued");
 	wait_until_durable(lsn);
+	RQ_FAULT("direct-flushed");
 	rq_queue_unhold();
 	rq_queue_resolve(topic, rq_topic_queue(topic, queue_id), 0,
 					 RQ_XID_IN_PROGRESS);

@@ -252,6 +252,7 @@ rq_txn_produce(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 
 	get_txn();
 	rq_txn_check_open();
+	RQ_FAULT("pending-add");
 	if (txn->pending == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(txn->cxt);
@@ -480,6 +481,7 @@ enqueue_touch(Touch *t, const xl_rq_entry *entries, uint64 n)
 		t->enqueued = true;
 		rq_queue_enqueue(t->topic, t->queue_id, entries, run, txn->xid,
 						 false, NULL);
+		RQ_FAULT("enqueue-done");
 		entries += run;
 		n -= run;
 	}
@@ -493,6 +495,7 @@ enqueue_stretch(const RqPendingItem *items, uint64 n)
 	xl_rq_entry *sorted = palloc_extended(n * sizeof(xl_rq_entry),
 										  MCXT_ALLOC_HUGE);
 
+	RQ_FAULT("precommit-sort");
 	for (uint64 i = 0; i < n; i++)
 		at[items[i].touch + 1]++;
 	for (int t = 0; t < txn->ntouches; t++)

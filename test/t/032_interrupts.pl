@@ -1,0 +1,205 @@
+# 032_interrupts.pl -- a session is cancelled, timed out, terminated or left by
+# its client at each step of producing, consuming and committing: its transaction
+# has happened as a whole or not at all, and nothing is left of it that would
+# hold up others.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+rq_seed();
+my $node = rq_node('main', conf => <<'EOC');
+rocketq.segment_size = '1MB'
+rocketq.janitor_interval = '50ms'
+EOC
+rq_require_faults($node);
+rq_create_load($node);
+$node->safe_psql('postgres', <<'EOQ');
+CREATE TABLE load.went (label text, part text);
+SELECT rocketq.create_topic('load.direct', 2);
+CREATE TABLE load.told (message_id bigint);
+SELECT load.make_for(k, 5) FROM generate_series(0, 39) k;
+EOQ
+
+# What is interrupted.  It drops a group, so that all that a commit can log is
+# there; the list of messages is longer than work_mem.
+my %victim = (
+	transaction => <<'EOQ',
+BEGIN;
+INSERT INTO load.went VALUES (:'label', 'first');
+SELECT load.make_for(k, 3) FROM generate_series(0, 39, 13) k;
+SELECT load.make_for(39, 2500);
+SELECT load.take('all', 10);
+SELECT load.take('filtered', 10, 't1');
+SELECT rocketq.drop_group('load.topic', 'spare');
+COMMIT;
+EOQ
+	rollback => <<'EOQ',
+BEGIN;
+SELECT load.make_for(k, 3) FROM generate_series(0, 39, 13) k;
+SELECT load.take('all', 10);
+SET LOCAL rocketq.fault = 'resolve-flags=stop,precommit-done=error';
+COMMIT;
+EOQ
+	direct => <<'EOQ');
+SELECT rocketq.produce('load.direct', :'label', queue_id => 1, transactional => false);
+EOQ
+
+# Points, and whether the work of the victim has been done then; "maybe" where
+# it depends on how soon it sees the signal.
+my @points = (
+	[ 'append-reserve',  'transaction', 'no' ],
+	[ 'append-store',    'transaction', 'no' ],
+	[ 'append-wal',      'transaction', 'no' ],
+	[ 'pending-add',     'transaction', 'no' ],
+	[ 'pending-spill',   'transaction', 'no' ],
+	[ 'consume-read',    'transaction', 'no' ],
+	[ 'precommit-sort',  'transaction', 'maybe' ],
+	[ 'enqueue-store',   'transaction', 'maybe' ],
+	[ 'enqueue-wal',     'transaction', 'maybe' ],
+	[ 'enqueue-done',    'transaction', 'maybe' ],
+	[ 'offset-wal',      'transaction', 'maybe' ],
+	[ 'group-drop-wal',  'transaction', 'maybe' ],
+	[ 'precommit-done',  'transaction', 'maybe' ],
+	[ 'commit-callback', 'transaction', 'yes' ],
+	[ 'resolve-flags',   'transaction', 'yes' ],
+	[ 'resolve-flags',   'rollback',    'no' ],
+	[ 'append-wal',      'direct',      'maybe' ],
+	[ 'direct-enqueued', 'direct',      'yes' ],
+	[ 'direct-flushed',  'direct',      'yes' ]);
+
+# What happens to the stopped session; whether it is one that goes on.
+my %ending = (
+	cancel => [ 1, sub { $node->safe_psql('postgres', "SELECT pg_cancel_backend($_[0])") } ],
+	timeout => [ 1, sub { } ],
+	terminate =>
+	  [ 0, sub { $node->safe_psql('postgres', "SELECT pg_terminate_backend($_[0])") } ],
+	leave => [ 0, sub { $_[1]->{run}->signal('KILL') } ]);
+
+# Start psql with a script; returns its job and the server's process.
+sub start_victim
+{
+	my ($script, $label, $settings) = @_;
+	my $file = $node->basedir . '/victim.sql';
+	unlink($file);
+	append_to_file($file, <<"EOQ");
+\\set label '$label'
+\\set VERBOSITY verbose
+SET work_mem = '64kB';
+$settings
+\\o /dev/null
+$script
+ROLLBACK;
+RESET statement_timeout;
+SET rocketq.fault = '';
+SELECT load.make_for(40, 1), load.take('all', 5);
+INSERT INTO load.went VALUES (:'label', 'second');
+EOQ
+	return rq_background($node, 'psql', '-XAtq', '-f', $file,
+		'-d', $node->connstr('postgres') . ' application_name=victim');
+}
+
+sub victim_pid
+{
+	my $pid;
+	rq_poll(
+		'the victim to connect',
+		sub {
+			$pid = $node->safe_psql('postgres',
+				"SELECT pid FROM pg_stat_activity WHERE application_name = 'victim'");
+			return $pid ne '';
+		});
+	return $pid;
+}
+
+# It stops at its point again and again: let it go on until it has ended.
+sub let_go
+{
+	my ($pid) = @_;
+	rq_poll(
+		'the victim to end',
+		sub {
+			kill('CONT', $pid);
+			return !-e "/proc/$pid";
+		});
+	return;
+}
+
+sub is_there
+{
+	my ($what) = @_;
+	return $node->safe_psql('postgres', "SELECT EXISTS ($what)") eq 't';
+}
+
+foreach my $case (@points)
+{
+	my ($point, $kind, $done) = @$case;
+	my @labels;
+
+	foreach my $ending (sort keys %ending)
+	{
+		my ($goes_on, $interrupt) = @{ $ending{$ending} };
+		my $label = "$kind, $ending at $point";
+		my $stop = $kind eq 'rollback' ? '' : "SET rocketq.fault = '$point=stop';";
+		my $timeout = $ending eq 'timeout' ? 'SET statement_timeout = 200;' : '';
+
+		$node->safe_psql('postgres',
+			"SELECT rocketq.create_group('load.topic', 'spare')")
+		  unless is_there("SELECT FROM rocketq.groups WHERE consumer_group = 'spare'");
+		my $job = start_victim($victim{$kind}, $label, "$stop\n$timeout");
+		my $pid = victim_pid();
+		rq_poll_stopped($pid);
+		$interrupt->($pid, $job);
+		# The timer runs while the process is stopped.
+		usleep(250_000) if $ending eq 'timeout';
+		let_go($pid);
+		eval { $job->{run}->finish; };
+
+		my $went = is_there($kind eq 'direct'
+			? "SELECT FROM load.direct WHERE rocketq.text(body) = '$label'"
+			: "SELECT FROM load.went WHERE label = '$label' AND part = 'first'");
+		is($went ? 'yes' : 'no', $done, "$label: is its work done")
+		  if $done ne 'maybe' && $ending ne 'leave';
+		is( is_there("SELECT FROM rocketq.groups WHERE consumer_group = 'spare'"),
+			!$went, "$label: a dropped group") if $kind eq 'transaction';
+		is( is_there("SELECT FROM load.went WHERE label = '$label' AND part = 'second'"),
+			!!$goes_on, "$label: whether the session goes on");
+	}
+	rq_poll_query($node, 'all to be resolved',
+		'SELECT sum(unresolved) = 0 FROM rocketq.queues');
+	is($node->safe_psql('postgres',
+			"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"),
+		'0', "$kind, $point: no lock is left");
+	rq_check($node, "$kind, $point");
+}
+is( $node->safe_psql('postgres', <<'EOQ'), '0', 'messages without a transaction are there once');
+SELECT count(*) FROM (SELECT FROM load.direct GROUP BY body HAVING count(*) > 1) x
+EOQ
+
+#
+# Nothing that sessions have left keeps the log from being trimmed.
+#
+rq_drain($node);
+rq_applied_all($node, 'after interruptions');
+$node->safe_psql('postgres', "SELECT rocketq.drop_group('load.topic', 'spare')")
+  if is_there("SELECT FROM rocketq.groups WHERE consumer_group = 'spare'");
+$node->safe_psql('postgres', 'ALTER SYSTEM SET rocketq.retention_time = 0');
+$node->reload;
+rq_poll_query($node, 'the log to be trimmed', <<'EOQ');
+SELECT count(*) FILTER (WHERE state = 'full') = 0 FROM rocketq.segments
+EOQ
+rq_verify($node, 'trimmed');
+$node->stop;
+rq_start($node);
+rq_verify($node, 'at the end');
+$node->stop;
+
+done_testing();
