@@ -31,7 +31,8 @@ our @EXPORT = qw(
   rq_log_from rq_checkpoint_held
   rq_arm rq_disarm rq_disarm_and_recover rq_shm_dirty_kb rq_store_files
   rq_create_load rq_start_load rq_stop_load rq_wait_progress rq_background
-  rq_start_acker rq_acked rq_drain rq_check rq_verify rq_applied_all
+  rq_start_acker rq_acked rq_drain rq_check rq_check_snapshot rq_verify
+  rq_applied_all
 );
 
 # ---- randomness and rounds ----
@@ -784,6 +785,23 @@ sub rq_verify
 	  $node->psql('postgres', 'SELECT * FROM rocketq.verify() LIMIT 20');
 
 	return is("$out$err", '', "$label: verify() finds nothing");
+}
+
+# What holds while others are at work, also where replay goes on or is paused:
+# one snapshot shows a message for each row, and below the resolved end of a
+# queue nothing is missing.
+sub rq_check_snapshot
+{
+	my ($node, $label) = @_;
+	my ($rc, $out, $err) = $node->psql('postgres', <<'EOQ');
+SELECT (SELECT count(*) FROM load.topic) - (SELECT count(*) FROM load.sent);
+SELECT format('%s:%s comes behind %s', key, seq, before) FROM (
+	SELECT key, seq, lag(seq) OVER (PARTITION BY key ORDER BY queue_offset) AS before
+	FROM load.messages('load.topic')) m
+WHERE key IS NULL OR seq <> coalesce(before, 0) + 1
+EOQ
+
+	return is("$out$err", '0', "$label: topic and tables agree");
 }
 
 # The invariant.  Nobody produces or consumes now, but somebody may still have
