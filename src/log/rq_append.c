@@ -292,6 +292,17 @@ rq_log_safe_end(void)
 	return safe;
 }
 
+RqPos
+rq_log_settled_end(void)
+{
+	RqPos		settled = rq_log_safe_end();
+
+	pg_read_barrier();
+	for (uint32 i = 0; i < rq_ctl->ngaps; i++)
+		settled = Min(settled, rq_gaps[i].start);
+	return settled;
+}
+
 /* Fill what one segment has of a gap. */
 static void
 fill_in_segment(uint64 segno, RqPos start, RqPos stop)
@@ -361,24 +372,32 @@ add_gap(RqPos start, RqPos end)
 	rq_ctl->ngaps++;
 }
 
-/* [start, end) has been written: take it out of the gaps. */
+/*
+ * [start, end) has been written: take it out of the gaps.  Who looks at them
+ * meanwhile sees each in its place, as it was or as it is left.
+ */
 static void
 close_gap(RqPos start, RqPos end)
 {
 	for (uint32 i = 0; i < rq_ctl->ngaps;)
 	{
-		RqStateGap	g = rq_gaps[i];
+		RqStateGap *g = &rq_gaps[i];
 
-		if (end <= g.start || start >= g.end)
+		if (end <= g->start || start >= g->end)
 		{
 			i++;
 			continue;
 		}
-		rq_gaps[i] = rq_gaps[--rq_ctl->ngaps];
-		if (g.start < start)
-			add_gap(g.start, start);
-		if (end < g.end)
-			add_gap(end, g.end);
+		if (start > g->start)
+		{
+			add_gap(end, g->end);
+			g->end = start;
+			i++;
+			continue;
+		}
+		g->start = rq_log_frame_start(end);
+		if (g->start >= g->end)
+			*g = rq_gaps[--rq_ctl->ngaps];
 	}
 }
 
@@ -398,28 +417,12 @@ match_segment_size(uint32 segment_mb)
 	rq_ctl->segment_size = (uint64) segment_mb * 1024 * 1024;
 }
 
-void
-rq_log_redo_append(const xl_rq_append *rec, const char *bytes)
+/* The segment that a record writes to, created if it is missing. */
+static char *
+open_for_redo(uint64 segno)
 {
-	RqPos		end = pg_atomic_read_u64(&rq_ctl->log_end);
-	uint64		segno;
-	char	   *base;
+	char	   *base = rq_map_log(segno, rq_ctl->segment_size, RQ_MAP_WRITE, true);
 
-	match_segment_size(rec->segment_mb);
-	if (rec->pos >= end)
-	{
-		if (rec->pos > end)
-			add_gap(end, rec->pos);
-		pg_atomic_write_u64(&rq_ctl->log_end, rec->end);
-	}
-	else
-		close_gap(rec->pos, rec->end);
-
-	/* Its segment may be trimmed further on in the WAL already. */
-	if (rec->pos < pg_atomic_read_u64(&rq_ctl->log_start))
-		return;
-	segno = rq_log_segno(rec->pos);
-	base = rq_map_log(segno, rq_ctl->segment_size, RQ_MAP_WRITE, true);
 	if (base == NULL)
 	{
 		int			err = rq_log_create_segment(segno, false);
@@ -428,13 +431,46 @@ rq_log_redo_append(const xl_rq_append *rec, const char *bytes)
 			report_no_segment(err);
 		base = rq_map_log(segno, rq_ctl->segment_size, RQ_MAP_WRITE, true);
 	}
-	if (base == NULL ||
-		rec->pos % rq_ctl->segment_size + rec->len > rq_ctl->segment_size)
-		elog(ERROR, "APPEND record does not fit the commit log");
 	/* A segment that was cut short has been extended with zeros. */
-	if (((RqSegHeader *) base)->magic == 0)
+	if (base != NULL && ((RqSegHeader *) base)->magic == 0)
 		rq_seg_header_init((RqSegHeader *) base, rq_ctl->segment_mb,
 						   rq_log_segment_start(segno));
-	memcpy(base + rec->pos % rq_ctl->segment_size, bytes, rec->len);
+	return base;
+}
+
+static void
+redo_store(const xl_rq_append *rec, const char *bytes)
+{
+	uint64		in_segment = rec->pos % rq_ctl->segment_size;
+	char	   *base = open_for_redo(rq_log_segno(rec->pos));
+
+	if (base == NULL || in_segment + rec->len > rq_ctl->segment_size)
+		elog(ERROR, "APPEND record does not fit the commit log");
+	memcpy(base + in_segment, bytes, rec->len);
 	rq_ctl->redo_dirty = Min(rq_ctl->redo_dirty, rec->pos);
+}
+
+/* Store first, publish then: on a standby others read meanwhile. */
+void
+rq_log_redo_append(const xl_rq_append *rec, const char *bytes)
+{
+	RqPos		end = pg_atomic_read_u64(&rq_ctl->log_end);
+
+	match_segment_size(rec->segment_mb);
+
+	/* Its segment may be trimmed further on in the WAL already. */
+	if (rec->pos >= pg_atomic_read_u64(&rq_ctl->log_start))
+		redo_store(rec, bytes);
+	if (rec->pos >= end)
+	{
+		if (rec->pos > end)
+			add_gap(end, rec->pos);
+		pg_write_barrier();
+		pg_atomic_write_u64(&rq_ctl->log_end, rec->end);
+	}
+	else
+	{
+		pg_write_barrier();
+		close_gap(rec->pos, rec->end);
+	}
 }

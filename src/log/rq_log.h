@@ -28,6 +28,12 @@ extern uint64 rq_log_max_frame(void);
  */
 extern RqPos rq_log_safe_end(void);
 
+/*
+ * The same below what redo knows to be missing: complete, without a hole, and
+ * never changed again.
+ */
+extern RqPos rq_log_settled_end(void);
+
 /* Write and WAL-log fillers over a stretch nobody wrote; keeper only. */
 extern void rq_log_fill_gap(RqPos start, RqPos end);
 

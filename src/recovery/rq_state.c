@@ -179,17 +179,6 @@ copy_state(StringInfo buf, XLogRecPtr wal_upto)
 
 /* ---- sync ---- */
 
-/* Everything below the result is complete and will not change again. */
-static RqPos
-log_settled(void)
-{
-	RqPos		settled = rq_log_safe_end();
-
-	for (uint32 i = 0; i < rq_ctl->ngaps; i++)
-		settled = Min(settled, rq_gaps[i].start);
-	return settled;
-}
-
 static SyncedQueue
 queue_now(uint32 topic, RqQueue *q)
 {
@@ -203,7 +192,7 @@ queue_now(uint32 topic, RqQueue *q)
 static RqPos
 sync_log(void)
 {
-	RqPos		settled = log_settled();
+	RqPos		settled = rq_log_settled_end();
 	RqPos		from = Min(synced_log, rq_ctl->redo_dirty);
 
 	rq_log_sync(Max(from, pg_atomic_read_u64(&rq_ctl->log_start)),
@@ -344,7 +333,7 @@ void
 rq_state_assume_synced(void)
 {
 	allocate_synced();
-	synced_log = log_settled();
+	synced_log = rq_log_settled_end();
 	for (int t = 0; t < rq_max_topics; t++)
 		for (uint32 i = 0; i < rq_topic_nslots(t); i++)
 		{
