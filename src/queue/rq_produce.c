@@ -191,16 +191,14 @@ enqueue_run(const RqTarget *target, const RqParts *messages, int n,
 		enqueue_now(target->topic, queues[first], entries + first, n - first);
 }
 
-/* Write as many of the messages as one run takes; returns how many. */
+/* Append as many of the messages as one run takes; returns how many. */
 static int
-produce_run(const RqTarget *target, const RqParts *messages, int n,
-			RqPos *ids, uint32 *queues)
+append_run(uint32 topic, const RqParts *messages, int n, RqPos *ids,
+		   uint32 *lens)
 {
-	RqKey		key = rq_topic_key(target->topic);
+	RqKey		key = rq_topic_key(topic);
 	TimestampTz born = GetCurrentStatementStartTimestamp();
 	TimestampTz now = GetCurrentTimestamp();
-	uint32		lens[RUN_MESSAGES];
-	uint32		own_queues[RUN_MESSAGES];
 	uint64		total = 0;
 	int			count = 0;
 	char	   *buf;
@@ -224,16 +222,21 @@ produce_run(const RqTarget *target, const RqParts *messages, int n,
 	}
 	rq_log_append(buf, lens, count, ids);
 	pfree(buf);
-	enqueue_run(target, messages, count, ids, lens,
-				queues ? queues : own_queues);
 	return count;
 }
 
+/*
+ * All go to the log before the first one goes to a queue: when the log has no
+ * room for all of them, none is there, also without a transaction.
+ */
 void
 rq_produce(const RqTarget *target, const RqParts *messages, int n,
 		   RqPos *ids, uint32 *queues)
 {
 	RqTarget	rest = *target;
+	uint32		own_queues[RUN_MESSAGES];
+	uint32	   *lens;
+	int			count;
 
 	rq_txn_check_open();
 	if (target->queue_id != RQ_ANY_QUEUE)
@@ -241,14 +244,17 @@ rq_produce(const RqTarget *target, const RqParts *messages, int n,
 	for (int i = 0; i < n; i++)
 		check_message(&messages[i]);
 
-	while (n > 0)
+	lens = palloc(n * sizeof(uint32));
+	for (int done = 0; done < n; done += count)
+		count = append_run(target->topic, messages + done, n - done,
+						   ids + done, lens + done);
+	for (int done = 0; done < n; done += count)
 	{
-		int			done = produce_run(&rest, messages, n, ids, queues);
-
-		messages += done;
-		rest.queue_ids = rest.queue_ids ? rest.queue_ids + done : NULL;
-		ids += done;
-		queues = queues ? queues + done : NULL;
-		n -= done;
+		count = Min(n - done, RUN_MESSAGES);
+		enqueue_run(&rest, messages + done, count, ids + done, lens + done,
+					queues ? queues + done : own_queues);
+		if (rest.queue_ids)
+			rest.queue_ids += count;
 	}
+	pfree(lens);
 }
