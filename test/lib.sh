@@ -44,12 +44,13 @@ fi
 # Usable from make_work on, which sets what has to stand before the command.
 as_user()       # command...
 {
-    "${user_prefix[@]}" "$@" 3>&- 4>&- 9<&-
+    "${user_prefix[@]}" "$@" 3>&- 4>&- 8>&- 9<&-
 }
 
 # A server that is left running must not inherit these: where our own output
 # goes, also from a signal's trap in the middle of a step whose output goes to
-# a log; and, later, 9, a lock (see lock_installation).
+# a log; and, later, 8, which a caller may use to hold something by, and 9, a
+# lock (see lock_installation).
 exec 3>&1 4>&2
 
 #
@@ -375,7 +376,7 @@ start_server()
     local launcher give_up=$((SECONDS + 60))
     (
         exec "${user_prefix[@]}" setsid "$bindir/postgres" -D "$work/data" \
-            >>"$work/log/server.log" 2>&1 </dev/null 3>&- 4>&- 9<&-
+            >>"$work/log/server.log" 2>&1 </dev/null 3>&- 4>&- 8>&- 9<&-
     ) &
     launcher=$!
     until as_user "$bindir/pg_isready" -q; do

@@ -22,6 +22,7 @@ rq_seed();
 
 my ($node, $ledger);
 my $others = 0;
+my $producers = 2;
 
 # ---- moments ----
 
@@ -43,6 +44,13 @@ sub stop_at
 	my @client = @sql ? client(@sql) : ();
 	rq_power_stopped($node, $point);
 	return @client;
+}
+
+sub stop_at_trim
+{
+	my (@arguments) = @_;
+	$node->safe_psql('postgres', 'ALTER SYSTEM SET rocketq.retention_time = 0');
+	return stop_at(@arguments);
 }
 
 # A topic besides, with something in it.
@@ -101,8 +109,7 @@ FROM rocketq.groups g JOIN rocketq.queues q USING (topic, queue_id)
 WHERE topic = 'ledger.topic'::regclass
 EOQ
 	pause_flushing();
-	append_to_file($node->data_dir . '/postgresql.conf', "rocketq.retention_time = 0\n");
-	return stop_at('trim-removed');
+	return stop_at_trim('trim-removed');
 }
 
 # In the middle of recovery, after power was lost at some moment.
@@ -117,10 +124,42 @@ sub recovery
 	return;
 }
 
+# Recovery is over and its checkpoint done, and nothing else has happened.
+sub recovered
+{
+	rq_power_cut($node, 'nothing');
+	rq_ledger_stop($ledger);
+	rq_power_start($node);
+	return ();
+}
+
+# Frames are stored after a sync although the log went on to other segments
+# before it.  Their transactions are acknowledged, and synced once more.
+sub stored_late
+{
+	my @pids;
+
+	rq_arm($node, 'append-reserve=stop');
+	@pids = rq_power_stopped($node, 'append-reserve', $producers);
+	rq_arm($node, '');
+	$node->safe_psql('postgres', "$ballast; $ballast");
+	$node->safe_psql('postgres', 'CHECKPOINT');
+	# They come to the point again until they have heard that it is off.
+	my $sent = $node->safe_psql('postgres', 'SELECT count(*) FROM ledger.sent');
+	rq_poll(
+		'the producers to go on',
+		sub {
+			kill('CONT', @pids);
+			return $node->safe_psql('postgres', "SELECT count(*) > $sent + 20 FROM ledger.sent") eq 't';
+		});
+	$node->safe_psql('postgres', 'CHECKPOINT');
+	return ();
+}
+
 # What is done until the power is cut; returns the clients that it hits.
 my %moment = (
 	(map { my $point = $_; ($point => sub { return stop_at($point); }) }
-		  ('append-store', 'append-wal', 'enqueue-store', 'enqueue-wal', 'precommit-done', 'commit-callback')),
+		  ('append-reserve', 'append-store', 'append-wal', 'enqueue-store', 'enqueue-wal', 'precommit-done', 'commit-callback')),
 	(map { my $point = $_; ($point => sub { return stop_at($point, ('CHECKPOINT') x 1000); }) }
 		  ('keeper-sync', 'keeper-fsynced', 'state-rename')),
 	(map { my $point = $_; ($point => sub { return stop_at($point, ($ballast) x 100); }) }
@@ -132,12 +171,11 @@ my %moment = (
 	(map { my $point = $_; ($point => sub {
 				return stop_at($point, "SELECT rocketq.alter_topic('" . other_topic() . "', 2)"); }) }
 		  ('resize-wal', 'resize-settled')),
-	'trim-wal' => sub {
-		append_to_file($node->data_dir . '/postgresql.conf', "rocketq.retention_time = 0\n");
-		return stop_at('trim-wal', ($ballast) x 100);
-	},
+	'trim-wal' => sub { return stop_at_trim('trim-wal', ($ballast) x 100); },
 	'trim-removed'            => \&trim_removed,
 	'state written'           => \&state_written,
+	'stored late'             => \&stored_late,
+	'recovered'               => \&recovered,
 	'recovery, state-rename'  => sub { return recovery('state-rename'); },
 	'recovery, keeper-fsynced' => sub { return recovery('keeper-fsynced'); },
 	'any'                     => sub { usleep(rq_random(0, 300_000)); return (); },
@@ -155,6 +193,8 @@ my %moment = (
 # These show a rule only if nothing is written but what we write.
 my %cut_as = (
 	'after a checkpoint' => 'nothing',
+	'recovered'          => 'nothing',
+	'stored late'        => 'nothing',
 	'state written'      => 'nothing',
 	'trim-removed'       => 'names',
 	'segment-named'      => 'names');
@@ -184,7 +224,13 @@ sub come_back
 	my ($label) = @_;
 
 	rq_power_start($node);
-	$node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL');
+	# Nothing may be trimmed while we look.
+	if ($node->safe_psql('postgres', 'SHOW rocketq.retention_time') eq '0')
+	{
+		$node->safe_psql('postgres', 'ALTER SYSTEM RESET rocketq.retention_time');
+		$node->reload;
+		rq_wait_ticks($node, 'janitor', 2);
+	}
 	rq_ledger_check($ledger, $label);
 	return;
 }
@@ -194,11 +240,11 @@ sub play
 	my ($moment, $label) = @_;
 	my $modes = [ rq_power_modes() ];
 	my $mode = $cut_as{$moment} // $modes->[ rq_random(0, $#$modes) ];
-	my $in_recovery = $moment =~ /^recovery/;
+	my $in_recovery = $moment =~ /^recover/;
 	my @clients;
 
 	$label .= ", $moment, $mode reaches the disk";
-	rq_ledger_start($ledger);
+	rq_ledger_start($ledger, produce => $producers);
 	rq_ledger_progress($ledger, rq_random(20, 100));
 	$node->safe_psql('postgres', 'CHECKPOINT') if rq_random(0, 1);
 	@clients = $moment{$moment}->();
@@ -217,7 +263,7 @@ sub play
 
 my @moments = shuffle(sort keys %moment);
 my @file_systems = ('ext4', 'xfs');
-@moments = grep { defined $moment{$_} } split /,/, $ENV{RQ_MOMENTS} if $ENV{RQ_MOMENTS};
+@moments = grep { defined $moment{$_} } split /;/, $ENV{RQ_MOMENTS} if $ENV{RQ_MOMENTS};
 my $rounds = rq_rounds(1);
 
 foreach my $fs (0 .. $#file_systems)

@@ -81,17 +81,21 @@ sub children
 	return @pids;
 }
 
-# Wait until some process of the server has stopped at a fault point.
+# Wait until as many processes of the server have stopped at a fault point, or
+# one; which?
 sub rq_power_stopped
 {
-	my ($node, $what) = @_;
+	my ($node, $what, $count) = @_;
+	my @pids;
 
-	return rq_poll(
+	rq_poll(
 		"a process to stop at $what",
 		sub {
-			return grep { (eval { slurp_file("/proc/$_/stat") } // '') =~ /\) T / }
+			@pids = grep { (eval { slurp_file("/proc/$_/stat") } // '') =~ /\) T / }
 			  children($node->{_pid});
+			return @pids >= ($count // 1);
 		});
+	return @pids;
 }
 
 # Some of the store's files reach the disk by themselves, as the kernel does it
@@ -138,9 +142,8 @@ sub rq_power_start
 
 	rq_disarm($node);
 	return rq_start($node) if !$faults;
-	append_to_file($node->data_dir . '/postgresql.auto.conf', "rocketq.fault = '$faults'\n");
 	system_or_bail($node->installed_command('pg_ctl'), '-W', '-s', '-D', $node->data_dir,
-		'-l', $node->logfile, 'start');
+		'-l', $node->logfile, '-o', "-c rocketq.fault='$faults'", 'start');
 	rq_poll(
 		'the postmaster to say who it is',
 		sub {

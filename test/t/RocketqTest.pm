@@ -17,6 +17,7 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use IO::Handle;
 use IPC::Run;
 use POSIX ();
 use PostgreSQL::Test::Cluster;
@@ -357,9 +358,11 @@ sub rq_disarm
 	my $file = $node->data_dir . '/postgresql.auto.conf';
 	my $conf = slurp_file($file);
 
-	$conf =~ s/^rocketq\.fault.*\n//mg;
+	return if $conf !~ s/^rocketq\.fault.*\n//mg;
 	open my $fh, '>', $file or die "could not write \"$file\": $!";
+	$fh->autoflush;
 	print $fh $conf;
+	$fh->sync;
 	close $fh;
 	return;
 }
