@@ -5,15 +5,21 @@
  * A hash table by segment, and a list by last use for each kind.  A queue's
  * segments are keyed by the topic's incarnation, not by its relfilenumber: a
  * number can be used again while an old mapping still shows removed files.
+ *
+ * A file is as long as its mapping when it is mapped.  Should somebody cut it
+ * later, or the disk fail to give a page, the kernel sends SIGBUS to whoever
+ * looks there.  See bus_error().
  */
 #include "postgres.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/ilist.h"
+#include "miscadmin.h"
 #include "storage/fd.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -50,12 +56,67 @@ typedef struct Mapping
 	char	   *base;
 	uint64		size;
 	dlist_node	node;
+	char		path[64];
 } Mapping;
 
 static HTAB *maps = NULL;
 static dlist_head recent[MAP_KINDS];	/* most recently used first */
 static int	nmaps[MAP_KINDS];
 static Mapping *last_hit[MAP_KINDS];
+
+static void forget(Mapping *m);
+
+/* The mapping that holds an address, NULL if none of ours does. */
+static Mapping *
+find_address(const char *at)
+{
+	for (int kind = 0; kind < MAP_KINDS; kind++)
+	{
+		dlist_iter	iter;
+
+		dlist_foreach(iter, &recent[kind])
+		{
+			Mapping    *m = dlist_container(Mapping, node, iter.cur);
+
+			if (at >= m->base && at < m->base + m->size)
+				return m;
+		}
+	}
+	return NULL;
+}
+
+/*
+ * A page of a mapped file can't be had.  The signal comes from our own look at
+ * it, in the middle of nothing else, so an error can be raised from here as
+ * PostgreSQL does for SIGFPE.  In a critical section, or when it is not about
+ * a mapping of ours, it ends the process as it would without us.
+ */
+static void
+bus_error(int signo, siginfo_t *info, void *context)
+{
+	Mapping    *m = CritSectionCount > 0 ? NULL : find_address(info->si_addr);
+	char		path[MAXPGPATH];
+
+	if (m == NULL)
+	{
+		signal(SIGBUS, SIG_DFL);
+		return;
+	}
+	strlcpy(path, m->path, sizeof(path));
+	forget(m);
+	rq_report_corruption(psprintf("file \"%s\"", path),
+						 "It has been cut short while it was mapped, or the disk cannot read it");
+}
+
+static void
+catch_bus_errors(void)
+{
+	struct sigaction action = {.sa_sigaction = bus_error,
+	.sa_flags = SA_SIGINFO | SA_NODEFER};
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGBUS, &action, NULL);
+}
 
 static void
 create_table(void)
@@ -68,6 +129,7 @@ create_table(void)
 					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	for (int i = 0; i < MAP_KINDS; i++)
 		dlist_init(&recent[i]);
+	catch_bus_errors();
 }
 
 static void
@@ -193,6 +255,7 @@ get(const MapKey *key, const char *path, uint64 size, RqMapMode mode,
 	m = hash_search(maps, key, HASH_ENTER, NULL);
 	m->base = base;
 	m->size = size;
+	strlcpy(m->path, path, sizeof(m->path));
 	dlist_push_head(&recent[key->kind], &m->node);
 	nmaps[key->kind]++;
 	last_hit[key->kind] = m;

@@ -196,6 +196,33 @@ foreach my $what (sort keys %log_damage)
 	mended($what);
 }
 
+# Cut under a session that has it mapped; here its length comes back by itself
+# with the bytes.
+foreach my $file ($log_file, $queue_file)
+{
+	my $name = $file =~ s/.*(pg_rocketq)/$1/r;
+	my $bytes = bytes_of($file);
+	my $session = $node->background_psql('postgres', on_error_stop => 0);
+	my $pid = $session->query('SELECT pg_backend_pid()');
+
+	like($session->query($select), qr/^\d+$/, "$name is mapped");
+	truncate($file, 0) or die "could not truncate \"$file\": $!";
+	$session->query($select);
+	like(
+		$session->{stderr},
+		qr/ERROR:  file "$name" is damaged.*DETAIL:  It has been cut short while it was mapped/s,
+		"$name cut under a reader: an error");
+	$session->{stderr} = '';
+	is($session->query('SELECT pg_backend_pid()'), $pid, "$name cut under a reader: it lives");
+	others_go_on("$name cut under a reader");
+	open my $fh, '+<:raw', $file or die "could not open \"$file\": $!";
+	syswrite($fh, $bytes);
+	close $fh;
+	like($session->query($select), qr/^\d+$/, "$name is there again");
+	$session->quit;
+	mended("$name cut under a reader");
+}
+
 # Bits of the header, and of every part of the first frame and of its padding.
 my $frame_len = unpack('L', substr(bytes_of($log_file), 64 + 16, 4));
 foreach my $at (0, 4, 8, 12, 16, 63)
