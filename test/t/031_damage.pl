@@ -315,13 +315,19 @@ mended('entries');
 
 # ---- folders and files that must not be written ----
 
-my $undo = set_mode($log_file, 0444);
-is(outcome($produce), 't', 'read-only log segment: producers go on');
-is(outcome($select) > 0, 1, 'read-only log segment: SELECT');
+# What a producer has mapped it writes to, and the keeper brings that to disk.
+my $producer = $node->background_psql('postgres');
+$producer->query_safe($produce);
+my $writing = sprintf('%s/log/%016X', $store,
+	$node->safe_psql('postgres', 'SELECT max(message_id) / (1024 * 1024) FROM bad'));
+my @undo = map { set_mode($_, 0444) } ($writing, $last_queue_file);
+is($producer->query_safe($produce), 't', 'read-only segments that are mapped: produce()');
 $node->safe_psql('postgres', 'CHECKPOINT');
-$undo->();
+is(outcome($select) > 0, 1, 'read-only segments: SELECT');
+$_->() foreach @undo;
+$producer->quit;
 
-$undo = set_mode($last_queue_file, 0444);
+my $undo = set_mode($last_queue_file, 0444);
 fails('read-only queue segment: produce()', $produce,
 	qr/42501: could not open file "pg_rocketq\/queue\/\S+": Permission denied/);
 is(outcome($select) > 0, 1, 'read-only queue segment: SELECT');
