@@ -1,0 +1,342 @@
+# 033_order.pl -- what must come before what: in the store, in WAL and in what
+# others see, looked at while a session stands between two steps, and after a
+# crash at that moment.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+rq_seed();
+my $node = rq_node('main', conf => <<'EOC');
+rocketq.segment_size = '1MB'
+checkpoint_timeout = 1h
+EOC
+rq_require_faults($node);
+rq_create_load($node);
+$node->safe_psql('postgres', <<'EOQ');
+CREATE EXTENSION pg_walinspect;
+CREATE TABLE flushed (n int);
+SELECT rocketq.create_topic('load.direct', 1);
+SELECT load.make_for(k, 5) FROM generate_series(0, 39) k;
+EOQ
+
+# A session that stops at a point of the last of its statements; returns it, its
+# process and what the statements before that gave.
+sub stopped_session
+{
+	my ($point, $before, $last) = @_;
+	my $session = $node->background_psql('postgres');
+	my $pid = $session->query_safe('SELECT pg_backend_pid()');
+	my $got = $session->query_safe($before);
+
+	$session->query_safe("SET rocketq.fault = '$point=stop'");
+	$session->query_until(qr/begun/, "\\echo begun\n$last\n");
+	rq_poll_stopped($pid);
+	return ($session, $pid, $got);
+}
+
+# Let it go on, and wait until it can be asked again.
+sub resume
+{
+	my ($session, $pid) = @_;
+	rq_poll(
+		'the session to go on',
+		sub {
+			kill('CONT', $pid);
+			return $node->safe_psql('postgres',
+				"SELECT state LIKE 'idle%' FROM pg_stat_activity WHERE pid = $pid") eq 't';
+		});
+	return;
+}
+
+sub leave
+{
+	my ($session, $pid) = @_;
+	resume($session, $pid);
+	$session->quit;
+	return;
+}
+
+# Lets the statements behind it roll back when they have been enqueued.
+my $fails = "SET rocketq.fault = 'precommit-done=error';";
+
+# Everything at once goes down, and comes up again.
+sub crash
+{
+	my ($session) = @_;
+	rq_kill9($node, all => 1);
+	eval { $session->quit; };
+	rq_start($node);
+	return;
+}
+
+# Is that in a file of the store?
+sub in_store
+{
+	my ($below, $bytes) = @_;
+	return scalar(
+		grep { index(slurp_file($node->data_dir . "/pg_rocketq/$below/$_"), $bytes) >= 0 }
+		  rq_store_files($node, $below));
+}
+
+sub queue_folder
+{
+	my ($topic) = @_;
+	return 'queue/'
+	  . $node->safe_psql('postgres',
+		"SELECT (SELECT oid FROM pg_database WHERE datname = current_database()) || '_' || pg_relation_filenode('$topic')");
+}
+
+# How many records of that type are in WAL from there on.
+sub records
+{
+	my ($type, $from) = @_;
+	$node->safe_psql('postgres', 'INSERT INTO flushed VALUES (1)');
+	return $node->safe_psql('postgres', <<"EOQ");
+SELECT count(*) FROM pg_get_wal_records_info_till_end_of_wal('$from')
+WHERE resource_manager = 'rocketq' AND record_type = '$type'
+EOQ
+}
+
+sub wal_from
+{
+	$node->safe_psql('postgres', 'INSERT INTO flushed VALUES (1)');
+	return $node->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()');
+}
+
+my $end = "SELECT rocketq.max_offset('load.direct', 0)";
+my $all_ends = "SELECT max_offset + unresolved FROM rocketq.queues WHERE topic = 'load.direct'::regclass";
+
+#
+# Store first, WAL record second, publish third.
+#
+{
+	my $from = wal_from();
+	my ($session, $pid) =
+	  stopped_session('append-store', 'BEGIN', "SELECT rocketq.produce('load.direct', 'the first body');");
+	is(in_store('log', 'the first body'), 1, 'a frame is stored');
+	is(records('APPEND', $from), '0', 'before its record is inserted');
+	leave($session, $pid);
+}
+{
+	my $from = wal_from();
+	my ($session, $pid) =
+	  stopped_session('append-wal', 'BEGIN', "SELECT rocketq.produce('load.direct', 'the second body');");
+	is(in_store('log', 'the second body'), 1, 'a frame is stored');
+	is(records('APPEND', $from), '1', 'and its record is inserted');
+	leave($session, $pid);
+}
+foreach my $point ('enqueue-store', 'enqueue-wal')
+{
+	my $from = wal_from();
+	my $folder = queue_folder('load.direct');
+	my $before = $node->safe_psql('postgres', $end);
+	my ($session, $pid, $id) = stopped_session($point,
+		"BEGIN; SELECT rocketq.produce('load.direct', 'third')", 'COMMIT;');
+	is(in_store($folder, pack('Q<', $id)), 1, "$point: an entry is stored");
+	is(records('ENQUEUE', $from), $point eq 'enqueue-wal' ? '1' : '0',
+		"$point: whether its record is inserted");
+	is($node->safe_psql('postgres', $all_ends), $before,
+		"$point: it is not published");
+	leave($session, $pid);
+	is($node->safe_psql('postgres', $end), $before + 1, "$point: it is when all is done");
+}
+
+# Without a transaction a message is seen when it is flushed, not before, and a
+# later one of another session does not make it so.
+{
+	my $produce = "SELECT rocketq.produce('load.direct', 'direct', transactional => false);";
+	my $before = $node->safe_psql('postgres', $end);
+	my ($session, $pid) = stopped_session('direct-enqueued', 'SELECT 1', $produce);
+
+	$node->safe_psql('postgres', $produce);
+	rq_wait_ticks($node, 'keeper', 3);
+	is($node->safe_psql('postgres', $end), $before, 'not seen before its WAL is flushed');
+	resume($session, $pid);
+	is($node->safe_psql('postgres', $end), $before + 2, 'seen afterwards');
+	$session->quit;
+}
+rq_verify($node, 'after looking');
+
+#
+# A stretch of the log that was reserved and never written: others have written
+# behind it.  Redo finds it between records, or the state file tells of it.
+#
+foreach my $checkpoint (0, 1)
+{
+	my $label = 'a hole' . ($checkpoint ? ' before a checkpoint' : '');
+	my ($session) = stopped_session('append-reserve', 'BEGIN',
+		"SELECT load.make_for(1, 1) FROM generate_series(1, 3);");
+	$node->safe_psql('postgres', 'SELECT load.make_for(k, 2) FROM generate_series(2, 11) k');
+	$node->safe_psql('postgres', 'CHECKPOINT') if $checkpoint;
+	crash($session);
+	rq_check($node, $label);
+	$node->safe_psql('postgres', 'CHECKPOINT');
+	$node->safe_psql('postgres', 'SELECT load.make_for(k, 2) FROM generate_series(2, 11) k');
+	crash($session);
+	rq_check($node, "$label, once more");
+}
+
+#
+# RESOLVE tells only what is known: entries of a transaction that has not
+# committed are not resolved by a record about those before them.
+#
+foreach my $point ('enqueue-done', 'precommit-done')
+{
+	my $keeper = rq_pause($node, 'rocketq keeper');
+	my ($session, $pid);
+
+	$node->safe_psql('postgres', 'SELECT load.make_for(k, 1) FROM generate_series(0, 39) k');
+	($session, $pid) = stopped_session($point,
+		'BEGIN; SELECT load.make_for(k, 3) FROM generate_series(20, 39) k', 'COMMIT;');
+	kill('CONT', $keeper);
+	$node->safe_psql('postgres', 'CHECKPOINT');
+	$node->safe_psql('postgres', 'SELECT load.make_for(k, 1) FROM generate_series(0, 19) k');
+	crash($session);
+	rq_check($node, "RESOLVE and $point");
+}
+
+#
+# Flags of aborted entries: nothing else than a known rollback sets them, and
+# what ENQUEUE clears in redo RESOLVE sets again.
+#
+{
+	my ($session, $pid) = stopped_session('precommit-done',
+		'BEGIN; SELECT load.make_for(k, 3) FROM generate_series(20, 39) k', 'COMMIT;');
+
+	$node->psql('postgres', "$fails SELECT load.make_for(k, 2) FROM generate_series(0, 19) k");
+	rq_wait_ticks($node, 'keeper', 3);
+	$node->safe_psql('postgres', 'CHECKPOINT');
+	leave($session, $pid);
+	rq_check($node, 'one committed, one rolled back');
+	crash($session);
+	rq_check($node, 'the same after a crash');
+}
+
+#
+# A checkpoint between the flags of aborted entries and the record that tells of
+# them.
+#
+{
+	$node->safe_psql('postgres', 'CHECKPOINT');
+	my $keeper = rq_pause($node, 'rocketq keeper');
+	$node->psql('postgres', "$fails SELECT load.make_for(k, 2) FROM generate_series(0, 19) k");
+	$node->safe_psql('postgres', 'SELECT load.make_for(k, 1) FROM generate_series(0, 19) k');
+	kill('CONT', $keeper);
+	rq_wait_ticks($node, 'keeper', 2);
+	$node->safe_psql('postgres', 'CHECKPOINT');
+	crash(undef);
+	rq_check($node, 'aborted entries below a checkpoint');
+}
+
+#
+# The id in a record must not be given to another transaction after a crash,
+# though its own has logged nothing else.
+#
+{
+	my $session = $node->background_psql('postgres');
+	my $xid = 'SELECT pg_snapshot_xmax(pg_current_snapshot())';
+
+	$node->safe_psql('postgres', 'CHECKPOINT');
+	rq_pause($node, 'background writer');
+	rq_pause($node, 'checkpointer');
+	$session->query_safe(
+		"BEGIN; SAVEPOINT a; SELECT rocketq.create_group('load.direct', 'ghost')");
+	my $given = $node->safe_psql('postgres', $xid);
+	# This flushes WAL and has no id.
+	$node->safe_psql('postgres',
+		"SELECT rocketq.produce('load.direct', 'flush', transactional => false)");
+	crash($session);
+	cmp_ok($node->safe_psql('postgres', $xid), '>=', $given, 'no id in a record is given again');
+	$node->safe_psql('postgres', 'INSERT INTO flushed VALUES (1)') foreach (1 .. 3);
+	rq_poll_query($node, 'the group to go',
+		"SELECT NOT EXISTS (SELECT FROM rocketq.groups WHERE consumer_group = 'ghost')");
+	rq_verify($node, 'after a group that never was');
+}
+
+#
+# An offset that is pending when the next consumer moves it: what a crash makes
+# of the second does not depend on what became of the first.
+#
+foreach my $commits (0, 1)
+{
+	my $keeper = rq_pause($node, 'rocketq keeper');
+	my $fault = $commits ? '' : 'precommit-done=error';
+
+	$node->safe_psql('postgres', "SELECT load.take('all', 15)");
+	$node->psql('postgres', "SET rocketq.fault = '$fault'; SELECT load.take('all', 15)");
+	my ($session) =
+	  stopped_session('precommit-done', "BEGIN; SELECT load.take('all', 15)", 'COMMIT;');
+	$node->safe_psql('postgres', 'INSERT INTO flushed VALUES (1)');
+	crash($session);
+	rq_check($node, 'offsets behind one ' . ($commits ? 'committed' : 'rolled back'));
+}
+
+#
+# Killed at the steps that the load's own commits do not stand out in.
+#
+my $drops = "SELECT rocketq.drop_group('load.topic', 'spare');";
+my $works = "SELECT load.make_for(k, 3) FROM generate_series(0, 39, 13) k; SELECT load.take('all', 10);";
+foreach my $case (
+	[ 'append-reserve',  $works ],
+	[ 'pending-add',     $works ],
+	[ 'consume-read',    $works ],
+	[ 'precommit-sort',  $works ],
+	[ 'enqueue-done',    $works ],
+	[ 'offset-wal',      $works ],
+	[ 'group-drop-wal',  "$works $drops" ],
+	[ 'commit-callback', "$works $drops" ],
+	[ 'resolve-flags',   $works ],
+	[ 'direct-enqueued', 'produce' ],
+	[ 'direct-flushed',  'produce' ])
+{
+	my ($point, $work) = @$case;
+	my $groups = "SELECT count(*) FROM rocketq.groups WHERE consumer_group = 'spare'";
+	my $dropped = $work =~ /drop_group/;
+	my $log_from = rq_log_from($node);
+
+	$node->safe_psql('postgres', "SELECT rocketq.create_group('load.topic', 'spare')")
+	  if $dropped && $node->safe_psql('postgres', $groups) eq '0';
+	$work = $work eq 'produce'
+	  ? "SELECT rocketq.produce('load.direct', '$point', transactional => false);"
+	  : "BEGIN; $work COMMIT;";
+	$node->psql('postgres', "SET rocketq.fault = '$point=kill'; $work");
+	rq_restart_after($node, $log_from);
+	rq_check($node, "killed at $point");
+	rq_poll_query($node, 'the dropped group',
+		($point eq 'commit-callback' ? 'SELECT NOT' : 'SELECT')
+		. " EXISTS (SELECT FROM rocketq.groups WHERE consumer_group = 'spare')") if $dropped;
+	is($node->safe_psql('postgres',
+			"SELECT count(*) FROM load.direct WHERE rocketq.text(body) = '$point'"), '1',
+		"$point: what is flushed is there") if $point eq 'direct-flushed';
+}
+
+# The keeper between a record and what follows from it; and the janitor.
+foreach my $point ('resolve-wal', 'resolve-flags', 'janitor-settle')
+{
+	my $log_from = rq_log_from($node);
+	my $keeper = rq_pause($node, 'rocketq keeper');
+
+	rq_arm($node, "$point=kill");
+	$node->psql('postgres',
+		"SET rocketq.fault = 'precommit-done=error,resolve-flags=error'; SELECT load.make_for(k, 2) FROM generate_series(0, 19) k");
+	kill('CONT', $keeper);
+	$node->wait_for_log(qr/was terminated by signal 9/, $log_from);
+	rq_disarm_and_recover($node);
+	rq_poll_query($node, 'the workers', 'SELECT count(pid) = 3 FROM rocketq.workers');
+	rq_check($node, "a worker killed at $point");
+}
+
+rq_drain($node);
+rq_check($node, 'all consumed');
+rq_applied_all($node, 'at the end');
+$node->stop;
+
+done_testing();
