@@ -127,6 +127,10 @@ rq_pending_truncate(RqPending *p, uint64 count)
 		p->nspilled = count;
 		p->nitems = 0;
 	}
+	/* Gives room back, also what a failed write has taken. */
+	if (p->file >= 0)
+		(void) FileTruncate(p->file, p->nspilled * sizeof(RqPendingItem),
+							WAIT_EVENT_BUFFILE_TRUNCATE);
 }
 
 const RqPendingItem *
