@@ -50,10 +50,7 @@ rq_fault_point(const char *name)
 	while (p != NULL && *p != '\0')
 	{
 		if (strncmp(p, name, len) == 0 && p[len] == '=')
-		{
 			act(name, p + len + 1);
-			return;
-		}
 		p = strchr(p, ',');
 		if (p != NULL)
 			p++;

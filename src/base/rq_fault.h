@@ -10,6 +10,8 @@
  *		error		ERROR
  *		panic		PANIC
  *
+ * Several actions for one point are done in their order.
+ *
  * The points, in the order a message meets them:
  *		append-reserve		room is reserved, nothing is in the map
  *		append-store		frame is in the map, WAL record is not inserted

@@ -35,7 +35,8 @@ sub client
 }
 
 # More than a segment of messages that only take up room.
-my $ballast = "SELECT count(rocketq.produce('ledger.ballast', repeat('x', 100000))) FROM generate_series(1, 12)";
+my $ballast = "SELECT count(rocketq.produce('ledger.ballast', repeat('x', 100000)))
+	FROM generate_series(1, 12)";
 
 sub stop_at
 {
@@ -108,6 +109,8 @@ SELECT bool_and(g.committed_offset = rocketq.max_offset(q.topic, q.queue_id))
 FROM rocketq.groups g JOIN rocketq.queues q USING (topic, queue_id)
 WHERE topic = 'ledger.topic'::regclass
 EOQ
+	# Recovery must not make the files again.
+	$node->safe_psql('postgres', 'CHECKPOINT');
 	pause_flushing();
 	return stop_at_trim('trim-removed');
 }
@@ -156,43 +159,98 @@ sub stored_late
 	return ();
 }
 
+sub in_a_checkpoint
+{
+	my $client = client('CHECKPOINT');
+	usleep(rq_random(0, 100_000));
+	return $client;
+}
+
+# All lies below the redo pointer, also a topic whose files are new.
+sub after_a_checkpoint
+{
+	other_topic();
+	$node->safe_psql('postgres', 'CHECKPOINT');
+	return ();
+}
+
+# The keeper does not get to sync anything, so no checkpoint may complete.
+sub checkpoint_held
+{
+	my ($checkpoint) = rq_checkpoint_held($node);
+
+	rq_ledger_progress($ledger, 200);
+	return $checkpoint;
+}
+
+# Entries are flagged as aborted after a sync although the queue went on to
+# other segments before it, and all is synced once more.  The last checkpoint
+# leaves nothing to replay that tells of the flags.
+sub aborted_late
+{
+	my @pids;
+
+	rq_ledger_stop($ledger);
+	rq_arm($node, 'precommit-done=stop,precommit-done=error');
+	my $client = client("SELECT count(rocketq.produce('ledger.late', 'late')) FROM generate_series(1, 10)");
+	@pids = rq_power_stopped($node, 'precommit-done');
+	rq_arm($node, '');
+	$node->safe_psql('postgres',
+		"SELECT count(rocketq.produce('ledger.late', 'good')) FROM generate_series(1, 5000)");
+	$node->safe_psql('postgres', 'CHECKPOINT');
+	kill('CONT', @pids);
+	$client->{run}->finish;
+	rq_poll_query($node, 'the entries to be resolved', <<'EOQ');
+SELECT rocketq.max_offset(topic, 0) = max_offset
+FROM rocketq.queues WHERE topic = 'ledger.late'::regclass
+EOQ
+	$node->safe_psql('postgres', 'CHECKPOINT') foreach (1 .. 2);
+	return ();
+}
+
+# Stop points, and the SQL that makes somebody come to them, if the load does
+# not do so by itself.
+sub points
+{
+	my ($sql, @points) = @_;
+	return map {
+		my $point = $_;
+		$point => sub { return stop_at($point, $sql->()); };
+	} @points;
+}
+
 # What is done until the power is cut; returns the clients that it hits.
 my %moment = (
-	(map { my $point = $_; ($point => sub { return stop_at($point); }) }
-		  ('append-reserve', 'append-store', 'append-wal', 'enqueue-store', 'enqueue-wal', 'precommit-done', 'commit-callback')),
-	(map { my $point = $_; ($point => sub { return stop_at($point, ('CHECKPOINT') x 1000); }) }
-		  ('keeper-sync', 'keeper-fsynced', 'state-rename')),
-	(map { my $point = $_; ($point => sub { return stop_at($point, ($ballast) x 100); }) }
-		  ('segment-zero', 'segment-named')),
-	'topic-wal' => sub { return stop_at('topic-wal', "SELECT rocketq.create_topic('never', 3)"); },
-	'group-wal' => sub { return stop_at('group-wal', "SELECT rocketq.create_group('ledger.topic', 'never')"); },
-	(map { my $point = $_; ($point => sub { return stop_at($point, 'DROP TABLE ' . other_topic()); }) }
-		  ('drop-wal', 'drop-rename')),
-	(map { my $point = $_; ($point => sub {
-				return stop_at($point, "SELECT rocketq.alter_topic('" . other_topic() . "', 2)"); }) }
-		  ('resize-wal', 'resize-settled')),
-	'trim-wal' => sub { return stop_at_trim('trim-wal', ($ballast) x 100); },
-	'trim-removed'            => \&trim_removed,
-	'state written'           => \&state_written,
-	'stored late'             => \&stored_late,
-	'recovered'               => \&recovered,
-	'recovery, state-rename'  => sub { return recovery('state-rename'); },
+	points(
+		sub { return (); },
+		'append-reserve', 'append-store', 'append-wal', 'enqueue-store',
+		'enqueue-wal', 'precommit-done', 'commit-callback'),
+	points(sub { return ('CHECKPOINT') x 1000; }, 'keeper-sync', 'keeper-fsynced', 'state-rename'),
+	points(sub { return ($ballast) x 100; }, 'segment-zero', 'segment-named'),
+	points(sub { return "SELECT rocketq.create_topic('never', 3)"; }, 'topic-wal'),
+	points(sub { return "SELECT rocketq.create_group('ledger.topic', 'never')"; }, 'group-wal'),
+	points(sub { return 'DROP TABLE ' . other_topic(); }, 'drop-wal', 'drop-rename'),
+	points(
+		sub { return "SELECT rocketq.alter_topic('" . other_topic() . "', 2)"; },
+		'resize-wal', 'resize-settled'),
+	'trim-wal'                 => sub { return stop_at_trim('trim-wal', ($ballast) x 100); },
+	'trim-removed'             => \&trim_removed,
+	'state written'            => \&state_written,
+	'checkpoint held'          => \&checkpoint_held,
+	'aborted late'             => \&aborted_late,
+	'stored late'              => \&stored_late,
+	'recovered'                => \&recovered,
+	'recovery, state-rename'   => sub { return recovery('state-rename'); },
 	'recovery, keeper-fsynced' => sub { return recovery('keeper-fsynced'); },
-	'any'                     => sub { usleep(rq_random(0, 300_000)); return (); },
-	'in a checkpoint'         => sub {
-		my $client = client('CHECKPOINT');
-		usleep(rq_random(0, 100_000));
-		return $client;
-	},
-	'after a checkpoint' => sub {
-		other_topic();
-		$node->safe_psql('postgres', 'CHECKPOINT');
-		return ();
-	});
+	'any'                      => sub { usleep(rq_random(0, 300_000)); return (); },
+	'in a checkpoint'          => \&in_a_checkpoint,
+	'after a checkpoint'       => \&after_a_checkpoint);
 
 # These show a rule only if nothing is written but what we write.
 my %cut_as = (
 	'after a checkpoint' => 'nothing',
+	'checkpoint held'    => 'nothing',
+	'aborted late'       => 'nothing',
 	'recovered'          => 'nothing',
 	'stored late'        => 'nothing',
 	'state written'      => 'nothing',
@@ -231,6 +289,8 @@ sub come_back
 		$node->reload;
 		rq_wait_ticks($node, 'janitor', 2);
 	}
+	is($node->safe_psql('postgres', "SELECT count(*) FROM ledger.late WHERE rocketq.text(body) = 'late'"),
+		'0', "$label: what was aborted late is not there");
 	rq_ledger_check($ledger, $label);
 	return;
 }
@@ -276,9 +336,11 @@ wal_writer_flush_after = 0
 checkpoint_timeout = 1h
 EOC
 	rq_require_faults($node);
-	$node->safe_psql('postgres', "CREATE EXTENSION IF NOT EXISTS rocketq");
 	$ledger = rq_ledger_create($node);
-	$node->safe_psql('postgres', "SELECT rocketq.create_topic('ledger.ballast', 1)");
+	$node->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.create_topic(name, 1)
+FROM unnest('{ledger.ballast,ledger.late}'::text[]) name
+EOQ
 
 	# In one round each moment has its turn on one of the file systems.
 	foreach my $round (1 .. $rounds)

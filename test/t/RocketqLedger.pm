@@ -9,10 +9,10 @@
 #   ok TXN                 the server has acknowledged its commit
 #
 # SYNC is the transaction's synchronous_commit, or "now" for a message that does
-# not wait for a transaction.  One with neither "ok" nor "no" is unknown.  A producer's notes are KEY:SEQ for a message, and
-# !KEY:SEQ for one that was rolled back to a savepoint; each producer has keys of
-# its own and counts by itself.  A consumer's notes are QUEUE:NEXT, how far the
-# transaction moves the group.
+# not wait for a transaction.  One with neither "ok" nor "no" is unknown.  A
+# producer's notes are KEY:SEQ for a message, and !KEY:SEQ for one that was rolled
+# back to a savepoint; each producer has keys of its own and counts by itself.  A
+# consumer's notes are QUEUE:NEXT, how far the transaction moves the group.
 #
 # rq_ledger_check() compares this with the server after a disaster:
 #
