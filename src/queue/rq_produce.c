@@ -156,14 +156,20 @@ enqueue_now(uint32 topic, uint32 queue_id, const xl_rq_entry *entries, int n)
 					 RQ_XID_IN_PROGRESS);
 }
 
-/* Give the messages of a run to their queues, neighbours together. */
+/*
+ * Give the messages of a run to their queues, neighbours together.  "queues"
+ * may be NULL.
+ */
 static void
 enqueue_run(const RqTarget *target, const RqParts *messages, int n,
 			const RqPos *ids, const uint32 *lens, uint32 *queues)
 {
 	xl_rq_entry entries[RUN_MESSAGES];
+	uint32		own_queues[RUN_MESSAGES];
 	int			first = 0;
 
+	if (queues == NULL)
+		queues = own_queues;
 	for (int i = 0; i < n; i++)
 	{
 		uint32		queue_id = choose_queue(target, &messages[i], i);
@@ -234,7 +240,6 @@ rq_produce(const RqTarget *target, const RqParts *messages, int n,
 		   RqPos *ids, uint32 *queues)
 {
 	RqTarget	rest = *target;
-	uint32		own_queues[RUN_MESSAGES];
 	uint32	   *lens;
 	int			count;
 
@@ -252,7 +257,7 @@ rq_produce(const RqTarget *target, const RqParts *messages, int n,
 	{
 		count = Min(n - done, RUN_MESSAGES);
 		enqueue_run(&rest, messages + done, count, ids + done, lens + done,
-					queues ? queues + done : own_queues);
+					queues ? queues + done : NULL);
 		if (rest.queue_ids)
 			rest.queue_ids += count;
 	}

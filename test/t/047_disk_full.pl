@@ -241,7 +241,7 @@ SET temp_tablespaces = small;
 SET work_mem = '64kB';
 SELECT load.make_for(3, 1), rocketq.produce_batch('plain', array_fill(''::text, ARRAY[8000]));
 EOQ
-like($err, qr/ERROR:\s+53100: could not write to file "pg_tblspc.*": No space left on device/,
+like($err, qr/ERROR:\s+53100: could not write the temporary file of produced messages: No space left on device/,
 	'no room for a list of messages: a clear error');
 is(number($node, 'SELECT count(*) FROM load.sent'), $rows, 'and nothing is there');
 make_room($disk);
