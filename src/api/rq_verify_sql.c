@@ -86,11 +86,21 @@ verify_segments(void)
 	}
 }
 
+/*
+ * Where frames are whole up to.  On a standby redo can have gone past places
+ * whose bytes are still to come; once the gate is open there are none.
+ */
+static RqPos
+frames_end(void)
+{
+	return rq_ctl->gate_open ? rq_log_safe_end() : rq_log_settled_end();
+}
+
 static void
 verify_frames(void)
 {
 	RqPos		pos = pg_atomic_read_u64(&rq_ctl->log_start);
-	RqPos		end = rq_log_settled_end();
+	RqPos		end = frames_end();
 	RqPos		next;
 	RqFrame		frame;
 	const char *problem;
@@ -100,8 +110,8 @@ verify_frames(void)
 		   rq_log_walk(&pos, end, &frame, &next, &problem))
 	{
 		CHECK_FOR_INTERRUPTS();
-		/* On a standby redo may have gone past a place it has no bytes of. */
-		if (problem && pos >= rq_log_settled_end())
+		/* Look again: redo may have narrowed a hole meanwhile. */
+		if (problem && pos >= frames_end())
 			break;
 		if (problem && pos >= pg_atomic_read_u64(&rq_ctl->log_start))
 		{
