@@ -154,7 +154,10 @@ find_or_create_group(uint32 topic, const char *name)
 	{
 		/* The name is free only if our own drop of it commits. */
 		if (rq_group_own_drop(topic, name))
+		{
 			xid = rq_xid_announce();
+			rq_txn_group_creating();
+		}
 		if (rq_group_create(topic, name, rq_start_places(topic, &first),
 							xid, &group))
 		{

@@ -53,6 +53,7 @@ rq_create_group_at(uint32 topic, const char *name, const xl_rq_place *places)
 	if (rq_find_group(topic, name, true, &group))
 		return false;
 	xid = rq_xid_announce();
+	rq_txn_group_creating();
 	while (!rq_group_create(topic, name, places, xid, &group))
 		if (rq_find_group(topic, name, true, &group))
 			return false;

@@ -172,16 +172,23 @@ set_marks(void)
 	}
 }
 
+static void
+make_room_for_action(void)
+{
+	get_txn();
+	rq_txn_check_open();
+	set_marks();
+	RQ_FAULT("action-room");
+	GROW(txn->cxt, txn->actions, txn->nactions, txn->max_actions);
+}
+
 /* A new action; the caller fills it in before anything can fail. */
 static Action *
 add_action(ActionKind kind)
 {
 	Action	   *a;
 
-	get_txn();
-	rq_txn_check_open();
-	set_marks();
-	GROW(txn->cxt, txn->actions, txn->nactions, txn->max_actions);
+	make_room_for_action();
 	a = &txn->actions[txn->nactions++];
 	memset(a, 0, sizeof(*a));
 	a->kind = kind;
@@ -392,6 +399,12 @@ rq_txn_topic_resized(uint32 topic, uint32 nqueues)
 					(errcode(ERRCODE_OBJECT_IN_USE),
 					 errmsg("cannot remove queue %u, into which this transaction has produced",
 							txn->touches[i].queue_id)));
+}
+
+void
+rq_txn_group_creating(void)
+{
+	make_room_for_action();
 }
 
 void

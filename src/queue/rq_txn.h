@@ -63,6 +63,11 @@ extern void rq_txn_topic_dropped(RqKey key);
  */
 extern void rq_txn_topic_resized(uint32 topic, uint32 nqueues);
 
+/*
+ * Before and after a group is created: the first makes room for what the second
+ * notes, which then can't fail.
+ */
+extern void rq_txn_group_creating(void);
 extern void rq_txn_group_created(RqGroupRef group);
 extern void rq_txn_group_dropped(RqGroupRef group);
 

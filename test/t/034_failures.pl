@@ -141,6 +141,20 @@ fails("no memory at $_", qr/fault point "$_"/,
 	"SET work_mem = 64; SET rocketq.fault = '$_=error'; BEGIN; $works SELECT load.make_for(39, 2500); COMMIT;")
   foreach ('pending-add', 'pending-spill', 'precommit-sort', 'consume-read');
 
+# A group that could not be noted must not outlive its savepoint.
+$node->psql('postgres', <<'EOQ', on_error_stop => 0);
+BEGIN;
+SELECT load.make_for(1, 1);
+SAVEPOINT a;
+SET rocketq.fault = 'action-room=error';
+SELECT rocketq.create_group('load.topic', 'never');
+ROLLBACK TO a;
+COMMIT;
+EOQ
+is( $node->safe_psql('postgres',
+		"SELECT count(*) FROM rocketq.groups WHERE consumer_group = 'never'"),
+	'0', 'no memory to note a group: it is not there');
+
 # Really none: the kernel gives this process no more, from the first to more
 # than it takes.
 foreach my $kb (1, 200, 1500, 3000, 6000, 12000)
