@@ -4,7 +4,8 @@
 #
 # The store of each server is mounted on a small file system of its own.  A user
 # may mount one where the kernel allows user namespaces, so the test moves
-# itself into one.
+# itself into one.  Its mounts are slaves of those outside, so that it does not
+# hold on to a file system that another test unmounts.
 
 use strict;
 use warnings;
@@ -17,8 +18,9 @@ use Test::More;
 # Before the modules that change where output goes.
 BEGIN
 {
-	my @own_mounts =
-	  ('unshare', '--user', '--map-current-user', '--mount', '--keep-caps');
+	my @own_mounts = (
+		'unshare', '--user', '--map-current-user', '--mount', '--keep-caps',
+		'--propagation', 'slave');
 
 	if (!$ENV{RQ_OWN_MOUNTS})
 	{
