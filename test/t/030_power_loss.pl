@@ -1,6 +1,6 @@
 # 030_power_loss.pl -- the power is cut under load, at random moments and at
 # those at which something is half done, on ext4 and on XFS.  What was not
-# fsynced is gone, and nothing that was acknowledged is.
+# fsynced is gone, and nothing that was acknowledged is.  A standby, too.
 
 use strict;
 use warnings;
@@ -356,5 +356,58 @@ EOQ
 	rq_ledger_check($ledger, "$file_systems[$fs], after a clean restart");
 	$node->stop;
 }
+
+#
+# A standby loses its power behind a restartpoint, which makes it forget the WAL
+# before: also behind one at the end of the primary's recovery, which no sync of
+# the primary precedes.
+#
+my $primary = rq_node('primary', allows_streaming => 1, conf => <<'EOC');
+rocketq.segment_size = '1MB'
+checkpoint_timeout = 1h
+wal_keep_size = 1GB
+EOC
+rq_create_load($primary);
+$primary->backup('backup', backup_options => [ '--checkpoint', 'fast' ]);
+$node = PostgreSQL::Test::Cluster->new('standby');
+$node->init_from_backup($primary, 'backup', has_streaming => 1);
+rq_power_move($node, $file_systems[ rq_random(0, 1) ]);
+$node->start;
+
+sub restartpoint
+{
+	$primary->wait_for_catchup($node, 'replay', $primary->lsn('flush'));
+	$node->safe_psql('postgres', 'CHECKPOINT');
+	return;
+}
+
+my @modes = ('nothing', 'nothing', rq_power_modes());
+foreach my $i (0 .. $#modes)
+{
+	my $mode = $modes[$i];
+	my $load = rq_start_load($primary);
+
+	rq_wait_progress($primary, 100);
+	if ($i % 2)
+	{
+		$primary->safe_psql('postgres', 'CHECKPOINT');
+		restartpoint();
+		rq_wait_progress($primary, rq_random(1, 100));
+	}
+	else
+	{
+		rq_kill9($primary);
+		rq_stop_load($load);
+		rq_start($primary);
+		restartpoint();
+	}
+	rq_power_cut($node, $mode);
+	rq_power_start($node);
+	rq_stop_load($load);
+	$primary->wait_for_catchup($node, 'replay', $primary->lsn('flush'));
+	rq_check($node, "a standby, $mode reaches the disk");
+}
+$node->stop;
+$primary->stop;
 
 done_testing();

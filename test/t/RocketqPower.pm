@@ -15,8 +15,8 @@ use RocketqTest;
 use Test::More;
 
 our @EXPORT = qw(
-  rq_power_require rq_power_node rq_power_cut rq_power_stopped rq_power_modes
-  rq_power_start
+  rq_power_require rq_power_node rq_power_move rq_power_cut rq_power_stopped
+  rq_power_modes rq_power_start
 );
 
 # How much reaches the disk at the last moment: all, file names and lengths
@@ -65,6 +65,22 @@ sub rq_power_node
 		before_start => sub { request("restore $fs"); });
 	$node->{rq_power} = $fs;
 	return $node;
+}
+
+# Move a node that does not run to a file system, in the place of what is there.
+sub rq_power_move
+{
+	my ($node, $fs) = @_;
+	my $from = $node->data_dir;
+	my $to = "$ENV{RQ_POWER_SWITCH}/$fs/data";
+
+	system_or_bail('find', "$to/", '-mindepth', '1', '-delete');
+	system_or_bail('cp', '-a', "$from/.", $to);
+	system_or_bail('rm', '-r', $from);
+	symlink($to, $from) or die "could not make a link: $!";
+	request("restore $fs");
+	$node->{rq_power} = $fs;
+	return;
 }
 
 # Children of the postmaster; it must not make more.
