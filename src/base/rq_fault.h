@@ -39,6 +39,7 @@
  *		resize-wal			TOPIC of a resize is inserted, no commit record
  *		resize-settled		that of its end is flushed, files are still there
  *		keeper-sync			redo pointer has moved, nothing is synced yet
+ *		keeper-settled		RESOLVE and SETTLE are logged, the state is not copied
  *		keeper-fsynced		files are synced, the state file is not written
  *		keeper-rotate		before the redo pointer is read again under lock
  *		janitor-settle		a round has begun, nothing is settled yet

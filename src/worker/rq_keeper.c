@@ -157,6 +157,7 @@ sync_store(void)
 	RQ_FAULT("keeper-sync");
 	INSTR_TIME_SET_CURRENT(start);
 	log_settled();
+	RQ_FAULT("keeper-settled");
 	if (rq_state_sync(InvalidXLogRecPtr))
 	{
 		log_sync(redo);

@@ -237,6 +237,29 @@ foreach my $point ('enqueue-done', 'precommit-done')
 }
 
 #
+# The state has a queue resolved as far as RESOLVE has told.  Here entries above
+# the redo pointer are rolled back before the state is copied, and the record
+# that tells of it does not reach the disk.
+#
+{
+	my $state = $node->data_dir . '/pg_rocketq/state';
+	my ($checkpoint, $keeper) = rq_checkpoint_held($node);
+	my $inode = (stat($state))[1] // 0;
+
+	rq_arm($node, 'keeper-settled=stop');
+	kill('CONT', $keeper);
+	rq_poll_stopped($keeper);
+	rq_pause($node, $_) foreach ('walwriter', 'background writer', 'checkpointer');
+	$node->psql('postgres', "$fails SELECT load.make_for(k, 2) FROM generate_series(0, 19) k");
+	kill('CONT', $keeper);
+	rq_poll('the state to be written', sub { return ((stat($state))[1] // 0) != $inode; });
+	rq_disarm($node);
+	crash(undef);
+	eval { $checkpoint->{run}->finish; };
+	rq_check($node, 'rolled back before the state was copied');
+}
+
+#
 # The id in a record must not be given to another transaction after a crash,
 # though its own has logged nothing else.
 #
