@@ -260,6 +260,31 @@ foreach my $point ('enqueue-done', 'precommit-done')
 }
 
 #
+# A slot is copied under the lock that its records are made under.  The record of
+# these entries lies below the redo pointer, and the queue does not know of them
+# yet: the keeper has to wait, or the checkpoint would leave them behind.
+#
+{
+	my ($session, $pid) = stopped_session('enqueue-wal',
+		'BEGIN; SELECT load.make_for(1, 3)', 'COMMIT;');
+	my $checkpoint = rq_background($node, 'psql', '-XAtq', '-c', 'CHECKPOINT',
+		'-d', $node->connstr('postgres'));
+
+	rq_poll(
+		'the keeper to wait for the queue, or the checkpoint to end',
+		sub {
+			return !$checkpoint->{run}->pumpable || $node->safe_psql('postgres', <<'EOQ') eq '1';
+SELECT count(*) FROM pg_stat_activity
+WHERE backend_type = 'rocketq keeper' AND wait_event = 'RocketqQueue'
+EOQ
+		});
+	leave($session, $pid);
+	$checkpoint->{run}->finish;
+	crash(undef);
+	rq_check($node, 'entries logged before a checkpoint and published behind it');
+}
+
+#
 # The id in a record must not be given to another transaction after a crash,
 # though its own has logged nothing else.
 #
