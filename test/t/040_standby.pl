@@ -42,9 +42,16 @@ EOQ
 	$primary->wait_for_catchup($standby, 'replay',
 		$primary->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()'));
 	rq_check($standby, "$label, standby");
-	return is($standby->safe_psql('postgres', $contents),
-		$primary->safe_psql('postgres', $contents),
-		"$label: both have the same");
+	# How far entries are resolved is told a little later.
+	my ($here, $there);
+	rq_poll(
+		"$label: both to have the same",
+		sub {
+			$there = $primary->safe_psql('postgres', $contents);
+			$here = $standby->safe_psql('postgres', $contents);
+			return $here eq $there;
+		});
+	return is($here, $there, "$label: both have the same");
 }
 
 # Follow, and be looked at meanwhile.
