@@ -404,7 +404,7 @@ foreach my $i (0 .. $#modes)
 	rq_power_cut($node, $mode);
 	rq_power_start($node);
 	rq_stop_load($load);
-	$primary->wait_for_catchup($node, 'replay', $primary->lsn('flush'));
+	rq_catch_up($primary, $node);
 	rq_check($node, "a standby, $mode reaches the disk");
 }
 $node->stop;

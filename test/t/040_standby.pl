@@ -39,8 +39,7 @@ SELECT (SELECT md5(string_agg(m::text, '' ORDER BY message_id)) FROM load.messag
 	 FROM rocketq.groups)
 EOQ
 	rq_check($primary, "$label, primary");
-	$primary->wait_for_catchup($standby, 'replay',
-		$primary->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()'));
+	rq_catch_up($primary, $standby);
 	rq_check($standby, "$label, standby");
 	# How far entries are resolved is told a little later.
 	my ($here, $there);

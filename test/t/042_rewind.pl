@@ -30,8 +30,7 @@ my $load = rq_start_load($old);
 rq_wait_progress($old, 500);
 rq_stop_load($load);
 $old->safe_psql('postgres', 'CHECKPOINT');
-$old->wait_for_catchup($new, 'replay',
-	$old->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()'));
+rq_catch_up($old, $new);
 
 # Both go on, each for itself: other messages in the same places.
 $new->promote;
@@ -65,8 +64,7 @@ rq_start($old);
 $load = rq_start_load($new);
 rq_wait_progress($new, 300);
 rq_stop_load($load);
-$new->wait_for_catchup($old, 'replay',
-	$new->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()'));
+rq_catch_up($new, $old);
 rq_check($old, 'rewound');
 rq_check($new, 'the new primary');
 my $contents = "SELECT md5(string_agg(m::text, '' ORDER BY message_id)) FROM load.messages('load.topic') m";

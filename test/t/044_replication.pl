@@ -137,7 +137,7 @@ SELECT string_agg(concat_ws(' ', group_id, consumer_group, queue_id, committed_o
 EOQ
 	rq_check($from, "$label, " . $from->name);
 	$from->safe_psql('postgres', 'CHECKPOINT');
-	my $upto = $from->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()');
+	my $upto = rq_flush($from);
 	my @frames = frames($from);
 	my @entries = entries($from);
 	note(@frames . ' frames, ' . @entries . ' entries');

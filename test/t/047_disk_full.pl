@@ -275,8 +275,7 @@ like( slurp_file($standby->logfile),
 	'a standby without room: a clear error');
 make_room($standby_disk);
 rq_start($standby);
-$node->wait_for_catchup($standby, 'replay',
-	$node->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()'));
+rq_catch_up($node, $standby);
 rq_check($standby, 'the standby, with room');
 
 rq_drain($node);

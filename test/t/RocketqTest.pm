@@ -29,7 +29,7 @@ our @EXPORT = qw(
   rq_seed rq_rounds rq_random rq_node rq_has_faults rq_require_faults
   rq_processes rq_kill9 rq_restart_after rq_start rq_stopped rq_gone rq_poll rq_poll_stopped
   rq_poll_query rq_server_is_up rq_signal rq_pause rq_worker_pid rq_wait_ticks
-  rq_log_from rq_checkpoint_held
+  rq_log_from rq_checkpoint_held rq_flush rq_catch_up
   rq_arm rq_disarm rq_disarm_and_recover rq_shm_dirty_kb rq_store_files
   rq_create_load rq_start_load rq_stop_load rq_wait_progress rq_background
   rq_start_acker rq_acked rq_drain rq_check rq_check_snapshot rq_verify
@@ -103,6 +103,26 @@ sub rq_poll_query
 			my ($rc, $out) = eval { $node->psql('postgres', $query) };
 			return defined $rc && $rc == 0 && $out eq 't';
 		});
+}
+
+# Flush all WAL that is there, and tell up to where.  The end of a transaction
+# that rolled back is flushed with the next commit only.
+sub rq_flush
+{
+	my ($node) = @_;
+	return $node->safe_psql('postgres', <<'EOQ');
+DO $$ BEGIN PERFORM pg_logical_emit_message(true, 'test', ''); END $$;
+SELECT pg_current_wal_flush_lsn();
+EOQ
+}
+
+# Wait until a standby has replayed all that its primary has done so far.
+sub rq_catch_up
+{
+	my ($primary, $standby) = @_;
+
+	$primary->wait_for_catchup($standby, 'replay', rq_flush($primary));
+	return;
 }
 
 # ---- nodes ----
