@@ -68,6 +68,7 @@ OBJS = \
 	src/api/rq_saved_sql.o \
 	src/api/rq_verify_sql.o \
 	src/api/rq_views_sql.o \
+	src/api/rq_wait_sql.o \
 	src/base/rq_error.o \
 	src/base/rq_fault.o \
 	src/base/rq_guc.o \
@@ -83,7 +84,9 @@ OBJS = \
 	src/queue/rq_cqueue.o \
 	src/queue/rq_filter.o \
 	src/queue/rq_group.o \
+	src/queue/rq_idle.o \
 	src/queue/rq_offset.o \
+	src/queue/rq_owner.o \
 	src/queue/rq_pending.o \
 	src/queue/rq_position.o \
 	src/queue/rq_produce.o \
@@ -92,6 +95,7 @@ OBJS = \
 	src/queue/rq_saved.o \
 	src/queue/rq_topic.o \
 	src/queue/rq_txn.o \
+	src/queue/rq_wait.o \
 	src/queue/rq_xid.o \
 	src/recovery/rq_rmgr.o \
 	src/recovery/rq_state.o \

@@ -43,3 +43,11 @@ ALTER TABLE rocketq.saved_groups ENABLE ALWAYS TRIGGER restore_group;
 SELECT pg_catalog.pg_extension_config_dump('rocketq.saved_groups',
     'WHERE false UNION ALL SELECT * FROM rocketq.dump_groups()');
 GRANT SELECT ON rocketq.saved_groups TO PUBLIC;
+
+--
+-- Waiting
+--
+CREATE PROCEDURE rocketq.wait_for_messages(topic regclass, consumer_group text, timeout interval,
+    tags text DEFAULT '*', INOUT available bool DEFAULT NULL)
+    AS 'MODULE_PATHNAME', 'rocketq_wait_for_messages' LANGUAGE C;
+COMMENT ON PROCEDURE rocketq.wait_for_messages(regclass, text, interval, text, bool) IS 'wait until a consumer group could consume something, without holding a transaction open; false when the time is over';

@@ -13,6 +13,7 @@
 #include "am/rq_serializable.h"
 #include "am/rq_tableam.h"
 #include "base/rq_guc.h"
+#include "queue/rq_owner.h"
 #include "queue/rq_txn.h"
 #include "recovery/rq_rmgr.h"
 #include "recovery/rq_state.h"
@@ -58,6 +59,7 @@ _PG_init(void)
 	rq_rmgr_register();
 	rq_serializable_init();
 	rq_txn_init();
+	rq_owner_init();
 	rq_tableam_init();
 
 	prev_shmem_request = shmem_request_hook;

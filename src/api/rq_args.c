@@ -65,19 +65,24 @@ rq_arg_filter(FunctionCallInfo fcinfo, int argno)
 	return rq_filter_parse(text_to_cstring(PG_GETARG_TEXT_PP(argno)));
 }
 
-void
-rq_arg_wait(FunctionCallInfo fcinfo, int argno)
+int64
+rq_arg_wait(FunctionCallInfo fcinfo, int argno, const char *name)
 {
 	Interval   *wait;
+	int64		days;
+	int64		ms;
 
 	if (PG_ARGISNULL(argno))
-		return;
+		return 0;
 	wait = PG_GETARG_INTERVAL_P(argno);
-	if (wait->time != 0 || wait->day != 0 || wait->month != 0)
+	days = (int64) wait->month * DAYS_PER_MONTH + wait->day;
+	ms = days * SECS_PER_DAY * 1000 + wait->time / 1000;
+	if (ms < 0)
 		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("waiting for messages is not supported yet"),
-				 errhint("Leave out \"wait\" and call again after a pause.")));
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be negative", name)));
+	/* Less than a millisecond is not nothing. */
+	return ms == 0 && wait->time > 0 ? 1 : ms;
 }
 
 RqStart

@@ -24,8 +24,8 @@ extern int	rq_arg_max_messages(FunctionCallInfo fcinfo, int argno);
 /* A tag filter; NULL means every message. */
 extern RqFilter *rq_arg_filter(FunctionCallInfo fcinfo, int argno);
 
-/* How long to wait; only zero so far. */
-extern void rq_arg_wait(FunctionCallInfo fcinfo, int argno);
+/* How long to wait, in milliseconds; NULL means not at all. */
+extern int64 rq_arg_wait(FunctionCallInfo fcinfo, int argno, const char *name);
 
 /* 'first', 'last' or a timestamp. */
 extern RqStart rq_arg_start(FunctionCallInfo fcinfo, int argno);

@@ -77,11 +77,13 @@ rocketq_consume(PG_FUNCTION_ARGS)
 	req.max = rq_arg_max_messages(fcinfo, 2);
 	req.filter = rq_arg_filter(fcinfo, 3);
 	req.auto_commit = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
-	rq_arg_wait(fcinfo, 5);
+	req.wait_ms = rq_arg_wait(fcinfo, 5, "wait");
 	req.topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, true);
 
 	result = begin_result(fcinfo);
-	rq_consume(&req, put_message, &result);
+	req.sink = put_message;
+	req.sink_arg = &result;
+	rq_consume(&req);
 	return (Datum) 0;
 }
 
@@ -89,21 +91,23 @@ Datum
 rocketq_pull(PG_FUNCTION_ARGS)
 {
 	int64		from = rq_arg_int64(fcinfo, 2, "from_offset");
-	int			max = rq_arg_max_messages(fcinfo, 3);
-	RqFilter   *filter = rq_arg_filter(fcinfo, 4);
-	uint32		topic;
-	uint32		queue_id;
+	RqPullRequest req;
 	Rows		result;
 
-	rq_arg_wait(fcinfo, 5);
+	req.max = rq_arg_max_messages(fcinfo, 3);
+	req.filter = rq_arg_filter(fcinfo, 4);
+	req.wait_ms = rq_arg_wait(fcinfo, 5, "wait");
 	if (from < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("from_offset must not be negative")));
-	topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, false);
-	queue_id = rq_arg_queue(fcinfo, 1, topic);
+	req.from = (RqOff) from;
+	req.topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, false);
+	req.queue_id = rq_arg_queue(fcinfo, 1, req.topic);
 	result = begin_result(fcinfo);
-	rq_pull(topic, queue_id, (RqOff) from, max, filter, put_message, &result);
+	req.sink = put_message;
+	req.sink_arg = &result;
+	rq_pull(&req);
 	return (Datum) 0;
 }
 

@@ -71,6 +71,13 @@ typedef Oid RelFileNumber;
 #define RQ_SET_MY_LXID(x)	(MyProc->vxid.lxid = (x))
 #endif
 
+/* 17 can ask for a stronger lock as well. */
+#if PG_VERSION_NUM < 170000
+#define rq_lock_held_by_me(tag, mode)	LockHeldByMe((tag), (mode))
+#else
+#define rq_lock_held_by_me(tag, mode)	LockHeldByMe((tag), (mode), false)
+#endif
+
 /* Custom wait events came with 17. */
 #if PG_VERSION_NUM < 170000
 #define rq_wait_event_new(name) ((uint32) PG_WAIT_EXTENSION)

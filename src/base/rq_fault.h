@@ -32,6 +32,7 @@
  *		direct-enqueued		without a transaction: ENQUEUE is not flushed yet
  *		direct-flushed		it is, "stable" is not raised
  *		consume-read		messages are read, the reader has not moved
+ *		wait-looked			a waiter has looked, and does not sleep yet
  *		topic-wal			TOPIC of a new topic is inserted, no commit record
  *		group-wal			GROUP is inserted, no commit record
  *		drop-wal			TOPIC_DROP is flushed, the topic's folder is there

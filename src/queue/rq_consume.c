@@ -11,7 +11,6 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
-#include "storage/lock.h"
 
 #include "base/rq_fault.h"
 #include "log/rq_log.h"
@@ -19,19 +18,11 @@
 #include "queue/rq_consume_private.h"
 #include "queue/rq_cqueue.h"
 #include "queue/rq_group.h"
+#include "queue/rq_owner.h"
 #include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_txn.h"
-
-bool
-rq_lock_group_queue(uint32 topic, uint32 group_id, uint32 queue_id, bool wait)
-{
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_ADVISORY(tag, rq_topic_key(topic).db, group_id, queue_id,
-						 RQ_LOCK_QUEUE);
-	return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
-}
+#include "queue/rq_wait.h"
 
 static void
 check_group_name(const char *name)
@@ -132,14 +123,27 @@ read_forward(uint32 topic, uint32 queue_id, RqOff from, int max,
 	return count;
 }
 
-int
-rq_pull(uint32 topic, uint32 queue_id, RqOff from, int max,
-		const RqFilter *filter, RqSink sink, void *arg)
+static int
+pull(RqWant *want, uint32 unused, void *arg)
 {
-	RqOff		next;
+	const RqPullRequest *req = arg;
+	RqOff		from = want->from;
 
-	rq_queue_refresh(topic, rq_topic_queue(topic, queue_id));
-	return read_forward(topic, queue_id, from, max, filter, sink, arg, &next);
+	rq_queue_refresh(req->topic, rq_topic_queue(req->topic, req->queue_id));
+	return read_forward(req->topic, req->queue_id, from, req->max, req->filter,
+						req->sink, req->sink_arg, &want->from);
+}
+
+int
+rq_pull(const RqPullRequest *req)
+{
+	RqWant		want = {.topic = req->topic, .queue_id = req->queue_id,
+	.from = req->from, .filter = req->filter};
+	int			count = pull(&want, req->queue_id, unconstify(RqPullRequest *, req));
+
+	if (count == 0 && req->wait_ms > 0)
+		count = rq_wait(&want, req->wait_ms, pull, unconstify(RqPullRequest *, req));
+	return count;
 }
 
 /* Find the group, or create it from the first message on. */
@@ -179,28 +183,26 @@ rq_commit_read(RqReader *r)
 /* Read what one queue has for the group; returns the count. */
 static int
 consume_queue(const RqConsumeRequest *req, RqGroupRef group, uint32 queue_id,
-			  int max, RqSink sink, void *arg)
+			  int max)
 {
 	RqQueue    *q = rq_topic_queue(req->topic, queue_id);
 	RqOffset   *o = rq_group_offset(group.slot, queue_id);
 	RqReader   *r;
 	RqOff		from;
 	RqOff		next;
-	uint64		xid;
 	int			count;
 
 	rq_queue_refresh(req->topic, q);
 	if (rq_txn_find_reader(group, queue_id) == NULL &&
 		pg_atomic_read_u64(&q->stable) == rq_offset_committed(o))
 		return 0;
-	if (!rq_lock_group_queue(req->topic, group.id, queue_id, false) ||
-		rq_group_state(group, &xid) != RQ_GROUP_PRESENT)
+	if (!rq_owner_take(req->topic, group, queue_id, false))
 		return 0;
 	rq_saved_place(req->topic, group.slot, queue_id);
 	r = rq_txn_reader(req->topic, group, queue_id);
 	from = rq_reader_position(r);
 	count = read_forward(req->topic, queue_id, from, max, req->filter,
-						 sink, arg, &next);
+						 req->sink, req->sink_arg, &next);
 	RQ_FAULT("consume-read");
 	if (next == from)
 		return 0;
@@ -210,25 +212,43 @@ consume_queue(const RqConsumeRequest *req, RqGroupRef group, uint32 queue_id,
 	return count;
 }
 
-int
-rq_consume(const RqConsumeRequest *req, RqSink sink, void *arg)
+/* Read what the queues have, from this one on. */
+static int
+consume_from(const RqConsumeRequest *req, RqGroupRef group, uint32 first)
 {
-	static uint32 turn = 0;
 	uint32		nqueues = rq_topic_nqueues(req->topic);
-	RqGroupRef	group;
 	int			count = 0;
 
-	rq_txn_check_open();
-	group = find_or_create_group(req->topic, req->group);
+	for (uint32 i = 0; i < nqueues && count < req->max; i++)
+		count += consume_queue(req, group, (first + i) % nqueues,
+							   req->max - count);
+	return count;
+}
+
+static int
+consume(RqWant *want, uint32 queue_id, void *arg)
+{
+	static uint32 turn = 0;
+	const RqConsumeRequest *req = arg;
+
 	if (turn == 0)
 		turn = hash_bytes_uint32((uint32) MyProcPid);
-	for (uint32 i = 0; i < nqueues && count < req->max; i++)
-	{
-		uint32		queue_id = (turn + i) % nqueues;
+	want->group = find_or_create_group(req->topic, req->group);
+	return consume_from(req, want->group,
+						queue_id == RQ_ALL_QUEUES ? turn++ : queue_id);
+}
 
-		count += consume_queue(req, group, queue_id,
-							   req->max - count, sink, arg);
-	}
-	turn++;
+int
+rq_consume(const RqConsumeRequest *req)
+{
+	RqWant		want = {.topic = req->topic, .queue_id = RQ_ALL_QUEUES,
+	.filter = req->filter};
+	int			count;
+
+	rq_txn_check_open();
+	count = consume(&want, RQ_ALL_QUEUES, unconstify(RqConsumeRequest *, req));
+	if (count == 0 && req->wait_ms > 0)
+		count = rq_wait(&want, req->wait_ms, consume,
+						unconstify(RqConsumeRequest *, req));
 	return count;
 }

@@ -8,6 +8,7 @@
 
 #include "format/rq_walrec.h"
 #include "queue/rq_filter.h"
+#include "queue/rq_group.h"
 #include "shmem/rq_shmem.h"
 
 /* A message that was read; the parts point into the log. */
@@ -44,7 +45,22 @@ typedef struct RqConsumeRequest
 	int			max;
 	const RqFilter *filter;
 	bool		auto_commit;
+	int64		wait_ms;		/* how long to wait if there is nothing */
+	RqSink		sink;
+	void	   *sink_arg;
 } RqConsumeRequest;
+
+typedef struct RqPullRequest
+{
+	uint32		topic;
+	uint32		queue_id;
+	RqOff		from;
+	int			max;
+	const RqFilter *filter;
+	int64		wait_ms;
+	RqSink		sink;
+	void	   *sink_arg;
+} RqPullRequest;
 
 /*
  * All these take and keep the heavyweight lock of a (group, queue) they move,
@@ -53,11 +69,19 @@ typedef struct RqConsumeRequest
  */
 
 /* Consume for a group, which is created if it is new; returns the count. */
-extern int	rq_consume(const RqConsumeRequest *req, RqSink sink, void *arg);
+extern int	rq_consume(const RqConsumeRequest *req);
 
 /* Read from an offset on, for nobody in particular; returns the count. */
-extern int	rq_pull(uint32 topic, uint32 queue_id, RqOff from, int max,
-					const RqFilter *filter, RqSink sink, void *arg);
+extern int	rq_pull(const RqPullRequest *req);
+
+/*
+ * Wait until there is something for a group in any queue that nobody owns, or
+ * until the topic goes.  Takes nothing, and holds no lock while it waits; the
+ * caller holds none on the topic either.  False when the time is over.
+ */
+extern bool rq_wait_for_messages(uint32 topic, uint64 incarnation,
+								 RqGroupRef group, const RqFilter *filter,
+								 int64 timeout_ms);
 
 /* Commit all that this transaction consumed; returns how many queues. */
 extern int	rq_commit_consumed(uint32 topic, const char *group);
@@ -71,6 +95,13 @@ extern void rq_reset_offset(uint32 topic, const char *group, uint32 queue_id,
 							int64 offset);
 extern void rq_reset_group(uint32 topic, const char *group,
 						   const RqStart *start);
+
+/*
+ * Find a group; waits for a transaction that creates or drops it, except on a
+ * standby.  Throws, or returns false if that is fine, when there is none.
+ */
+extern bool rq_find_group(uint32 topic, const char *name, bool missing_ok,
+						  RqGroupRef *group);
 
 /* The committed offset; throws when there is no such group. */
 extern RqOff rq_committed_offset(uint32 topic, const char *group,

@@ -26,6 +26,7 @@
 #include "format/rq_segfmt.h"
 #include "queue/rq_cqueue.h"
 #include "queue/rq_topic.h"
+#include "queue/rq_wait.h"
 #include "store/rq_durable.h"
 #include "store/rq_map.h"
 
@@ -354,9 +355,16 @@ rq_queue_resolve(uint32 topic, RqQueue *q, uint64 own_xid, RqXidStatus own)
 
 	while (more)
 	{
+		RqOff		from;
+		RqOff		to;
+
 		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+		from = pg_atomic_read_u64(&q->stable);
 		more = resolve_chunk(topic, q, &known);
+		to = pg_atomic_read_u64(&q->stable);
 		LWLockRelease(&q->lock);
+		if (to > from)
+			rq_wait_news(topic, q, from, to);
 	}
 }
 
@@ -571,10 +579,12 @@ rq_queue_redo_resolve(const xl_rq_resolve *rec, const xl_rq_range *ranges,
 	uint32		topic;
 	RqQueue    *q = rq_queue_for_redo(rec->key, rec->queue_id, lsn, &topic);
 	RqOff		start;
+	RqOff		stable;
 
 	if (q == NULL)
 		return;
 	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+	stable = pg_atomic_read_u64(&q->stable);
 	start = pg_atomic_read_u64(&q->start);
 	q->redo_dirty = Min(q->redo_dirty, Max(start, rec->from));
 	for (uint32 i = 0; i < rec->nranges; i++)
@@ -583,9 +593,11 @@ rq_queue_redo_resolve(const xl_rq_resolve *rec, const xl_rq_range *ranges,
 			open_segment(topic, q->id, SEGNO(off), false, true)[IN_SEG(off)].len_flags
 				|= RQ_CQ_ABORTED;
 	pg_write_barrier();
-	if (rec->to > pg_atomic_read_u64(&q->stable))
+	if (rec->to > stable)
 		pg_atomic_write_u64(&q->stable, rec->to);
 	if (rec->to > q->logged_stable)
 		q->logged_stable = rec->to;
 	LWLockRelease(&q->lock);
+	if (rec->to > stable)
+		rq_wait_news(topic, q, Max(start, stable), rec->to);
 }

@@ -90,3 +90,13 @@ rq_filter_message(const RqFilter *f, const RqParts *m)
 			return true;
 	return f->ntags == 0;
 }
+
+uint32
+rq_filter_tags(const RqFilter *f, uint32 *hashes, uint32 max)
+{
+	if ((uint32) f->ntags > max)
+		return 0;
+	for (int i = 0; i < f->ntags; i++)
+		hashes[i] = f->tags[i].hash;
+	return f->ntags;
+}

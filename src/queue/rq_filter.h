@@ -19,4 +19,10 @@ extern bool rq_filter_entry(const RqFilter *f, const RqEntry *e);
 /* Does the message match? */
 extern bool rq_filter_message(const RqFilter *f, const RqParts *m);
 
+/*
+ * The hashes of its tags; returns how many.  0 stands for every message, and
+ * for more than "max" tags.
+ */
+extern uint32 rq_filter_tags(const RqFilter *f, uint32 *hashes, uint32 max);
+
 #endif							/* RQ_FILTER_H */

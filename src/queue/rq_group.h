@@ -100,6 +100,9 @@ extern RqOffset *rq_group_offset(uint32 group, uint32 queue_id);
 /* The committed offset, a pending one resolved. */
 extern RqOff rq_offset_committed(RqOffset *o);
 
+/* An offset that the committed one is not below.  Can't throw. */
+extern RqOff rq_offset_at_least(RqOffset *o);
+
 /*
  * The offset as a snapshot has it that sees just these transactions.  If that
  * is no longer known, a smaller one.

@@ -102,6 +102,19 @@ end_pending(RqOffset *o, bool committed)
 }
 
 RqOff
+rq_offset_at_least(RqOffset *o)
+{
+	RqOff		off;
+
+	LWLockAcquire(lock_of(o), LW_SHARED);
+	off = o->committed;
+	if (o->pend_xid != 0)
+		off = Min(off, o->pend_next);
+	LWLockRelease(lock_of(o));
+	return off;
+}
+
+RqOff
 rq_offset_as_of(RqOffset *o, RqXidIsSeen is_seen, void *arg)
 {
 	RqOff		off;

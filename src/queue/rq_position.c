@@ -9,6 +9,7 @@
 #include "queue/rq_consume_private.h"
 #include "queue/rq_cqueue.h"
 #include "queue/rq_group.h"
+#include "queue/rq_owner.h"
 #include "queue/rq_produce.h"
 #include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
@@ -76,10 +77,7 @@ static void
 lock_existing(uint32 topic, RqGroupRef group, const char *name,
 			  uint32 queue_id)
 {
-	uint64		xid;
-
-	rq_lock_group_queue(topic, group.id, queue_id, true);
-	if (rq_group_state(group, &xid) != RQ_GROUP_PRESENT)
+	if (!rq_owner_take(topic, group, queue_id, true))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("consumer group \"%s\" has been dropped meanwhile", name)));

@@ -18,6 +18,7 @@
 #include "format/rq_segfmt.h"
 #include "queue/rq_group.h"
 #include "queue/rq_topic_private.h"
+#include "queue/rq_wait.h"
 #include "queue/rq_xid.h"
 #include "store/rq_durable.h"
 
@@ -254,6 +255,7 @@ drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
 	pg_atomic_write_u64(&t->key, 0);
 	rq_topic_index_remove(key);
 	rq_ctl->ntopics--;
+	rq_wait_end_topic(slot);
 	rq_topic_dir_path(path, key);
 	rq_topic_trash_path(trash, key, lsn);
 	if (rename(path, trash) != 0 && errno != ENOENT)

@@ -7,6 +7,9 @@
  * checkpoint record, so before one is replayed all that was replayed before it
  * is synced (wrapped redo of RM_XLOG_ID).  And the end-of-recovery checkpoint
  * is not replayed but written, so rm_cleanup syncs as well.
+ *
+ * The redo of RM_XACT_ID is wrapped as well, for those who wait for messages on
+ * a standby.
  */
 #include "postgres.h"
 
@@ -22,12 +25,14 @@
 #include "queue/rq_group.h"
 #include "queue/rq_retain.h"
 #include "queue/rq_topic.h"
+#include "queue/rq_wait.h"
 #include "recovery/rq_rmgr.h"
 #include "recovery/rq_state.h"
 #include "shmem/rq_shmem.h"
 
 static MemoryContext redo_cxt = NULL;
 static void (*core_xlog_redo) (XLogReaderState *record) = NULL;
+static void (*core_xact_redo) (XLogReaderState *record) = NULL;
 
 /* "data" has passed rq_wal_check(). */
 static void
@@ -115,6 +120,14 @@ redo_xlog(XLogReaderState *record)
 	core_xlog_redo(record);
 }
 
+/* The end of a transaction can make messages readable. */
+static void
+redo_xact(XLogReaderState *record)
+{
+	core_xact_redo(record);
+	rq_wait_replayed();
+}
+
 static const RmgrData rocketq_rmgr = {
 	.rm_name = RQ_RMGR_NAME,
 	.rm_redo = rocketq_redo,
@@ -130,4 +143,6 @@ rq_rmgr_register(void)
 	rq_register_rmgr(RQ_RMGR_ID, &rocketq_rmgr);
 	core_xlog_redo = RmgrTable[RM_XLOG_ID].rm_redo;
 	RmgrTable[RM_XLOG_ID].rm_redo = redo_xlog;
+	core_xact_redo = RmgrTable[RM_XACT_ID].rm_redo;
+	RmgrTable[RM_XACT_ID].rm_redo = redo_xact;
 }

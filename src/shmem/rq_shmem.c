@@ -28,11 +28,13 @@ RqQueue    *rq_queues = NULL;
 RqGroup    *rq_groups = NULL;
 RqOffset   *rq_offsets = NULL;
 RqBackend  *rq_backends = NULL;
+RqWaiter   *rq_waiters = NULL;
 RqStateGap *rq_gaps = NULL;
 LWLock	   *rq_gate_lock = NULL;
 LWLock	   *rq_meta_lock = NULL;
 
 static LWLockPadded *offset_locks = NULL;
+static LWLockPadded *wait_locks = NULL;
 static HTAB *topic_index = NULL;
 
 typedef struct TopicIndexEntry
@@ -65,6 +67,12 @@ rq_offset_lock(uint32 slot)
 	return &offset_locks[slot % RQ_OFFSET_LOCKS].lock;
 }
 
+LWLock *
+rq_wait_lock(uint32 topic)
+{
+	return &wait_locks[topic % RQ_WAIT_LOCKS].lock;
+}
+
 void
 rq_shmem_request(void)
 {
@@ -76,6 +84,7 @@ rq_shmem_request(void)
 	size = add_size(size, mul_size(rq_max_groups(), sizeof(RqGroup)));
 	size = add_size(size, mul_size(rq_max_consumer_slots, sizeof(RqOffset)));
 	size = add_size(size, mul_size(rq_max_backends(), sizeof(RqBackend)));
+	size = add_size(size, mul_size(rq_max_backends(), sizeof(RqWaiter)));
 	size = add_size(size, mul_size(max_gaps(), sizeof(RqStateGap)));
 	size = add_size(size, hash_estimate_size(rq_max_topics,
 											 sizeof(TopicIndexEntry)));
@@ -86,6 +95,7 @@ rq_shmem_request(void)
 	RequestNamedLWLockTranche("RocketqMeta", 1);
 	RequestNamedLWLockTranche("RocketqQueue", 1);
 	RequestNamedLWLockTranche("RocketqOffset", RQ_OFFSET_LOCKS);
+	RequestNamedLWLockTranche("RocketqWait", RQ_WAIT_LOCKS);
 }
 
 static void
@@ -98,6 +108,7 @@ init_control(void)
 	pg_atomic_init_u64(&rq_ctl->alloc_end, 0);
 	pg_atomic_init_u32(&rq_ctl->alloc_errno, 0);
 	pg_atomic_init_u32(&rq_ctl->ndoomed, 0);
+	pg_atomic_init_u32(&rq_ctl->nwaiters, 0);
 	ConditionVariableInit(&rq_ctl->alloc_cv);
 	ConditionVariableInit(&rq_ctl->gate_cv);
 	rq_ctl->next_group_id = 1;
@@ -115,6 +126,8 @@ init_slots(int queue_tranche)
 		pg_atomic_init_u64(&rq_topics[i].key, 0);
 		pg_atomic_init_u32(&rq_topics[i].nqueues, 0);
 		rq_topics[i].first_group = RQ_NO_SLOT;
+		pg_atomic_init_u32(&rq_topics[i].nwaiters, 0);
+		rq_topics[i].first_waiter = rq_topics[i].last_waiter = RQ_NO_SLOT;
 	}
 	for (int i = 0; i < rq_max_queues; i++)
 	{
@@ -136,7 +149,12 @@ init_slots(int queue_tranche)
 	for (int i = 0; i < rq_max_backends(); i++)
 	{
 		RqBackend  *b = &rq_backends[i];
+		RqWaiter   *w = &rq_waiters[i];
 
+		memset(w, 0, sizeof(*w));
+		w->topic = RQ_NO_SLOT;
+		pg_atomic_init_u32(&w->picked, 0);
+		ConditionVariableInit(&w->cv);
 		pg_atomic_init_u64(&b->inflight_start, RQ_INVALID_POS);
 		pg_atomic_init_u64(&b->inflight_end, RQ_INVALID_POS);
 		pg_atomic_init_u64(&b->xact_pos, RQ_INVALID_POS);
@@ -170,6 +188,7 @@ rq_shmem_startup(void)
 	rq_groups = part("rocketq groups", rq_max_groups(), sizeof(RqGroup));
 	rq_offsets = part("rocketq offsets", rq_max_consumer_slots, sizeof(RqOffset));
 	rq_backends = part("rocketq backends", rq_max_backends(), sizeof(RqBackend));
+	rq_waiters = part("rocketq waiters", rq_max_backends(), sizeof(RqWaiter));
 	rq_gaps = part("rocketq gaps", max_gaps(), sizeof(RqStateGap));
 	topic_index = ShmemInitHash("rocketq topic index", rq_max_topics,
 								rq_max_topics, &info, HASH_ELEM | HASH_BLOBS);
@@ -178,6 +197,7 @@ rq_shmem_startup(void)
 	rq_meta_lock = &GetNamedLWLockTranche("RocketqMeta")->lock;
 	queue_tranche = GetNamedLWLockTranche("RocketqQueue");
 	offset_locks = GetNamedLWLockTranche("RocketqOffset");
+	wait_locks = GetNamedLWLockTranche("RocketqWait");
 
 	if (!found)
 	{
@@ -289,16 +309,25 @@ rq_extents_cut(RqExtents *ext, uint32 keep)
 }
 
 uint32
-rq_extents_slot(const RqExtents *ext, uint32 i)
+rq_extents_find(const RqExtents *ext, uint32 i)
 {
-	for (uint32 r = 0; r < RQ_MAX_EXTENTS; r++)
+	for (uint32 r = 0; r < Min(ext->n, RQ_MAX_EXTENTS); r++)
 	{
 		if (i < ext->run[r].count)
 			return ext->run[r].first + i;
 		i -= ext->run[r].count;
 	}
-	elog(ERROR, "slot number out of bounds");
 	return RQ_NO_SLOT;
+}
+
+uint32
+rq_extents_slot(const RqExtents *ext, uint32 i)
+{
+	uint32		slot = rq_extents_find(ext, i);
+
+	if (slot == RQ_NO_SLOT)
+		elog(ERROR, "slot number out of bounds");
+	return slot;
 }
 
 static void

@@ -12,12 +12,13 @@
  *		2. gate lock		shared by everyone who changes the store
  *		3. meta lock		which topics, queues and groups exist
  *		4. a queue's lock	its entries and ends
- *		5. an offset lock	committed offsets, by slot number
- *		6. WAL insertion locks, ProcArrayLock
- *		7. reserve_lock		a spinlock: where the log ends
+ *		5. a wait lock		who waits for messages of a topic
+ *		6. an offset lock	committed offsets, by slot number
+ *		7. WAL insertion locks, ProcArrayLock
+ *		8. reserve_lock		a spinlock: where the log ends
  *
  * Nobody waits for the file system, a worker or another transaction while
- * holding 2 to 7, except that a queue's lock is held over its WAL insertion.
+ * holding 2 to 8, except that a queue's lock is held over its WAL insertion.
  */
 #ifndef RQ_SHMEM_H
 #define RQ_SHMEM_H
@@ -35,6 +36,8 @@
 #define RQ_NOT_LOGGED		PG_UINT64_MAX
 #define RQ_MAX_EXTENTS		16
 #define RQ_OFFSET_LOCKS		128
+#define RQ_WAIT_LOCKS		64
+#define RQ_WAIT_TAGS		8
 
 /* Runs of slots that belong to one owner, in the order they were given. */
 typedef struct RqExtents
@@ -70,6 +73,11 @@ typedef struct RqTopic
 	XLogRecPtr	lsn;			/* of its creation; older records are about an
 								 * earlier holder of the key */
 	RqExtents	queues;
+
+	/* who waits for messages; under the wait lock, whoever has the slot */
+	pg_atomic_uint32 nwaiters;	/* read without */
+	uint32		first_waiter;
+	uint32		last_waiter;
 } RqTopic;
 
 /*
@@ -152,6 +160,10 @@ typedef struct RqOffset
 	TimestampTz changed_at;
 	XLogRecPtr	lsn;
 
+	/* whose transaction reads the queue; see queue/rq_owner.c */
+	pg_atomic_uint32 owner;		/* process number + 1, 0 = nobody's */
+	TimestampTz owner_since;
+
 	/* what the restore of a dump has said; see queue/rq_saved.c */
 	uint64		saved_total;
 	uint64		saved_left;
@@ -185,6 +197,28 @@ typedef union RqBackend
 	};
 	char		pad[PG_CACHE_LINE_SIZE];
 } RqBackend;
+
+/*
+ * A backend that waits for messages of a topic; see queue/rq_wait.c.  All but
+ * "cv" under the topic's wait lock; "picked" is read without.
+ */
+typedef struct RqWaiter
+{
+	uint32		topic;			/* RQ_NO_SLOT = does not wait */
+	uint32		group_slot;
+	uint32		group_id;		/* 0 = for no group */
+	uint32		queue_id;		/* RQ_ALL_QUEUES, or the only one */
+	uint64		from;			/* first offset that is of interest */
+	uint32		ntags;			/* 0 = every message */
+	uint32		tags[RQ_WAIT_TAGS]; /* hashes */
+	pg_atomic_uint32 picked;	/* there may be something for it */
+	uint32		picked_queue;	/* where */
+	uint32		next;			/* in the topic's list */
+	uint32		prev;
+	ConditionVariable cv;
+} RqWaiter;
+
+#define RQ_ALL_QUEUES		PG_UINT32_MAX
 
 /* The workers, for the view and for waking them. */
 typedef enum RqWorkerKind
@@ -231,6 +265,8 @@ typedef struct RqControl
 	uint32		ntopics;
 	pg_atomic_uint32 ndoomed;
 
+	pg_atomic_uint32 nwaiters;	/* of all topics */
+
 	/* the keeper's; read by the views */
 	XLogRecPtr	synced_redo;
 	TimestampTz last_sync_at;
@@ -261,6 +297,7 @@ extern RqQueue *rq_queues;
 extern RqGroup *rq_groups;
 extern RqOffset *rq_offsets;
 extern RqBackend *rq_backends;
+extern RqWaiter *rq_waiters;
 extern struct RqStateGap *rq_gaps;
 
 extern int	rq_max_groups(void);
@@ -269,6 +306,7 @@ extern int	rq_max_backends(void);
 extern LWLock *rq_gate_lock;
 extern LWLock *rq_meta_lock;
 extern LWLock *rq_offset_lock(uint32 slot);
+extern LWLock *rq_wait_lock(uint32 topic);
 
 #define RQ_MY_BACKEND	(&rq_backends[RQ_MY_PROC_NUMBER])
 
@@ -298,8 +336,12 @@ extern void rq_extents_take(RqExtents *ext, uint32 count, uint32 nslots,
 /* Forget all but the first "keep"; what becomes of the others is not told. */
 extern void rq_extents_cut(RqExtents *ext, uint32 keep);
 
-/* The slot of member "i", which must be below the owner's count. */
+/*
+ * The slot of member "i", which must be below the owner's count.  The other
+ * one gives RQ_NO_SLOT when it is not, for those who hold no lock that keeps it.
+ */
 extern uint32 rq_extents_slot(const RqExtents *ext, uint32 i);
+extern uint32 rq_extents_find(const RqExtents *ext, uint32 i);
 
 /*
  * Enter the gate: wait until the store is open, then hold the gate lock

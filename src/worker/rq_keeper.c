@@ -47,6 +47,7 @@
 #include "queue/rq_cqueue.h"
 #include "queue/rq_group.h"
 #include "queue/rq_topic.h"
+#include "queue/rq_wait.h"
 #include "recovery/rq_state.h"
 #include "store/rq_durable.h"
 #include "worker/rq_worker.h"
@@ -130,6 +131,7 @@ log_settled(void)
 	while (!rq_worker_round(settle_queues))
 		;
 	rq_worker_round(rq_offset_settle_all);
+	rq_worker_round(rq_wait_offer_again);
 	next_logging = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 											   LOG_INTERVAL_MS);
 }

@@ -1,0 +1,28 @@
+/*
+ * rq_owner.h
+ *	  Which transaction reads a queue for a group.
+ */
+#ifndef RQ_OWNER_H
+#define RQ_OWNER_H
+
+#include "queue/rq_group.h"
+
+/* Register the callback; once, from _PG_init. */
+extern void rq_owner_init(void);
+
+/*
+ * Make the queue this transaction's for the group, until the transaction (or
+ * the subtransaction that takes it first) ends.  False when the group has gone,
+ * or, without "wait", when the queue is another transaction's.  The caller
+ * holds a lock on the topic's relation.
+ */
+extern bool rq_owner_take(uint32 topic, RqGroupRef group, uint32 queue_id,
+						  bool wait);
+
+/*
+ * The process that owns the queue for the group: its number, or -1 when nobody
+ * does or the group has gone.  Can't throw, and needs no lock.
+ */
+extern int	rq_owner_of(RqGroupRef group, uint32 queue_id);
+
+#endif							/* RQ_OWNER_H */

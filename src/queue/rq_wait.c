@@ -1,0 +1,512 @@
+/*
+ * rq_wait.c
+ *	  Waiting for messages, and waking those who wait.
+ *
+ * Who waits is in the list of its topic, and then looks before it sleeps.  Who
+ * raises a queue's stable offset, or gives up a queue of a group, does that
+ * first and looks at the list second, with a barrier in between; so one of the
+ * two sees the other.  Without waiters that look is all it costs.
+ *
+ * A queue is one consumer's at a time, so new messages of a queue wake one
+ * waiter of each group: one whose tags match, if the queue has an owner only
+ * that one.  It is "picked" until it begins to look; meanwhile further news of
+ * the queue wake nobody else.  Whoever leaves after it was picked, with
+ * messages or because it was cancelled, offers what is left to the next one,
+ * and so does an owner when it gives the queue up.  Waiters without a group
+ * (pull) are all woken: each gets the message.
+ *
+ * Who only waits (rq_wait() around a look that takes nothing) can be picked and
+ * never come back for the messages.  So the keeper offers again once a second
+ * what still lies there and is nobody's.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "storage/ipc.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_fault.h"
+#include "base/rq_guc.h"
+#include "queue/rq_cqueue.h"
+#include "queue/rq_owner.h"
+#include "queue/rq_topic.h"
+#include "queue/rq_wait.h"
+
+/* Entries whose tags are told apart; of more, some are taken to match. */
+#define NEWS_MAX		64
+
+/* Entries looked at for that. */
+#define NEWS_LOOK_MAX	1024
+
+/* Groups, by filter, that one look at the list tells apart. */
+#define SERVED_MAX		32
+
+#define SLEEP_MAX_MS	(3600 * 1000)
+
+/* What has come. */
+typedef struct News
+{
+	RqOff		to;				/* offset behind it */
+	bool		any;			/* any tag can be among it */
+	uint32		n;
+	uint32		tags[NEWS_MAX]; /* hashes */
+} News;
+
+/* Groups for which somebody has been woken. */
+typedef struct Served
+{
+	uint32		n;
+	struct
+	{
+		uint32		group_id;
+		uint32		tags;		/* hash of the filter's tags */
+	}			who[SERVED_MAX];
+} Served;
+
+/* ---- lists ---- */
+
+static void
+link_waiter(RqTopic *t, uint32 me)
+{
+	RqWaiter   *w = &rq_waiters[me];
+
+	w->next = RQ_NO_SLOT;
+	w->prev = t->last_waiter;
+	if (w->prev == RQ_NO_SLOT)
+		t->first_waiter = me;
+	else
+		rq_waiters[w->prev].next = me;
+	t->last_waiter = me;
+	pg_atomic_fetch_add_u32(&t->nwaiters, 1);
+	pg_atomic_fetch_add_u32(&rq_ctl->nwaiters, 1);
+}
+
+static void
+unlink_waiter(RqTopic *t, uint32 me)
+{
+	RqWaiter   *w = &rq_waiters[me];
+
+	if (w->prev == RQ_NO_SLOT)
+		t->first_waiter = w->next;
+	else
+		rq_waiters[w->prev].next = w->next;
+	if (w->next == RQ_NO_SLOT)
+		t->last_waiter = w->prev;
+	else
+		rq_waiters[w->next].prev = w->prev;
+	pg_atomic_fetch_sub_u32(&t->nwaiters, 1);
+	pg_atomic_fetch_sub_u32(&rq_ctl->nwaiters, 1);
+}
+
+/* ---- waking ---- */
+
+static void
+collect_news(uint32 topic, RqQueue *q, RqOff from, RqOff to, News *news)
+{
+	news->to = to;
+	news->n = 0;
+	news->any = to - from > NEWS_LOOK_MAX;
+	for (RqOff off = from; off < to && !news->any; off++)
+	{
+		RqEntry		e;
+
+		if (!rq_queue_probe(topic, q, off, &e) || news->n == NEWS_MAX)
+			news->any = true;
+		else if ((e.len_flags & RQ_CQ_ABORTED) == 0)
+			news->tags[news->n++] = e.tag_hash;
+	}
+}
+
+static bool
+wants(const RqWaiter *w, uint32 queue_id, const News *news)
+{
+	if (w->queue_id != RQ_ALL_QUEUES &&
+		(w->queue_id != queue_id || w->from >= news->to))
+		return false;
+	if (w->ntags == 0 || news->any)
+		return true;
+	for (uint32 i = 0; i < news->n; i++)
+		for (uint32 k = 0; k < w->ntags; k++)
+			if (news->tags[i] == w->tags[k])
+				return true;
+	return false;
+}
+
+static uint32
+hash_tags(const RqWaiter *w)
+{
+	return hash_bytes((const unsigned char *) w->tags,
+					  (int) (w->ntags * sizeof(w->tags[0])));
+}
+
+static bool
+is_served(const Served *s, const RqWaiter *w)
+{
+	uint32		tags = hash_tags(w);
+
+	for (uint32 i = 0; i < s->n; i++)
+		if (s->who[i].group_id == w->group_id && s->who[i].tags == tags)
+			return true;
+	return false;
+}
+
+/* If the table is full somebody is woken for nothing. */
+static void
+add_served(Served *s, const RqWaiter *w)
+{
+	if (s->n == SERVED_MAX)
+		return;
+	s->who[s->n].group_id = w->group_id;
+	s->who[s->n].tags = hash_tags(w);
+	s->n++;
+}
+
+static void
+pick(RqWaiter *w, uint32 queue_id)
+{
+	w->picked_queue = queue_id;
+	pg_atomic_write_u32(&w->picked, 1);
+	ConditionVariableSignal(&w->cv);
+}
+
+static bool
+is_picked(RqWaiter *w)
+{
+	return pg_atomic_read_u32(&w->picked) != 0;
+}
+
+/* Groups that have somebody on the way to the queue. */
+static void
+find_served(const RqTopic *t, uint32 queue_id, Served *served)
+{
+	served->n = 0;
+	for (uint32 i = t->first_waiter; i != RQ_NO_SLOT; i = rq_waiters[i].next)
+		if (rq_waiters[i].group_id != 0 && is_picked(&rq_waiters[i]) &&
+			rq_waiters[i].picked_queue == queue_id)
+			add_served(served, &rq_waiters[i]);
+}
+
+/* Could this waiter of a group have the queue, as far as others own it? */
+static bool
+can_take(uint32 i, uint32 queue_id)
+{
+	RqGroupRef	group = {.slot = rq_waiters[i].group_slot,
+	.id = rq_waiters[i].group_id};
+	int			owner = rq_owner_of(group, queue_id);
+
+	return owner < 0 || owner == (int) i;
+}
+
+/*
+ * Wake who is to get the news: of one group ("group_id") or of all (0).  When
+ * "impatient", those on the way do not count.
+ */
+static void
+wake(uint32 topic, uint32 queue_id, const News *news, uint32 group_id,
+	 bool impatient)
+{
+	RqTopic    *t = &rq_topics[topic];
+	Served		served = {0};
+
+	if (!news->any && news->n == 0)
+		return;
+	LWLockAcquire(rq_wait_lock(topic), LW_EXCLUSIVE);
+	if (!impatient)
+		find_served(t, queue_id, &served);
+	for (uint32 i = t->first_waiter; i != RQ_NO_SLOT; i = rq_waiters[i].next)
+	{
+		RqWaiter   *w = &rq_waiters[i];
+
+		if (is_picked(w) || (group_id != 0 && w->group_id != group_id))
+			continue;
+		if (w->group_id != 0 &&
+			(is_served(&served, w) || !can_take(i, queue_id)))
+			continue;
+		if (!wants(w, queue_id, news))
+			continue;
+		pick(w, queue_id);
+		if (w->group_id != 0)
+			add_served(&served, w);
+	}
+	LWLockRelease(rq_wait_lock(topic));
+}
+
+static bool
+has_waiters(uint32 topic)
+{
+	pg_memory_barrier();
+	return pg_atomic_read_u32(&rq_topics[topic].nwaiters) > 0;
+}
+
+void
+rq_wait_news(uint32 topic, RqQueue *q, RqOff from, RqOff to)
+{
+	News		news;
+
+	if (likely(!has_waiters(topic)))
+		return;
+	collect_news(topic, q, from, to, &news);
+	wake(topic, q->id, &news, 0, false);
+}
+
+/* Wake all of a topic, or of one of its groups. */
+static void
+wake_all(uint32 topic, uint32 group_id)
+{
+	LWLockAcquire(rq_wait_lock(topic), LW_EXCLUSIVE);
+	for (uint32 i = rq_topics[topic].first_waiter; i != RQ_NO_SLOT;
+		 i = rq_waiters[i].next)
+		if (group_id == 0 || rq_waiters[i].group_id == group_id)
+			pick(&rq_waiters[i], RQ_ALL_QUEUES);
+	LWLockRelease(rq_wait_lock(topic));
+}
+
+void
+rq_wait_end_topic(uint32 topic)
+{
+	if (has_waiters(topic))
+		wake_all(topic, 0);
+}
+
+/*
+ * What a group has not consumed of a queue; false if that is nothing.  Holds
+ * no lock that keeps topic or group: it may be told about others then.
+ */
+static bool
+find_unread(uint32 topic, RqGroupRef group, uint32 queue_id, RqQueue **q,
+			RqOff *from)
+{
+	uint32		queue = rq_extents_find(&rq_topics[topic].queues, queue_id);
+	uint32		offset = rq_extents_find(&rq_groups[group.slot].offsets, queue_id);
+
+	if (queue == RQ_NO_SLOT || offset == RQ_NO_SLOT)
+		return false;
+	*q = &rq_queues[queue];
+	*from = Max(rq_offset_at_least(&rq_offsets[offset]),
+				pg_atomic_read_u64(&(*q)->start));
+	return *from < pg_atomic_read_u64(&(*q)->stable);
+}
+
+void
+rq_wait_offer(uint32 topic, RqGroupRef group, uint32 queue_id)
+{
+	News		news = {.to = PG_UINT64_MAX, .any = true};
+	RqQueue    *q;
+	RqOff		from;
+
+	if (likely(!has_waiters(topic)))
+		return;
+	if (rq_groups[group.slot].id != group.id)
+		wake_all(topic, group.id);
+	else if (find_unread(topic, group, queue_id, &q, &from))
+		wake(topic, queue_id, &news, group.id, false);
+}
+
+void
+rq_wait_replayed(void)
+{
+	if (likely(pg_atomic_read_u32(&rq_ctl->nwaiters) == 0))
+		return;
+	for (int t = 0; t < rq_max_topics; t++)
+	{
+		if (!has_waiters(t))
+			continue;
+		LWLockAcquire(rq_wait_lock(t), LW_EXCLUSIVE);
+		for (uint32 i = rq_topics[t].first_waiter; i != RQ_NO_SLOT;
+			 i = rq_waiters[i].next)
+		{
+			uint32		slot = rq_extents_find(&rq_topics[t].queues,
+											   rq_waiters[i].queue_id);
+
+			if (slot != RQ_NO_SLOT &&
+				pg_atomic_read_u64(&rq_queues[slot].stable) <
+				pg_atomic_read_u64(&rq_queues[slot].end))
+				pick(&rq_waiters[i], rq_waiters[i].queue_id);
+		}
+		LWLockRelease(rq_wait_lock(t));
+	}
+}
+
+/* ---- offering again ---- */
+
+/* The groups that have waiters, each once; returns how many. */
+static int
+waiting_groups(uint32 topic, RqGroupRef *groups, int max)
+{
+	int			n = 0;
+
+	LWLockAcquire(rq_wait_lock(topic), LW_SHARED);
+	for (uint32 i = rq_topics[topic].first_waiter; i != RQ_NO_SLOT && n < max;
+		 i = rq_waiters[i].next)
+	{
+		RqGroupRef	group = {.slot = rq_waiters[i].group_slot,
+		.id = rq_waiters[i].group_id};
+		int			k = 0;
+
+		while (k < n && groups[k].id != group.id)
+			k++;
+		if (k == n && group.id != 0)
+			groups[n++] = group;
+	}
+	LWLockRelease(rq_wait_lock(topic));
+	return n;
+}
+
+static void
+offer_again(uint32 topic, RqGroupRef group)
+{
+	for (uint32 i = 0; i < rq_topic_nqueues(topic); i++)
+	{
+		RqQueue    *q;
+		RqOff		from;
+		News		news;
+
+		if (rq_owner_of(group, i) >= 0 ||
+			!find_unread(topic, group, i, &q, &from))
+			continue;
+		collect_news(topic, q, from, pg_atomic_read_u64(&q->stable), &news);
+		wake(topic, i, &news, group.id, true);
+	}
+}
+
+void
+rq_wait_offer_again(void)
+{
+	RqGroupRef	groups[SERVED_MAX];
+
+	if (pg_atomic_read_u32(&rq_ctl->nwaiters) == 0)
+		return;
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	for (int t = 0; t < rq_max_topics; t++)
+	{
+		int			n = has_waiters(t) ?
+		waiting_groups(t, groups, SERVED_MAX) : 0;
+
+		for (int i = 0; i < n; i++)
+			offer_again(t, groups[i]);
+	}
+	LWLockRelease(rq_meta_lock);
+}
+
+/* ---- waiting ---- */
+
+static void
+begin_wait(const RqWant *want)
+{
+	RqWaiter   *me = &rq_waiters[RQ_MY_PROC_NUMBER];
+
+	LWLockAcquire(rq_wait_lock(want->topic), LW_EXCLUSIVE);
+	me->topic = want->topic;
+	me->group_slot = want->group.slot;
+	me->group_id = want->group.id;
+	me->queue_id = want->queue_id;
+	me->from = want->from;
+	me->ntags = rq_filter_tags(want->filter, me->tags, RQ_WAIT_TAGS);
+	me->picked_queue = RQ_ALL_QUEUES;
+	pg_atomic_write_u32(&me->picked, 0);
+	link_waiter(&rq_topics[want->topic], RQ_MY_PROC_NUMBER);
+	LWLockRelease(rq_wait_lock(want->topic));
+}
+
+/*
+ * A look begins: from here on others may pick us again.  Returns the queue we
+ * were picked for.
+ */
+static uint32
+begin_look(const RqWant *want)
+{
+	RqWaiter   *me = &rq_waiters[RQ_MY_PROC_NUMBER];
+	uint32		queue_id;
+
+	LWLockAcquire(rq_wait_lock(want->topic), LW_EXCLUSIVE);
+	me->group_slot = want->group.slot;
+	me->group_id = want->group.id;
+	me->from = want->from;
+	pg_atomic_write_u32(&me->picked, 0);
+	queue_id = me->picked_queue;
+	LWLockRelease(rq_wait_lock(want->topic));
+	return queue_id;
+}
+
+/* An error can have come under a lock, even one that is needed here. */
+static void
+end_wait(int code, Datum is_error)
+{
+	RqWaiter   *me = &rq_waiters[RQ_MY_PROC_NUMBER];
+	RqGroupRef	group = {.slot = me->group_slot, .id = me->group_id};
+	uint32		topic = me->topic;
+
+	if (DatumGetBool(is_error))
+		LWLockReleaseAll();
+	ConditionVariableCancelSleep();
+	LWLockAcquire(rq_wait_lock(topic), LW_EXCLUSIVE);
+	unlink_waiter(&rq_topics[topic], RQ_MY_PROC_NUMBER);
+	me->topic = RQ_NO_SLOT;
+	LWLockRelease(rq_wait_lock(topic));
+	if (group.id != 0 && me->picked_queue != RQ_ALL_QUEUES)
+		rq_wait_offer(topic, group, me->picked_queue);
+}
+
+/* How much of the timeout is left, in milliseconds. */
+static int64
+time_left(const instr_time *start, int64 timeout_ms)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, *start);
+	return timeout_ms - (int64) INSTR_TIME_GET_MILLISEC(now);
+}
+
+static void
+sleep_until_picked(const instr_time *start, int64 timeout_ms)
+{
+	static uint32 wait_event = 0;
+	RqWaiter   *me = &rq_waiters[RQ_MY_PROC_NUMBER];
+	int64		left;
+
+	if (wait_event == 0)
+		wait_event = rq_wait_event_new("RocketqMessages");
+	ConditionVariablePrepareToSleep(&me->cv);
+	while (!is_picked(me) && (left = time_left(start, timeout_ms)) > 0)
+		ConditionVariableTimedSleep(&me->cv, Min(left, SLEEP_MAX_MS), wait_event);
+	ConditionVariableCancelSleep();
+}
+
+static int
+look_until(RqWant *want, int64 timeout_ms, RqLook look, void *arg)
+{
+	instr_time	start;
+
+	INSTR_TIME_SET_CURRENT(start);
+	for (;;)
+	{
+		uint32		group_id = want->group.id;
+		uint32		queue_id = begin_look(want);
+		int			count = look(want, queue_id, arg);
+
+		RQ_FAULT("wait-looked");
+		if (count > 0 || time_left(&start, timeout_ms) <= 0)
+			return count;
+		/* What came for a new group has waked nobody. */
+		if (want->group.id == group_id)
+			sleep_until_picked(&start, timeout_ms);
+	}
+}
+
+int
+rq_wait(RqWant *want, int64 timeout_ms, RqLook look, void *arg)
+{
+	int			count;
+
+	begin_wait(want);
+	PG_ENSURE_ERROR_CLEANUP(end_wait, BoolGetDatum(true));
+	{
+		count = look_until(want, timeout_ms, look, arg);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(end_wait, BoolGetDatum(true));
+	end_wait(0, BoolGetDatum(false));
+	return count;
+}
