@@ -153,16 +153,15 @@ static void
 verify_entries(uint32 topic, RqQueue *q)
 {
 	RqKey		key = rq_topic_key(topic);
-	RqOff		start = pg_atomic_read_u64(&q->start);
-	RqOff		stable = pg_atomic_read_u64(&q->stable);
-	RqOff		end = pg_atomic_read_u64(&q->end);
+	RqQueueCounts c = rq_queue_counts(q);
+	uint64		bytes = 0;
 	TimestampTz last_time = 0;
 	int			problems = 0;
 
-	if (start > stable || stable > end)
+	if (c.start > c.stable || c.stable > c.end)
 		report("its bounds are out of order", "queue %u of topic %u/%u",
 			   q->id, key.db, key.rel);
-	for (RqOff off = start; off < end && problems < MAX_PROBLEMS; off++)
+	for (RqOff off = c.start; off < c.end && problems < MAX_PROBLEMS; off++)
 	{
 		const char *problem;
 		RqEntry		e;
@@ -170,14 +169,19 @@ verify_entries(uint32 topic, RqQueue *q)
 		CHECK_FOR_INTERRUPTS();
 		if (!rq_queue_entry(topic, q, off, &e))
 			continue;
-		problem = entry_problem(topic, off, stable, &e, last_time);
+		problem = entry_problem(topic, off, c.stable, &e, last_time);
 		last_time = e.enqueued_at;
+		bytes += RQ_CQ_FRAME_LEN(&e);
 		if (problem == NULL || off < pg_atomic_read_u64(&q->start))
 			continue;
 		report(problem, "entry " UINT64_FORMAT " of queue %u of topic %u/%u",
 			   off, q->id, key.db, key.rel);
 		problems++;
 	}
+	if (problems == 0 && bytes != c.bytes_end - c.bytes_start &&
+		c.start == pg_atomic_read_u64(&q->start))
+		report("its count of bytes does not match its entries",
+			   "queue %u of topic %u/%u", q->id, key.db, key.rel);
 }
 
 /* A damaged or missing queue file ends the queue's check, not verify(). */

@@ -72,7 +72,8 @@ topic_fits(const char **at, const char *end, const RqStateHeader *h)
 		RqStateQueue q;
 
 		if (!rq_state_take(at, end, &q, sizeof(q)) || q.start > q.end ||
-			q.stable > q.end || q.end > RQ_NUMBER_MAX)
+			q.stable > q.end || q.end > RQ_NUMBER_MAX ||
+			q.bytes_start > q.bytes_end || q.bytes_end > RQ_NUMBER_MAX)
 			return false;
 	}
 	for (uint32 i = 0; i < t.ngroups; i++)

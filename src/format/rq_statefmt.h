@@ -20,7 +20,7 @@
 #include "base/rq_base.h"
 
 #define RQ_STATE_MAGIC		0x52515354	/* "RQST" */
-#define RQ_STATE_VERSION	2
+#define RQ_STATE_VERSION	3
 #define RQ_STATE_PEND_OP_MAX	2
 
 typedef struct RqStateHeader
@@ -70,6 +70,8 @@ typedef struct RqStateQueue
 	int64		last_time;
 	XLogRecPtr	lsn;
 	XLogRecPtr	born;
+	uint64		bytes_start;	/* of frames below "start" */
+	uint64		bytes_end;		/* of frames below "end" */
 } RqStateQueue;
 
 typedef struct RqStateGroup
@@ -95,7 +97,7 @@ typedef struct RqStateOffset
 
 StaticAssertDecl(sizeof(RqStateHeader) == 64, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateTopic) == 64, "on-disk layout");
-StaticAssertDecl(sizeof(RqStateQueue) == 48, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateQueue) == 64, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateGroup) == 152, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateOffset) == 48, "on-disk layout");
 

@@ -95,7 +95,8 @@ trim_fits(const xl_rq_trim *rec)
 	if (rec->log_start > RQ_NUMBER_MAX)
 		return false;
 	for (uint32 i = 0; i < rec->count; i++)
-		if (starts[i].start > RQ_NUMBER_MAX)
+		if (starts[i].start > RQ_NUMBER_MAX ||
+			starts[i].bytes_start > RQ_NUMBER_MAX)
 			return false;
 	return true;
 }

@@ -218,6 +218,7 @@ typedef struct xl_rq_queue_start
 	uint32		queue_id;
 	uint32		unused;
 	uint64		start;
+	uint64		bytes_start;	/* of the frames of all entries below it */
 } xl_rq_queue_start;
 
 /* SYNC: all that lies below "redo" is on disk. */

@@ -198,6 +198,16 @@ enqueue_apply(const Run *r, const xl_rq_enqueue *rec, const xl_rq_entry *entries
 	}
 }
 
+static uint64
+bytes_of(const xl_rq_entry *entries, uint32 count)
+{
+	uint64		bytes = 0;
+
+	for (uint32 i = 0; i < count; i++)
+		bytes += RQ_CQ_FRAME_LEN(&entries[i]);
+	return bytes;
+}
+
 static XLogRecPtr
 log_enqueue(const xl_rq_enqueue *rec, const xl_rq_entry *entries)
 {
@@ -236,6 +246,7 @@ rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 	RqQueue    *q = rq_topic_queue(topic, queue_id);
 	xl_rq_enqueue rec = {.key = rq_topic_key(topic), .queue_id = queue_id,
 	.count = count, .xid = xid};
+	uint64		bytes = bytes_of(entries, count);
 
 	Assert(count > 0 && count <= RQ_ENQUEUE_MAX);
 	for (;;)
@@ -256,6 +267,7 @@ rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 			q->lsn = log_enqueue(&rec, entries);
 			RQ_FAULT("enqueue-wal");
 			q->last_time = rec.enqueued_at;
+			q->bytes_end += bytes;
 			if (hold)
 				hold_entries(q, rec.offset);
 			pg_write_barrier();
@@ -473,6 +485,23 @@ rq_queue_log_resolved(uint32 topic, RqQueue *q)
 	}
 }
 
+/* ---- counts ---- */
+
+RqQueueCounts
+rq_queue_counts(RqQueue *q)
+{
+	RqQueueCounts c;
+
+	LWLockAcquire(&q->lock, LW_SHARED);
+	c.start = pg_atomic_read_u64(&q->start);
+	c.stable = pg_atomic_read_u64(&q->stable);
+	c.end = pg_atomic_read_u64(&q->end);
+	c.bytes_start = q->bytes_start;
+	c.bytes_end = q->bytes_end;
+	LWLockRelease(&q->lock);
+	return c;
+}
+
 /* ---- trim ---- */
 
 bool
@@ -483,7 +512,7 @@ rq_queue_uses_segment(RqQueue *q, uint64 segno)
 }
 
 RqOff
-rq_queue_trim_apply(RqQueue *q, RqOff start)
+rq_queue_trim_apply(RqQueue *q, RqOff start, uint64 bytes_start)
 {
 	RqOff		old;
 
@@ -496,6 +525,7 @@ rq_queue_trim_apply(RqQueue *q, RqOff start)
 			pg_atomic_write_u64(&q->stable, start);
 		if (start > q->logged_stable)
 			q->logged_stable = start;
+		q->bytes_start = bytes_start;
 		pg_write_barrier();
 		pg_atomic_write_u64(&q->start, start);
 	}
@@ -544,6 +574,7 @@ rq_queue_redo_enqueue(const xl_rq_enqueue *record, const xl_rq_entry *entries,
 	uint32		topic;
 	RqQueue    *q = rq_queue_for_redo(rec.key, rec.queue_id, lsn, &topic);
 	RqOff		end = rec.offset + rec.count;
+	uint64		bytes = bytes_of(entries, rec.count);
 	RqOff		start;
 	Run			run;
 
@@ -566,6 +597,7 @@ rq_queue_redo_enqueue(const xl_rq_enqueue *record, const xl_rq_entry *entries,
 	{
 		q->lsn = lsn;
 		q->last_time = rec.enqueued_at;
+		q->bytes_end += bytes;
 		pg_write_barrier();
 		pg_atomic_write_u64(&q->end, end);
 	}

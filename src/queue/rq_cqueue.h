@@ -52,14 +52,27 @@ extern void rq_queue_log_resolved(uint32 topic, RqQueue *q);
 /* fsync the segments that hold [from, to); true if there were any. */
 extern bool rq_queue_sync(RqKey key, uint32 queue_id, RqOff from, RqOff to);
 
+/* Bounds of a queue at one moment, and the bytes of the frames below them. */
+typedef struct RqQueueCounts
+{
+	RqOff		start;
+	RqOff		stable;
+	RqOff		end;
+	uint64		bytes_start;
+	uint64		bytes_end;
+} RqQueueCounts;
+
+extern RqQueueCounts rq_queue_counts(RqQueue *q);
+
 /* Does the segment hold entries of the queue? */
 extern bool rq_queue_uses_segment(RqQueue *q, uint64 segno);
 
 /*
- * Raise the queue's start, if it is lower; returns what it was.  The segments
- * from there to the new start are for rq_queue_remove_trimmed() to remove.
+ * Raise the queue's start, if it is lower; returns what it was.  "bytes_start"
+ * counts the frames below the new one.  The segments from the old to the new
+ * start are for rq_queue_remove_trimmed() to remove.
  */
-extern RqOff rq_queue_trim_apply(RqQueue *q, RqOff start);
+extern RqOff rq_queue_trim_apply(RqQueue *q, RqOff start, uint64 bytes_start);
 extern void rq_queue_remove_trimmed(RqKey key, RqQueue *q, RqOff from);
 
 /* The queue a record with this LSN is about, NULL if it has gone. */

@@ -70,12 +70,12 @@ first_wanted(uint32 topic, RqQueue *q, TimestampTz than)
 }
 
 /*
- * Can the queue do without what lies below "cut"?  Then "start" gets where it
+ * Can the queue do without what lies below "cut"?  Then "s" gets where it
  * begins afterwards.
  */
 static bool
 queue_lets_go(uint32 topic, RqQueue *q, RqPos cut, TimestampTz than,
-			  RqOff *start)
+			  xl_rq_queue_start *s)
 {
 	RqOff		wanted = first_wanted(topic, q, than);
 	RqOff		end = pg_atomic_read_u64(&q->end);
@@ -86,10 +86,11 @@ queue_lets_go(uint32 topic, RqQueue *q, RqPos cut, TimestampTz than,
 		if (rq_queue_entry(topic, q, off, &e) && e.pos < cut &&
 			(e.len_flags & RQ_CQ_ABORTED) == 0)
 			return false;
-	*start = pg_atomic_read_u64(&q->start);
-	while (*start < wanted && rq_queue_entry(topic, q, *start, &e) &&
-		   e.pos < cut)
-		(*start)++;
+	s->start = pg_atomic_read_u64(&q->start);
+	s->bytes_start = q->bytes_start;
+	for (; s->start < wanted && rq_queue_entry(topic, q, s->start, &e) &&
+		 e.pos < cut; s->start++)
+		s->bytes_start += RQ_CQ_FRAME_LEN(&e);
 	return true;
 }
 
@@ -111,7 +112,7 @@ ask_queue(uint32 topic, uint32 i, RqPos cut, TimestampTz than,
 		RqOff		start = pg_atomic_read_u64(&q->start);
 
 		if (start != pg_atomic_read_u64(&q->end))
-			go = queue_lets_go(topic, q, cut, than, &s.start);
+			go = queue_lets_go(topic, q, cut, than, &s);
 		if (go && s.start > start)
 		{
 			appendBinaryStringInfo(starts, (char *) &s, sizeof(s));
@@ -157,7 +158,8 @@ trim_apply(RqPos log_start, xl_rq_queue_start *starts, uint32 count,
 	{
 		RqQueue    *q = queue_of(&starts[i], lsn);
 
-		starts[i].start = q ? rq_queue_trim_apply(q, starts[i].start) :
+		starts[i].start = q ? rq_queue_trim_apply(q, starts[i].start,
+												  starts[i].bytes_start) :
 			PG_UINT64_MAX;
 	}
 	return rq_log_trim_apply(log_start);

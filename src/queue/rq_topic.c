@@ -177,6 +177,8 @@ init_queue(RqQueue *q, uint32 topic, uint32 id)
 	pg_atomic_write_u32(&q->holders, 0);
 	q->logged_stable = 0;
 	q->unlogged_aborts = 0;
+	q->bytes_start = 0;
+	q->bytes_end = 0;
 	q->last_time = 0;
 	q->lsn = InvalidXLogRecPtr;
 	q->redo_dirty = RQ_INVALID_POS;

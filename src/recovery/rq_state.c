@@ -95,6 +95,8 @@ copy_queue(StringInfo buf, RqQueue *q)
 	s.last_time = q->last_time;
 	s.lsn = q->lsn;
 	s.born = q->born;
+	s.bytes_start = q->bytes_start;
+	s.bytes_end = q->bytes_end;
 	LWLockRelease(&q->lock);
 	appendBinaryStringInfo(buf, (char *) &s, sizeof(s));
 }
@@ -381,6 +383,8 @@ load_queue(RqQueue *q, const char **at, const char *end)
 	q->last_time = s.last_time;
 	q->lsn = s.lsn;
 	q->born = s.born;
+	q->bytes_start = s.bytes_start;
+	q->bytes_end = s.bytes_end;
 }
 
 static void

@@ -97,6 +97,8 @@ typedef struct RqQueue
 	pg_atomic_uint64 end;		/* next offset to be given */
 	uint64		logged_stable;	/* as far as RESOLVE has been logged; lock */
 	uint64		unlogged_aborts;	/* aborted entries beyond that; lock */
+	uint64		bytes_start;	/* of the frames of all entries below "start" */
+	uint64		bytes_end;		/* the same below "end"; both under lock */
 	TimestampTz last_time;		/* of the last entry; lock */
 	XLogRecPtr	lsn;			/* of the last record about it; lock */
 	XLogRecPtr	born;			/* of the record that made it; older ones are

@@ -5,7 +5,7 @@ SELECT table_name, column_name, data_type FROM information_schema.columns
 WHERE table_schema = 'rocketq' AND table_name IN ('topics', 'queues', 'groups', 'segments', 'workers')
 ORDER BY table_name, ordinal_position;
 
-SELECT sum(used_bytes) AS used FROM rocketq.segments \gset
+SELECT coalesce(sum(used_bytes), 0) AS used FROM rocketq.segments \gset
 SELECT rocketq.create_topic('watched', 3);
 CREATE VIEW watched_queues AS
     SELECT queue_id, min_offset, max_offset, messages, unresolved, oldest_at IS NOT NULL AS oldest,
