@@ -66,6 +66,7 @@ OBJS = \
 	src/api/rq_consume_sql.o \
 	src/api/rq_produce_sql.o \
 	src/api/rq_saved_sql.o \
+	src/api/rq_stats_sql.o \
 	src/api/rq_verify_sql.o \
 	src/api/rq_views_sql.o \
 	src/api/rq_wait_sql.o \
@@ -100,7 +101,9 @@ OBJS = \
 	src/recovery/rq_rmgr.o \
 	src/recovery/rq_state.o \
 	src/rocketq.o \
+	src/shmem/rq_latency.o \
 	src/shmem/rq_shmem.o \
+	src/shmem/rq_stats.o \
 	src/store/rq_durable.o \
 	src/store/rq_map.o \
 	src/worker/rq_allocator.o \

@@ -22,6 +22,7 @@ int			rq_preallocate_segments = 2;
 int			rq_keeper_interval_ms = 50;
 int			rq_janitor_interval_ms = 1000;
 int			rq_retention_time_s = 72 * 3600;
+bool		rq_track_latency = true;
 
 /* Settings that size files and shared memory: fixed at server start. */
 static void
@@ -75,12 +76,24 @@ define_upkeep(void)
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 }
 
+/* What is measured. */
+static void
+define_statistics(void)
+{
+	DefineCustomBoolVariable("rocketq.track_latency",
+							 "Measures how long producing takes.",
+							 "The views of rocketq.produce_latency show it.",
+							 &rq_track_latency, true,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
 /* Define every setting; called once, from _PG_init. */
 void
 rq_guc_define(void)
 {
 	define_sizes();
 	define_upkeep();
+	define_statistics();
 
 	DefineCustomIntVariable("rocketq.max_message_size",
 							"Largest body plus keys and properties of one message.",

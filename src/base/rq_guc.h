@@ -15,6 +15,7 @@ extern int	rq_preallocate_segments;
 extern int	rq_keeper_interval_ms;
 extern int	rq_janitor_interval_ms;
 extern int	rq_retention_time_s;
+extern bool rq_track_latency;
 
 extern void rq_guc_define(void);
 

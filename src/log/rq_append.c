@@ -32,6 +32,7 @@
 #include "format/rq_statefmt.h"
 #include "log/rq_log.h"
 #include "shmem/rq_shmem.h"
+#include "shmem/rq_stats.h"
 #include "store/rq_map.h"
 
 /* How long producers wait for an allocator that is not there. */
@@ -121,12 +122,14 @@ wait_for_space(RqPos end)
 		{
 			ConditionVariableCancelSleep();
 			rq_worker_wake(RQ_ALLOCATOR);
+			rq_count_refused_file(err);
 			report_no_segment(err);
 		}
 		if (rq_ctl->worker[RQ_ALLOCATOR].pid == 0 &&
 			++rounds_alone > ALLOCATOR_WAIT_S)
 		{
 			ConditionVariableCancelSleep();
+			rq_count(RQ_STAT_REFUSED_CLOSED, 1);
 			ereport(ERROR,
 					(errcode(ERRCODE_CANNOT_CONNECT_NOW),
 					 errmsg("the rocketq store has no room for a message"),
@@ -198,7 +201,7 @@ log_append(RqPos pos, RqPos end, const char *bytes, uint32 len, uint32 nframes)
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqAppend);
 	rq_xlog_register(bytes, len);
-	XLogInsert(RQ_RMGR_ID, XLOG_RQ_APPEND);
+	rq_xlog_insert(XLOG_RQ_APPEND);
 }
 
 static void
@@ -256,18 +259,25 @@ append_run(char *frames, const uint32 *lens, int n, RqPos *pos)
 	return p.take;
 }
 
+static void
+report_too_large(uint32 len)
+{
+	rq_count(RQ_STAT_REFUSED_TOO_LARGE, 1);
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("message of %u bytes does not fit into a segment of the commit log",
+					len),
+			 errdetail("The segments of this store have %u MB.",
+					   rq_ctl->segment_mb),
+			 errhint("Keep large objects in a table and send a reference.")));
+}
+
 void
 rq_log_append(char *frames, const uint32 *lens, int n, RqPos *pos)
 {
 	for (int i = 0; i < n; i++)
 		if (lens[i] > rq_log_max_frame())
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("message of %u bytes does not fit into a segment of the commit log",
-							lens[i]),
-					 errdetail("The segments of this store have %u MB.",
-							   rq_ctl->segment_mb),
-					 errhint("Keep large objects in a table and send a reference.")));
+			report_too_large(lens[i]);
 
 	while (n > 0)
 	{

@@ -9,6 +9,7 @@
 #include "format/rq_segfmt.h"
 #include "log/rq_log.h"
 #include "shmem/rq_shmem.h"
+#include "shmem/rq_stats.h"
 #include "store/rq_durable.h"
 
 uint64
@@ -40,13 +41,17 @@ rq_log_create_segment(uint64 segno, bool sync)
 {
 	char		path[MAXPGPATH];
 	RqSegHeader header;
+	int			err;
 
 	rq_log_path(path, segno);
 	if (access(path, F_OK) == 0)
 		return 0;
 	rq_seg_header_init(&header, rq_ctl->segment_mb, rq_log_segment_start(segno));
-	return rq_create_segment(path, rq_ctl->segment_size,
-							 &header, sizeof(header), sync);
+	err = rq_create_segment(path, rq_ctl->segment_size,
+							&header, sizeof(header), sync);
+	if (err == 0)
+		rq_count(RQ_STAT_SEGMENTS_CREATED, 1);
+	return err;
 }
 
 void
@@ -86,5 +91,6 @@ rq_log_remove_trimmed(RqPos from)
 
 		rq_log_path(path, s);
 		rq_remove_segment(path);
+		rq_count(RQ_STAT_SEGMENTS_TRIMMED, 1);
 	}
 }

@@ -23,6 +23,7 @@
 #include "queue/rq_topic.h"
 #include "queue/rq_txn.h"
 #include "queue/rq_wait.h"
+#include "shmem/rq_stats.h"
 
 static void
 check_group_name(const char *name)
@@ -143,6 +144,7 @@ rq_pull(const RqPullRequest *req)
 
 	if (count == 0 && req->wait_ms > 0)
 		count = rq_wait(&want, req->wait_ms, pull, unconstify(RqPullRequest *, req));
+	rq_count(RQ_STAT_PULLED, count);
 	return count;
 }
 
@@ -209,6 +211,7 @@ consume_queue(const RqConsumeRequest *req, RqGroupRef group, uint32 queue_id,
 	rq_txn_set_next(r, next);
 	if (req->auto_commit)
 		rq_commit_read(r);
+	rq_count(RQ_STAT_CONSUMED, count);
 	return count;
 }
 

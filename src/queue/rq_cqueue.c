@@ -27,6 +27,7 @@
 #include "queue/rq_cqueue.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_wait.h"
+#include "shmem/rq_stats.h"
 #include "store/rq_durable.h"
 #include "store/rq_map.h"
 
@@ -88,7 +89,11 @@ open_segment(uint32 topic, uint32 queue_id, uint64 segno, bool must_exist,
 	rq_queue_path(path, key, queue_id, segno);
 	err = rq_create_segment(path, RQ_CQ_SEGMENT_SIZE, NULL, 0, false);
 	if (err != 0)
+	{
+		if (!repair)
+			rq_count_refused_file(err);
 		report_no_file(path, err);
+	}
 	base = rq_map_queue(key, incarnation, queue_id, segno, RQ_MAP_WRITE, repair);
 	if (base == NULL)
 		report_no_file(path, ENOENT);
@@ -214,7 +219,7 @@ log_enqueue(const xl_rq_enqueue *rec, const xl_rq_entry *entries)
 	XLogBeginInsert();
 	rq_xlog_register(rec, SizeOfRqEnqueue);
 	rq_xlog_register(entries, rec->count * sizeof(xl_rq_entry));
-	return XLogInsert(RQ_RMGR_ID, XLOG_RQ_ENQUEUE);
+	return rq_xlog_insert(XLOG_RQ_ENQUEUE);
 }
 
 static void
@@ -277,6 +282,7 @@ rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 				*lsn = q->lsn;
 			LWLockRelease(&q->lock);
 			rq_gate_leave();
+			rq_count(RQ_STAT_ENQUEUED, count);
 			return rec.offset;
 		}
 		LWLockRelease(&q->lock);
@@ -335,6 +341,7 @@ resolve_chunk(uint32 topic, RqQueue *q, KnownXids *known)
 	RqOff		from = pg_atomic_read_u64(&q->stable);
 	RqOff		end = pg_atomic_read_u64(&q->end);
 	RqOff		to = Min(end, from + RESOLVE_CHUNK);
+	uint32		aborts = 0;
 	RqOff		off;
 
 	for (off = from; off < to; off++)
@@ -351,11 +358,13 @@ resolve_chunk(uint32 topic, RqQueue *q, KnownXids *known)
 		{
 			e->len_flags |= RQ_CQ_ABORTED;
 			q->unlogged_aborts++;
+			aborts++;
 		}
 	}
 	RQ_FAULT("resolve-flags");
 	pg_write_barrier();
 	pg_atomic_write_u64(&q->stable, off);
+	rq_count(RQ_STAT_ABORTED, aborts);
 	return off == to && to < end;
 }
 
@@ -464,7 +473,7 @@ log_resolved(uint32 topic, RqQueue *q)
 	rq_xlog_register(&rec, SizeOfRqResolve);
 	if (rec.nranges > 0)
 		rq_xlog_register(ranges, rec.nranges * sizeof(xl_rq_range));
-	XLogInsert(RQ_RMGR_ID, XLOG_RQ_RESOLVE);
+	rq_xlog_insert(XLOG_RQ_RESOLVE);
 	RQ_FAULT("resolve-wal");
 	q->logged_stable = rec.to;
 	q->unlogged_aborts -= Min(aborts, q->unlogged_aborts);

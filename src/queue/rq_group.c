@@ -20,6 +20,7 @@
 #include "base/rq_guc.h"
 #include "queue/rq_group.h"
 #include "queue/rq_topic.h"
+#include "shmem/rq_stats.h"
 
 static bool
 offset_is_free(uint32 slot)
@@ -139,6 +140,7 @@ free_slot(void)
 static void
 report_full(void)
 {
+	rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
 	rq_report_table_full("consumer groups", "rocketq.max_consumer_slots",
 						 rq_max_consumer_slots);
 }
@@ -226,7 +228,7 @@ log_group(uint32 topic, uint32 id, const char *name, const xl_rq_place *places,
 	if (nqueues > 0)
 		rq_xlog_register(places, nqueues * sizeof(xl_rq_place));
 	rq_xlog_register(name, rec.name_len);
-	return XLogInsert(RQ_RMGR_ID, XLOG_RQ_GROUP);
+	return rq_xlog_insert(XLOG_RQ_GROUP);
 }
 
 bool
@@ -270,7 +272,7 @@ log_drop(uint32 group, uint64 xid)
 
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqGroupDrop);
-	XLogInsert(RQ_RMGR_ID, XLOG_RQ_GROUP_DROP);
+	rq_xlog_insert(XLOG_RQ_GROUP_DROP);
 }
 
 void

@@ -19,6 +19,7 @@
 #include "base/rq_guc.h"
 #include "queue/rq_group.h"
 #include "queue/rq_topic.h"
+#include "shmem/rq_stats.h"
 
 RqOffset *
 rq_group_offset(uint32 group, uint32 queue_id)
@@ -101,6 +102,15 @@ end_pending(RqOffset *o, bool committed)
 	o->pend_xid = 0;
 }
 
+/* The same, as news and not as told by WAL. */
+static void
+finish_pending(RqOffset *o, bool committed)
+{
+	end_pending(o, committed);
+	if (committed)
+		rq_count(RQ_STAT_OFFSETS_COMMITTED, 1);
+}
+
 RqOff
 rq_offset_at_least(RqOffset *o)
 {
@@ -156,12 +166,12 @@ rq_offset_stage(RqOffset *o, RqOff next, uint64 xid)
 	rq_gate_enter();
 	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
 	if (o->pend_xid != 0)
-		end_pending(o, rq_xid_status(o->pend_xid) == RQ_XID_COMMITTED);
+		finish_pending(o, rq_xid_status(o->pend_xid) == RQ_XID_COMMITTED);
 	rec.base = o->committed;
 	START_CRIT_SECTION();
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqOffset);
-	o->lsn = XLogInsert(RQ_RMGR_ID, XLOG_RQ_OFFSET);
+	o->lsn = rq_xlog_insert(XLOG_RQ_OFFSET);
 	o->saved_total = 0;
 	o->pend_next = next;
 	o->pend_xid = xid;
@@ -176,7 +186,7 @@ rq_offset_finish(RqOffset *o, uint64 xid, bool committed)
 {
 	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
 	if (o->pend_xid == xid)
-		end_pending(o, committed);
+		finish_pending(o, committed);
 	LWLockRelease(lock_of(o));
 }
 
@@ -192,7 +202,7 @@ log_settled(RqOffset *o, RqOff committed)
 	START_CRIT_SECTION();
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqSettle);
-	o->lsn = XLogInsert(RQ_RMGR_ID, XLOG_RQ_SETTLE);
+	o->lsn = rq_xlog_insert(XLOG_RQ_SETTLE);
 	o->committed = o->logged = committed;
 	END_CRIT_SECTION();
 }
@@ -219,7 +229,7 @@ settle(RqOffset *o)
 
 		if (status == RQ_XID_IN_PROGRESS)
 			return;
-		end_pending(o, status == RQ_XID_COMMITTED);
+		finish_pending(o, status == RQ_XID_COMMITTED);
 	}
 	log_settled(o, o->committed);
 }

@@ -22,6 +22,8 @@
 #include "queue/rq_produce.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_txn.h"
+#include "shmem/rq_latency.h"
+#include "shmem/rq_stats.h"
 
 /* A run of frames for one call of rq_log_append(). */
 #define RUN_BYTES		(128 * 1024)
@@ -33,6 +35,7 @@
 static void
 report_too_large(const char *what, uint64 have, uint64 limit)
 {
+	rq_count(RQ_STAT_REFUSED_TOO_LARGE, 1);
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("%s is too large", what),
@@ -66,18 +69,24 @@ check_message(const RqParts *m)
 	if (m->sharding_len > RQ_SHARDING_KEY_MAX)
 		report_too_large("sharding key", m->sharding_len, RQ_SHARDING_KEY_MAX);
 	if (m->nkeys > RQ_KEYS_MAX)
+	{
+		rq_count(RQ_STAT_REFUSED_TOO_LARGE, 1);
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("message has too many keys"),
 				 errdetail("It has %u keys, %d are allowed.",
 						   m->nkeys, RQ_KEYS_MAX)));
+	}
 	if (size > (uint64) rq_max_message_size)
+	{
+		rq_count(RQ_STAT_REFUSED_TOO_LARGE, 1);
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("message is too large"),
 				 errdetail("Body, keys and properties have " UINT64_FORMAT " bytes, rocketq.max_message_size allows %d.",
 						   size, rq_max_message_size),
 				 errhint("Raise rocketq.max_message_size, or keep large objects in a table and send a reference.")));
+	}
 }
 
 void
@@ -228,6 +237,8 @@ append_run(uint32 topic, const RqParts *messages, int n, RqPos *ids,
 	}
 	rq_log_append(buf, lens, count, ids);
 	pfree(buf);
+	rq_count(RQ_STAT_PRODUCED, count);
+	rq_count(RQ_STAT_PRODUCED_BYTES, total);
 	return count;
 }
 
@@ -235,24 +246,20 @@ append_run(uint32 topic, const RqParts *messages, int n, RqPos *ids,
  * All go to the log before the first one goes to a queue: when the log has no
  * room for all of them, none is there, also without a transaction.
  */
-void
-rq_produce(const RqTarget *target, const RqParts *messages, int n,
-		   RqPos *ids, uint32 *queues)
+static void
+write_messages(const RqTarget *target, const RqParts *messages, int n,
+			   RqPos *ids, uint32 *queues)
 {
 	RqTarget	rest = *target;
-	uint32	   *lens;
+	uint32	   *lens = palloc(n * sizeof(uint32));
+	instr_time	enqueue_start;
 	int			count;
 
-	rq_txn_check_open();
-	if (target->queue_id != RQ_ANY_QUEUE)
-		rq_check_queue_id(target->topic, target->queue_id);
-	for (int i = 0; i < n; i++)
-		check_message(&messages[i]);
-
-	lens = palloc(n * sizeof(uint32));
 	for (int done = 0; done < n; done += count)
 		count = append_run(target->topic, messages + done, n - done,
 						   ids + done, lens + done);
+	if (!target->transactional)
+		enqueue_start = rq_latency_begin();
 	for (int done = 0; done < n; done += count)
 	{
 		count = Min(n - done, RUN_MESSAGES);
@@ -261,5 +268,24 @@ rq_produce(const RqTarget *target, const RqParts *messages, int n,
 		if (rest.queue_ids)
 			rest.queue_ids += count;
 	}
+	if (!target->transactional)
+		rq_latency_end(RQ_PHASE_VISIBLE, enqueue_start);
 	pfree(lens);
+}
+
+void
+rq_produce(const RqTarget *target, const RqParts *messages, int n,
+		   RqPos *ids, uint32 *queues)
+{
+	instr_time	start = rq_latency_begin();
+
+	rq_txn_check_open();
+	if (target->queue_id != RQ_ANY_QUEUE)
+		rq_check_queue_id(target->topic, target->queue_id);
+	for (int i = 0; i < n; i++)
+		check_message(&messages[i]);
+	if (n == 0)
+		return;
+	write_messages(target, messages, n, ids, queues);
+	rq_latency_end(RQ_PHASE_PRODUCE, start);
 }

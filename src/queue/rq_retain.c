@@ -29,6 +29,7 @@
 #include "queue/rq_group.h"
 #include "queue/rq_retain.h"
 #include "queue/rq_topic.h"
+#include "shmem/rq_stats.h"
 
 /* Is every frame below "cut" older than that? */
 static bool
@@ -195,7 +196,7 @@ trim(xl_rq_trim *rec, xl_rq_queue_start *starts)
 	rq_xlog_register(rec, SizeOfRqTrim);
 	if (rec->count > 0)
 		rq_xlog_register(starts, rec->count * sizeof(*starts));
-	lsn = XLogInsert(RQ_RMGR_ID, XLOG_RQ_TRIM);
+	lsn = rq_xlog_insert(XLOG_RQ_TRIM);
 	old_start = trim_apply(rec->log_start, starts, rec->count, lsn);
 	END_CRIT_SECTION();
 	LWLockRelease(rq_meta_lock);

@@ -20,6 +20,7 @@
 #include "queue/rq_topic_private.h"
 #include "queue/rq_wait.h"
 #include "queue/rq_xid.h"
+#include "shmem/rq_stats.h"
 #include "store/rq_durable.h"
 
 static bool
@@ -57,7 +58,10 @@ void
 rq_topic_check_room(const RqExtents *have, uint32 nqueues)
 {
 	if (!rq_extents_can_take(have, nqueues, rq_max_queues, queue_is_free))
+	{
+		rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
 		rq_report_table_full("queues", "rocketq.max_queues", rq_max_queues);
+	}
 }
 
 /* Throw unless there is room for a topic with that many queues. */
@@ -67,7 +71,10 @@ check_room(uint32 nqueues)
 	const RqExtents none = {0};
 
 	if (free_slot() == RQ_NO_SLOT)
+	{
+		rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
 		rq_report_table_full("topics", "rocketq.max_topics", rq_max_topics);
+	}
 	rq_topic_check_room(&none, nqueues);
 }
 
@@ -76,7 +83,7 @@ rq_topic_log(const xl_rq_topic *rec)
 {
 	XLogBeginInsert();
 	rq_xlog_register(rec, SizeOfRqTopic);
-	return XLogInsert(RQ_RMGR_ID, XLOG_RQ_TOPIC);
+	return rq_xlog_insert(XLOG_RQ_TOPIC);
 }
 
 xl_rq_topic
@@ -283,7 +290,7 @@ rq_topic_drop(RqKey key)
 		/* No undo of the drop: files may go only when the record is safe. */
 		XLogBeginInsert();
 		rq_xlog_register(&rec, SizeOfRqTopicDrop);
-		lsn = XLogInsert(RQ_RMGR_ID, XLOG_RQ_TOPIC_DROP);
+		lsn = rq_xlog_insert(XLOG_RQ_TOPIC_DROP);
 		XLogFlush(lsn);
 		RQ_FAULT("drop-wal");
 		drop_apply(slot, lsn, trash);

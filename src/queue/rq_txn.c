@@ -31,6 +31,7 @@
 #include "queue/rq_pending.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_txn.h"
+#include "shmem/rq_latency.h"
 
 /* A queue that gets messages of this transaction. */
 typedef struct Touch
@@ -76,6 +77,7 @@ typedef struct Txn
 {
 	MemoryContext cxt;
 	uint64		xid;			/* set by pre-commit */
+	instr_time	pre_commit_start;	/* zero if nothing was produced */
 	RqPending  *pending;
 	Touch	   *touches;
 	int			ntouches;
@@ -605,6 +607,8 @@ writes_anything(void)
 static void
 pre_commit(void)
 {
+	if (txn->pending && rq_pending_count(txn->pending) > 0)
+		txn->pre_commit_start = rq_latency_begin();
 	drop_doomed_groups();
 	log_resizes();
 	if (writes_anything())
@@ -702,6 +706,8 @@ finish(bool committed)
 	{
 		finish_offsets(committed);
 		resolve_touched(committed);
+		if (committed)
+			rq_latency_end(RQ_PHASE_VISIBLE, txn->pre_commit_start);
 	}
 	PG_CATCH();
 	{

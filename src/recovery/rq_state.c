@@ -30,6 +30,7 @@
 #include "queue/rq_group.h"
 #include "queue/rq_topic.h"
 #include "recovery/rq_state.h"
+#include "shmem/rq_stats.h"
 #include "store/rq_durable.h"
 
 /* How far a queue's files are on disk; see sync_queue(). */
@@ -325,6 +326,7 @@ rq_state_sync(XLogRecPtr wal_upto)
 		synced_log = settled;
 		rq_ctl->redo_changed = false;
 		remember_state(&buf);
+		rq_count(RQ_STAT_SYNCS, 1);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cxt);

@@ -18,7 +18,9 @@
 #include "base/rq_error.h"
 #include "base/rq_guc.h"
 #include "format/rq_statefmt.h"
+#include "shmem/rq_latency.h"
 #include "shmem/rq_shmem.h"
+#include "shmem/rq_stats.h"
 
 #define GATE_WAIT_MS	10000
 
@@ -88,7 +90,9 @@ rq_shmem_request(void)
 	size = add_size(size, mul_size(max_gaps(), sizeof(RqStateGap)));
 	size = add_size(size, hash_estimate_size(rq_max_topics,
 											 sizeof(TopicIndexEntry)));
-	size = add_size(size, 8 * PG_CACHE_LINE_SIZE);
+	size = add_size(size, rq_stats_shmem_size());
+	size = add_size(size, rq_latency_shmem_size());
+	size = add_size(size, 12 * PG_CACHE_LINE_SIZE);
 	RequestAddinShmemSpace(size);
 
 	RequestNamedLWLockTranche("RocketqGate", 1);
@@ -96,6 +100,7 @@ rq_shmem_request(void)
 	RequestNamedLWLockTranche("RocketqQueue", 1);
 	RequestNamedLWLockTranche("RocketqOffset", RQ_OFFSET_LOCKS);
 	RequestNamedLWLockTranche("RocketqWait", RQ_WAIT_LOCKS);
+	RequestNamedLWLockTranche("RocketqStats", 1);
 }
 
 static void
@@ -192,6 +197,9 @@ rq_shmem_startup(void)
 	rq_gaps = part("rocketq gaps", max_gaps(), sizeof(RqStateGap));
 	topic_index = ShmemInitHash("rocketq topic index", rq_max_topics,
 								rq_max_topics, &info, HASH_ELEM | HASH_BLOBS);
+
+	rq_stats_shmem_init();
+	rq_latency_shmem_init();
 
 	rq_gate_lock = &GetNamedLWLockTranche("RocketqGate")->lock;
 	rq_meta_lock = &GetNamedLWLockTranche("RocketqMeta")->lock;
@@ -346,6 +354,7 @@ wait_for_gate(void)
 		if (GetCurrentTimestamp() >= give_up)
 		{
 			ConditionVariableCancelSleep();
+			rq_count(RQ_STAT_REFUSED_CLOSED, 1);
 			ereport(ERROR,
 					(errcode(ERRCODE_CANNOT_CONNECT_NOW),
 					 errmsg("the rocketq store is closed"),

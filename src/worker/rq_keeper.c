@@ -49,6 +49,7 @@
 #include "queue/rq_topic.h"
 #include "queue/rq_wait.h"
 #include "recovery/rq_state.h"
+#include "shmem/rq_stats.h"
 #include "store/rq_durable.h"
 #include "worker/rq_worker.h"
 
@@ -146,7 +147,7 @@ log_sync(XLogRecPtr redo)
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqSync);
 	XLogSetRecordFlags(XLOG_MARK_UNIMPORTANT);
-	XLogInsert(RQ_RMGR_ID, XLOG_RQ_SYNC);
+	rq_xlog_insert(XLOG_RQ_SYNC);
 }
 
 static void

@@ -1,0 +1,114 @@
+/*
+ * rq_stats.c
+ *	  Cumulative counters of what rocketq does.
+ */
+#include "postgres.h"
+
+#include "access/xloginsert.h"
+#include "executor/instrument.h"
+#include "storage/shmem.h"
+#include "utils/timestamp.h"
+
+#include "format/rq_walrec.h"
+#include "shmem/rq_shmem.h"
+#include "shmem/rq_stats.h"
+
+/* The sums at the last reset; under rq_stats_lock. */
+typedef struct Baseline
+{
+	TimestampTz at;
+	uint64		count[RQ_NSTATS];
+} Baseline;
+
+RqStatsSlot *rq_stats_slots = NULL;
+LWLock	   *rq_stats_lock = NULL;
+
+static Baseline *baseline = NULL;
+
+Size
+rq_stats_shmem_size(void)
+{
+	return add_size(mul_size(rq_max_backends(), sizeof(RqStatsSlot)),
+					sizeof(Baseline));
+}
+
+/* Create or attach; the caller holds AddinShmemInitLock. */
+void
+rq_stats_shmem_init(void)
+{
+	bool		found;
+
+	rq_stats_slots = ShmemInitStruct("rocketq counters",
+									 mul_size(rq_max_backends(), sizeof(RqStatsSlot)),
+									 &found);
+	baseline = ShmemInitStruct("rocketq counters at reset", sizeof(Baseline),
+							   &found);
+	rq_stats_lock = &GetNamedLWLockTranche("RocketqStats")->lock;
+	if (found)
+		return;
+	for (int i = 0; i < rq_max_backends(); i++)
+		for (int s = 0; s < RQ_NSTATS; s++)
+			pg_atomic_init_u64(&rq_stats_slots[i].count[s], 0);
+	memset(baseline, 0, sizeof(*baseline));
+	baseline->at = GetCurrentTimestamp();
+}
+
+const char *
+rq_stat_name(RqStat stat)
+{
+#define RQ_STATS_NAME(symbol, name) name,
+	static const char *const names[] = {RQ_STATS(RQ_STATS_NAME)};
+
+	return names[stat];
+}
+
+void
+rq_count_refused_file(int err)
+{
+	rq_count(err == ENOSPC || err == EDQUOT ? RQ_STAT_REFUSED_DISK_FULL :
+			 RQ_STAT_REFUSED_FILE_ERROR, 1);
+}
+
+/* The server counts a record's length, once it knows it, for EXPLAIN (WAL). */
+XLogRecPtr
+rq_xlog_insert(uint8 info)
+{
+	uint64		bytes = pgWalUsage.wal_bytes;
+	XLogRecPtr	lsn = XLogInsert(RQ_RMGR_ID, info);
+
+	rq_count(RQ_STAT_WAL_RECORDS, 1);
+	rq_count(RQ_STAT_WAL_BYTES, pgWalUsage.wal_bytes - bytes);
+	return lsn;
+}
+
+static void
+add_up(uint64 counts[RQ_NSTATS])
+{
+	memset(counts, 0, RQ_NSTATS * sizeof(uint64));
+	for (int i = 0; i < rq_max_backends(); i++)
+		for (int s = 0; s < RQ_NSTATS; s++)
+			counts[s] += pg_atomic_read_u64(&rq_stats_slots[i].count[s]);
+}
+
+TimestampTz
+rq_stats_read(uint64 counts[RQ_NSTATS])
+{
+	TimestampTz since;
+
+	LWLockAcquire(rq_stats_lock, LW_SHARED);
+	add_up(counts);
+	for (int s = 0; s < RQ_NSTATS; s++)
+		counts[s] -= baseline->count[s];
+	since = baseline->at;
+	LWLockRelease(rq_stats_lock);
+	return since;
+}
+
+void
+rq_stats_reset(TimestampTz now)
+{
+	LWLockAcquire(rq_stats_lock, LW_EXCLUSIVE);
+	add_up(baseline->count);
+	baseline->at = now;
+	LWLockRelease(rq_stats_lock);
+}
