@@ -33,6 +33,7 @@
 #include "queue/rq_owner.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_wait.h"
+#include "shmem/rq_stats.h"
 
 /* Entries whose tags are told apart; of more, some are taken to match. */
 #define NEWS_MAX		64
@@ -473,6 +474,8 @@ sleep_until_picked(const instr_time *start, int64 timeout_ms)
 	while (!is_picked(me) && (left = time_left(start, timeout_ms)) > 0)
 		ConditionVariableTimedSleep(&me->cv, Min(left, SLEEP_MAX_MS), wait_event);
 	ConditionVariableCancelSleep();
+	if (is_picked(me))
+		rq_count(RQ_STAT_WAKEUPS, 1);
 }
 
 static int
@@ -501,6 +504,7 @@ rq_wait(RqWant *want, int64 timeout_ms, RqLook look, void *arg)
 {
 	int			count;
 
+	rq_count(RQ_STAT_WAITS, 1);
 	begin_wait(want);
 	PG_ENSURE_ERROR_CLEANUP(end_wait, BoolGetDatum(true));
 	{

@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "storage/condition_variable.h"
 #include "storage/lwlock.h"
+#include "storage/proc.h"
 #include "storage/shmem.h"
 #include "storage/spin.h"
 #include "utils/hsearch.h"
@@ -28,6 +29,8 @@ sigjmp_buf	fuzz_round;
 int			MaxBackends = 4;
 int			max_prepared_xacts = 0;
 bool		IsUnderPostmaster = false;
+static PGPROC my_proc;
+PGPROC	   *MyProc = &my_proc;
 volatile uint32 CritSectionCount = 0;
 MemoryContext TopMemoryContext = NULL;
 MemoryContext CurrentMemoryContext = NULL;
