@@ -48,6 +48,7 @@ OBJS = \
 	src/am/rq_executor_hook.o \
 	src/am/rq_insert.o \
 	src/am/rq_label.o \
+	src/am/rq_lookup.o \
 	src/am/rq_parallel.o \
 	src/am/rq_publication.o \
 	src/am/rq_range.o \
@@ -122,6 +123,7 @@ REGRESS = \
 	alter_topic \
 	limits \
 	privileges \
+	lookup \
 	views \
 	insert \
 	insert_select \

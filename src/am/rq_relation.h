@@ -19,6 +19,13 @@
  */
 extern Relation rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl);
 
+/*
+ * The slot of a topic that is opened so for a function call, or RQ_NO_SLOT (see
+ * rq_relation_topic).  The lock stays until the transaction ends.
+ */
+extern uint32 rq_relation_lookup(Oid relid, LOCKMODE lockmode, AclMode acl,
+								 bool create);
+
 /* Is the relation of the access method rocketq? */
 extern bool rq_relation_is_topic(Relation rel);
 

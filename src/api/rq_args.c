@@ -4,9 +4,7 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -110,14 +108,8 @@ uint32
 rq_arg_topic(FunctionCallInfo fcinfo, LOCKMODE lockmode, AclMode acl,
 			 bool create)
 {
-	Relation	rel;
-	uint32		topic;
-
 	rq_arg_not_null(fcinfo, 0, "topic");
-	rel = rq_relation_open(PG_GETARG_OID(0), lockmode, acl);
-	topic = rq_relation_topic(rel, create);
-	table_close(rel, NoLock);
-	return topic;
+	return rq_relation_lookup(PG_GETARG_OID(0), lockmode, acl, create);
 }
 
 void

@@ -65,9 +65,11 @@ typedef Oid RelFileNumber;
 /* The number of this process's PGPROC. */
 #if PG_VERSION_NUM < 170000
 #define RQ_MY_PROC_NUMBER	(MyProc->pgprocno)
+#define RQ_MY_LXID			(MyProc->lxid)
 #define RQ_SET_MY_LXID(x)	(MyProc->lxid = (x))
 #else
 #define RQ_MY_PROC_NUMBER	MyProcNumber
+#define RQ_MY_LXID			(MyProc->vxid.lxid)
 #define RQ_SET_MY_LXID(x)	(MyProc->vxid.lxid = (x))
 #endif
 

@@ -29,6 +29,10 @@
 #define RUN_BYTES		(128 * 1024)
 #define RUN_MESSAGES	512
 
+/* So little needs no memory of its own. */
+#define FEW_MESSAGES	16
+#define FEW_BYTES		2048
+
 /* Messages without a key stay on one queue for so many. */
 #define STICKY_MESSAGES	256
 
@@ -216,6 +220,11 @@ append_run(uint32 topic, const RqParts *messages, int n, RqPos *ids,
 	TimestampTz now = GetCurrentTimestamp();
 	uint64		total = 0;
 	int			count = 0;
+	union
+	{
+		RqFrame		align;
+		char		bytes[FEW_BYTES];
+	}			few;
 	char	   *buf;
 	char	   *at;
 
@@ -228,7 +237,7 @@ append_run(uint32 topic, const RqParts *messages, int n, RqPos *ids,
 		lens[count++] = len;
 		total += len;
 	}
-	buf = at = palloc(total);
+	buf = at = total <= FEW_BYTES ? few.bytes : palloc(total);
 	for (int i = 0; i < count; i++)
 	{
 		rq_frame_build(at, &messages[i], key,
@@ -236,7 +245,8 @@ append_run(uint32 topic, const RqParts *messages, int n, RqPos *ids,
 		at += lens[i];
 	}
 	rq_log_append(buf, lens, count, ids);
-	pfree(buf);
+	if (buf != few.bytes)
+		pfree(buf);
 	rq_count(RQ_STAT_PRODUCED, count);
 	rq_count(RQ_STAT_PRODUCED_BYTES, total);
 	return count;
@@ -251,7 +261,8 @@ write_messages(const RqTarget *target, const RqParts *messages, int n,
 			   RqPos *ids, uint32 *queues)
 {
 	RqTarget	rest = *target;
-	uint32	   *lens = palloc(n * sizeof(uint32));
+	uint32		few[FEW_MESSAGES];
+	uint32	   *lens = n <= FEW_MESSAGES ? few : palloc(n * sizeof(uint32));
 	instr_time	enqueue_start;
 	int			count;
 
@@ -270,7 +281,8 @@ write_messages(const RqTarget *target, const RqParts *messages, int n,
 	}
 	if (!target->transactional)
 		rq_latency_end(RQ_PHASE_VISIBLE, enqueue_start);
-	pfree(lens);
+	if (lens != few)
+		pfree(lens);
 }
 
 void

@@ -1,0 +1,141 @@
+/*
+ * rq_lookup.c
+ *	  Find the topic of a function call, quickly when it was found before.
+ *
+ * Opening a relation and asking for privileges costs more than producing a
+ * small message.  So a process remembers the topics it has found, with the user
+ * and the privileges asked for, until PostgreSQL tells that something about the
+ * relation or about roles has changed.  The lock is taken every time, once for
+ * a subtransaction; taking it is also what brings such news in.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/inval.h"
+#include "utils/syscache.h"
+
+#include "am/rq_relation.h"
+#include "base/rq_compat.h"
+#include "queue/rq_topic.h"
+
+#define KNOWN_MAX	16			/* a power of 2 */
+
+typedef struct Known
+{
+	Oid			relid;			/* InvalidOid = nothing */
+	Oid			userid;
+	AclMode		acl;
+	LOCKMODE	lockmode;
+	RqKey		key;
+	LocalTransactionId lxid;	/* who holds the lock */
+	SubTransactionId subid;
+} Known;
+
+static Known known[KNOWN_MAX];
+
+static Known *
+place_of(Oid relid, AclMode acl)
+{
+	return &known[hash_bytes_uint32(relid ^ (uint32) acl) % KNOWN_MAX];
+}
+
+static void
+forget_relation(Datum arg, Oid relid)
+{
+	for (int i = 0; i < KNOWN_MAX; i++)
+		if (!OidIsValid(relid) || known[i].relid == relid)
+			known[i].relid = InvalidOid;
+}
+
+static void
+forget_roles(Datum arg, int cacheid, uint32 hashvalue)
+{
+	forget_relation((Datum) 0, InvalidOid);
+}
+
+static void
+listen_for_changes(void)
+{
+	static bool listening = false;
+
+	if (listening)
+		return;
+	CacheRegisterRelcacheCallback(forget_relation, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, forget_roles, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, forget_roles, (Datum) 0);
+	CacheRegisterSyscacheCallback(DATABASEOID, forget_roles, (Datum) 0);
+	listening = true;
+}
+
+static bool
+is_locked(const Known *k)
+{
+	return k->lxid == RQ_MY_LXID && k->subid == GetCurrentSubTransactionId();
+}
+
+static void
+note_locked(Known *k)
+{
+	k->lxid = RQ_MY_LXID;
+	k->subid = GetCurrentSubTransactionId();
+}
+
+/*
+ * Is it still known after its lock has been taken?  A serializable transaction
+ * has to be told about each message, and looks at the relation for that.
+ */
+static bool
+lock_known(Known *k, Oid relid, LOCKMODE lockmode, AclMode acl)
+{
+	if (k->relid != relid || k->acl != acl || k->lockmode != lockmode ||
+		k->userid != GetUserId() || IsolationIsSerializable())
+		return false;
+	if (is_locked(k))
+		return true;
+	LockRelationOid(relid, lockmode);
+	note_locked(k);
+	return k->relid == relid;
+}
+
+/*
+ * The role that owns a topic changes with the relation, but whether the caller
+ * is a member of it is asked too seldom to be worth remembering.  With
+ * row-level security the answer rests on settings as well.
+ */
+static void
+remember(Known *k, Relation rel, LOCKMODE lockmode, AclMode acl)
+{
+	if (acl == ACL_NO_RIGHTS || rel->rd_rel->relrowsecurity)
+		return;
+	k->relid = RelationGetRelid(rel);
+	k->userid = GetUserId();
+	k->acl = acl;
+	k->lockmode = lockmode;
+	k->key = rq_relation_key(rel);
+	note_locked(k);
+}
+
+uint32
+rq_relation_lookup(Oid relid, LOCKMODE lockmode, AclMode acl, bool create)
+{
+	Known	   *k = place_of(relid, acl);
+	Relation	rel;
+	uint32		topic;
+
+	if (lock_known(k, relid, lockmode, acl))
+	{
+		topic = rq_topic_find(k->key);
+		if (topic != RQ_NO_SLOT)
+			return topic;
+	}
+	listen_for_changes();
+	rel = rq_relation_open(relid, lockmode, acl);
+	topic = rq_relation_topic(rel, create);
+	remember(k, rel, lockmode, acl);
+	table_close(rel, NoLock);
+	return topic;
+}
