@@ -43,12 +43,12 @@
 /* ---- files ---- */
 
 static void
-report_no_file(const char *path, int err)
+report_no_file(const char *what, const char *path, int err)
 {
 	errno = err;
 	ereport(ERROR,
 			(errcode_for_file_access(),
-			 errmsg("could not create file \"%s\": %m", path),
+			 errmsg("could not create %s \"%s\": %m", what, path),
 			 err == ENOSPC ?
 			 errhint("Free some space in \"%s\".", RQ_QUEUE_DIR) : 0));
 }
@@ -64,6 +64,29 @@ report_missing(RqKey key, uint32 queue_id, uint64 segno)
 						 psprintf("The file \"%s\" is missing", path));
 }
 
+/* Create a segment and, if need be, the topic's folder. */
+static void
+create_segment(RqKey key, uint32 queue_id, uint64 segno, bool redo)
+{
+	const char *what = "directory";
+	char		path[MAXPGPATH];
+	int			err;
+
+	rq_topic_dir_path(path, key);
+	err = rq_try_make_dir(path);
+	if (err == 0 || err == EEXIST)
+	{
+		what = "file";
+		rq_queue_path(path, key, queue_id, segno);
+		err = rq_create_segment(path, RQ_CQ_SEGMENT_SIZE, NULL, 0, false);
+	}
+	if (err == 0)
+		return;
+	if (!redo)
+		rq_count_refused_file(err);
+	report_no_file(what, path, err);
+}
+
 /*
  * Map a segment for writing.  A missing one is created, unless it "must_exist"
  * because it holds entries.
@@ -74,9 +97,7 @@ open_segment(uint32 topic, uint32 queue_id, uint64 segno, bool must_exist,
 {
 	RqKey		key = rq_topic_key(topic);
 	uint64		incarnation = rq_topics[topic].incarnation;
-	char		path[MAXPGPATH];
 	char	   *base;
-	int			err;
 
 	base = rq_map_queue(key, incarnation, queue_id, segno, RQ_MAP_WRITE, repair);
 	if (base != NULL)
@@ -84,19 +105,10 @@ open_segment(uint32 topic, uint32 queue_id, uint64 segno, bool must_exist,
 	if (must_exist)
 		report_missing(key, queue_id, segno);
 
-	rq_topic_dir_path(path, key);
-	rq_make_dir(path);
-	rq_queue_path(path, key, queue_id, segno);
-	err = rq_create_segment(path, RQ_CQ_SEGMENT_SIZE, NULL, 0, false);
-	if (err != 0)
-	{
-		if (!repair)
-			rq_count_refused_file(err);
-		report_no_file(path, err);
-	}
+	create_segment(key, queue_id, segno, repair);
 	base = rq_map_queue(key, incarnation, queue_id, segno, RQ_MAP_WRITE, repair);
 	if (base == NULL)
-		report_no_file(path, ENOENT);
+		report_missing(key, queue_id, segno);
 	return (RqEntry *) base;
 }
 

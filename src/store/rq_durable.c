@@ -58,16 +58,25 @@ rq_make_folders(void)
 	}
 }
 
+int
+rq_try_make_dir(const char *path)
+{
+	return MakePGDirectory(path) == 0 ? 0 : errno;
+}
+
 bool
 rq_make_dir(const char *path)
 {
-	if (MakePGDirectory(path) == 0)
-		return true;
-	if (errno != EEXIST)
+	int			err = rq_try_make_dir(path);
+
+	if (err != 0 && err != EEXIST)
+	{
+		errno = err;
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not create directory \"%s\": %m", path)));
-	return false;
+	}
+	return err == 0;
 }
 
 /* Write zeros over [from, to); returns 0 or an errno. */

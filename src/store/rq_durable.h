@@ -23,7 +23,11 @@ extern int	rq_create_segment(const char *path, uint64 size,
 /* Zero the bytes [from, size) of an existing segment; returns 0 or an errno. */
 extern int	rq_zero_tail(const char *path, uint64 from, uint64 size);
 
-/* mkdir; an existing one is fine.  Returns true if it was made. */
+/*
+ * mkdir; an existing one is fine.  Returns true if it was made; or, the first,
+ * 0 or an errno.
+ */
+extern int	rq_try_make_dir(const char *path);
 extern bool rq_make_dir(const char *path);
 
 /* fsync a file or folder; PANIC on failure, false if it does not exist. */

@@ -101,16 +101,23 @@ my $disk = mount_small($node, 24);
 rq_start($node);
 my $started = $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()');
 
+my $counted = 'SELECT refused_disk_full FROM rocketq.stats';
+
 # Produce, one call after the other, until it is refused.  Returns the error.
 sub produce_until_refused
 {
 	my ($call) = @_;
+	my $before = number($node, $counted);
 
 	foreach my $i (1 .. 1000)
 	{
 		my ($rc, $out, $err) =
 		  $node->psql('postgres', "\\set VERBOSITY verbose\n$call");
-		return $err if $rc != 0 || $err ne '';
+		if ($rc != 0 || $err ne '')
+		{
+			is(number($node, $counted) - $before, '1', 'the refusal is counted');
+			return $err;
+		}
 	}
 	return 'it was never refused';
 }
@@ -179,6 +186,7 @@ is( number($node, "SELECT count(*) FROM plain WHERE rocketq.text(body) NOT IN (r
 $node->safe_psql('postgres', "SELECT rocketq.create_topic('late', 3); CREATE TABLE late_rows (n int)");
 rq_wait_ticks($node, 'allocator', 2);
 fill_up($disk);
+my $refusals = number($node, $counted);
 foreach my $produce (
 	"INSERT INTO late_rows VALUES (1); SELECT rocketq.produce('late', 'x', queue_id => 1);",
 	"SELECT rocketq.produce('late', 'x', queue_id => 1, transactional => false);")
@@ -189,6 +197,7 @@ foreach my $produce (
 		qr/ERROR:\s+53100: could not create (file|directory) "pg_rocketq\/queue.*": No space left on device\nHINT:\s+Free some space in "pg_rocketq\/queue"/,
 		'no room for a segment of a queue: a clear error');
 }
+is(number($node, $counted) - $refusals, '2', 'both are counted');
 is(number($node, 'SELECT (SELECT count(*) FROM late) + (SELECT count(*) FROM late_rows)'),
 	'0', 'neither message nor row is there');
 make_room($disk);
