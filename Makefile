@@ -92,6 +92,7 @@ OBJS = \
 	src/queue/rq_pending.o \
 	src/queue/rq_position.o \
 	src/queue/rq_produce.o \
+	src/queue/rq_rates.o \
 	src/queue/rq_resize.o \
 	src/queue/rq_retain.o \
 	src/queue/rq_saved.o \

@@ -146,3 +146,148 @@ GRANT EXECUTE ON FUNCTION rocketq.get_stats(), rocketq.get_latency(), rocketq.ge
     rocketq.get_latency_summary() TO pg_monitor;
 GRANT SELECT ON rocketq.stats, rocketq.produce_latency, rocketq.produce_latency_fine,
     rocketq.produce_latency_summary TO pg_monitor;
+
+--
+-- Watch: topics, queues, groups, workers, settings
+--
+-- Views and functions of 1.0 stay what they are, with the rights on them and
+-- whatever depends on them, and get their new columns at the end.
+--
+CREATE FUNCTION rocketq.add_columns(function regprocedure, columns text[], types regtype[]) RETURNS void
+LANGUAGE sql BEGIN ATOMIC
+    UPDATE pg_catalog.pg_proc SET
+        proallargtypes = proallargtypes || types::oid[],
+        proargmodes = proargmodes || pg_catalog.array_fill('o'::"char", ARRAY[pg_catalog.cardinality(types)]),
+        proargnames = proargnames || columns
+    WHERE oid = function;
+END;
+SELECT rocketq.add_columns('rocketq.get_queues()',
+    '{bytes, unresolved_since, unresolved_pid, produced_per_second, produced_bytes_per_second, rates_since}',
+    '{int8, timestamptz, int4, float8, float8, timestamptz}');
+SELECT rocketq.add_columns('rocketq.get_groups()',
+    '{lag_seconds, owner_pid, owner_since, consumed_per_second}', '{float8, int4, timestamptz, float8}');
+SELECT rocketq.add_columns('rocketq.get_workers()',
+    '{state, errors, last_error_at, last_error, last_sync_bytes}', '{text, int8, timestamptz, text, int8}');
+DROP FUNCTION rocketq.add_columns(regprocedure, text[], regtype[]);
+
+CREATE FUNCTION rocketq.get_topics(OUT database oid, OUT relfilenode oid, OUT queues int, OUT groups int,
+    OUT messages bigint, OUT bytes bigint, OUT unresolved bigint, OUT max_lag bigint,
+    OUT oldest_at timestamptz, OUT newest_at timestamptz, OUT produced_per_second float8,
+    OUT produced_bytes_per_second float8, OUT rates_since timestamptz) RETURNS SETOF record
+    AS 'MODULE_PATHNAME', 'rocketq_get_topics' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 1000;
+COMMENT ON FUNCTION rocketq.get_topics() IS 'topics of all databases, for the views';
+
+CREATE OR REPLACE VIEW rocketq.topics AS
+    SELECT c.oid::regclass AS topic, t.queues, t.messages, t.unresolved, t.groups, t.oldest_at, t.newest_at,
+           t.bytes, t.max_lag, t.produced_per_second, t.produced_bytes_per_second, t.rates_since
+    FROM rocketq.get_topics() t
+         JOIN pg_catalog.pg_class c ON c.relfilenode = t.relfilenode
+    WHERE c.relam = (SELECT a.oid FROM pg_catalog.pg_am a WHERE a.amname = 'rocketq')
+          AND t.database = (SELECT d.oid FROM pg_catalog.pg_database d
+                            WHERE d.datname = pg_catalog.current_database());
+COMMENT ON VIEW rocketq.topics IS 'topics of this database, one row per topic';
+COMMENT ON COLUMN rocketq.topics.topic IS 'the topic, which is a table';
+COMMENT ON COLUMN rocketq.topics.queues IS 'number of queues';
+COMMENT ON COLUMN rocketq.topics.messages IS 'messages that are kept and can be read; entries of transactions that failed in their commit are counted';
+COMMENT ON COLUMN rocketq.topics.unresolved IS 'messages that can not be read yet: their transactions are not over, or they wait behind such in their queue';
+COMMENT ON COLUMN rocketq.topics.groups IS 'number of consumer groups';
+COMMENT ON COLUMN rocketq.topics.oldest_at IS 'when the oldest message was stored';
+COMMENT ON COLUMN rocketq.topics.newest_at IS 'when the newest message that can be read was stored';
+COMMENT ON COLUMN rocketq.topics.bytes IS 'bytes of the commit log that the kept messages take, those that can not be read yet included';
+COMMENT ON COLUMN rocketq.topics.max_lag IS 'messages that the consumer group furthest behind has not consumed; null without groups';
+COMMENT ON COLUMN rocketq.topics.produced_per_second IS 'messages enqueued per second on the average since rates_since';
+COMMENT ON COLUMN rocketq.topics.produced_bytes_per_second IS 'bytes of messages enqueued per second on the average since rates_since';
+COMMENT ON COLUMN rocketq.topics.rates_since IS 'where the rates begin: 30 to 60 seconds ago, less for a new topic or after a start of the server; null on a standby, which has no rates';
+
+CREATE OR REPLACE VIEW rocketq.queues AS
+    SELECT c.oid::regclass AS topic, q.queue_id, q.min_offset, q.max_offset,
+           q.max_offset - q.min_offset AS messages,
+           q.end_offset - q.max_offset AS unresolved,
+           q.oldest_at, q.newest_at, q.end_offset, q.bytes, q.unresolved_since, q.unresolved_pid,
+           q.produced_per_second, q.produced_bytes_per_second, q.rates_since
+    FROM rocketq.get_queues() q
+         JOIN pg_catalog.pg_class c ON c.relfilenode = q.relfilenode
+    WHERE c.relam = (SELECT a.oid FROM pg_catalog.pg_am a WHERE a.amname = 'rocketq')
+          AND q.database = (SELECT d.oid FROM pg_catalog.pg_database d
+                            WHERE d.datname = pg_catalog.current_database());
+COMMENT ON VIEW rocketq.queues IS 'queues of this database''s topics, one row per queue';
+COMMENT ON COLUMN rocketq.queues.topic IS 'the topic, which is a table';
+COMMENT ON COLUMN rocketq.queues.queue_id IS 'number of the queue in the topic, from 0';
+COMMENT ON COLUMN rocketq.queues.min_offset IS 'first offset that is kept';
+COMMENT ON COLUMN rocketq.queues.max_offset IS 'offset behind the last message that can be read: up to here the queue is stable';
+COMMENT ON COLUMN rocketq.queues.messages IS 'messages that are kept and can be read; entries of transactions that failed in their commit are counted';
+COMMENT ON COLUMN rocketq.queues.unresolved IS 'messages at the end that can not be read yet: their transactions are not over, or they wait behind such';
+COMMENT ON COLUMN rocketq.queues.oldest_at IS 'when the oldest message was stored';
+COMMENT ON COLUMN rocketq.queues.newest_at IS 'when the newest message that can be read was stored';
+COMMENT ON COLUMN rocketq.queues.end_offset IS 'next offset to be given out';
+COMMENT ON COLUMN rocketq.queues.bytes IS 'bytes of the commit log that the kept messages take, those that can not be read yet included';
+COMMENT ON COLUMN rocketq.queues.unresolved_since IS 'when the first unresolved message was enqueued; null if there is none';
+COMMENT ON COLUMN rocketq.queues.unresolved_pid IS 'process that the first unresolved message waits for; null if there is none, if it is just being settled, and on a standby';
+COMMENT ON COLUMN rocketq.queues.produced_per_second IS 'messages enqueued per second on the average since rates_since';
+COMMENT ON COLUMN rocketq.queues.produced_bytes_per_second IS 'bytes of messages enqueued per second on the average since rates_since';
+COMMENT ON COLUMN rocketq.queues.rates_since IS 'where the rates begin: 30 to 60 seconds ago, less for a new queue or after a start of the server; null on a standby, which has no rates';
+
+CREATE OR REPLACE VIEW rocketq.groups AS
+    SELECT c.oid::regclass AS topic, g.consumer_group, g.queue_id, g.committed_offset, g.max_offset,
+           g.lag, g.oldest_unconsumed_at, g.committed_at, g.owner_pid, g.created_at,
+           g.lag_seconds, g.owner_since, g.consumed_per_second
+    FROM rocketq.get_groups() g
+         JOIN pg_catalog.pg_class c ON c.relfilenode = g.relfilenode
+    WHERE c.relam = (SELECT a.oid FROM pg_catalog.pg_am a WHERE a.amname = 'rocketq')
+          AND g.database = (SELECT d.oid FROM pg_catalog.pg_database d
+                            WHERE d.datname = pg_catalog.current_database());
+COMMENT ON VIEW rocketq.groups IS 'consumer groups of this database''s topics, one row per group and queue';
+COMMENT ON COLUMN rocketq.groups.topic IS 'the topic, which is a table';
+COMMENT ON COLUMN rocketq.groups.consumer_group IS 'name of the group';
+COMMENT ON COLUMN rocketq.groups.queue_id IS 'number of the queue in the topic, from 0';
+COMMENT ON COLUMN rocketq.groups.committed_offset IS 'offset that the group goes on from';
+COMMENT ON COLUMN rocketq.groups.max_offset IS 'offset behind the last message that can be read';
+COMMENT ON COLUMN rocketq.groups.lag IS 'messages that the group has not consumed yet; entries of transactions that failed in their commit are counted';
+COMMENT ON COLUMN rocketq.groups.oldest_unconsumed_at IS 'when the oldest message was stored that the group has not consumed yet; null if there is none';
+COMMENT ON COLUMN rocketq.groups.committed_at IS 'when the offset last moved; null if it has not since the server started';
+COMMENT ON COLUMN rocketq.groups.owner_pid IS 'process whose transaction consumes the queue for the group now; null if none does';
+COMMENT ON COLUMN rocketq.groups.created_at IS 'when the group was created';
+COMMENT ON COLUMN rocketq.groups.lag_seconds IS 'age of the oldest message that the group has not consumed yet; 0 if there is none';
+COMMENT ON COLUMN rocketq.groups.owner_since IS 'since when the owner does';
+COMMENT ON COLUMN rocketq.groups.consumed_per_second IS 'messages by which the offset has moved on per second, on the average of the last 30 to 60 seconds, or less for a new group; null on a standby';
+
+CREATE OR REPLACE VIEW rocketq.workers AS
+    SELECT w.worker, w.pid, w.started_at, w.last_tick_at, w.ticks, w.syncs, w.last_sync_at, w.last_sync_ms,
+           w.synced_redo_lsn, w.state, w.errors, w.last_error_at, w.last_error, w.last_sync_bytes
+    FROM rocketq.get_workers() w;
+COMMENT ON VIEW rocketq.workers IS 'background workers of rocketq, one row per worker';
+COMMENT ON COLUMN rocketq.workers.worker IS 'keeper (checkpoints, outcome of transactions), allocator (segments ahead of need) or janitor (retention, dropped topics)';
+COMMENT ON COLUMN rocketq.workers.pid IS 'its process; null if it does not run';
+COMMENT ON COLUMN rocketq.workers.started_at IS 'when it was started';
+COMMENT ON COLUMN rocketq.workers.last_tick_at IS 'when it last ended a round';
+COMMENT ON COLUMN rocketq.workers.ticks IS 'rounds since the server started';
+COMMENT ON COLUMN rocketq.workers.syncs IS 'keeper: syncs of the store for checkpoints since the server started';
+COMMENT ON COLUMN rocketq.workers.last_sync_at IS 'keeper: when the last sync ended';
+COMMENT ON COLUMN rocketq.workers.last_sync_ms IS 'keeper: how long it took, in milliseconds';
+COMMENT ON COLUMN rocketq.workers.synced_redo_lsn IS 'keeper: all that lies below this redo pointer is on disk';
+COMMENT ON COLUMN rocketq.workers.state IS 'idle (waits for its next round), working, syncing (brings the store to disk for a checkpoint), failing (its last round failed and will be tried again), starting, stopped, or in recovery (workers start when recovery has ended)';
+COMMENT ON COLUMN rocketq.workers.errors IS 'failures in its rounds since the server started';
+COMMENT ON COLUMN rocketq.workers.last_error_at IS 'when the last failure was; null if there was none';
+COMMENT ON COLUMN rocketq.workers.last_error IS 'its message, the first 255 bytes; the server log has all of it';
+COMMENT ON COLUMN rocketq.workers.last_sync_bytes IS 'keeper: bytes of the log, the queues and the state file that the last sync flushed';
+
+CREATE VIEW rocketq.settings AS
+    SELECT s.name, pg_catalog.current_setting(s.name) AS setting, s.boot_val AS built_in, s.unit,
+           s.source, s.context, s.pending_restart, s.short_desc
+    FROM pg_catalog.pg_settings s WHERE s.name LIKE 'rocketq.%';
+COMMENT ON VIEW rocketq.settings IS 'settings of rocketq in this session, one row per setting';
+COMMENT ON COLUMN rocketq.settings.name IS 'name of the setting';
+COMMENT ON COLUMN rocketq.settings.setting IS 'its value, with a unit';
+COMMENT ON COLUMN rocketq.settings.built_in IS 'value if nothing is set, in the unit named next';
+COMMENT ON COLUMN rocketq.settings.unit IS 'unit of a number without one; null if it has none';
+COMMENT ON COLUMN rocketq.settings.source IS 'where the value comes from: default, configuration file, database, ...';
+COMMENT ON COLUMN rocketq.settings.context IS 'who can change it and when: postmaster (restart), sighup (reload), superuser, user';
+COMMENT ON COLUMN rocketq.settings.pending_restart IS 'has the configuration file another value that needs a restart?';
+COMMENT ON COLUMN rocketq.settings.short_desc IS 'what it is for';
+
+COMMENT ON COLUMN rocketq.segments.file IS 'its file in the data directory';
+COMMENT ON COLUMN rocketq.segments.disk_bytes IS 'disk space that the file takes';
+
+REVOKE EXECUTE ON FUNCTION rocketq.get_topics() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION rocketq.get_topics() TO pg_monitor;
+GRANT SELECT ON rocketq.settings TO pg_monitor;

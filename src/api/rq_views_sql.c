@@ -6,9 +6,11 @@
 
 #include <sys/stat.h>
 
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
@@ -18,9 +20,11 @@
 #include "log/rq_log.h"
 #include "queue/rq_cqueue.h"
 #include "queue/rq_group.h"
+#include "queue/rq_rates.h"
 #include "queue/rq_topic.h"
 #include "shmem/rq_shmem.h"
 
+PG_FUNCTION_INFO_V1(rocketq_get_topics);
 PG_FUNCTION_INFO_V1(rocketq_get_queues);
 PG_FUNCTION_INFO_V1(rocketq_get_groups);
 PG_FUNCTION_INFO_V1(rocketq_get_segments);
@@ -49,12 +53,30 @@ put_null(Row *row)
 }
 
 static void
+put_if(Row *row, bool known, Datum value)
+{
+	if (known)
+		put(row, value);
+	else
+		put_null(row);
+}
+
+static void
 put_time(Row *row, TimestampTz t)
 {
-	if (t == 0)
-		put_null(row);
-	else
-		put(row, TimestampTzGetDatum(t));
+	put_if(row, t != 0, TimestampTzGetDatum(t));
+}
+
+static void
+put_pid(Row *row, int pid)
+{
+	put_if(row, pid != 0, Int32GetDatum(pid));
+}
+
+static void
+put_rate(Row *row, const RqRate *rate, double per_second)
+{
+	put_if(row, rate->since != 0, Float8GetDatum(per_second));
 }
 
 static ReturnSetInfo *
@@ -65,72 +87,173 @@ begin(FunctionCallInfo fcinfo)
 	return (ReturnSetInfo *) fcinfo->resultinfo;
 }
 
+/*
+ * Columns that an older version of the extension's SQL does not know come
+ * last, and are left out for it.
+ */
 static void
 finish(ReturnSetInfo *rsinfo, Row *row)
 {
-	Assert(row->n == rsinfo->setDesc->natts);
+	Assert(row->n >= rsinfo->setDesc->natts);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc,
 						 row->values, row->nulls);
 }
 
-/* Enqueue time of the first entry at or behind "off" that counts; 0 = none. */
+/* Entries that a view looks at to find one that counts. */
+#define MAX_LOOKS	100
+
+/*
+ * Enqueue time of the first entry that counts from "off" on, in steps of
+ * "step"; 0 = none before "stop".  Where very many were rolled back, the time
+ * of one of them has to do.
+ */
 static TimestampTz
-time_at(uint32 topic, RqQueue *q, RqOff off)
+time_at(uint32 topic, RqQueue *q, RqOff off, RqOff stop, int step)
 {
-	RqOff		stable = pg_atomic_read_u64(&q->stable);
+	TimestampTz last = 0;
+	int			looks;
 	RqEntry		e;
 
-	pg_read_barrier();
-	for (int tries = 0; off < stable && tries < 1000; off++, tries++)
-		if (rq_queue_entry(topic, q, off, &e) &&
-			(e.len_flags & RQ_CQ_ABORTED) == 0)
-			return e.enqueued_at;
-	return 0;
+	for (looks = 0; off != stop && looks < MAX_LOOKS; off += step, looks++)
+		if (rq_queue_probe(topic, q, off, &e))
+		{
+			last = e.enqueued_at;
+			if ((e.len_flags & RQ_CQ_ABORTED) == 0)
+				return last;
+		}
+	return looks == MAX_LOOKS ? last : 0;
+}
+
+static TimestampTz
+oldest_at(uint32 topic, RqQueue *q, RqOff from, RqOff stable)
+{
+	return from < stable ? time_at(topic, q, from, stable, 1) : 0;
+}
+
+static TimestampTz
+newest_at(uint32 topic, RqQueue *q, RqOff start, RqOff stable)
+{
+	return start < stable ? time_at(topic, q, stable - 1, start - 1, -1) : 0;
 }
 
 static void
-put_queue(ReturnSetInfo *rsinfo, uint32 topic, RqQueue *q)
+put_unresolved(Row *row, uint32 topic, RqQueue *q)
+{
+	TimestampTz since;
+	int			pid;
+
+	if (rq_queue_unresolved(topic, q, &since, &pid))
+	{
+		put_time(row, since);
+		put_pid(row, pid);
+	}
+	else
+	{
+		put_null(row);
+		put_null(row);
+	}
+}
+
+static void
+put_queue(ReturnSetInfo *rsinfo, uint32 topic, RqQueue *q, TimestampTz now)
 {
 	RqKey		key = rq_topic_key(topic);
-	RqOff		start = pg_atomic_read_u64(&q->start);
-	RqOff		stable = pg_atomic_read_u64(&q->stable);
-	RqOff		end = pg_atomic_read_u64(&q->end);
+	RqQueueCounts c = rq_queue_counts(q);
+	RqRate		rate = {0};
 	Row			row = {.n = 0};
 
 	put(&row, ObjectIdGetDatum(key.db));
 	put(&row, ObjectIdGetDatum(key.rel));
 	put(&row, Int32GetDatum(q->id));
-	put(&row, Int64GetDatum(start));
-	put(&row, Int64GetDatum(stable));
-	put(&row, Int64GetDatum(end));
-	put_time(&row, time_at(topic, q, start));
-	put_time(&row, start < stable ? time_at(topic, q, stable - 1) : 0);
+	put(&row, Int64GetDatum(c.start));
+	put(&row, Int64GetDatum(c.stable));
+	put(&row, Int64GetDatum(c.end));
+	put_time(&row, oldest_at(topic, q, c.start, c.stable));
+	put_time(&row, newest_at(topic, q, c.start, c.stable));
+	put(&row, Int64GetDatum(c.bytes_end - c.bytes_start));
+	put_unresolved(&row, topic, q);
+	(void) rq_rates_of_queue(q, now, &rate);
+	put_rate(&row, &rate, rate.count);
+	put_rate(&row, &rate, rate.bytes);
+	put_time(&row, rate.since);
 	finish(rsinfo, &row);
 }
 
+/*
+ * The meta lock is held for one queue at a time, here and for groups: a look
+ * at an entry can mean to map a file.
+ */
 Datum
 rocketq_get_queues(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = begin(fcinfo);
+	TimestampTz now = GetCurrentTimestamp();
 
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	for (int t = 0; t < rq_max_topics; t++)
 		for (uint32 i = 0; i < rq_topic_nqueues(t); i++)
-			put_queue(rsinfo, t, rq_topic_queue(t, i));
-	LWLockRelease(rq_meta_lock);
+		{
+			CHECK_FOR_INTERRUPTS();
+			LWLockAcquire(rq_meta_lock, LW_SHARED);
+			if (i < rq_topic_nqueues(t))
+				put_queue(rsinfo, t, rq_topic_queue(t, i), now);
+			LWLockRelease(rq_meta_lock);
+		}
 	return (Datum) 0;
 }
 
-static void
-put_group_queue(ReturnSetInfo *rsinfo, uint32 topic, uint32 group, uint32 i)
+/* Does the caller see the group?  The meta lock is held. */
+static bool
+group_is_shown(uint32 group)
 {
-	RqKey		key = rq_topic_key(topic);
 	RqGroup    *g = &rq_groups[group];
-	RqQueue    *q = rq_topic_queue(topic, i);
+	uint64		xid;
+
+	if (g->id == 0)
+		return false;
+	switch (rq_group_state_locked(group, &xid))
+	{
+		case RQ_GROUP_ABSENT:
+			return false;
+		case RQ_GROUP_PRESENT:
+			return true;
+		case RQ_GROUP_IN_DOUBT:
+			break;
+	}
+	/* Another transaction's drop is not seen before its commit. */
+	return g->claim_xid != 0 || g->pend_op != RQ_PEND_CREATE;
+}
+
+/* What a group has not consumed of a queue, and where that begins. */
+static uint64
+lag_of(RqQueue *q, RqOffset *o, RqOff *from, RqOff *stable)
+{
+	*from = Max(rq_offset_committed(o), pg_atomic_read_u64(&q->start));
+	*stable = pg_atomic_read_u64(&q->stable);
+	return *stable > *from ? *stable - *from : 0;
+}
+
+static void
+put_owner(Row *row, RqOffset *o)
+{
+	uint32		owner = pg_atomic_read_u32(&o->owner);
+
+	pg_read_barrier();
+	put_pid(row, owner != 0 ? ProcGlobal->allProcs[owner - 1].pid : 0);
+	put_time(row, owner != 0 ? o->owner_since : 0);
+}
+
+static void
+put_group_queue(ReturnSetInfo *rsinfo, uint32 group, uint32 i, TimestampTz now)
+{
+	RqGroup    *g = &rq_groups[group];
+	RqKey		key = rq_topic_key(g->topic);
+	RqQueue    *q = rq_topic_queue(g->topic, i);
 	RqOffset   *o = rq_group_offset(group, i);
-	RqOff		committed = rq_offset_committed(o);
-	RqOff		from = Max(committed, pg_atomic_read_u64(&q->start));
-	RqOff		stable = pg_atomic_read_u64(&q->stable);
+	RqOff		from;
+	RqOff		stable;
+	uint64		lag = lag_of(q, o, &from, &stable);
+	TimestampTz oldest = oldest_at(g->topic, q, from, stable);
+	RqRate		rate = {0};
 	Row			row = {.n = 0};
 
 	put(&row, ObjectIdGetDatum(key.db));
@@ -138,44 +261,145 @@ put_group_queue(ReturnSetInfo *rsinfo, uint32 topic, uint32 group, uint32 i)
 	put(&row, Int64GetDatum((int64) g->id));
 	put(&row, CStringGetTextDatum(g->name));
 	put(&row, Int32GetDatum(i));
-	put(&row, Int64GetDatum(committed));
+	put(&row, Int64GetDatum(rq_offset_committed(o)));
 	put(&row, Int64GetDatum(stable));
-	put(&row, Int64GetDatum(stable > from ? stable - from : 0));
-	put_time(&row, time_at(topic, q, from));
+	put(&row, Int64GetDatum(lag));
+	put_time(&row, oldest);
 	put_time(&row, g->created_at);
 	put_time(&row, o->changed_at);
+	put(&row, Float8GetDatum(oldest == 0 || oldest > now ? 0.0 :
+							 (double) (now - oldest) / USECS_PER_SEC));
+	put_owner(&row, o);
+	(void) rq_rates_of_offset(o, now, &rate);
+	put_rate(&row, &rate, rate.count);
 	finish(rsinfo, &row);
-}
-
-static void
-put_groups(ReturnSetInfo *rsinfo, uint32 topic)
-{
-	for (uint32 g = rq_topics[topic].first_group; g != RQ_NO_SLOT;
-		 g = rq_groups[g].next)
-	{
-		uint64		xid;
-		RqGroupState state = rq_group_state_locked(g, &xid);
-
-		/* Another transaction's drop is not seen before its commit. */
-		if (state == RQ_GROUP_ABSENT ||
-			(state == RQ_GROUP_IN_DOUBT && rq_groups[g].claim_xid == 0 &&
-			 rq_groups[g].pend_op == RQ_PEND_CREATE))
-			continue;
-		for (uint32 i = 0; i < rq_topic_nqueues(topic); i++)
-			put_group_queue(rsinfo, topic, g, i);
-	}
 }
 
 Datum
 rocketq_get_groups(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = begin(fcinfo);
+	TimestampTz now = GetCurrentTimestamp();
 
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	for (int g = 0; g < rq_max_groups(); g++)
+	{
+		uint32		id = rq_groups[g].id;
+		bool		more = id != 0;
+
+		for (uint32 i = 0; more; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			LWLockAcquire(rq_meta_lock, LW_SHARED);
+			more = rq_groups[g].id == id && group_is_shown(g) &&
+				i < rq_topic_nqueues(rq_groups[g].topic);
+			if (more)
+				put_group_queue(rsinfo, g, i, now);
+			LWLockRelease(rq_meta_lock);
+		}
+	}
+	return (Datum) 0;
+}
+
+/* What the topics view sums up. */
+typedef struct TopicSums
+{
+	uint32		queues;
+	uint32		groups;
+	uint64		messages;
+	uint64		bytes;
+	uint64		unresolved;
+	uint64		max_lag;		/* of its groups */
+	TimestampTz oldest;
+	TimestampTz newest;
+	RqRate		rate;
+} TopicSums;
+
+static void
+add_queue(TopicSums *sums, uint32 topic, RqQueue *q, TimestampTz now)
+{
+	RqQueueCounts c = rq_queue_counts(q);
+	TimestampTz oldest = oldest_at(topic, q, c.start, c.stable);
+	TimestampTz newest = newest_at(topic, q, c.start, c.stable);
+	RqRate		rate;
+
+	sums->messages += c.stable - c.start;
+	sums->bytes += c.bytes_end - c.bytes_start;
+	sums->unresolved += c.end - c.stable;
+	if (oldest != 0 && (sums->oldest == 0 || oldest < sums->oldest))
+		sums->oldest = oldest;
+	sums->newest = Max(sums->newest, newest);
+	if (!rq_rates_of_queue(q, now, &rate))
+		return;
+	sums->rate.count += rate.count;
+	sums->rate.bytes += rate.bytes;
+	if (sums->rate.since == 0 || rate.since < sums->rate.since)
+		sums->rate.since = rate.since;
+}
+
+static void
+add_group(TopicSums *sums, uint32 topic, uint32 group)
+{
+	uint64		lag = 0;
+
+	for (uint32 i = 0; i < sums->queues; i++)
+	{
+		RqOff		from;
+		RqOff		stable;
+
+		lag += lag_of(rq_topic_queue(topic, i), rq_group_offset(group, i),
+					  &from, &stable);
+	}
+	sums->groups++;
+	sums->max_lag = Max(sums->max_lag, lag);
+}
+
+static void
+put_topic(ReturnSetInfo *rsinfo, RqKey key, const TopicSums *sums)
+{
+	Row			row = {.n = 0};
+
+	put(&row, ObjectIdGetDatum(key.db));
+	put(&row, ObjectIdGetDatum(key.rel));
+	put(&row, Int32GetDatum(sums->queues));
+	put(&row, Int32GetDatum(sums->groups));
+	put(&row, Int64GetDatum(sums->messages));
+	put(&row, Int64GetDatum(sums->bytes));
+	put(&row, Int64GetDatum(sums->unresolved));
+	put_if(&row, sums->groups > 0, Int64GetDatum(sums->max_lag));
+	put_time(&row, sums->oldest);
+	put_time(&row, sums->newest);
+	put_rate(&row, &sums->rate, sums->rate.count);
+	put_rate(&row, &sums->rate, sums->rate.bytes);
+	put_time(&row, sums->rate.since);
+	finish(rsinfo, &row);
+}
+
+Datum
+rocketq_get_topics(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = begin(fcinfo);
+	TimestampTz now = GetCurrentTimestamp();
+
 	for (int t = 0; t < rq_max_topics; t++)
-		if (pg_atomic_read_u64(&rq_topics[t].key) != 0)
-			put_groups(rsinfo, t);
-	LWLockRelease(rq_meta_lock);
+	{
+		TopicSums	sums = {0};
+		RqKey		key;
+
+		CHECK_FOR_INTERRUPTS();
+		LWLockAcquire(rq_meta_lock, LW_SHARED);
+		key = rq_topic_key(t);
+		sums.queues = rq_topic_nqueues(t);
+		for (uint32 i = 0; i < sums.queues; i++)
+			add_queue(&sums, t, rq_topic_queue(t, i), now);
+		if (sums.queues > 0)
+			for (uint32 g = rq_topics[t].first_group; g != RQ_NO_SLOT;
+				 g = rq_groups[g].next)
+				if (group_is_shown(g))
+					add_group(&sums, t, g);
+		LWLockRelease(rq_meta_lock);
+		if (sums.queues > 0)
+			put_topic(rsinfo, key, &sums);
+	}
 	return (Datum) 0;
 }
 
@@ -229,30 +453,58 @@ rocketq_get_segments(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+static const char *
+worker_state(const RqWorker *w)
+{
+	static const char *const names[] = {
+		[RQ_WORKER_STARTING] = "starting",
+		[RQ_WORKER_IDLE] = "idle",
+		[RQ_WORKER_WORKING] = "working",
+		[RQ_WORKER_SYNCING] = "syncing",
+	};
+
+	if (w->pid == 0)
+		return RecoveryInProgress() ? "in recovery" : "stopped";
+	return w->failing ? "failing" : names[w->state];
+}
+
+static void
+put_worker_errors(Row *row, RqWorker *w)
+{
+	char		message[RQ_WORKER_ERROR_MAX];
+	uint64		errors;
+	TimestampTz at;
+
+	SpinLockAcquire(&w->error_lock);
+	errors = w->errors;
+	at = w->last_error_at;
+	strlcpy(message, w->last_error, sizeof(message));
+	SpinLockRelease(&w->error_lock);
+	put(row, Int64GetDatum(errors));
+	put_time(row, at);
+	put_if(row, errors > 0, CStringGetTextDatum(message));
+}
+
 static void
 put_worker(ReturnSetInfo *rsinfo, const char *name, RqWorkerKind kind)
 {
 	RqWorker   *w = &rq_ctl->worker[kind];
+	bool		has_synced = kind == RQ_KEEPER && rq_ctl->syncs > 0;
 	Row			row = {.n = 0};
 
 	put(&row, CStringGetTextDatum(name));
-	if (w->pid != 0)
-		put(&row, Int32GetDatum(w->pid));
-	else
-		put_null(&row);
+	put_pid(&row, w->pid);
 	put_time(&row, w->started_at);
 	put_time(&row, w->last_tick_at);
 	put(&row, Int64GetDatum(w->ticks));
-	if (kind == RQ_KEEPER)
-	{
-		put(&row, Int64GetDatum(rq_ctl->syncs));
-		put_time(&row, rq_ctl->last_sync_at);
-		put(&row, Float8GetDatum(rq_ctl->last_sync_us / 1000.0));
-		put(&row, LSNGetDatum(rq_ctl->synced_redo));
-	}
-	else
-		for (int i = 0; i < 4; i++)
-			put_null(&row);
+	put_if(&row, kind == RQ_KEEPER, Int64GetDatum(rq_ctl->syncs));
+	put_time(&row, kind == RQ_KEEPER ? rq_ctl->last_sync_at : 0);
+	put_if(&row, has_synced, Float8GetDatum(rq_ctl->last_sync_us / 1000.0));
+	put_if(&row, kind == RQ_KEEPER && rq_ctl->synced_redo != InvalidXLogRecPtr,
+		   LSNGetDatum(rq_ctl->synced_redo));
+	put(&row, CStringGetTextDatum(worker_state(w)));
+	put_worker_errors(&row, w);
+	put_if(&row, has_synced, Int64GetDatum(rq_ctl->last_sync_bytes));
 	finish(rsinfo, &row);
 }
 

@@ -18,6 +18,8 @@
 #include "access/xlog.h"
 #include "access/xloginsert.h"
 #include "miscadmin.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
 #include "utils/timestamp.h"
 
 #include "base/rq_compat.h"
@@ -304,19 +306,22 @@ rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 
 /* ---- resolution ---- */
 
-/* Does a backend still flush the WAL of this entry without transaction? */
-static bool
-is_held(RqQueue *q, RqOff off)
+/*
+ * The number of a process that still flushes the WAL of this entry without
+ * transaction, -1 if none does.
+ */
+static int
+holder_of(RqQueue *q, RqOff off)
 {
 	uint32		slot = (uint32) (q - rq_queues);
 
 	if (pg_atomic_read_u32(&q->holders) == 0)
-		return false;
+		return -1;
 	for (int i = 0; i < rq_max_backends(); i++)
 		if (pg_atomic_read_u32(&rq_backends[i].hold_queue) == slot &&
 			pg_atomic_read_u64(&rq_backends[i].hold_from) <= off)
-			return true;
-	return false;
+			return i;
+	return -1;
 }
 
 /*
@@ -335,7 +340,7 @@ static RqXidStatus
 entry_status(RqQueue *q, RqOff off, const RqEntry *e, KnownXids *known)
 {
 	if (e->xid == 0)
-		return is_held(q, off) ? RQ_XID_IN_PROGRESS : RQ_XID_COMMITTED;
+		return holder_of(q, off) >= 0 ? RQ_XID_IN_PROGRESS : RQ_XID_COMMITTED;
 	if (e->xid == known->own)
 		return known->own_status;
 	if (e->xid != known->last)
@@ -414,6 +419,27 @@ rq_queue_refresh(uint32 topic, RqQueue *q)
 	if (rq_queue_entry(topic, q, stable, &e) &&
 		entry_status(q, stable, &e, &known) != RQ_XID_IN_PROGRESS)
 		rq_queue_resolve(topic, q, 0, RQ_XID_IN_PROGRESS);
+}
+
+bool
+rq_queue_unresolved(uint32 topic, RqQueue *q, TimestampTz *since, int *pid)
+{
+	RqOff		stable = pg_atomic_read_u64(&q->stable);
+	int			holder;
+	RqEntry		e;
+
+	if (stable >= pg_atomic_read_u64(&q->end))
+		return false;
+	pg_read_barrier();
+	if (!rq_queue_probe(topic, q, stable, &e))
+		return false;
+	*since = e.enqueued_at;
+	*pid = 0;
+	if (e.xid != 0)
+		*pid = BackendXidGetPid((TransactionId) e.xid);
+	else if ((holder = holder_of(q, stable)) >= 0)
+		*pid = ProcGlobal->allProcs[holder].pid;
+	return true;
 }
 
 RqOff

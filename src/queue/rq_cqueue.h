@@ -35,6 +35,14 @@ extern void rq_queue_resolve(uint32 topic, RqQueue *q, uint64 own_xid,
 extern void rq_queue_refresh(uint32 topic, RqQueue *q);
 
 /*
+ * When the first entry that is not resolved was enqueued, and which process it
+ * waits for (0 = none that is known).  False if there is no such entry, or it
+ * can't be read.
+ */
+extern bool rq_queue_unresolved(uint32 topic, RqQueue *q, TimestampTz *since,
+								int *pid);
+
+/*
  * Read an entry, which must lie in [start, end).  False when it has been
  * trimmed away meanwhile; throws when the file is missing or damaged.
  */

@@ -189,6 +189,7 @@ init_queue(RqQueue *q, uint32 topic, uint32 id)
 	q->last_time = 0;
 	q->lsn = InvalidXLogRecPtr;
 	q->redo_dirty = RQ_INVALID_POS;
+	memset(q->samples, 0, sizeof(q->samples));
 }
 
 void

@@ -45,6 +45,7 @@ static SyncedQueue *synced_queues = NULL;
 static RqPos synced_log = 0;	/* the log is on disk below this */
 static char *last_state = NULL; /* the last state file, to see a change */
 static uint64 last_state_len = 0;
+static uint64 synced_bytes = 0;
 
 /* ---- copy ---- */
 
@@ -196,10 +197,12 @@ static RqPos
 sync_log(void)
 {
 	RqPos		settled = rq_log_settled_end();
-	RqPos		from = Min(synced_log, rq_ctl->redo_dirty);
+	RqPos		from = Max(Min(synced_log, rq_ctl->redo_dirty),
+						   pg_atomic_read_u64(&rq_ctl->log_start));
+	RqPos		to = pg_atomic_read_u64(&rq_ctl->log_end);
 
-	rq_log_sync(Max(from, pg_atomic_read_u64(&rq_ctl->log_start)),
-				pg_atomic_read_u64(&rq_ctl->log_end));
+	rq_log_sync(from, to);
+	synced_bytes += to - Min(from, to);
 	rq_ctl->redo_dirty = RQ_INVALID_POS;
 	return settled;
 }
@@ -222,9 +225,10 @@ sync_queue(uint32 topic, RqQueue *q)
 	else if (done->stable == now.stable && done->end == now.end &&
 			 q->redo_dirty == RQ_INVALID_POS)
 		return false;
-	from = Min(done->stable, q->redo_dirty);
-	any = rq_queue_sync(rq_topic_key(topic), q->id,
-						Max(from, pg_atomic_read_u64(&q->start)), now.end);
+	from = Max(Min(done->stable, q->redo_dirty),
+			   pg_atomic_read_u64(&q->start));
+	any = rq_queue_sync(rq_topic_key(topic), q->id, from, now.end);
+	synced_bytes += (now.end - Min(from, now.end)) * sizeof(RqEntry);
 	q->redo_dirty = RQ_INVALID_POS;
 	*done = now;
 	return any;
@@ -319,6 +323,7 @@ rq_state_sync(XLogRecPtr wal_upto)
 		RqPos		settled;
 
 		XLogFlush(wal_upto == InvalidXLogRecPtr ? wal_end() : wal_upto);
+		synced_bytes = buf.len;
 		settled = sync_log();
 		sync_queues();
 		RQ_FAULT("keeper-fsynced");
@@ -331,6 +336,12 @@ rq_state_sync(XLogRecPtr wal_upto)
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cxt);
 	return changed;
+}
+
+uint64
+rq_state_synced_bytes(void)
+{
+	return synced_bytes;
 }
 
 void

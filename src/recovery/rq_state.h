@@ -23,6 +23,12 @@ extern void rq_state_load(void);
 extern bool rq_state_sync(XLogRecPtr wal_upto);
 
 /*
+ * How long the stretches are that this process's last sync flushed: of the
+ * log and the queues, and the state file.
+ */
+extern uint64 rq_state_synced_bytes(void);
+
+/*
  * Everything up to now is on disk, another process has seen to it: the
  * startup process at the end of recovery, or a keeper that closed in order.
  */

@@ -116,6 +116,8 @@ init_control(void)
 	pg_atomic_init_u32(&rq_ctl->nwaiters, 0);
 	ConditionVariableInit(&rq_ctl->alloc_cv);
 	ConditionVariableInit(&rq_ctl->gate_cv);
+	for (int i = 0; i < RQ_NWORKERS; i++)
+		SpinLockInit(&rq_ctl->worker[i].error_lock);
 	rq_ctl->next_group_id = 1;
 	rq_ctl->next_incarnation = 1;
 	rq_ctl->max_gaps = max_gaps();

@@ -80,6 +80,14 @@ typedef struct RqTopic
 	uint32		last_waiter;
 } RqTopic;
 
+/* How far something had come at a moment; see queue/rq_rates.c. */
+typedef struct RqSample
+{
+	TimestampTz at;				/* 0 = none */
+	uint64		count;
+	uint64		bytes;
+} RqSample;
+
 /*
  * A queue: start <= stable <= end.
  *
@@ -106,6 +114,7 @@ typedef struct RqQueue
 	pg_atomic_uint32 holders;	/* backends that hold back an entry */
 	RqOff		redo_dirty;		/* lowest offset redo has written since the
 								 * last sync; startup process only */
+	RqSample	samples[2];		/* of the end, newer first; lock */
 } RqQueue;
 
 /* What an unfinished transaction means to do to a group. */
@@ -174,6 +183,8 @@ typedef struct RqOffset
 	uint32		nmoves;
 	uint64		before_moves;	/* the offset before the first of them */
 	RqMove		moves[RQ_MOVES];
+
+	RqSample	samples[2];		/* of "committed", newer first */
 } RqOffset;
 
 /*
@@ -232,6 +243,16 @@ typedef enum RqWorkerKind
 
 #define RQ_NWORKERS		3
 
+typedef enum RqWorkerState
+{
+	RQ_WORKER_STARTING,
+	RQ_WORKER_IDLE,
+	RQ_WORKER_WORKING,
+	RQ_WORKER_SYNCING			/* the keeper, for a checkpoint */
+} RqWorkerState;
+
+#define RQ_WORKER_ERROR_MAX	256
+
 typedef struct RqWorker
 {
 	int			pid;			/* 0 = not running */
@@ -239,6 +260,13 @@ typedef struct RqWorker
 	TimestampTz started_at;
 	TimestampTz last_tick_at;
 	uint64		ticks;
+	RqWorkerState state;
+	bool		failing;		/* something went wrong in the last round */
+
+	slock_t		error_lock;		/* the rest; none of it ends with the process */
+	uint64		errors;
+	TimestampTz last_error_at;
+	char		last_error[RQ_WORKER_ERROR_MAX];
 } RqWorker;
 
 typedef struct RqControl
@@ -274,6 +302,7 @@ typedef struct RqControl
 	TimestampTz last_sync_at;
 	uint64		syncs;
 	uint64		last_sync_us;
+	uint64		last_sync_bytes;
 
 	RqWorker	worker[RQ_NWORKERS];
 

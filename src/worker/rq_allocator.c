@@ -23,6 +23,9 @@
 static void
 publish(RqPos alloc_end, int err)
 {
+	if (err != 0)
+		rq_worker_note_error(psprintf("could not allocate a segment of the rocketq commit log: %s",
+									  strerror(err)));
 	if (err != 0 && pg_atomic_read_u32(&rq_ctl->alloc_errno) != (uint32) err)
 	{
 		errno = err;
@@ -92,8 +95,7 @@ void
 rq_allocator_main(Datum arg)
 {
 	rq_worker_begin(RQ_ALLOCATOR);
-	while (rq_worker_wait(RQ_ALLOCATOR,
-						  rq_ctl->gate_open ? 1000 : 10))
+	while (rq_worker_wait(rq_ctl->gate_open ? 1000 : 10))
 		rq_worker_round(allocate);
 	proc_exit(1);
 }

@@ -1,6 +1,7 @@
 /*
  * rq_janitor.c
- *	  The janitor: storage of dropped topics, and segments nobody needs.
+ *	  The janitor: storage of dropped topics, segments nobody needs, and
+ *	  samples for rates.
  *
  * A topic's own empty relation file is the proof that it exists.  A commit
  * that drops a topic says so at once (rq_topic_doom); what a crash or DROP
@@ -21,6 +22,7 @@
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "queue/rq_group.h"
+#include "queue/rq_rates.h"
 #include "queue/rq_retain.h"
 #include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
@@ -111,6 +113,7 @@ clean(void)
 		drop_topics(look);
 	if (look)
 		next_look = TimestampTzPlusMilliseconds(now, LOOK_INTERVAL_MS);
+	rq_rates_sample();
 	rq_retain_round();
 }
 
@@ -118,7 +121,7 @@ void
 rq_janitor_main(Datum arg)
 {
 	rq_worker_begin(RQ_JANITOR);
-	while (rq_worker_wait(RQ_JANITOR, rq_janitor_interval_ms))
+	while (rq_worker_wait(rq_janitor_interval_ms))
 		rq_worker_round(clean);
 	proc_exit(1);
 }

@@ -158,6 +158,7 @@ sync_store(void)
 	instr_time	end;
 
 	RQ_FAULT("keeper-sync");
+	rq_worker_set_state(RQ_WORKER_SYNCING);
 	INSTR_TIME_SET_CURRENT(start);
 	log_settled();
 	RQ_FAULT("keeper-settled");
@@ -167,6 +168,7 @@ sync_store(void)
 		INSTR_TIME_SET_CURRENT(end);
 		INSTR_TIME_SUBTRACT(end, start);
 		rq_ctl->last_sync_us = INSTR_TIME_GET_MICROSEC(end);
+		rq_ctl->last_sync_bytes = rq_state_synced_bytes();
 		rq_ctl->last_sync_at = GetCurrentTimestamp();
 		rq_ctl->syncs++;
 	}
@@ -339,7 +341,7 @@ rq_keeper_main(Datum arg)
 	open_gate();
 
 	/* After a failed round the checkpoint waits, and so do we for a while. */
-	while (rq_worker_wait(RQ_KEEPER, ok ? rq_keeper_interval_ms : 1000))
+	while (rq_worker_wait(ok ? rq_keeper_interval_ms : 1000))
 		ok = rq_worker_round(tick);
 
 	close_store();

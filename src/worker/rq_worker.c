@@ -31,6 +31,9 @@ static const struct
 	[RQ_JANITOR] = {"rocketq janitor", "rq_janitor_main"},
 };
 
+static RqWorker *me = NULL;
+static bool round_failed = false;
+
 void
 rq_workers_register(void)
 {
@@ -60,7 +63,7 @@ forget_worker(int code, Datum kind)
 void
 rq_worker_begin(RqWorkerKind kind)
 {
-	RqWorker   *me = &rq_ctl->worker[kind];
+	me = &rq_ctl->worker[kind];
 
 	/*
 	 * A cancelled keeper would let a checkpoint pass, and there is nothing to
@@ -74,6 +77,8 @@ rq_worker_begin(RqWorkerKind kind)
 
 	on_shmem_exit(forget_worker, Int32GetDatum(kind));
 	me->started_at = GetCurrentTimestamp();
+	me->state = RQ_WORKER_STARTING;
+	me->failing = false;
 	me->pid = MyProcPid;
 	me->latch = MyLatch;
 	pgstat_report_activity(STATE_RUNNING, NULL);
@@ -82,10 +87,37 @@ rq_worker_begin(RqWorkerKind kind)
 												 ALLOCSET_DEFAULT_SIZES);
 }
 
-bool
-rq_worker_wait(RqWorkerKind kind, int timeout_ms)
+void
+rq_worker_set_state(RqWorkerState state)
 {
-	RqWorker   *me = &rq_ctl->worker[kind];
+	me->state = state;
+}
+
+/*
+ * The workers' messages are in no database's encoding, so what is not ASCII
+ * can't be shown.
+ */
+void
+rq_worker_note_error(const char *message)
+{
+	char		copy[RQ_WORKER_ERROR_MAX];
+	TimestampTz now = GetCurrentTimestamp();
+
+	strlcpy(copy, message, sizeof(copy));
+	for (char *c = copy; *c != '\0'; c++)
+		if (IS_HIGHBIT_SET(*c))
+			*c = '?';
+	SpinLockAcquire(&me->error_lock);
+	me->errors++;
+	me->last_error_at = now;
+	strlcpy(me->last_error, copy, sizeof(copy));
+	SpinLockRelease(&me->error_lock);
+	round_failed = true;
+}
+
+bool
+rq_worker_wait(int timeout_ms)
+{
 	static uint32 wait_event = 0;
 	int			rc;
 
@@ -93,10 +125,14 @@ rq_worker_wait(RqWorkerKind kind, int timeout_ms)
 		wait_event = rq_wait_event_new("RocketqWorkerMain");
 	me->ticks++;
 	me->last_tick_at = GetCurrentTimestamp();
+	me->failing = round_failed;
+	me->state = RQ_WORKER_IDLE;
 	rc = WaitLatch(MyLatch,
 				   WL_LATCH_SET | WL_TIMEOUT | WL_POSTMASTER_DEATH,
 				   timeout_ms, wait_event);
 	ResetLatch(MyLatch);
+	me->state = RQ_WORKER_WORKING;
+	round_failed = false;
 	if (rc & WL_POSTMASTER_DEATH)
 		return false;
 	CHECK_FOR_INTERRUPTS();
@@ -125,6 +161,7 @@ rq_worker_round(RqRound round)
 		LWLockReleaseAll();
 		pgstat_report_wait_end();
 		EmitErrorReport();
+		rq_worker_note_error(CopyErrorData()->message);
 		FlushErrorState();
 		ok = false;
 	}

@@ -5,7 +5,7 @@
  *		keeper		takes part in checkpoints, logs resolutions; opens and
  *					closes the gate
  *		allocator	makes commit log segments ahead of need
- *		janitor		removes dropped topics and old segments
+ *		janitor		removes dropped topics and old segments, takes samples
  */
 #ifndef RQ_WORKER_H
 #define RQ_WORKER_H
@@ -22,7 +22,11 @@ extern void rq_worker_begin(RqWorkerKind kind);
  * Wait for the latch or so many milliseconds, having served interrupts.  False
  * when the worker is to end; postmaster death counts as that.
  */
-extern bool rq_worker_wait(RqWorkerKind kind, int timeout_ms);
+extern bool rq_worker_wait(int timeout_ms);
+
+/* For the view: what the worker does, and that something went wrong. */
+extern void rq_worker_set_state(RqWorkerState state);
+extern void rq_worker_note_error(const char *message);
 
 /* Run one round; an error is logged and swallowed.  False if there was one. */
 typedef void (*RqRound) (void);

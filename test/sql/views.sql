@@ -2,23 +2,49 @@
 
 -- what they show
 SELECT table_name, column_name, data_type FROM information_schema.columns
-WHERE table_schema = 'rocketq' AND table_name IN ('topics', 'queues', 'groups', 'segments', 'workers')
+WHERE table_schema = 'rocketq' AND table_name IN ('topics', 'queues', 'groups', 'segments', 'workers', 'settings')
 ORDER BY table_name, ordinal_position;
+
+-- every view and every column of them is explained, and they are for pg_monitor only
+SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE c.relnamespace = 'rocketq'::regnamespace AND c.relkind = 'v' AND a.attnum > 0
+      AND col_description(c.oid, a.attnum) IS NULL;
+SELECT relname FROM pg_class c WHERE relnamespace = 'rocketq'::regnamespace AND relkind = 'v'
+      AND (obj_description(oid, 'pg_class') IS NULL OR NOT has_table_privilege('pg_monitor', oid, 'SELECT')
+           OR EXISTS (SELECT FROM aclexplode(relacl) WHERE grantee = 0));
+CREATE ROLE watched_monitor IN ROLE pg_monitor;
+CREATE ROLE watched_nobody;
+SET ROLE watched_monitor;
+DO $$
+DECLARE
+    v text;
+BEGIN
+    FOR v IN SELECT relname FROM pg_class WHERE relnamespace = 'rocketq'::regnamespace AND relkind = 'v' LOOP
+        EXECUTE format('SELECT count(*) FROM rocketq.%I', v);
+    END LOOP;
+END $$;
+SET ROLE watched_nobody;
+SELECT * FROM rocketq.topics;
+SELECT * FROM rocketq.get_topics();
+SELECT * FROM rocketq.settings;
+RESET ROLE;
+DROP ROLE watched_monitor, watched_nobody;
 
 SELECT coalesce(sum(used_bytes), 0) AS used FROM rocketq.segments \gset
 SELECT rocketq.create_topic('watched', 3);
 CREATE VIEW watched_queues AS
-    SELECT queue_id, min_offset, max_offset, messages, unresolved, oldest_at IS NOT NULL AS oldest,
+    SELECT queue_id, min_offset, max_offset, end_offset, messages, bytes, unresolved, unresolved_since,
+           unresolved_pid, oldest_at IS NOT NULL AS oldest,
            newest_at IS NOT NULL AS newest, newest_at >= oldest_at AS in_order
     FROM rocketq.queues WHERE topic = 'watched'::regclass ORDER BY queue_id;
 CREATE VIEW watched_groups AS
-    SELECT consumer_group, queue_id, committed_offset, max_offset, lag,
+    SELECT consumer_group, queue_id, committed_offset, max_offset, lag, lag_seconds > 0 AS late,
            oldest_unconsumed_at IS NOT NULL AS unconsumed, committed_at IS NOT NULL AS moved,
            owner_pid = pg_backend_pid() AS own, created_at <= clock_timestamp() AS created
     FROM rocketq.groups WHERE topic = 'watched'::regclass ORDER BY 1, 2;
 
 -- nothing in it
-SELECT topic, queues, messages, unresolved, groups, oldest_at, newest_at FROM rocketq.topics
+SELECT topic, queues, groups, messages, bytes, unresolved, max_lag, oldest_at, newest_at FROM rocketq.topics
 WHERE topic = 'watched'::regclass;
 SELECT * FROM watched_queues;
 SELECT * FROM watched_groups;
@@ -29,7 +55,7 @@ SELECT count(rocketq.produce('watched', 'm' || i, queue_id => 2)) FROM generate_
 BEGIN;
 SELECT count(rocketq.produce('watched', 'm' || i, queue_id => 2)) FROM generate_series(1, 2) i;
 ROLLBACK;
-SELECT topic, queues, messages, unresolved, groups, oldest_at < newest_at AS times FROM rocketq.topics
+SELECT topic, queues, groups, messages, bytes, unresolved, max_lag, oldest_at < newest_at AS times FROM rocketq.topics
 WHERE topic = 'watched'::regclass;
 SELECT * FROM watched_queues;
 -- entries of a commit that failed at its very end are counted, but have no time
@@ -47,7 +73,9 @@ FROM rocketq.queues q WHERE topic = 'watched'::regclass AND oldest_at IS NOT NUL
 SELECT rocketq.create_group('watched', 'late', 'last');
 SELECT rocketq.create_group('watched', 'early');
 SELECT count(*) FROM rocketq.consume('watched', 'middle', 4, auto_commit => true);
-SELECT groups FROM rocketq.topics WHERE topic = 'watched'::regclass;
+SELECT groups, max_lag, max_lag = (SELECT sum(lag) FROM rocketq.groups g WHERE g.topic = t.topic AND consumer_group = 'early')
+       AS of_the_last
+FROM rocketq.topics t WHERE topic = 'watched'::regclass;
 SELECT * FROM watched_groups WHERE consumer_group <> 'middle';
 -- which queue was read first is open, and so is whether the lost entry was passed
 SELECT sum(committed_offset) IN (4, 5) AS committed, sum(committed_offset + lag) AS all_entries FROM rocketq.groups
@@ -108,7 +136,8 @@ WHERE m.id >= s.start_position AND m.id < s.start_position + s.used_bytes;
 
 -- workers
 SELECT worker, pid IS NOT NULL AS runs, started_at <= last_tick_at AS times, ticks > 0 AS ticks,
-       syncs IS NOT NULL AS syncs, last_sync_ms IS NOT NULL AS sync_ms
+       state IN ('idle', 'working', 'syncing') AS state, syncs IS NOT NULL AS syncs,
+       synced_redo_lsn IS NOT NULL AS redo
 FROM rocketq.workers ORDER BY worker;
 SELECT count(*) FROM rocketq.workers w JOIN pg_stat_activity a USING (pid) WHERE a.backend_type LIKE 'rocketq%';
 -- the keeper syncs for each checkpoint that has something to sync
@@ -116,8 +145,16 @@ SELECT syncs AS syncs FROM rocketq.workers WHERE worker = 'keeper' \gset
 SELECT count(rocketq.produce('watched', 'before the checkpoint'));
 CHECKPOINT;
 SELECT syncs > :syncs AS synced, synced_redo_lsn >= (SELECT redo_lsn FROM pg_control_checkpoint()) AS redo,
-       last_sync_at > started_at AS sync_at
+       last_sync_at > started_at AS sync_at, last_sync_ms > 0 AS sync_ms, last_sync_bytes > 100 AS sync_bytes
 FROM rocketq.workers WHERE worker = 'keeper';
+
+-- settings
+SELECT name, setting, built_in, unit, source, context, pending_restart, short_desc FROM rocketq.settings
+WHERE name IN ('rocketq.default_queues', 'rocketq.keeper_interval', 'rocketq.segment_size') ORDER BY 1;
+SET rocketq.default_queues = 5;
+SELECT setting, built_in, source FROM rocketq.settings WHERE name = 'rocketq.default_queues';
+RESET rocketq.default_queues;
+SELECT count(*) = (SELECT count(*) FROM pg_settings WHERE name ^@ 'rocketq.') AND count(*) > 9 AS all_of_them FROM rocketq.settings;
 
 DROP VIEW watched_queues, watched_groups;
 SELECT rocketq.drop_topic('watched');

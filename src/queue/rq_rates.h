@@ -1,0 +1,28 @@
+/*
+ * rq_rates.h
+ *	  How fast queues grow and groups go on.
+ */
+#ifndef RQ_RATES_H
+#define RQ_RATES_H
+
+#include "shmem/rq_shmem.h"
+
+/* Entries and bytes per second since a moment. */
+typedef struct RqRate
+{
+	TimestampTz since;
+	double		count;
+	double		bytes;
+} RqRate;
+
+/* Take the samples that are due.  Janitor only. */
+extern void rq_rates_sample(void);
+
+/*
+ * What has been enqueued, and how far a group has moved.  False when there is
+ * no sample yet that is old enough: on a standby there never is.
+ */
+extern bool rq_rates_of_queue(RqQueue *q, TimestampTz now, RqRate *rate);
+extern bool rq_rates_of_offset(RqOffset *o, TimestampTz now, RqRate *rate);
+
+#endif							/* RQ_RATES_H */
