@@ -82,11 +82,13 @@ OBJS = \
 	src/log/rq_append.o \
 	src/log/rq_logfile.o \
 	src/log/rq_read.o \
+	src/log/rq_reader.o \
 	src/queue/rq_consume.o \
 	src/queue/rq_cqueue.o \
 	src/queue/rq_filter.o \
 	src/queue/rq_group.o \
 	src/queue/rq_idle.o \
+	src/queue/rq_lowest.o \
 	src/queue/rq_offset.o \
 	src/queue/rq_owner.o \
 	src/queue/rq_pending.o \
@@ -97,6 +99,7 @@ OBJS = \
 	src/queue/rq_retain.o \
 	src/queue/rq_saved.o \
 	src/queue/rq_topic.o \
+	src/queue/rq_trim.o \
 	src/queue/rq_txn.o \
 	src/queue/rq_wait.o \
 	src/queue/rq_xid.o \

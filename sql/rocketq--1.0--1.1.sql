@@ -291,3 +291,26 @@ COMMENT ON COLUMN rocketq.segments.disk_bytes IS 'disk space that the file takes
 REVOKE EXECUTE ON FUNCTION rocketq.get_topics() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION rocketq.get_topics() TO pg_monitor;
 GRANT SELECT ON rocketq.settings TO pg_monitor;
+
+--
+-- Retention
+--
+DROP VIEW rocketq.segments;
+DROP FUNCTION rocketq.get_segments();
+CREATE FUNCTION rocketq.get_segments(OUT file text, OUT start_position bigint, OUT end_position bigint,
+    OUT disk_bytes bigint, OUT state text, OUT used_bytes bigint, OUT oldest_at timestamptz,
+    OUT newest_at timestamptz, OUT kept_by text) RETURNS SETOF record
+    AS 'MODULE_PATHNAME', 'rocketq_get_segments' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 100;
+COMMENT ON FUNCTION rocketq.get_segments() IS 'segments of the commit log, for the views';
+CREATE VIEW rocketq.segments AS SELECT * FROM rocketq.get_segments();
+COMMENT ON VIEW rocketq.segments IS 'segments of the commit log, which all databases share';
+COMMENT ON COLUMN rocketq.segments.start_position IS 'first position of the segment';
+COMMENT ON COLUMN rocketq.segments.end_position IS 'position behind the segment';
+COMMENT ON COLUMN rocketq.segments.state IS 'full, writing, or ready for what comes next';
+COMMENT ON COLUMN rocketq.segments.used_bytes IS 'bytes written so far';
+COMMENT ON COLUMN rocketq.segments.oldest_at IS 'when its first message was stored';
+COMMENT ON COLUMN rocketq.segments.newest_at IS 'when the next segment got its first message: none here is younger';
+COMMENT ON COLUMN rocketq.segments.kept_by IS 'why it is there, as the janitor last found';
+REVOKE EXECUTE ON FUNCTION rocketq.get_segments() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION rocketq.get_segments() TO pg_monitor;
+GRANT SELECT ON rocketq.segments TO pg_monitor;

@@ -4,8 +4,9 @@
  *
  * A scan goes through the queues one after the other, each from its start to
  * where it ended when the scan began.  It takes no locks: entries below a
- * queue's end do not change, except that an aborted one gets its flag.  What
- * retention removes meanwhile is left out.
+ * queue's end do not change, except that an aborted one gets its flag.  From
+ * its begin to its end it holds back retention (log/rq_reader.c); what is
+ * removed all the same, as on a standby, is left out.
  */
 #include "postgres.h"
 
@@ -19,6 +20,7 @@
 
 #include "am/rq_relation.h"
 #include "am/rq_scan_private.h"
+#include "log/rq_log.h"
 #include "queue/rq_cqueue.h"
 #include "queue/rq_topic.h"
 
@@ -81,6 +83,7 @@ rq_scan_begin(Relation rel, Snapshot snapshot, int nkeys,
 		PredicateLockRelation(rel, snapshot);
 	if (flags & (READS_ROWS | SO_TYPE_ANALYZE))
 	{
+		s->hold = rq_log_hold();
 		set_range(s, rel, pscan);
 		start_over(s);
 	}
@@ -105,6 +108,8 @@ rq_scan_end(TableScanDesc scan)
 	RelationDecrementReferenceCount(scan->rs_rd);
 	if (scan->rs_flags & SO_TEMP_SNAPSHOT)
 		UnregisterSnapshot(scan->rs_snapshot);
+	if (s->hold)
+		rq_log_unhold(s->hold);
 	free_part(s);
 	if (s->all && !scan->rs_parallel)
 		pfree(s->all);

@@ -58,6 +58,7 @@ typedef struct RqScan
 {
 	TableScanDescData base;
 	RqView		view;
+	struct RqReadHold *hold;	/* NULL for a scan that reads nothing */
 	uint32		topic;			/* RQ_NO_SLOT: there is nothing to read */
 	RqRange    *all;			/* what there was when the scan began */
 	RqRange    *range;			/* what of it is read */

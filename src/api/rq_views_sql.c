@@ -416,11 +416,58 @@ first_stored(RqPos start, RqPos end)
 	return 0;
 }
 
+/* Who or what keeps the log from being trimmed. */
+static char *
+kept_by(const RqKept *kept)
+{
+	switch (kept->what)
+	{
+		case RQ_KEEPS_UNKNOWN:
+			return pstrdup("not known yet");
+		case RQ_KEEPS_WRITING:
+			return pstrdup("being written");
+		case RQ_KEEPS_TIME:
+			return pstrdup("retention_time");
+		case RQ_KEEPS_GROUP:
+			return psprintf("group %s of %u/%u", kept->group,
+							kept->key.db, kept->key.rel);
+		case RQ_KEEPS_XACT:
+			return psprintf("transaction of process %d", kept->pid);
+		case RQ_KEEPS_READER:
+			return psprintf("reader process %d", kept->pid);
+		case RQ_KEEPS_UNRESOLVED:
+			return psprintf("unresolved entries of %u/%u",
+							kept->key.db, kept->key.rel);
+	}
+	return NULL;
+}
+
+/* Why a segment is there. */
+static char *
+why_kept(RqPos start, RqPos end, RqPos log_end, const RqKept *kept)
+{
+	if (start >= log_end)
+		return pstrdup("ready for use");
+	if (end > log_end)
+		return pstrdup("being written");
+	if (RecoveryInProgress())
+		return pstrdup("the primary");
+	if (kept->what == RQ_KEEPS_UNKNOWN)
+		return kept_by(kept);
+	if (end <= kept->pos)
+		return pstrdup("to be removed");
+	if (start > kept->pos)
+		return pstrdup("the segments before it");
+	return kept_by(kept);
+}
+
 static void
-put_segment(ReturnSetInfo *rsinfo, uint64 segno, RqPos log_end)
+put_segment(ReturnSetInfo *rsinfo, uint64 segno, RqPos log_end,
+			const RqKept *kept)
 {
 	RqPos		start = rq_log_segment_start(segno);
 	RqPos		end = start + rq_ctl->segment_size;
+	RqPos		safe_end = rq_log_safe_end();
 	char		path[MAXPGPATH];
 	struct stat st;
 	Row			row = {.n = 0};
@@ -436,7 +483,9 @@ put_segment(ReturnSetInfo *rsinfo, uint64 segno, RqPos log_end)
 	put(&row, CStringGetTextDatum(end <= log_end ? "full" :
 								  start < log_end ? "writing" : "ready"));
 	put(&row, Int64GetDatum(Min(end, Max(start, log_end)) - start));
-	put_time(&row, first_stored(start, Min(end, rq_log_safe_end())));
+	put_time(&row, first_stored(start, Min(end, safe_end)));
+	put_time(&row, first_stored(end, Min(end + rq_ctl->segment_size, safe_end)));
+	put(&row, CStringGetTextDatum(why_kept(start, end, log_end, kept)));
 	finish(rsinfo, &row);
 }
 
@@ -447,9 +496,13 @@ rocketq_get_segments(PG_FUNCTION_ARGS)
 	RqPos		log_end = pg_atomic_read_u64(&rq_ctl->log_end);
 	RqPos		last = Max(log_end, pg_atomic_read_u64(&rq_ctl->alloc_end));
 	uint64		segno = rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start));
+	RqKept		kept;
 
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	kept = rq_ctl->kept;
+	LWLockRelease(rq_meta_lock);
 	for (; rq_log_segment_start(segno) < last; segno++)
-		put_segment(rsinfo, segno, log_end);
+		put_segment(rsinfo, segno, log_end, &kept);
 	return (Datum) 0;
 }
 

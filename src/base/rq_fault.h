@@ -47,6 +47,7 @@
  *		state-rename		state file's temporary copy is durable
  *		segment-zero		a new segment is zero-filled, not yet in place
  *		segment-named		it is in place, its name is not synced
+ *		trim-begun			a trim is announced, readers have been looked at
  *		trim-wal			TRIM is inserted, no file is gone yet
  *		trim-removed		the files are gone
  */

@@ -24,6 +24,17 @@ int			rq_janitor_interval_ms = 1000;
 int			rq_retention_time_s = 72 * 3600;
 bool		rq_track_latency = true;
 
+/* retention, the disk, the server log */
+int			rq_retention_size_mb = -1;
+bool		rq_keep_unconsumed = true;
+int			rq_max_kept_size_mb = -1;
+int			rq_group_idle_timeout_s = 7 * 24 * 3600;
+int			rq_disk_warn_percent = 85;
+int			rq_disk_trim_percent = 90;
+int			rq_disk_refuse_percent = 95;
+bool		rq_log_store = true;
+int			rq_log_slow_sync_ms = 1000;
+
 /* Settings that size files and shared memory: fixed at server start. */
 static void
 define_sizes(void)
@@ -50,7 +61,7 @@ define_sizes(void)
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 }
 
-/* Pace of the workers and how long messages are kept. */
+/* Pace of the workers. */
 static void
 define_upkeep(void)
 {
@@ -69,10 +80,36 @@ define_upkeep(void)
 							NULL,
 							&rq_janitor_interval_ms, 1000, 10, 3600 * 1000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+}
+
+/* How long messages are kept. */
+static void
+define_retention(void)
+{
 	DefineCustomIntVariable("rocketq.retention_time",
-							"How long messages are kept once every group has consumed them.",
-							"-1 keeps them for ever.",
+							"How long messages are kept.",
+							"What a consumer group holds is kept for longer. -1 keeps them for ever.",
 							&rq_retention_time_s, 72 * 3600, -1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("rocketq.retention_size",
+							"Size of the commit log from which on the oldest messages go before their time.",
+							"-1 means no limit.",
+							&rq_retention_size_mb, -1, -1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MB, NULL, NULL, NULL);
+	DefineCustomBoolVariable("rocketq.keep_unconsumed",
+							 "Keep messages until every consumer group of their topic has consumed them.",
+							 NULL,
+							 &rq_keep_unconsumed, true,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("rocketq.max_kept_size",
+							"How much of the commit log consumer groups and readers can hold.",
+							"-1 means no limit.",
+							&rq_max_kept_size_mb, -1, -1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MB, NULL, NULL, NULL);
+	DefineCustomIntVariable("rocketq.group_idle_timeout",
+							"Time after which a consumer group that nobody uses stops holding messages.",
+							"-1 means never.",
+							&rq_group_idle_timeout_s, 7 * 24 * 3600, -1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 }
 
@@ -93,6 +130,7 @@ rq_guc_define(void)
 {
 	define_sizes();
 	define_upkeep();
+	define_retention();
 	define_statistics();
 
 	DefineCustomIntVariable("rocketq.max_message_size",

@@ -17,6 +17,17 @@ extern int	rq_janitor_interval_ms;
 extern int	rq_retention_time_s;
 extern bool rq_track_latency;
 
+/* retention, the disk, the server log */
+extern int	rq_retention_size_mb;
+extern bool rq_keep_unconsumed;
+extern int	rq_max_kept_size_mb;
+extern int	rq_group_idle_timeout_s;
+extern int	rq_disk_warn_percent;
+extern int	rq_disk_trim_percent;
+extern int	rq_disk_refuse_percent;
+extern bool rq_log_store;
+extern int	rq_log_slow_sync_ms;
+
 extern void rq_guc_define(void);
 
 #endif							/* RQ_GUC_H */

@@ -5,6 +5,8 @@
 #ifndef RQ_LOG_H
 #define RQ_LOG_H
 
+#include "lib/ilist.h"
+
 #include "format/rq_framefmt.h"
 #include "format/rq_walrec.h"
 
@@ -72,6 +74,32 @@ extern bool rq_log_peek(RqPos pos, uint32 len, RqFrame *frame);
  */
 extern bool rq_log_walk(RqPos *pos, RqPos end, RqFrame *frame, RqPos *next,
 						const char **problem);
+
+/* ---- rq_reader.c ---- */
+
+/* What this process reads; in the memory context it was begun in. */
+typedef struct RqReadHold
+{
+	dlist_node	node;
+	RqPos		pos;
+	bool		active;
+	MemoryContextCallback at_reset;
+} RqReadHold;
+
+/*
+ * Keep the log from being trimmed under what is read from now on, until
+ * rq_log_unhold() or the end of the current memory context.  Takes the meta
+ * lock while a trim is under way.
+ */
+extern RqReadHold *rq_log_hold(void);
+extern void rq_log_unhold(RqReadHold *hold);
+
+/*
+ * Announce a trim; false if a reader needs what would go.  The caller holds
+ * the meta lock exclusively, raises the log's start and ends the trim.
+ */
+extern bool rq_log_begin_trim(RqPos to, bool despite_readers);
+extern void rq_log_end_trim(void);
 
 /* ---- rq_logfile.c ---- */
 

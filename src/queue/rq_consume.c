@@ -96,6 +96,7 @@ read_forward(uint32 topic, uint32 queue_id, RqOff from, int max,
 	RqOff		stable = pg_atomic_read_u64(&q->stable);
 	RqMessage	m = {.queue_id = queue_id};
 	int			count = 0;
+	RqReadHold *hold = rq_log_hold();
 	RqOff		off;
 
 	pg_read_barrier();
@@ -120,6 +121,7 @@ read_forward(uint32 topic, uint32 queue_id, RqOff from, int max,
 		rq_log_check_kept(m.entry.pos);
 		count++;
 	}
+	rq_log_unhold(hold);
 	*next = off;
 	return count;
 }
@@ -237,6 +239,7 @@ consume(RqWant *want, uint32 queue_id, void *arg)
 	if (turn == 0)
 		turn = hash_bytes_uint32((uint32) MyProcPid);
 	want->group = find_or_create_group(req->topic, req->group);
+	rq_group_used(want->group.slot);
 	return consume_from(req, want->group,
 						queue_id == RQ_ALL_QUEUES ? turn++ : queue_id);
 }

@@ -128,6 +128,16 @@ rq_group_state_locked(uint32 group, uint64 *xid)
 	return state_of(&rq_groups[group], xid);
 }
 
+void
+rq_group_used(uint32 group)
+{
+	pg_atomic_uint64 *used_at = &rq_groups[group].used_at;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now - (TimestampTz) pg_atomic_read_u64(used_at) > USECS_PER_SEC)
+		pg_atomic_write_u64(used_at, now);
+}
+
 static uint32
 free_slot(void)
 {
@@ -186,6 +196,7 @@ rq_group_apply(uint32 topic, uint32 id, const char *name, uint32 name_len,
 	slot = free_slot();
 	g = &rq_groups[slot];
 	memset(g, 0, sizeof(*g));
+	pg_atomic_init_u64(&g->used_at, 0);
 	g->topic = topic;
 	memcpy(g->name, name, Min(name_len, RQ_GROUP_NAME_MAX));
 	g->pend_op = xid ? RQ_PEND_CREATE : RQ_PEND_NONE;

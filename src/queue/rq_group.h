@@ -55,6 +55,9 @@ extern bool rq_group_create(uint32 topic, const char *name,
 /* Has the calling transaction dropped a group of that name? */
 extern bool rq_group_own_drop(uint32 topic, const char *name);
 
+/* Somebody consumes for the group or moves it; to the second. */
+extern void rq_group_used(uint32 group);
+
 /* Was the group created by the calling transaction? */
 extern bool rq_group_is_own(RqGroupRef group);
 
@@ -102,6 +105,21 @@ extern RqOff rq_offset_committed(RqOffset *o);
 
 /* An offset that the committed one is not below.  Can't throw. */
 extern RqOff rq_offset_at_least(RqOffset *o);
+
+/* The lowest offset the group has if a pending move counts, or doesn't. */
+extern RqOff rq_offset_lowest(RqOffset *o);
+
+/*
+ * Retention has taken that many messages the group had not consumed, from
+ * "from" on.
+ */
+extern void rq_offset_lose(RqOffset *o, RqOff from, uint64 count);
+
+/*
+ * Messages lost that the log is to tell of now, and where the group was before;
+ * 0 = none, or it did a short while ago.
+ */
+extern uint64 rq_offset_untold(RqOffset *o, TimestampTz now, RqOff *from);
 
 /*
  * The offset as a snapshot has it that sees just these transactions.  If that

@@ -41,6 +41,8 @@ has_message(const RqWant *want, uint32 queue_id)
 	RqOff		from;
 	RqOff		stable;
 
+	if (want->group.id != 0)
+		rq_group_used(want->group.slot);
 	if (want->group.id != 0 && rq_owner_of(want->group, queue_id) >= 0)
 		return false;
 	rq_queue_refresh(want->topic, q);

@@ -21,6 +21,9 @@
 #include "queue/rq_topic.h"
 #include "shmem/rq_stats.h"
 
+/* A group's losses in a queue are told of so often at most. */
+#define TELL_INTERVAL	(60 * USECS_PER_SEC)
+
 RqOffset *
 rq_group_offset(uint32 group, uint32 queue_id)
 {
@@ -154,6 +157,46 @@ rq_offset_committed(RqOffset *o)
 	off = resolved(o);
 	LWLockRelease(lock_of(o));
 	return off;
+}
+
+RqOff
+rq_offset_lowest(RqOffset *o)
+{
+	RqOff		off;
+
+	LWLockAcquire(lock_of(o), LW_SHARED);
+	off = o->committed;
+	if (o->pend_xid != 0)
+		off = Min(resolved(o), o->pend_next);
+	LWLockRelease(lock_of(o));
+	return off;
+}
+
+void
+rq_offset_lose(RqOffset *o, RqOff from, uint64 count)
+{
+	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
+	if (o->lost == o->lost_told)
+		o->lost_from = from;
+	o->lost += count;
+	LWLockRelease(lock_of(o));
+}
+
+uint64
+rq_offset_untold(RqOffset *o, TimestampTz now, RqOff *from)
+{
+	uint64		untold = 0;
+
+	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
+	if (o->lost != o->lost_told && now - o->told_at >= TELL_INTERVAL)
+	{
+		untold = o->lost - o->lost_told;
+		*from = o->lost_from;
+		o->lost_told = o->lost;
+		o->told_at = now;
+	}
+	LWLockRelease(lock_of(o));
+	return untold;
 }
 
 void

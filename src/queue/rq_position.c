@@ -106,6 +106,7 @@ lock_reader(uint32 topic, const char *name, uint32 queue_id)
 	rq_check_queue_id(topic, queue_id);
 	rq_find_group(topic, name, false, &group);
 	lock_existing(topic, group, name, queue_id);
+	rq_group_used(group.slot);
 	return rq_txn_reader(topic, group, queue_id);
 }
 
@@ -118,6 +119,7 @@ rq_commit_consumed(uint32 topic, const char *name)
 
 	rq_txn_check_open();
 	rq_find_group(topic, name, false, &group);
+	rq_group_used(group.slot);
 	for (int i = 0; (r = rq_txn_reader_at(i)) != NULL; i++)
 	{
 		if (r->topic != topic || r->group.id != group.id || !r->reading)

@@ -1,269 +1,447 @@
 /*
  * rq_retain.c
- *	  Remove segments that nobody needs any more.
+ *	  Which messages nobody needs any more.
  *
- * The oldest segment may go when
- *		1. all its frames are older than rocketq.retention_time,
- *		2. no running transaction has a frame in it, and
- *		3. no entry points into it that is unresolved, enqueued within the
- *		   retention time, or not yet consumed by a group of its topic.
+ * The log loses whole segments, the oldest first.  What must stay is found as
+ * the lowest position that somebody needs; segments below it go.  Positions
+ * are needed by
  *
- * Positions do not rise with offsets in a queue: a long transaction enqueues
- * old frames late.  So rule 3 is checked for every entry that could matter,
- * and a queue's start only moves over entries that all point below the cut.
+ *		1. a running transaction, for the frames it has appended;
+ *		2. entries that are not resolved, or not logged as such;
+ *		3. messages younger than the retention time of their topic;
+ *		4. consumer groups, for what they have not consumed, if
+ *		   rocketq.keep_unconsumed is on and the group was used within
+ *		   rocketq.group_idle_timeout;
+ *		5. processes that read (log/rq_reader.c).
+ *
+ * 3 does not count for what lies further behind the log's end than
+ * rocketq.retention_size, nor when the disk is too full; 4 and 5 do not for
+ * what lies further behind than rocketq.max_kept_size.  A group whose messages
+ * go by that, or because it holds nothing, has lost them: that is counted and
+ * logged (rq_trim.c).
+ *
+ * A queue's start moves over entries that point below the log's start.  One
+ * that stands behind a younger entry is left where it is, and readers pass
+ * over it.
+ *
+ * A round costs next to nothing while the oldest segment is too young, or
+ * while what held it the last time still does.  Else the queues are asked, who
+ * have learnt about their entries what they need (rq_lowest.c).
+ *
+ * Messages of a topic with a retention time of its own also leave its queues
+ * when that is over, before their segment can go: see expire_topics().
  */
 #include "postgres.h"
 
-#include "access/xlog.h"
-#include "access/xloginsert.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "storage/proc.h"
 #include "utils/timestamp.h"
 
 #include "base/rq_compat.h"
-#include "base/rq_fault.h"
 #include "base/rq_guc.h"
-#include "format/rq_segfmt.h"
 #include "log/rq_log.h"
 #include "queue/rq_cqueue.h"
 #include "queue/rq_group.h"
-#include "queue/rq_retain.h"
+#include "queue/rq_lowest.h"
+#include "queue/rq_retain_private.h"
 #include "queue/rq_topic.h"
-#include "shmem/rq_stats.h"
 
-/* Is every frame below "cut" older than that? */
-static bool
-frames_are_older(RqPos cut, TimestampTz than)
+/* Blocks of entries looked at under one hold of the meta lock, and in a round. */
+#define LEARN_BLOCKS		64
+#define LEARN_BLOCKS_ROUND	4096
+
+typedef struct Round
 {
-	RqPos		pos = cut;
+	TimestampTz now;
+	RqPos		start;			/* of the log */
+	RqPos		first_end;		/* of its oldest segment */
+	RqPos		young_floor;	/* 3 does not count below */
+	const char *young_why;		/* says what */
+	RqPos		held_floor;		/* 4 and 5 do not count below */
+	RqKept		kept;			/* the lowest that must stay */
+	RqPos		wanted;			/* the same without the floors */
+	RqPos		given_way;		/* floor of the need that gave way to one */
+	RqKeeps		gave_way;
+	int			blocks;			/* may still be learnt about */
+} Round;
+
+/* ---- groups ---- */
+
+bool
+rq_retain_group_holds(uint32 group)
+{
+	return rq_keep_unconsumed && !rq_groups[group].idle;
+}
+
+static bool
+is_idle(const RqGroup *g, TimestampTz now, TimestampTz *since)
+{
+	*since = Max(Max((TimestampTz) pg_atomic_read_u64((pg_atomic_uint64 *) &g->used_at),
+					 g->created_at), rq_ctl->holds_since);
+	return rq_group_idle_timeout_s >= 0 &&
+		TimestampDifferenceExceeds(*since, now, 1000) &&
+		now - *since > (int64) rq_group_idle_timeout_s * USECS_PER_SEC;
+}
+
+static void
+tell_idle(const RqGroup *g, TimestampTz since)
+{
+	RqKey		key = rq_topic_key(g->topic);
+
+	if (g->idle)
+		ereport(LOG,
+				(errmsg("consumer group \"%s\" of rocketq topic %u/%u does not hold messages any more",
+						g->name, key.db, key.rel),
+				 errdetail("It has not been used since %s, for longer than rocketq.group_idle_timeout.",
+						   timestamptz_to_str(since)),
+				 errhint("It holds again when it is used. Drop it if it is not wanted any more.")));
+	else
+		ereport(LOG,
+				(errmsg("consumer group \"%s\" of rocketq topic %u/%u holds messages again",
+						g->name, key.db, key.rel)));
+}
+
+/* Find groups that have become idle, or are used again. */
+static void
+note_idle_groups(TimestampTz now)
+{
+	if (rq_ctl->holds_since == 0)
+		rq_ctl->holds_since = now;
+	for (int i = 0; i < rq_max_groups(); i++)
+	{
+		TimestampTz since;
+		RqGroup		copy;
+		bool		changed = false;
+
+		if (rq_groups[i].id == 0 ||
+			is_idle(&rq_groups[i], now, &since) == rq_groups[i].idle)
+			continue;
+		LWLockAcquire(rq_meta_lock, LW_SHARED);
+		if (rq_groups[i].id != 0)
+		{
+			rq_groups[i].idle = !rq_groups[i].idle;
+			changed = rq_keep_unconsumed;
+			copy = rq_groups[i];
+		}
+		LWLockRelease(rq_meta_lock);
+		if (changed)
+			tell_idle(&copy, since);
+	}
+}
+
+/* ---- what must stay ---- */
+
+/*
+ * Somebody needs what lies at "pos" and behind, but not below "floor".  The
+ * rest of "who" is filled in by the caller.
+ */
+static void
+need(Round *r, const RqKept *who, RqPos pos, RqPos floor)
+{
+	if (pos >= r->kept.pos)
+		return;
+	r->wanted = Min(r->wanted, pos);
+	if (pos < floor && floor < r->given_way)
+	{
+		r->given_way = floor;
+		r->gave_way = who->what;
+	}
+	if (Max(pos, floor) < r->kept.pos)
+	{
+		r->kept = *who;
+		r->kept.pos = Max(pos, floor);
+	}
+}
+
+/* Is the oldest segment kept, whatever else there is? */
+static bool
+is_settled(const Round *r)
+{
+	return r->kept.pos < r->first_end;
+}
+
+int
+rq_retain_time(uint32 topic)
+{
+	return rq_retention_time_s;
+}
+
+/* Messages enqueued before that have had their time. */
+static TimestampTz
+expires_before(uint32 topic, TimestampTz now)
+{
+	int			s = rq_retain_time(topic);
+
+	return s < 0 ? DT_NOBEGIN : now - (int64) s * USECS_PER_SEC;
+}
+
+/* The same for the topic that keeps its messages for the shortest time. */
+static TimestampTz
+first_expires_before(TimestampTz now)
+{
+	TimestampTz before = rq_retention_time_s < 0 ? DT_NOBEGIN :
+	now - (int64) rq_retention_time_s * USECS_PER_SEC;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	for (int t = 0; t < rq_max_topics; t++)
+		if (pg_atomic_read_u64(&rq_topics[t].key) != 0)
+			before = Max(before, expires_before(t, now));
+	LWLockRelease(rq_meta_lock);
+	return before;
+}
+
+/* Was the frame at "pos" stored before that? */
+static bool
+is_older(RqPos pos, TimestampTz than)
+{
 	RqPos		next;
 	RqFrame		frame;
 	const char *problem;
 
-	/* Frames are stored in order, give or take the width of an append. */
 	return rq_log_walk(&pos, rq_log_safe_end(), &frame, &next, &problem) &&
 		problem == NULL && frame.stored_at < than;
 }
 
-static bool
-running_transaction_needs(RqPos cut)
+/* The group that holds most of a queue, RQ_NO_SLOT = none; "from" which offset. */
+static uint32
+find_holder(uint32 topic, const RqQueue *q, RqOff *from)
 {
-	for (int i = 0; i < rq_max_backends(); i++)
-		if (pg_atomic_read_u64(&rq_backends[i].xact_pos) < cut)
-			return true;
-	return false;
-}
+	uint32		holder = RQ_NO_SLOT;
 
-/*
- * The first offset of a queue that somebody may still want.  Not above what
- * the state file may say is resolved.
- */
-static RqOff
-first_wanted(uint32 topic, RqQueue *q, TimestampTz than)
-{
-	RqOff		wanted = rq_queue_offset_at(topic, q, than);
-
-	wanted = Min(wanted, q->logged_stable);
 	for (uint32 g = rq_topics[topic].first_group; g != RQ_NO_SLOT;
 		 g = rq_groups[g].next)
-		wanted = Min(wanted, rq_offset_committed(rq_group_offset(g, q->id)));
-	return wanted;
+	{
+		RqOff		off;
+
+		if (!rq_retain_group_holds(g))
+			continue;
+		off = rq_offset_lowest(rq_group_offset(g, q->id));
+		if (holder == RQ_NO_SLOT || off < *from)
+		{
+			holder = g;
+			*from = off;
+		}
+	}
+	return holder;
 }
 
-/*
- * Can the queue do without what lies below "cut"?  Then "s" gets where it
- * begins afterwards.
- */
-static bool
-queue_lets_go(uint32 topic, RqQueue *q, RqPos cut, TimestampTz than,
-			  xl_rq_queue_start *s)
+/* What of a queue must stay; the meta lock is held. */
+static void
+ask_entries(Round *r, uint32 topic, RqQueue *q)
 {
-	RqOff		wanted = first_wanted(topic, q, than);
+	RqKept		who = {.what = RQ_KEEPS_UNRESOLVED,
+	.key = rq_topic_key(topic), .queue_id = q->id};
 	RqOff		end = pg_atomic_read_u64(&q->end);
-	RqEntry		e;
+	RqOff		resolved;
+	RqOff		from;
+	uint32		holder;
 
 	pg_read_barrier();
-	for (RqOff off = wanted; off < end; off++)
-		if (rq_queue_entry(topic, q, off, &e) && e.pos < cut &&
-			(e.len_flags & RQ_CQ_ABORTED) == 0)
-			return false;
-	s->start = pg_atomic_read_u64(&q->start);
-	s->bytes_start = q->bytes_start;
-	for (; s->start < wanted && rq_queue_entry(topic, q, s->start, &e) &&
-		 e.pos < cut; s->start++)
-		s->bytes_start += RQ_CQ_FRAME_LEN(&e);
-	return true;
+	resolved = Min(q->logged_stable, end);
+	need(r, &who, rq_lowest_below(topic, q, resolved, end, r->kept.pos), 0);
+
+	who.what = RQ_KEEPS_TIME;
+	from = rq_queue_offset_at(topic, q, expires_before(topic, r->now));
+	need(r, &who, rq_lowest_below(topic, q, from, resolved, r->kept.pos),
+		 r->young_floor);
+
+	holder = find_holder(topic, q, &from);
+	if (holder == RQ_NO_SLOT)
+		return;
+	who.what = RQ_KEEPS_GROUP;
+	strlcpy(who.group, rq_groups[holder].name, sizeof(who.group));
+	from = Max(from, pg_atomic_read_u64(&q->start));
+	need(r, &who, rq_lowest_below(topic, q, from, resolved, r->kept.pos),
+		 r->held_floor);
 }
 
 /*
- * Ask the i-th queue of a topic.  The meta lock is held for one queue at a
- * time: a look at all entries can take long.
+ * Ask the i-th queue of a topic.  The meta lock is held for a while only: a
+ * look at entries can take long.
  */
-static bool
-ask_queue(uint32 topic, uint32 i, RqPos cut, TimestampTz than,
-		  StringInfo starts, uint32 *count)
+static void
+ask_queue(Round *r, uint32 topic, uint32 i)
 {
-	xl_rq_queue_start s = {.key = rq_topic_key(topic), .queue_id = i};
-	bool		go = true;
+	bool		done = false;
 
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	if (i < rq_topic_nslots(topic))
+	while (!done && !is_settled(r))
 	{
-		RqQueue    *q = rq_topic_queue(topic, i);
-		RqOff		start = pg_atomic_read_u64(&q->start);
+		CHECK_FOR_INTERRUPTS();
+		LWLockAcquire(rq_meta_lock, LW_SHARED);
+		done = i >= rq_topic_nslots(topic) ||
+			rq_lowest_learn(topic, rq_topic_queue(topic, i), LEARN_BLOCKS);
+		if (done && i < rq_topic_nslots(topic))
+			ask_entries(r, topic, rq_topic_queue(topic, i));
+		LWLockRelease(rq_meta_lock);
 
-		if (start != pg_atomic_read_u64(&q->end))
-			go = queue_lets_go(topic, q, cut, than, &s);
-		if (go && s.start > start)
+		/* The rest is for the next round. */
+		if (!done && (r->blocks -= LEARN_BLOCKS) <= 0)
 		{
-			appendBinaryStringInfo(starts, (char *) &s, sizeof(s));
-			(*count)++;
+			r->kept.what = RQ_KEEPS_UNKNOWN;
+			r->kept.pos = r->start;
 		}
 	}
-	LWLockRelease(rq_meta_lock);
-	return go;
 }
 
-/* Ask every queue; the ones that move go to "starts". */
-static bool
-queues_let_go(RqPos cut, TimestampTz than, StringInfo starts, uint32 *count)
+/* The one that kept the oldest segment the last time comes first. */
+static void
+ask_queues(Round *r)
 {
+	static uint32 last_topic = 0;
+	static uint32 last_queue = 0;
+
+	if (last_topic < (uint32) rq_max_topics)
+		ask_queue(r, last_topic, last_queue);
 	for (int t = 0; t < rq_max_topics; t++)
-		for (uint32 i = 0; i < rq_topic_nslots(t); i++)
+		for (uint32 i = 0; i < rq_topic_nslots(t) && !is_settled(r); i++)
 		{
-			CHECK_FOR_INTERRUPTS();
-			if (!ask_queue(t, i, cut, than, starts, count))
-				return false;
+			ask_queue(r, t, i);
+			last_topic = t;
+			last_queue = i;
 		}
-	return true;
 }
 
-/* The queue a start is about, NULL if it has gone. */
-static RqQueue *
-queue_of(const xl_rq_queue_start *s, XLogRecPtr lsn)
+static void
+ask_backends(Round *r)
 {
-	uint32		topic;
+	for (int i = 0; i < rq_max_backends(); i++)
+	{
+		RqKept		who = {.what = RQ_KEEPS_XACT};
 
-	return rq_queue_for_redo(s->key, s->queue_id, lsn, &topic);
+		if (i < (int) ProcGlobal->allProcCount)
+			who.pid = GetPGProcByNumber(i)->pid;
+		need(r, &who, pg_atomic_read_u64(&rq_backends[i].xact_pos), 0);
+		who.what = RQ_KEEPS_READER;
+		need(r, &who, pg_atomic_read_u64(&rq_backends[i].read_pos),
+			 r->held_floor);
+	}
+}
+
+/* ---- the round ---- */
+
+static RqPos
+behind(RqPos end, int megabytes)
+{
+	uint64		bytes = (uint64) megabytes * 1024 * 1024;
+
+	return megabytes < 0 || bytes > end ? 0 : end - bytes;
+}
+
+static void
+begin_round(Round *r)
+{
+	RqPos		end = rq_log_safe_end();
+
+	memset(r, 0, sizeof(*r));
+	r->now = GetCurrentTimestamp();
+	r->start = pg_atomic_read_u64(&rq_ctl->log_start);
+	r->first_end = rq_log_segment_start(rq_log_segno(r->start) + 1);
+	r->young_floor = behind(end, rq_retention_size_mb);
+	r->young_why = "the log is larger than rocketq.retention_size";
+	r->held_floor = behind(end, rq_max_kept_size_mb);
+	r->kept.what = RQ_KEEPS_WRITING;
+	r->kept.pos = end > 0 ? end - 1 : 0;
+	r->wanted = r->given_way = RQ_INVALID_POS;
+	r->blocks = LEARN_BLOCKS_ROUND;
 }
 
 /*
- * Raise the log's start and the queues'; the meta lock is held exclusively, or
- * this is redo.  "starts" get where the queues began before.
+ * Find what must stay.  Transactions are asked before the queues: one that
+ * ends in between has its entries there, and one that begins appends behind
+ * the end we have read.
  */
-static RqPos
-trim_apply(RqPos log_start, xl_rq_queue_start *starts, uint32 count,
-		   XLogRecPtr lsn)
+static void
+find_kept(Round *r)
 {
-	for (uint32 i = 0; i < count; i++)
-	{
-		RqQueue    *q = queue_of(&starts[i], lsn);
+	const RqKept young = {.what = RQ_KEEPS_TIME};
 
-		starts[i].start = q ? rq_queue_trim_apply(q, starts[i].start,
-												  starts[i].bytes_start) :
-			PG_UINT64_MAX;
+	if (is_settled(r))
+		return;
+	if (r->young_floor < r->first_end &&
+		!is_older(r->first_end, first_expires_before(r->now)))
+	{
+		need(r, &young, r->start, 0);
+		return;
 	}
-	return rq_log_trim_apply(log_start);
+	pg_memory_barrier();
+	ask_backends(r);
+	pg_memory_barrier();
+	ask_queues(r);
 }
 
-/* Remove files; the record that says so is safe. */
+/* For the views. */
 static void
-remove_trimmed(RqPos old_start, const xl_rq_queue_start *starts, uint32 count,
-			   XLogRecPtr lsn)
+publish_kept(const RqKept *kept)
 {
-	rq_log_remove_trimmed(old_start);
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	for (uint32 i = 0; i < count; i++)
-	{
-		RqQueue    *q = queue_of(&starts[i], lsn);
-
-		if (q != NULL)
-			rq_queue_remove_trimmed(starts[i].key, q, starts[i].start);
-	}
-	LWLockRelease(rq_meta_lock);
-}
-
-static void
-trim(xl_rq_trim *rec, xl_rq_queue_start *starts)
-{
-	RqPos		old_start;
-	XLogRecPtr	lsn;
-
-	rq_gate_enter();
+	if (memcmp(&rq_ctl->kept, kept, sizeof(*kept)) == 0)
+		return;
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	START_CRIT_SECTION();
-	XLogBeginInsert();
-	rq_xlog_register(rec, SizeOfRqTrim);
-	if (rec->count > 0)
-		rq_xlog_register(starts, rec->count * sizeof(*starts));
-	lsn = rq_xlog_insert(XLOG_RQ_TRIM);
-	old_start = trim_apply(rec->log_start, starts, rec->count, lsn);
-	END_CRIT_SECTION();
+	rq_ctl->kept = *kept;
 	LWLockRelease(rq_meta_lock);
-	rq_gate_leave();
-
-	XLogFlush(lsn);
-	RQ_FAULT("trim-wal");
-	remove_trimmed(old_start, starts, rec->count, lsn);
-	RQ_FAULT("trim-removed");
-	ereport(LOG,
-			(errmsg("rocketq trimmed the commit log to position " UINT64_FORMAT,
-					rec->log_start)));
 }
 
-/* Trim the log's oldest segment if it may go. */
-static bool
-trim_one(TimestampTz than)
+/* Where the queue begins when all that points below "cut" goes. */
+static RqOff
+start_above(uint32 topic, RqQueue *q, RqPos cut)
 {
-	RqPos		log_start = pg_atomic_read_u64(&rq_ctl->log_start);
-	RqPos		cut = rq_log_segment_start(rq_log_segno(log_start) + 1);
-	xl_rq_trim	rec = {.log_start = cut};
-	StringInfoData starts;
+	RqOff		start = pg_atomic_read_u64(&q->start);
+	RqEntry		e;
 
-	if (cut >= rq_log_safe_end() || !frames_are_older(cut, than) ||
-		running_transaction_needs(cut))
-		return false;
-
-	initStringInfo(&starts);
-	if (!queues_let_go(cut, than, &starts, &rec.count))
-		return false;
-	trim(&rec, (xl_rq_queue_start *) starts.data);
-	return true;
+	while (start < q->logged_stable && rq_queue_entry(topic, q, start, &e) &&
+		   e.pos < cut)
+		start++;
+	return start;
 }
 
-int
-rq_retain_round(void)
+static const char *
+why(const Round *r, RqPos cut)
 {
-	TimestampTz than;
-	int			count = 0;
+	if (r->wanted >= cut)
+		return "nobody needs it any more";
+	if (r->gave_way == RQ_KEEPS_TIME)
+		return r->young_why;
+	return "more than rocketq.max_kept_size is held";
+}
 
-	if (rq_retention_time_s < 0)
-		return 0;
-	than = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-									   -1000 * (int64) rq_retention_time_s);
-	while (trim_one(than))
-		count++;
-	return count;
+static void
+trim_log(Round *r)
+{
+	RqPos		cut = rq_log_segment_start(rq_log_segno(r->kept.pos));
+	RqTrim		t;
+
+	if (cut <= r->start)
+		return;
+	rq_trim_prepare(&t, cut);
+	for (int topic = 0; topic < rq_max_topics; topic++)
+		for (uint32 i = 0; i < rq_topic_nslots(topic); i++)
+		{
+			LWLockAcquire(rq_meta_lock, LW_SHARED);
+			if (i < rq_topic_nslots(topic))
+			{
+				RqQueue    *q = rq_topic_queue(topic, i);
+
+				rq_trim_queue(&t, topic, q, start_above(topic, q, cut));
+			}
+			LWLockRelease(rq_meta_lock);
+		}
+	if (rq_trim(&t, cut <= r->held_floor))
+		ereport(LOG,
+				(errmsg("rocketq trimmed the commit log to position " UINT64_FORMAT,
+						cut),
+				 errdetail("%u segments went, since %s.",
+						   (uint32) (rq_log_segno(cut) - rq_log_segno(r->start)),
+						   why(r, cut))));
 }
 
 void
-rq_retain_redo_trim(const xl_rq_trim *rec, const xl_rq_queue_start *starts,
-					XLogRecPtr lsn)
+rq_retain_round(void)
 {
-	Size		size = rec->count * sizeof(*starts);
-	xl_rq_queue_start *copy = palloc(Max(size, 1));
-	RqPos		old_start;
+	Round		r;
 
-	/* The rest of a segment can be too short for a frame and not logged. */
-	if (rq_log_segno(rec->log_start) >
-		rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_end)) + 1)
-		elog(PANIC, "TRIM record goes past the end of the commit log");
-	memcpy(copy, starts, size);
-	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	old_start = trim_apply(rec->log_start, copy, rec->count, lsn);
-	LWLockRelease(rq_meta_lock);
-
-	/* Recovery must not be able to end before this record from here on. */
-	XLogFlush(lsn);
-	remove_trimmed(old_start, copy, rec->count, lsn);
+	begin_round(&r);
+	note_idle_groups(r.now);
+	find_kept(&r);
+	publish_kept(&r.kept);
+	trim_log(&r);
+	rq_trim_tell_losses(r.now);
 }

@@ -1,14 +1,24 @@
 /*
  * rq_retain.h
- *	  Remove segments that nobody needs any more.
+ *	  Remove messages that nobody needs any more.
  */
 #ifndef RQ_RETAIN_H
 #define RQ_RETAIN_H
 
 #include "format/rq_walrec.h"
+#include "shmem/rq_shmem.h"
 
-/* Trim every segment that may go; returns how many.  Janitor only. */
-extern int	rq_retain_round(void);
+/* Trim what may go.  Janitor only. */
+extern void rq_retain_round(void);
+
+/* Does a group hold what it has not consumed? */
+extern bool rq_retain_group_holds(uint32 group);
+
+/*
+ * How long messages of a topic are kept, in seconds; -1 = for ever.  The
+ * caller holds the meta lock.
+ */
+extern int	rq_retain_time(uint32 topic);
 
 extern void rq_retain_redo_trim(const xl_rq_trim *rec,
 								const xl_rq_queue_start *starts,

@@ -659,6 +659,7 @@ finish_object(const Action *a, bool committed)
 			break;
 		case ACT_GROUP_DROPPED:
 			rq_group_claim(a->group, 0);
+			rq_worker_wake(RQ_JANITOR);
 			break;
 		default:
 			break;

@@ -114,6 +114,7 @@ init_control(void)
 	pg_atomic_init_u32(&rq_ctl->alloc_errno, 0);
 	pg_atomic_init_u32(&rq_ctl->ndoomed, 0);
 	pg_atomic_init_u32(&rq_ctl->nwaiters, 0);
+	pg_atomic_init_u64(&rq_ctl->trimming_to, 0);
 	ConditionVariableInit(&rq_ctl->alloc_cv);
 	ConditionVariableInit(&rq_ctl->gate_cv);
 	for (int i = 0; i < RQ_NWORKERS; i++)
@@ -165,6 +166,7 @@ init_slots(int queue_tranche)
 		pg_atomic_init_u64(&b->inflight_start, RQ_INVALID_POS);
 		pg_atomic_init_u64(&b->inflight_end, RQ_INVALID_POS);
 		pg_atomic_init_u64(&b->xact_pos, RQ_INVALID_POS);
+		pg_atomic_init_u64(&b->read_pos, RQ_INVALID_POS);
 		pg_atomic_init_u32(&b->hold_queue, RQ_NO_SLOT);
 		pg_atomic_init_u64(&b->hold_from, 0);
 	}

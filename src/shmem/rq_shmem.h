@@ -140,6 +140,12 @@ typedef struct RqGroup
 	uint64		claim_xid;		/* means to drop it, not logged yet */
 	bool		doomed;			/* its own creator gave it up again */
 	TimestampTz created_at;
+
+	/* retention; see queue/rq_retain.c */
+	pg_atomic_uint64 used_at;	/* when somebody last consumed for it or moved
+								 * it, 0 = not since the server started */
+	bool		idle;			/* it holds nothing for that; janitor only */
+
 	char		name[RQ_GROUP_NAME_MAX + 1];
 	RqExtents	offsets;
 } RqGroup;
@@ -179,6 +185,15 @@ typedef struct RqOffset
 	uint64		saved_total;
 	uint64		saved_left;
 
+	/*
+	 * messages that retention took before they were consumed, since the
+	 * server started: all, those the log has told of, and when it did
+	 */
+	uint64		lost;
+	uint64		lost_told;
+	uint64		lost_from;		/* where the group was before the untold ones */
+	TimestampTz told_at;
+
 	/* some of the moves since the server started, oldest first */
 	uint32		nmoves;
 	uint64		before_moves;	/* the offset before the first of them */
@@ -193,6 +208,7 @@ typedef struct RqOffset
  * inflight: the part of the log it has reserved and not yet WAL-logged; set
  * under reserve_lock, so that nobody can see a log end without it.
  * xact_pos: lowest position its transaction has appended.
+ * read_pos: lowest position it may still read; see log/rq_reader.c.
  * hold: entries it enqueued without a transaction and whose WAL it still
  * flushes; the queue's "holders" counts them.
  *
@@ -205,6 +221,7 @@ typedef union RqBackend
 		pg_atomic_uint64 inflight_start;	/* RQ_INVALID_POS = nothing */
 		pg_atomic_uint64 inflight_end;
 		pg_atomic_uint64 xact_pos;	/* RQ_INVALID_POS = nothing */
+		pg_atomic_uint64 read_pos;	/* RQ_INVALID_POS = nothing */
 		pg_atomic_uint32 hold_queue;	/* RQ_NO_SLOT = nothing */
 		pg_atomic_uint64 hold_from;
 	};
@@ -253,6 +270,29 @@ typedef enum RqWorkerState
 
 #define RQ_WORKER_ERROR_MAX	256
 
+/* What keeps the oldest segment that is kept. */
+typedef enum RqKeeps
+{
+	RQ_KEEPS_UNKNOWN,			/* nobody has looked yet, or not to the end */
+	RQ_KEEPS_WRITING,			/* the log is written there */
+	RQ_KEEPS_TIME,
+	RQ_KEEPS_GROUP,
+	RQ_KEEPS_XACT,
+	RQ_KEEPS_READER,
+	RQ_KEEPS_UNRESOLVED
+} RqKeeps;
+
+/* The lowest position that must stay, as the janitor last found. */
+typedef struct RqKept
+{
+	RqKeeps		what;
+	RqPos		pos;
+	RqKey		key;			/* topic of a group or of entries, or 0 */
+	uint32		queue_id;
+	int			pid;			/* of a transaction or reader */
+	char		group[RQ_GROUP_NAME_MAX + 1];
+} RqKept;
+
 typedef struct RqWorker
 {
 	int			pid;			/* 0 = not running */
@@ -296,6 +336,12 @@ typedef struct RqControl
 	pg_atomic_uint32 ndoomed;
 
 	pg_atomic_uint32 nwaiters;	/* of all topics */
+
+	/* retention; "kept" is the janitor's, under the meta lock */
+	RqKept		kept;
+	TimestampTz holds_since;	/* groups not used since the server started,
+								 * or was promoted, count as used then */
+	pg_atomic_uint64 trimming_to;	/* log_start is about to be this; 0 = not */
 
 	/* the keeper's; read by the views */
 	XLogRecPtr	synced_redo;

@@ -1,0 +1,23 @@
+/*
+ * rq_lowest.h
+ *	  The lowest position that entries of a queue point to.  Janitor only.
+ */
+#ifndef RQ_LOWEST_H
+#define RQ_LOWEST_H
+
+#include "shmem/rq_shmem.h"
+
+/*
+ * Look at entries that are new, at most "blocks" times 2048; true once there
+ * are none left.  The caller holds the meta lock.
+ */
+extern bool rq_lowest_learn(uint32 topic, RqQueue *q, int blocks);
+
+/*
+ * The lowest position below "bound" of an entry in [from, to) that was not
+ * aborted; "bound" if there is none.  Fast for what has been learnt.
+ */
+extern RqPos rq_lowest_below(uint32 topic, RqQueue *q, RqOff from, RqOff to,
+							 RqPos bound);
+
+#endif							/* RQ_LOWEST_H */

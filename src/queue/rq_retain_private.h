@@ -1,0 +1,37 @@
+/*
+ * rq_retain_private.h
+ *	  Between rq_retain.c, which decides what goes, and rq_trim.c.
+ */
+#ifndef RQ_RETAIN_PRIVATE_H
+#define RQ_RETAIN_PRIVATE_H
+
+#include "lib/stringinfo.h"
+
+#include "queue/rq_retain.h"
+#include "shmem/rq_shmem.h"
+
+/* A trim in preparation. */
+typedef struct RqTrim
+{
+	RqPos		old_start;		/* of the log */
+	RqPos		new_start;
+	uint32		nstarts;
+	StringInfoData starts;		/* xl_rq_queue_start */
+	StringInfoData losses;		/* what groups lose by it */
+} RqTrim;
+
+extern void rq_trim_prepare(RqTrim *t, RqPos new_start);
+
+/*
+ * Let a queue begin at "start" and do without entries that point below the
+ * log's new start.  The caller holds the meta lock.
+ */
+extern void rq_trim_queue(RqTrim *t, uint32 topic, RqQueue *q, RqOff start);
+
+/* Do it; false, with nothing done, if a reader has come meanwhile. */
+extern bool rq_trim(RqTrim *t, bool despite_readers);
+
+/* Write what groups have lost to the server log. */
+extern void rq_trim_tell_losses(TimestampTz now);
+
+#endif							/* RQ_RETAIN_PRIVATE_H */

@@ -1,0 +1,241 @@
+# 014_retention.pl -- what retention takes, what holds it, and who is told.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+my $node = rq_node('main', conf => <<'EOC');
+rocketq.segment_size = '1MB'
+rocketq.preallocate_segments = 1
+rocketq.janitor_interval = '20ms'
+rocketq.retention_time = '-1'
+EOC
+
+my $log_from = 0;
+my $log_start = 'SELECT min(start_position) FROM rocketq.segments';
+
+sub query { return $node->safe_psql('postgres', $_[0]); }
+
+# Change settings; those not named go back to what they are by default here.
+sub settings
+{
+	my (%value) = @_;
+	my %all = (
+		retention_time     => "'-1'",
+		retention_size     => "'-1'",
+		max_kept_size      => "'-1'",
+		keep_unconsumed    => 'on',
+		group_idle_timeout => "'-1'",
+		janitor_interval   => "'20ms'",
+		%value);
+
+	$log_from = rq_log_from($node);
+	query(join("\n", map { "ALTER SYSTEM SET rocketq.$_ = $all{$_};" } sort keys %all));
+	$node->reload;
+	return;
+}
+
+# A topic of one queue with so many megabytes, or so many more of it.
+sub create
+{
+	my ($topic, @groups) = @_;
+	query("SELECT rocketq.create_topic('$topic', 1)");
+	query("SELECT rocketq.create_group('$topic', '$_')") foreach @groups;
+	return;
+}
+
+sub produce
+{
+	my ($topic, $megabytes) = @_;
+	query("SELECT count(*) FROM (SELECT rocketq.produce('$topic', repeat('x', 10000)) FROM generate_series(1, $megabytes * 104)) p");
+	return;
+}
+
+sub consume
+{
+	my ($topic, $group, $count) = @_;
+	return query("SELECT count(*) FROM rocketq.consume('$topic', '$group', $count, auto_commit => true)");
+}
+
+sub id_of { return query("SELECT '$_[0]'::regclass::oid"); }
+
+# How much of the log there is, in megabytes, without what is ready.
+sub megabytes
+{
+	return query("SELECT count(*) FROM rocketq.segments WHERE state <> 'ready'");
+}
+
+# The oldest segment stays, for this reason.
+sub stays
+{
+	my ($reason, $label) = @_;
+	my $before;
+
+	rq_poll_query($node, "$label: the reason to be shown",
+		"SELECT kept_by LIKE '$reason' FROM rocketq.segments ORDER BY start_position LIMIT 1");
+	$before = query($log_start);
+	rq_wait_ticks($node, 'janitor', 5);
+	is(query("$log_start WHERE (SELECT kept_by LIKE '$reason' FROM rocketq.segments ORDER BY start_position LIMIT 1)"),
+		$before, "$label: it stays, and the view says why");
+	return;
+}
+
+# All segments that are full go.
+sub all_goes
+{
+	my ($label) = @_;
+	rq_poll_query($node, "$label: the log to be trimmed",
+		"SELECT count(*) = 0 FROM rocketq.segments WHERE state = 'full'");
+	pass("$label: it goes");
+	return;
+}
+
+sub logged
+{
+	my ($pattern, $label) = @_;
+	$node->wait_for_log($pattern, $log_from);
+	pass("$label: the server log says so");
+	return;
+}
+
+#
+# Time.
+#
+create('plain');
+produce('plain', 3);
+settings(retention_time => "'1h'");
+stays('retention_time', 'younger than the time');
+settings(retention_time => "'1s'");
+all_goes('older than the time');
+logged(qr/rocketq trimmed the commit log to position \d+\n.*DETAIL:  \d+ segments went, since nobody needs it any more/, 'time');
+
+#
+# Size: the oldest goes before its time, but not what a group holds.
+#
+settings(retention_size => "'3MB'");
+produce('plain', 6);
+rq_poll_query($node, 'the log to be smaller',
+	"SELECT count(*) <= 4 FROM rocketq.segments WHERE state <> 'ready'");
+is(megabytes(), 4, 'size: as much stays as was asked for');
+logged(qr/segments went, since the log is larger than rocketq.retention_size/, 'size');
+create('sized', 'slow');
+produce('sized', 6);
+my $slow = 'group slow of %';
+stays($slow, 'size');
+is(query("SELECT rocketq.min_offset('sized', 0)"), 0, 'size: all is there for the group');
+
+#
+# More than max_kept_size: the group loses what is further behind.
+#
+my $last = query("SELECT rocketq.max_offset('sized', 0)");
+settings(retention_size => "'3MB'", max_kept_size => "'4MB'");
+rq_poll_query($node, 'the group to be moved', "SELECT rocketq.min_offset('sized', 0) > 0");
+rq_wait_ticks($node, 'janitor', 3);
+my $first = query("SELECT rocketq.min_offset('sized', 0)");
+is(megabytes(), 5, 'max_kept_size: as much stays as was asked for');
+logged(qr/consumer group "slow" of rocketq topic \d+\/\d+ lost $first messages of queue 0 to retention\n.*DETAIL:  It had consumed up to offset 0; the queue begins at $first\./, 'max_kept_size');
+logged(qr/segments went, since more than rocketq.max_kept_size is held/, 'max_kept_size');
+is(consume('sized', 'slow', 1000), $last - $first, 'the group goes on at the new start');
+
+#
+# keep_unconsumed = off: time and size alone count.
+#
+settings(retention_time => 0);
+all_goes('all consumed');
+produce('sized', 3);
+stays($slow, 'keep_unconsumed on');
+settings(retention_time => 0, keep_unconsumed => 'off');
+all_goes('keep_unconsumed off');
+query("SELECT rocketq.drop_group('sized', 'slow')");
+
+#
+# A group nobody uses stops holding, until it is used again.
+#
+create('idle', 'idler');
+settings(retention_time => 0, group_idle_timeout => "'1h'");
+produce('idle', 3);
+stays('group idler of %', 'an idle group, not for long');
+settings(retention_time => 0, group_idle_timeout => "'1s'");
+logged(qr/consumer group "idler" of rocketq topic \d+\/\d+ does not hold messages any more\n.*DETAIL:  It has not been used since /, 'idle');
+all_goes('an idle group');
+settings(retention_time => 0, group_idle_timeout => "'1h'");
+consume('idle', 'idler', 1);
+logged(qr/consumer group "idler" of rocketq topic \d+\/\d+ holds messages again/, 'used again');
+produce('idle', 2);
+stays('group idler of %', 'a group that is used again');
+
+# To drop a group releases what it held, at once.
+rq_wait_ticks($node, 'keeper', 25);
+settings(retention_time => 0, janitor_interval => "'1h'");
+query("SELECT rocketq.drop_group('idle', 'idler')");
+rq_poll_query($node, 'a dropped group to release what it held',
+	"SELECT count(*) = 0 FROM rocketq.segments WHERE state = 'full'");
+settings(retention_time => 0);
+
+#
+# A transaction that has produced.  Its frames are older than the rest when it
+# commits, and a group gets its message.
+#
+create('late', 'g');
+my $session = $node->background_psql('postgres', on_error_stop => 0);
+my $pid = $session->query_safe('SELECT pg_backend_pid()');
+$session->query_safe("BEGIN");
+$session->query_safe("SELECT rocketq.produce('late', 'early')");
+produce('plain', 3);
+stays("transaction of process $pid", 'an open transaction');
+produce('late', 1);
+is(consume('late', 'g', 104), 104, 'the group consumes what others have produced');
+$session->query_safe('COMMIT');
+stays('group g of %', 'its message, enqueued late');
+is(query("SELECT rocketq.text(body) FROM rocketq.consume('late', 'g', 10, auto_commit => true)"),
+	'early', 'and consumed');
+all_goes('a message enqueued late');
+
+# The same for entries that nobody has told of yet.
+my $keeper = rq_pause($node, 'rocketq keeper');
+produce('late', 2);
+is(consume('late', 'g', 1000), 208, 'unresolved entries are consumed');
+stays('unresolved entries of %', 'entries not logged as resolved');
+kill('CONT', $keeper);
+all_goes('entries logged as resolved');
+
+#
+# Readers: an open cursor, until it is closed, the subtransaction it was opened
+# in is rolled back, or its transaction ends.
+#
+settings(retention_time => 0, retention_size => "'-1'");
+foreach my $end ('CLOSE c', 'ROLLBACK TO s', 'COMMIT', 'ROLLBACK', 'SELECT 1/0')
+{
+	$session->query_safe('BEGIN');
+	$session->query_safe('SAVEPOINT s');
+	$session->query_safe('DECLARE c CURSOR FOR SELECT queue_offset, length(body) FROM plain');
+	$session->query_safe('FETCH 1 FROM c');
+	produce('plain', 2);
+	stays("reader process $pid", "until $end");
+	$session->query($end);
+	$session->{stderr} = '';
+	all_goes("after $end");
+	$session->query('ROLLBACK') if $end !~ /^(COMMIT|ROLLBACK)$/;
+}
+# One that reads too slowly loses its hold, and is told or gets what is next.
+$session->query_safe('BEGIN');
+$session->query_safe('DECLARE c CURSOR FOR SELECT queue_offset, length(body) FROM plain');
+$session->query_safe('FETCH 1 FROM c');
+produce('plain', 6);
+settings(retention_time => 0, max_kept_size => "'2MB'");
+rq_poll_query($node, 'a slow reader to lose its hold',
+	"SELECT count(*) <= 3 FROM rocketq.segments WHERE state <> 'ready'");
+$session->query_safe('MOVE ALL FROM c');
+$session->query_safe('COMMIT');
+$session->quit;
+rq_verify($node, 'at the end');
+
+$node->stop;
+done_testing();
