@@ -67,11 +67,15 @@ rq_count_up(pg_atomic_uint64 *counter, uint64 n)
 	pg_atomic_write_u64(counter, pg_atomic_read_u64(counter) + n);
 }
 
-/* Count; can't fail, also in critical sections. */
+/*
+ * Count; can't fail, also in critical sections.  The postmaster, which loads
+ * the state, has no slot.
+ */
 static inline void
 rq_count(RqStat stat, uint64 n)
 {
-	rq_count_up(&rq_stats_slots[RQ_MY_PROC_NUMBER].count[stat], n);
+	if (likely(MyProc != NULL))
+		rq_count_up(&rq_stats_slots[RQ_MY_PROC_NUMBER].count[stat], n);
 }
 
 /* Count a call that is refused because of this errno of a file. */
