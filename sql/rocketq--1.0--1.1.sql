@@ -165,7 +165,9 @@ SELECT rocketq.add_columns('rocketq.get_queues()',
     '{bytes, unresolved_since, unresolved_pid, produced_per_second, produced_bytes_per_second, rates_since}',
     '{int8, timestamptz, int4, float8, float8, timestamptz}');
 SELECT rocketq.add_columns('rocketq.get_groups()',
-    '{lag_seconds, owner_pid, owner_since, consumed_per_second}', '{float8, int4, timestamptz, float8}');
+    '{lag_seconds, owner_pid, owner_since, consumed_per_second, holding, lost_messages}',
+    '{float8, int4, timestamptz, float8, bool, int8}');
+SELECT rocketq.add_columns('rocketq.get_segments()', '{newest_at, kept_by}', '{timestamptz, text}');
 SELECT rocketq.add_columns('rocketq.get_workers()',
     '{state, errors, last_error_at, last_error, last_sync_bytes}', '{text, int8, timestamptz, text, int8}');
 DROP FUNCTION rocketq.add_columns(regprocedure, text[], regtype[]);
@@ -230,7 +232,7 @@ COMMENT ON COLUMN rocketq.queues.rates_since IS 'where the rates begin: 30 to 60
 CREATE OR REPLACE VIEW rocketq.groups AS
     SELECT c.oid::regclass AS topic, g.consumer_group, g.queue_id, g.committed_offset, g.max_offset,
            g.lag, g.oldest_unconsumed_at, g.committed_at, g.owner_pid, g.created_at,
-           g.lag_seconds, g.owner_since, g.consumed_per_second
+           g.lag_seconds, g.owner_since, g.consumed_per_second, g.holding, g.lost_messages
     FROM rocketq.get_groups() g
          JOIN pg_catalog.pg_class c ON c.relfilenode = g.relfilenode
     WHERE c.relam = (SELECT a.oid FROM pg_catalog.pg_am a WHERE a.amname = 'rocketq')
@@ -250,6 +252,8 @@ COMMENT ON COLUMN rocketq.groups.created_at IS 'when the group was created';
 COMMENT ON COLUMN rocketq.groups.lag_seconds IS 'age of the oldest message that the group has not consumed yet; 0 if there is none';
 COMMENT ON COLUMN rocketq.groups.owner_since IS 'since when the owner does';
 COMMENT ON COLUMN rocketq.groups.consumed_per_second IS 'messages by which the offset has moved on per second, on the average of the last 30 to 60 seconds, or less for a new group; null on a standby';
+COMMENT ON COLUMN rocketq.groups.holding IS 'whether it holds messages of the queue back from retention now';
+COMMENT ON COLUMN rocketq.groups.lost_messages IS 'messages of the queue that retention took before the group consumed them, since the server started';
 
 CREATE OR REPLACE VIEW rocketq.workers AS
     SELECT w.worker, w.pid, w.started_at, w.last_tick_at, w.ticks, w.syncs, w.last_sync_at, w.last_sync_ms,
@@ -295,14 +299,7 @@ GRANT SELECT ON rocketq.settings TO pg_monitor;
 --
 -- Retention
 --
-DROP VIEW rocketq.segments;
-DROP FUNCTION rocketq.get_segments();
-CREATE FUNCTION rocketq.get_segments(OUT file text, OUT start_position bigint, OUT end_position bigint,
-    OUT disk_bytes bigint, OUT state text, OUT used_bytes bigint, OUT oldest_at timestamptz,
-    OUT newest_at timestamptz, OUT kept_by text) RETURNS SETOF record
-    AS 'MODULE_PATHNAME', 'rocketq_get_segments' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 100;
-COMMENT ON FUNCTION rocketq.get_segments() IS 'segments of the commit log, for the views';
-CREATE VIEW rocketq.segments AS SELECT * FROM rocketq.get_segments();
+CREATE OR REPLACE VIEW rocketq.segments AS SELECT * FROM rocketq.get_segments();
 COMMENT ON VIEW rocketq.segments IS 'segments of the commit log, which all databases share';
 COMMENT ON COLUMN rocketq.segments.start_position IS 'first position of the segment';
 COMMENT ON COLUMN rocketq.segments.end_position IS 'position behind the segment';
@@ -311,6 +308,3 @@ COMMENT ON COLUMN rocketq.segments.used_bytes IS 'bytes written so far';
 COMMENT ON COLUMN rocketq.segments.oldest_at IS 'when its first message was stored';
 COMMENT ON COLUMN rocketq.segments.newest_at IS 'when the next segment got its first message: none here is younger';
 COMMENT ON COLUMN rocketq.segments.kept_by IS 'why it is there, as the janitor last found';
-REVOKE EXECUTE ON FUNCTION rocketq.get_segments() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION rocketq.get_segments() TO pg_monitor;
-GRANT SELECT ON rocketq.segments TO pg_monitor;

@@ -21,6 +21,7 @@
 #include "queue/rq_cqueue.h"
 #include "queue/rq_group.h"
 #include "queue/rq_rates.h"
+#include "queue/rq_retain.h"
 #include "queue/rq_topic.h"
 #include "shmem/rq_shmem.h"
 
@@ -33,8 +34,8 @@ PG_FUNCTION_INFO_V1(rocketq_get_workers);
 /* A row under construction. */
 typedef struct Row
 {
-	Datum		values[16];
-	bool		nulls[16];
+	Datum		values[24];
+	bool		nulls[24];
 	int			n;
 } Row;
 
@@ -272,6 +273,8 @@ put_group_queue(ReturnSetInfo *rsinfo, uint32 group, uint32 i, TimestampTz now)
 	put_owner(&row, o);
 	(void) rq_rates_of_offset(o, now, &rate);
 	put_rate(&row, &rate, rate.count);
+	put(&row, BoolGetDatum(lag > 0 && rq_retain_group_holds(group)));
+	put(&row, Int64GetDatum(o->lost));
 	finish(rsinfo, &row);
 }
 
@@ -416,32 +419,6 @@ first_stored(RqPos start, RqPos end)
 	return 0;
 }
 
-/* Who or what keeps the log from being trimmed. */
-static char *
-kept_by(const RqKept *kept)
-{
-	switch (kept->what)
-	{
-		case RQ_KEEPS_UNKNOWN:
-			return pstrdup("not known yet");
-		case RQ_KEEPS_WRITING:
-			return pstrdup("being written");
-		case RQ_KEEPS_TIME:
-			return pstrdup("retention_time");
-		case RQ_KEEPS_GROUP:
-			return psprintf("group %s of %u/%u", kept->group,
-							kept->key.db, kept->key.rel);
-		case RQ_KEEPS_XACT:
-			return psprintf("transaction of process %d", kept->pid);
-		case RQ_KEEPS_READER:
-			return psprintf("reader process %d", kept->pid);
-		case RQ_KEEPS_UNRESOLVED:
-			return psprintf("unresolved entries of %u/%u",
-							kept->key.db, kept->key.rel);
-	}
-	return NULL;
-}
-
 /* Why a segment is there. */
 static char *
 why_kept(RqPos start, RqPos end, RqPos log_end, const RqKept *kept)
@@ -453,12 +430,12 @@ why_kept(RqPos start, RqPos end, RqPos log_end, const RqKept *kept)
 	if (RecoveryInProgress())
 		return pstrdup("the primary");
 	if (kept->what == RQ_KEEPS_UNKNOWN)
-		return kept_by(kept);
+		return rq_retain_kept_by(kept);
 	if (end <= kept->pos)
 		return pstrdup("to be removed");
 	if (start > kept->pos)
 		return pstrdup("the segments before it");
-	return kept_by(kept);
+	return rq_retain_kept_by(kept);
 }
 
 static void

@@ -124,6 +124,43 @@ define_statistics(void)
 							 PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
+/* Shares of the disk that are used, in per cent. */
+static void
+define_disk(void)
+{
+	DefineCustomIntVariable("rocketq.disk_warn_percent",
+							"How full the disk of the store is when the server log warns of it.",
+							"0 and 100 turn it off.",
+							&rq_disk_warn_percent, 85, 0, 100,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("rocketq.disk_trim_percent",
+							"How full the disk of the store is when messages that nobody needs go before their time.",
+							"0 and 100 turn it off.",
+							&rq_disk_trim_percent, 90, 0, 100,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("rocketq.disk_refuse_percent",
+							"How full the disk of the store is when producers are refused.",
+							"0 and 100 turn it off.",
+							&rq_disk_refuse_percent, 95, 0, 100,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+}
+
+/* What the server log tells. */
+static void
+define_logging(void)
+{
+	DefineCustomBoolVariable("rocketq.log_store",
+							 "Log each segment of the commit log that is created or removed.",
+							 NULL,
+							 &rq_log_store, true,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("rocketq.log_slow_sync",
+							"Log a sync of the store that takes this long.",
+							"-1 logs none; log_checkpoints logs all.",
+							&rq_log_slow_sync_ms, 1000, -1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+}
+
 /* Define every setting; called once, from _PG_init. */
 void
 rq_guc_define(void)
@@ -131,6 +168,8 @@ rq_guc_define(void)
 	define_sizes();
 	define_upkeep();
 	define_retention();
+	define_disk();
+	define_logging();
 	define_statistics();
 
 	DefineCustomIntVariable("rocketq.max_message_size",

@@ -30,6 +30,7 @@
 #include "base/rq_fault.h"
 #include "format/rq_segfmt.h"
 #include "format/rq_statefmt.h"
+#include "log/rq_disk.h"
 #include "log/rq_log.h"
 #include "shmem/rq_shmem.h"
 #include "shmem/rq_stats.h"
@@ -279,6 +280,7 @@ rq_log_append(char *frames, const uint32 *lens, int n, RqPos *pos)
 		if (lens[i] > rq_log_max_frame())
 			report_too_large(lens[i]);
 
+	rq_disk_check_produce();
 	while (n > 0)
 	{
 		int			done = append_run(frames, lens, n, pos);

@@ -39,6 +39,7 @@
 
 #include "base/rq_compat.h"
 #include "base/rq_guc.h"
+#include "log/rq_disk.h"
 #include "log/rq_log.h"
 #include "queue/rq_cqueue.h"
 #include "queue/rq_group.h"
@@ -49,6 +50,9 @@
 /* Blocks of entries looked at under one hold of the meta lock, and in a round. */
 #define LEARN_BLOCKS		64
 #define LEARN_BLOCKS_ROUND	4096
+
+/* How often the log is told that a full disk cannot be helped. */
+#define TELL_STUCK_INTERVAL	(60 * USECS_PER_SEC)
 
 typedef struct Round
 {
@@ -62,6 +66,7 @@ typedef struct Round
 	RqPos		wanted;			/* the same without the floors */
 	RqPos		given_way;		/* floor of the need that gave way to one */
 	RqKeeps		gave_way;
+	uint64		excess;			/* bytes to free on a disk that is too full */
 	int			blocks;			/* may still be learnt about */
 } Round;
 
@@ -327,6 +332,61 @@ behind(RqPos end, int megabytes)
 	return megabytes < 0 || bytes > end ? 0 : end - bytes;
 }
 
+char *
+rq_retain_kept_by(const RqKept *kept)
+{
+	switch (kept->what)
+	{
+		case RQ_KEEPS_UNKNOWN:
+			break;
+		case RQ_KEEPS_WRITING:
+			return pstrdup("being written");
+		case RQ_KEEPS_TIME:
+			return pstrdup("retention_time");
+		case RQ_KEEPS_GROUP:
+			return psprintf("group %s of %u/%u", kept->group,
+							kept->key.db, kept->key.rel);
+		case RQ_KEEPS_XACT:
+			return psprintf("transaction of process %d", kept->pid);
+		case RQ_KEEPS_READER:
+			return psprintf("reader process %d", kept->pid);
+		case RQ_KEEPS_UNRESOLVED:
+			return psprintf("unresolved entries of %u/%u",
+							kept->key.db, kept->key.rel);
+	}
+	return pstrdup("not known yet");
+}
+
+/* The disk is too full, and nothing may go: say who holds it, now and then. */
+static void
+tell_stuck(const Round *r)
+{
+	static TimestampTz told_at = 0;
+
+	if (r->excess == 0 || !is_settled(r) || r->kept.what == RQ_KEEPS_UNKNOWN ||
+		r->now - told_at < TELL_STUCK_INTERVAL)
+		return;
+	told_at = r->now;
+	ereport(LOG,
+			(errmsg("the disk of the rocketq store is fuller than rocketq.disk_trim_percent, but nothing can be trimmed"),
+			 errdetail("The oldest segment is kept by: %s.",
+					   rq_retain_kept_by(&r->kept))));
+}
+
+/* A disk that is too full lets go what is young, as much as is needed. */
+static void
+look_at_disk(Round *r)
+{
+	RqPos		floor;
+
+	r->excess = rq_disk_excess();
+	floor = r->start + r->excess + rq_ctl->segment_size - 1;
+	if (r->excess == 0 || floor <= r->young_floor)
+		return;
+	r->young_floor = floor;
+	r->young_why = "the disk is fuller than rocketq.disk_trim_percent";
+}
+
 static void
 begin_round(Round *r)
 {
@@ -343,6 +403,7 @@ begin_round(Round *r)
 	r->kept.pos = end > 0 ? end - 1 : 0;
 	r->wanted = r->given_way = RQ_INVALID_POS;
 	r->blocks = LEARN_BLOCKS_ROUND;
+	look_at_disk(r);
 }
 
 /*
@@ -424,7 +485,7 @@ trim_log(Round *r)
 			}
 			LWLockRelease(rq_meta_lock);
 		}
-	if (rq_trim(&t, cut <= r->held_floor))
+	if (rq_trim(&t, cut <= r->held_floor) && rq_log_store)
 		ereport(LOG,
 				(errmsg("rocketq trimmed the commit log to position " UINT64_FORMAT,
 						cut),
@@ -443,5 +504,6 @@ rq_retain_round(void)
 	find_kept(&r);
 	publish_kept(&r.kept);
 	trim_log(&r);
+	tell_stuck(&r);
 	rq_trim_tell_losses(r.now);
 }

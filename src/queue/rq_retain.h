@@ -20,6 +20,9 @@ extern bool rq_retain_group_holds(uint32 group);
  */
 extern int	rq_retain_time(uint32 topic);
 
+/* Who or what keeps the log from being trimmed, for people; palloc'd. */
+extern char *rq_retain_kept_by(const RqKept *kept);
+
 extern void rq_retain_redo_trim(const xl_rq_trim *rec,
 								const xl_rq_queue_start *starts,
 								XLogRecPtr lsn);

@@ -115,6 +115,9 @@ init_control(void)
 	pg_atomic_init_u32(&rq_ctl->ndoomed, 0);
 	pg_atomic_init_u32(&rq_ctl->nwaiters, 0);
 	pg_atomic_init_u64(&rq_ctl->trimming_to, 0);
+	pg_atomic_init_u32(&rq_ctl->disk_permille, 0);
+	pg_atomic_init_u32(&rq_ctl->disk_warned, 0);
+	pg_atomic_init_u32(&rq_ctl->disk_refuse, 0);
 	ConditionVariableInit(&rq_ctl->alloc_cv);
 	ConditionVariableInit(&rq_ctl->gate_cv);
 	for (int i = 0; i < RQ_NWORKERS; i++)

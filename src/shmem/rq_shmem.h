@@ -343,6 +343,11 @@ typedef struct RqControl
 								 * or was promoted, count as used then */
 	pg_atomic_uint64 trimming_to;	/* log_start is about to be this; 0 = not */
 
+	/* the disk; see log/rq_disk.c */
+	pg_atomic_uint32 disk_permille; /* used, as last looked */
+	pg_atomic_uint32 disk_warned;	/* above rocketq.disk_warn_percent */
+	pg_atomic_uint32 disk_refuse;	/* above rocketq.disk_refuse_percent */
+
 	/* the keeper's; read by the views */
 	XLogRecPtr	synced_redo;
 	TimestampTz last_sync_at;

@@ -13,12 +13,17 @@
 #include "miscadmin.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
+#include "utils/timestamp.h"
 
 #include "base/rq_guc.h"
 #include "format/rq_segfmt.h"
+#include "log/rq_disk.h"
 #include "log/rq_log.h"
 #include "store/rq_durable.h"
 #include "worker/rq_worker.h"
+
+/* Segments created that the server log has not told of. */
+static int	untold = 0;
 
 static void
 publish(RqPos alloc_end, int err)
@@ -53,6 +58,23 @@ prepare_current(uint64 segno, RqPos log_end)
 						rq_ctl->segment_size);
 }
 
+/* One line a second is enough. */
+static void
+tell_created(RqPos alloc_end)
+{
+	static TimestampTz told_at = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (untold == 0 || now - told_at < USECS_PER_SEC)
+		return;
+	if (rq_log_store)
+		ereport(LOG,
+				(errmsg("rocketq created %d segments of the commit log, which has room up to position " UINT64_FORMAT,
+						untold, alloc_end)));
+	untold = 0;
+	told_at = now;
+}
+
 static void
 allocate(void)
 {
@@ -84,11 +106,16 @@ allocate(void)
 		CHECK_FOR_INTERRUPTS();
 		err = rq_log_create_segment(rq_log_segno(alloc_end), true);
 		if (err == 0)
+		{
 			alloc_end += size;
+			untold++;
+		}
 		publish(alloc_end, err);
+		rq_disk_look();
 		if (err != 0)
 			return;
 	}
+	tell_created(alloc_end);
 }
 
 void

@@ -21,6 +21,7 @@
 #include "base/rq_compat.h"
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
+#include "log/rq_disk.h"
 #include "queue/rq_group.h"
 #include "queue/rq_rates.h"
 #include "queue/rq_retain.h"
@@ -113,7 +114,11 @@ clean(void)
 		drop_topics(look);
 	if (look)
 		next_look = TimestampTzPlusMilliseconds(now, LOOK_INTERVAL_MS);
+<<<<<<< HEAD
 	rq_rates_sample();
+=======
+	rq_disk_look();
+>>>>>>> 78e601f (Disk watermarks)
 	rq_retain_round();
 }
 

@@ -123,7 +123,7 @@ $node->reload;
 rq_wait_ticks($node, 'janitor', 10);
 is($node->safe_psql('postgres', "SELECT rocketq.min_offset('short', 0)"),
 	'0', 'nothing goes that a cursor can still read');
-$node->safe_psql('postgres', "ALTER SYSTEM SET rocketq.max_kept_size = '16MB'");
+$node->safe_psql('postgres', "ALTER SYSTEM SET rocketq.max_kept_size = '8MB'");
 $node->reload;
 rq_poll_query($node, 'messages to go',
 	"SELECT rocketq.min_offset('short', 0) > 5000 AND rocketq.min_offset('short', 1) > 5000");

@@ -1,11 +1,6 @@
 # 047_disk_full.pl -- the disk of the store fills up at each moment that needs
 # room: a clear error or a wait, the server stays up, all goes on by itself
 # once there is room, and nothing is lost or there in part.
-#
-# The store of each server is mounted on a small file system of its own.  A user
-# may mount one where the kernel allows user namespaces, so the test moves
-# itself into one.  Its mounts are slaves of those outside, so that it does not
-# hold on to a file system that another test unmounts.
 
 use strict;
 use warnings;
@@ -13,72 +8,11 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 
-use Test::More;
-
-# Before the modules that change where output goes.
-BEGIN
-{
-	my @own_mounts = (
-		'unshare', '--user', '--map-current-user', '--mount', '--keep-caps',
-		'--propagation', 'slave');
-
-	if (!$ENV{RQ_OWN_MOUNTS})
-	{
-		plan(skip_all => 'this user may not mount a file system in a user namespace')
-		  if system("@own_mounts mount -t tmpfs none /mnt >/dev/null 2>&1") != 0;
-		$ENV{RQ_OWN_MOUNTS} = 1;
-		exec(@own_mounts, $^X, (map { "-I$_" } @INC), $0)
-		  or die "could not run $0: $!";
-	}
-}
-
+use RocketqDisk;    # before the modules that change where output goes
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use RocketqTest;
-
-# A file system with so many megabytes, of which a node's store is a folder.
-sub mount_small
-{
-	my ($node, $megabytes) = @_;
-	my $disk = $node->basedir . '/disk';
-	my $store = $node->data_dir . '/pg_rocketq';
-
-	mkdir $disk or die "could not create \"$disk\": $!";
-	system_or_bail('mount', '-t', 'tmpfs', '-o', "size=${megabytes}m,mode=700", 'none', $disk);
-	mkdir "$disk/store" or die "could not create \"$disk/store\": $!";
-	system_or_bail('cp', '-a', "$store/.", "$disk/store/");
-	system_or_bail('mount', '--bind', "$disk/store", $store);
-	return $disk;
-}
-
-sub unmount
-{
-	my ($node) = @_;
-	system_or_bail('umount', $node->data_dir . '/pg_rocketq', $node->basedir . '/disk');
-	return;
-}
-
-# Take all the room there is, but for so many kilobytes, and give it back.
-sub fill_up
-{
-	my ($disk, $left) = @_;
-	open my $fh, '>>', "$disk/filler" or die "could not open filler: $!";
-
-	foreach my $piece (1 << 20, 1 << 12)
-	{
-		while (syswrite($fh, "\0" x $piece) // 0) { }
-	}
-	truncate($fh, (-s $fh) - 1024 * ($left // 0)) or die "could not truncate filler: $!";
-	close $fh;
-	return;
-}
-
-sub make_room
-{
-	my ($disk) = @_;
-	unlink("$disk/filler") or die "could not remove filler: $!";
-	return;
-}
+use Test::More;
 
 sub number { return $_[0]->safe_psql('postgres', $_[1]); }
 
@@ -90,6 +24,8 @@ my $node = rq_node(
 rocketq.segment_size = '1MB'
 rocketq.preallocate_segments = 1
 checkpoint_timeout = 1h
+rocketq.disk_trim_percent = 0
+rocketq.disk_refuse_percent = 0
 EOC
 rq_create_load($node, queues => 2);
 $node->safe_psql('postgres', <<'EOQ');

@@ -1,0 +1,142 @@
+/*
+ * rq_disk.c
+ *	  How full the file system of the store is, and what follows from it.
+ *
+ * Three thresholds, each a share of the file system that is used: a warning,
+ * trimming what nobody needs before its time (queue/rq_retain.c), and refusing
+ * producers while all else goes on.  A threshold that has been crossed upwards
+ * is crossed downwards a little below it, so that the log is not filled with
+ * news.  Two workers look; who first finds a crossing tells of it.
+ */
+#include "postgres.h"
+
+#include <sys/statvfs.h>
+
+#include "base/rq_guc.h"
+#include "log/rq_disk.h"
+#include "shmem/rq_shmem.h"
+#include "shmem/rq_stats.h"
+
+/* Crossed downwards so many per cent below. */
+#define BACK_PERCENT	1
+
+typedef struct Disk
+{
+	uint64		size;			/* in bytes, what only root may use left out */
+	uint64		used;
+	double		percent;
+} Disk;
+
+static bool
+look(Disk *d)
+{
+	struct statvfs fs;
+
+	if (statvfs(RQ_DIR, &fs) != 0 || fs.f_blocks == 0)
+		return false;
+	d->used = (uint64) (fs.f_blocks - fs.f_bfree) * fs.f_frsize;
+	d->size = d->used + (uint64) fs.f_bavail * fs.f_frsize;
+	d->percent = 100.0 * (double) d->used / (double) Max(d->size, 1);
+	return true;
+}
+
+/* 0 and 100 turn a threshold off. */
+static bool
+is_on(int threshold)
+{
+	return threshold > 0 && threshold < 100;
+}
+
+static bool
+is_above(const Disk *d, int threshold, bool was_above)
+{
+	return is_on(threshold) &&
+		d->percent >= threshold - (was_above ? BACK_PERCENT : 0);
+}
+
+/* Set a flag; true if it was another before. */
+static bool
+has_changed(pg_atomic_uint32 *flag, const Disk *d, int threshold)
+{
+	uint32		before = pg_atomic_read_u32(flag);
+	uint32		now = is_above(d, threshold, before != 0);
+
+	return now != before &&
+		pg_atomic_compare_exchange_u32(flag, &before, now);
+}
+
+static void
+tell_warn(const Disk *d)
+{
+	if (pg_atomic_read_u32(&rq_ctl->disk_warned) == 0)
+		ereport(LOG,
+				(errmsg("the disk of the rocketq store is %.1f%% full, below rocketq.disk_warn_percent again",
+						d->percent)));
+	else
+		ereport(WARNING,
+				(errcode(ERRCODE_DISK_FULL),
+				 errmsg("the disk of the rocketq store is %.1f%% full", d->percent),
+				 errdetail("From %d%% on messages go before their time, from %d%% on producers are refused.",
+						   rq_disk_trim_percent, rq_disk_refuse_percent),
+				 errhint("Free some space, or lower rocketq.retention_time or rocketq.retention_size.")));
+}
+
+static void
+tell_refuse(const Disk *d)
+{
+	if (pg_atomic_read_u32(&rq_ctl->disk_refuse) == 0)
+		ereport(LOG,
+				(errmsg("rocketq takes messages again"),
+				 errdetail("The disk is %.1f%% full.", d->percent)));
+	else
+		ereport(WARNING,
+				(errcode(ERRCODE_DISK_FULL),
+				 errmsg("rocketq refuses messages, the disk of its store is %.1f%% full",
+						d->percent),
+				 errdetail("rocketq.disk_refuse_percent is %d. All else goes on.",
+						   rq_disk_refuse_percent),
+				 errhint("Free some space; view rocketq.segments shows what keeps the commit log.")));
+}
+
+void
+rq_disk_look(void)
+{
+	Disk		d;
+
+	if (!look(&d))
+		return;
+	pg_atomic_write_u32(&rq_ctl->disk_permille, (uint32) (d.percent * 10));
+	if (has_changed(&rq_ctl->disk_warned, &d, rq_disk_warn_percent))
+		tell_warn(&d);
+	if (has_changed(&rq_ctl->disk_refuse, &d, rq_disk_refuse_percent))
+		tell_refuse(&d);
+}
+
+uint64
+rq_disk_excess(void)
+{
+	Disk		d;
+	uint64		allowed;
+
+	if (!is_on(rq_disk_trim_percent) || !look(&d))
+		return 0;
+	allowed = (uint64) ((double) d.size * rq_disk_trim_percent / 100);
+	return d.used > allowed ? d.used - allowed : 0;
+}
+
+void
+rq_disk_check_produce(void)
+{
+	uint32		permille;
+
+	if (likely(pg_atomic_read_u32(&rq_ctl->disk_refuse) == 0))
+		return;
+	permille = pg_atomic_read_u32(&rq_ctl->disk_permille);
+	rq_count(RQ_STAT_REFUSED_DISK_FULL, 1);
+	ereport(ERROR,
+			(errcode(ERRCODE_DISK_FULL),
+			 errmsg("the rocketq store takes no messages, its disk is too full"),
+			 errdetail("It is %u.%u%% full, rocketq.disk_refuse_percent is %d.",
+					   permille / 10, permille % 10, rq_disk_refuse_percent),
+			 errhint("Free some space, drop consumer groups that are not wanted any more, or raise the setting; producers go on by themselves.")));
+}

@@ -1,0 +1,22 @@
+/*
+ * rq_disk.h
+ *	  How full the file system of the store is, and what follows from it.
+ */
+#ifndef RQ_DISK_H
+#define RQ_DISK_H
+
+#include "base/rq_base.h"
+
+/*
+ * Look how full it is, and tell the server log when a threshold is crossed.
+ * For the allocator and the janitor.
+ */
+extern void rq_disk_look(void);
+
+/* Bytes to free so that it is below rocketq.disk_trim_percent; 0 = it is. */
+extern uint64 rq_disk_excess(void);
+
+/* Throw disk_full if it is above rocketq.disk_refuse_percent. */
+extern void rq_disk_check_produce(void);
+
+#endif							/* RQ_DISK_H */
