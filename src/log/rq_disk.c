@@ -76,7 +76,7 @@ tell_warn(const Disk *d)
 		ereport(WARNING,
 				(errcode(ERRCODE_DISK_FULL),
 				 errmsg("the disk of the rocketq store is %.1f%% full", d->percent),
-				 errdetail("From %d%% on messages go before their time, from %d%% on producers are refused.",
+				 errdetail("rocketq.disk_trim_percent is %d, rocketq.disk_refuse_percent is %d.",
 						   rq_disk_trim_percent, rq_disk_refuse_percent),
 				 errhint("Free some space, or lower rocketq.retention_time or rocketq.retention_size.")));
 }
@@ -106,7 +106,8 @@ rq_disk_look(void)
 	if (!look(&d))
 		return;
 	pg_atomic_write_u32(&rq_ctl->disk_permille, (uint32) (d.percent * 10));
-	if (has_changed(&rq_ctl->disk_warned, &d, rq_disk_warn_percent))
+	if (has_changed(&rq_ctl->disk_warned, &d, rq_disk_warn_percent) &&
+		is_on(rq_disk_warn_percent))
 		tell_warn(&d);
 	if (has_changed(&rq_ctl->disk_refuse, &d, rq_disk_refuse_percent))
 		tell_refuse(&d);

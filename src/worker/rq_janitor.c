@@ -114,11 +114,8 @@ clean(void)
 		drop_topics(look);
 	if (look)
 		next_look = TimestampTzPlusMilliseconds(now, LOOK_INTERVAL_MS);
-<<<<<<< HEAD
 	rq_rates_sample();
-=======
 	rq_disk_look();
->>>>>>> 78e601f (Disk watermarks)
 	rq_retain_round();
 }
 

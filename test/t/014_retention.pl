@@ -130,6 +130,8 @@ produce('sized', 6);
 my $slow = 'group slow of %';
 stays($slow, 'size');
 is(query("SELECT rocketq.min_offset('sized', 0)"), 0, 'size: all is there for the group');
+my $group_state = "SELECT string_agg(holding || ' ' || lost_messages, ',') FROM rocketq.groups";
+is(query($group_state), 'true 0', 'size: and the view shows that it holds');
 
 #
 # More than max_kept_size: the group loses what is further behind.
@@ -142,7 +144,10 @@ my $first = query("SELECT rocketq.min_offset('sized', 0)");
 is(megabytes(), 5, 'max_kept_size: as much stays as was asked for');
 logged(qr/consumer group "slow" of rocketq topic \d+\/\d+ lost $first messages of queue 0 to retention\n.*DETAIL:  It had consumed up to offset 0; the queue begins at $first\./, 'max_kept_size');
 logged(qr/segments went, since more than rocketq.max_kept_size is held/, 'max_kept_size');
+is(query($group_state), "true $first", 'max_kept_size: the view shows what it has lost');
+is(query('SELECT groups_moved > 0, messages_lost FROM rocketq.stats'), "t|$first", 'max_kept_size: so do the statistics');
 is(consume('sized', 'slow', 1000), $last - $first, 'the group goes on at the new start');
+is(query($group_state), "false $first", 'and holds nothing then');
 
 #
 # keep_unconsumed = off: time and size alone count.
@@ -165,6 +170,7 @@ stays('group idler of %', 'an idle group, not for long');
 settings(retention_time => 0, group_idle_timeout => "'1s'");
 logged(qr/consumer group "idler" of rocketq topic \d+\/\d+ does not hold messages any more\n.*DETAIL:  It has not been used since /, 'idle');
 all_goes('an idle group');
+like(query($group_state), qr/^false [1-9]\d*$/, 'an idle group: the view shows that it does not hold');
 settings(retention_time => 0, group_idle_timeout => "'1h'");
 consume('idle', 'idler', 1);
 logged(qr/consumer group "idler" of rocketq topic \d+\/\d+ holds messages again/, 'used again');

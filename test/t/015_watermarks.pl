@@ -64,7 +64,7 @@ my $full = "SELECT count(*) FROM rocketq.segments WHERE state = 'full'";
 is(produce(10), '', 'there is room');
 my $segments = query($full);
 fill_to(60);
-$node->wait_for_log(qr/WARNING:  the disk of the rocketq store is \d+\.\d% full\n.*DETAIL:  From 70% on messages go before their time, from 90% on producers are refused\./, $log_from);
+$node->wait_for_log(qr/WARNING:  the disk of the rocketq store is \d+\.\d% full\n.*DETAIL:  rocketq.disk_trim_percent is 70, rocketq.disk_refuse_percent is 90\./, $log_from);
 rq_wait_ticks($node, 'janitor', 10);
 is(scalar(() = slurp_file($node->logfile, $log_from) =~ /WARNING:  the disk of the rocketq store/g),
 	1, 'one warning');
