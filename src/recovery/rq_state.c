@@ -19,6 +19,7 @@
 #include "access/xlog_internal.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "utils/memutils.h"
 
 #include "base/rq_fault.h"
@@ -181,6 +182,51 @@ copy_state(StringInfo buf, XLogRecPtr wal_upto)
 	rq_state_seal(buf);
 }
 
+/* ---- the server log ---- */
+
+/* What a sync has done so far, and when it came to which step. */
+typedef struct Detail
+{
+	instr_time	begun;
+	instr_time	flushed;		/* WAL is */
+	instr_time	fsynced;		/* files are */
+	uint64		log_files;
+	uint64		queue_files;
+	uint64		state_bytes;
+} Detail;
+
+static double
+seconds(instr_time from, instr_time to)
+{
+	INSTR_TIME_SUBTRACT(to, from);
+	return INSTR_TIME_GET_DOUBLE(to);
+}
+
+/* Tell of the sync that has just ended, as log_checkpoints asks or if it was slow. */
+static void
+tell_sync(const Detail *d, XLogRecPtr redo)
+{
+	instr_time	now;
+	double		total;
+	bool		slow;
+
+	INSTR_TIME_SET_CURRENT(now);
+	total = seconds(d->begun, now);
+	slow = rq_log_slow_sync_ms >= 0 && total * 1000 >= rq_log_slow_sync_ms;
+	if (!slow && !log_checkpoints)
+		return;
+	ereport(LOG,
+			(errmsg("%s: " UINT64_FORMAT " log segments, " UINT64_FORMAT " queue files, state file of " UINT64_FORMAT " bytes; "
+					"WAL=%.3f s, files=%.3f s, state=%.3f s, total=%.3f s; "
+					"sync files=" UINT64_FORMAT ", longest=%.3f s; redo lsn=%X/%X",
+					slow ? "rocketq sync was slow" : "rocketq sync complete",
+					d->log_files, d->queue_files, d->state_bytes,
+					seconds(d->begun, d->flushed),
+					seconds(d->flushed, d->fsynced), seconds(d->fsynced, now),
+					total, rq_fsyncs.files, rq_fsyncs.longest_us / 1000000.0,
+					LSN_FORMAT_ARGS(redo))));
+}
+
 /* ---- sync ---- */
 
 static SyncedQueue
@@ -321,17 +367,25 @@ rq_state_sync(XLogRecPtr wal_upto)
 	if (changed)
 	{
 		RqPos		settled;
+		Detail		d = {.state_bytes = buf.len};
 
+		INSTR_TIME_SET_CURRENT(d.begun);
+		memset(&rq_fsyncs, 0, sizeof(rq_fsyncs));
 		XLogFlush(wal_upto == InvalidXLogRecPtr ? wal_end() : wal_upto);
+		INSTR_TIME_SET_CURRENT(d.flushed);
 		synced_bytes = buf.len;
 		settled = sync_log();
+		d.log_files = rq_fsyncs.files;
 		sync_queues();
+		d.queue_files = rq_fsyncs.files - d.log_files;
+		INSTR_TIME_SET_CURRENT(d.fsynced);
 		RQ_FAULT("keeper-fsynced");
 		rq_replace_file(RQ_STATE_FILE, buf.data, buf.len);
 		synced_log = settled;
 		rq_ctl->redo_changed = false;
 		remember_state(&buf);
 		rq_count(RQ_STAT_SYNCS, 1);
+		tell_sync(&d, wal_upto == InvalidXLogRecPtr ? GetRedoRecPtr() : wal_upto);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cxt);

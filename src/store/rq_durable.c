@@ -16,10 +16,13 @@
 #include "common/file_utils.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "portability/instr_time.h"
 #include "storage/fd.h"
 
 #include "base/rq_fault.h"
 #include "store/rq_durable.h"
+
+RqFsyncs	rq_fsyncs = {0};
 
 #define ZERO_CHUNK	(128 * 1024)
 #define TMP_MARK	".tmp."
@@ -164,9 +167,22 @@ rq_zero_tail(const char *path, uint64 from, uint64 size)
 	return err;
 }
 
+static void
+count_fsync(instr_time start)
+{
+	instr_time	took;
+
+	INSTR_TIME_SET_CURRENT(took);
+	INSTR_TIME_SUBTRACT(took, start);
+	rq_fsyncs.files++;
+	rq_fsyncs.longest_us = Max(rq_fsyncs.longest_us,
+							   INSTR_TIME_GET_MICROSEC(took));
+}
+
 bool
 rq_fsync_path(const char *path, bool isdir)
 {
+	instr_time	start;
 	int			fd = BasicOpenFile(path, (isdir ? O_RDONLY : O_RDWR) | PG_BINARY);
 
 	/* Somebody has made it read-only while it was mapped. */
@@ -181,12 +197,15 @@ rq_fsync_path(const char *path, bool isdir)
 				 errmsg("could not open file \"%s\": %m", path)));
 		return false;
 	}
+	INSTR_TIME_SET_CURRENT(start);
 	pgstat_report_wait_start(WAIT_EVENT_DATA_FILE_SYNC);
 	if (pg_fsync(fd) != 0 && !(isdir && (errno == EBADF || errno == EINVAL)))
 		ereport(data_sync_elevel(ERROR),
 				(errcode_for_file_access(),
 				 errmsg("could not fsync file \"%s\": %m", path)));
 	pgstat_report_wait_end();
+	if (!isdir)
+		count_fsync(start);
 	close(fd);
 	return true;
 }

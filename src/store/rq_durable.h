@@ -30,6 +30,15 @@ extern int	rq_zero_tail(const char *path, uint64 from, uint64 size);
 extern int	rq_try_make_dir(const char *path);
 extern bool rq_make_dir(const char *path);
 
+/* What rq_fsync_path() has done to files, folders left out. */
+typedef struct RqFsyncs
+{
+	uint64		files;
+	uint64		longest_us;
+} RqFsyncs;
+
+extern RqFsyncs rq_fsyncs;
+
 /* fsync a file or folder; PANIC on failure, false if it does not exist. */
 extern bool rq_fsync_path(const char *path, bool isdir);
 

@@ -243,5 +243,26 @@ $session->query_safe('COMMIT');
 $session->quit;
 rq_verify($node, 'at the end');
 
+#
+# What the server log tells of files and syncs.
+#
+settings(log_store => 'on');
+produce('plain', 3);
+logged(qr/LOG:  rocketq created \d+ segments of the commit log, which has room up to position \d+/, 'new segments');
+query('ALTER SYSTEM SET log_checkpoints = on');
+$node->reload;
+query("SELECT rocketq.produce('plain', 'x'); CHECKPOINT");
+logged(qr/LOG:  rocketq sync complete: [1-9]\d* log segments, 1 queue files, state file of \d+ bytes; WAL=\d+\.\d+ s, files=\d+\.\d+ s, state=\d+\.\d+ s, total=\d+\.\d+ s; sync files=\d+, longest=\d+\.\d+ s; redo lsn=/, 'a sync');
+settings(log_slow_sync => 0);
+query("SELECT rocketq.produce('plain', 'x'); CHECKPOINT");
+logged(qr/LOG:  rocketq sync was slow: /, 'a slow sync');
+query("ALTER SYSTEM SET log_checkpoints = off");
+settings(log_slow_sync => "'-1'", log_store => 'off', retention_time => 0);
+produce('plain', 3);
+query('CHECKPOINT');
+all_goes('without log lines');
+rq_wait_ticks($node, 'janitor', 3);
+unlike(slurp_file($node->logfile, $log_from), qr/rocketq (sync|created|trimmed)/, 'nothing is said if nothing is to be');
+
 $node->stop;
 done_testing();
