@@ -39,9 +39,6 @@
 /* Aborted ranges in one RESOLVE record. */
 #define RESOLVE_RANGES	512
 
-#define SEGNO(off)	((off) / RQ_CQ_PER_SEGMENT)
-#define IN_SEG(off) ((off) % RQ_CQ_PER_SEGMENT)
-
 /* ---- files ---- */
 
 static void
@@ -80,7 +77,7 @@ create_segment(RqKey key, uint32 queue_id, uint64 segno, bool redo)
 	{
 		what = "file";
 		rq_queue_path(path, key, queue_id, segno);
-		err = rq_create_segment(path, RQ_CQ_SEGMENT_SIZE, NULL, 0, false);
+		err = rq_create_segment(path, rq_cq_segment_size(segno), NULL, 0, false);
 	}
 	if (err == 0)
 		return;
@@ -120,7 +117,7 @@ find_entry(uint32 topic, RqQueue *q, RqOff off, RqMapMode mode)
 {
 	RqKey		key = rq_topic_key(topic);
 	char	   *base = rq_map_queue(key, rq_topics[topic].incarnation, q->id,
-									SEGNO(off), mode, false);
+									rq_cq_segno(off), mode, false);
 
 	if (base == NULL)
 	{
@@ -129,8 +126,8 @@ find_entry(uint32 topic, RqQueue *q, RqOff off, RqMapMode mode)
 			return NULL;
 	}
 	if (base == NULL)
-		report_missing(key, q->id, SEGNO(off));
-	return (RqEntry *) base + IN_SEG(off);
+		report_missing(key, q->id, rq_cq_segno(off));
+	return (RqEntry *) base + rq_cq_in_segment(off);
 }
 
 /* Copy an entry, "e" or NULL, unless it has been trimmed. */
@@ -157,10 +154,10 @@ rq_queue_probe(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry)
 {
 	char	   *base = rq_map_queue(rq_topic_key(topic),
 									rq_topics[topic].incarnation, q->id,
-									SEGNO(off), RQ_MAP_PROBE, false);
+									rq_cq_segno(off), RQ_MAP_PROBE, false);
 
 	return base != NULL &&
-		copy_entry(q, off, (RqEntry *) base + IN_SEG(off), entry);
+		copy_entry(q, off, (RqEntry *) base + rq_cq_in_segment(off), entry);
 }
 
 bool
@@ -168,7 +165,7 @@ rq_queue_sync(RqKey key, uint32 queue_id, RqOff from, RqOff to)
 {
 	if (from >= to)
 		return false;
-	for (uint64 s = SEGNO(from); s <= SEGNO(to - 1); s++)
+	for (uint64 s = rq_cq_segno(from); s <= rq_cq_segno(to - 1); s++)
 	{
 		char		path[MAXPGPATH];
 
@@ -191,10 +188,10 @@ typedef struct Run
 static Run
 open_run(uint32 topic, uint32 queue_id, RqOff first, int count, bool repair)
 {
-	Run			r = {.segno = SEGNO(first), .last_segno = SEGNO(first + count - 1)};
+	Run			r = {.segno = rq_cq_segno(first), .last_segno = rq_cq_segno(first + count - 1)};
 
 	r.base[0] = open_segment(topic, queue_id, r.segno,
-							 IN_SEG(first) > 0 && !repair, repair);
+							 rq_cq_in_segment(first) > 0 && !repair, repair);
 	if (r.last_segno != r.segno)
 		r.base[1] = open_segment(topic, queue_id, r.last_segno, false, repair);
 	return r;
@@ -207,7 +204,7 @@ enqueue_apply(const Run *r, const xl_rq_enqueue *rec, const xl_rq_entry *entries
 	for (uint32 i = 0; i < rec->count; i++)
 	{
 		RqOff		off = rec->offset + i;
-		RqEntry    *e = r->base[SEGNO(off) - r->segno] + IN_SEG(off);
+		RqEntry    *e = r->base[rq_cq_segno(off) - r->segno] + rq_cq_in_segment(off);
 
 		e->pos = entries[i].pos;
 		e->xid = rec->xid;
@@ -276,8 +273,8 @@ rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 		rq_gate_enter();
 		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
 		rec.offset = pg_atomic_read_u64(&q->end);
-		if (SEGNO(rec.offset) == run.segno &&
-			SEGNO(rec.offset + count - 1) == run.last_segno)
+		if (rq_cq_segno(rec.offset) == run.segno &&
+			rq_cq_segno(rec.offset + count - 1) == run.last_segno)
 		{
 			rec.enqueued_at = Max(q->last_time, GetCurrentTimestamp());
 			START_CRIT_SECTION();
@@ -554,8 +551,8 @@ rq_queue_counts(RqQueue *q)
 bool
 rq_queue_uses_segment(RqQueue *q, uint64 segno)
 {
-	return segno >= SEGNO(pg_atomic_read_u64(&q->start)) &&
-		segno * RQ_CQ_PER_SEGMENT < pg_atomic_read_u64(&q->end);
+	return segno >= rq_cq_segno(pg_atomic_read_u64(&q->start)) &&
+		rq_cq_segment_start(segno) < pg_atomic_read_u64(&q->end);
 }
 
 RqOff
@@ -585,7 +582,7 @@ rq_queue_remove_trimmed(RqKey key, RqQueue *q, RqOff from)
 {
 	RqOff		start = pg_atomic_read_u64(&q->start);
 
-	for (uint64 s = SEGNO(from); s < SEGNO(start); s++)
+	for (uint64 s = rq_cq_segno(from); s < rq_cq_segno(start); s++)
 	{
 		char		path[MAXPGPATH];
 
@@ -669,7 +666,7 @@ rq_queue_redo_resolve(const xl_rq_resolve *rec, const xl_rq_range *ranges,
 	for (uint32 i = 0; i < rec->nranges; i++)
 		for (RqOff off = Max(start, ranges[i].first);
 			 off < ranges[i].first + ranges[i].count; off++)
-			open_segment(topic, q->id, SEGNO(off), false, true)[IN_SEG(off)].len_flags
+			open_segment(topic, q->id, rq_cq_segno(off), false, true)[rq_cq_in_segment(off)].len_flags
 				|= RQ_CQ_ABORTED;
 	pg_write_barrier();
 	if (rec->to > stable)

@@ -7,8 +7,8 @@
  * that stay.  The janitor looks at each of them once, and remembers the lowest
  * position of each block of them.  What it knows is lost when it ends.
  *
- * A block is what a queue's segment holds.  Only blocks that RESOLVE records
- * have told of are remembered: nothing in them changes.
+ * Only blocks that RESOLVE records have told of are remembered: nothing in them
+ * changes.
  */
 #include "postgres.h"
 
@@ -18,6 +18,9 @@
 #include "format/rq_cqfmt.h"
 #include "queue/rq_cqueue.h"
 #include "queue/rq_lowest.h"
+
+/* Entries in a block. */
+#define PER_BLOCK	2048
 
 /* What is known of one queue: blocks [first, first + n). */
 typedef struct Known
@@ -47,7 +50,7 @@ scan(uint32 topic, RqQueue *q, RqOff from, RqOff to, RqPos bound)
 static Known *
 known_of(uint32 topic, RqQueue *q)
 {
-	uint64		first = pg_atomic_read_u64(&q->start) / RQ_CQ_PER_SEGMENT;
+	uint64		first = pg_atomic_read_u64(&q->start) / PER_BLOCK;
 	Known	   *k;
 
 	if (known == NULL)
@@ -88,13 +91,13 @@ bool
 rq_lowest_learn(uint32 topic, RqQueue *q, int blocks)
 {
 	Known	   *k = known_of(topic, q);
-	uint64		end = q->logged_stable / RQ_CQ_PER_SEGMENT;
+	uint64		end = q->logged_stable / PER_BLOCK;
 
 	while (k->first + k->n < end && blocks-- > 0)
 	{
-		RqOff		from = (k->first + k->n) * RQ_CQ_PER_SEGMENT;
+		RqOff		from = (k->first + k->n) * PER_BLOCK;
 
-		append(k, scan(topic, q, from, from + RQ_CQ_PER_SEGMENT,
+		append(k, scan(topic, q, from, from + PER_BLOCK,
 					   RQ_INVALID_POS));
 	}
 	return k->first + k->n >= end;
@@ -107,8 +110,8 @@ rq_lowest_below(uint32 topic, RqQueue *q, RqOff from, RqOff to, RqPos bound)
 
 	while (from < to)
 	{
-		uint64		block = from / RQ_CQ_PER_SEGMENT;
-		RqOff		end = Min(to, (block + 1) * RQ_CQ_PER_SEGMENT);
+		uint64		block = from / PER_BLOCK;
+		RqOff		end = Min(to, (block + 1) * PER_BLOCK);
 		bool		is_known = block >= k->first && block < k->first + k->n;
 
 		/* A part of a block can be higher than the whole. */
@@ -116,7 +119,7 @@ rq_lowest_below(uint32 topic, RqQueue *q, RqOff from, RqOff to, RqPos bound)
 			bound = scan(topic, q, from, end, bound);
 		else if (k->lowest[block - k->first] < bound)
 		{
-			if (end - from == RQ_CQ_PER_SEGMENT)
+			if (end - from == PER_BLOCK)
 				bound = k->lowest[block - k->first];
 			else
 				bound = scan(topic, q, from, end, bound);

@@ -295,5 +295,5 @@ rq_map_queue(RqKey topic, uint64 incarnation, uint32 queue_id, uint64 segno,
 	if (m)
 		return m->base;
 	rq_queue_path(path, topic, queue_id, segno);
-	return get(&key, path, RQ_CQ_SEGMENT_SIZE, mode, repair);
+	return get(&key, path, rq_cq_segment_size(segno), mode, repair);
 }

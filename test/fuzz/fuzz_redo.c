@@ -70,7 +70,7 @@ char *
 rq_map_queue(RqKey key, uint64 incarnation, uint32 queue_id, uint64 segno,
 			 RqMapMode mode, bool repair)
 {
-	return file_bytes(segno, incarnation, queue_id, RQ_CQ_SEGMENT_SIZE);
+	return file_bytes(segno, incarnation, queue_id, rq_cq_segment_size(segno));
 }
 
 char *

@@ -249,6 +249,46 @@ is( $node->safe_psql('postgres',
 	'0',
 	'the group is where it was');
 rq_verify($node, 'with 10,000 queues');
+#
+# A long queue goes on in larger segments, with transactions on both sides of
+# where they begin and after a crash in the middle of one.
+#
+$node->safe_psql('postgres', 'DROP TABLE wide');
+rq_poll('its folder to go', sub { return !rq_store_files($node, 'queue'); });
+$node->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.create_topic('long', 1);
+SELECT count(rocketq.produce('long', i::text)) FROM generate_series(1, 32700) i;
+BEGIN;
+SELECT rocketq.produce('long', i::text) FROM generate_series(32701, 32800) i;
+COMMIT;
+SELECT count(rocketq.produce('long', i::text)) FROM generate_series(32801, 49100) i;
+EOQ
+rq_kill9($node, all => 1);
+rq_start($node);
+$node->safe_psql('postgres',
+	"SELECT count(rocketq.produce('long', i::text)) FROM generate_series(49101, 60000) i");
+is( $node->safe_psql('postgres', <<'EOQ'), '60000|0|1|60000', 'a long queue is in order');
+SELECT count(*), count(*) FILTER (WHERE n <> queue_offset + 1), min(n), max(n)
+FROM (SELECT queue_offset, rocketq.text(body)::bigint AS n
+	FROM rocketq.pull('long', 0, 0, 100000)) m
+EOQ
+my ($long) = rq_store_files($node, 'queue');
+my %sizes;
+$sizes{ -s $node->data_dir . "/pg_rocketq/queue/$long/$_" }++
+  foreach rq_store_files($node, "queue/$long");
+is(join(' ', map { "$sizes{$_}x$_" } sort { $a <=> $b } keys %sizes),
+	'16x65536 2x524288', 'in 16 small and 2 large segments');
+rq_verify($node, 'a long queue');
+$node->safe_psql('postgres', <<'EOQ');
+ALTER SYSTEM SET rocketq.retention_time = 0;
+SELECT pg_reload_conf();
+EOQ
+rq_poll_query($node, 'most of it to go',
+	"SELECT rocketq.min_offset('long', 0) > 32768");
+rq_poll('its files to go',
+	sub { return rq_store_files($node, "queue/$long") <= 2; });
+rq_verify($node, 'what is left');
+
 $node->stop;
 
 done_testing();
