@@ -188,6 +188,31 @@ EOQ
 	waits             => 0,
 	wakeups           => 0);
 
+# One consumer waits in vain, another one until there is a message.
+sql("SELECT rocketq.create_topic('awaited', 1)");
+counts(
+	'waiting in vain',
+	sub { sql("SELECT * FROM rocketq.consume('awaited', 'g', wait => '50 ms')") },
+	waits    => 1,
+	wakeups  => 0,
+	consumed => 0);
+counts(
+	'waiting until there is a message',
+	sub {
+		my $waiting = rq_background($node, 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c',
+			"SELECT rocketq.text(body) FROM rocketq.consume('awaited', 'g', wait => '1 hour')");
+		rq_poll_query($node, 'the consumer to wait', <<'EOQ');
+SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ '1 hour' AND wait_event_type = 'Extension' AND pid <> pg_backend_pid()
+EOQ
+		sql("SELECT rocketq.produce('awaited', 'at last')");
+		$waiting->{run}->finish;
+		is($waiting->{out}, "at last\n", 'a consumer is woken');
+	},
+	waits    => 1,
+	wakeups  => 1,
+	consumed => 1);
+sql("SELECT rocketq.drop_topic('awaited')");
+
 #
 # WAL, with the workers out of the way, who log on their own.
 #
