@@ -56,7 +56,7 @@ COMMENT ON PROCEDURE rocketq.wait_for_messages(regclass, text, interval, text, b
 -- Statistics
 --
 CREATE FUNCTION rocketq.get_stats(OUT produced bigint, OUT produced_bytes bigint, OUT enqueued bigint,
-    OUT aborted bigint, OUT consumed bigint, OUT pulled bigint, OUT offsets_committed bigint,
+    OUT aborted bigint, OUT visible_late bigint, OUT consumed bigint, OUT pulled bigint, OUT offsets_committed bigint,
     OUT waits bigint, OUT wakeups bigint, OUT refused_too_large bigint, OUT refused_disk_full bigint,
     OUT refused_file_error bigint, OUT refused_no_room bigint, OUT refused_closed bigint,
     OUT groups_moved bigint, OUT messages_lost bigint, OUT segments_created bigint,
@@ -92,6 +92,7 @@ COMMENT ON COLUMN rocketq.stats.produced IS 'messages written to the commit log,
 COMMENT ON COLUMN rocketq.stats.produced_bytes IS 'the bytes they take in the commit log';
 COMMENT ON COLUMN rocketq.stats.enqueued IS 'messages put into their queues, which happens when the transaction commits';
 COMMENT ON COLUMN rocketq.stats.aborted IS 'messages put into their queues by transactions that failed to commit after that; nobody sees them';
+COMMENT ON COLUMN rocketq.stats.visible_late IS 'transactions, and writes without one, whose messages could be read only later, since other transactions that were not over were in front of them in a queue';
 COMMENT ON COLUMN rocketq.stats.consumed IS 'messages handed to consumer groups, again after a rollback';
 COMMENT ON COLUMN rocketq.stats.pulled IS 'messages handed out by rocketq.pull()';
 COMMENT ON COLUMN rocketq.stats.offsets_committed IS 'moves of a group in a queue that were committed';

@@ -158,15 +158,18 @@ wait_until_durable(XLogRecPtr lsn)
 static void
 enqueue_now(uint32 topic, uint32 queue_id, const xl_rq_entry *entries, int n)
 {
+	RqQueue    *q = rq_topic_queue(topic, queue_id);
 	XLogRecPtr	lsn;
+	RqOff		end;
 
-	rq_queue_enqueue(topic, queue_id, entries, n, 0, true, &lsn);
+	end = rq_queue_enqueue(topic, queue_id, entries, n, 0, true, &lsn) + n;
 	RQ_FAULT("direct-enqueued");
 	wait_until_durable(lsn);
 	RQ_FAULT("direct-flushed");
 	rq_queue_unhold();
-	rq_queue_resolve(topic, rq_topic_queue(topic, queue_id), 0,
-					 RQ_XID_IN_PROGRESS);
+	rq_queue_resolve(topic, q, 0, RQ_XID_IN_PROGRESS);
+	if (pg_atomic_read_u64(&q->stable) < end)
+		rq_count(RQ_STAT_VISIBLE_LATE, 1);
 }
 
 /*

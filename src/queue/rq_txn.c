@@ -32,6 +32,7 @@
 #include "queue/rq_topic.h"
 #include "queue/rq_txn.h"
 #include "shmem/rq_latency.h"
+#include "shmem/rq_stats.h"
 
 /* A queue that gets messages of this transaction. */
 typedef struct Touch
@@ -39,6 +40,7 @@ typedef struct Touch
 	uint32		topic;
 	uint32		queue_id;
 	bool		enqueued;		/* entries with our xid may be there */
+	RqOff		end;			/* behind the last of them that is for sure */
 } Touch;
 
 typedef enum ActionKind
@@ -206,6 +208,7 @@ add_touch(uint32 topic, uint32 queue_id)
 	txn->touches[txn->ntouches].topic = topic;
 	txn->touches[txn->ntouches].queue_id = queue_id;
 	txn->touches[txn->ntouches].enqueued = false;
+	txn->touches[txn->ntouches].end = 0;
 	return txn->ntouches++;
 }
 
@@ -494,8 +497,8 @@ enqueue_touch(Touch *t, const xl_rq_entry *entries, uint64 n)
 
 		CHECK_FOR_INTERRUPTS();
 		t->enqueued = true;
-		rq_queue_enqueue(t->topic, t->queue_id, entries, run, txn->xid,
-						 false, NULL);
+		t->end = rq_queue_enqueue(t->topic, t->queue_id, entries, run,
+								  txn->xid, false, NULL) + run;
 		RQ_FAULT("enqueue-done");
 		entries += run;
 		n -= run;
@@ -674,18 +677,26 @@ finish_objects(bool committed)
 		finish_object(&txn->actions[i], committed);
 }
 
-static void
+/* Returns false if entries still wait behind those of other transactions. */
+static bool
 resolve_touched(bool committed)
 {
+	bool		all = true;
+
 	for (int i = 0; i < txn->ntouches; i++)
 	{
 		Touch	   *t = &txn->touches[i];
+		RqQueue    *q;
 
-		if (t->enqueued)
-			rq_queue_resolve(t->topic, rq_topic_queue(t->topic, t->queue_id),
-							 txn->xid,
-							 committed ? RQ_XID_COMMITTED : RQ_XID_ABORTED);
+		if (!t->enqueued)
+			continue;
+		q = rq_topic_queue(t->topic, t->queue_id);
+		rq_queue_resolve(t->topic, q, txn->xid,
+						 committed ? RQ_XID_COMMITTED : RQ_XID_ABORTED);
+		if (pg_atomic_read_u64(&q->stable) < t->end)
+			all = false;
 	}
+	return all;
 }
 
 /*
@@ -706,7 +717,8 @@ finish(bool committed)
 	PG_TRY();
 	{
 		finish_offsets(committed);
-		resolve_touched(committed);
+		if (!resolve_touched(committed) && committed)
+			rq_count(RQ_STAT_VISIBLE_LATE, 1);
 		if (committed)
 			rq_latency_end(RQ_PHASE_VISIBLE, txn->pre_commit_start);
 	}

@@ -22,6 +22,7 @@
 	X(RQ_STAT_PRODUCED_BYTES,		"produced_bytes") \
 	X(RQ_STAT_ENQUEUED,				"enqueued") \
 	X(RQ_STAT_ABORTED,				"aborted") \
+	X(RQ_STAT_VISIBLE_LATE,			"visible_late") \
 	X(RQ_STAT_CONSUMED,				"consumed") \
 	X(RQ_STAT_PULLED,				"pulled") \
 	X(RQ_STAT_OFFSETS_COMMITTED,	"offsets_committed") \

@@ -164,6 +164,28 @@ EOQ
 is(sql('SELECT sum(count) FROM rocketq.produce_latency'),
 	758 + 706, 'no samples without rocketq.track_latency');
 
+counts(
+	'messages that wait behind those of another transaction',
+	sub {
+		my $first = rq_background(
+			$node, 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c',
+			"SET rocketq.fault = 'precommit-done=stop'", '-c', 'BEGIN', '-c',
+			'SELECT pg_backend_pid()', '-c',
+			"SELECT rocketq.produce('single', 'first') > 0", '-c', 'COMMIT');
+		rq_poll_query($node, 'it to be in front',
+			"SELECT unresolved = 1 FROM rocketq.queues WHERE topic = 'single'::regclass");
+		sql("SELECT rocketq.produce('single', 'second')");
+		sql("SELECT rocketq.produce('single', 'third', transactional => false)");
+		is(sql("SELECT count(*) FROM rocketq.pull('single', 0, 0)"), '0', 'nothing is seen yet');
+		$first->{run}->pump until $first->{out} =~ /^(\d+)\n/;
+		rq_poll_stopped($1);
+		kill('CONT', $1);
+		$first->{run}->finish;
+		is(sql("SELECT count(*) FROM rocketq.pull('single', 0, 0)"), '3', 'then all are');
+	},
+	visible_late => 2,
+	enqueued     => 3);
+
 #
 # Consuming.
 #
