@@ -266,7 +266,7 @@ write_messages(const RqTarget *target, const RqParts *messages, int n,
 	RqTarget	rest = *target;
 	uint32		few[FEW_MESSAGES];
 	uint32	   *lens = n <= FEW_MESSAGES ? few : palloc(n * sizeof(uint32));
-	instr_time	enqueue_start;
+	instr_time	enqueue_start = {0};	/* zero: not timed here */
 	int			count;
 
 	for (int done = 0; done < n; done += count)
@@ -282,8 +282,7 @@ write_messages(const RqTarget *target, const RqParts *messages, int n,
 		if (rest.queue_ids)
 			rest.queue_ids += count;
 	}
-	if (!target->transactional)
-		rq_latency_end(RQ_PHASE_VISIBLE, enqueue_start);
+	rq_latency_end(RQ_PHASE_VISIBLE, enqueue_start);
 	if (lens != few)
 		pfree(lens);
 }
