@@ -101,6 +101,22 @@ sql('CREATE EXTENSION pg_walinspect');
 #
 my $used = 'SELECT sum(used_bytes) FROM rocketq.segments';
 
+# Four clients at once, each of which does the same so often.
+sub clients
+{
+	my ($times, $script) = @_;
+	my $file = $node->basedir . '/script.sql';
+
+	unlink($file);
+	append_to_file($file, "$script\n");
+	return $node->command_ok(
+		[
+			'pgbench', '-n', '-c', '4', '-j', '2', '-t', $times, '-f', $file, '-h',
+			$node->host, '-p', $node->port, 'postgres'
+		],
+		'several clients at once');
+}
+
 sub produce_known
 {
 	sql("SELECT rocketq.produce('t', 'one');" x 300);
@@ -120,12 +136,7 @@ ROLLBACK TO s;
 COMMIT;
 SELECT rocketq.produce_batch('t', '{}'::text[]);
 EOQ
-	$node->command_ok(
-		[
-			'pgbench', '-n', '-c', '4', '-j', '2', '-t', '100', '-f',
-			$node->basedir . '/one.sql', 'postgres', '-h', $node->host, '-p', $node->port
-		],
-		'several clients produce');
+	clients(100, "SELECT rocketq.produce('t', 'bench');");
 	my ($rc, $out, $err) = $node->psql('postgres', <<'EOQ');
 SET rocketq.fault = 'precommit-done=error';
 SELECT rocketq.produce_batch('t', array_fill('a'::text, ARRAY[7]));
@@ -134,7 +145,6 @@ EOQ
 	return;
 }
 
-append_to_file($node->basedir . '/one.sql', "SELECT rocketq.produce('t', 'bench');\n");
 sql("SELECT rocketq.produce('t', 'the first')");
 my $used_before = sql($used);
 my %stats_before = stats();
@@ -164,6 +174,11 @@ EOQ
 is(sql('SELECT sum(count) FROM rocketq.produce_latency'),
 	758 + 706, 'no samples without rocketq.track_latency');
 
+counts(
+	'nothing is lost when backends count at the same time',
+	sub { clients(5, "SELECT count(rocketq.produce('t', 'x')) FROM generate_series(1, 5000);") },
+	produced => 100_000,
+	enqueued => 100_000);
 counts(
 	'messages that wait behind those of another transaction',
 	sub {
