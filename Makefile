@@ -38,7 +38,7 @@ else
 
 MODULE_big = rocketq
 EXTENSION = rocketq
-DATA = $(wildcard sql/rocketq--*.sql)
+DATA = $(wildcard sql/rocketq--*.sql) sql/rocketq_exporter.yml
 
 # Every source file below src/, checked by src/tools/check_objs_listed.
 OBJS = \

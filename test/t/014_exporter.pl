@@ -1,0 +1,137 @@
+# 014_exporter.pl -- the queries for Prometheus run, and give what the file says.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+my $node = rq_node('main', allows_streaming => 1);
+
+# The file as it is installed; it uses little of YAML, and nothing else may be
+# in it.
+my ($share) = run_command([ 'pg_config', '--sharedir' ]);
+my $file = slurp_file("$share/extension/rocketq_exporter.yml");
+my @entries;
+foreach my $line (split /\n/, $file)
+{
+	if ($line =~ /^(#.*)?$/) { }
+	elsif ($line =~ /^(\w+):$/) { push @entries, { name => $1, query => '', metrics => [] }; }
+	elsif ($line =~ /^  master: true$/) { }
+	elsif ($line =~ /^  query: \|$/) { }
+	elsif ($line =~ /^  metrics:$/) { }
+	elsif ($line =~ /^    - (\w+):$/) { push @{ $entries[-1]{metrics} }, { name => $1 }; }
+	elsif ($line =~ /^        (usage|description): "([^"\\]+)"$/)
+	{
+		$entries[-1]{metrics}[-1]{$1} = $2;
+	}
+	elsif ($line =~ /^    (.+)$/ && !@{ $entries[-1]{metrics} })
+	{
+		$entries[-1]{query} .= "$1\n";
+	}
+	else { fail("a line that is understood: $line"); }
+}
+cmp_ok(scalar(@entries), '>=', 7, 'there are queries');
+
+$node->safe_psql('postgres', <<'EOQ');
+CREATE ROLE exporter LOGIN IN ROLE pg_monitor;
+SELECT rocketq.create_topic('orders');
+SELECT count(rocketq.produce('orders', 'x')) FROM generate_series(1, 100) i;
+SELECT count(*) FROM rocketq.consume('orders', 'g', 10, auto_commit => true);
+CHECKPOINT;
+EOQ
+
+my %type = (LABEL => qr/^(text|name)$/, GAUGE => qr/^(integer|bigint|double precision)$/);
+$type{COUNTER} = $type{GAUGE};
+
+# The rows of a query, as hashes.
+sub rows
+{
+	my ($on, $entry) = @_;
+	my ($rc, $out, $err) = $on->psql('postgres', "SET ROLE exporter;\n$entry->{query}",
+		extra_params => [ '-F', "\t" ]);
+
+	is("$err", '', "$entry->{name} on " . $on->name . ' runs');
+	my @names = map { $_->{name} } @{ $entry->{metrics} };
+	return map { my %row; @row{@names} = split /\t/, $_, -1; \%row } split /\n/, $out;
+}
+
+sub check_entry
+{
+	my ($entry) = @_;
+	my $name = $entry->{name};
+	my $columns = $node->safe_psql('postgres', "CREATE TEMP VIEW v AS\n$entry->{query};" . <<'EOQ');
+SELECT string_agg(attname || ' ' || format_type(atttypid, NULL), ',' ORDER BY attnum)
+FROM pg_attribute WHERE attrelid = 'v'::regclass
+EOQ
+	my @columns = split /,/, $columns;
+	my @metrics = @{ $entry->{metrics} };
+
+	like($name, qr/^rocketq_[a-z_]+$/, "$name: a name for Prometheus");
+	is( join(' ', map { /^(\w+) / } @columns),
+		join(' ', map { $_->{name} } @metrics),
+		"$name: the columns are the metrics");
+	foreach my $i (0 .. $#metrics)
+	{
+		my ($metric, $column) = ($metrics[$i], $columns[$i]);
+		my ($sql_type) = $column =~ /^\w+ (.*)/;
+		my $usage = $metric->{usage} // '';
+
+		ok( exists $type{$usage} && $sql_type =~ $type{$usage} && $metric->{description},
+			"$name: $metric->{name} is a $usage of type $sql_type");
+		is( $metric->{name} =~ /(^|_)total$/ ? 1 : 0,
+			$usage eq 'COUNTER' ? 1 : 0,
+			"$name: $metric->{name} has the name of a $usage");
+	}
+	return;
+}
+
+my %seen;
+foreach my $entry (@entries)
+{
+	check_entry($entry);
+	my @rows = rows($node, $entry);
+	cmp_ok(scalar(@rows), '>', 0, "$entry->{name}: there is something");
+	is(scalar(grep { grep { $_ eq '' } values %$_ } @rows), 0, "$entry->{name}: and no null");
+	$seen{ $entry->{name} } = \@rows;
+}
+is("@{$seen{rocketq_topic}[0]}{qw(topic messages enqueued_total max_lag)}", 'orders 100 100 90', 'numbers of the topic');
+is("@{$seen{rocketq_group}[0]}{qw(consumer_group lag owned_queues committed_offset)}", 'g 90 0 10', 'numbers of the group');
+is(join(' ', sort map { "$_->{worker}=$_->{up}" } @{ $seen{rocketq_worker} }),
+	'allocator=1 janitor=1 keeper=1', 'the workers are up');
+is("@{$seen{rocketq_stats}[0]}{qw(produced_total consumed_total)}", '100 10', 'counters of the server');
+cmp_ok($seen{rocketq_sync}[0]{total}, '>', 0, 'syncs');
+
+# A counter never falls.
+$node->safe_psql('postgres', "SELECT count(rocketq.produce('orders', 'x')) FROM generate_series(1, 10) i; CHECKPOINT");
+my %fallen;
+foreach my $entry (@entries)
+{
+	my ($again) = rows($node, $entry);
+	my ($first) = @{ $seen{ $entry->{name} } };
+	foreach (grep { $_->{usage} eq 'COUNTER' } @{ $entry->{metrics} })
+	{
+		$fallen{"$entry->{name}.$_->{name}"} = 1 if $again->{ $_->{name} } < $first->{ $_->{name} };
+	}
+}
+is(join(' ', sort keys %fallen), '', 'no counter has fallen');
+
+# All of them work on a standby.
+$node->backup('backup');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'backup', has_streaming => 1);
+$standby->start;
+rq_catch_up($node, $standby);
+foreach my $entry (@entries)
+{
+	cmp_ok(scalar(rows($standby, $entry)), '>', 0, "$entry->{name} on a standby");
+}
+$standby->stop;
+$node->stop;
+
+done_testing();
