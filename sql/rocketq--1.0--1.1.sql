@@ -290,9 +290,6 @@ COMMENT ON COLUMN rocketq.settings.context IS 'who can change it and when: postm
 COMMENT ON COLUMN rocketq.settings.pending_restart IS 'has the configuration file another value that needs a restart?';
 COMMENT ON COLUMN rocketq.settings.short_desc IS 'what it is for';
 
-COMMENT ON COLUMN rocketq.segments.file IS 'its file in the data directory';
-COMMENT ON COLUMN rocketq.segments.disk_bytes IS 'disk space that the file takes';
-
 REVOKE EXECUTE ON FUNCTION rocketq.get_topics() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION rocketq.get_topics() TO pg_monitor;
 GRANT SELECT ON rocketq.settings TO pg_monitor;
@@ -303,7 +300,9 @@ GRANT SELECT ON rocketq.settings TO pg_monitor;
 CREATE OR REPLACE VIEW rocketq.segments AS SELECT * FROM rocketq.get_segments();
 COMMENT ON VIEW rocketq.segments IS 'segments of the commit log, which all databases share';
 COMMENT ON COLUMN rocketq.segments.start_position IS 'first position of the segment';
+COMMENT ON COLUMN rocketq.segments.file IS 'its file in the data directory';
 COMMENT ON COLUMN rocketq.segments.end_position IS 'position behind the segment';
+COMMENT ON COLUMN rocketq.segments.disk_bytes IS 'disk space that the file takes';
 COMMENT ON COLUMN rocketq.segments.state IS 'full, writing, or ready for what comes next';
 COMMENT ON COLUMN rocketq.segments.used_bytes IS 'bytes written so far';
 COMMENT ON COLUMN rocketq.segments.oldest_at IS 'when its first message was stored';

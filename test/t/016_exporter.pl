@@ -1,4 +1,4 @@
-# 014_exporter.pl -- the queries for Prometheus run, and give what the file says.
+# 016_exporter.pl -- the queries for Prometheus run, and give what the file says.
 
 use strict;
 use warnings;
