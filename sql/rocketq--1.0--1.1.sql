@@ -3,9 +3,10 @@
 -- complain if script is sourced in psql, rather than via ALTER EXTENSION
 \echo Use "ALTER EXTENSION rocketq UPDATE TO '1.1'" to load this file. \quit
 
-CREATE FUNCTION rocketq.alter_topic(topic regclass, queues int) RETURNS void
+CREATE FUNCTION rocketq.alter_topic(topic regclass, queues int DEFAULT NULL,
+    retention_time text DEFAULT NULL) RETURNS void
     AS 'MODULE_PATHNAME', 'rocketq_alter_topic' LANGUAGE C VOLATILE;
-COMMENT ON FUNCTION rocketq.alter_topic(regclass, int) IS 'change the number of a topic''s queues';
+COMMENT ON FUNCTION rocketq.alter_topic(regclass, int, text) IS 'change the number of a topic''s queues, and how long it keeps messages: an interval, -1 for ever, or default';
 
 -- Topics that have no label yet get one.
 SELECT rocketq.alter_topic(t.topic, t.queues) FROM rocketq.topics t;
@@ -176,13 +177,15 @@ DROP FUNCTION rocketq.add_columns(regprocedure, text[], regtype[]);
 CREATE FUNCTION rocketq.get_topics(OUT database oid, OUT relfilenode oid, OUT queues int, OUT groups int,
     OUT messages bigint, OUT bytes bigint, OUT unresolved bigint, OUT max_lag bigint,
     OUT oldest_at timestamptz, OUT newest_at timestamptz, OUT produced_per_second float8,
-    OUT produced_bytes_per_second float8, OUT rates_since timestamptz) RETURNS SETOF record
+    OUT produced_bytes_per_second float8, OUT rates_since timestamptz, OUT retention_time interval)
+    RETURNS SETOF record
     AS 'MODULE_PATHNAME', 'rocketq_get_topics' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 1000;
 COMMENT ON FUNCTION rocketq.get_topics() IS 'topics of all databases, for the views';
 
 CREATE OR REPLACE VIEW rocketq.topics AS
     SELECT c.oid::regclass AS topic, t.queues, t.messages, t.unresolved, t.groups, t.oldest_at, t.newest_at,
-           t.bytes, t.max_lag, t.produced_per_second, t.produced_bytes_per_second, t.rates_since
+           t.bytes, t.max_lag, t.produced_per_second, t.produced_bytes_per_second, t.rates_since,
+           t.retention_time
     FROM rocketq.get_topics() t
          JOIN pg_catalog.pg_class c ON c.relfilenode = t.relfilenode
     WHERE c.relam = (SELECT a.oid FROM pg_catalog.pg_am a WHERE a.amname = 'rocketq')
@@ -200,6 +203,7 @@ COMMENT ON COLUMN rocketq.topics.bytes IS 'bytes of the commit log that the kept
 COMMENT ON COLUMN rocketq.topics.max_lag IS 'messages that the consumer group furthest behind has not consumed; null without groups';
 COMMENT ON COLUMN rocketq.topics.produced_per_second IS 'messages enqueued per second on the average since rates_since';
 COMMENT ON COLUMN rocketq.topics.produced_bytes_per_second IS 'bytes of messages enqueued per second on the average since rates_since';
+COMMENT ON COLUMN rocketq.topics.retention_time IS 'how long messages are kept, by alter_topic() or else rocketq.retention_time; null: for ever';
 COMMENT ON COLUMN rocketq.topics.rates_since IS 'where the rates begin: 30 to 60 seconds ago, less for a new topic or after a start of the server; null on a standby, which has no rates';
 
 CREATE OR REPLACE VIEW rocketq.queues AS

@@ -142,7 +142,7 @@ extern void rq_label_init(void);
 extern void rq_label_created(Oid relid, RqKey key);
 
 /* What its label says; false if it has none. */
-extern bool rq_label_read(Oid relid, uint32 *nqueues);
+extern bool rq_label_read(Oid relid, RqTopicSettings *settings);
 
 /* ---- rq_access_hook.c ---- */
 

@@ -301,6 +301,8 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 	RqKey		key = {.db = RQ_LOCATOR_DB(*newrlocator),
 	.rel = RQ_LOCATOR_REL(*newrlocator)};
 	RqKey		old_key = rq_relation_key(rel);
+	RqTopicSettings settings = {.nqueues = rq_default_queues,
+	.retention_s = RQ_RETENTION_DEFAULT};
 	uint32		old = RQ_NO_SLOT;
 	uint32		topic;
 	uint64		xid;
@@ -321,9 +323,9 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 		tell_of_tablespace(rel, newrlocator);
 	else
 		old = rq_topic_find(old_key);
-	topic = rq_topic_ensure(key, RQ_LOCATOR_SPC(*newrlocator),
-							old == RQ_NO_SLOT ? rq_default_queues :
-							rq_topic_nqueues(old), xid);
+	if (old != RQ_NO_SLOT)
+		settings = rq_topic_settings(old);
+	topic = rq_topic_ensure(key, RQ_LOCATOR_SPC(*newrlocator), &settings, xid);
 	if (old != RQ_NO_SLOT)
 		copy_groups(old, topic, xid);
 	if (!RQ_KEY_EQ(key, old_key))

@@ -3,15 +3,16 @@
  *	  The settings of a topic, kept as its security label.
  *
  * A topic carries the label "queues=N" of the provider "rocketq" from its
- * creation on.  Labels are rows of a catalog: they come and go with the table
+ * creation on; with a retention time of its own "queues=N, retention_time=Ss",
+ * in seconds, or "-1" for ever.  Labels are rows of a catalog: they come and go with the table
  * and the transaction, they are copied with a database, and pg_dump writes
  * them behind CREATE TABLE and before the table's data, so that a restored
  * topic has its queues before it gets its messages.  (A table of settings
  * would be restored in between or after them, and own storage parameters are
  * not open to access methods.)
  *
- * The store goes by its own number of queues, which this file keeps in step:
- * whoever sets the label resizes the topic.
+ * The store goes by settings of its own, which this file keeps in step: whoever
+ * sets the label alters the topic.
  */
 #include "postgres.h"
 
@@ -28,17 +29,40 @@
 
 #define PROVIDER	"rocketq"
 
-/* The number of queues in a label; false if it is not one. */
-static bool
-parse_label(const char *label, int64 *nqueues)
-{
-	char		again[32];
-	long		n;
+#define LABEL_SIZE	64
 
-	if (sscanf(label, "queues=%ld", &n) != 1)
+static void
+build_label(char *label, int64 nqueues, int64 retention_s)
+{
+	int			len = snprintf(label, LABEL_SIZE, "queues=" INT64_FORMAT, nqueues);
+
+	if (retention_s == RQ_RETENTION_FOREVER)
+		snprintf(label + len, LABEL_SIZE - len, ", retention_time=-1");
+	else if (retention_s != RQ_RETENTION_DEFAULT)
+		snprintf(label + len, LABEL_SIZE - len,
+				 ", retention_time=" INT64_FORMAT "s", retention_s);
+}
+
+/* What a label says; false if it is not one. */
+static bool
+parse_label(const char *label, int64 *nqueues, RqTopicSettings *settings)
+{
+	char		again[LABEL_SIZE];
+	long		queues;
+	long		seconds;
+	int			n = sscanf(label, "queues=%ld, retention_time=%ld",
+						   &queues, &seconds);
+
+	if (n < 1)
 		return false;
-	snprintf(again, sizeof(again), "queues=%ld", n);
-	*nqueues = n;
+	if (n < 2)
+		seconds = RQ_RETENTION_DEFAULT;
+	if (seconds < RQ_RETENTION_DEFAULT || seconds > INT_MAX)
+		return false;
+	build_label(again, queues, seconds);
+	*nqueues = queues;
+	settings->nqueues = (uint32) queues;
+	settings->retention_s = (int32) seconds;
 	return strcmp(label, again) == 0;
 }
 
@@ -53,17 +77,18 @@ rq_check_nqueues(int64 nqueues)
 }
 
 static void
-resize(Relation rel, uint32 nqueues)
+alter(Relation rel, const RqTopicSettings *to)
 {
 	uint32		topic = rq_relation_topic(rel, true);
+	RqTopicSettings now = rq_topic_settings(topic);
 	uint64		xid;
 
-	if (rq_topic_nqueues(topic) == nqueues)
+	if (now.nqueues == to->nqueues && now.retention_s == to->retention_s)
 		return;
 	rq_txn_check_open();
 	xid = rq_xid_announce();
-	rq_txn_topic_resized(topic, nqueues);
-	rq_topic_resize(topic, nqueues, xid);
+	rq_txn_topic_resized(topic, to->nqueues);
+	rq_topic_resize(topic, to, xid);
 }
 
 /* SECURITY LABEL FOR rocketq ON ... IS label. */
@@ -71,6 +96,7 @@ static void
 set_label(const ObjectAddress *object, const char *label)
 {
 	Relation	rel = NULL;
+	RqTopicSettings settings;
 	int64		nqueues;
 
 	rq_require_preload();
@@ -81,53 +107,57 @@ set_label(const ObjectAddress *object, const char *label)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("only topics can have a label of provider \"%s\"",
 						PROVIDER)));
-	if (label == NULL || !parse_label(label, &nqueues))
+	if (label == NULL || !parse_label(label, &nqueues, &settings))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the label of a topic must be \"queues=\" and a number"),
+				 errmsg("the label of a topic must be \"queues=\" and a number, and may go on with \", retention_time=\" and seconds"),
 				 errhint("rocketq.alter_topic() sets it.")));
 	rq_check_nqueues(nqueues);
-	resize(rel, (uint32) nqueues);
+	alter(rel, &settings);
 	relation_close(rel, NoLock);
 }
 
 static void
-store_label(Oid relid, uint32 nqueues)
+store_label(Oid relid, const RqTopicSettings *settings)
 {
 	ObjectAddress object = {.classId = RelationRelationId, .objectId = relid};
-	char		label[32];
+	char		label[LABEL_SIZE];
 
-	snprintf(label, sizeof(label), "queues=%u", nqueues);
+	build_label(label, settings->nqueues, settings->retention_s);
 	SetSecurityLabel(&object, PROVIDER, label);
 }
 
 void
-rq_label_resize(Relation rel, uint32 nqueues)
+rq_label_alter(Relation rel, const RqTopicSettings *settings)
 {
-	resize(rel, nqueues);
-	store_label(RelationGetRelid(rel), nqueues);
+	alter(rel, settings);
+	store_label(RelationGetRelid(rel), settings);
 }
 
 void
 rq_label_created(Oid relid, RqKey key)
 {
 	uint32		topic = rq_topic_find(key);
+	RqTopicSettings settings;
 
-	if (topic != RQ_NO_SLOT)
-		store_label(relid, rq_topic_nqueues(topic));
+	if (topic == RQ_NO_SLOT)
+		return;
+	settings = rq_topic_settings(topic);
+	store_label(relid, &settings);
 }
 
 bool
-rq_label_read(Oid relid, uint32 *nqueues)
+rq_label_read(Oid relid, RqTopicSettings *settings)
 {
 	ObjectAddress object = {.classId = RelationRelationId, .objectId = relid};
 	char	   *label = GetSecurityLabel(&object, PROVIDER);
+	RqTopicSettings s;
 	int64		n;
 
-	if (label == NULL || !parse_label(label, &n) ||
+	if (label == NULL || !parse_label(label, &n, &s) ||
 		n < 1 || n > RQ_QUEUES_MAX)
 		return false;
-	*nqueues = (uint32) n;
+	*settings = s;
 	return true;
 }
 

@@ -13,9 +13,9 @@
 extern void rq_check_nqueues(int64 nqueues);
 
 /*
- * Give the topic this many queues and keep that in its label.  The caller
- * holds the relation exclusively until the end of the transaction.
+ * Give the topic these settings and keep them in its label.  The caller holds
+ * the relation exclusively until the end of the transaction.
  */
-extern void rq_label_resize(Relation rel, uint32 nqueues);
+extern void rq_label_alter(Relation rel, const RqTopicSettings *settings);
 
 #endif							/* RQ_LABEL_H */

@@ -153,11 +153,12 @@ rq_relation_topic(Relation rel, bool create)
 
 	if (topic == RQ_NO_SLOT && create)
 	{
-		uint32		nqueues = rq_default_queues;
+		RqTopicSettings settings = {.nqueues = rq_default_queues,
+		.retention_s = RQ_RETENTION_DEFAULT};
 
-		(void) rq_label_read(RelationGetRelid(rel), &nqueues);
+		(void) rq_label_read(RelationGetRelid(rel), &settings);
 		topic = rq_topic_ensure(key, RQ_LOCATOR_SPC(rq_rel_locator(rel)),
-								nqueues, 0);
+								&settings, 0);
 	}
 	return topic;
 }

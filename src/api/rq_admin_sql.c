@@ -8,6 +8,9 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+#include <math.h>
+
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "executor/spi.h"
@@ -17,11 +20,13 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/timestamp.h"
 #include "utils/varlena.h"
 
 #include "am/rq_label.h"
 #include "am/rq_relation.h"
 #include "api/rq_args.h"
+#include "queue/rq_topic.h"
 
 PG_FUNCTION_INFO_V1(rocketq_create_topic);
 PG_FUNCTION_INFO_V1(rocketq_alter_topic);
@@ -67,18 +72,56 @@ rocketq_create_topic(PG_FUNCTION_ARGS)
 									RangeVarGetCreationNamespace(rv)));
 }
 
+/* A retention time: an interval, -1 for ever, or "default". */
+static int32
+parse_retention(char *value)
+{
+	Interval   *interval;
+	double		seconds;
+
+	if (pg_strcasecmp(value, "default") == 0)
+		return RQ_RETENTION_DEFAULT;
+	if (strcmp(value, "-1") == 0)
+		return RQ_RETENTION_FOREVER;
+	interval = DatumGetIntervalP(DirectFunctionCall3(interval_in,
+													 CStringGetDatum(value),
+													 ObjectIdGetDatum(InvalidOid),
+													 Int32GetDatum(-1)));
+	seconds = (double) interval->time / USECS_PER_SEC +
+		(double) interval->day * SECS_PER_DAY +
+		(double) interval->month * DAYS_PER_MONTH * SECS_PER_DAY;
+	if (seconds < 0 || seconds > INT_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid retention time \"%s\"", value),
+				 errhint("Use an interval, -1 for ever, or \"default\" for that of rocketq.retention_time.")));
+	return (int32) ceil(seconds);
+}
+
 Datum
 rocketq_alter_topic(PG_FUNCTION_ARGS)
 {
-	int32		queues;
+	RqTopicSettings settings;
+	int32		queues = 0;
+	bool		has_retention = !PG_ARGISNULL(2);
+	int32		retention_s = 0;
 	Relation	rel;
 
 	rq_arg_not_null(fcinfo, 0, "topic");
-	queues = rq_arg_int32(fcinfo, 1, "queues");
+	if (!has_retention || !PG_ARGISNULL(1))
+		queues = rq_arg_int32(fcinfo, 1, "queues");
 	rq_refuse_read_only("rocketq.alter_topic()");
-	rq_check_nqueues(queues);
+	if (!has_retention || !PG_ARGISNULL(1))
+		rq_check_nqueues(queues);
+	if (has_retention)
+		retention_s = parse_retention(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	rel = rq_relation_open(PG_GETARG_OID(0), AccessExclusiveLock, ACL_NO_RIGHTS);
-	rq_label_resize(rel, (uint32) queues);
+	settings = rq_topic_settings(rq_relation_topic(rel, true));
+	if (queues != 0)
+		settings.nqueues = (uint32) queues;
+	if (has_retention)
+		settings.retention_s = retention_s;
+	rq_label_alter(rel, &settings);
 	table_close(rel, NoLock);
 	PG_RETURN_VOID();
 }

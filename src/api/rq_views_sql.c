@@ -315,6 +315,7 @@ typedef struct TopicSums
 	TimestampTz oldest;
 	TimestampTz newest;
 	RqRate		rate;
+	int			retention_s;
 } TopicSums;
 
 static void
@@ -356,6 +357,15 @@ add_group(TopicSums *sums, uint32 topic, uint32 group)
 	sums->max_lag = Max(sums->max_lag, lag);
 }
 
+static Interval *
+seconds_interval(int seconds)
+{
+	Interval   *i = palloc0(sizeof(Interval));
+
+	i->time = (int64) seconds * USECS_PER_SEC;
+	return i;
+}
+
 static void
 put_topic(ReturnSetInfo *rsinfo, RqKey key, const TopicSums *sums)
 {
@@ -374,6 +384,8 @@ put_topic(ReturnSetInfo *rsinfo, RqKey key, const TopicSums *sums)
 	put_rate(&row, &sums->rate, sums->rate.count);
 	put_rate(&row, &sums->rate, sums->rate.bytes);
 	put_time(&row, sums->rate.since);
+	put_if(&row, sums->retention_s >= 0,
+		   IntervalPGetDatum(seconds_interval(Max(sums->retention_s, 0))));
 	finish(rsinfo, &row);
 }
 
@@ -392,6 +404,7 @@ rocketq_get_topics(PG_FUNCTION_ARGS)
 		LWLockAcquire(rq_meta_lock, LW_SHARED);
 		key = rq_topic_key(t);
 		sums.queues = rq_topic_nqueues(t);
+		sums.retention_s = rq_retain_time(t);
 		for (uint32 i = 0; i < sums.queues; i++)
 			add_queue(&sums, t, rq_topic_queue(t, i), now);
 		if (sums.queues > 0)

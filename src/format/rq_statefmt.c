@@ -65,7 +65,8 @@ topic_fits(const char **at, const char *end, const RqStateHeader *h)
 
 	if (!rq_state_take(at, end, &t, sizeof(t)) || t.key.rel == InvalidOid ||
 		t.nslots > RQ_QUEUES_MAX || t.nqueues > t.nslots ||
-		t.resize_to > t.nslots)
+		t.resize_to > t.nslots || t.retention_s < RQ_RETENTION_DEFAULT ||
+		t.retention_to < RQ_RETENTION_DEFAULT)
 		return false;
 	for (uint32 i = 0; i < t.nslots; i++)
 	{

@@ -55,6 +55,8 @@ typedef struct RqStateTopic
 	uint32		ngroups;
 	uint32		resize_to;		/* nqueues if it commits; 0 = none */
 	uint32		nslots;			/* queues that follow */
+	int32		retention_s;	/* as in RqTopicSettings */
+	int32		retention_to;	/* the same if the resize commits */
 	uint32		unused;
 	uint64		pend_xid;
 	uint64		resize_xid;
@@ -96,7 +98,7 @@ typedef struct RqStateOffset
 } RqStateOffset;
 
 StaticAssertDecl(sizeof(RqStateHeader) == 64, "on-disk layout");
-StaticAssertDecl(sizeof(RqStateTopic) == 64, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateTopic) == 72, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateQueue) == 64, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateGroup) == 152, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateOffset) == 48, "on-disk layout");

@@ -69,7 +69,9 @@ static bool
 topic_fits(const xl_rq_topic *rec)
 {
 	return rec->key.rel != InvalidOid && rec->nslots <= RQ_QUEUES_MAX &&
-		rec->nqueues <= rec->nslots && rec->resize_to <= rec->nslots;
+		rec->nqueues <= rec->nslots && rec->resize_to <= rec->nslots &&
+		rec->retention_s >= RQ_RETENTION_DEFAULT &&
+		rec->retention_to >= RQ_RETENTION_DEFAULT;
 }
 
 static bool
@@ -235,9 +237,11 @@ desc_topic(StringInfo buf, const xl_rq_topic *rec)
 	desc_key(buf, rec->key);
 	appendStringInfo(buf, " queues %u xid " UINT64_FORMAT,
 					 rec->nqueues, rec->xid);
+	if (rec->retention_s != RQ_RETENTION_DEFAULT)
+		appendStringInfo(buf, " retention %d", rec->retention_s);
 	if (rec->resize_xid != 0)
-		appendStringInfo(buf, " resize to %u xid " UINT64_FORMAT,
-						 rec->resize_to, rec->resize_xid);
+		appendStringInfo(buf, " resize to %u retention %d xid " UINT64_FORMAT,
+						 rec->resize_to, rec->retention_to, rec->resize_xid);
 }
 
 static void

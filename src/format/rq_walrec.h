@@ -137,7 +137,8 @@ typedef struct xl_rq_settle
 /*
  * TOPIC: the topic exists, or will if "xid" (not 0) commits.  It has "nqueues"
  * queues, or "resize_to" if "resize_xid" (not 0) commits; until that has been
- * settled it keeps room for "nslots".
+ * settled it keeps room for "nslots".  The same for "retention_s" and
+ * "retention_to".
  */
 typedef struct xl_rq_topic
 {
@@ -148,6 +149,8 @@ typedef struct xl_rq_topic
 	uint64		resize_xid;
 	uint32		resize_to;
 	uint32		nslots;
+	int32		retention_s;
+	int32		retention_to;
 } xl_rq_topic;
 
 #define SizeOfRqTopic	sizeof(xl_rq_topic)

@@ -1,6 +1,6 @@
 /*
  * rq_resize.c
- *	  Change the number of a topic's queues.
+ *	  Change the number of a topic's queues, and how long it keeps messages.
  *
  * A resize belongs to a transaction, which holds the topic's relation
  * exclusively: nobody else uses the topic until it has ended.  So "nqueues"
@@ -8,6 +8,10 @@
  * back.  The topic keeps "base_queues" in mind for an abort and "resize_to" for
  * a commit, and holds on to the slots of all numbers it has had (nslots).  The
  * janitor settles that afterwards, and only then slots and files of queues go.
+ *
+ * The retention time goes along: retention_now, retention_s and retention_to are
+ * to it what the other three are to the number of queues.  What is in force for
+ * all is retention_s.
  *
  * A record tells of both outcomes, and a further record of the settlement.
  * During recovery, and on a standby, a topic has the queues that both outcomes
@@ -81,6 +85,8 @@ rq_topic_apply_resize(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
 	take_slots(topic, rec->nslots);
 	t->base_queues = rec->nqueues;
 	t->resize_to = rec->resize_to;
+	t->retention_s = t->retention_now = rec->retention_s;
+	t->retention_to = rec->retention_to;
 	t->resize_xid = rec->resize_xid;
 	t->resize_lsn = lsn;
 	stamp_slots(topic, lsn);
@@ -168,27 +174,29 @@ check_consumed(uint32 topic, uint32 queue_id)
 					 errhint("Let every consumer group consume them, or move the groups with rocketq.reset_offset().")));
 }
 
-/* WAL-log that the topic gets that many queues if the transaction commits. */
+/* WAL-log that the topic gets these settings if the transaction commits. */
 static void
-stage(uint32 topic, uint32 nqueues, uint64 xid)
+stage(uint32 topic, const RqTopicSettings *to, uint64 xid)
 {
 	RqTopic    *t = &rq_topics[topic];
 	xl_rq_topic rec;
 
 	START_CRIT_SECTION();
-	t->resize_to = nqueues;
+	t->resize_to = to->nqueues;
+	t->retention_to = t->retention_now = to->retention_s;
 	t->resize_xid = xid;
 	rec = rq_topic_record(topic);
 	t->resize_lsn = rq_topic_log(&rec);
 	stamp_slots(topic, t->resize_lsn);
 	pg_write_barrier();
-	pg_atomic_write_u32(&t->nqueues, nqueues);
+	pg_atomic_write_u32(&t->nqueues, to->nqueues);
 	END_CRIT_SECTION();
 }
 
 void
-rq_topic_resize(uint32 topic, uint32 nqueues, uint64 xid)
+rq_topic_resize(uint32 topic, const RqTopicSettings *to, uint64 xid)
 {
+	uint32		nqueues = to->nqueues;
 	char		trash[MAXPGPATH] = "";
 	uint32		now;
 
@@ -202,7 +210,7 @@ rq_topic_resize(uint32 topic, uint32 nqueues, uint64 xid)
 	for (uint32 i = nqueues; i < now; i++)
 		check_consumed(topic, i);
 	take_slots(topic, nqueues);
-	stage(topic, nqueues, xid);
+	stage(topic, to, xid);
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
 	RQ_FAULT("resize-wal");
@@ -211,14 +219,17 @@ rq_topic_resize(uint32 topic, uint32 nqueues, uint64 xid)
 }
 
 void
-rq_topic_resize_undo(RqKey key, uint32 nqueues)
+rq_topic_resize_undo(RqKey key, const RqTopicSettings *to)
 {
 	uint32		topic;
 
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	topic = rq_topic_index_find(key);
 	if (topic != RQ_NO_SLOT)
-		pg_atomic_write_u32(&rq_topics[topic].nqueues, nqueues);
+	{
+		pg_atomic_write_u32(&rq_topics[topic].nqueues, to->nqueues);
+		rq_topics[topic].retention_now = to->retention_s;
+	}
 	LWLockRelease(rq_meta_lock);
 }
 
@@ -230,8 +241,11 @@ rq_topic_resize_abort(RqKey key)
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	topic = rq_topic_index_find(key);
 	if (topic != RQ_NO_SLOT)
+	{
 		pg_atomic_write_u32(&rq_topics[topic].nqueues,
 							rq_topics[topic].base_queues);
+		rq_topics[topic].retention_now = rq_topics[topic].retention_s;
+	}
 	LWLockRelease(rq_meta_lock);
 }
 
@@ -243,9 +257,14 @@ rq_topic_resize_log(RqKey key)
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	topic = rq_topic_index_find(key);
-	if (topic != RQ_NO_SLOT && rq_topics[topic].resize_xid != 0 &&
-		rq_topics[topic].resize_to != rq_topic_nqueues(topic))
-		stage(topic, rq_topic_nqueues(topic), rq_topics[topic].resize_xid);
+	if (topic != RQ_NO_SLOT && rq_topics[topic].resize_xid != 0)
+	{
+		const RqTopicSettings now = rq_topic_settings(topic);
+
+		if (rq_topics[topic].resize_to != now.nqueues ||
+			rq_topics[topic].retention_to != now.retention_s)
+			stage(topic, &now, rq_topics[topic].resize_xid);
+	}
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
 }
@@ -265,9 +284,13 @@ rq_topic_resize_settle(uint32 topic, char *trash)
 	if (status == RQ_XID_IN_PROGRESS)
 		return;
 	if (status == RQ_XID_COMMITTED)
+	{
 		rec.nqueues = t->resize_to;
+		rec.retention_s = t->retention_to;
+	}
 	rec.nslots = rec.nqueues;
 	rec.resize_to = 0;
+	rec.retention_to = 0;
 	rec.resize_xid = 0;
 	fewer = rec.nslots < t->nslots;
 	START_CRIT_SECTION();
@@ -298,6 +321,7 @@ rq_topic_resize_recover(void)
 		{
 			case RQ_XID_COMMITTED:
 				pg_atomic_write_u32(&t->nqueues, t->resize_to);
+				t->retention_now = t->retention_to;
 				break;
 			case RQ_XID_ABORTED:
 				pg_atomic_write_u32(&t->nqueues, t->base_queues);

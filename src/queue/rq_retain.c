@@ -51,6 +51,9 @@
 #define LEARN_BLOCKS		64
 #define LEARN_BLOCKS_ROUND	4096
 
+/* A topic's expired messages are left for so large a part of its time. */
+#define EXPIRE_SHARE		16
+
 /* How often the log is told that a full disk cannot be helped. */
 #define TELL_STUCK_INTERVAL	(60 * USECS_PER_SEC)
 
@@ -168,7 +171,9 @@ is_settled(const Round *r)
 int
 rq_retain_time(uint32 topic)
 {
-	return rq_retention_time_s;
+	int32		s = rq_topics[topic].retention_s;
+
+	return s == RQ_RETENTION_DEFAULT ? rq_retention_time_s : s;
 }
 
 /* Messages enqueued before that have had their time. */
@@ -247,9 +252,12 @@ ask_entries(Round *r, uint32 topic, RqQueue *q)
 
 	who.what = RQ_KEEPS_TIME;
 	from = rq_queue_offset_at(topic, q, expires_before(topic, r->now));
+	if (rq_topics[topic].retention_s == RQ_RETENTION_DEFAULT)
+		who.key.db = who.key.rel = 0;
 	need(r, &who, rq_lowest_below(topic, q, from, resolved, r->kept.pos),
 		 r->young_floor);
 
+	who.key = rq_topic_key(topic);
 	holder = find_holder(topic, q, &from);
 	if (holder == RQ_NO_SLOT)
 		return;
@@ -342,7 +350,10 @@ rq_retain_kept_by(const RqKept *kept)
 		case RQ_KEEPS_WRITING:
 			return pstrdup("being written");
 		case RQ_KEEPS_TIME:
-			return pstrdup("retention_time");
+			if (kept->key.rel == 0)
+				return pstrdup("retention_time");
+			return psprintf("retention_time of topic %u/%u",
+							kept->key.db, kept->key.rel);
 		case RQ_KEEPS_GROUP:
 			return psprintf("group %s of %u/%u", kept->group,
 							kept->key.db, kept->key.rel);
@@ -494,6 +505,60 @@ trim_log(Round *r)
 						   why(r, cut))));
 }
 
+/* ---- topics with a time of their own ---- */
+
+/*
+ * Where the queue begins when all that has expired goes; where it begins now,
+ * if that is not worth it.
+ */
+static RqOff
+start_unexpired(const Round *r, uint32 topic, RqQueue *q)
+{
+	TimestampTz before = expires_before(topic, r->now);
+	int64		grain = (int64) Max(rq_retain_time(topic) / EXPIRE_SHARE, 1) *
+	USECS_PER_SEC;
+	RqOff		start = pg_atomic_read_u64(&q->start);
+	RqOff		to = Min(rq_queue_offset_at(topic, q, before), q->logged_stable);
+	RqOff		from;
+	RqEntry		e;
+
+	if (find_holder(topic, q, &from) != RQ_NO_SLOT)
+		to = Min(to, from);
+	if (to <= start || !rq_queue_entry(topic, q, start, &e))
+		return start;
+	return to - start >= RQ_CQ_PER_SEGMENT || e.enqueued_at < before - grain ?
+		to : start;
+}
+
+/*
+ * Messages leave the queues of such a topic when their time is over, and no
+ * group holds them, although their segment stays.  Not one by one: when there
+ * are many, or the oldest is over its time by a share of it.  Who reads the
+ * topic goes on with the next one.
+ */
+static void
+expire_topics(const Round *r)
+{
+	RqTrim		t;
+
+	rq_trim_prepare(&t, pg_atomic_read_u64(&rq_ctl->log_start));
+	for (int topic = 0; topic < rq_max_topics; topic++)
+		for (uint32 i = 0; i < rq_topic_nslots(topic); i++)
+		{
+			if (rq_topics[topic].retention_s < 0)
+				break;
+			LWLockAcquire(rq_meta_lock, LW_SHARED);
+			if (i < rq_topic_nslots(topic))
+			{
+				RqQueue    *q = rq_topic_queue(topic, i);
+
+				rq_trim_queue(&t, topic, q, start_unexpired(r, topic, q));
+			}
+			LWLockRelease(rq_meta_lock);
+		}
+	(void) rq_trim(&t, true);
+}
+
 void
 rq_retain_round(void)
 {
@@ -504,6 +569,7 @@ rq_retain_round(void)
 	find_kept(&r);
 	publish_kept(&r.kept);
 	trim_log(&r);
+	expire_topics(&r);
 	tell_stuck(&r);
 	rq_trim_tell_losses(r.now);
 }

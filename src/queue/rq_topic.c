@@ -93,13 +93,24 @@ rq_topic_record(uint32 topic)
 	xl_rq_topic rec = {.key = rq_topic_key(topic), .spc = t->spc,
 		.nqueues = t->base_queues, .xid = t->pend_xid,
 		.resize_to = t->resize_to, .resize_xid = t->resize_xid,
-	.nslots = t->nslots};
+		.nslots = t->nslots, .retention_s = t->retention_s,
+	.retention_to = t->retention_to};
 
 	return rec;
 }
 
+RqTopicSettings
+rq_topic_settings(uint32 topic)
+{
+	RqTopicSettings s = {.nqueues = rq_topic_nqueues(topic),
+	.retention_s = rq_topics[topic].retention_now};
+
+	return s;
+}
+
 uint32
-rq_topic_ensure(RqKey key, Oid spc, uint32 nqueues, uint64 xid)
+rq_topic_ensure(RqKey key, Oid spc, const RqTopicSettings *settings,
+				uint64 xid)
 {
 	uint32		slot = rq_topic_find(key);
 
@@ -112,12 +123,14 @@ rq_topic_ensure(RqKey key, Oid spc, uint32 nqueues, uint64 xid)
 	slot = rq_topic_index_find(key);
 	if (slot == RQ_NO_SLOT)
 	{
-		xl_rq_topic rec = {.key = key, .spc = spc, .nqueues = nqueues,
-		.xid = xid, .nslots = nqueues};
+		xl_rq_topic rec = {.key = key, .spc = spc,
+			.nqueues = settings->nqueues, .xid = xid,
+			.nslots = settings->nqueues,
+		.retention_s = settings->retention_s};
 
-		check_room(nqueues);
+		check_room(settings->nqueues);
 		START_CRIT_SECTION();
-		slot = rq_topic_apply(key, spc, nqueues, xid, rq_topic_log(&rec));
+		slot = rq_topic_apply(key, spc, settings, xid, rq_topic_log(&rec));
 		END_CRIT_SECTION();
 	}
 	LWLockRelease(rq_meta_lock);
@@ -205,8 +218,10 @@ rq_topic_take_queues(uint32 topic, uint32 nslots)
 }
 
 uint32
-rq_topic_apply(RqKey key, Oid spc, uint32 nqueues, uint64 xid, XLogRecPtr lsn)
+rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
+			   uint64 xid, XLogRecPtr lsn)
 {
+	uint32		nqueues = settings->nqueues;
 	uint32		slot = rq_topic_index_find(key);
 	RqTopic    *t;
 
@@ -227,6 +242,8 @@ rq_topic_apply(RqKey key, Oid spc, uint32 nqueues, uint64 xid, XLogRecPtr lsn)
 	t->nslots = 0;
 	rq_topic_take_queues(slot, nqueues);
 	t->base_queues = nqueues;
+	t->retention_s = t->retention_now = settings->retention_s;
+	t->retention_to = 0;
 	t->resize_to = 0;
 	t->resize_xid = 0;
 	t->resize_lsn = lsn;
@@ -354,6 +371,8 @@ rq_topic_for_redo(RqKey key, XLogRecPtr lsn)
 void
 rq_topic_redo(const xl_rq_topic *rec, XLogRecPtr lsn)
 {
+	const RqTopicSettings settings = {.nqueues = rec->nqueues,
+	.retention_s = rec->retention_s};
 	char		trash[MAXPGPATH] = "";
 	uint32		slot = RQ_NO_SLOT;
 
@@ -365,7 +384,7 @@ rq_topic_redo(const xl_rq_topic *rec, XLogRecPtr lsn)
 	if (rq_topic_for_redo(rec->key, lsn) != RQ_NO_SLOT ||
 		(rq_topic_index_find(rec->key) == RQ_NO_SLOT &&
 		 lsn > rq_ctl->meta_lsn))
-		slot = rq_topic_apply(rec->key, rec->spc, rec->nqueues, rec->xid, lsn);
+		slot = rq_topic_apply(rec->key, rec->spc, &settings, rec->xid, lsn);
 	if (slot != RQ_NO_SLOT && lsn > rq_topics[slot].resize_lsn)
 		rq_topic_redo_resize(slot, rec, lsn, trash);
 	LWLockRelease(rq_meta_lock);

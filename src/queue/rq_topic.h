@@ -12,13 +12,14 @@
 extern uint32 rq_topic_find(RqKey key);
 
 /*
- * Give the topic storage with this many queues.  WAL-logged at once.  With an
+ * Give the topic storage with these settings.  WAL-logged at once.  With an
  * "xid" it is a new relation's: it goes away again unless that transaction
  * commits, and what an earlier holder of the key left is removed first.
  * Without, storage that is there already stays.  Returns the slot.  Throws
  * when a table is full.
  */
-extern uint32 rq_topic_ensure(RqKey key, Oid spc, uint32 nqueues, uint64 xid);
+extern uint32 rq_topic_ensure(RqKey key, Oid spc,
+							  const RqTopicSettings *settings, uint64 xid);
 
 /* Remove the topic's storage if it has any; WAL-logged.  Nobody uses it any more. */
 extern void rq_topic_drop(RqKey key);
@@ -32,16 +33,20 @@ extern void rq_topic_doom(RqKey key);
 /* Settle topics whose creator or resizer has ended.  Janitor only. */
 extern void rq_topic_settle_all(void);
 
+/* The settings as the calling transaction sees them. */
+extern RqTopicSettings rq_topic_settings(uint32 topic);
+
 /*
- * Change the number of queues, from now on for the calling transaction, whose
+ * Change the settings, from now on for the calling transaction, whose
  * id is "xid", and for all if it commits.  The caller holds the topic's
  * relation exclusively until then.  Throws when a table is full, or when a
  * queue that would go holds what a group has not consumed.
  */
-extern void rq_topic_resize(uint32 topic, uint32 nqueues, uint64 xid);
+extern void rq_topic_resize(uint32 topic, const RqTopicSettings *to,
+							uint64 xid);
 
-/* Back to this number of queues within that transaction.  Can't throw. */
-extern void rq_topic_resize_undo(RqKey key, uint32 nqueues);
+/* Back to these settings within that transaction.  Can't throw. */
+extern void rq_topic_resize_undo(RqKey key, const RqTopicSettings *to);
 
 /* WAL-log what the calling transaction's resizes and undos have come to. */
 extern void rq_topic_resize_log(RqKey key);
@@ -82,10 +87,11 @@ rq_topic_nslots(uint32 topic)
  * Make the slots say so; the caller holds the meta lock exclusively or is the
  * startup process.  "lsn" is the end of the record that creates the topic.
  */
-extern uint32 rq_topic_apply(RqKey key, Oid spc, uint32 nqueues, uint64 xid,
+extern uint32 rq_topic_apply(RqKey key, Oid spc,
+							 const RqTopicSettings *settings, uint64 xid,
 							 XLogRecPtr lsn);
 
-/* The same for the number of queues of an existing topic. */
+/* The same for the settings of an existing topic. */
 extern void rq_topic_apply_resize(uint32 topic, const xl_rq_topic *rec,
 								  XLogRecPtr lsn);
 

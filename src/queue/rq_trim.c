@@ -96,7 +96,8 @@ rq_trim_queue(RqTrim *t, uint32 topic, RqQueue *q, RqOff start)
 
 	RqEntry		e;
 
-	add_losses(t, topic, q, start);
+	if (start > pg_atomic_read_u64(&q->start) || t->new_start > t->old_start)
+		add_losses(t, topic, q, start);
 	if (start <= pg_atomic_read_u64(&q->start))
 		return;
 	s.bytes_start = q->bytes_start;

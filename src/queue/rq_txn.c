@@ -49,7 +49,7 @@ typedef enum ActionKind
 	ACT_COMMIT,					/* a reader's "commit" changed */
 	ACT_TOPIC_CREATED,
 	ACT_TOPIC_DROPPED,
-	ACT_TOPIC_RESIZED,			/* number of queues changed */
+	ACT_TOPIC_RESIZED,			/* settings changed */
 	ACT_TOPIC_RESIZE_UNDONE,	/* the same, in what was rolled back */
 	ACT_GROUP_CREATED,
 	ACT_GROUP_DROPPED,			/* claimed by us, staged at pre-commit */
@@ -62,7 +62,8 @@ typedef struct Action
 	ActionKind	kind;
 	uint32		index;			/* of the reader */
 	bool		had_old;
-	RqOff		old;			/* offset, or number of queues */
+	RqOff		old;			/* offset */
+	RqTopicSettings old_settings;
 	RqKey		key;			/* of the topic */
 	RqGroupRef	group;
 } Action;
@@ -396,7 +397,7 @@ rq_txn_topic_resized(uint32 topic, uint32 nqueues)
 	Action	   *a = add_action(ACT_TOPIC_RESIZED);
 
 	a->key = rq_topic_key(topic);
-	a->old = rq_topic_nqueues(topic);
+	a->old_settings = rq_topic_settings(topic);
 	for (int i = 0; i < txn->ntouches; i++)
 		if (txn->touches[i].topic == topic &&
 			txn->touches[i].queue_id >= nqueues)
@@ -455,7 +456,7 @@ undo(const Action *a)
 		case ACT_TOPIC_DROPPED:
 			break;
 		case ACT_TOPIC_RESIZED:
-			rq_topic_resize_undo(a->key, (uint32) a->old);
+			rq_topic_resize_undo(a->key, &a->old_settings);
 			break;
 		case ACT_TOPIC_RESIZE_UNDONE:
 			break;

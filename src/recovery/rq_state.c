@@ -137,7 +137,8 @@ copy_topic(StringInfo buf, uint32 topic)
 	RqTopic    *t = &rq_topics[topic];
 	RqStateTopic s = {.key = rq_topic_key(topic), .spc = t->spc,
 		.nqueues = t->base_queues, .resize_to = t->resize_to,
-		.nslots = t->nslots,
+		.nslots = t->nslots, .retention_s = t->retention_s,
+		.retention_to = t->retention_to,
 		.pend_xid = t->pend_xid, .resize_xid = t->resize_xid,
 	.lsn = t->lsn, .resize_lsn = t->resize_lsn};
 
@@ -488,6 +489,7 @@ static void
 load_topic(const char **at, const char *end)
 {
 	RqStateTopic s;
+	RqTopicSettings settings;
 	xl_rq_topic rec;
 	uint32		topic;
 
@@ -498,7 +500,10 @@ load_topic(const char **at, const char *end)
 	rec.resize_to = s.resize_to;
 	rec.resize_xid = s.resize_xid;
 	rec.nslots = s.nslots;
-	topic = rq_topic_apply(s.key, s.spc, s.nqueues, s.pend_xid, s.lsn);
+	rec.retention_s = settings.retention_s = s.retention_s;
+	rec.retention_to = s.retention_to;
+	settings.nqueues = s.nqueues;
+	topic = rq_topic_apply(s.key, s.spc, &settings, s.pend_xid, s.lsn);
 	rq_topic_apply_resize(topic, &rec, s.resize_lsn);
 	for (uint32 i = 0; i < s.nslots; i++)
 		load_queue(rq_topic_queue(topic, i), at, end);

@@ -63,7 +63,10 @@ typedef struct RqTopic
 								 * that come or go are in doubt */
 	uint32		base_queues;	/* nqueues if the resize aborts */
 	uint32		resize_to;		/* nqueues if it commits */
-	uint64		resize_xid;		/* who resizes, 0 = nobody */
+	int32		retention_s;	/* in force; see RqTopicSettings */
+	int32		retention_now;	/* as the one who alters the topic sees it */
+	int32		retention_to;	/* in force if that commits */
+	uint64		resize_xid;		/* who alters it, 0 = nobody */
 	XLogRecPtr	resize_lsn;		/* of the last record about the above */
 	Oid			spc;			/* tablespace when it was created */
 	uint64		incarnation;	/* never the same for two topics */

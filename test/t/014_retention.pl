@@ -213,6 +213,78 @@ kill('CONT', $keeper);
 all_goes('entries logged as resolved');
 
 #
+# A topic's own time: its messages leave it, though their segment stays.  It
+# goes with the transaction, TRUNCATE and a crash.
+#
+settings(retention_time => "'1h'");
+create('brief');
+create('lasting');
+my $own = "SELECT coalesce(retention_time::text, 'for ever') FROM rocketq.topics WHERE topic = 'brief'::regclass";
+my $label = "SELECT label FROM pg_seclabels WHERE objoid = 'brief'::regclass";
+is(query($own), '01:00:00', 'the time of a topic that has none of its own');
+$session->query_safe('BEGIN');
+$session->query_safe("SELECT rocketq.alter_topic('brief', retention_time => '2 hours')");
+$session->query_safe('SAVEPOINT s');
+$session->query_safe("SELECT rocketq.alter_topic('brief', retention_time => '-1')");
+$session->query_safe('ROLLBACK TO s');
+$session->query_safe('COMMIT');
+rq_poll_query($node, 'the first of two times to count', "SELECT ($own) = '02:00:00'");
+is(query($label), 'queues=1, retention_time=7200s', 'the label says so');
+$session->query_safe('BEGIN');
+$session->query_safe("SELECT rocketq.alter_topic('brief', retention_time => 'default')");
+$session->query_safe('ROLLBACK');
+rq_wait_ticks($node, 'janitor', 3);
+is(query($own), '02:00:00', 'a time that was rolled back');
+query('TRUNCATE brief');
+is(query($own), '02:00:00', 'kept over TRUNCATE');
+query('ALTER TABLE brief RENAME TO brieff; ALTER TABLE brieff RENAME TO brief');
+query("SELECT rocketq.alter_topic('brief', 2)");
+rq_poll_query($node, 'two queues', "SELECT queues = 2 FROM rocketq.topics WHERE topic = 'brief'::regclass");
+is(query($own), '02:00:00', 'kept over another number of queues');
+$session->quit;
+rq_kill9($node);
+rq_start($node);
+is(query($own), '02:00:00', 'kept over a crash');
+query('CHECKPOINT');
+$node->restart;
+is(query($own), '02:00:00', 'kept over a restart');
+query("SELECT rocketq.alter_topic('brief', retention_time => '-1')");
+rq_poll_query($node, 'for ever', "SELECT ($own) = 'for ever'");
+is(query($label), 'queues=2, retention_time=-1', 'for ever');
+query("SELECT rocketq.alter_topic('brief', retention_time => 'default')");
+rq_poll_query($node, 'the default', "SELECT ($own) = '01:00:00'");
+is(query($label), 'queues=2', 'the default');
+foreach my $wrong ('x', '-2', '-1 hour', '100 years')
+{
+	my ($rc, $out, $err) = $node->psql('postgres', "SELECT rocketq.alter_topic('brief', retention_time => '$wrong')");
+	like($err, qr/ERROR:  invalid (retention time|input syntax)/, "not a time: $wrong");
+}
+
+query("SELECT rocketq.produce(t, 'x', queue_id => 0) FROM unnest('{brief,lasting}'::regclass[]) t");
+query("SELECT rocketq.create_group('brief', 'g')");
+$first = query($log_start);
+query("SELECT rocketq.alter_topic('brief', retention_time => '1s')");
+rq_poll_query($node, 'the time of a topic to be over',
+	"SELECT min(oldest_at) < now() - interval '4s' FROM rocketq.queues WHERE topic = 'brief'::regclass");
+rq_wait_ticks($node, 'janitor', 3);
+is(query("SELECT count(*) FROM brief"), 1, 'a group holds what has expired');
+query("SELECT rocketq.drop_group('brief', 'g')");
+rq_poll_query($node, 'a message to leave its queue', "SELECT count(*) = 0 FROM brief");
+is(query("SELECT count(*) FROM lasting"), 1, 'others are kept');
+is(query($log_start), $first, 'and the log is');
+rq_kill9($node);
+rq_start($node);
+is(query("SELECT count(*) FROM brief"), 0, 'gone over a crash, too');
+query("SELECT rocketq.alter_topic('lasting', retention_time => '-1')");
+settings(retention_time => 0);
+produce('plain', 3);
+stays('retention_time of topic %', 'a topic that keeps its messages for ever');
+query('DROP TABLE lasting');
+all_goes('dropped');
+$session = $node->background_psql('postgres', on_error_stop => 0);
+$pid = $session->query_safe('SELECT pg_backend_pid()');
+
+#
 # Readers: an open cursor, until it is closed, the subtransaction it was opened
 # in is rolled back, or its transaction ends.
 #
