@@ -302,6 +302,27 @@ foreach my $end ('CLOSE c', 'ROLLBACK TO s', 'COMMIT', 'ROLLBACK', 'SELECT 1/0')
 	all_goes("after $end");
 	$session->query('ROLLBACK') if $end !~ /^(COMMIT|ROLLBACK)$/;
 }
+# One that begins while a trim is on its way waits for it, and begins behind.
+SKIP:
+{
+	skip('built without fault points', 1) if !rq_has_faults($node);
+	my $janitor = rq_worker_pid($node, 'janitor');
+
+	settings();
+	produce('plain', 2);
+	$session->query_safe("SELECT count(*) FROM rocketq.pull('plain', 0, 0, 1)");
+	settings(retention_time => 0, fault => "'trim-begun=stop'");
+	rq_poll_stopped($janitor);
+	query('ALTER SYSTEM RESET rocketq.fault');
+	$session->query_until(qr/reading/, "\\echo reading\nSELECT min(queue_offset) = (SELECT min_offset FROM rocketq.queues WHERE topic = 'plain'::regclass) FROM plain;\n");
+	rq_poll_query($node, 'the reader to wait',
+		"SELECT wait_event_type = 'LWLock' FROM pg_stat_activity WHERE pid = $pid");
+	$node->reload;
+	kill('CONT', $janitor);
+	like($session->query('SELECT 1'), qr/^t\n1$/, 'a reader waits for a trim that is on its way');
+}
+settings(retention_time => 0);
+
 # One that reads too slowly loses its hold, and is told or gets what is next.
 $session->query_safe('BEGIN');
 $session->query_safe('DECLARE c CURSOR FOR SELECT queue_offset, length(body) FROM plain');
