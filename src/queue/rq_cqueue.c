@@ -646,6 +646,9 @@ rq_queue_redo_enqueue(const xl_rq_enqueue *record, const xl_rq_entry *entries,
 		pg_atomic_write_u64(&q->end, end);
 	}
 	LWLockRelease(&q->lock);
+	/* What has a transaction can be read when the end of that is replayed. */
+	if (rec.xid == 0)
+		rq_wait_news(topic, q, rec.offset, end);
 }
 
 void

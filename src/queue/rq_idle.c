@@ -23,6 +23,15 @@ is_gone(uint32 topic, uint64 incarnation)
 		rq_topics[topic].incarnation != incarnation;
 }
 
+static bool
+is_dropped(RqGroupRef group)
+{
+	uint64		xid;
+
+	return rq_groups[group.slot].id != group.id ||
+		rq_group_state_locked(group.slot, &xid) == RQ_GROUP_ABSENT;
+}
+
 /* Where the group goes on in a queue, a group that does not exist at its start. */
 static RqOff
 first_unread(RqGroupRef group, RqQueue *q)
@@ -70,7 +79,7 @@ look(RqWant *want, uint32 unused, void *arg)
 
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	found = is_gone(want->topic, incarnation);
-	if (!found && rq_groups[want->group.slot].id != want->group.id)
+	if (!found && want->group.id != 0 && is_dropped(want->group))
 		want->group.id = 0;
 	for (uint32 i = 0; !found && i < rq_topic_nqueues(want->topic); i++)
 		found = has_message(want, i);

@@ -10,10 +10,10 @@
  * A queue is one consumer's at a time, so new messages of a queue wake one
  * waiter of each group: one whose tags match, if the queue has an owner only
  * that one.  It is "picked" until it begins to look; meanwhile further news of
- * the queue wake nobody else.  Whoever leaves after it was picked, with
- * messages or because it was cancelled, offers what is left to the next one,
- * and so does an owner when it gives the queue up.  Waiters without a group
- * (pull) are all woken: each gets the message.
+ * the queue wake nobody else.  Whoever leaves picked, or while it looks for
+ * what it was picked for, offers that to the next one, and so does an owner
+ * when it gives the queue up.  Waiters without a group (pull) are all woken:
+ * each gets the message.
  *
  * Who only waits (rq_wait() around a look that takes nothing) can be picked and
  * never come back for the messages.  So the keeper offers again once a second
@@ -290,6 +290,15 @@ find_unread(uint32 topic, RqGroupRef group, uint32 queue_id, RqQueue **q,
 	return *from < pg_atomic_read_u64(&(*q)->stable);
 }
 
+/* Has the group gone, or will it soon, or does somebody at least try? */
+static bool
+is_dropped(RqGroupRef group)
+{
+	const RqGroup *g = &rq_groups[group.slot];
+
+	return g->id != group.id || g->pend_op == RQ_PEND_DROP;
+}
+
 void
 rq_wait_offer(uint32 topic, RqGroupRef group, uint32 queue_id)
 {
@@ -299,7 +308,7 @@ rq_wait_offer(uint32 topic, RqGroupRef group, uint32 queue_id)
 
 	if (likely(!has_waiters(topic)))
 		return;
-	if (rq_groups[group.slot].id != group.id)
+	if (is_dropped(group))
 		wake_all(topic, group.id);
 	else if (find_unread(topic, group, queue_id, &q, &from))
 		wake(topic, queue_id, &news, group.id, false);
@@ -308,11 +317,12 @@ rq_wait_offer(uint32 topic, RqGroupRef group, uint32 queue_id)
 void
 rq_wait_replayed(void)
 {
+	pg_memory_barrier();
 	if (likely(pg_atomic_read_u32(&rq_ctl->nwaiters) == 0))
 		return;
 	for (int t = 0; t < rq_max_topics; t++)
 	{
-		if (!has_waiters(t))
+		if (pg_atomic_read_u32(&rq_topics[t].nwaiters) == 0)
 			continue;
 		LWLockAcquire(rq_wait_lock(t), LW_EXCLUSIVE);
 		for (uint32 i = rq_topics[t].first_waiter; i != RQ_NO_SLOT;
@@ -393,6 +403,9 @@ rq_wait_offer_again(void)
 
 /* ---- waiting ---- */
 
+/* The queue we were picked for, while we look. */
+static uint32 looking_at = RQ_ALL_QUEUES;
+
 static void
 begin_wait(const RqWant *want)
 {
@@ -411,27 +424,27 @@ begin_wait(const RqWant *want)
 	LWLockRelease(rq_wait_lock(want->topic));
 }
 
-/*
- * A look begins: from here on others may pick us again.  Returns the queue we
- * were picked for.
- */
-static uint32
+/* A look begins: from here on others may pick us again. */
+static void
 begin_look(const RqWant *want)
 {
 	RqWaiter   *me = &rq_waiters[RQ_MY_PROC_NUMBER];
-	uint32		queue_id;
 
 	LWLockAcquire(rq_wait_lock(want->topic), LW_EXCLUSIVE);
 	me->group_slot = want->group.slot;
 	me->group_id = want->group.id;
 	me->from = want->from;
 	pg_atomic_write_u32(&me->picked, 0);
-	queue_id = me->picked_queue;
+	looking_at = me->picked_queue;
+	me->picked_queue = RQ_ALL_QUEUES;
 	LWLockRelease(rq_wait_lock(want->topic));
-	return queue_id;
 }
 
-/* An error can have come under a lock, even one that is needed here. */
+/*
+ * What we were picked for and have not looked at to the end is for another one
+ * now.  Nothing else is: if each who leaves with something waked another, all
+ * would be.  An error can have come under a lock, even one that is needed here.
+ */
 static void
 end_wait(int code, Datum is_error)
 {
@@ -446,8 +459,11 @@ end_wait(int code, Datum is_error)
 	unlink_waiter(&rq_topics[topic], RQ_MY_PROC_NUMBER);
 	me->topic = RQ_NO_SLOT;
 	LWLockRelease(rq_wait_lock(topic));
-	if (group.id != 0 && me->picked_queue != RQ_ALL_QUEUES)
+	if (group.id != 0 && looking_at != RQ_ALL_QUEUES)
+		rq_wait_offer(topic, group, looking_at);
+	if (group.id != 0 && is_picked(me))
 		rq_wait_offer(topic, group, me->picked_queue);
+	looking_at = RQ_ALL_QUEUES;
 }
 
 /* How much of the timeout is left, in milliseconds. */
@@ -487,9 +503,11 @@ look_until(RqWant *want, int64 timeout_ms, RqLook look, void *arg)
 	for (;;)
 	{
 		uint32		group_id = want->group.id;
-		uint32		queue_id = begin_look(want);
-		int			count = look(want, queue_id, arg);
+		int			count;
 
+		begin_look(want);
+		count = look(want, looking_at, arg);
+		looking_at = RQ_ALL_QUEUES;
 		RQ_FAULT("wait-looked");
 		if (count > 0 || time_left(&start, timeout_ms) <= 0)
 			return count;

@@ -8,6 +8,7 @@ package RocketqClient;
 use strict;
 use warnings;
 
+use IO::Select;
 use IO::Socket::UNIX;
 
 # The connection to a node's database, or undef.  Sessions call themselves by
@@ -63,8 +64,8 @@ sub answer
 	}
 }
 
-# Send a query, of one statement or more, and get its answer.
-sub query
+# Send a query, of one statement or more.
+sub ask
 {
 	my ($self, $sql) = @_;
 	my $socket = $self->{socket};
@@ -72,6 +73,21 @@ sub query
 	local $SIG{PIPE} = 'IGNORE';
 	print $socket pack('a N Z*', 'Q', length($sql) + 5, $sql);
 	$socket->flush;
+	return;
+}
+
+# Does the answer begin to come within so many seconds?
+sub is_answered
+{
+	my ($self, $seconds) = @_;
+	return scalar(IO::Select->new($self->{socket})->can_read($seconds));
+}
+
+# Send a query and get its answer.
+sub query
+{
+	my ($self, $sql) = @_;
+	$self->ask($sql);
 	return $self->answer();
 }
 

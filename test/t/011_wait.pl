@@ -1,0 +1,449 @@
+# 011_wait.pl -- consumers wait: for how long, what wakes them and what does not,
+# how a wait ends, and that wait_for_messages() holds nothing meanwhile.
+#
+# The keeper is held where it would wake somebody too, a second later.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use RocketqWait;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $node = rq_node('main');
+my ($one, $two, $producer) = rq_sessions($node, 3);
+
+# A fresh topic of so many queues, with a group "g".
+my $topics = 0;
+
+sub topic
+{
+	my ($queues) = @_;
+	my $topic = 'topic' . ++$topics;
+	$producer->query("SELECT rocketq.create_topic('$topic', $queues)");
+	$producer->query("SELECT rocketq.create_group('$topic', 'g')");
+	return $topic;
+}
+
+sub produce
+{
+	my ($topic, $body, $more) = @_;
+	$producer->query("SELECT rocketq.produce('$topic', '$body'" . ($more // '') . ')');
+	die $producer->{error} if $producer->{error} ne '';
+	return;
+}
+
+sub consume
+{
+	my ($topic, $more) = @_;
+	return "SELECT rocketq.text(body) FROM rocketq.consume('$topic', 'g', "
+	  . 'auto_commit => true' . ($more // ", wait => '60 s'") . ')';
+}
+
+sub wait_for
+{
+	my ($topic, $more) = @_;
+	return "CALL rocketq.wait_for_messages('$topic', 'g', '60 s'" . ($more // '') . ')';
+}
+
+# The answer to a query, and how long it took.
+sub timed
+{
+	my ($session, $sql) = @_;
+	my $start = time();
+	$session->ask($sql);
+	my $answer = rq_answer($session);
+	return ($answer, time() - $start);
+}
+
+#
+# How long.
+#
+my $topic = topic(2);
+foreach my $case (
+	[ consume($topic, ", wait => '300 ms'"), '' ],
+	[ "SELECT body FROM rocketq.pull('$topic', 1, 0, wait => '300 ms')", '' ],
+	[ "CALL rocketq.wait_for_messages('$topic', 'g', '300 ms')", 'f' ])
+{
+	my ($answer, $seconds) = timed($one, $case->[0]);
+	is($answer, $case->[1], "time over: $case->[0]");
+	cmp_ok($seconds, '>=', 0.3, 'not before');
+	cmp_ok($seconds, '<', 30, 'and not for long');
+}
+foreach my $wait ('NULL', "'0'", "'1 microsecond'")
+{
+	is($one->query(consume($topic, ", wait => ${wait}::interval"))->[0],
+		undef, "wait => $wait");
+	is($one->query("CALL rocketq.wait_for_messages('$topic', 'g', $wait)")->[0],
+		'f', "timeout => $wait");
+}
+foreach my $call (
+	consume($topic, ", wait => '-1 s'"),
+	"SELECT * FROM rocketq.pull('$topic', 0, 0, wait => '1 s -1 day')",
+	"CALL rocketq.wait_for_messages('$topic', 'g', '-1 month')")
+{
+	$one->query($call);
+	like($one->{error}, qr/^22023 (wait|timeout) must not be negative/, $call);
+}
+
+# Messages that are there already, and the longest wait there is.
+my $longest = "'178000000 years'::interval";
+produce($topic, 'there', ', queue_id => 1');
+is($one->query("CALL rocketq.wait_for_messages('$topic', 'g', $longest)")->[0],
+	't', 'a message is there: wait_for_messages');
+is( $one->query("SELECT rocketq.text(body) FROM rocketq.pull('$topic', 1, 0, wait => $longest)")
+	  ->[0],
+	'there', 'a message is there: pull');
+is($one->query(consume($topic, ", wait => $longest"))->[0],
+	'there', 'a message is there: consume');
+
+#
+# What wakes.
+#
+my $keeper = rq_hold_keeper($node);
+
+my %waiter = (
+	consume => sub { consume($_[0], ", wait => $longest") },
+	wait_for_messages =>
+	  sub { "CALL rocketq.wait_for_messages('$_[0]', 'g', $longest)" },
+	pull => sub {
+		"SELECT rocketq.text(body) FROM rocketq.pull('$_[0]', 1, 0, wait => $longest)";
+	});
+
+foreach my $kind (sort keys %waiter)
+{
+	foreach my $case (
+		[ 'a commit', sub { produce($_[0], 'new', ', queue_id => 1') } ],
+		[
+			'a message without a transaction',
+			sub { produce($_[0], 'new', ', queue_id => 1, transactional => false') }
+		],
+		[
+			'INSERT',
+			sub {
+				$producer->query(
+					"INSERT INTO $_[0] (queue_id, body) VALUES (1, 'new')");
+			}
+		],
+		[
+			'a released savepoint',
+			sub {
+				$producer->query('BEGIN');
+				$producer->query('SAVEPOINT a');
+				produce($_[0], 'never', ', queue_id => 1');
+				$producer->query('ROLLBACK TO a');
+				produce($_[0], 'new', ', queue_id => 1');
+				$producer->query('RELEASE a');
+				ok(rq_is_asleep($one), 'nothing before the commit');
+				$producer->query('COMMIT');
+			}
+		])
+	{
+		my ($what, $do) = @$case;
+		my $topic = topic(2);
+		my $wakeups = rq_wakeups($node);
+
+		rq_ask_and_sleep($waiter{$kind}->($topic), $one);
+		$do->($topic);
+		is(rq_answer($one), $kind eq 'wait_for_messages' ? 't' : 'new',
+			"$what wakes $kind");
+		is(rq_wakeups($node) - $wakeups, 1, 'once');
+	}
+}
+
+# What wakes nobody.  Where a waiter is woken for nothing, it is by the time
+# that the last of these has come and gone, and the next message shows it.
+$topic = topic(2);
+my $other = topic(2);
+my $wakeups = rq_wakeups($node);
+rq_ask_and_sleep(
+	"SELECT rocketq.text(body) FROM rocketq.pull('$topic', 1, 2, wait => '60 s')", $one);
+rq_ask_and_sleep(consume($topic, ", tags => 'a || b', wait => '60 s'"), $two);
+foreach (1 .. 5)
+{
+	$producer->query('BEGIN');
+	produce($topic, 'rolled back', ", 'a', queue_id => 1");
+	$producer->query('ROLLBACK');
+	produce($other, 'other topic', ", 'a', queue_id => 1");
+	produce($topic, 'other queue, other tag', ", 'c', queue_id => 0");
+	produce($topic, 'other queue, no tag', ', queue_id => 0');
+	if (rq_has_faults($node))
+	{
+		$producer->query("SET rocketq.fault = 'precommit-done=error'");
+		$producer->query("SELECT rocketq.produce('$topic', 'aborted', 'a', queue_id => 0)");
+		like($producer->{error}, qr/precommit-done/, 'a commit fails');
+		$producer->query("SET rocketq.fault = ''");
+	}
+}
+is(rq_asleep($one, $two), 2, 'both sleep');
+produce($topic, 'offset 0', ", 'c', queue_id => 1");
+produce($topic, 'offset 1', ", 'c', queue_id => 1");
+is(rq_asleep($one, $two), 2, 'messages before the offset do not wake pull');
+produce($topic, 'offset 2', ", 'b', queue_id => 1");
+is(rq_answer($one), 'offset 2', 'the first at the offset does');
+is(rq_answer($two), 'offset 2', 'and one of the tags wakes consume');
+is(rq_wakeups($node) - $wakeups, 2, 'nobody was woken for nothing');
+
+# More tags than a waiter can say: every message wakes, only the right ones count.
+$topic = topic(1);
+rq_ask_and_sleep(
+	consume($topic, ", tags => '" . join(' || ', 1 .. 20) . "', wait => '60 s'"), $one);
+produce($topic, 'no', ", '21'");
+produce($topic, 'yes', ", '20'");
+is(rq_answer($one), 'yes', 'a filter of many tags');
+
+#
+# In transactions.
+#
+$topic = topic(4);
+produce($topic, "m$_", ", queue_id => $_") foreach 0 .. 3;
+$one->query('BEGIN');
+is( join(' ', sort @{ $one->query(consume($topic, ', max_messages => 10')) }),
+	'm0 m1 m2 m3', 'a transaction that has all queues');
+rq_ask_and_sleep(consume($topic), $one);
+rq_ask_and_sleep(consume($topic), $two);
+$wakeups = rq_wakeups($node);
+produce($topic, 'more', ', queue_id => 2');
+is(rq_answer($one), 'more', 'is woken for more of them');
+ok(rq_is_asleep($two), 'and nobody else is');
+is(rq_wakeups($node) - $wakeups, 1, 'one is woken');
+$one->query('ROLLBACK');
+like(rq_answer($two), qr/^m\d/, 'a rollback wakes the next one');
+
+# Queues that were taken in a savepoint are given back with it.
+$topic = topic(1);
+produce($topic, 'there');
+$one->query('BEGIN');
+$one->query('SAVEPOINT a');
+is($one->query(consume($topic))->[0], 'there', 'taken in a savepoint');
+rq_ask_and_sleep(consume($topic), $two);
+$one->query('ROLLBACK TO a');
+is(rq_answer($two), 'there', 'rolling back to it wakes the next one');
+$one->query('COMMIT');
+
+# An error in the wait ends with the savepoint, not with the transaction.
+$topic = topic(1);
+$one->query('BEGIN');
+$one->query('SAVEPOINT a');
+rq_ask_and_sleep(consume($topic), $one);
+rq_value($node, "SELECT pg_cancel_backend($one->{pid})");
+like(rq_answer($one), qr/^57014/, 'cancelled in a savepoint');
+$one->query('ROLLBACK TO a');
+rq_ask_and_sleep(consume($topic), $one);
+produce($topic, 'new');
+is(rq_answer($one), 'new', 'and waits again');
+$one->query('COMMIT');
+
+# Without a commit of the offset the message comes again.
+$topic = topic(1);
+rq_ask_and_sleep(
+	"SELECT rocketq.text(body) FROM rocketq.consume('$topic', 'g', wait => '60 s')", $one);
+produce($topic, 'again');
+is(rq_answer($one), 'again', 'consumed without a commit');
+is($two->query(consume($topic))->[0], 'again', 'comes again');
+is($two->query(consume($topic, ''))->[0], undef, 'and with one does not');
+
+# A group that comes back to messages has something to consume.
+rq_ask_and_sleep(consume($topic), $one);
+$producer->query("SELECT rocketq.reset_offset('$topic', 'g', 'first')");
+is(rq_answer($one), 'again', 'reset_offset wakes');
+rq_ask_and_sleep(wait_for($topic), $one);
+$producer->query("SELECT rocketq.reset_offset('$topic', 'g', 0, 0)");
+is(rq_answer($one), 't', 'also who only waits');
+
+#
+# wait_for_messages() while the topic changes.
+#
+$topic = topic(2);
+rq_ask_and_sleep(wait_for($topic, ", tags => 'a'"), $one);
+produce($topic, 'no', ", 'b'");
+$producer->query("SELECT rocketq.alter_topic('$topic', 3)");
+is($producer->{error}, '', 'alter_topic does not wait for it');
+ok(rq_is_asleep($one), 'neither that nor another tag wakes it');
+produce($topic, 'yes', ", 'a', queue_id => 2");
+is(rq_answer($one), 't', 'a message in the new queue does');
+
+foreach my $sql ("DROP TABLE %s", "TRUNCATE %s", "SELECT rocketq.drop_topic('%s')",
+	"SELECT rocketq.drop_group('%s', 'g')")
+{
+	my $topic = topic(2);
+	produce($topic, 'read');
+	is($one->query(consume($topic))->[0], 'read', 'all is consumed');
+	rq_ask_and_sleep(wait_for($topic), $one, $two);
+	$producer->query(sprintf($sql, $topic));
+	is($producer->{error}, '', sprintf($sql, $topic) . ' does not wait for it');
+	is(rq_answer($_), 't', 'and wakes it') foreach $one, $two;
+}
+
+$topic = topic(2);
+produce($topic, 'read');
+is($one->query(consume($topic))->[0], 'read', 'all is consumed');
+rq_ask_and_sleep(consume($topic), $one);
+$producer->query("SELECT rocketq.drop_group('$topic', 'g')");
+is(rq_answer($one), 'read', 'a dropped group begins anew for who waits in consume');
+
+$topic = topic(2);
+rq_ask_and_sleep("CALL rocketq.wait_for_messages('$topic', 'unknown', '60 s')", $one);
+produce($topic, 'first');
+is(rq_answer($one), 't', 'a group that does not exist yet would get the first message');
+is($one->query("SELECT count(*) FROM rocketq.groups WHERE consumer_group = 'unknown'")->[0],
+	'0', 'and does not exist by that');
+foreach my $call (
+	[ "'nowhere', 'g', '1 s'", '42P01' ],
+	[ "'pg_class', 'g', '1 s'", '42809' ],
+	[ "'$topic', '', '1 s'", '42602' ],
+	[ "'$topic', NULL, '1 s'", '22004' ],
+	[ "NULL, 'g', '1 s'", '22004' ],
+	[ "'$topic', 'g', '1 s', 'a |||| b'", '22023' ])
+{
+	$one->query("CALL rocketq.wait_for_messages($call->[0])");
+	like($one->{error}, qr/^$call->[1]/, "wait_for_messages($call->[0])");
+}
+$producer->query('CREATE ROLE nobody');
+$one->query('SET ROLE nobody');
+$one->query(wait_for($topic));
+like($one->{error}, qr/^42501/, 'it needs SELECT on the topic');
+$one->query('RESET ROLE');
+
+#
+# Where it cannot wait.
+#
+my $inside = qr/^25001 rocketq.wait_for_messages\(\) cannot run inside a transaction block/;
+$one->query('BEGIN');
+$one->query(wait_for($topic));
+like($one->{error}, $inside, 'in a transaction block');
+$one->query('ROLLBACK');
+$one->query("SELECT 1; " . wait_for($topic));
+like($one->{error}, $inside, 'with other statements in one message');
+$producer->query(<<EOQ);
+CREATE FUNCTION waits() RETURNS void LANGUAGE plpgsql AS \$\$
+BEGIN
+	CALL rocketq.wait_for_messages('$topic', 'g', '1 s', available => NULL);
+END \$\$
+EOQ
+$one->query('SELECT waits()');
+like($one->{error}, qr/^(25001|42601)/, 'in a function');
+$producer->query(<<EOQ);
+CREATE OR REPLACE FUNCTION waits() RETURNS void LANGUAGE plpgsql AS \$\$
+DECLARE
+	found_some bool;
+BEGIN
+	CALL rocketq.wait_for_messages('$topic', 'g', '1 s', '*', found_some);
+END \$\$
+EOQ
+$one->query('SELECT waits()');
+like($one->{error}, $inside, 'in a function, with a variable');
+
+# A procedure's transaction can be ended: there it works, as COMMIT does.
+$producer->query("CREATE TABLE done (worker text)");
+my $block = <<EOQ;
+DO \$\$
+DECLARE
+	found_some bool;
+	r record;
+BEGIN
+	INSERT INTO done VALUES ('before');
+	FOR r IN SELECT 1 LOOP
+		CALL rocketq.wait_for_messages('$topic', 'g2', '60 s', 'z', found_some);
+	END LOOP;
+	INSERT INTO done VALUES ('found ' || found_some);
+END \$\$
+EOQ
+rq_ask_and_sleep($block, $one);
+is(rq_value($node, 'SELECT string_agg(worker, \',\') FROM done'),
+	'before', 'what a DO block did before it waits is committed');
+is(rq_value($node, "SELECT backend_xmin IS NULL AND backend_xid IS NULL FROM pg_stat_activity WHERE pid = $one->{pid}"),
+	't', 'and it pins nothing');
+produce($topic, 'last', ", 'z'");
+is(rq_answer($one), '', 'it goes on');
+is(rq_value($node, 'SELECT string_agg(worker, \',\' ORDER BY worker) FROM done'),
+	'before,found true', 'to its end');
+$block =~ s/FOR r IN/BEGIN FOR r IN/;
+$block =~ s/END LOOP;/END LOOP; EXCEPTION WHEN query_canceled THEN NULL; END;/;
+$one->query($block);
+like($one->{error}, $inside, 'not in a block with EXCEPTION');
+
+#
+# It holds nothing while it waits.
+#
+$topic = topic(2);
+rq_ask_and_sleep(wait_for($topic), $one);
+is( rq_value($node,
+		"SELECT concat_ws(',', state, coalesce(backend_xmin, '0'), coalesce(backend_xid, '0')) FROM pg_stat_activity WHERE pid = $one->{pid}"
+	),
+	'active,0,0',
+	'no xmin and no transaction id');
+is( rq_value($node,
+		"SELECT string_agg(locktype || ' ' || mode, ',') FROM pg_locks WHERE pid = $one->{pid}"
+	),
+	'virtualxid ExclusiveLock',
+	'no lock but the one each transaction has on itself');
+$producer->query('CREATE TABLE plain AS SELECT g AS a FROM generate_series(1, 100) g');
+$producer->query('DELETE FROM plain');
+$producer->query('VACUUM (ANALYZE, TRUNCATE) plain');
+is(rq_value($node, "SELECT pg_relation_size('plain')"), '0', 'VACUUM removes dead rows');
+$producer->query('CREATE INDEX CONCURRENTLY ON plain (a)');
+is($producer->{error}, '', 'CREATE INDEX CONCURRENTLY comes to its end');
+ok(rq_is_asleep($one), 'meanwhile it sleeps');
+
+# In contrast, consume() does hold a snapshot.
+rq_ask_and_sleep(consume($topic), $two);
+is(rq_value($node, "SELECT backend_xmin IS NOT NULL FROM pg_stat_activity WHERE pid = $two->{pid}"),
+	't', 'consume holds a snapshot');
+
+# One is woken for a message.  When that one never comes back for it, the keeper
+# offers it to the next.
+produce($topic, 'end');
+is(rq_answer($one), 't', 'a message wakes the first');
+ok(rq_is_asleep($two), 'and not the second, who is of the same group');
+rq_let_keeper($keeper);
+is(rq_answer($two), 'end', 'who gets it when the first does not come for it');
+
+#
+# How it ends otherwise.
+#
+foreach my $kind (sort keys %waiter)
+{
+	my $topic = topic(2);
+
+	rq_ask_and_sleep($waiter{$kind}->($topic), $one);
+	rq_value($node, "SELECT pg_cancel_backend($one->{pid})");
+	like(rq_answer($one), qr/^57014 .*user request/, "$kind, cancelled");
+	$one->query("SET statement_timeout = '200ms'");
+	$one->ask($waiter{$kind}->($topic));
+	like(rq_answer($one), qr/^57014 .*statement timeout/, "$kind, statement_timeout");
+	$one->query('RESET statement_timeout');
+	is($one->query('SELECT 1')->[0], '1', 'the connection is good');
+	rq_ask_and_sleep($waiter{$kind}->($topic), $one);
+	rq_ask_and_sleep($waiter{$kind}->($topic), $two);
+	rq_value($node, "SELECT pg_terminate_backend($one->{pid})");
+	like(rq_answer($one), qr/^57P01/, "$kind, terminated");
+	rq_poll("the session to end", sub { return !-e "/proc/$one->{pid}" });
+	$one = rq_session($node);
+	rq_ask_and_sleep($waiter{$kind}->($topic), $one);
+	produce($topic, 'end', ', queue_id => 1');
+	produce($topic, 'end', ', queue_id => 0');
+	is(rq_answer($_), $kind eq 'wait_for_messages' ? 't' : 'end', 'those who are left go on')
+	  foreach $one, $two;
+}
+
+rq_verify($node, 'after all');
+
+# The server's end, in order and not.
+$topic = topic(1);
+rq_ask_and_sleep($waiter{$_}->(topic(2)), rq_session($node)) foreach sort keys %waiter;
+$node->stop('fast');
+pass('a fast stop does not wait for them');
+$node->start;
+($one, $two, $producer) = rq_sessions($node, 3);
+rq_ask_and_sleep($waiter{$_}->(topic(2)), rq_session($node)) foreach sort keys %waiter;
+rq_kill9($node);
+pass('waiters end when the postmaster is gone');
+
+done_testing();

@@ -1,0 +1,116 @@
+# RocketqWait.pm -- sessions that wait for messages, for the tests of that.
+#
+# A session is a RocketqClient that knows its process.  What it asks takes its
+# time; meanwhile the test looks, by a session of its own, at what it does.
+package RocketqWait;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use RocketqClient;
+use RocketqTest;
+
+our @EXPORT = qw(rq_session rq_sessions rq_ask_and_sleep rq_is_asleep rq_asleep
+  rq_answer rq_value rq_wakeups rq_hold_keeper rq_let_keeper);
+
+# The session by which we look, for each node.
+my %look;
+
+# Sessions wait for 60 seconds or longer.
+my $answer_seconds = 30;
+
+sub rq_session
+{
+	my ($node) = @_;
+	my $session = RocketqClient->new($node, 'waits')
+	  or die "no connection to " . $node->name . "\n";
+
+	$session->{node} = $node;
+	$session->{pid} = $session->query('SELECT pg_backend_pid()')->[0];
+	return $session;
+}
+
+sub rq_sessions
+{
+	my ($node, $count) = @_;
+	return map { rq_session($node) } 1 .. $count;
+}
+
+# One value, or the error, of a query that takes no time.
+sub rq_value
+{
+	my ($node, $sql) = @_;
+	my $key = join(':', $node->name, $node->{_pid});
+	my $session = $look{$key} //= rq_session($node);
+	my $rows = $session->query($sql) // die "connection lost\n";
+
+	die "$session->{error} in: $sql\n" if $session->{error} ne '';
+	return $rows->[0];
+}
+
+# How many of the sessions sleep.
+sub rq_asleep
+{
+	my (@sessions) = @_;
+	my $pids = join(',', map { $_->{pid} } @sessions);
+
+	return rq_value($sessions[0]{node}, <<EOQ);
+SELECT count(*) FROM pg_stat_activity
+WHERE pid IN ($pids) AND state = 'active' AND wait_event_type = 'Extension'
+	AND query ~ 'wait'
+EOQ
+}
+
+sub rq_is_asleep
+{
+	my ($session) = @_;
+	return rq_asleep($session) == 1;
+}
+
+# Let sessions ask for something, and wait until they sleep over it.
+sub rq_ask_and_sleep
+{
+	my ($sql, @sessions) = @_;
+
+	$_->ask($sql) foreach @sessions;
+	rq_poll('sessions to sleep', sub { return rq_asleep(@sessions) == @sessions; });
+	return;
+}
+
+# The answer of a session that does not sleep any more: its first column,
+# separated by spaces, or its error.  It must come long before the time for
+# which sessions wait is over.
+sub rq_answer
+{
+	my ($session) = @_;
+
+	return 'no answer' if !$session->is_answered($answer_seconds);
+	my $rows = $session->answer();
+	return 'connection lost' if !defined $rows && $session->{error} eq '';
+	return $session->{error} if $session->{error} ne '';
+	return join(' ', @$rows);
+}
+
+# How often sleepers have been woken.
+sub rq_wakeups
+{
+	my ($node) = @_;
+	return rq_value($node, 'SELECT wakeups FROM rocketq.stats');
+}
+
+# The keeper offers again what nobody has taken, and resolves what nobody has
+# resolved: stop it, and only those who must do so wake anybody.
+sub rq_hold_keeper
+{
+	my ($node) = @_;
+	return rq_pause($node, 'rocketq keeper');
+}
+
+sub rq_let_keeper
+{
+	my ($pid) = @_;
+	return kill('CONT', $pid);
+}
+
+1;
