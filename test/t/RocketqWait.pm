@@ -41,7 +41,7 @@ sub rq_sessions
 sub rq_value
 {
 	my ($node, $sql) = @_;
-	my $key = join(':', $node->name, $node->{_pid});
+	my $key = join(":", $node->name, $node->{_pid} // 0, $node->{_looks} // 0);
 	my $session = $look{$key} //= rq_session($node);
 	my $rows = $session->query($sql) // die "connection lost\n";
 
@@ -58,7 +58,6 @@ sub rq_asleep
 	return rq_value($sessions[0]{node}, <<EOQ);
 SELECT count(*) FROM pg_stat_activity
 WHERE pid IN ($pids) AND state = 'active' AND wait_event_type = 'Extension'
-	AND query ~ 'wait'
 EOQ
 }
 
