@@ -516,7 +516,7 @@ rq_let_keeper($keeper);
 	$producer = rq_session($node);
 	my @new = rq_sessions($node, 4);
 	is($new[0]->query(consume($topic))->[0], 'm', 'after a crash the message is there');
-	rq_ask_and_sleep(consume($topic), @new);
+	rq_ask_and_sleep(consume($topic, ', max_messages => 1'), @new);
 	produce($topic, $_) foreach 1 .. 4;
 	is(join(' ', sort map { rq_answer($_) } @new), '1 2 3 4', 'and waiting works');
 }
