@@ -526,7 +526,7 @@ start_unexpired(const Round *r, uint32 topic, RqQueue *q)
 		to = Min(to, from);
 	if (to <= start || !rq_queue_entry(topic, q, start, &e))
 		return start;
-	return to - start >= RQ_CQ_PER_SEGMENT || e.enqueued_at < before - grain ?
+	return to - start >= RQ_CQ_PER_SMALL || e.enqueued_at < before - grain ?
 		to : start;
 }
 

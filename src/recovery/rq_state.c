@@ -194,7 +194,7 @@ typedef struct Detail
 	uint64		log_files;
 	uint64		queue_files;
 	uint64		state_bytes;
-}			Detail;
+} Detail;
 
 static double
 seconds(instr_time from, instr_time to)
@@ -205,7 +205,7 @@ seconds(instr_time from, instr_time to)
 
 /* Tell of the sync that has just ended, as log_checkpoints asks or if it was slow. */
 static void
-tell_sync(const Detail * d, XLogRecPtr redo)
+tell_sync(const Detail *d, XLogRecPtr redo)
 {
 	instr_time	now;
 	double		total;

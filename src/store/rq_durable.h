@@ -35,7 +35,7 @@ typedef struct RqFsyncs
 {
 	uint64		files;
 	uint64		longest_us;
-}			RqFsyncs;
+} RqFsyncs;
 
 extern RqFsyncs rq_fsyncs;
 
