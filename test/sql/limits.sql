@@ -153,11 +153,11 @@ SELECT * FROM rocketq.consume('limited', 'g', 1000001);
 SELECT * FROM rocketq.consume('limited', 'g', NULL);
 SELECT * FROM rocketq.consume('limited', 'g', tags => 'a ||');
 \echo :LAST_ERROR_SQLSTATE
--- there is nothing to wait for yet
-SELECT * FROM rocketq.consume('limited', 'g', wait => '1 second');
+-- how long to wait
+SELECT * FROM rocketq.consume('limited', 'g', wait => '-1 second');
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM rocketq.consume('limited', 'g', wait => '1 month');
-SELECT * FROM rocketq.pull('limited', 0, 0, wait => '1 ms');
+SELECT * FROM rocketq.pull('limited', 0, 0, wait => '-1 ms');
 SELECT count(*) FROM rocketq.pull('limited', 0, 0, wait => '0');
 SELECT count(*) FROM rocketq.pull('limited', 0, 0, wait => NULL);
 
