@@ -51,8 +51,12 @@
 #define LEARN_BLOCKS		64
 #define LEARN_BLOCKS_ROUND	4096
 
-/* A topic's expired messages are left for so large a part of its time. */
+/*
+ * A topic's expired messages are left for so large a part of its time, or until
+ * there are so many in a queue.
+ */
 #define EXPIRE_SHARE		16
+#define EXPIRE_COUNT		2048
 
 /* How often the log is told that a full disk cannot be helped. */
 #define TELL_STUCK_INTERVAL	(60 * USECS_PER_SEC)
@@ -526,7 +530,7 @@ start_unexpired(const Round *r, uint32 topic, RqQueue *q)
 		to = Min(to, from);
 	if (to <= start || !rq_queue_entry(topic, q, start, &e))
 		return start;
-	return to - start >= RQ_CQ_PER_SMALL || e.enqueued_at < before - grain ?
+	return to - start >= EXPIRE_COUNT || e.enqueued_at < before - grain ?
 		to : start;
 }
 

@@ -200,6 +200,7 @@ rq_trim(RqTrim *t, bool despite_readers)
 
 	if (t->nstarts == 0 && t->new_start == t->old_start)
 		return false;
+	RQ_FAULT("trim-decided");
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	may = rq_log_begin_trim(t->new_start, despite_readers);

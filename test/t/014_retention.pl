@@ -302,11 +302,27 @@ foreach my $end ('CLOSE c', 'ROLLBACK TO s', 'COMMIT', 'ROLLBACK', 'SELECT 1/0')
 	all_goes("after $end");
 	$session->query('ROLLBACK') if $end !~ /^(COMMIT|ROLLBACK)$/;
 }
-# One that begins while a trim is on its way waits for it, and begins behind.
+# One that begins when a trim has been decided is still seen.  One that begins
+# while it is on its way waits for it, and begins behind.
 SKIP:
 {
-	skip('built without fault points', 1) if !rq_has_faults($node);
+	skip('built without fault points', 4) if !rq_has_faults($node);
 	my $janitor = rq_worker_pid($node, 'janitor');
+
+	settings();
+	produce('plain', 2);
+	$first = query("SELECT rocketq.min_offset('plain', 0)");
+	settings(retention_time => 0, fault => "'trim-decided=stop'");
+	rq_poll_stopped($janitor);
+	query('ALTER SYSTEM RESET rocketq.fault');
+	$node->reload;
+	$session->query_safe('BEGIN');
+	$session->query_safe('DECLARE c CURSOR FOR SELECT queue_offset, length(body) FROM plain');
+	is($session->query_safe('FETCH 1 FROM c'), "$first|10000", 'a reader begins');
+	kill('CONT', $janitor);
+	stays("reader process $pid", 'a reader that came when a trim was decided');
+	$session->query_safe('COMMIT');
+	all_goes('when it is gone');
 
 	settings();
 	produce('plain', 2);
