@@ -344,12 +344,12 @@ rq_wait_replayed(void)
 
 /* The groups that have waiters, each once; returns how many. */
 static int
-waiting_groups(uint32 topic, RqGroupRef *groups, int max)
+waiting_groups(uint32 topic, RqGroupRef *groups)
 {
 	int			n = 0;
 
 	LWLockAcquire(rq_wait_lock(topic), LW_SHARED);
-	for (uint32 i = rq_topics[topic].first_waiter; i != RQ_NO_SLOT && n < max;
+	for (uint32 i = rq_topics[topic].first_waiter; i != RQ_NO_SLOT;
 		 i = rq_waiters[i].next)
 	{
 		RqGroupRef	group = {.slot = rq_waiters[i].group_slot,
@@ -385,20 +385,21 @@ offer_again(uint32 topic, RqGroupRef group)
 void
 rq_wait_offer_again(void)
 {
-	RqGroupRef	groups[SERVED_MAX];
+	RqGroupRef *groups;
 
 	if (pg_atomic_read_u32(&rq_ctl->nwaiters) == 0)
 		return;
+	groups = palloc(rq_max_backends() * sizeof(RqGroupRef));
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	for (int t = 0; t < rq_max_topics; t++)
 	{
-		int			n = has_waiters(t) ?
-		waiting_groups(t, groups, SERVED_MAX) : 0;
+		int			n = has_waiters(t) ? waiting_groups(t, groups) : 0;
 
 		for (int i = 0; i < n; i++)
 			offer_again(t, groups[i]);
 	}
 	LWLockRelease(rq_meta_lock);
+	pfree(groups);
 }
 
 /* ---- waiting ---- */

@@ -156,7 +156,6 @@ SELECT * FROM rocketq.consume('limited', 'g', tags => 'a ||');
 -- how long to wait
 SELECT * FROM rocketq.consume('limited', 'g', wait => '-1 second');
 \echo :LAST_ERROR_SQLSTATE
-SELECT * FROM rocketq.consume('limited', 'g', wait => '1 month');
 SELECT * FROM rocketq.pull('limited', 0, 0, wait => '-1 ms');
 SELECT count(*) FROM rocketq.pull('limited', 0, 0, wait => '0');
 SELECT count(*) FROM rocketq.pull('limited', 0, 0, wait => NULL);

@@ -441,6 +441,7 @@ rq_ask_and_sleep($waiter{$_}->(topic(2)), rq_session($node)) foreach sort keys %
 $node->stop('fast');
 pass('a fast stop does not wait for them');
 $node->start;
+rq_look_anew($node);
 ($one, $two, $producer) = rq_sessions($node, 3);
 rq_ask_and_sleep($waiter{$_}->(topic(2)), rq_session($node)) foreach sort keys %waiter;
 rq_kill9($node);

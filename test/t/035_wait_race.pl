@@ -143,10 +143,9 @@ sub stuck
 {
 	my ($label, @player) = @_;
 
-	foreach (1 .. 100)
+	foreach (1 .. 3000)
 	{
 		return 0 if rq_asleep(@player) < 2;
-		select(undef, undef, undef, 0.02);
 	}
 	return 1;
 }
@@ -349,6 +348,20 @@ let_all_wait(sub { wait_for($topic) });
 one_by_one('wait_for_messages', $topic, 20, 1);
 end_waits(@waiters);
 
+# The keeper offers again for every group, however many of them wait.
+$topic = topic(1);
+$producer->query("SELECT rocketq.create_group('$topic', 'g' || g) FROM generate_series(1, 58) g");
+rq_ask_and_sleep(wait_for($topic), $waiters[0]);
+$waiters[$_]->ask(consume($topic, ", tags => 'z'", "g$_")) foreach 1 .. 58;
+rq_poll('all to sleep', sub { return rq_asleep(@waiters[0 .. 58]) == 59; });
+rq_ask_and_sleep(consume($topic), $waiters[59]);
+produce($topic, 'm');
+is(rq_answer($waiters[0]), 't', 'one of 59 groups: the first of it is woken');
+rq_let_keeper($keeper);
+is(rq_answer($waiters[59]), 'm', 'the second when the first does not come');
+$keeper = rq_hold_keeper($node);
+end_waits(@waiters[1 .. 58]);
+
 $topic = topic(2);
 let_all_wait(sub { "SELECT rocketq.text(body) FROM rocketq.pull('$topic', 1, 0, wait => '60 s')" });
 $wakeups = rq_wakeups($node);
@@ -366,6 +379,20 @@ my %ending = (
 	terminate => sub { rq_value($node, "SELECT pg_terminate_backend($_[0]{pid})") },
 	timeout => sub { });
 
+# Let the session's statement_timeout go by.
+sub pass_time
+{
+	my ($session) = @_;
+	rq_poll(
+		'the time to be over',
+		sub {
+			return rq_value($node,
+				"SELECT clock_timestamp() > query_start + '1100 ms' FROM pg_stat_activity WHERE pid = $session->{pid}"
+			) eq 't';
+		});
+	return;
+}
+
 foreach my $kind ('consume', 'wait_for_messages')
 {
 	foreach my $how (sort keys %ending)
@@ -382,7 +409,7 @@ foreach my $kind ('consume', 'wait_for_messages')
 		produce($topic, 'm');
 		ok(rq_is_asleep($second), "$label: nobody else is picked");
 		$ending{$how}->($first);
-		select(undef, undef, undef, 1.1) if $how eq 'timeout';
+		pass_time($first) if $how eq 'timeout';
 		kill('CONT', $first->{pid});
 		like(rq_answer($first), qr/^57/, "$label: it ends");
 		is(rq_answer($second), 'm', "$label: the next one gets the message");
@@ -427,7 +454,7 @@ foreach my $kind ('consume', 'wait_for_messages')
 		produce($topic, 'm');
 		ok(rq_is_asleep($second), "$label: nobody else is picked");
 		$ending{$how}->($first) if $how ne 'nothing';
-		select(undef, undef, undef, 1.1) if $how eq 'timeout';
+		pass_time($first) if $how eq 'timeout';
 		my $answer = let_go($first);
 		my $got = $kind eq 'consume' ? 'm' : 't';
 
@@ -447,18 +474,16 @@ foreach my $kind ('consume', 'wait_for_messages')
 	my $topic = topic(1);
 	my $session = rq_session($node);
 
+	my $waits = rq_value($node, 'SELECT waits FROM rocketq.stats');
+
 	produce($topic, 'no', ", 'b'");
 	$session->query("SET rocketq.fault = 'consume-read=stop'");
 	$session->ask(consume($topic, ", tags => 'a'"));
-	foreach my $look ('before it waits', 'first in the wait')
-	{
-		rq_poll_stopped($session->{pid});
-		last if $look eq 'first in the wait';
-		kill('CONT', $session->{pid});
-		rq_poll('it to stop again',
-			sub { return rq_value($node, 'SELECT waits FROM rocketq.stats') > 0 });
-		select(undef, undef, undef, 0.2);
-	}
+	rq_poll_stopped($session->{pid});
+	kill('CONT', $session->{pid});
+	rq_poll('it to begin to wait',
+		sub { return rq_value($node, 'SELECT waits FROM rocketq.stats') > $waits });
+	rq_poll_stopped($session->{pid});
 	produce($topic, 'yes', ", 'a'");
 	is(let_go($session), 'yes', 'news that come while it looks are not lost');
 }
@@ -512,7 +537,7 @@ rq_let_keeper($keeper);
 	kill('KILL', $first->{pid});
 	rq_restart_after($node, $log_from);
 	rq_poll('the server', sub { return rq_server_is_up($node) });
-	$node->{_looks}++;
+	rq_look_anew($node);
 	$producer = rq_session($node);
 	my @new = rq_sessions($node, 4);
 	is($new[0]->query(consume($topic))->[0], 'm', 'after a crash the message is there');

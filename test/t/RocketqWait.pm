@@ -12,7 +12,7 @@ use RocketqClient;
 use RocketqTest;
 
 our @EXPORT = qw(rq_session rq_sessions rq_ask_and_sleep rq_is_asleep rq_asleep
-  rq_answer rq_value rq_wakeups rq_hold_keeper rq_let_keeper);
+  rq_answer rq_value rq_look_anew rq_wakeups rq_hold_keeper rq_let_keeper);
 
 # The session by which we look, for each node.
 my %look;
@@ -37,12 +37,19 @@ sub rq_sessions
 	return map { rq_session($node) } 1 .. $count;
 }
 
-# One value, or the error, of a query that takes no time.
+# The server has been restarted.
+sub rq_look_anew
+{
+	my ($node) = @_;
+	delete $look{ $node->name };
+	return;
+}
+
+# One value of a query that takes no time.
 sub rq_value
 {
 	my ($node, $sql) = @_;
-	my $key = join(":", $node->name, $node->{_pid} // 0, $node->{_looks} // 0);
-	my $session = $look{$key} //= rq_session($node);
+	my $session = $look{ $node->name } //= rq_session($node);
 	my $rows = $session->query($sql) // die "connection lost\n";
 
 	die "$session->{error} in: $sql\n" if $session->{error} ne '';
