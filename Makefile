@@ -59,6 +59,7 @@ OBJS = \
 	src/am/rq_slot.o \
 	src/am/rq_tableam.o \
 	src/am/rq_tidscan.o \
+	src/am/rq_tuple.o \
 	src/am/rq_utility_hook.o \
 	src/am/rq_values.o \
 	src/am/rq_view.o \
@@ -123,6 +124,7 @@ REGRESS = \
 	produce \
 	consume \
 	pull \
+	rows \
 	groups \
 	topics \
 	alter_topic \

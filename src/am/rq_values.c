@@ -144,8 +144,8 @@ text_datum(const char *what, const char *bytes, uint32 len)
 	return PointerGetDatum(cstring_to_text_with_len(bytes, (int) len));
 }
 
-static Datum
-keys_datum(const RqParts *p)
+Datum
+rq_keys_value(const RqParts *p)
 {
 	Datum	   *elems = palloc(sizeof(Datum) * Max(p->nkeys, 1));
 	const char *at = p->keys;
@@ -168,8 +168,8 @@ keys_datum(const RqParts *p)
 	return PointerGetDatum(array);
 }
 
-static Datum
-properties_datum(const RqParts *p)
+Datum
+rq_properties_value(const RqParts *p)
 {
 	char	   *s;
 	Datum		result;
@@ -205,7 +205,7 @@ optional_value(const RqParts *p, RqColumn column, Datum *value)
 		case RQ_COL_KEYS:
 			if (p->keys == NULL)
 				return false;
-			*value = keys_datum(p);
+			*value = rq_keys_value(p);
 			return true;
 		case RQ_COL_SHARDING_KEY:
 			if (p->sharding_key == NULL)
@@ -216,7 +216,7 @@ optional_value(const RqParts *p, RqColumn column, Datum *value)
 		case RQ_COL_PROPERTIES:
 			if (p->properties == NULL)
 				return false;
-			*value = properties_datum(p);
+			*value = rq_properties_value(p);
 			return true;
 		default:
 			return false;
@@ -254,7 +254,7 @@ rq_message_values(const RqMessage *m, int ncolumns, Datum *values, bool *nulls)
 				values[i] = TimestampTzGetDatum(m->entry.enqueued_at);
 				break;
 			case RQ_COL_DELIVERY_ATTEMPT:
-				values[i] = Int32GetDatum(1);
+				values[i] = Int32GetDatum(RQ_FIRST_DELIVERY);
 				break;
 			case RQ_COL_BODY:
 				values[i] = body_datum(&m->parts);

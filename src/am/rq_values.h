@@ -6,6 +6,8 @@
 #ifndef RQ_VALUES_H
 #define RQ_VALUES_H
 
+#include "executor/tuptable.h"
+
 #include "queue/rq_consume.h"
 
 /* The columns of rocketq.message, in order. */
@@ -26,6 +28,9 @@ typedef enum RqColumn
 
 #define RQ_NCOLUMNS		11
 
+/* Of every message, as long as nothing is delivered again by itself. */
+#define RQ_FIRST_DELIVERY	1
+
 /*
  * Set one part of a message from a SQL value, detoasted; memory of the result
  * is in the current context or is the value's own.  Not called for NULLs,
@@ -44,6 +49,21 @@ extern void rq_set_body_jsonb(RqParts *m, Datum jsonb_value);	/* as JSON text */
  */
 extern void rq_message_values(const RqMessage *m, int ncolumns,
 							  Datum *values, bool *nulls);
+
+/* Columns of a message that has them, in the current memory context. */
+extern Datum rq_keys_value(const RqParts *p);
+extern Datum rq_properties_value(const RqParts *p);
+
+/* ---- rq_tuple.c: rows for a tuplestore ---- */
+
+/* A slot for rq_message_slot_set(); the columns are rocketq.message's. */
+extern TupleTableSlot *rq_message_slot(TupleDesc desc);
+
+/*
+ * Let it hold a message, which must stay as long as somebody asks for it, as
+ * must the current memory context.  All it can do is be put into a tuplestore.
+ */
+extern void rq_message_slot_set(TupleTableSlot *slot, const RqMessage *m);
 
 /* Throw unless these bytes are valid text in the database's encoding. */
 extern void rq_check_text(const char *what, const char *bytes, uint32 len);

@@ -35,17 +35,20 @@ PG_FUNCTION_INFO_V1(rocketq_json);
 /* Collects messages into the result of a set-returning function. */
 typedef struct Rows
 {
-	ReturnSetInfo *rsinfo;
+	Tuplestorestate *store;
+	TupleTableSlot *slot;
 	MemoryContext cxt;			/* reset after each message */
 } Rows;
 
 static Rows
 begin_result(FunctionCallInfo fcinfo)
 {
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Rows		r;
 
 	InitMaterializedSRF(fcinfo, 0);
-	r.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	r.store = rsinfo->setResult;
+	r.slot = rq_message_slot(rsinfo->setDesc);
 	r.cxt = AllocSetContextCreate(CurrentMemoryContext, "rocketq message",
 								  ALLOCSET_DEFAULT_SIZES);
 	return r;
@@ -55,13 +58,10 @@ static void
 put_message(void *arg, const RqMessage *m)
 {
 	Rows	   *r = arg;
-	Datum		values[RQ_NCOLUMNS];
-	bool		nulls[RQ_NCOLUMNS];
 	MemoryContext old = MemoryContextSwitchTo(r->cxt);
 
-	rq_message_values(m, RQ_NCOLUMNS, values, nulls);
-	tuplestore_putvalues(r->rsinfo->setResult, r->rsinfo->setDesc,
-						 values, nulls);
+	rq_message_slot_set(r->slot, m);
+	tuplestore_puttupleslot(r->store, r->slot);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(r->cxt);
 }

@@ -171,10 +171,12 @@ rq_next_block_number(struct ReadStream *stream)
 /* A copied minimal tuple can have room in front of it from 18 on. */
 #if PG_VERSION_NUM < 180000
 #define RQ_COPY_MINIMAL_ARGS			TupleTableSlot *slot
+#define RQ_COPY_MINIMAL_EXTRA			0
 #define rq_virtual_copy_minimal(slot) \
 	TTSOpsVirtual.copy_minimal_tuple(slot)
 #else
 #define RQ_COPY_MINIMAL_ARGS			TupleTableSlot *slot, Size extra
+#define RQ_COPY_MINIMAL_EXTRA			extra
 #define rq_virtual_copy_minimal(slot) \
 	TTSOpsVirtual.copy_minimal_tuple((slot), extra)
 #endif

@@ -1,0 +1,204 @@
+/*
+ * rq_tuple.c
+ *	  A message as a row of rocketq.message in a tuplestore, built in one go.
+ *
+ * PostgreSQL's way would copy the body into a value, look at each value twice
+ * and copy the body again.  The columns are known here, so the row is laid out
+ * straight from the log, byte for byte as heap_form_minimal_tuple() does.
+ *
+ * A tuplestore takes ready rows from a slot only.  So there is a kind of slot
+ * that does nothing but hand over its message when it is asked for a copy.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "executor/tuptable.h"
+
+#include "am/rq_values.h"
+#include "base/rq_compat.h"
+
+/* Where the next column goes; without "to" only the size is found. */
+typedef struct Cursor
+{
+	char	   *to;
+	Size		at;
+} Cursor;
+
+/* The columns that take work to find out; (Datum) 0 is a null. */
+typedef struct Optional
+{
+	Datum		keys;
+	Datum		properties;
+} Optional;
+
+typedef struct RqMessageSlot
+{
+	VirtualTupleTableSlot base;
+	const RqMessage *message;
+	Optional	optional;
+} RqMessageSlot;
+
+/* Bytes left out for alignment are zero: readers tell padding by that. */
+static inline void
+align(Cursor *c, Size to)
+{
+	Size		next = TYPEALIGN(to, c->at);
+
+	if (c->to && next > c->at)
+		memset(c->to + c->at, 0, next - c->at);
+	c->at = next;
+}
+
+static inline void
+put_int32(Cursor *c, int32 value)
+{
+	align(c, sizeof(value));
+	if (c->to)
+		memcpy(c->to + c->at, &value, sizeof(value));
+	c->at += sizeof(value);
+}
+
+static inline void
+put_int64(Cursor *c, int64 value)
+{
+	align(c, sizeof(value));
+	if (c->to)
+		memcpy(c->to + c->at, &value, sizeof(value));
+	c->at += sizeof(value);
+}
+
+static inline void
+put_varlena(Cursor *c, const char *bytes, uint32 len)
+{
+	if (len + VARHDRSZ_SHORT <= VARATT_SHORT_MAX)
+	{
+		if (c->to)
+		{
+			SET_VARSIZE_SHORT(c->to + c->at, len + VARHDRSZ_SHORT);
+			memcpy(c->to + c->at + VARHDRSZ_SHORT, bytes, len);
+		}
+		c->at += len + VARHDRSZ_SHORT;
+		return;
+	}
+	align(c, sizeof(int32));
+	if (c->to)
+	{
+		SET_VARSIZE(c->to + c->at, len + VARHDRSZ);
+		memcpy(c->to + c->at + VARHDRSZ, bytes, len);
+	}
+	c->at += len + VARHDRSZ;
+}
+
+static inline void
+put_datum(Cursor *c, Datum value)
+{
+	struct varlena *v = (struct varlena *) DatumGetPointer(value);
+
+	if (v != NULL)
+		put_varlena(c, VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v));
+}
+
+static void
+put_columns(Cursor *c, const RqMessage *m, const Optional *o)
+{
+	const RqParts *p = &m->parts;
+
+	put_int32(c, (int32) m->queue_id);
+	put_int64(c, (int64) m->offset);
+	put_int64(c, (int64) m->entry.pos);
+	if (p->tag)
+		put_varlena(c, p->tag, p->tag_len);
+	put_datum(c, o->keys);
+	if (p->sharding_key)
+		put_varlena(c, p->sharding_key, p->sharding_len);
+	put_datum(c, o->properties);
+	put_int64(c, m->frame.born_at);
+	put_int64(c, m->entry.enqueued_at);
+	put_int32(c, RQ_FIRST_DELIVERY);
+	put_varlena(c, p->body, p->body_len);
+}
+
+/* Check the text, and build what is no plain copy of its bytes. */
+static Optional
+prepare(const RqParts *p)
+{
+	Optional	o = {0};
+
+	if (p->tag)
+		rq_check_text("message tag", p->tag, p->tag_len);
+	if (p->sharding_key)
+		rq_check_text("message sharding key", p->sharding_key, p->sharding_len);
+	if (p->keys)
+		o.keys = rq_keys_value(p);
+	if (p->properties)
+		o.properties = rq_properties_value(p);
+	return o;
+}
+
+static void
+set_nulls(MinimalTuple tuple, const RqParts *p)
+{
+	uint16		bits = (1 << RQ_NCOLUMNS) - 1;
+
+	if (p->tag == NULL)
+		bits &= ~(1 << RQ_COL_TAG);
+	if (p->keys == NULL)
+		bits &= ~(1 << RQ_COL_KEYS);
+	if (p->sharding_key == NULL)
+		bits &= ~(1 << RQ_COL_SHARDING_KEY);
+	if (p->properties == NULL)
+		bits &= ~(1 << RQ_COL_PROPERTIES);
+	tuple->t_bits[0] = bits & 0xFF;
+	tuple->t_bits[1] = bits >> 8;
+}
+
+static MinimalTuple
+copy_minimal_tuple(RQ_COPY_MINIMAL_ARGS)
+{
+	const RqMessageSlot *s = (RqMessageSlot *) slot;
+	const RqMessage *m = s->message;
+	const Size	header = MAXALIGN(SizeofMinimalTupleHeader +
+								  BITMAPLEN(RQ_NCOLUMNS));
+	Cursor		size = {0};
+	Cursor		fill = {0};
+	MinimalTuple tuple;
+
+	put_columns(&size, m, &s->optional);
+	tuple = (MinimalTuple) ((char *) palloc(RQ_COPY_MINIMAL_EXTRA +
+											header + size.at) +
+							RQ_COPY_MINIMAL_EXTRA);
+	memset(tuple, 0, header);
+	tuple->t_len = header + size.at;
+	HeapTupleHeaderSetNatts(tuple, RQ_NCOLUMNS);
+	tuple->t_hoff = header + MINIMAL_TUPLE_OFFSET;
+	tuple->t_infomask = HEAP_HASNULL | HEAP_HASVARWIDTH;
+	set_nulls(tuple, &m->parts);
+	fill.to = (char *) tuple + header;
+	put_columns(&fill, m, &s->optional);
+	return tuple;
+}
+
+TupleTableSlot *
+rq_message_slot(TupleDesc desc)
+{
+	static TupleTableSlotOps ops;
+
+	if (ops.base_slot_size == 0)
+	{
+		ops = TTSOpsVirtual;
+		ops.copy_minimal_tuple = copy_minimal_tuple;
+		ops.base_slot_size = sizeof(RqMessageSlot);
+	}
+	Assert(desc->natts == RQ_NCOLUMNS);
+	return MakeSingleTupleTableSlot(desc, &ops);
+}
+
+void
+rq_message_slot_set(TupleTableSlot *slot, const RqMessage *m)
+{
+	RqMessageSlot *s = (RqMessageSlot *) slot;
+
+	s->message = m;
+	s->optional = prepare(&m->parts);
+	slot->tts_flags &= ~TTS_FLAG_EMPTY;
+}
