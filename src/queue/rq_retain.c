@@ -95,6 +95,18 @@ is_idle(const RqGroup *g, TimestampTz now, TimestampTz *since)
 		now - *since > (int64) rq_group_idle_timeout_s * USECS_PER_SEC;
 }
 
+/* A look without the lock will do: it is repeated. */
+static bool
+somebody_waits(uint32 group)
+{
+	for (int i = 0; i < rq_max_backends(); i++)
+		if (rq_waiters[i].topic != RQ_NO_SLOT &&
+			rq_waiters[i].group_slot == group &&
+			rq_waiters[i].group_id == rq_groups[group].id)
+			return true;
+	return false;
+}
+
 static void
 tell_idle(const RqGroup *g, TimestampTz since)
 {
@@ -128,6 +140,11 @@ note_idle_groups(TimestampTz now)
 		if (rq_groups[i].id == 0 ||
 			is_idle(&rq_groups[i], now, &since) == rq_groups[i].idle)
 			continue;
+		if (!rq_groups[i].idle && somebody_waits(i))
+		{
+			rq_group_used(i);
+			continue;
+		}
 		LWLockAcquire(rq_meta_lock, LW_SHARED);
 		if (rq_groups[i].id != 0)
 		{

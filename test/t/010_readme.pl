@@ -34,6 +34,7 @@ $node->safe_psql('postgres', "SELECT rocketq.create_topic('t')");
 $node->safe_psql('postgres', "SELECT rocketq.produce('t', 'x')");
 $node->safe_psql('postgres', "SELECT * FROM rocketq.consume('t', 'g')");
 $node->safe_psql('postgres', sql_below('Watching'));
+$node->safe_psql('postgres', sql_below('Retention'));
 pass('the monitoring queries run');
 
 is($node->safe_psql('postgres', 'SELECT * FROM rocketq.verify()'),

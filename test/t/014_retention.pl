@@ -177,6 +177,21 @@ logged(qr/consumer group "idler" of rocketq topic \d+\/\d+ holds messages again/
 produce('idle', 2);
 stays('group idler of %', 'a group that is used again');
 
+# Who waits for messages uses the group.
+create('waits', 'waiter', 'other');
+my $waiter = $node->background_psql('postgres', on_error_stop => 0);
+my $waiter_pid = $waiter->query_safe('SELECT pg_backend_pid()');
+$waiter->query_until(qr/waiting/, "\\echo waiting\nSELECT FROM rocketq.consume('waits', 'waiter', wait => '1h');\n");
+rq_poll_query($node, 'somebody to wait', "SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = $waiter_pid");
+settings(group_idle_timeout => "'1s'");
+logged(qr/consumer group "other" of rocketq topic \d+\/\d+ does not hold messages any more/, 'nobody waits');
+rq_wait_ticks($node, 'janitor', 5);
+unlike(slurp_file($node->logfile, $log_from), qr/consumer group "waiter"/, 'a group that somebody waits for is not idle');
+query("SELECT pg_cancel_backend($waiter_pid)");
+logged(qr/consumer group "waiter" of rocketq topic \d+\/\d+ does not hold messages any more/, 'nobody waits any more');
+$waiter->quit;
+settings(retention_time => 0, group_idle_timeout => "'-1'");
+
 # To drop a group releases what it held, at once.
 rq_wait_ticks($node, 'keeper', 25);
 settings(retention_time => 0, janitor_interval => "'1h'");
