@@ -58,7 +58,7 @@
 #define EXPIRE_SHARE		16
 #define EXPIRE_COUNT		2048
 
-/* How often the log is told that a full disk cannot be helped. */
+/* How often the log is told that a full disk cannot be helped, and why not. */
 #define TELL_STUCK_INTERVAL	(60 * USECS_PER_SEC)
 
 typedef struct Round
@@ -394,11 +394,13 @@ static void
 tell_stuck(const Round *r)
 {
 	static TimestampTz told_at = 0;
+	static RqKeeps told = RQ_KEEPS_UNKNOWN;
 
 	if (r->excess == 0 || !is_settled(r) || r->kept.what == RQ_KEEPS_UNKNOWN ||
-		r->now - told_at < TELL_STUCK_INTERVAL)
+		(r->kept.what == told && r->now - told_at < TELL_STUCK_INTERVAL))
 		return;
 	told_at = r->now;
+	told = r->kept.what;
 	ereport(LOG,
 			(errmsg("the disk of the rocketq store is fuller than rocketq.disk_trim_percent, but nothing can be trimmed"),
 			 errdetail("The oldest segment is kept by: %s.",
