@@ -206,12 +206,12 @@ produce($topic, "m$_", ", queue_id => $_") foreach 0 .. 3;
 $one->query('BEGIN');
 is( join(' ', sort @{ $one->query(consume($topic, ', max_messages => 10')) }),
 	'm0 m1 m2 m3', 'a transaction that has all queues');
-rq_ask_and_sleep(consume($topic), $one);
 rq_ask_and_sleep(consume($topic), $two);
+rq_ask_and_sleep(consume($topic), $one);
 $wakeups = rq_wakeups($node);
 produce($topic, 'more', ', queue_id => 2');
 is(rq_answer($one), 'more', 'is woken for more of them');
-ok(rq_is_asleep($two), 'and nobody else is');
+ok(rq_is_asleep($two), 'and nobody else is, who has come before');
 is(rq_wakeups($node) - $wakeups, 1, 'one is woken');
 $one->query('ROLLBACK');
 like(rq_answer($two), qr/^m\d/, 'a rollback wakes the next one');
