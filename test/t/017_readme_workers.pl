@@ -1,4 +1,4 @@
-# 012_readme_workers.pl -- the loops of the README's "Consumers that wait" run, as
+# 017_readme_workers.pl -- the loops of the README's "Consumers that wait" run, as
 # they stand there, one of the second kind also behind pgbouncer in transaction
 # mode.  What the machine lacks is left out, and that is said.
 
