@@ -50,6 +50,8 @@ typedef struct RqTopicSettings
 #define RQ_QUEUES_MAX			65535	/* queues of one topic */
 #define RQ_BATCH_MAX			1000000 /* messages one call may ask for */
 #define RQ_SEGMENT_MB_MAX		1024	/* of a commit log segment, in MB */
+#define RQ_SEGMENT_MB_OK(mb) \
+	((mb) > 0 && (mb) <= RQ_SEGMENT_MB_MAX && ((mb) & ((mb) - 1)) == 0)
 
 /* Folders and files below the data directory. */
 #define RQ_DIR				"pg_rocketq"

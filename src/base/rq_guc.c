@@ -35,15 +35,25 @@ int			rq_disk_refuse_percent = 95;
 bool		rq_log_store = true;
 int			rq_log_slow_sync_ms = 1000;
 
+static bool
+check_segment_size(int *newval, void **extra, GucSource source)
+{
+	if (RQ_SEGMENT_MB_OK(*newval))
+		return true;
+	GUC_check_errdetail("The size of a segment must be a power of 2.");
+	return false;
+}
+
 /* Settings that size files and shared memory: fixed at server start. */
 static void
 define_sizes(void)
 {
 	DefineCustomIntVariable("rocketq.segment_size",
 							"Size of one commit log segment.",
-							"Fixed when the store is created; later changes of the setting have no effect.",
+							"A power of 2. Fixed when the store is created; later changes of the setting have no effect.",
 							&rq_segment_size_mb, 64, 1, RQ_SEGMENT_MB_MAX,
-							PGC_POSTMASTER, GUC_UNIT_MB, NULL, NULL, NULL);
+							PGC_POSTMASTER, GUC_UNIT_MB,
+							check_segment_size, NULL, NULL);
 	DefineCustomIntVariable("rocketq.max_topics",
 							"Most topics that the store can hold.",
 							NULL,

@@ -91,7 +91,7 @@ contents_fit(const char *data, uint64 len)
 	RqStateHeader h;
 
 	if (!rq_state_take(&at, end, &h, sizeof(h)) ||
-		h.segment_mb == 0 || h.segment_mb > RQ_SEGMENT_MB_MAX ||
+		!RQ_SEGMENT_MB_OK(h.segment_mb) ||
 		h.log_start > RQ_NUMBER_MAX || h.log_end > RQ_NUMBER_MAX)
 		return false;
 	for (uint32 i = 0; i < h.ngaps; i++)

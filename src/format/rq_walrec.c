@@ -37,7 +37,7 @@ append_fits(const xl_rq_append *rec)
 {
 	uint64		size = (uint64) rec->segment_mb * 1024 * 1024;
 
-	return rec->segment_mb > 0 && rec->segment_mb <= RQ_SEGMENT_MB_MAX &&
+	return RQ_SEGMENT_MB_OK(rec->segment_mb) &&
 		rec->pos < rec->end && rec->end <= RQ_NUMBER_MAX &&
 		rec->pos % size >= RQ_SEG_HEADER_SIZE &&
 		rec->end - rec->pos <= size - rec->pos % size &&

@@ -60,7 +60,7 @@ plan_at(RqPos log_end, const uint32 *lens, int n)
 {
 	const uint64 size = rq_ctl->segment_size;
 	Plan		p = {.start = log_end};
-	uint64		rest = size - log_end % size;
+	uint64		rest = size - rq_log_in_segment(log_end);
 
 	if (rest == size)
 	{
@@ -211,7 +211,7 @@ append_filler(char *base, RqPos pos, uint32 len)
 	RqFrame		filler;
 
 	rq_frame_filler((char *) &filler, pos, len, GetCurrentTimestamp());
-	memcpy(base + pos % rq_ctl->segment_size, &filler, sizeof(filler));
+	memcpy(base + rq_log_in_segment(pos), &filler, sizeof(filler));
 	log_append(pos, pos + len, (char *) &filler, sizeof(filler), 1);
 }
 
@@ -247,7 +247,7 @@ append_run(char *frames, const uint32 *lens, int n, RqPos *pos)
 		frame += lens[i];
 		at += lens[i];
 	}
-	memcpy(base + p.start % rq_ctl->segment_size, frames, p.end - p.start);
+	memcpy(base + rq_log_in_segment(p.start), frames, p.end - p.start);
 	RQ_FAULT("append-store");
 	log_append(p.start, p.end, frames, p.end - p.start, p.take);
 	RQ_FAULT("append-wal");
@@ -337,9 +337,9 @@ fill_in_segment(uint64 segno, RqPos start, RqPos stop)
 	 */
 	START_CRIT_SECTION();
 	while (stop >= start + RQ_FRAME_HEADER_SIZE &&
-		   rq_frame_check(base + start % size, stop - start, start, NULL) == NULL)
+		   rq_frame_check(base + rq_log_in_segment(start), stop - start, start, NULL) == NULL)
 	{
-		const RqFrame *f = (RqFrame *) (base + start % size);
+		const RqFrame *f = (RqFrame *) (base + rq_log_in_segment(start));
 		uint32		len = f->kind == RQ_FRAME_FILLER ? RQ_FRAME_HEADER_SIZE : f->len;
 
 		log_append(start, start + f->len, (const char *) f, len, 1);
@@ -425,8 +425,7 @@ match_segment_size(uint32 segment_mb)
 				 errmsg("WAL of a rocketq store with segments of %u MB meets one with %u MB",
 						segment_mb, rq_ctl->segment_mb),
 				 errhint("Take a new base backup of the primary.")));
-	rq_ctl->segment_mb = segment_mb;
-	rq_ctl->segment_size = (uint64) segment_mb * 1024 * 1024;
+	rq_set_segment_mb(segment_mb);
 }
 
 /* The segment that a record writes to, created if it is missing. */
@@ -453,7 +452,7 @@ open_for_redo(uint64 segno)
 static void
 redo_store(const xl_rq_append *rec, const char *bytes)
 {
-	uint64		in_segment = rec->pos % rq_ctl->segment_size;
+	uint64		in_segment = rq_log_in_segment(rec->pos);
 	char	   *base = open_for_redo(rq_log_segno(rec->pos));
 
 	if (base == NULL || in_segment + rec->len > rq_ctl->segment_size)

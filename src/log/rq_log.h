@@ -9,6 +9,7 @@
 
 #include "format/rq_framefmt.h"
 #include "format/rq_walrec.h"
+#include "shmem/rq_shmem.h"
 
 /* ---- rq_append.c ---- */
 
@@ -103,8 +104,23 @@ extern void rq_log_end_trim(void);
 
 /* ---- rq_logfile.c ---- */
 
-extern uint64 rq_log_segno(RqPos pos);
-extern RqPos rq_log_segment_start(uint64 segno);
+static inline uint64
+rq_log_segno(RqPos pos)
+{
+	return pos >> rq_ctl->segment_bits;
+}
+
+static inline uint64
+rq_log_in_segment(RqPos pos)
+{
+	return pos & (rq_ctl->segment_size - 1);
+}
+
+static inline RqPos
+rq_log_segment_start(uint64 segno)
+{
+	return segno << rq_ctl->segment_bits;
+}
 
 /*
  * The first position at or behind "pos" where a frame can begin: a segment's

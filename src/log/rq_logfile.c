@@ -12,22 +12,10 @@
 #include "shmem/rq_stats.h"
 #include "store/rq_durable.h"
 
-uint64
-rq_log_segno(RqPos pos)
-{
-	return pos / rq_ctl->segment_size;
-}
-
-RqPos
-rq_log_segment_start(uint64 segno)
-{
-	return segno * rq_ctl->segment_size;
-}
-
 RqPos
 rq_log_frame_start(RqPos pos)
 {
-	uint64		in_segment = pos % rq_ctl->segment_size;
+	uint64		in_segment = rq_log_in_segment(pos);
 
 	if (in_segment < RQ_SEG_HEADER_SIZE)
 		return pos - in_segment + RQ_SEG_HEADER_SIZE;

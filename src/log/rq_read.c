@@ -22,7 +22,7 @@ static const char *
 look(RqPos pos, uint32 len, RqMapMode mode, RqFrame *frame, RqParts *parts)
 {
 	const uint64 size = rq_ctl->segment_size;
-	uint64		in_segment = pos % size;
+	uint64		in_segment = rq_log_in_segment(pos);
 	const char *problem;
 	char	   *base;
 
@@ -64,7 +64,7 @@ read_frame(RqPos pos, uint32 len, RqMapMode mode, RqFrame *frame,
 {
 	*problem = NULL;
 	/* An entry that was never written must not pass for a trimmed one. */
-	if (pos % 8 != 0 || pos % rq_ctl->segment_size < RQ_SEG_HEADER_SIZE)
+	if (pos % 8 != 0 || rq_log_in_segment(pos) < RQ_SEG_HEADER_SIZE)
 		*problem = "the position is not that of a frame";
 	if (*problem || is_trimmed(pos))
 		return false;
@@ -99,7 +99,7 @@ bool
 rq_log_peek(RqPos pos, uint32 len, RqFrame *frame)
 {
 	const uint64 size = rq_ctl->segment_size;
-	uint64		in_segment = pos % size;
+	uint64		in_segment = rq_log_in_segment(pos);
 	char	   *base;
 
 	if (pos % 8 != 0 || in_segment < RQ_SEG_HEADER_SIZE ||
@@ -127,7 +127,7 @@ rq_log_walk(RqPos *pos, RqPos end, RqFrame *frame, RqPos *next,
 	if (*pos >= end)
 		return false;
 
-	in_segment = *pos % size;
+	in_segment = rq_log_in_segment(*pos);
 	*next = *pos - in_segment + size;
 	base = rq_map_log(rq_log_segno(*pos), size, RQ_MAP_PROBE, false);
 	if (base == NULL)

@@ -356,13 +356,18 @@ resolve_chunk(uint32 topic, RqQueue *q, KnownXids *known)
 	RqOff		end = pg_atomic_read_u64(&q->end);
 	RqOff		to = Min(end, from + RESOLVE_CHUNK);
 	uint32		aborts = 0;
+	RqEntry    *e = NULL;
 	RqOff		off;
 
 	for (off = from; off < to; off++)
 	{
-		RqEntry    *e = find_entry(topic, q, off, RQ_MAP_WRITE);
 		RqXidStatus status;
 
+		/* Neighbours in a segment are neighbours in memory. */
+		if (e != NULL && rq_cq_in_segment(off) > 0)
+			e++;
+		else
+			e = find_entry(topic, q, off, RQ_MAP_WRITE);
 		if (e == NULL)
 			continue;
 		status = entry_status(q, off, e, known);

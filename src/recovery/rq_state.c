@@ -531,8 +531,7 @@ load_all(const char *data, uint64 len)
 	RqStateHeader h;
 
 	take(&at, end, &h, sizeof(h));
-	rq_ctl->segment_mb = h.segment_mb;
-	rq_ctl->segment_size = (uint64) h.segment_mb * 1024 * 1024;
+	rq_set_segment_mb(h.segment_mb);
 	pg_atomic_write_u64(&rq_ctl->log_start, h.log_start);
 	pg_atomic_write_u64(&rq_ctl->log_end, h.log_end);
 	rq_ctl->meta_lsn = h.meta_lsn;
@@ -562,8 +561,7 @@ rq_state_load(void)
 	const char *problem;
 
 	rq_make_folders();
-	rq_ctl->segment_mb = rq_segment_size_mb;
-	rq_ctl->segment_size = (uint64) rq_segment_size_mb * 1024 * 1024;
+	rq_set_segment_mb(rq_segment_size_mb);
 	data = rq_read_file(RQ_STATE_FILE, &len);
 	if (data != NULL)
 	{

@@ -8,6 +8,7 @@
 #include "access/twophase.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
+#include "port/pg_bitutils.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/shmem.h"
@@ -220,6 +221,15 @@ rq_shmem_startup(void)
 		init_slots(queue_tranche->lock.tranche);
 	}
 	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+rq_set_segment_mb(uint32 segment_mb)
+{
+	Assert(RQ_SEGMENT_MB_OK(segment_mb));
+	rq_ctl->segment_mb = segment_mb;
+	rq_ctl->segment_size = (uint64) segment_mb * 1024 * 1024;
+	rq_ctl->segment_bits = pg_leftmost_one_pos64(rq_ctl->segment_size);
 }
 
 void

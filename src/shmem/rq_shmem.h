@@ -316,7 +316,8 @@ typedef struct RqControl
 {
 	/* fixed from the moment the state is loaded */
 	uint32		segment_mb;
-	uint64		segment_size;
+	uint64		segment_size;	/* a power of 2 */
+	uint32		segment_bits;	/* which */
 	bool		loaded;
 	bool		tidied;			/* the keeper has removed a crash's leftovers */
 
@@ -398,6 +399,9 @@ extern LWLock *rq_wait_lock(uint32 topic);
 /* In shmem_request_hook and shmem_startup_hook. */
 extern void rq_shmem_request(void);
 extern void rq_shmem_startup(void);
+
+/* The store has segments of that size; startup only. */
+extern void rq_set_segment_mb(uint32 segment_mb);
 
 /* ERROR unless the library was preloaded. */
 extern void rq_require_preload(void);
