@@ -536,18 +536,31 @@ rq_queue_log_resolved(uint32 topic, RqQueue *q)
 
 /* ---- counts ---- */
 
+bool
+rq_queue_try_lock(RqQueue *q, LWLockMode mode)
+{
+	for (int tries = 0; !LWLockConditionalAcquire(&q->lock, mode); tries++)
+	{
+		if (tries == 10)
+			return false;
+		pg_usleep(1000L);
+	}
+	return true;
+}
+
 RqQueueCounts
 rq_queue_counts(RqQueue *q)
 {
 	RqQueueCounts c;
 
-	LWLockAcquire(&q->lock, LW_SHARED);
+	c.exact = rq_queue_try_lock(q, LW_SHARED);
 	c.start = pg_atomic_read_u64(&q->start);
 	c.stable = pg_atomic_read_u64(&q->stable);
 	c.end = pg_atomic_read_u64(&q->end);
 	c.bytes_start = q->bytes_start;
 	c.bytes_end = q->bytes_end;
-	LWLockRelease(&q->lock);
+	if (c.exact)
+		LWLockRelease(&q->lock);
 	return c;
 }
 

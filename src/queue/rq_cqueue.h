@@ -68,9 +68,16 @@ typedef struct RqQueueCounts
 	RqOff		end;
 	uint64		bytes_start;
 	uint64		bytes_end;
+	bool		exact;			/* else not all of the same moment */
 } RqQueueCounts;
 
 extern RqQueueCounts rq_queue_counts(RqQueue *q);
+
+/*
+ * Take the queue's lock for those who only want to know something: false when
+ * somebody keeps it for long, who may be stopped in the middle of a write.
+ */
+extern bool rq_queue_try_lock(RqQueue *q, LWLockMode mode);
 
 /* Does the segment hold entries of the queue? */
 extern bool rq_queue_uses_segment(RqQueue *q, uint64 segno);

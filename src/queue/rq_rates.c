@@ -12,6 +12,7 @@
 #include "utils/timestamp.h"
 
 #include "base/rq_guc.h"
+#include "queue/rq_cqueue.h"
 #include "queue/rq_group.h"
 #include "queue/rq_rates.h"
 
@@ -43,7 +44,9 @@ take(RqSample *samples, TimestampTz now, uint64 count, uint64 bytes)
 static void
 sample_queue(RqQueue *q, TimestampTz now)
 {
-	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+	/* Else the next round takes it. */
+	if (!rq_queue_try_lock(q, LW_EXCLUSIVE))
+		return;
 	take(q->samples, now, pg_atomic_read_u64(&q->end), q->bytes_end);
 	LWLockRelease(&q->lock);
 }
@@ -101,7 +104,8 @@ rq_rates_of_queue(RqQueue *q, TimestampTz now, RqRate *rate)
 {
 	bool		known;
 
-	LWLockAcquire(&q->lock, LW_SHARED);
+	if (!rq_queue_try_lock(q, LW_SHARED))
+		return false;
 	known = rate_since(q->samples, now, pg_atomic_read_u64(&q->end),
 					   q->bytes_end, rate);
 	LWLockRelease(&q->lock);
