@@ -50,21 +50,24 @@ align(Cursor *c, Size to)
 }
 
 static inline void
+put_fixed(Cursor *c, const void *value, Size size)
+{
+	align(c, size);
+	if (c->to)
+		memcpy(c->to + c->at, value, size);
+	c->at += size;
+}
+
+static inline void
 put_int32(Cursor *c, int32 value)
 {
-	align(c, sizeof(value));
-	if (c->to)
-		memcpy(c->to + c->at, &value, sizeof(value));
-	c->at += sizeof(value);
+	put_fixed(c, &value, sizeof(value));
 }
 
 static inline void
 put_int64(Cursor *c, int64 value)
 {
-	align(c, sizeof(value));
-	if (c->to)
-		memcpy(c->to + c->at, &value, sizeof(value));
-	c->at += sizeof(value);
+	put_fixed(c, &value, sizeof(value));
 }
 
 static inline void

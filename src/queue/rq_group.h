@@ -106,9 +106,6 @@ extern RqOff rq_offset_committed(RqOffset *o);
 /* An offset that the committed one is not below.  Can't throw. */
 extern RqOff rq_offset_at_least(RqOffset *o);
 
-/* The lowest offset the group has if a pending move counts, or doesn't. */
-extern RqOff rq_offset_lowest(RqOffset *o);
-
 /*
  * Retention has taken that many messages the group had not consumed, from
  * "from" on.

@@ -159,19 +159,6 @@ rq_offset_committed(RqOffset *o)
 	return off;
 }
 
-RqOff
-rq_offset_lowest(RqOffset *o)
-{
-	RqOff		off;
-
-	LWLockAcquire(lock_of(o), LW_SHARED);
-	off = o->committed;
-	if (o->pend_xid != 0)
-		off = Min(resolved(o), o->pend_next);
-	LWLockRelease(lock_of(o));
-	return off;
-}
-
 void
 rq_offset_lose(RqOffset *o, RqOff from, uint64 count)
 {

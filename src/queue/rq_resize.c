@@ -227,24 +227,10 @@ rq_topic_resize_undo(RqKey key, const RqTopicSettings *to)
 	topic = rq_topic_index_find(key);
 	if (topic != RQ_NO_SLOT)
 	{
-		pg_atomic_write_u32(&rq_topics[topic].nqueues, to->nqueues);
-		rq_topics[topic].retention_now = to->retention_s;
-	}
-	LWLockRelease(rq_meta_lock);
-}
+		RqTopic    *t = &rq_topics[topic];
 
-void
-rq_topic_resize_abort(RqKey key)
-{
-	uint32		topic;
-
-	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	topic = rq_topic_index_find(key);
-	if (topic != RQ_NO_SLOT)
-	{
-		pg_atomic_write_u32(&rq_topics[topic].nqueues,
-							rq_topics[topic].base_queues);
-		rq_topics[topic].retention_now = rq_topics[topic].retention_s;
+		pg_atomic_write_u32(&t->nqueues, to ? to->nqueues : t->base_queues);
+		t->retention_now = to ? to->retention_s : t->retention_s;
 	}
 	LWLockRelease(rq_meta_lock);
 }

@@ -246,7 +246,7 @@ find_holder(uint32 topic, const RqQueue *q, RqOff *from)
 
 		if (!rq_retain_group_holds(g))
 			continue;
-		off = rq_offset_lowest(rq_group_offset(g, q->id));
+		off = rq_offset_at_least(rq_group_offset(g, q->id));
 		if (holder == RQ_NO_SLOT || off < *from)
 		{
 			holder = g;

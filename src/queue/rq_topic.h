@@ -45,14 +45,14 @@ extern RqTopicSettings rq_topic_settings(uint32 topic);
 extern void rq_topic_resize(uint32 topic, const RqTopicSettings *to,
 							uint64 xid);
 
-/* Back to these settings within that transaction.  Can't throw. */
+/*
+ * Back to these settings within that transaction, or, when it has aborted, to
+ * those before it (NULL).  Can't throw.
+ */
 extern void rq_topic_resize_undo(RqKey key, const RqTopicSettings *to);
 
 /* WAL-log what the calling transaction's resizes and undos have come to. */
 extern void rq_topic_resize_log(RqKey key);
-
-/* The resizing transaction has aborted.  Can't throw. */
-extern void rq_topic_resize_abort(RqKey key);
 
 /* Make "nqueues" tell the outcome of resizes that a crash has ended. */
 extern void rq_topic_resize_recover(void);

@@ -658,7 +658,7 @@ finish_object(const Action *a, bool committed)
 			break;
 		case ACT_TOPIC_RESIZED:
 			if (!committed)
-				rq_topic_resize_abort(a->key);
+				rq_topic_resize_undo(a->key, NULL);
 			rq_worker_wake(RQ_JANITOR);
 			break;
 		case ACT_GROUP_DROPPED:
