@@ -3,7 +3,8 @@
 #   make                     build against the pg_config on PATH
 #   make PG_CONFIG=...       build against another server
 #   make install             as a user who may write to the server's folders
-#   make demo | check        scripts that install what they need by themselves
+#   make demo | check | bench
+#                            scripts that install what they need by themselves
 #   make installcheck        the tests, against a running server that has
 #                            test/rocketq.conf appended to its configuration
 #   make tempcheck           SQL and isolation tests in a server of their own
@@ -13,7 +14,7 @@
 # RQ_TESTING=1 (stop points for the crash tests), SANITIZE=1 (undefined
 # behaviour ends the process).
 
-SCRIPTS_ONLY = check demo indent
+SCRIPTS_ONLY = bench check demo indent
 
 ifneq (,$(filter $(SCRIPTS_ONLY),$(MAKECMDGOALS)))
 
@@ -24,6 +25,9 @@ $(error run "make $(filter $(SCRIPTS_ONLY),$(MAKECMDGOALS))" on its own)
 endif
 
 .PHONY: $(SCRIPTS_ONLY)
+
+bench:
+	@./test/bench/run
 
 check:
 	@./test/check

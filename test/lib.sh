@@ -1,13 +1,14 @@
 # shellcheck shell=bash
 #
-# lib.sh -- what test/check and test/demo share: packages, a private copy of
-# the tree, builds, a throw-away server, and the cleaning up after all that.
+# lib.sh -- what test/check, test/demo and test/bench/run share: packages, a
+# private copy of the tree, builds, throw-away servers, and the cleaning up
+# after all that.
 #
 # The caller may define before_removal(), which runs before the temporary
 # folder goes away, and last_words(), which runs at the very end.
 #
 # Nothing is left behind but installed packages and the installed extension.
-# Servers and clusters that were there before are not touched: the private one
+# Servers and clusters that were there before are not touched: a private one
 # has its data and its socket in the temporary folder and no TCP port.
 
 set -euo pipefail
@@ -330,7 +331,7 @@ copy_tree()         # folder
     tar -C "$top" -cf - --exclude=./.git --exclude='*.o' --exclude='*.so' \
         --exclude='*.bc' --exclude=./.build_switches --exclude=./results \
         --exclude=./log --exclude=./output_iso --exclude='./tmp_check*' \
-        --exclude='./regression.*' . | as_user tar -C "$1" -xf -
+        --exclude='./regression.*' --exclude=./test/bench/results . | as_user tar -C "$1" -xf -
 }
 
 build()             # folder [switch...]
@@ -351,21 +352,31 @@ install_build()     # folder [switch...]
 }
 
 #
-# The private server.
+# The private servers.  Most need one only; use_cluster() changes to another.
 #
+
+cluster=data            # folder in the temporary one
+start_timeout=60        # seconds
+
+# A socket in a folder of its own: no other server can have this port, which
+# the server, too, takes from the environment.
+use_cluster()       # folder in the temporary one, port
+{
+    cluster=$1
+    export PGHOST=$work/socket PGPORT=$2 PGUSER=postgres
+}
 
 create_cluster()    # [file with settings]
 {
-    as_user "$bindir/initdb" -D "$work/data" -U postgres -A trust -E UTF8 \
+    as_user "$bindir/initdb" -D "$work/$cluster" -U postgres -A trust -E UTF8 \
         --no-locale -N || return
     {
         echo "listen_addresses = ''"
         echo "unix_socket_directories = '$work/socket'"
         echo "shared_preload_libraries = 'rocketq'"
         [ $# -eq 0 ] || cat "$1"
-    } | as_user tee -a "$work/data/postgresql.conf" >/dev/null || return
-    # A socket in a folder of its own: no other server can have this port.
-    export PGHOST=$work/socket PGPORT=5432 PGUSER=postgres
+    } | as_user tee -a "$work/$cluster/postgresql.conf" >/dev/null || return
+    use_cluster "$cluster" "${PGPORT:-5432}"
 }
 
 # As a child of this script, not of a pg_ctl that is gone: when the postmaster
@@ -373,9 +384,9 @@ create_cluster()    # [file with settings]
 # every container has an init process that does this for orphans.
 start_server()
 {
-    local launcher give_up=$((SECONDS + 60))
+    local launcher give_up=$((SECONDS + start_timeout))
     (
-        exec "${user_prefix[@]}" setsid "$bindir/postgres" -D "$work/data" \
+        exec "${user_prefix[@]}" setsid "$bindir/postgres" -D "$work/$cluster" \
             >>"$work/log/server.log" 2>&1 </dev/null 3>&- 4>&- 8>&- 9<&-
     ) &
     launcher=$!
@@ -388,9 +399,25 @@ start_server()
     done
 }
 
+kill_server()
+{
+    kill -KILL "$(head -n 1 "$work/$cluster/postmaster.pid")"
+}
+
+# Backends live on for a moment after the postmaster is gone, and until the
+# last one has let go of the shared memory a new server refuses to start.
+start_after_crash()
+{
+    local give_up=$((SECONDS + start_timeout))
+    until start_server; do
+        [ $SECONDS -lt $give_up ] || return 1
+        sleep 0.1
+    done
+}
+
 stop_server()
 {
-    as_user "$bindir/pg_ctl" -D "$work/data" -m fast -w -t 60 stop
+    as_user "$bindir/pg_ctl" -D "$work/$cluster" -m fast -w -t 60 stop
 }
 
 sql()               # argument of psql...

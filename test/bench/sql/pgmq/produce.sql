@@ -1,0 +1,1 @@
+SELECT pgmq.send('bench', to_jsonb(:body::text));

@@ -1,0 +1,2 @@
+SELECT pgq.create_queue('bench');
+SELECT pgq.ticker('bench');

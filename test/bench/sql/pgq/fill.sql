@@ -1,0 +1,3 @@
+SELECT count(pgq.insert_event('bench', 'bench', :body)) FROM generate_series(1, :batch);
+SELECT pgq.force_tick('bench');
+SELECT pgq.ticker('bench');

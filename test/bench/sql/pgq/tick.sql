@@ -1,0 +1,2 @@
+SELECT pgq.ticker();
+SELECT pg_sleep(0.1);

@@ -1,0 +1,1 @@
+COPY bench (body) FROM :file;

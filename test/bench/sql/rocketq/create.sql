@@ -1,0 +1,1 @@
+SELECT rocketq.create_topic('bench');

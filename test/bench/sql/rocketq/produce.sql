@@ -1,0 +1,1 @@
+SELECT rocketq.produce('bench', :body::text);

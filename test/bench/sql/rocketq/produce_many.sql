@@ -1,0 +1,1 @@
+SELECT count(rocketq.produce('bench', :body::text)) FROM generate_series(1, :batch);

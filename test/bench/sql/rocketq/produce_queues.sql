@@ -1,0 +1,1 @@
+SELECT rocketq.produce(('bench_' || :size::text)::regclass, :body::text);

@@ -1,0 +1,3 @@
+DELETE FROM table_:size
+WHERE id = ANY (ARRAY(SELECT id FROM table_:size ORDER BY id LIMIT :batch FOR UPDATE SKIP LOCKED))
+RETURNING id, body;

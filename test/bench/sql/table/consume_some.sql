@@ -1,0 +1,3 @@
+DELETE FROM bench_table
+WHERE id = ANY (ARRAY(SELECT id FROM bench_table ORDER BY id LIMIT 2 * :batch FOR UPDATE SKIP LOCKED))
+RETURNING id, body;

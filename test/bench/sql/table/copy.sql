@@ -1,0 +1,1 @@
+COPY bench_table (body) FROM :file;

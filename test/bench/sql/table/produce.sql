@@ -1,0 +1,1 @@
+INSERT INTO bench_table (body) VALUES (convert_to(:body, 'UTF8'));
