@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 #
 # consume.sh -- messages a second that reach a client and count as consumed.
 #
@@ -8,7 +8,8 @@
 # anew, since some of them delete what they consumed.  A consumer
 # gets id and body of each message and makes durable that it has them.  SELECT
 # does not do the latter; it shows what reading costs.  PgQ knows one consumer
-# of a queue at a time, so it is not measured with several connections.
+# of a queue at a time, so it is not measured with several connections; a topic
+# of 8 queues feeds 8 consumers of a group.
 
 measure_consume()
 {
@@ -49,7 +50,7 @@ consume_amount()    # side
 
 consume_one()       # side round
 {
-    local side=${1%/*} amount done consumer=c$2.$RANDOM
+    local side=${1%/*} amount consumed consumer=c$2.$RANDOM
     amount=$(consume_amount "$side")
     case $1 in
         rocketq*) fill_size=$messages; create_group "$consumer" ;;
@@ -61,18 +62,18 @@ consume_one()       # side round
                FROM pgq.tick" >/dev/null
     query CHECKPOINT
     case $1 in
-        select) pgbench -t $((amount / batch)) -D last=0 -f "$(script table select)"; done=$amount ;;
-        select_all) pgbench -t 3 -f "$(script table select_all)"; done=$((3 * messages)) ;;
+        select) pgbench -t $((amount / batch)) -D last=0 -f "$(script table select)"; consumed=$amount ;;
+        select_all) pgbench -t 3 -f "$(script table select_all)"; consumed=$((3 * messages)) ;;
         *)
             local file=consume${1#"$side"}
             pgbench -t $((amount / batch / connections)) -D consumer="$consumer" \
                 -f "$(script "$side" "${file/\//_}")"
-            done=$((fill_size - $(side_sql "$side" left -v consumer="$consumer")))
-            must_be_at_least "messages that $1 consumed" $done $((amount * 9 / 10))
+            consumed=$((fill_size - $(side_sql "$side" left -v consumer="$consumer")))
+            must_be_at_least "messages that $1 consumed" $consumed $((amount * 9 / 10))
             ;;
     esac
-    record consume "$case" "$(parameters)" "$1" "$2" "$(calc "$done / $elapsed")" messages/s
-    values+="  $1 $(calc "$done / $elapsed" %.0f)"
+    record consume "$case" "$(parameters)" "$1" "$2" "$(calc "$consumed / $elapsed")" messages/s
+    values+="  $1 $(calc "$consumed / $elapsed" %.0f)"
 }
 
 create_group()      # name

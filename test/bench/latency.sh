@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 #
 # latency.sh -- how long producing takes under a steady load, also while
 # checkpoints run; and how long a message takes to a consumer that waits.
@@ -96,9 +96,10 @@ compare_latency()   # title side... (the first one against the others)
 # the tail beside the floor's; and how soon an idle consumer has a message.
 is_headline()       # percentile
 {
+    local idle=${rates[0]} busy=${rates[1]:-${rates[0]}}
     case $case/$rate/$1 in
-        steady/${rates[1]:-${rates[0]}}/within* | steady/${rates[1]:-${rates[0]}}/p99.9*) true ;;
-        arrival/${rates[0]}/p99) [[ $what == *commit* ]] ;;
+        steady/"$busy"/within* | steady/"$busy"/p99.9*) true ;;
+        arrival/"$idle"/p99) [[ $what == *commit* ]] ;;
         *) false ;;
     esac
 }
@@ -123,11 +124,11 @@ latency_case()      # case title rate side...
     compare_latency "$title" "$@"
 }
 
-# Checkpoints, one after the other, each with something to write.
+# Checkpoints, half a second apart, each with something to write.
 run_checkpoints()
 {
     while [ ! -e "$work/over" ]; do
-        query 'UPDATE dirty SET x = x + 1; CHECKPOINT' || break
+        query 'UPDATE dirty SET x = x + 1; CHECKPOINT; SELECT pg_sleep(0.5)' || break
     done >/dev/null 2>&1
 }
 
@@ -137,7 +138,7 @@ latency_one()       # side round
     if [ "$case" = checkpoints ]; then
         rm -f "$work/over"
         query 'CREATE TABLE IF NOT EXISTS dirty AS
-               SELECT g AS x, repeat($$x$$, 1000) AS y FROM generate_series(1, 20000) AS g' >/dev/null
+               SELECT g AS x, repeat($$x$$, 1000) AS y FROM generate_series(1, 5000) AS g' >/dev/null
         run_checkpoints &
         checkpoints=$!
     else

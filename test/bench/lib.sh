@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 #
 # lib.sh -- how the benchmark measures: sides, rounds, pgbench, what is
 # recorded, and the checks that a measurement is one.

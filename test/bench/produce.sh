@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 #
 # produce.sh -- messages a second: one or more in a transaction, and 200,000 in
 # one statement.

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 #
 # recovery.sh -- how long a server takes to be there again after a kill, by the
 # WAL that it has to replay, and how far a standby lags behind.

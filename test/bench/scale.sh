@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 #
 # scale.sh -- whether the number of topics, of queues and of messages that wait
 # changes what producing and consuming costs.

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 #
 # scan.sh -- messages a second that SELECT over a whole topic reads: counting
 # them, reading their bodies, and doing so with parallel workers.

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 #
 # soak.sh -- producing and consuming at the same time, as fast as it goes, with
 # a transaction held open all the while; and what that does over time to the
@@ -7,7 +7,8 @@
 # There are two clusters: in one, "pinned", a transaction holds a snapshot from
 # beginning to end, so that VACUUM removes nothing; in the other nothing does.
 # They and the sides take turns in slices, so that only one of them has load.
-# rocketq.retention_time is 1 min, so that segments go as they come.
+# rocketq.retention_time is 1 min, so that segments go as they come, and
+# checkpoints come as they do by default, every 5 min.
 #
 # Half of the transactions produce 10 messages, half consume up to 20, so that
 # the backlog stays short.  The probe is pgbench's simple-update, 50 a second.
@@ -50,7 +51,9 @@ soak_port()         # cluster
 soak_cluster()      # name
 {
     new_cluster "$1" "$(soak_port "$1")"
-    sql -c "ALTER SYSTEM SET rocketq.retention_time = '1min'" -c 'SELECT pg_reload_conf()' >/dev/null
+    sql -c "ALTER SYSTEM SET rocketq.retention_time = '1min'" \
+        -c "ALTER SYSTEM SET checkpoint_timeout = '5min'" \
+        -c "ALTER SYSTEM SET max_wal_size = '4GB'" -c 'SELECT pg_reload_conf()' >/dev/null
     as_user "$bindir/pgbench" -i -q -s 1 >/dev/null 2>&1
     fresh rocketq
     fresh table
