@@ -41,7 +41,7 @@ consume_amount()    # side
 {
     local amount=$messages most=$((batch * 500 * seconds * connections))
     case $1 in
-        table | pgq) amount=$((messages / 4)) ;;
+        table | pgq) amount=$((messages / 2)) ;;
         pgmq) amount=$((messages / 20)) ;;
     esac
     [ $amount -lt $most ] || amount=$most
