@@ -166,14 +166,16 @@ pgbench()           # argument of pgbench...
         die "pgbench had failed transactions: ${*: -2}"
 }
 
-# As pgbench() for some seconds and then for $seconds, whose rate tps is.
+# As pgbench() for some seconds and then for $seconds, whose rate tps is.  One
+# second more, so that the last line of progress is not lost in the end.
 pgbench_warm()      # seconds, argument of pgbench...
 {
-    local all=$(($1 + seconds))
-    pgbench -T $all -P 1 "${@:2}"
+    pgbench -T $(($1 + seconds + 1)) -P 1 "${@:2}"
     tps=$(sed -nE 's/^progress: [0-9.]+ s, ([0-9.]+) tps.*/\1/p' "$pgbench_log" |
-        awk -v skip="$1" 'NR > skip { sum += $1; n++ } END { print n ? sum / n : 0 }')
-    must_be_at_least 'rate when warm' "$tps" 1
+        awk -v from="$1" -v to=$(($1 + seconds)) '
+            NR > from && NR <= to { sum += $1; n++ }
+            END { print n ? sum / n : 0 }')
+    must_be_at_least 'rate when warm' "$tps" 0.1
 }
 
 script()            # side file [weight]
@@ -211,10 +213,10 @@ must_be_at_least()  # what, number, limit
 # An empty topic, table or queue, and no checkpoint to come soon.
 fresh()             # side
 {
-    ! has_script "$1" drop || side_sql "$1" drop >/dev/null
-    ! has_script "$1" create || side_sql "$1" create >/dev/null
-    query CHECKPOINT
-    lsn=$(query 'SELECT pg_current_wal_lsn()')
+    local how=()
+    ! has_script "$1" drop || how+=(-f "$here/sql/$1/drop.sql")
+    ! has_script "$1" create || how+=(-f "$here/sql/$1/create.sql")
+    lsn=$(sql -At "${how[@]}" -c CHECKPOINT -c 'SELECT pg_current_wal_lsn()' | tail -n 1)
 }
 
 # What leaves nothing to count must have left WAL, at least.
