@@ -10,7 +10,9 @@
 # End to end, each message carries the time of its producing statement.  The
 # consumer notes the time when it has the row, in the same server.  "from
 # commit" is from that statement on, so the flush of WAL by its COMMIT is in it;
-# "from schedule" is from the time that pgbench had planned.  rocketq's consumer
+# "from schedule" is from the time that pgbench had planned, "from acknowledgement"
+# from when the producer's client knew of the commit; below 0, the consumer had
+# the row before that.  rocketq's consumer
 # sleeps in consume(wait => ...); a table's and PgQ's ask every 10 ms, PgQ's
 # ticker runs every 100 ms; pgmq's read_with_poll asks every 100 ms as it does
 # by default.
@@ -99,7 +101,7 @@ is_headline()       # percentile
     local idle=${rates[0]} busy=${rates[1]:-${rates[0]}}
     case $case/$rate/$1 in
         steady/"$busy"/within* | steady/"$busy"/p99.9*) true ;;
-        arrival/"$idle"/p99) [[ $what == *commit* ]] ;;
+        arrival/"$idle"/p99) [[ $what != *schedule* ]] ;;
         *) false ;;
     esac
 }
@@ -165,7 +167,7 @@ arrival_case()      # rate side...
     local case=arrival rate=$1 connections=8 what values side kind
     shift
     alternate arrival_one "$@"
-    for kind in commit schedule; do
+    for kind in commit schedule acknowledgement; do
         what="from $kind rate=$rate body=$body" values=''
         for side; do
             for ((round = 1; round <= rounds; round++)); do
@@ -242,11 +244,17 @@ arrival_one()       # side round
     must_be 'different messages that arrived' "$n" "$transactions"
     # pgbench logs the end of a transaction and how long ago it should have
     # begun, and numbers a client's transactions as the messages are.
-    awk -v commit="$work/commit.$1.$2" -v schedule="$work/schedule.$1.$2" '
-        FNR == NR { planned[$1, $2] = $5 + ($6 - $3) / 1e6; next }
+    awk -v commit="$work/commit.$1.$2" -v schedule="$work/schedule.$1.$2" \
+        -v acknowledgement="$work/acknowledgement.$1.$2" '
+        FNR == NR {
+            known[$1, $2] = $5 + $6 / 1e6
+            planned[$1, $2] = known[$1, $2] - $3 / 1e6
+            next
+        }
         NF == 5 {
             printf "%.3f\n", ($1 - $4) * 1000 >commit
             printf "%.3f\n", ($1 - planned[$2, $3]) * 1000 >schedule
+            printf "%.3f\n", ($1 - known[$2, $3]) * 1000 >acknowledgement
         }' <(cat "$work/log/tx."*) "$work/received"
     rm "$work/log/tx."*
 }
