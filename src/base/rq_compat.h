@@ -80,6 +80,14 @@ typedef Oid RelFileNumber;
 #define rq_lock_held_by_me(tag, mode)	LockHeldByMe((tag), (mode), false)
 #endif
 
+/* Before 16 an instr_time was a struct timespec. */
+#if PG_VERSION_NUM < 160000
+#define rq_instr_time_ns(t) \
+	((uint64) (t).tv_sec * UINT64CONST(1000000000) + (uint64) (t).tv_nsec)
+#else
+#define rq_instr_time_ns(t)	((uint64) INSTR_TIME_GET_NANOSEC(t))
+#endif
+
 /* Custom wait events came with 17. */
 #if PG_VERSION_NUM < 170000
 #define rq_wait_event_new(name) ((uint32) PG_WAIT_EXTENSION)

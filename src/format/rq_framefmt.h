@@ -17,7 +17,7 @@
  *		28	u32	relfilenumber of the topic
  *		32	i64	born: start of the producer's statement, in PostgreSQL's
  *				microseconds
- *		40	i64	stored: when the frame was built
+ *		40	i64	stored: when the frame was built, to a few milliseconds
  *		48	u32	length of the body
  *		52	u32	length of the properties (JSON text)
  *		56	u16	length of the sharding key

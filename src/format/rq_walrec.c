@@ -33,15 +33,15 @@ rq_wal_identify(uint8 info)
 
 /* The bytes must lie in one segment, behind its header. */
 static bool
-append_fits(const xl_rq_append *rec)
+append_fits(const xl_rq_append *rec, uint64 len)
 {
 	uint64		size = (uint64) rec->segment_mb * 1024 * 1024;
 
 	return RQ_SEGMENT_MB_OK(rec->segment_mb) &&
-		rec->pos < rec->end && rec->end <= RQ_NUMBER_MAX &&
+		rec->span > 0 && rec->pos <= RQ_NUMBER_MAX - rec->span &&
 		rec->pos % size >= RQ_SEG_HEADER_SIZE &&
-		rec->end - rec->pos <= size - rec->pos % size &&
-		rec->len <= rec->end - rec->pos;
+		rec->span <= size - rec->pos % size &&
+		len - sizeof(*rec) <= rec->span;
 }
 
 static bool
@@ -115,7 +115,7 @@ is_long_enough(uint8 info, const void *data, uint64 len)
 	switch (info & ~XLR_INFO_MASK)
 	{
 		case XLOG_RQ_APPEND:
-			return HAS_WITH(xl_rq_append, len, char);
+			return HAS(xl_rq_append);
 		case XLOG_RQ_ENQUEUE:
 			return HAS_WITH(xl_rq_enqueue, count, xl_rq_entry);
 		case XLOG_RQ_RESOLVE:
@@ -146,7 +146,7 @@ is_within_bounds(uint8 info, const void *data, uint64 len)
 	switch (info & ~XLR_INFO_MASK)
 	{
 		case XLOG_RQ_APPEND:
-			return append_fits(data);
+			return append_fits(data, len);
 		case XLOG_RQ_ENQUEUE:
 			return enqueue_fits(data);
 		case XLOG_RQ_RESOLVE:
@@ -195,8 +195,8 @@ desc_queue(StringInfo buf, RqKey key, uint32 queue_id)
 static void
 desc_append(StringInfo buf, const xl_rq_append *rec)
 {
-	appendStringInfo(buf, "pos " UINT64_FORMAT " end " UINT64_FORMAT " len %u frames %u",
-					 rec->pos, rec->end, rec->len, rec->nframes);
+	appendStringInfo(buf, "pos " UINT64_FORMAT " end " UINT64_FORMAT " frames %u",
+					 rec->pos, rec->pos + rec->span, rec->nframes);
 }
 
 static void

@@ -41,18 +41,16 @@ enum RqWalRecord
 };
 
 /*
- * APPEND: the bytes at "pos" of the commit log are these.  A filler's record
- * holds its header only (len is then 64 and the filler's own length larger).
+ * APPEND: the bytes at "pos" of the commit log are these, to the end of the
+ * record, and "span" bytes are taken by their frames.  A filler's record holds
+ * its header only, its span is longer.
  */
 typedef struct xl_rq_append
 {
 	uint64		pos;
-	uint64		end;			/* position behind the frames, filler's whole
-								 * length included */
-	uint32		len;			/* bytes that follow */
-	uint32		nframes;
-	uint32		segment_mb;		/* segment size of the store */
-	uint32		unused;
+	uint32		span;
+	uint16		nframes;
+	uint16		segment_mb;		/* segment size of the store */
 	/* bytes follow */
 } xl_rq_append;
 

@@ -196,8 +196,8 @@ reserve(const uint32 *lens, int n, char **base, char **filler_base)
 static void
 log_append(RqPos pos, RqPos end, const char *bytes, uint32 len, uint32 nframes)
 {
-	xl_rq_append rec = {.pos = pos, .end = end, .len = len,
-	.nframes = nframes, .segment_mb = rq_ctl->segment_mb};
+	xl_rq_append rec = {.pos = pos, .span = end - pos, .nframes = nframes,
+	.segment_mb = rq_ctl->segment_mb};
 
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqAppend);
@@ -450,38 +450,39 @@ open_for_redo(uint64 segno)
 }
 
 static void
-redo_store(const xl_rq_append *rec, const char *bytes)
+redo_store(const xl_rq_append *rec, const char *bytes, uint32 len)
 {
 	uint64		in_segment = rq_log_in_segment(rec->pos);
 	char	   *base = open_for_redo(rq_log_segno(rec->pos));
 
-	if (base == NULL || in_segment + rec->len > rq_ctl->segment_size)
+	if (base == NULL || in_segment + len > rq_ctl->segment_size)
 		elog(ERROR, "APPEND record does not fit the commit log");
-	memcpy(base + in_segment, bytes, rec->len);
+	memcpy(base + in_segment, bytes, len);
 	rq_ctl->redo_dirty = Min(rq_ctl->redo_dirty, rec->pos);
 }
 
 /* Store first, publish then: on a standby others read meanwhile. */
 void
-rq_log_redo_append(const xl_rq_append *rec, const char *bytes)
+rq_log_redo_append(const xl_rq_append *rec, const char *bytes, uint32 len)
 {
+	RqPos		rec_end = rec->pos + rec->span;
 	RqPos		end = pg_atomic_read_u64(&rq_ctl->log_end);
 
 	match_segment_size(rec->segment_mb);
 
 	/* Its segment may be trimmed further on in the WAL already. */
 	if (rec->pos >= pg_atomic_read_u64(&rq_ctl->log_start))
-		redo_store(rec, bytes);
+		redo_store(rec, bytes, len);
 	if (rec->pos >= end)
 	{
 		if (rec->pos > end)
 			add_gap(end, rec->pos);
 		pg_write_barrier();
-		pg_atomic_write_u64(&rq_ctl->log_end, rec->end);
+		pg_atomic_write_u64(&rq_ctl->log_end, rec_end);
 	}
 	else
 	{
 		pg_write_barrier();
-		close_gap(rec->pos, rec->end);
+		close_gap(rec->pos, rec_end);
 	}
 }

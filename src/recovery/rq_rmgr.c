@@ -36,13 +36,14 @@ static void (*core_xact_redo) (XLogReaderState *record) = NULL;
 
 /* "data" has passed rq_wal_check(). */
 static void
-redo_record(uint8 info, const void *data, XLogRecPtr lsn)
+redo_record(uint8 info, const void *data, uint32 len, XLogRecPtr lsn)
 {
 #define FOLLOWS(type) ((const void *) ((const type *) data + 1))
 	switch (info & ~XLR_INFO_MASK)
 	{
 		case XLOG_RQ_APPEND:
-			rq_log_redo_append(data, FOLLOWS(xl_rq_append));
+			rq_log_redo_append(data, FOLLOWS(xl_rq_append),
+							   len - SizeOfRqAppend);
 			break;
 		case XLOG_RQ_ENQUEUE:
 			rq_queue_redo_enqueue(data, FOLLOWS(xl_rq_enqueue), lsn);
@@ -87,7 +88,7 @@ rocketq_redo(XLogReaderState *record)
 	if (problem)
 		elog(PANIC, "rocketq WAL record of type %u: %s", info & ~XLR_INFO_MASK,
 			 problem);
-	redo_record(info, data, record->EndRecPtr);
+	redo_record(info, data, XLogRecGetDataLen(record), record->EndRecPtr);
 	rq_ctl->redo_changed = true;
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(redo_cxt);

@@ -155,7 +155,7 @@ rq_latency_end(RqPhase phase, instr_time start)
 		return;
 	INSTR_TIME_SET_CURRENT(time);
 	INSTR_TIME_SUBTRACT(time, start);
-	ns = (uint64) (INSTR_TIME_GET_DOUBLE(time) * 1e9);
+	ns = rq_instr_time_ns(time);
 
 	rq_count_up(&h->bucket[bucket_of(ns / NS_PER_US)], 1);
 	rq_count_up(&h->fine[fine_of(ns / NS_PER_US)], 1);

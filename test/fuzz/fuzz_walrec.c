@@ -11,12 +11,12 @@
 
 /* All that the record's own counts tell must be there to be read. */
 static void
-read_items(uint8 info, const char *data)
+read_items(uint8 info, const char *data, size_t size)
 {
 	switch (info & ~XLR_INFO_MASK)
 	{
 		case XLOG_RQ_APPEND:
-			fuzz_touch(data + SizeOfRqAppend, ((xl_rq_append *) data)->len);
+			fuzz_touch(data + SizeOfRqAppend, size - SizeOfRqAppend);
 			break;
 		case XLOG_RQ_ENQUEUE:
 			fuzz_touch(data + SizeOfRqEnqueue,
@@ -57,7 +57,7 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	initStringInfo(&buf);
 	rq_wal_desc(&buf, &reader);
 	if (rq_wal_check(data[0], copy, size) == NULL)
-		read_items(data[0], copy);
+		read_items(data[0], copy, size);
 	pfree(buf.data);
 	free(copy);
 	return 0;

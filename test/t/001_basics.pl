@@ -93,7 +93,7 @@ is( $node->safe_psql('postgres',
 
 my %described = (
 	TOPIC => qr/^topic \d+\/\d+ queues 4 xid [1-9]\d*$/m,
-	APPEND => qr/^pos \d+ end \d+ len \d+ frames 1$/m,
+	APPEND => qr/^pos \d+ end \d+ frames 1$/m,
 	ENQUEUE => qr/^topic \d+\/\d+ queue [0-3] offset \d+ count \d+ xid [1-9]\d*$/m,
 	RESOLVE => qr/^topic \d+\/\d+ queue [0-3] from \d+ to \d+ aborted ranges \d+$/m,
 	GROUP => qr/^topic \d+\/\d+ group \d+ queues 4 xid \d+ name named$/m,
