@@ -56,6 +56,10 @@
 /* How often resolutions and offsets are logged, in milliseconds. */
 #define LOG_INTERVAL_MS		1000
 
+/* How many RESOLVE records of queues with little to tell it writes then. */
+#define LOG_QUEUES			256
+#define LOG_LITTLE			256 /* entries */
+
 /* How often a sync is tried before the store is left as it is. */
 #define CLOSE_TRIES			3
 
@@ -98,9 +102,33 @@ drop_guard(void)
 
 /* ---- sync ---- */
 
-/* Where settle_queues() goes on. */
-static uint32 settle_topic;
-static uint32 settle_queue;
+/* A walk over all queues that logs how far they are resolved. */
+static struct
+{
+	uint32		topic;			/* where it goes on behind an error */
+	uint32		queue;
+	bool		all;			/* every queue has its turn */
+	uint32		round;
+	uint32		turns;
+	uint32		changed;		/* queues that had something to tell */
+}			settle;
+
+/*
+ * Is it this queue's turn?  When messages are spread over very many queues, a
+ * record for each queue every time would be about one for each message.  So
+ * those with little to tell take turns.
+ */
+static bool
+is_turn(RqQueue *q)
+{
+	uint64		untold = pg_atomic_read_u64(&q->stable) - q->logged_stable;
+
+	if (untold == 0)
+		return false;
+	settle.changed++;
+	return settle.all || untold > LOG_LITTLE ||
+		(q - rq_queues) % settle.turns == settle.round % settle.turns;
+}
 
 /*
  * Resolve what no backend is left to resolve, and log how far each queue is
@@ -110,13 +138,14 @@ static void
 settle_queues(void)
 {
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	for (; settle_topic < (uint32) rq_max_topics; settle_topic++, settle_queue = 0)
-		while (settle_queue < rq_topic_nslots(settle_topic))
+	for (; settle.topic < (uint32) rq_max_topics; settle.topic++, settle.queue = 0)
+		while (settle.queue < rq_topic_nslots(settle.topic))
 		{
-			RqQueue    *q = rq_topic_queue(settle_topic, settle_queue++);
+			RqQueue    *q = rq_topic_queue(settle.topic, settle.queue++);
 
-			rq_queue_refresh(settle_topic, q);
-			rq_queue_log_resolved(settle_topic, q);
+			rq_queue_refresh(settle.topic, q);
+			if (is_turn(q))
+				rq_queue_log_resolved(settle.topic, q);
 		}
 	LWLockRelease(rq_meta_lock);
 }
@@ -126,9 +155,13 @@ settle_queues(void)
  * because the state file rests only on what is logged.
  */
 static void
-log_settled(void)
+log_settled(bool all)
 {
-	settle_topic = settle_queue = 0;
+	settle.topic = settle.queue = 0;
+	settle.all = all;
+	settle.round++;
+	settle.turns = 1 + settle.changed / LOG_QUEUES;
+	settle.changed = 0;
 	while (!rq_worker_round(settle_queues))
 		;
 	rq_worker_round(rq_offset_settle_all);
@@ -160,7 +193,7 @@ sync_store(void)
 	RQ_FAULT("keeper-sync");
 	rq_worker_set_state(RQ_WORKER_SYNCING);
 	INSTR_TIME_SET_CURRENT(start);
-	log_settled();
+	log_settled(true);
 	RQ_FAULT("keeper-settled");
 	if (rq_state_sync(InvalidXLogRecPtr))
 	{
@@ -182,7 +215,7 @@ tick(void)
 	if (GetRedoRecPtr() != synced_redo)
 		sync_store();
 	else if (GetCurrentTimestamp() >= next_logging)
-		log_settled();
+		log_settled(false);
 	rotate_guard();
 }
 
