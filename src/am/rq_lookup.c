@@ -22,7 +22,7 @@
 #include "base/rq_compat.h"
 #include "queue/rq_topic.h"
 
-#define KNOWN_MAX	16			/* a power of 2 */
+#define KNOWN_MAX	4096		/* a power of 2 */
 
 typedef struct Known
 {
@@ -31,6 +31,7 @@ typedef struct Known
 	AclMode		acl;
 	LOCKMODE	lockmode;
 	RqKey		key;
+	uint32		topic;			/* where it was */
 	LocalTransactionId lxid;	/* who holds the lock */
 	SubTransactionId subid;
 } Known;
@@ -44,17 +45,28 @@ place_of(Oid relid, AclMode acl)
 }
 
 static void
-forget_relation(Datum arg, Oid relid)
+forget_all(void)
 {
 	for (int i = 0; i < KNOWN_MAX; i++)
-		if (!OidIsValid(relid) || known[i].relid == relid)
-			known[i].relid = InvalidOid;
+		known[i].relid = InvalidOid;
+}
+
+static void
+forget_relation(Datum arg, Oid relid)
+{
+	if (!OidIsValid(relid))
+		forget_all();
+	else
+	{
+		place_of(relid, ACL_INSERT)->relid = InvalidOid;
+		place_of(relid, ACL_SELECT)->relid = InvalidOid;
+	}
 }
 
 static void
 forget_roles(Datum arg, int cacheid, uint32 hashvalue)
 {
-	forget_relation((Datum) 0, InvalidOid);
+	forget_all();
 }
 
 static void
@@ -107,15 +119,17 @@ lock_known(Known *k, Oid relid, LOCKMODE lockmode, AclMode acl)
  * row-level security the answer rests on settings as well.
  */
 static void
-remember(Known *k, Relation rel, LOCKMODE lockmode, AclMode acl)
+remember(Known *k, Relation rel, uint32 topic, LOCKMODE lockmode, AclMode acl)
 {
-	if (acl == ACL_NO_RIGHTS || rel->rd_rel->relrowsecurity)
+	if (topic == RQ_NO_SLOT || rel->rd_rel->relrowsecurity ||
+		(acl != ACL_INSERT && acl != ACL_SELECT))
 		return;
 	k->relid = RelationGetRelid(rel);
 	k->userid = GetUserId();
 	k->acl = acl;
 	k->lockmode = lockmode;
 	k->key = rq_relation_key(rel);
+	k->topic = topic;
 	note_locked(k);
 }
 
@@ -126,16 +140,13 @@ rq_relation_lookup(Oid relid, LOCKMODE lockmode, AclMode acl, bool create)
 	Relation	rel;
 	uint32		topic;
 
-	if (lock_known(k, relid, lockmode, acl))
-	{
-		topic = rq_topic_find(k->key);
-		if (topic != RQ_NO_SLOT)
-			return topic;
-	}
+	if (lock_known(k, relid, lockmode, acl) &&
+		RQ_KEY_EQ(rq_topic_key(k->topic), k->key))
+		return k->topic;
 	listen_for_changes();
 	rel = rq_relation_open(relid, lockmode, acl);
 	topic = rq_relation_topic(rel, create);
-	remember(k, rel, lockmode, acl);
+	remember(k, rel, topic, lockmode, acl);
 	table_close(rel, NoLock);
 	return topic;
 }
