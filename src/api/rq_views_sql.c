@@ -262,7 +262,7 @@ put_group_queue(ReturnSetInfo *rsinfo, uint32 group, uint32 i, TimestampTz now)
 	put(&row, Int64GetDatum((int64) g->id));
 	put(&row, CStringGetTextDatum(g->name));
 	put(&row, Int32GetDatum(i));
-	put(&row, Int64GetDatum(rq_offset_committed(o)));
+	put(&row, Int64GetDatum(from));
 	put(&row, Int64GetDatum(stable));
 	put(&row, Int64GetDatum(lag));
 	put_time(&row, oldest);

@@ -198,7 +198,8 @@ consume_queue(const RqConsumeRequest *req, RqGroupRef group, uint32 queue_id,
 
 	rq_queue_refresh(req->topic, q);
 	if (rq_txn_find_reader(group, queue_id) == NULL &&
-		pg_atomic_read_u64(&q->stable) == rq_offset_committed(o))
+		pg_atomic_read_u64(&q->stable) <=
+		Max(rq_offset_committed(o), pg_atomic_read_u64(&q->start)))
 		return 0;
 	if (!rq_owner_take(req->topic, group, queue_id, false))
 		return 0;

@@ -103,7 +103,10 @@ extern void rq_reset_group(uint32 topic, const char *group,
 extern bool rq_find_group(uint32 topic, const char *name, bool missing_ok,
 						  RqGroupRef *group);
 
-/* The committed offset; throws when there is no such group. */
+/*
+ * The offset the group goes on from: the committed one, or the queue's start if
+ * retention has passed it.  Throws when there is no such group.
+ */
 extern RqOff rq_committed_offset(uint32 topic, const char *group,
 								 uint32 queue_id);
 

@@ -205,5 +205,6 @@ rq_committed_offset(uint32 topic, const char *name, uint32 queue_id)
 
 	rq_check_queue_id(topic, queue_id);
 	rq_find_group(topic, name, false, &group);
-	return rq_offset_committed(rq_group_offset(group.slot, queue_id));
+	return Max(rq_offset_committed(rq_group_offset(group.slot, queue_id)),
+			   pg_atomic_read_u64(&rq_topic_queue(topic, queue_id)->start));
 }

@@ -368,6 +368,27 @@ $session->quit;
 rq_verify($node, 'at the end');
 
 #
+# A group that has consumed all but what nobody will ever see is not behind.
+#
+SKIP:
+{
+	skip('rocketq was built without RQ_TESTING', 2) if !rq_has_faults($node);
+	settings();
+	create('aborted', 'g');
+	produce('aborted', 1);
+	query("SELECT count(*) FROM rocketq.consume('aborted', 'g', 1000, auto_commit => true)");
+	$node->psql('postgres', "SET rocketq.fault = 'precommit-done=error';\n" .
+		"SELECT count(rocketq.produce('aborted', repeat('x', 10000))) FROM generate_series(1, 200)");
+	my $behind = "FROM rocketq.groups WHERE topic = 'aborted'::regclass";
+	rq_poll_query($node, 'the entries to be resolved', "SELECT max_offset = 304 $behind");
+	settings(retention_time => 0);
+	rq_poll_query($node, 'them to go', "SELECT rocketq.min_offset('aborted', 0) > 200");
+	is(query("SELECT committed_offset = rocketq.min_offset('aborted', 0) $behind"), 't', 'a group goes on from the first offset that is kept');
+	is(query("SELECT committed_offset = rocketq.committed_offset('aborted', 'g', 0) $behind"), 't', 'and both ways to ask tell so');
+	query('DROP TABLE aborted');
+}
+
+#
 # What the server log tells of files and syncs.
 #
 settings(log_store => 'on');
