@@ -9,6 +9,7 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use Fcntl ':flock';
 use IO::Socket::UNIX;
 use PostgreSQL::Test::Utils;
 use RocketqTest;
@@ -28,12 +29,19 @@ sub rq_power_modes
 	return sort keys %mode;
 }
 
-# Leave unless there is a power switch.
+# Leave unless there is a power switch.  Its file systems are this test's alone
+# until it ends, and empty.
+my $turn;
+
 sub rq_power_require
 {
 	plan(skip_all => 'no power can be cut here: '
 		  . ($ENV{RQ_POWER_PROBLEM} // 'test/check sets this up, as root or with sudo'))
 	  if !$ENV{RQ_POWER_SWITCH};
+	open($turn, '<', $ENV{RQ_POWER_SWITCH}) or die "could not open the switch's folder: $!";
+	flock($turn, LOCK_EX) or die "could not wait for other tests: $!";
+	system_or_bail('find', (map { "$ENV{RQ_POWER_SWITCH}/$_/data" } 'ext4', 'xfs'),
+		'-mindepth', '1', '-delete');
 	return;
 }
 
