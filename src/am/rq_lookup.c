@@ -38,6 +38,9 @@ typedef struct Known
 
 static Known known[KNOWN_MAX];
 
+/* How often something has been forgotten. */
+static uint64 changes = 0;
+
 static Known *
 place_of(Oid relid, AclMode acl)
 {
@@ -47,6 +50,7 @@ place_of(Oid relid, AclMode acl)
 static void
 forget_all(void)
 {
+	changes++;
 	for (int i = 0; i < KNOWN_MAX; i++)
 		known[i].relid = InvalidOid;
 }
@@ -58,6 +62,7 @@ forget_relation(Datum arg, Oid relid)
 		forget_all();
 	else
 	{
+		changes++;
 		place_of(relid, ACL_INSERT)->relid = InvalidOid;
 		place_of(relid, ACL_SELECT)->relid = InvalidOid;
 	}
@@ -137,6 +142,7 @@ uint32
 rq_relation_lookup(Oid relid, LOCKMODE lockmode, AclMode acl, bool create)
 {
 	Known	   *k = place_of(relid, acl);
+	uint64		changes_before;
 	Relation	rel;
 	uint32		topic;
 
@@ -144,9 +150,13 @@ rq_relation_lookup(Oid relid, LOCKMODE lockmode, AclMode acl, bool create)
 		RQ_KEY_EQ(rq_topic_key(k->topic), k->key))
 		return k->topic;
 	listen_for_changes();
+
+	/* Rights are asked for before the lock, whose wait can see them change. */
+	changes_before = changes;
 	rel = rq_relation_open(relid, lockmode, acl);
 	topic = rq_relation_topic(rel, create);
-	remember(k, rel, topic, lockmode, acl);
+	if (changes == changes_before)
+		remember(k, rel, topic, lockmode, acl);
 	table_close(rel, NoLock);
 	return topic;
 }
