@@ -160,7 +160,8 @@ ISOLATION = \
 	commit_window_groups \
 	snapshots \
 	write_skew \
-	topic_ddl
+	topic_ddl \
+	revoke
 
 # Where pg_regress looks for expected output depends on the server's version;
 # with these two, top-level expected/ and test/isolation/expected/ serve all.
