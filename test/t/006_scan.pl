@@ -140,6 +140,9 @@ $session->query_safe('MOVE BACKWARD ALL FROM r');
 like($session->query_safe('FETCH NEXT FROM r'), qr/^0\|[567]\d\d\d$/, 'and its begin');
 $session->query_safe('COMMIT');
 $session->quit;
+
+# What only the cursors held goes now.
+rq_wait_ticks($node, 'janitor', 10);
 is( $node->safe_psql('postgres', <<'EOS'), "t|t|t", 'what is left is scanned, sampled and analyzed');
 ANALYZE short;
 SELECT count(*) = (SELECT sum(max_offset - min_offset) FROM rocketq.queues WHERE topic = 'short'::regclass),
