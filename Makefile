@@ -89,6 +89,7 @@ OBJS = \
 	src/log/rq_logfile.o \
 	src/log/rq_read.o \
 	src/log/rq_reader.o \
+	src/queue/rq_ahead.o \
 	src/queue/rq_consume.o \
 	src/queue/rq_cqueue.o \
 	src/queue/rq_filter.o \

@@ -132,6 +132,9 @@ extern RqPos rq_log_frame_start(RqPos pos);
 /* Create the segment's file if it is missing; returns 0 or an errno. */
 extern int	rq_log_create_segment(uint64 segno, bool sync);
 
+/* Have the kernel begin to bring [from, to) to disk. */
+extern void rq_log_flush(RqPos from, RqPos to);
+
 /* fsync the segments that hold [from, to), and the folder. */
 extern void rq_log_sync(RqPos from, RqPos to);
 

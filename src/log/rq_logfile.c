@@ -43,6 +43,22 @@ rq_log_create_segment(uint64 segno, bool sync)
 }
 
 void
+rq_log_flush(RqPos from, RqPos to)
+{
+	while (from < to)
+	{
+		uint64		segno = rq_log_segno(from);
+		RqPos		start = rq_log_segment_start(segno);
+		RqPos		stop = Min(to, start + rq_ctl->segment_size);
+		char		path[MAXPGPATH];
+
+		rq_log_path(path, segno);
+		rq_flush_path(path, from - start, stop - start);
+		from = stop;
+	}
+}
+
+void
 rq_log_sync(RqPos from, RqPos to)
 {
 	if (from >= to)

@@ -26,6 +26,7 @@
 #include "base/rq_error.h"
 #include "base/rq_fault.h"
 #include "format/rq_segfmt.h"
+#include "queue/rq_ahead.h"
 #include "queue/rq_cqueue.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_wait.h"
@@ -294,6 +295,7 @@ rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 			LWLockRelease(&q->lock);
 			rq_gate_leave();
 			rq_count(RQ_STAT_ENQUEUED, count);
+			rq_ahead_written(q, rec.offset, rec.offset + count);
 			return rec.offset;
 		}
 		LWLockRelease(&q->lock);

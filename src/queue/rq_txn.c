@@ -26,6 +26,7 @@
 
 #include "base/rq_compat.h"
 #include "base/rq_fault.h"
+#include "queue/rq_ahead.h"
 #include "queue/rq_cqueue.h"
 #include "queue/rq_group.h"
 #include "queue/rq_pending.h"
@@ -39,6 +40,7 @@ typedef struct Touch
 {
 	uint32		topic;
 	uint32		queue_id;
+	uint64		pending;		/* entries, some of them perhaps rolled back */
 	bool		enqueued;		/* entries with our xid may be there */
 	RqOff		end;			/* behind the last of them that is for sure */
 } Touch;
@@ -208,6 +210,7 @@ add_touch(uint32 topic, uint32 queue_id)
 	GROW(txn->cxt, txn->touches, txn->ntouches, txn->max_touches);
 	txn->touches[txn->ntouches].topic = topic;
 	txn->touches[txn->ntouches].queue_id = queue_id;
+	txn->touches[txn->ntouches].pending = 0;
 	txn->touches[txn->ntouches].enqueued = false;
 	txn->touches[txn->ntouches].end = 0;
 	return txn->ntouches++;
@@ -280,6 +283,9 @@ rq_txn_produce(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 		item.entry = entries[i];
 		rq_pending_add(txn->pending, &item);
 	}
+	txn->touches[item.touch].pending += count;
+	rq_ahead_pending(rq_topic_queue(topic, queue_id),
+					 txn->touches[item.touch].pending, count);
 }
 
 /* ---- readers ---- */

@@ -393,6 +393,32 @@ rq_state_sync(XLogRecPtr wal_upto)
 	return changed;
 }
 
+void
+rq_state_sync_early(void)
+{
+	static RqPos flushed = 0;	/* writing back has begun below this */
+	uint64		after = (uint64) rq_flush_after * BLCKSZ;
+	RqPos		settled = rq_log_settled_end();
+	RqPos		full = rq_log_segment_start(rq_log_segno(settled));
+	RqPos		log_start = pg_atomic_read_u64(&rq_ctl->log_start);
+
+	if (after == 0)
+		return;
+	flushed = Max(Max(flushed, synced_log), log_start);
+	if (settled >= flushed + after)
+	{
+		/* The page that the log ends in is still being written. */
+		settled -= settled % BLCKSZ;
+		rq_log_flush(flushed, settled);
+		flushed = settled;
+	}
+	if (synced_log < full)
+	{
+		rq_log_sync(Max(synced_log, log_start), full);
+		synced_log = full;
+	}
+}
+
 uint64
 rq_state_synced_bytes(void)
 {

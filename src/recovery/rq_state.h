@@ -23,6 +23,13 @@ extern void rq_state_load(void);
 extern bool rq_state_sync(XLogRecPtr wal_upto);
 
 /*
+ * Bring to disk what of the log will not change any more: begin to write back
+ * every rocketq.flush_after of it, and fsync segments that are full, so that
+ * a checkpoint has little left to wait for.  Keeper only.
+ */
+extern void rq_state_sync_early(void);
+
+/*
  * How long the stretches are that this process's last sync flushed: of the
  * log and the queues, and the state file.
  */

@@ -32,6 +32,7 @@ RqGroup    *rq_groups = NULL;
 RqOffset   *rq_offsets = NULL;
 RqBackend  *rq_backends = NULL;
 RqWaiter   *rq_waiters = NULL;
+pg_atomic_uint64 *rq_wanting = NULL;
 RqStateGap *rq_gaps = NULL;
 LWLock	   *rq_gate_lock = NULL;
 LWLock	   *rq_meta_lock = NULL;
@@ -56,6 +57,12 @@ int
 rq_max_backends(void)
 {
 	return MaxBackends + NUM_AUXILIARY_PROCS + max_prepared_xacts;
+}
+
+int
+rq_wanting_words(void)
+{
+	return (rq_max_queues + 63) / 64;
 }
 
 static uint32
@@ -88,12 +95,14 @@ rq_shmem_request(void)
 	size = add_size(size, mul_size(rq_max_consumer_slots, sizeof(RqOffset)));
 	size = add_size(size, mul_size(rq_max_backends(), sizeof(RqBackend)));
 	size = add_size(size, mul_size(rq_max_backends(), sizeof(RqWaiter)));
+	size = add_size(size, mul_size(rq_wanting_words(),
+								   sizeof(pg_atomic_uint64)));
 	size = add_size(size, mul_size(max_gaps(), sizeof(RqStateGap)));
 	size = add_size(size, hash_estimate_size(rq_max_topics,
 											 sizeof(TopicIndexEntry)));
 	size = add_size(size, rq_stats_shmem_size());
 	size = add_size(size, rq_latency_shmem_size());
-	size = add_size(size, 12 * PG_CACHE_LINE_SIZE);
+	size = add_size(size, 13 * PG_CACHE_LINE_SIZE);
 	RequestAddinShmemSpace(size);
 
 	RequestNamedLWLockTranche("RocketqGate", 1);
@@ -152,8 +161,11 @@ init_slots(int queue_tranche)
 		pg_atomic_init_u64(&q->stable, 0);
 		pg_atomic_init_u64(&q->end, 0);
 		pg_atomic_init_u32(&q->holders, 0);
+		pg_atomic_init_u64(&q->wanted, 0);
 		q->redo_dirty = RQ_INVALID_POS;
 	}
+	for (int i = 0; i < rq_wanting_words(); i++)
+		pg_atomic_init_u64(&rq_wanting[i], 0);
 	memset(rq_groups, 0, mul_size(rq_max_groups(), sizeof(RqGroup)));
 	memset(rq_offsets, 0, mul_size(rq_max_consumer_slots, sizeof(RqOffset)));
 	for (int i = 0; i < rq_max_consumer_slots; i++)
@@ -202,6 +214,8 @@ rq_shmem_startup(void)
 	rq_offsets = part("rocketq offsets", rq_max_consumer_slots, sizeof(RqOffset));
 	rq_backends = part("rocketq backends", rq_max_backends(), sizeof(RqBackend));
 	rq_waiters = part("rocketq waiters", rq_max_backends(), sizeof(RqWaiter));
+	rq_wanting = part("rocketq wanted segments", rq_wanting_words(),
+					  sizeof(pg_atomic_uint64));
 	rq_gaps = part("rocketq gaps", max_gaps(), sizeof(RqStateGap));
 	topic_index = ShmemInitHash("rocketq topic index", rq_max_topics,
 								rq_max_topics, &info, HASH_ELEM | HASH_BLOBS);

@@ -115,6 +115,8 @@ typedef struct RqQueue
 	XLogRecPtr	born;			/* of the record that made it; older ones are
 								 * about an earlier queue of that number */
 	pg_atomic_uint32 holders;	/* backends that hold back an entry */
+	pg_atomic_uint64 wanted;	/* offsets below have a segment, or the
+								 * allocator has been asked for it */
 	RqOff		redo_dirty;		/* lowest offset redo has written since the
 								 * last sync; startup process only */
 	RqSample	samples[2];		/* of the end, newer first; lock */
@@ -384,10 +386,12 @@ extern RqGroup *rq_groups;
 extern RqOffset *rq_offsets;
 extern RqBackend *rq_backends;
 extern RqWaiter *rq_waiters;
+extern pg_atomic_uint64 *rq_wanting;	/* a bit for each queue; rq_ahead.c */
 extern struct RqStateGap *rq_gaps;
 
 extern int	rq_max_groups(void);
 extern int	rq_max_backends(void);
+extern int	rq_wanting_words(void);
 
 extern LWLock *rq_gate_lock;
 extern LWLock *rq_meta_lock;

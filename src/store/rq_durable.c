@@ -211,6 +211,17 @@ rq_fsync_path(const char *path, bool isdir)
 }
 
 void
+rq_flush_path(const char *path, uint64 from, uint64 to)
+{
+	int			fd = BasicOpenFile(path, O_RDWR | PG_BINARY);
+
+	if (fd < 0)
+		return;
+	pg_flush_data(fd, from, to - from);
+	close(fd);
+}
+
+void
 rq_remove_segment(const char *path)
 {
 #if defined(FALLOC_FL_PUNCH_HOLE) && defined(FALLOC_FL_KEEP_SIZE)

@@ -1,6 +1,7 @@
 /*
  * rq_allocator.c
- *	  The allocator: zero-filled, fsynced commit log segments ahead of need.
+ *	  The allocator: zero-filled, fsynced commit log segments ahead of need, and
+ *	  segments of queues that it is asked for.
  *
  * So producers copy into pages that exist and never wait for the file system,
  * and a full disk is met here, where it can be reported, and not by a store
@@ -19,6 +20,7 @@
 #include "format/rq_segfmt.h"
 #include "log/rq_disk.h"
 #include "log/rq_log.h"
+#include "queue/rq_ahead.h"
 #include "store/rq_durable.h"
 #include "worker/rq_worker.h"
 
@@ -86,6 +88,7 @@ allocate(void)
 	/* An unused store takes no space. */
 	if (!rq_ctl->gate_open || (rq_ctl->ntopics == 0 && log_end == 0))
 		return;
+	rq_ahead_make();
 
 	if (alloc_end == 0)
 	{
@@ -104,6 +107,7 @@ allocate(void)
 		int			err;
 
 		CHECK_FOR_INTERRUPTS();
+		rq_ahead_make();
 		err = rq_log_create_segment(rq_log_segno(alloc_end), true);
 		if (err == 0)
 		{

@@ -217,6 +217,7 @@ tick(void)
 	else if (GetCurrentTimestamp() >= next_logging)
 		log_settled(false);
 	rotate_guard();
+	rq_state_sync_early();
 }
 
 /* ---- begin ---- */

@@ -1,0 +1,126 @@
+/*
+ * rq_ahead.c
+ *	  Segments of queues, made before they are needed.
+ *
+ * Whoever comes to the end of a queue's last segment makes the next one, in
+ * the middle of a commit that others may wait for.  So that this is seldom, the
+ * allocator makes it as soon as the last one is half full, or a transaction has
+ * gathered entries that will fill it.
+ *
+ * Who asks raises the queue's "wanted" and sets the queue's bit in
+ * rq_wanting.  The allocator clears bits and makes files, without a lock, since
+ * nobody shall wait for it: the queue can meanwhile be filled, trimmed or
+ * removed.  All that comes of this is a file of zeros beyond the queue's end,
+ * which is used when the end gets there, or below its start, which nobody
+ * reads; the keeper removes both when the server starts.  Nothing rests on a
+ * segment having been made ahead, so when there is no room for it nothing is
+ * said: whoever needs it meets that.
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "port/pg_bitutils.h"
+
+#include "format/rq_cqfmt.h"
+#include "format/rq_segfmt.h"
+#include "queue/rq_ahead.h"
+#include "queue/rq_topic.h"
+#include "store/rq_durable.h"
+
+/* A transaction says after so many entries for a queue that there are more. */
+#define PENDING_STEP	(RQ_CQ_PER_SMALL / 2)
+
+/* It may yet be rolled back, so what is made for it has a limit, in entries. */
+#define PENDING_MAX		(16 * RQ_CQ_PER_LARGE)
+
+void
+rq_ahead_want(RqQueue *q, RqOff upto)
+{
+	uint32		slot = (uint32) (q - rq_queues);
+	RqOff		had = pg_atomic_read_u64(&q->wanted);
+
+	do
+	{
+		if (had >= upto)
+			return;
+	} while (!pg_atomic_compare_exchange_u64(&q->wanted, &had, upto));
+	pg_atomic_fetch_or_u64(&rq_wanting[slot / 64], UINT64CONST(1) << slot % 64);
+	rq_worker_wake(RQ_ALLOCATOR);
+}
+
+void
+rq_ahead_written(RqQueue *q, RqOff from, RqOff to)
+{
+	uint64		last = rq_cq_segno(to - 1);
+	RqOff		next = rq_cq_segment_start(last + 1);
+	RqOff		half = (rq_cq_segment_start(last) + next) / 2;
+
+	if (from <= half && half < to)
+		rq_ahead_want(q, next + 1);
+}
+
+void
+rq_ahead_pending(RqQueue *q, uint64 pending, uint64 added)
+{
+	if (pending / PENDING_STEP == (pending - added) / PENDING_STEP)
+		return;
+	rq_ahead_want(q, pg_atomic_read_u64(&q->end) +
+				  Min(pending + PENDING_STEP, PENDING_MAX));
+}
+
+/* The first segment without entries, and where its queue is. */
+static bool
+first_unused(RqQueue *q, RqKey *key, uint32 *queue_id, uint64 *segno)
+{
+	bool		found;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	found = q->topic != RQ_NO_SLOT;
+	if (found)
+	{
+		RqOff		end = pg_atomic_read_u64(&q->end);
+
+		*key = rq_topic_key(q->topic);
+		*queue_id = q->id;
+		*segno = rq_cq_segno(end) + (rq_cq_in_segment(end) > 0 ? 1 : 0);
+	}
+	LWLockRelease(rq_meta_lock);
+	return found;
+}
+
+/* The topic's folder is there, or the topic has gone. */
+static void
+make_for_queue(RqQueue *q)
+{
+	RqOff		wanted = pg_atomic_read_u64(&q->wanted);
+	RqKey		key;
+	uint32		queue_id;
+	uint64		segno;
+
+	if (!first_unused(q, &key, &queue_id, &segno))
+		return;
+	for (; rq_cq_segment_start(segno) < wanted; segno++)
+	{
+		char		path[MAXPGPATH];
+
+		rq_queue_path(path, key, queue_id, segno);
+		if (access(path, F_OK) != 0 &&
+			rq_create_segment(path, rq_cq_segment_size(segno), NULL, 0, false) != 0)
+			return;
+	}
+}
+
+void
+rq_ahead_make(void)
+{
+	for (int w = 0; w < rq_wanting_words(); w++)
+	{
+		uint64		bits = pg_atomic_read_u64(&rq_wanting[w]);
+
+		if (bits != 0)
+			bits = pg_atomic_exchange_u64(&rq_wanting[w], 0);
+		for (; bits != 0; bits &= bits - 1)
+			make_for_queue(&rq_queues[w * 64 + pg_rightmost_one_pos64(bits)]);
+	}
+}

@@ -1,0 +1,141 @@
+# 007_ahead.pl -- what is done ahead of need, so that nobody has to wait for it:
+# segments of queues, and bringing the log to disk.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+my $node = rq_node('main', conf => <<'EOC');
+rocketq.segment_size = '1MB'
+rocketq.retention_time = -1
+log_checkpoints = on
+EOC
+rq_require_faults($node);
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+# The numbers of a queue's segments.
+sub segments
+{
+	my ($queue) = @_;
+	my ($folder) = rq_store_files($node, 'queue');
+
+	return join(' ', sort map { /^$queue\.0*([0-9a-f]+)$/ ? hex($1) : () }
+		  rq_store_files($node, "queue/$folder"));
+}
+
+sub produce
+{
+	my ($count, $queue) = @_;
+	return sql("SELECT count(rocketq.produce('t', 'x', queue_id => $queue)) FROM generate_series(1, $count)");
+}
+
+#
+# Segments of 2048 entries.  The next one is there from the middle of one on.
+#
+sql("SELECT rocketq.create_topic('t', 3)");
+sql("DO \$\$ BEGIN FOR i IN 1 .. 1000 LOOP PERFORM rocketq.produce('t', 'x', queue_id => 0); COMMIT; END LOOP; END \$\$");
+rq_wait_ticks($node, 'allocator', 2);
+is(segments(0), '0', 'half a segment asks for nothing');
+sql("DO \$\$ BEGIN FOR i IN 1 .. 30 LOOP PERFORM rocketq.produce('t', 'x', queue_id => 0); COMMIT; END LOOP; END \$\$");
+rq_poll('a segment to be made ahead', sub { return segments(0) eq '0 1'; });
+pass('more than half of it does');
+
+# Who could make none comes over the end of the first one.
+sql(<<'EOQ');
+SET rocketq.fault = 'segment-zero=error';
+DO $$ BEGIN FOR i IN 1 .. 1030 LOOP PERFORM rocketq.produce('t', 'x', queue_id => 0); COMMIT; END LOOP; END $$
+EOQ
+is(sql("SELECT rocketq.max_offset('t', 0)"), '2060', 'a producer finds it there');
+
+# Without the allocator producers help themselves.
+my $paused = rq_pause($node, 'rocketq allocator');
+produce(1000, 0);
+produce(2000, 0);
+is(segments(0), '0 1 2', 'without the allocator a producer makes it');
+kill('CONT', $paused);
+
+#
+# A large transaction has them made before it commits.
+#
+my $large = $node->background_psql('postgres');
+$large->query_safe('BEGIN');
+$large->query_safe(
+	"SELECT count(rocketq.produce('t', 'x', queue_id => 1)) FROM generate_series(1, 9000)");
+rq_poll('its segments to be made', sub { return segments(1) eq '0 1 2 3 4'; });
+is(sql("SELECT rocketq.max_offset('t', 1)"), '0', 'it has not committed yet');
+$large->query_safe('COMMIT');
+is(sql("SELECT count(*) FROM rocketq.pull('t', 1, 0, 10000)"), '9000', 'and then its messages are there');
+$large->query_safe('BEGIN');
+$large->query_safe(
+	"SELECT count(rocketq.produce('t', 'x', queue_id => 2)) FROM generate_series(1, 5000)");
+rq_poll('the segments to be made', sub { return segments(2) eq '0 1 2'; });
+$large->query_safe('ROLLBACK');
+$large->quit;
+rq_verify($node, 'segments without entries');
+produce(1, 2);
+is(segments(2), '0 1 2', 'one that rolls back leaves them for others');
+
+# They are gone after a restart, and made again.
+$node->restart;
+rq_poll('what is not needed to be removed', sub { return segments(2) eq '0'; });
+produce(1500, 2);
+rq_poll('it to be made again', sub { return segments(2) eq '0 1'; });
+is(sql("SELECT count(*) FROM rocketq.pull('t', 2, 0, 10000)"), '1501', 'all is there');
+
+# A segment that holds entries is not made anew when it has gone.
+my ($folder) = rq_store_files($node, 'queue');
+unlink($node->data_dir . "/pg_rocketq/queue/$folder/1.00000004") or die "no such file: $!";
+my ($rc, $out, $err) = $node->psql('postgres',
+	"SELECT count(rocketq.produce('t', 'x', queue_id => 1)) FROM generate_series(1, 1200)");
+like($err, qr/1\.00000004" is missing/, 'a missing segment is missed');
+rq_wait_ticks($node, 'allocator', 2);
+unlike(segments(1), qr/4/, 'and not made ahead');
+sql('TRUNCATE t');
+
+# A topic that goes leaves nothing behind.
+$large = $node->background_psql('postgres');
+$large->query_safe('BEGIN');
+$large->query_safe("SELECT rocketq.create_topic('gone', 1)");
+$large->query_safe("SELECT count(rocketq.produce('gone', 'x')) FROM generate_series(1, 20000)");
+$large->query_safe('ROLLBACK');
+$large->quit;
+sql('DROP TABLE t');
+rq_poll('all folders to go', sub { return !rq_store_files($node, 'queue'); });
+
+#
+# The log.  Full segments are brought to disk as they get full, and a checkpoint
+# has one left.
+#
+sub segments_of_checkpoint
+{
+	my $from = rq_log_from($node);
+
+	sql('CHECKPOINT');
+	$node->wait_for_log(qr/rocketq sync .*: \d+ log segments/, $from);
+	return slurp_file($node->logfile, $from) =~ /rocketq sync .*: (\d+) log segments/ ? $1 : undef;
+}
+
+sql("SELECT rocketq.create_topic('t', 1)");
+sql('CHECKPOINT');
+sql("SELECT count(rocketq.produce('t', repeat('x', 1000))) FROM generate_series(1, 8000)");
+rq_wait_ticks($node, 'keeper', 2);
+is(segments_of_checkpoint(), 1, 'full segments are on disk before the checkpoint');
+sql("ALTER SYSTEM SET rocketq.flush_after = 0");
+$node->reload;
+rq_wait_ticks($node, 'keeper', 2);
+sql("SELECT count(rocketq.produce('t', repeat('x', 1000))) FROM generate_series(1, 8000)");
+rq_wait_ticks($node, 'keeper', 2);
+cmp_ok(segments_of_checkpoint(), '>=', 8, 'unless rocketq.flush_after is 0');
+
+rq_verify($node, 'in the end');
+$node->stop;
+
+done_testing();
