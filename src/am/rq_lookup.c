@@ -22,7 +22,9 @@
 #include "base/rq_compat.h"
 #include "queue/rq_topic.h"
 
-#define KNOWN_MAX	4096		/* a power of 2 */
+/* Each topic has some places where it can be, so that few are in others' way. */
+#define SETS	1024			/* a power of 2 */
+#define WAYS	4
 
 typedef struct Known
 {
@@ -36,23 +38,45 @@ typedef struct Known
 	SubTransactionId subid;
 } Known;
 
-static Known known[KNOWN_MAX];
+static Known known[SETS][WAYS];
 
 /* How often something has been forgotten. */
 static uint64 changes = 0;
 
+/* Where it is, or else where it may be put. */
 static Known *
 place_of(Oid relid, AclMode acl)
 {
-	return &known[hash_bytes_uint32(relid ^ (uint32) acl) % KNOWN_MAX];
+	static uint32 turn = 0;
+	Known	   *set = known[hash_bytes_uint32(relid ^ (uint32) acl) % SETS];
+	Known	   *unused = NULL;
+
+	for (int i = 0; i < WAYS; i++)
+	{
+		if (set[i].relid == relid && set[i].acl == acl)
+			return &set[i];
+		if (set[i].relid == InvalidOid)
+			unused = &set[i];
+	}
+	return unused ? unused : &set[turn++ % WAYS];
+}
+
+static void
+forget(Oid relid, AclMode acl)
+{
+	Known	   *k = place_of(relid, acl);
+
+	if (k->relid == relid)
+		k->relid = InvalidOid;
 }
 
 static void
 forget_all(void)
 {
 	changes++;
-	for (int i = 0; i < KNOWN_MAX; i++)
-		known[i].relid = InvalidOid;
+	for (int i = 0; i < SETS; i++)
+		for (int w = 0; w < WAYS; w++)
+			known[i][w].relid = InvalidOid;
 }
 
 static void
@@ -63,8 +87,8 @@ forget_relation(Datum arg, Oid relid)
 	else
 	{
 		changes++;
-		place_of(relid, ACL_INSERT)->relid = InvalidOid;
-		place_of(relid, ACL_SELECT)->relid = InvalidOid;
+		forget(relid, ACL_INSERT);
+		forget(relid, ACL_SELECT);
 	}
 }
 
