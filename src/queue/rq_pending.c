@@ -99,13 +99,14 @@ rq_pending_add(RqPending *p, const RqPendingItem *item)
 	{
 		uint64		limit = (uint64) work_mem * 1024 / sizeof(RqPendingItem);
 
-		if (p->capacity * 2 > limit)
+		if (p->capacity >= limit)
 			spill(p);
 		else
 		{
-			p->items = repalloc_huge(p->items,
-									 p->capacity * 2 * sizeof(RqPendingItem));
-			p->capacity *= 2;
+			uint64		more = Min(p->capacity * 2, limit);
+
+			p->items = repalloc_huge(p->items, more * sizeof(RqPendingItem));
+			p->capacity = more;
 		}
 	}
 	p->items[p->nitems++] = *item;

@@ -10,12 +10,20 @@
 
 #include "format/rq_walrec.h"
 
-/* A message, and which of the transaction's touched queues it goes to. */
+/*
+ * A message, and which of the transaction's touched queues it goes to.  Packed,
+ * because there can be millions of them.
+ */
 typedef struct RqPendingItem
 {
 	xl_rq_entry entry;
 	uint32		touch;
-} RqPendingItem;
+}
+#if defined(pg_attribute_packed) && defined(pg_attribute_aligned)
+			pg_attribute_packed()
+			pg_attribute_aligned(4)
+#endif
+RqPendingItem;
 
 typedef struct RqPending RqPending;
 
