@@ -70,6 +70,12 @@ extern bool rq_log_probe(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts,
 extern bool rq_log_peek(RqPos pos, uint32 len, RqFrame *frame);
 
 /*
+ * The frame will be read soon: have its first bytes come from memory.  Only a
+ * hint, for a frame in the segment that was read last.
+ */
+extern void rq_log_prefetch(RqPos pos, uint32 len);
+
+/*
  * Walk the log: give the frame at or behind "pos" and where the next one
  * begins.  False at "end".  A stretch that holds no valid frame ends the
  * segment's walk: "problem" says why and "next" is the next segment.

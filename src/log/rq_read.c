@@ -15,6 +15,9 @@
 #include "shmem/rq_shmem.h"
 #include "store/rq_map.h"
 
+#define CACHE_LINE		64
+#define PREFETCH_MAX	(8 * CACHE_LINE)
+
 static const char no_segment[] = "the segment's file is missing, too short or cannot be read";
 
 /* Look at a frame; NULL if it is a message of this length. */
@@ -93,6 +96,18 @@ rq_log_read(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts)
 	if (problem)
 		rq_report_corruption(psprintf("message " UINT64_FORMAT, pos), problem);
 	return false;
+}
+
+void
+rq_log_prefetch(RqPos pos, uint32 len)
+{
+	const char *base = rq_map_log_again(rq_log_segno(pos));
+
+	if (base == NULL)
+		return;
+	base += rq_log_in_segment(pos);
+	for (uint32 at = 0; at < Min(len, PREFETCH_MAX); at += CACHE_LINE)
+		__builtin_prefetch(base + at);
 }
 
 bool

@@ -25,6 +25,12 @@
 #include "queue/rq_wait.h"
 #include "shmem/rq_stats.h"
 
+/*
+ * How many messages ahead frames are fetched from memory: neighbours in a queue
+ * can lie anywhere in the log.
+ */
+#define FETCH_AHEAD		4
+
 static void
 check_group_name(const char *name)
 {
@@ -95,6 +101,7 @@ read_forward(uint32 topic, uint32 queue_id, RqOff from, int max,
 	RqQueue    *q = rq_topic_queue(topic, queue_id);
 	RqOff		stable = pg_atomic_read_u64(&q->stable);
 	RqMessage	m = {.queue_id = queue_id};
+	RqEntry		ahead;
 	int			count = 0;
 	RqReadHold *hold = rq_log_hold();
 	RqOff		off;
@@ -104,6 +111,9 @@ read_forward(uint32 topic, uint32 queue_id, RqOff from, int max,
 	{
 		if (off % 1024 == 0)
 			CHECK_FOR_INTERRUPTS();
+		if (off + FETCH_AHEAD < Min(stable, from + max) &&
+			rq_queue_probe(topic, q, off + FETCH_AHEAD, &ahead))
+			rq_log_prefetch(ahead.pos, RQ_CQ_FRAME_LEN(&ahead));
 		if (!rq_queue_entry(topic, q, off, &m.entry))
 		{
 			off = pg_atomic_read_u64(&q->start) - 1;
@@ -218,15 +228,19 @@ consume_queue(const RqConsumeRequest *req, RqGroupRef group, uint32 queue_id,
 	return count;
 }
 
-/* Read what the queues have, from this one on. */
+/*
+ * Read what the queues have, from number "*turn" on, which then is the next one
+ * whose turn it is: behind the last one looked at, so that of very many queues
+ * not those are looked at over and over that were emptied before.
+ */
 static int
-consume_from(const RqConsumeRequest *req, RqGroupRef group, uint32 first)
+consume_from(const RqConsumeRequest *req, RqGroupRef group, uint32 *turn)
 {
 	uint32		nqueues = rq_topic_nqueues(req->topic);
 	int			count = 0;
 
 	for (uint32 i = 0; i < nqueues && count < req->max; i++)
-		count += consume_queue(req, group, (first + i) % nqueues,
+		count += consume_queue(req, group, (*turn)++ % nqueues,
 							   req->max - count);
 	return count;
 }
@@ -236,13 +250,14 @@ consume(RqWant *want, uint32 queue_id, void *arg)
 {
 	static uint32 turn = 0;
 	const RqConsumeRequest *req = arg;
+	uint32		woken_for = queue_id;
 
 	if (turn == 0)
 		turn = hash_bytes_uint32((uint32) MyProcPid);
 	want->group = find_or_create_group(req->topic, req->group);
 	rq_group_used(want->group.slot);
 	return consume_from(req, want->group,
-						queue_id == RQ_ALL_QUEUES ? turn++ : queue_id);
+						queue_id == RQ_ALL_QUEUES ? &turn : &woken_for);
 }
 
 int

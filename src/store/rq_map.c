@@ -284,6 +284,14 @@ rq_map_log(uint64 segno, uint64 size, RqMapMode mode, bool repair)
 }
 
 char *
+rq_map_log_again(uint64 segno)
+{
+	const Mapping *m = last_hit[MAP_LOG];
+
+	return m && m->key.segno == segno && m->key.mode == RQ_MAP_READ ? m->base : NULL;
+}
+
+char *
 rq_map_queue(RqKey topic, uint64 incarnation, uint32 queue_id, uint64 segno,
 			 RqMapMode mode, bool repair)
 {

@@ -31,4 +31,10 @@ extern char *rq_map_log(uint64 segno, uint64 size, RqMapMode mode, bool repair);
 extern char *rq_map_queue(RqKey key, uint64 incarnation, uint32 queue_id,
 						  uint64 segno, RqMapMode mode, bool repair);
 
+/*
+ * The same for reading, if it is the segment of the log that was asked for last;
+ * else NULL.
+ */
+extern char *rq_map_log_again(uint64 segno);
+
 #endif							/* RQ_MAP_H */
