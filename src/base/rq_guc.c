@@ -20,7 +20,7 @@ int			rq_max_message_size = 4 * 1024 * 1024;
 int			rq_default_queues = 8;
 int			rq_preallocate_segments = 2;
 int			rq_keeper_interval_ms = 50;
-int			rq_flush_after = 0;
+int			rq_flush_delay_ms = 1000;
 int			rq_janitor_interval_ms = 1000;
 int			rq_retention_time_s = 72 * 3600;
 bool		rq_track_latency = true;
@@ -86,11 +86,11 @@ define_upkeep(void)
 							NULL,
 							&rq_keeper_interval_ms, 50, 10, 1000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
-	DefineCustomIntVariable("rocketq.flush_after",
-							"How much of the commit log is written before the kernel is told to bring it to disk.",
-							"0 leaves that to the next checkpoint.",
-							&rq_flush_after, 1024 * 1024 / BLCKSZ, 0, INT_MAX,
-							PGC_SIGHUP, GUC_UNIT_BLOCKS, NULL, NULL, NULL);
+	DefineCustomIntVariable("rocketq.flush_delay",
+							"How long what is written to the commit log may wait until it is brought to disk.",
+							"-1 leaves that to the next checkpoint.",
+							&rq_flush_delay_ms, 1000, -1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.janitor_interval",
 							"Time between two rounds of the janitor.",
 							NULL,

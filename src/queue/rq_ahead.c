@@ -29,7 +29,7 @@
 #include "store/rq_durable.h"
 
 /* A transaction says after so many entries for a queue that there are more. */
-#define PENDING_STEP	(RQ_CQ_PER_SMALL / 2)
+#define PENDING_STEP	256
 
 /* It may yet be rolled back, so what is made for it has a limit, in entries. */
 #define PENDING_MAX		(16 * RQ_CQ_PER_LARGE)
@@ -69,10 +69,14 @@ rq_ahead_pending(RqQueue *q, uint64 pending, uint64 added)
 				  Min(pending + PENDING_STEP, PENDING_MAX));
 }
 
-/* The first segment without entries, and where its queue is. */
+/*
+ * The first segment without entries, and where its queue is.  A topic's folder
+ * is made under the lock: not after the topic has gone, and that with it.
+ */
 static bool
 first_unused(RqQueue *q, RqKey *key, uint32 *queue_id, uint64 *segno)
 {
+	char		path[MAXPGPATH];
 	bool		found;
 
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
@@ -84,12 +88,13 @@ first_unused(RqQueue *q, RqKey *key, uint32 *queue_id, uint64 *segno)
 		*key = rq_topic_key(q->topic);
 		*queue_id = q->id;
 		*segno = rq_cq_segno(end) + (rq_cq_in_segment(end) > 0 ? 1 : 0);
+		rq_topic_dir_path(path, *key);
+		(void) rq_try_make_dir(path);
 	}
 	LWLockRelease(rq_meta_lock);
 	return found;
 }
 
-/* The topic's folder is there, or the topic has gone. */
 static void
 make_for_queue(RqQueue *q)
 {

@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
@@ -393,30 +394,35 @@ rq_state_sync(XLogRecPtr wal_upto)
 	return changed;
 }
 
+/* The log below "end" has been there for a while. */
+static void
+sync_log_early(RqPos end)
+{
+	static RqPos flushed = 0;	/* writing back has begun below this */
+	RqPos		full = rq_log_segment_start(rq_log_segno(end));
+	RqPos		from = Max(synced_log, pg_atomic_read_u64(&rq_ctl->log_start));
+
+	/* The page that it ends in is still being written. */
+	end -= end % BLCKSZ;
+	rq_log_flush(Max(flushed, from), end);
+	flushed = Max(flushed, end);
+	rq_log_sync(from, full);
+	synced_log = Max(synced_log, full);
+}
+
 void
 rq_state_sync_early(void)
 {
-	static RqPos flushed = 0;	/* writing back has begun below this */
-	uint64		after = (uint64) rq_flush_after * BLCKSZ;
-	RqPos		settled = rq_log_settled_end();
-	RqPos		full = rq_log_segment_start(rq_log_segno(settled));
-	RqPos		log_start = pg_atomic_read_u64(&rq_ctl->log_start);
+	static RqPos seen = 0;		/* it was complete up to here */
+	static TimestampTz seen_at = 0;
+	TimestampTz now = GetCurrentTimestamp();
 
-	if (after == 0)
+	if (rq_flush_delay_ms < 0 ||
+		!TimestampDifferenceExceeds(seen_at, now, rq_flush_delay_ms))
 		return;
-	flushed = Max(Max(flushed, synced_log), log_start);
-	if (settled >= flushed + after)
-	{
-		/* The page that the log ends in is still being written. */
-		settled -= settled % BLCKSZ;
-		rq_log_flush(flushed, settled);
-		flushed = settled;
-	}
-	if (synced_log < full)
-	{
-		rq_log_sync(Max(synced_log, log_start), full);
-		synced_log = full;
-	}
+	sync_log_early(seen);
+	seen = rq_log_settled_end();
+	seen_at = now;
 }
 
 uint64

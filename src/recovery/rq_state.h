@@ -23,9 +23,9 @@ extern void rq_state_load(void);
 extern bool rq_state_sync(XLogRecPtr wal_upto);
 
 /*
- * Bring to disk what of the log will not change any more: begin to write back
- * every rocketq.flush_after of it, and fsync segments that are full, so that
- * a checkpoint has little left to wait for.  Keeper only.
+ * Bring to disk what was written to the log rocketq.flush_delay ago, so that a
+ * checkpoint has little left to wait for: have the kernel begin to write it,
+ * and fsync segments that are full.  Keeper only.
  */
 extern void rq_state_sync_early(void);
 

@@ -15,6 +15,7 @@ use Test::More;
 my $node = rq_node('main', conf => <<'EOC');
 rocketq.segment_size = '1MB'
 rocketq.retention_time = -1
+rocketq.flush_delay = 50ms
 log_checkpoints = on
 EOC
 rq_require_faults($node);
@@ -126,14 +127,14 @@ sub segments_of_checkpoint
 sql("SELECT rocketq.create_topic('t', 1)");
 sql('CHECKPOINT');
 sql("SELECT count(rocketq.produce('t', repeat('x', 1000))) FROM generate_series(1, 8000)");
-rq_wait_ticks($node, 'keeper', 2);
+rq_wait_ticks($node, 'keeper', 10);
 is(segments_of_checkpoint(), 1, 'full segments are on disk before the checkpoint');
-sql("ALTER SYSTEM SET rocketq.flush_after = 0");
+sql("ALTER SYSTEM SET rocketq.flush_delay = -1");
 $node->reload;
 rq_wait_ticks($node, 'keeper', 2);
 sql("SELECT count(rocketq.produce('t', repeat('x', 1000))) FROM generate_series(1, 8000)");
-rq_wait_ticks($node, 'keeper', 2);
-cmp_ok(segments_of_checkpoint(), '>=', 8, 'unless rocketq.flush_after is 0');
+rq_wait_ticks($node, 'keeper', 10);
+cmp_ok(segments_of_checkpoint(), '>=', 8, 'unless rocketq.flush_delay is -1');
 
 rq_verify($node, 'in the end');
 $node->stop;

@@ -18,6 +18,7 @@ rq_seed();
 my $node = rq_node('main', conf => <<'EOC');
 checkpoint_timeout = 1h
 rocketq.keeper_interval = 10ms
+rocketq.flush_delay = -1
 max_wal_size = 1GB
 wal_keep_size = 4GB
 EOC
