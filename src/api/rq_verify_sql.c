@@ -283,6 +283,25 @@ verify_log_dir(void)
 	FreeDir(dir);
 }
 
+/*
+ * A topic can have gone since the folder was listed, and then its folder has;
+ * or it came since we looked for it.
+ */
+static bool
+is_orphan(const char *name)
+{
+	char		path[MAXPGPATH];
+	struct stat st;
+	RqKey		key;
+
+	if (!rq_parse_topic_dir_name(name, &key))
+		return true;
+	if (rq_topic_find(key) != RQ_NO_SLOT)
+		return false;
+	rq_topic_dir_path(path, key);
+	return stat(path, &st) == 0 && rq_topic_find(key) == RQ_NO_SLOT;
+}
+
 static void
 verify_queue_dir(void)
 {
@@ -291,12 +310,9 @@ verify_queue_dir(void)
 
 	while ((de = ReadDirExtended(dir, RQ_QUEUE_DIR, LOG)) != NULL)
 	{
-		RqKey		key;
-
 		if (de->d_name[0] == '.' || strstr(de->d_name, ".gone."))
 			continue;
-		if (!rq_parse_topic_dir_name(de->d_name, &key) ||
-			rq_topic_find(key) == RQ_NO_SLOT)
+		if (is_orphan(de->d_name))
 			report("it belongs to no topic", "folder \"%s/%s\"",
 				   RQ_QUEUE_DIR, de->d_name);
 	}
