@@ -355,6 +355,7 @@ EOQ
 	rq_start($node);
 	rq_ledger_check($ledger, "$file_systems[$fs], after a clean restart");
 	$node->stop;
+	rq_power_remove($node);
 }
 
 #
@@ -408,6 +409,7 @@ foreach my $i (0 .. $#modes)
 	rq_check($node, "a standby, $mode reaches the disk");
 }
 $node->stop;
+rq_power_remove($node);
 $primary->stop;
 
 done_testing();

@@ -1,15 +1,16 @@
 # RocketqPower.pm -- a server that loses its power.
 #
-# Its data lies on a file system that test/power_switch has mounted.  Cutting
-# the power shuts that down, so that nothing reaches its disk any more, kills
-# the server, and mounts the file system again: what was not fsynced is gone.
+# Its data lies on a file system of its own that test/power_switch makes for it.
+# Cutting the power shuts that down, so that nothing reaches its disk any more,
+# kills the server, and mounts the file system again: what was not fsynced is
+# gone.
 package RocketqPower;
 
 use strict;
 use warnings;
 
 use Exporter 'import';
-use Fcntl ':flock';
+use File::Basename;
 use IO::Socket::UNIX;
 use PostgreSQL::Test::Utils;
 use RocketqTest;
@@ -17,7 +18,7 @@ use Test::More;
 
 our @EXPORT = qw(
   rq_power_require rq_power_node rq_power_move rq_power_cut rq_power_stopped
-  rq_power_modes rq_power_start
+  rq_power_modes rq_power_start rq_power_folder rq_power_remove
 );
 
 # How much reaches the disk at the last moment: all, file names and lengths
@@ -29,19 +30,12 @@ sub rq_power_modes
 	return sort keys %mode;
 }
 
-# Leave unless there is a power switch.  Its file systems are this test's alone
-# until it ends, and empty.
-my $turn;
-
+# Leave unless there is a power switch.
 sub rq_power_require
 {
 	plan(skip_all => 'no power can be cut here: '
 		  . ($ENV{RQ_POWER_PROBLEM} // 'test/check sets this up, as root or with sudo'))
 	  if !$ENV{RQ_POWER_SWITCH};
-	open($turn, '<', $ENV{RQ_POWER_SWITCH}) or die "could not open the switch's folder: $!";
-	flock($turn, LOCK_EX) or die "could not wait for other tests: $!";
-	system_or_bail('find', (map { "$ENV{RQ_POWER_SWITCH}/$_/data" } 'ext4', 'xfs'),
-		'-mindepth', '1', '-delete');
 	return;
 }
 
@@ -60,34 +54,62 @@ sub request
 	return;
 }
 
-# A node with its data on a file system, "ext4" or "xfs".
+# Give a node a file system, "ext4" or "xfs"; other tests have others.  Returns
+# the empty folder for its data.
+sub make_file_system
+{
+	my ($node_name, $type, $megabytes) = @_;
+	my $fs = basename($0, '.pl') . "_$node_name";
+
+	request("make $fs $type " . ($megabytes // 512));
+	return ($fs, "$ENV{RQ_POWER_SWITCH}/$fs/data");
+}
+
+# A node with its data on a file system, by whose type it is called.
 sub rq_power_node
 {
-	my ($fs, %param) = @_;
+	my ($type, %param) = @_;
+	my ($fs, $data) = make_file_system($type, $type, $param{megabytes});
 	my $node;
 
 	# initdb does not bring to disk what it writes; unmounting does.
-	$node = rq_node($fs,
+	$node = rq_node($type,
 		%param,
-		data         => "$ENV{RQ_POWER_SWITCH}/$fs/data",
+		data         => $data,
 		before_start => sub { request("restore $fs"); });
 	$node->{rq_power} = $fs;
 	return $node;
 }
 
-# Move a node that does not run to a file system, in the place of what is there.
+# Move a node that does not run to a file system.
 sub rq_power_move
 {
-	my ($node, $fs) = @_;
+	my ($node, $type) = @_;
 	my $from = $node->data_dir;
-	my $to = "$ENV{RQ_POWER_SWITCH}/$fs/data";
+	my ($fs, $to) = make_file_system($node->name, $type);
 
-	system_or_bail('find', "$to/", '-mindepth', '1', '-delete');
 	system_or_bail('cp', '-a', "$from/.", $to);
 	system_or_bail('rm', '-r', $from);
 	symlink($to, $from) or die "could not make a link: $!";
 	request("restore $fs");
 	$node->{rq_power} = $fs;
+	return;
+}
+
+# Where the node's file system is mounted.
+sub rq_power_folder
+{
+	my ($node) = @_;
+	return "$ENV{RQ_POWER_SWITCH}/$node->{rq_power}";
+}
+
+# A node that does not run is not needed any more, and so its file system.  What
+# a test that fails leaves goes with the switch.
+sub rq_power_remove
+{
+	my ($node) = @_;
+
+	request("remove $node->{rq_power}");
 	return;
 }
 
