@@ -127,9 +127,10 @@ sub rq_catch_up
 
 # ---- nodes ----
 
-# A node with the extension.  "conf" is appended to its configuration; "data"
-# is an empty folder for its data, where that is not to be in the usual place,
-# and "before_start" is called before the server is started.
+# A node with the extension.  "conf" is appended to its configuration, "initdb"
+# are more options of initdb; "data" is an empty folder for its data, where that
+# is not to be in the usual place, and "before_start" is called before the server
+# is started.
 sub rq_node
 {
 	my ($name, %param) = @_;
@@ -138,6 +139,7 @@ sub rq_node
 	symlink($param{data}, $node->data_dir) or die "could not make a link: $!"
 	  if $param{data};
 	$node->init(
+		extra            => $param{initdb},
 		allows_streaming => $param{allows_streaming},
 		has_archiving    => $param{has_archiving});
 	$node->append_conf('postgresql.conf', <<EOC);
