@@ -326,11 +326,17 @@ my @file_systems = ('ext4', 'xfs');
 @moments = grep { defined $moment{$_} } split /;/, $ENV{RQ_MOMENTS} if $ENV{RQ_MOMENTS};
 my $rounds = rq_rounds(1);
 
+# On one file system the log is brought to disk before checkpoints, too.
+my $early = rq_random(0, $#file_systems);
+
 foreach my $fs (0 .. $#file_systems)
 {
-	$node = rq_power_node($file_systems[$fs], conf => <<'EOC');
+	my $flush_delay = $fs == $early ? '10ms' : -1;
+
+	$node = rq_power_node($file_systems[$fs], conf => <<EOC);
 rocketq.segment_size = '1MB'
 rocketq.preallocate_segments = 1
+rocketq.flush_delay = $flush_delay
 wal_writer_delay = 10s
 wal_writer_flush_after = 0
 checkpoint_timeout = 1h
