@@ -2,9 +2,9 @@
  * rq_worker.h
  *	  What the background workers share.
  *
- *		keeper		takes part in checkpoints, logs resolutions; opens and
- *					closes the gate
- *		allocator	makes commit log segments ahead of need
+ *		keeper		takes part in checkpoints, brings the log to disk between
+ *					them, logs resolutions; opens and closes the gate
+ *		allocator	makes segments ahead of need
  *		janitor		removes dropped topics and old segments, takes samples
  */
 #ifndef RQ_WORKER_H
