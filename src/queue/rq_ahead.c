@@ -28,17 +28,20 @@
 #include "queue/rq_topic.h"
 #include "store/rq_durable.h"
 
-/* A transaction says after so many entries for a queue that there are more. */
-#define PENDING_STEP	256
-
-/* It may yet be rolled back, so what is made for it has a limit, in entries. */
+/*
+ * A transaction may yet be rolled back, so what is made for it has a limit, in
+ * entries.
+ */
 #define PENDING_MAX		(16 * RQ_CQ_PER_LARGE)
 
-void
-rq_ahead_want(RqQueue *q, RqOff upto)
+/* Ask for the segments that hold offsets below "upto". */
+static void
+want(RqQueue *q, RqOff upto)
 {
 	uint32		slot = (uint32) (q - rq_queues);
 	RqOff		had = pg_atomic_read_u64(&q->wanted);
+
+	upto = rq_cq_segment_start(rq_cq_segno(upto - 1) + 1);
 
 	do
 	{
@@ -57,16 +60,14 @@ rq_ahead_written(RqQueue *q, RqOff from, RqOff to)
 	RqOff		half = (rq_cq_segment_start(last) + next) / 2;
 
 	if (from <= half && half < to)
-		rq_ahead_want(q, next + 1);
+		want(q, next + 1);
 }
 
 void
-rq_ahead_pending(RqQueue *q, uint64 pending, uint64 added)
+rq_ahead_pending(RqQueue *q, uint64 pending)
 {
-	if (pending / PENDING_STEP == (pending - added) / PENDING_STEP)
-		return;
-	rq_ahead_want(q, pg_atomic_read_u64(&q->end) +
-				  Min(pending + PENDING_STEP, PENDING_MAX));
+	want(q, pg_atomic_read_u64(&q->end) +
+		 Min(pending + RQ_AHEAD_STEP, PENDING_MAX));
 }
 
 /*

@@ -8,19 +8,17 @@
 #include "shmem/rq_shmem.h"
 
 /*
- * Ask the allocator for segments that hold all offsets below "upto".  Costs
- * little when it has been asked already.  Can't throw.
+ * Entries [from, to) are new: if that is more than half of a segment, ask the
+ * allocator for the next one.  Can't throw.
  */
-extern void rq_ahead_want(RqQueue *q, RqOff upto);
-
-/* Entries [from, to) are new: is it time to ask for the next segment? */
 extern void rq_ahead_written(RqQueue *q, RqOff from, RqOff to);
 
 /*
- * A transaction has so many entries for the queue, "added" of them new, that
- * it will write when it commits.
+ * A transaction has so many entries for the queue that it will write when it
+ * commits.  To be told each time it has another RQ_AHEAD_STEP.
  */
-extern void rq_ahead_pending(RqQueue *q, uint64 pending, uint64 added);
+#define RQ_AHEAD_STEP	256
+extern void rq_ahead_pending(RqQueue *q, uint64 pending);
 
 /* Make what has been asked for.  Allocator only. */
 extern void rq_ahead_make(void);

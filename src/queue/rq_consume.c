@@ -101,7 +101,7 @@ read_forward(uint32 topic, uint32 queue_id, RqOff from, int max,
 	RqQueue    *q = rq_topic_queue(topic, queue_id);
 	RqOff		stable = pg_atomic_read_u64(&q->stable);
 	RqMessage	m = {.queue_id = queue_id};
-	RqEntry		ahead;
+	RqEntryRun	run = {0};
 	int			count = 0;
 	RqReadHold *hold = rq_log_hold();
 	RqOff		off;
@@ -111,13 +111,16 @@ read_forward(uint32 topic, uint32 queue_id, RqOff from, int max,
 	{
 		if (off % 1024 == 0)
 			CHECK_FOR_INTERRUPTS();
-		if (off + FETCH_AHEAD < Min(stable, from + max) &&
-			rq_queue_probe(topic, q, off + FETCH_AHEAD, &ahead))
-			rq_log_prefetch(ahead.pos, RQ_CQ_FRAME_LEN(&ahead));
-		if (!rq_queue_entry(topic, q, off, &m.entry))
+		if (!rq_queue_next_entry(topic, q, off, &run, &m.entry))
 		{
 			off = pg_atomic_read_u64(&q->start) - 1;
 			continue;
+		}
+		if (off + FETCH_AHEAD < Min(stable, run.end))
+		{
+			const RqEntry *ahead = run.entries + (off + FETCH_AHEAD - run.first);
+
+			rq_log_prefetch(ahead->pos, RQ_CQ_FRAME_LEN(ahead));
 		}
 		if ((m.entry.len_flags & RQ_CQ_ABORTED) != 0 ||
 			!rq_filter_entry(filter, &m.entry))

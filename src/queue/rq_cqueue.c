@@ -151,6 +151,24 @@ rq_queue_entry(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry)
 }
 
 bool
+rq_queue_next_entry(uint32 topic, RqQueue *q, RqOff off, RqEntryRun *run,
+					RqEntry *entry)
+{
+	if (off < run->first || off >= run->end)
+	{
+		run->first = run->end = 0;
+		if (off < pg_atomic_read_u64(&q->start))
+			return false;
+		run->entries = find_entry(topic, q, off, RQ_MAP_READ);
+		if (run->entries == NULL)
+			return false;
+		run->first = off;
+		run->end = rq_cq_segment_start(rq_cq_segno(off) + 1);
+	}
+	return copy_entry(q, off, run->entries + (off - run->first), entry);
+}
+
+bool
 rq_queue_probe(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry)
 {
 	char	   *base = rq_map_queue(rq_topic_key(topic),

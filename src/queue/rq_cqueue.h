@@ -48,7 +48,25 @@ extern bool rq_queue_unresolved(uint32 topic, RqQueue *q, TimestampTz *since,
  */
 extern bool rq_queue_entry(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry);
 
-/* The same, but false, too, when the file is missing or damaged. */
+/*
+ * Entries that are neighbours in memory, for those who read one after the other:
+ * [first, end) of one segment.
+ */
+typedef struct RqEntryRun
+{
+	RqOff		first;
+	RqOff		end;
+	const RqEntry *entries;
+} RqEntryRun;
+
+/*
+ * The same for one entry after the other.  "run", zeros at first, is for those
+ * that follow, as long as the process reads entries of no other queue.
+ */
+extern bool rq_queue_next_entry(uint32 topic, RqQueue *q, RqOff off,
+								RqEntryRun *run, RqEntry *entry);
+
+/* As rq_queue_entry(), but false, too, when the file is missing or damaged. */
 extern bool rq_queue_probe(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry);
 
 /* First offset in [start, stable] enqueued at or after that time. */

@@ -41,6 +41,7 @@ typedef struct Touch
 	uint32		topic;
 	uint32		queue_id;
 	uint64		pending;		/* entries, some of them perhaps rolled back */
+	uint64		told;			/* the allocator knows of as many */
 	bool		enqueued;		/* entries with our xid may be there */
 	RqOff		end;			/* behind the last of them that is for sure */
 } Touch;
@@ -211,6 +212,7 @@ add_touch(uint32 topic, uint32 queue_id)
 	txn->touches[txn->ntouches].topic = topic;
 	txn->touches[txn->ntouches].queue_id = queue_id;
 	txn->touches[txn->ntouches].pending = 0;
+	txn->touches[txn->ntouches].told = 0;
 	txn->touches[txn->ntouches].enqueued = false;
 	txn->touches[txn->ntouches].end = 0;
 	return txn->ntouches++;
@@ -260,6 +262,16 @@ find_touch(uint32 topic, uint32 queue_id)
 	return touch;
 }
 
+/* Let the queue's segments be made before the commit needs them. */
+static void
+tell_ahead(Touch *t)
+{
+	if (t->pending < t->told + RQ_AHEAD_STEP)
+		return;
+	rq_ahead_pending(rq_topic_queue(t->topic, t->queue_id), t->pending);
+	t->told = t->pending;
+}
+
 void
 rq_txn_produce(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 			   int count)
@@ -284,8 +296,7 @@ rq_txn_produce(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 		rq_pending_add(txn->pending, &item);
 	}
 	txn->touches[item.touch].pending += count;
-	rq_ahead_pending(rq_topic_queue(topic, queue_id),
-					 txn->touches[item.touch].pending, count);
+	tell_ahead(&txn->touches[item.touch]);
 }
 
 /* ---- readers ---- */
