@@ -151,7 +151,7 @@ rq_queue_entry(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry)
 }
 
 bool
-rq_queue_next_entry(uint32 topic, RqQueue *q, RqOff off, RqEntryRun * run,
+rq_queue_next_entry(uint32 topic, RqQueue *q, RqOff off, RqEntryRun *run,
 					RqEntry *entry)
 {
 	if (off < run->first || off >= run->end)

@@ -57,14 +57,14 @@ typedef struct RqEntryRun
 	RqOff		first;
 	RqOff		end;
 	const RqEntry *entries;
-}			RqEntryRun;
+} RqEntryRun;
 
 /*
  * The same for one entry after the other.  "run", zeros at first, is for those
  * that follow, as long as the process reads entries of no other queue.
  */
 extern bool rq_queue_next_entry(uint32 topic, RqQueue *q, RqOff off,
-								RqEntryRun * run, RqEntry *entry);
+								RqEntryRun *run, RqEntry *entry);
 
 /* As rq_queue_entry(), but false, too, when the file is missing or damaged. */
 extern bool rq_queue_probe(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry);
