@@ -364,6 +364,9 @@ chmod(0700, $log) or die "could not chmod \"$log\": $!";
 rq_poll('producing to go on',
 	sub { return 0 == $node->psql('postgres', "SELECT rocketq.produce('t', 'on')") });
 
+# The allocator counts, too; let it have what it wants.
+rq_wait_ticks($node, 'allocator', 2);
+
 #
 # Reset.
 #
