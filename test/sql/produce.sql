@@ -321,11 +321,11 @@ SELECT left(body, 1) AS stretch, count(*), count(DISTINCT body) AS different
 FROM spilled_messages GROUP BY 1 ORDER BY 1;
 -- work_mem may change on the way
 BEGIN;
-SELECT spill('n', 3000);
+SELECT spill('n', 5000);
 SET LOCAL work_mem = '4MB';
 SELECT spill('o', 3000);
 SET LOCAL work_mem = '64kB';
-SELECT spill('p', 3000);
+SELECT spill('p', 5000);
 COMMIT;
 SELECT left(body, 1) AS stretch, count(*) FROM spilled_messages WHERE body > 'n' GROUP BY 1 ORDER BY 1;
 RESET work_mem;

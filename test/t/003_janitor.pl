@@ -163,6 +163,7 @@ $node->safe_psql('postgres',
 is_empty('DROP DATABASE');
 
 # A crash before the commit; with the record of the topic on disk and without.
+# The allocator may have made segments ahead of it.
 foreach my $flushed (0, 1)
 {
 	my $session = $node->background_psql('postgres');
@@ -175,8 +176,6 @@ foreach my $flushed (0, 1)
 	{
 		$node->safe_psql('postgres', 'CREATE TABLE flush_' . $$ . ' ()');
 		$node->safe_psql('postgres', 'CHECKPOINT');
-		is(scalar(rq_store_files($node, 'queue')),
-			0, 'there is no folder before the commit');
 	}
 	rq_kill9($node, all => 1);
 	eval { $session->quit; };

@@ -36,7 +36,7 @@ my %victim = (
 BEGIN;
 INSERT INTO load.went VALUES (:'label', 'first');
 SELECT load.make_for(k, 3) FROM generate_series(0, 39, 13) k;
-SELECT load.make_for(39, 2500);
+SELECT load.make_for(39, 4000);
 SELECT load.take('all', 10);
 SELECT load.take('filtered', 10, 't1');
 SELECT rocketq.drop_group('load.topic', 'spare');

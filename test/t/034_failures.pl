@@ -138,7 +138,7 @@ EOQ
 # No memory, at the steps that need some.
 #
 fails("no memory at $_", qr/fault point "$_"/,
-	"SET work_mem = 64; SET rocketq.fault = '$_=error'; BEGIN; $works SELECT load.make_for(39, 2500); COMMIT;")
+	"SET work_mem = 64; SET rocketq.fault = '$_=error'; BEGIN; $works SELECT load.make_for(39, 4000); COMMIT;")
   foreach ('pending-add', 'pending-spill', 'precommit-sort', 'consume-read');
 
 # A group that could not be noted must not outlive its savepoint.
@@ -191,24 +191,24 @@ fails('temp_file_limit', qr/temporary file size exceeds temp_file_limit/,
 	"SET work_mem = 64; SET temp_file_limit = 256; BEGIN; $works $many COMMIT;");
 
 # What was before a savepoint is as it was, in memory or in the file.
-foreach my $before (2, 3000)
+foreach my $before (2, 4000)
 {
 	my $count = $node->safe_psql('postgres', $sent);
 
 	my ($rc, $out, $err) = $node->psql('postgres', <<"EOQ", on_error_stop => 0);
 \\o /dev/null
 SET work_mem = 64;
-SET temp_file_limit = 384;
+SET temp_file_limit = 320;
 BEGIN;
 SELECT load.make_for(3, $before);
 SAVEPOINT a;
 $many
 ROLLBACK TO a;
-SELECT load.make_for(4, 2500);
+SELECT load.make_for(4, 4000);
 COMMIT;
 EOQ
 	like($err, qr/temp_file_limit/, "temp_file_limit behind $before messages: the error");
-	is($node->safe_psql('postgres', $sent), $count + $before + 2500,
+	is($node->safe_psql('postgres', $sent), $count + $before + 4000,
 		"temp_file_limit behind $before messages: the rest is committed");
 	rq_check($node, "temp_file_limit behind $before messages");
 }
@@ -224,7 +224,7 @@ EOQ
 		  if system('prlimit', "--pid=$pid", '--fsize=' . (16 * 1024 * 1024 + 5000) . ':unlimited') != 0;
 		my $count = $node->safe_psql('postgres', $sent);
 
-		$session->query_safe('SET work_mem = 64; BEGIN; SELECT load.make_for(5, 3000); SAVEPOINT a');
+		$session->query_safe('SET work_mem = 64; BEGIN; SELECT load.make_for(5, 4000); SAVEPOINT a');
 		$session->query(<<'EOQ');
 SELECT count(*) FROM generate_series(1, 45) i, LATERAL
 	rocketq.produce_batch('load.topic', array_fill('never'::text, ARRAY[20000]), queue_id => i % 4)
@@ -233,8 +233,8 @@ EOQ
 			'a file that cannot grow: the error');
 		$session->{stderr} = '';
 		$session->query_safe('ROLLBACK TO a');
-		$session->query_safe('SELECT load.make_for(6, 2500); COMMIT');
-		is($node->safe_psql('postgres', $sent), $count + 5500, 'the rest is committed');
+		$session->query_safe('SELECT load.make_for(6, 4000); COMMIT');
+		is($node->safe_psql('postgres', $sent), $count + 8000, 'the rest is committed');
 	}
 	$session->quit;
 	rq_check($node, 'a file that cannot grow');
