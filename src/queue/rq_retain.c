@@ -389,18 +389,19 @@ rq_retain_kept_by(const RqKept *kept)
 	return pstrdup("not known yet");
 }
 
-/* The disk is too full, and nothing may go: say who holds it, now and then. */
+/*
+ * The disk is too full, and nothing may go: say who holds it, now and then for
+ * each kind, since a group and its reader can take turns.
+ */
 static void
 tell_stuck(const Round *r)
 {
-	static TimestampTz told_at = 0;
-	static RqKeeps told = RQ_KEEPS_UNKNOWN;
+	static TimestampTz told_at[RQ_KEEPS_UNRESOLVED + 1];
 
 	if (r->excess == 0 || !is_settled(r) || r->kept.what == RQ_KEEPS_UNKNOWN ||
-		(r->kept.what == told && r->now - told_at < TELL_STUCK_INTERVAL))
+		r->now - told_at[r->kept.what] < TELL_STUCK_INTERVAL)
 		return;
-	told_at = r->now;
-	told = r->kept.what;
+	told_at[r->kept.what] = r->now;
 	ereport(LOG,
 			(errmsg("the disk of the rocketq store is fuller than rocketq.disk_trim_percent, but nothing can be trimmed"),
 			 errdetail("The oldest segment is kept by: %s.",
