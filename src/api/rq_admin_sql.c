@@ -102,22 +102,29 @@ Datum
 rocketq_alter_topic(PG_FUNCTION_ARGS)
 {
 	RqTopicSettings settings;
+	bool		has_queues = !PG_ARGISNULL(1);
 	int32		queues = 0;
 	bool		has_retention = !PG_ARGISNULL(2);
 	int32		retention_s = 0;
 	Relation	rel;
 
 	rq_arg_not_null(fcinfo, 0, "topic");
-	if (!has_retention || !PG_ARGISNULL(1))
-		queues = rq_arg_int32(fcinfo, 1, "queues");
+	if (!has_queues && !has_retention)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("nothing to change is given"),
+				 errhint("Give queues, retention_time, or both.")));
 	rq_refuse_read_only("rocketq.alter_topic()");
-	if (!has_retention || !PG_ARGISNULL(1))
+	if (has_queues)
+	{
+		queues = PG_GETARG_INT32(1);
 		rq_check_nqueues(queues);
+	}
 	if (has_retention)
 		retention_s = parse_retention(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	rel = rq_relation_open(PG_GETARG_OID(0), AccessExclusiveLock, ACL_NO_RIGHTS);
 	settings = rq_topic_settings(rq_relation_topic(rel, true));
-	if (queues != 0)
+	if (has_queues)
 		settings.nqueues = (uint32) queues;
 	if (has_retention)
 		settings.retention_s = retention_s;
