@@ -1,4 +1,4 @@
-# RocketqDisk.pm -- servers whose store is on a small file system of its own.
+# RocketqDisk.pm -- servers whose store is on a file system of its own.
 #
 # A user may mount one where the kernel allows user namespaces, so a test that
 # uses this module moves itself into one, or is skipped where that cannot be.
@@ -12,7 +12,7 @@ use warnings;
 use Exporter 'import';
 use Test::More;
 
-our @EXPORT = qw(mount_small unmount fill_up make_room);
+our @EXPORT = qw(mount_small mount_store unmount);
 
 my @own_mounts = (
 	'unshare', '--user', '--map-current-user', '--mount', '--keep-caps',
@@ -34,47 +34,39 @@ sub run
 	return;
 }
 
-# A file system with so many megabytes, of which a node's store is a folder.
+# Let a folder below "disk", on whichever file system that is, be the store of a
+# node that does not run.  The server does not take a link for it.
+sub mount_store
+{
+	my ($node, $disk) = @_;
+	my $store = $node->data_dir . '/pg_rocketq';
+
+	mkdir("$disk/store", 0700) or die "could not create \"$disk/store\": $!";
+	run('cp', '-a', "$store/.", "$disk/store/");
+	run('mount', '--bind', "$disk/store", $store);
+	push @{ $node->{rq_mounts} }, $store;
+	return;
+}
+
+# A file system in memory with so many megabytes, of which a node's store is a
+# folder.
 sub mount_small
 {
 	my ($node, $megabytes) = @_;
 	my $disk = $node->basedir . '/disk';
-	my $store = $node->data_dir . '/pg_rocketq';
 
 	mkdir $disk or die "could not create \"$disk\": $!";
 	run('mount', '-t', 'tmpfs', '-o', "size=${megabytes}m,mode=700", 'none', $disk);
-	mkdir "$disk/store" or die "could not create \"$disk/store\": $!";
-	run('cp', '-a', "$store/.", "$disk/store/");
-	run('mount', '--bind', "$disk/store", $store);
+	push @{ $node->{rq_mounts} }, $disk;
+	mount_store($node, $disk);
 	return $disk;
 }
 
+# Take back what the two have mounted.
 sub unmount
 {
 	my ($node) = @_;
-	run('umount', $node->data_dir . '/pg_rocketq', $node->basedir . '/disk');
-	return;
-}
-
-# Take all the room there is, but for so many kilobytes, and give it back.
-sub fill_up
-{
-	my ($disk, $left) = @_;
-	open my $fh, '>>', "$disk/filler" or die "could not open filler: $!";
-
-	foreach my $piece (1 << 20, 1 << 12)
-	{
-		while (syswrite($fh, "\0" x $piece) // 0) { }
-	}
-	truncate($fh, (-s $fh) - 1024 * ($left // 0)) or die "could not truncate filler: $!";
-	close $fh;
-	return;
-}
-
-sub make_room
-{
-	my ($disk) = @_;
-	unlink("$disk/filler") or die "could not remove filler: $!";
+	run('umount', reverse @{ delete $node->{rq_mounts} });
 	return;
 }
 

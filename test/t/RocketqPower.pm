@@ -17,8 +17,8 @@ use RocketqTest;
 use Test::More;
 
 our @EXPORT = qw(
-  rq_power_require rq_power_node rq_power_move rq_power_cut rq_power_stopped
-  rq_power_modes rq_power_start rq_power_folder rq_power_remove
+  rq_power_require rq_power_node rq_power_move rq_power_disk rq_power_cut
+  rq_power_stopped rq_power_modes rq_power_start rq_power_folder rq_power_remove
 );
 
 # How much reaches the disk at the last moment: all, file names and lengths
@@ -94,6 +94,17 @@ sub rq_power_move
 	request("restore $fs");
 	$node->{rq_power} = $fs;
 	return;
+}
+
+# A file system for some of what a node has.  Returns an empty folder on it, that
+# belongs to the test.
+sub rq_power_disk
+{
+	my ($node, $type, $megabytes) = @_;
+	my ($fs, $folder) = make_file_system($node->name, $type, $megabytes);
+
+	$node->{rq_power} = $fs;
+	return $folder;
 }
 
 # Where the node's file system is mounted.

@@ -1,0 +1,331 @@
+# RocketqFull.pm -- what must hold when the disk of the store is full, whichever
+# file system that is.
+#
+# A test makes a node with rq_full_node(), gives it a file system for its store
+# (see RocketqDisk.pm), and starts it with rq_full_start(), whose result the other
+# functions take.  Each of those fills the disk, sees to it that what needs room
+# fails or waits as it should, makes room, and checks that all goes on.
+package RocketqFull;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use File::Path;
+use IO::Handle;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+our @EXPORT = qw(
+  rq_fill_up rq_make_room
+  rq_full_node rq_full_start rq_full_goes_on
+  rq_full_log rq_full_queue rq_full_state rq_full_crash
+);
+
+# ---- the disk ----
+
+# A new file of so many bytes that reaches the disk; is there room for it?
+sub take_room
+{
+	my ($file, $bytes) = @_;
+	my $done;
+
+	open(my $fh, '>', $file) or return 0;
+	$done = (syswrite($fh, "\0" x $bytes) // 0) == $bytes && $fh->sync;
+	return close($fh) && $done;
+}
+
+# The same, without writing, which is fast.
+sub reserve_room
+{
+	my ($file, $bytes) = @_;
+	return system("fallocate -l $bytes '$file' 2>/dev/null") == 0;
+}
+
+# Take all the room there is, but for so many kilobytes.
+#
+# No file system tells exactly how much that is: some of it is needed for what
+# is written about files, some comes back only later, and what is left may be in
+# pieces.  So files are made that take all that there seems to be, or half of
+# that, and so on; in the end small ones that are written, until there is no room
+# for a kilobyte, also when all that the file system had to do is done.  A file
+# that did not get all keeps what it got.
+sub rq_fill_up
+{
+	my ($disk, $left) = @_;
+	my $filler = "$disk/filler";
+	my ($unit, $available) = split ' ', `stat -f -c '%S %a' $disk`;
+	my $bytes = $unit * $available;
+	my $count = 0;
+	my $refused = 0;
+
+	mkdir($filler) or die "could not create \"$filler\": $!";
+	die 'there is not as much room as is to be left'
+	  if $left && !reserve_room("$filler/left", $left * 1024);
+	while ($bytes >= 16384)
+	{
+		$bytes /= 2 if !reserve_room("$filler/" . $count++, int($bytes));
+	}
+	rq_poll(
+		'the disk to be full',
+		sub {
+			foreach my $size (4096, 1024)
+			{
+				while (take_room("$filler/" . $count++, $size)) { $refused = 0; }
+			}
+			system_or_bail('sync', '-f', $disk);
+			return ++$refused > 3;
+		});
+	return if !$left;
+
+	unlink("$filler/left") or die "could not remove \"$filler/left\": $!";
+	system_or_bail('sync', '-f', $disk);
+	rq_poll(
+		'what is left to be free',
+		sub {
+			my $is_free = take_room("$filler/left", $left * 512);
+			unlink("$filler/left");
+			return $is_free;
+		});
+	system_or_bail('sync', '-f', $disk);
+	return;
+}
+
+# Give all of it back.
+sub rq_make_room
+{
+	my ($disk) = @_;
+	my $trial = "$disk/trial";
+
+	rmtree("$disk/filler");
+	system_or_bail('sync', '-f', $disk);
+	rq_poll(
+		'what was freed to be free',
+		sub {
+			my $is_free = reserve_room($trial, 1024 * 1024);
+			unlink($trial);
+			return $is_free;
+		});
+	return;
+}
+
+# ---- the server ----
+
+sub query { return $_[0]->{node}->safe_psql('postgres', $_[1]); }
+
+# A node with the load and some messages, that does not run.
+sub rq_full_node
+{
+	my ($name, %param) = @_;
+	my $node = rq_node(
+		$name, %param,
+		conf => <<'EOC');
+rocketq.segment_size = '1MB'
+rocketq.preallocate_segments = 1
+checkpoint_timeout = 1h
+rocketq.disk_warn_percent = 0
+rocketq.disk_trim_percent = 0
+rocketq.disk_refuse_percent = 0
+EOC
+
+	rq_create_load($node, queues => 2);
+	$node->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.create_topic('plain', 1);
+SELECT load.make_for(k, 5) FROM generate_series(0, 39) k;
+EOQ
+	$node->stop;
+	return $node;
+}
+
+sub started_at { return $_[0]->safe_psql('postgres', 'SELECT pg_postmaster_start_time()'); }
+
+# Start it.  The file system of its store is the one of the folder "disk".
+sub rq_full_start
+{
+	my ($node, $disk, $label) = @_;
+
+	rq_start($node);
+	return { node => $node, disk => $disk, label => $label, started => started_at($node) };
+}
+
+# How many calls were refused since the disk was full?
+my $counted = 'SELECT refused_disk_full FROM rocketq.stats';
+
+# The error of a call, or nothing.
+sub refusal
+{
+	my ($full, $call) = @_;
+	my ($rc, $out, $err) =
+	  $full->{node}->psql('postgres', "\\set VERBOSITY verbose\n$call");
+	return $err;
+}
+
+# Produce, one call after the other, until it is refused, with the right error.
+sub refused_by_log
+{
+	my ($full, $what, $call) = @_;
+	my $before = query($full, $counted);
+	my $err = '';
+
+	foreach my $i (1 .. 1000)
+	{
+		$err = refusal($full, $call);
+		last if $err ne '';
+	}
+	like($err,
+		qr/ERROR:\s+53100: could not allocate a segment of the rocketq commit log: No space left on device\nHINT:\s+Free some space in "pg_rocketq\/log"; producers go on by themselves/,
+		"$full->{label}: $what: a clear error");
+	is(query($full, $counted) - $before, '1', "$full->{label}: $what: the refusal is counted");
+	return;
+}
+
+# With room, all goes on, and all is there.
+sub rq_full_goes_on
+{
+	my ($full, $what) = @_;
+	my $node = $full->{node};
+	my $label = "$full->{label}: $what";
+
+	rq_poll(
+		"$label: producing goes on by itself",
+		sub {
+			return 0 == $node->psql('postgres', 'SELECT load.make_for(1, 200)');
+		});
+	is(started_at($node), $full->{started}, "$label: the server stayed up");
+	rq_check($node, $label);
+	return;
+}
+
+# Let the server do what it does ahead, and then take the room.
+sub fill_up
+{
+	my ($full, $left) = @_;
+
+	rq_wait_ticks($full->{node}, 'allocator', 2);
+	rq_fill_up($full->{disk}, $left);
+	return;
+}
+
+# ---- what needs room ----
+
+# Preallocating and producing, in transactions and without.  Queues have room,
+# the log has none for another segment.
+sub rq_full_log
+{
+	my ($full) = @_;
+	my ($node, $label) = ($full->{node}, $full->{label});
+	my $news = qr/LOG:\s+could not allocate a segment of the rocketq commit log: No space left on device\n.*Producers are refused until there is room/;
+	my $count = "SELECT coalesce(sum(messages), 0) FROM rocketq.topics WHERE topic = 'plain'::regclass";
+	my ($log_from, $there);
+
+	fill_up($full, 512);
+	$log_from = rq_log_from($node);
+	refused_by_log($full, 'producing',
+		"SELECT load.make_for(1, 1), rocketq.produce('plain', repeat('x', 5000)) FROM generate_series(1, 20)");
+	$node->wait_for_log($news, $log_from);
+	rq_check($node, "$label: producing, while the disk is full");
+	refused_by_log($full, 'producing without a transaction',
+		"SELECT rocketq.produce('plain', repeat('x', 5000), transactional => false)");
+	rq_wait_ticks($node, 'allocator', 3);
+	is(scalar(() = slurp_file($node->logfile, $log_from) =~ /$news/g),
+		1, "$label: the server log has it once");
+	$there = query($full, $count);
+	rq_make_room($full->{disk});
+	rq_full_goes_on($full, 'producing');
+
+	# Several runs of messages.  The first would have room.
+	fill_up($full, 512);
+	refused_by_log($full, 'a batch without a transaction',
+		"SELECT count(*) FROM rocketq.produce_batch('plain', array_fill(repeat('y', 5000), ARRAY[500]), transactional => false)");
+	is( query($full, "SELECT count(*) % 500 FROM plain WHERE rocketq.text(body) LIKE 'y%'"),
+		'0', "$label: no part of it is there");
+	rq_make_room($full->{disk});
+	rq_full_goes_on($full, 'a batch without a transaction');
+	cmp_ok(query($full, $count), '>=', $there, "$label: what was there before still is");
+	is( query($full, "SELECT count(*) FROM plain WHERE rocketq.text(body) NOT IN (repeat('x', 5000), repeat('y', 5000))"),
+		'0', "$label: and whole");
+	return;
+}
+
+# A queue's first segment, when the transaction commits.  The log has room.  Of a
+# topic without any, its folder is needed, too.
+sub rq_full_queue
+{
+	my ($full) = @_;
+	my $label = $full->{label};
+	my $there = 'SELECT (SELECT count(*) FROM late) + (SELECT count(*) FROM begun) + (SELECT count(*) FROM late_rows)';
+	my $refusals;
+
+	query($full, <<'EOQ');
+SELECT rocketq.create_topic('late', 3), rocketq.create_topic('begun', 3);
+SELECT rocketq.produce('begun', 'x', queue_id => 0);
+CREATE TABLE late_rows (n int);
+EOQ
+	fill_up($full);
+	$refusals = query($full, $counted);
+	foreach my $topic ('late', 'begun')
+	{
+		foreach my $produce (
+			"INSERT INTO late_rows VALUES (1); SELECT rocketq.produce('$topic', 'x', queue_id => 1);",
+			"SELECT rocketq.produce('$topic', 'x', queue_id => 1, transactional => false);")
+		{
+			like( refusal($full, "BEGIN; $produce COMMIT;"),
+				qr/ERROR:\s+53100: could not create (file|directory) "pg_rocketq\/queue.*": No space left on device\nHINT:\s+Free some space in "pg_rocketq\/queue"/,
+				"$label: no room for a segment of a queue of $topic: a clear error");
+		}
+	}
+	is(query($full, $counted) - $refusals, '4', "$label: all are counted");
+	is(query($full, $there), '1', "$label: neither messages nor rows are there");
+	rq_make_room($full->{disk});
+	query($full, "INSERT INTO late_rows VALUES (1); SELECT rocketq.produce('$_', 'x', queue_id => 1)")
+	  foreach ('late', 'begun');
+	is(query($full, $there), '5', "$label: with room, all");
+	rq_full_goes_on($full, 'a segment of a queue');
+	return;
+}
+
+# The state file: the checkpoint waits, and so does not lose anything.
+sub rq_full_state
+{
+	my ($full) = @_;
+	my ($node, $label) = ($full->{node}, $full->{label});
+	my $redo_lsn = 'SELECT redo_lsn FROM pg_control_checkpoint()';
+	my ($log_from, $redo, $checkpoint);
+
+	query($full, 'SELECT load.make_for(k, 2) FROM generate_series(0, 39) k');
+	fill_up($full);
+	$log_from = rq_log_from($node);
+	$redo = query($full, $redo_lsn);
+	$checkpoint = rq_background($node, 'psql', '-XAtq', '-c', 'CHECKPOINT', '-d',
+		$node->connstr('postgres'));
+	$node->wait_for_log(
+		qr/could not (write|create) file "pg_rocketq\/state.tmp": No space left on device/,
+		$log_from);
+	is(query($full, $redo_lsn), $redo, "$label: no room for the state file: the checkpoint waits");
+	is(query($full, 'SELECT load.make_for(2, 1) > 0'), 't', "$label: producing goes on meanwhile");
+	rq_make_room($full->{disk});
+	$checkpoint->{run}->finish;
+	isnt(query($full, $redo_lsn), $redo, "$label: with room it completes");
+	rq_full_goes_on($full, 'the state file');
+	return;
+}
+
+# A crash while it is full: what is there is enough to recover.
+sub rq_full_crash
+{
+	my ($full) = @_;
+	my $node = $full->{node};
+
+	fill_up($full);
+	query($full, 'SELECT load.make_for(k, 1) FROM generate_series(0, 9) k');
+	rq_kill9($node, all => 1);
+	rq_make_room($full->{disk});
+	rq_start($node);
+	$full->{started} = started_at($node);
+	rq_full_goes_on($full, 'a crash');
+	return;
+}
+
+1;
