@@ -11,7 +11,8 @@
 # checkpoints come as they do by default, every 5 min.
 #
 # Half of the transactions produce 10 messages, half consume up to 20, so that
-# the backlog stays short.  The probe is pgbench's simple-update, 50 a second.
+# the backlog stays short.  pgbench has one thread: several of them count the
+# transactions of each script without a lock, and miss some.  The probe is pgbench's simple-update, 50 a second.
 
 measure_soak()
 {
@@ -98,7 +99,7 @@ soak_slice()        # side/cluster number
     use_cluster "${1#*/}" "$(soak_port "${1#*/}")"
     run_probe &
     probe=$!
-    pgbench -T "$slice" -D consumer=bench \
+    pgbench -T "$slice" -j 1 -D consumer=bench \
         -f "$(script "$side" produce_many 1)" -f "$(script "$side" consume_some 1)"
     wait $probe
     produced=${scripts%% *}
