@@ -227,9 +227,11 @@ static void
 skip_trimmed(RqScan *s, bool backward)
 {
 	const RqStretch *q = &s->range->stretch[s->at];
-	RqOff		start = Min(pg_atomic_read_u64(&s->queue->start), q->to);
-	uint64		kept = start > q->from ? q->row + (start - q->from) : q->row;
+	RqOff		start = pg_atomic_read_u64(&s->queue->start);
+	uint64		kept;
 
+	start = Min(start, q->to);
+	kept = start > q->from ? q->row + (start - q->from) : q->row;
 	if (s->row >= kept)
 		return;
 	s->row = backward ? Max(q->row, s->first) : Min(kept, s->last) - 1;

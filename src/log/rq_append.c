@@ -300,7 +300,12 @@ rq_log_safe_end(void)
 
 	pg_memory_barrier();
 	for (int i = 0; i < rq_max_backends(); i++)
-		safe = Min(safe, pg_atomic_read_u64(&rq_backends[i].inflight_start));
+	{
+		/* Read once: Min() would read again what may have ended meanwhile. */
+		RqPos		start = pg_atomic_read_u64(&rq_backends[i].inflight_start);
+
+		safe = Min(safe, start);
+	}
 	return safe;
 }
 

@@ -288,6 +288,7 @@ rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 	{
 		RqOff		end = pg_atomic_read_u64(&q->end);
 		Run			run = open_run(topic, queue_id, end, count, false);
+		TimestampTz now;
 
 		rq_gate_enter();
 		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
@@ -295,7 +296,8 @@ rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 		if (rq_cq_segno(rec.offset) == run.segno &&
 			rq_cq_segno(rec.offset + count - 1) == run.last_segno)
 		{
-			rec.enqueued_at = Max(q->last_time, GetCurrentTimestamp());
+			now = GetCurrentTimestamp();
+			rec.enqueued_at = Max(q->last_time, now);
 			START_CRIT_SECTION();
 			enqueue_apply(&run, &rec, entries);
 			RQ_FAULT("enqueue-store");

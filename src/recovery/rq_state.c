@@ -249,6 +249,7 @@ sync_log(void)
 						   pg_atomic_read_u64(&rq_ctl->log_start));
 	RqPos		to = pg_atomic_read_u64(&rq_ctl->log_end);
 
+	Assert(settled <= to);
 	rq_log_sync(from, to);
 	synced_bytes += to - Min(from, to);
 	rq_ctl->redo_dirty = RQ_INVALID_POS;
@@ -401,6 +402,8 @@ sync_log_early(RqPos end)
 	static RqPos flushed = 0;	/* writing back has begun below this */
 	RqPos		full = rq_log_segment_start(rq_log_segno(end));
 	RqPos		from = Max(synced_log, pg_atomic_read_u64(&rq_ctl->log_start));
+
+	Assert(end <= pg_atomic_read_u64(&rq_ctl->log_end));
 
 	/* The page that it ends in is still being written. */
 	end -= end % BLCKSZ;

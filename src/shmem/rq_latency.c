@@ -167,12 +167,14 @@ rq_latency_end(RqPhase phase, instr_time start)
 static void
 add_histogram(RqLatency *to, Histogram *h)
 {
+	uint64		max_ns = pg_atomic_read_u64(&h->max_ns);
+
 	for (int i = 0; i < RQ_LATENCY_BUCKETS; i++)
 		to->bucket[i] += pg_atomic_read_u64(&h->bucket[i]);
 	for (int i = 0; i < RQ_FINE_BUCKETS; i++)
 		to->fine[i] += pg_atomic_read_u64(&h->fine[i]);
 	to->sum_ns += pg_atomic_read_u64(&h->sum_ns);
-	to->max_ns = Max(to->max_ns, pg_atomic_read_u64(&h->max_ns));
+	to->max_ns = Max(to->max_ns, max_ns);
 }
 
 /* Everything since the server started, but for max_ns. */
