@@ -9,6 +9,7 @@
 #include <signal.h>
 
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "utils/guc.h"
 
 #include "base/rq_fault.h"
@@ -25,11 +26,30 @@ rq_fault_define_guc(void)
 							   PGC_SUSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 }
 
+/* A signal ends pg_usleep() early. */
+static void
+sleep_ms(double ms)
+{
+	instr_time	start;
+	double		passed = 0;
+
+	INSTR_TIME_SET_CURRENT(start);
+	while (passed < ms)
+	{
+		instr_time	now;
+
+		pg_usleep((long) ((ms - passed) * 1000) + 1);
+		INSTR_TIME_SET_CURRENT(now);
+		INSTR_TIME_SUBTRACT(now, start);
+		passed = INSTR_TIME_GET_MILLISEC(now);
+	}
+}
+
 static void
 act(const char *name, const char *action)
 {
 	if (strncmp(action, "sleep:", 6) == 0)
-		pg_usleep(atol(action + 6) * 1000L);
+		sleep_ms(atol(action + 6));
 	else if (strncmp(action, "kill", 4) == 0)
 		kill(MyProcPid, SIGKILL);
 	else if (strncmp(action, "stop", 4) == 0)
