@@ -7,13 +7,13 @@
  * allocator makes it as soon as the last one is half full, or a transaction has
  * gathered entries that will fill it.
  *
- * Who asks raises the queue's "wanted" and sets the queue's bit in
- * rq_wanting.  The allocator clears bits and makes files, without a lock, since
- * nobody shall wait for it: the queue can meanwhile be filled, trimmed or
- * removed.  All that comes of this is a file of zeros beyond the queue's end,
- * which is used when the end gets there, or below its start, which nobody
- * reads; the keeper removes both when the server starts.  Nothing rests on a
- * segment having been made ahead, so when there is no room for it nothing is
+ * Who asks raises the queue's "wanted" and sets the queue's bit in rq_wanting.
+ * The allocator clears bits and makes files, without a lock but for the topic's
+ * folder, since nobody shall wait for it: the queue can meanwhile be filled,
+ * trimmed or removed.  All that comes of this is a file of zeros beyond the
+ * queue's end, which is used when the end gets there, or below its start, which
+ * nobody reads; the keeper removes both when the server starts.  Nothing rests on
+ * a segment having been made ahead, so when there is no room for it nothing is
  * said: whoever needs it meets that.
  */
 #include "postgres.h"
@@ -42,7 +42,6 @@ want(RqQueue *q, RqOff upto)
 	RqOff		had = pg_atomic_read_u64(&q->wanted);
 
 	upto = rq_cq_segment_start(rq_cq_segno(upto - 1) + 1);
-
 	do
 	{
 		if (had >= upto)

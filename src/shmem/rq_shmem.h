@@ -18,7 +18,8 @@
  *		8. reserve_lock		a spinlock: where the log ends
  *
  * Nobody waits for the file system, a worker or another transaction while
- * holding 2 to 8, except that a queue's lock is held over its WAL insertion.
+ * holding 2 to 8, except that a queue's lock is held over its WAL insertion, and
+ * the meta lock while a topic's folder is made ahead or put away with its topic.
  */
 #ifndef RQ_SHMEM_H
 #define RQ_SHMEM_H
