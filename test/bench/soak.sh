@@ -12,7 +12,8 @@
 #
 # Half of the transactions produce 10 messages, half consume up to 20, so that
 # the backlog stays short.  pgbench has one thread: several of them count the
-# transactions of each script without a lock, and miss some.  The probe is pgbench's simple-update, 50 a second.
+# transactions of each script without a lock, and miss some.  The probe is
+# pgbench's simple-update, 50 a second.
 
 measure_soak()
 {
