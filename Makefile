@@ -86,6 +86,7 @@ OBJS = \
 	src/format/rq_walrec.o \
 	src/log/rq_append.o \
 	src/log/rq_disk.o \
+	src/log/rq_gather.o \
 	src/log/rq_logfile.o \
 	src/log/rq_read.o \
 	src/log/rq_reader.o \

@@ -1,11 +1,16 @@
 /*
  * rq_executor_hook.c
- *	  Refuse statements that would change or lock messages, before they run.
+ *	  Refuse statements that would change or lock messages, before they run, and
+ *	  tell where a statement that produces begins and ends.
  *
  * The access method is asked only when there is a row to change, so a
  * statement that finds none would pass today and fail tomorrow, and EXPLAIN
  * would show a plan for it.  The parents of topics are another matter: an
  * UPDATE of a partitioned table is refused only if it comes upon a message.
+ *
+ * Messages of one statement are gathered (log/rq_gather.c), also those that its
+ * triggers produce when it finishes.  After an error it is the end of the
+ * transaction or subtransaction that writes them.
  */
 #include "postgres.h"
 
@@ -14,8 +19,12 @@
 #include "parser/parsetree.h"
 
 #include "am/rq_am_private.h"
+#include "base/rq_compat.h"
+#include "log/rq_log.h"
 
 static ExecutorStart_hook_type prev_executor_start = NULL;
+static ExecutorRun_hook_type prev_executor_run = NULL;
+static ExecutorFinish_hook_type prev_executor_finish = NULL;
 
 /*
  * A table that a rule has put something in place of keeps its rights but is no
@@ -68,9 +77,47 @@ rocketq_executor_start(QueryDesc *query, int eflags)
 	check_row_marks(query->plannedstmt);
 }
 
+#define GATHERING(statement) \
+	do { \
+		rq_log_gather_begin(); \
+		PG_TRY(); \
+		{ \
+			statement; \
+		} \
+		PG_CATCH(); \
+		{ \
+			rq_log_gather_end(false); \
+			PG_RE_THROW(); \
+		} \
+		PG_END_TRY(); \
+		rq_log_gather_end(true); \
+	} while (0)
+
+static void
+rocketq_executor_run(RQ_EXECUTOR_RUN_ARGS)
+{
+	if (prev_executor_run)
+		GATHERING(prev_executor_run(RQ_EXECUTOR_RUN_PASS));
+	else
+		GATHERING(standard_ExecutorRun(RQ_EXECUTOR_RUN_PASS));
+}
+
+static void
+rocketq_executor_finish(QueryDesc *query)
+{
+	if (prev_executor_finish)
+		GATHERING(prev_executor_finish(query));
+	else
+		GATHERING(standard_ExecutorFinish(query));
+}
+
 void
 rq_executor_hook_install(void)
 {
+	prev_executor_run = ExecutorRun_hook;
+	ExecutorRun_hook = rocketq_executor_run;
+	prev_executor_finish = ExecutorFinish_hook;
+	ExecutorFinish_hook = rocketq_executor_finish;
 	prev_executor_start = ExecutorStart_hook;
 	ExecutorStart_hook = rocketq_executor_start;
 }

@@ -153,6 +153,17 @@ typedef TU_UpdateIndexes RqUpdateIndexes;
 	 getRTEPermissionInfo((stmt)->permInfos, (rte))->requiredPerms)
 #endif
 
+/* Until 17 an executor was told whether it would run once only. */
+#if PG_VERSION_NUM < 180000
+#define RQ_EXECUTOR_RUN_ARGS \
+	QueryDesc *query, ScanDirection direction, uint64 count, bool execute_once
+#define RQ_EXECUTOR_RUN_PASS	query, direction, count, execute_once
+#else
+#define RQ_EXECUTOR_RUN_ARGS \
+	QueryDesc *query, ScanDirection direction, uint64 count
+#define RQ_EXECUTOR_RUN_PASS	query, direction, count
+#endif
+
 /*
  * ANALYZE reads by streams from 17 on; one can be asked for the number of the
  * next block, which then is not read.  InvalidBlockNumber is the end.

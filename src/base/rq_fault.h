@@ -16,6 +16,8 @@
  *		append-reserve		room is reserved, nothing is in the map
  *		append-store		frame is in the map, WAL record is not inserted
  *		append-wal			APPEND is inserted, the reservation still in flight
+ *		gather-take			a frame is in a chunk, nothing of which is stored
+ *		gather-write		the chunk's frames are logged, its rest is not
  *		action-room			something is to be noted that a rollback undoes
  *		pending-add			APPEND is done, the transaction's list is not longer
  *		pending-spill		that list is about to be written to a file

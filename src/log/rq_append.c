@@ -30,6 +30,7 @@
 #include "base/rq_fault.h"
 #include "format/rq_segfmt.h"
 #include "format/rq_statefmt.h"
+#include "log/rq_append_private.h"
 #include "log/rq_disk.h"
 #include "log/rq_log.h"
 #include "shmem/rq_shmem.h"
@@ -39,27 +40,17 @@
 /* How long producers wait for an allocator that is not there. */
 #define ALLOCATOR_WAIT_S	10
 
-/* Where the next frames would go. */
-typedef struct Plan
-{
-	int			take;			/* frames that fit into the segment */
-	RqPos		start;			/* of the first frame */
-	RqPos		end;
-	RqPos		filler;			/* start of the filler before it */
-	uint32		filler_len;		/* 0 = none */
-} Plan;
-
 uint64
 rq_log_max_frame(void)
 {
 	return rq_ctl->segment_size - RQ_SEG_HEADER_SIZE;
 }
 
-static Plan
-plan_at(RqPos log_end, const uint32 *lens, int n)
+static RqPlace
+place_at(RqPos log_end, const uint32 *lens, int n)
 {
 	const uint64 size = rq_ctl->segment_size;
-	Plan		p = {.start = log_end};
+	RqPlace		p = {.start = log_end};
 	uint64		rest = size - rq_log_in_segment(log_end);
 
 	if (rest == size)
@@ -144,53 +135,55 @@ wait_for_space(RqPos end)
 	ConditionVariableCancelSleep();
 }
 
-/*
- * Reserve room for as many of the frames as one segment takes.  Returns with
- * the gate held and the segments mapped.
- */
-static Plan
-reserve(const uint32 *lens, int n, char **base, char **filler_base)
+/* Map the segments of a place; throws. */
+static void
+map_place(RqPlace *p)
+{
+	const uint64 size = rq_ctl->segment_size;
+
+	p->filler_base = p->filler_len == 0 ? NULL :
+		rq_map_log(rq_log_segno(p->filler), size, RQ_MAP_WRITE, false);
+	p->base = rq_map_log(rq_log_segno(p->start), size, RQ_MAP_WRITE, false);
+	if (p->base == NULL || (p->filler_len > 0 && p->filler_base == NULL))
+		elog(ERROR, "a segment of the commit log is missing");
+}
+
+/* Take a place that is still at the log's end; false if its segments are not. */
+static bool
+take_place(RqPlace *p, const uint32 *lens, int n)
+{
+	RqBackend  *me = RQ_MY_BACKEND;
+	RqPlace		now;
+	bool		taken = false;
+
+	SpinLockAcquire(&rq_ctl->reserve_lock);
+	now = place_at(pg_atomic_read_u64(&rq_ctl->log_end), lens, n);
+	if (rq_log_segno(now.start) == rq_log_segno(p->start) &&
+		(now.filler_len == 0) == (p->filler_len == 0))
+	{
+		taken = true;
+		pg_atomic_write_u64(&me->inflight_end, now.end);
+		pg_write_barrier();
+		pg_atomic_write_u64(&me->inflight_start,
+							now.filler_len ? now.filler : now.start);
+		pg_write_barrier();
+		pg_atomic_write_u64(&rq_ctl->log_end, now.end);
+	}
+	SpinLockRelease(&rq_ctl->reserve_lock);
+	now.base = p->base;
+	now.filler_base = p->filler_base;
+	*p = now;
+	return taken;
+}
+
+/* Remember the lowest position of this transaction, which trim must spare. */
+static void
+note_xact_pos(RqPos pos)
 {
 	RqBackend  *me = RQ_MY_BACKEND;
 
-	for (;;)
-	{
-		Plan		p = plan_at(pg_atomic_read_u64(&rq_ctl->log_end), lens, n);
-		Plan		now;
-		bool		taken = false;
-
-		if (p.end > pg_atomic_read_u64(&rq_ctl->alloc_end))
-		{
-			wait_for_space(p.end);
-			continue;
-		}
-		*filler_base = p.filler_len == 0 ? NULL :
-			rq_map_log(rq_log_segno(p.filler), rq_ctl->segment_size,
-					   RQ_MAP_WRITE, false);
-		*base = rq_map_log(rq_log_segno(p.start), rq_ctl->segment_size,
-						   RQ_MAP_WRITE, false);
-		if (*base == NULL || (p.filler_len > 0 && *filler_base == NULL))
-			elog(ERROR, "a segment of the commit log is missing");
-
-		rq_gate_enter();
-		SpinLockAcquire(&rq_ctl->reserve_lock);
-		now = plan_at(pg_atomic_read_u64(&rq_ctl->log_end), lens, n);
-		if (rq_log_segno(now.start) == rq_log_segno(p.start) &&
-			(now.filler_len == 0) == (p.filler_len == 0))
-		{
-			taken = true;
-			pg_atomic_write_u64(&me->inflight_end, now.end);
-			pg_write_barrier();
-			pg_atomic_write_u64(&me->inflight_start,
-								now.filler_len ? now.filler : now.start);
-			pg_write_barrier();
-			pg_atomic_write_u64(&rq_ctl->log_end, now.end);
-		}
-		SpinLockRelease(&rq_ctl->reserve_lock);
-		if (taken)
-			return now;
-		rq_gate_leave();
-	}
+	if (pos < pg_atomic_read_u64(&me->xact_pos))
+		pg_atomic_write_u64(&me->xact_pos, pos);
 }
 
 static void
@@ -205,8 +198,18 @@ log_append(RqPos pos, RqPos end, const char *bytes, uint32 len, uint32 nframes)
 	rq_xlog_insert(XLOG_RQ_APPEND);
 }
 
-static void
-append_filler(char *base, RqPos pos, uint32 len)
+void
+rq_log_write(char *base, RqPos pos, const char *frames, uint32 len,
+			 uint32 nframes)
+{
+	memcpy(base + rq_log_in_segment(pos), frames, len);
+	RQ_FAULT("append-store");
+	log_append(pos, pos + len, frames, len, nframes);
+	RQ_FAULT("append-wal");
+}
+
+void
+rq_log_write_filler(char *base, RqPos pos, uint32 len)
 {
 	RqFrame		filler;
 
@@ -215,31 +218,47 @@ append_filler(char *base, RqPos pos, uint32 len)
 	log_append(pos, pos + len, (char *) &filler, sizeof(filler), 1);
 }
 
-/* Remember the lowest position of this transaction, which trim must spare. */
-static void
-note_xact_pos(RqPos pos)
+RqPlace
+rq_log_reserve(const uint32 *lens, int n)
 {
-	RqBackend  *me = RQ_MY_BACKEND;
+	RqPlace		p;
 
-	if (pos < pg_atomic_read_u64(&me->xact_pos))
-		pg_atomic_write_u64(&me->xact_pos, pos);
+	for (;;)
+	{
+		p = place_at(pg_atomic_read_u64(&rq_ctl->log_end), lens, n);
+		if (p.end > pg_atomic_read_u64(&rq_ctl->alloc_end))
+		{
+			wait_for_space(p.end);
+			continue;
+		}
+		map_place(&p);
+		rq_gate_enter();
+		if (take_place(&p, lens, n))
+			break;
+		rq_gate_leave();
+	}
+	START_CRIT_SECTION();
+	note_xact_pos(p.start);
+	RQ_FAULT("append-reserve");
+	if (p.filler_len > 0)
+		rq_log_write_filler(p.filler_base, p.filler, p.filler_len);
+	return p;
+}
+
+void
+rq_log_published(void)
+{
+	pg_atomic_write_u64(&RQ_MY_BACKEND->inflight_start, RQ_INVALID_POS);
 }
 
 /* Append as many of the frames as one segment takes; returns how many. */
 static int
 append_run(char *frames, const uint32 *lens, int n, RqPos *pos)
 {
-	char	   *base;
-	char	   *filler_base;
 	char	   *frame = frames;
-	Plan		p = reserve(lens, n, &base, &filler_base);
+	RqPlace		p = rq_log_reserve(lens, n);
 	RqPos		at = p.start;
 
-	START_CRIT_SECTION();
-	note_xact_pos(p.start);
-	RQ_FAULT("append-reserve");
-	if (p.filler_len > 0)
-		append_filler(filler_base, p.filler, p.filler_len);
 	for (int i = 0; i < p.take; i++)
 	{
 		rq_frame_seal(frame, at);
@@ -247,11 +266,8 @@ append_run(char *frames, const uint32 *lens, int n, RqPos *pos)
 		frame += lens[i];
 		at += lens[i];
 	}
-	memcpy(base + rq_log_in_segment(p.start), frames, p.end - p.start);
-	RQ_FAULT("append-store");
-	log_append(p.start, p.end, frames, p.end - p.start, p.take);
-	RQ_FAULT("append-wal");
-	pg_atomic_write_u64(&RQ_MY_BACKEND->inflight_start, RQ_INVALID_POS);
+	rq_log_write(p.base, p.start, frames, p.end - p.start, p.take);
+	rq_log_published();
 	END_CRIT_SECTION();
 
 	rq_gate_leave();
@@ -274,13 +290,16 @@ report_too_large(uint32 len)
 }
 
 void
-rq_log_append(char *frames, const uint32 *lens, int n, RqPos *pos)
+rq_log_append(char *frames, const uint32 *lens, int n, RqPos *pos, bool gather)
 {
 	for (int i = 0; i < n; i++)
 		if (lens[i] > rq_log_max_frame())
 			report_too_large(lens[i]);
 
 	rq_disk_check_produce();
+	if (gather && n == 1 && rq_log_gather(frames, lens[0], pos))
+		return;
+	rq_log_gather_write();
 	while (n > 0)
 	{
 		int			done = append_run(frames, lens, n, pos);
@@ -351,7 +370,7 @@ fill_in_segment(uint64 segno, RqPos start, RqPos stop)
 		start += f->len;
 	}
 	if (stop >= start + RQ_FRAME_HEADER_SIZE)
-		append_filler(base, start, stop - start);
+		rq_log_write_filler(base, start, stop - start);
 	END_CRIT_SECTION();
 }
 

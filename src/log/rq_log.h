@@ -19,8 +19,12 @@
  * positions go to "pos".  Must be called outside the gate; throws before
  * anything is changed (no room for the frame in a segment, disk full, store
  * closed).
+ *
+ * With "gather" a single frame may instead wait in memory, its position being
+ * given all the same, until rq_log_gather_write().
  */
-extern void rq_log_append(char *frames, const uint32 *lens, int n, RqPos *pos);
+extern void rq_log_append(char *frames, const uint32 *lens, int n, RqPos *pos,
+						  bool gather);
 
 /* Largest frame that a segment can take, in bytes. */
 extern uint64 rq_log_max_frame(void);
@@ -42,6 +46,23 @@ extern void rq_log_fill_gap(RqPos start, RqPos end);
 
 extern void rq_log_redo_append(const xl_rq_append *rec, const char *bytes,
 							   uint32 len);
+
+/* ---- rq_gather.c ---- */
+
+/*
+ * An executor begins, or has ended: frames are gathered in between.  When the
+ * outermost one ends, with "write", they are written; without after an error,
+ * which leaves that to the end of the (sub)transaction.  Neither can throw.
+ */
+extern void rq_log_gather_begin(void);
+extern void rq_log_gather_end(bool write);
+
+/*
+ * Store and log what has been gathered, before anything refers to it.  Can't
+ * throw, also while a transaction is rolled back.  Must be called outside the
+ * gate.
+ */
+extern void rq_log_gather_write(void);
 
 /* ---- rq_read.c ---- */
 

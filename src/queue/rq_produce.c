@@ -231,10 +231,10 @@ coarse_now(void)
 
 /* Append as many of the messages as one run takes; returns how many. */
 static int
-append_run(uint32 topic, const RqParts *messages, int n, RqPos *ids,
+append_run(const RqTarget *target, const RqParts *messages, int n, RqPos *ids,
 		   uint32 *lens)
 {
-	RqKey		key = rq_topic_key(topic);
+	RqKey		key = rq_topic_key(target->topic);
 	TimestampTz born = GetCurrentStatementStartTimestamp();
 	TimestampTz now = coarse_now();
 	uint64		total = 0;
@@ -263,7 +263,7 @@ append_run(uint32 topic, const RqParts *messages, int n, RqPos *ids,
 					   messages[i].is_copy ? messages[i].born_at : born, now);
 		at += lens[i];
 	}
-	rq_log_append(buf, lens, count, ids);
+	rq_log_append(buf, lens, count, ids, target->transactional);
 	if (buf != few.bytes)
 		pfree(buf);
 	rq_count(RQ_STAT_PRODUCED, count);
@@ -286,7 +286,7 @@ write_messages(const RqTarget *target, const RqParts *messages, int n,
 	int			count;
 
 	for (int done = 0; done < n; done += count)
-		count = append_run(target->topic, messages + done, n - done,
+		count = append_run(target, messages + done, n - done,
 						   ids + done, lens + done);
 	if (!target->transactional)
 		enqueue_start = rq_latency_begin();

@@ -26,6 +26,7 @@
 
 #include "base/rq_compat.h"
 #include "base/rq_fault.h"
+#include "log/rq_log.h"
 #include "queue/rq_ahead.h"
 #include "queue/rq_cqueue.h"
 #include "queue/rq_group.h"
@@ -630,6 +631,7 @@ pre_commit(void)
 {
 	if (txn->pending && rq_pending_count(txn->pending) > 0)
 		txn->pre_commit_start = rq_latency_begin();
+	rq_log_gather_write();
 	drop_doomed_groups();
 	log_resizes();
 	if (writes_anything())
@@ -801,6 +803,7 @@ xact_callback(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
+			rq_log_gather_write();
 			if (txn != NULL)
 				finish(event == XACT_EVENT_COMMIT);
 			forget_transaction();
@@ -867,6 +870,8 @@ subxact_callback(SubXactEvent event, SubTransactionId subid,
 {
 	int			level;
 
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		rq_log_gather_write();
 	if (txn == NULL || txn->nmarks == 0 ||
 		(event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB))
 		return;

@@ -421,6 +421,12 @@ rq_gate_enter(void)
 }
 
 void
+rq_gate_enter_again(void)
+{
+	LWLockAcquire(rq_gate_lock, LW_SHARED);
+}
+
+void
 rq_gate_leave(void)
 {
 	LWLockRelease(rq_gate_lock);

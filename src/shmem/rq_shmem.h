@@ -446,6 +446,12 @@ extern uint32 rq_extents_find(const RqExtents *ext, uint32 i);
 extern void rq_gate_enter(void);
 extern void rq_gate_leave(void);
 
+/*
+ * Enter it to end what was begun inside, also when it has been closed since.
+ * Can't throw.
+ */
+extern void rq_gate_enter_again(void);
+
 extern void rq_worker_wake(RqWorkerKind kind);
 
 #endif							/* RQ_SHMEM_H */

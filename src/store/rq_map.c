@@ -2,8 +2,9 @@
  * rq_map.c
  *	  This process's mappings of segments.
  *
- * A hash table by segment, and a list by last use for each kind.  A queue's
- * segments are keyed by the topic's incarnation, not by its relfilenumber: a
+ * A hash table by segment, and a list for each kind from which mappings go, the
+ * oldest first; one that has been used since it came there gets another turn.
+ * A queue's segments are keyed by the topic's incarnation, not by its relfilenumber: a
  * number can be used again while an old mapping still shows removed files.
  *
  * A file is as long as its mapping when it is mapped.  Should somebody cut it
@@ -54,15 +55,17 @@ typedef struct Mapping
 {
 	MapKey		key;
 	char	   *base;
+	bool		used;			/* since it came to the list's head */
 	uint64		size;
 	dlist_node	node;
 	char		path[64];
 } Mapping;
 
 static HTAB *maps = NULL;
-static dlist_head recent[MAP_KINDS];	/* most recently used first */
+static dlist_head list[MAP_KINDS];	/* newest first */
 static int	nmaps[MAP_KINDS];
 static Mapping *last_hit[MAP_KINDS];
+static Mapping *pinned = NULL;	/* stays whatever comes */
 
 static void forget(Mapping *m);
 
@@ -74,7 +77,7 @@ find_address(const char *at)
 	{
 		dlist_iter	iter;
 
-		dlist_foreach(iter, &recent[kind])
+		dlist_foreach(iter, &list[kind])
 		{
 			Mapping    *m = dlist_container(Mapping, node, iter.cur);
 
@@ -97,7 +100,7 @@ bus_error(int signo, siginfo_t *info, void *context)
 	Mapping    *m = CritSectionCount > 0 ? NULL : find_address(info->si_addr);
 	char		path[MAXPGPATH];
 
-	if (m == NULL)
+	if (m == NULL || m == pinned)
 	{
 		signal(SIGBUS, SIG_DFL);
 		return;
@@ -128,7 +131,7 @@ create_table(void)
 	maps = hash_create("rocketq mappings", 256, &info,
 					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	for (int i = 0; i < MAP_KINDS; i++)
-		dlist_init(&recent[i]);
+		dlist_init(&list[i]);
 	catch_bus_errors();
 }
 
@@ -137,6 +140,7 @@ forget(Mapping *m)
 {
 	int			kind = m->key.kind;
 
+	Assert(m != pinned);
 	munmap(m->base, m->size);
 	dlist_delete(&m->node);
 	nmaps[kind]--;
@@ -233,10 +237,29 @@ find(const MapKey *key)
 	m = hash_search(maps, key, HASH_FIND, NULL);
 	if (m)
 	{
-		dlist_move_head(&recent[key->kind], &m->node);
+		m->used = true;
 		last_hit[key->kind] = m;
 	}
 	return m;
+}
+
+/* Let the oldest mapping go that has not been used for a while. */
+static void
+forget_oldest(int kind)
+{
+	for (;;)
+	{
+		Mapping    *m = dlist_container(Mapping, node,
+										dlist_tail_node(&list[kind]));
+
+		if (!m->used && m != pinned)
+		{
+			forget(m);
+			return;
+		}
+		m->used = false;
+		dlist_move_head(&list[kind], &m->node);
+	}
 }
 
 static char *
@@ -250,13 +273,13 @@ get(const MapKey *key, const char *path, uint64 size, RqMapMode mode,
 	if (base == NULL)
 		return NULL;
 	if (nmaps[key->kind] >= map_limit[key->kind])
-		forget(dlist_container(Mapping, node,
-							   dlist_tail_node(&recent[key->kind])));
+		forget_oldest(key->kind);
 	m = hash_search(maps, key, HASH_ENTER, NULL);
 	m->base = base;
+	m->used = true;
 	m->size = size;
 	strlcpy(m->path, path, sizeof(m->path));
-	dlist_push_head(&recent[key->kind], &m->node);
+	dlist_push_head(&list[key->kind], &m->node);
 	nmaps[key->kind]++;
 	last_hit[key->kind] = m;
 	return base;
@@ -289,6 +312,13 @@ rq_map_log_again(uint64 segno)
 	const Mapping *m = last_hit[MAP_LOG];
 
 	return m && m->key.segno == segno && m->key.mode == RQ_MAP_READ ? m->base : NULL;
+}
+
+void
+rq_map_pin_log(const char *base)
+{
+	pinned = base == NULL ? NULL : last_hit[MAP_LOG];
+	Assert(pinned == NULL || pinned->base == base);
 }
 
 char *

@@ -37,4 +37,10 @@ extern char *rq_map_queue(RqKey key, uint64 incarnation, uint32 queue_id,
  */
 extern char *rq_map_log_again(uint64 segno);
 
+/*
+ * Keep the mapping that rq_map_log() gave last, which is this, until another
+ * one, or none (NULL), is to be kept.  Can't throw.
+ */
+extern void rq_map_pin_log(const char *base);
+
 #endif							/* RQ_MAP_H */

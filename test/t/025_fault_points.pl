@@ -25,14 +25,15 @@ $node->safe_psql('postgres', 'CREATE TABLE load.extra (n int)');
 my $victim = <<'EOQ';
 BEGIN;
 SELECT load.make_for(k, 3) FROM generate_series(0, 39, 13) k;
+SELECT load.make_for(k, 30) FROM generate_series(1, 3) k;
 SELECT load.take('all', 10);
 EOQ
 
 my $rounds = rq_rounds(1);
 foreach my $round (1 .. $rounds)
 {
-	foreach my $point ('append-store', 'append-wal', 'enqueue-store',
-		'enqueue-wal', 'precommit-done', 'commit-callback')
+	foreach my $point ('append-store', 'append-wal', 'gather-take', 'gather-write',
+		'enqueue-store', 'enqueue-wal', 'precommit-done', 'commit-callback')
 	{
 		my $load = rq_start_load($node);
 		my $log_from;
@@ -52,7 +53,7 @@ foreach my $round (1 .. $rounds)
 	# One stops at the point, so that others fill the log and the queues
 	# behind it and are committed; then all is killed.  What the one has
 	# written is on disk, but no WAL tells of it.
-	foreach my $point ('append-store', 'append-wal')
+	foreach my $point ('append-store', 'append-wal', 'gather-take', 'gather-write')
 	{
 		my $label = "round $round, stopped at $point";
 		my $session = $node->background_psql('postgres');

@@ -38,6 +38,9 @@ sub client
 my $ballast = "SELECT count(rocketq.produce('ledger.ballast', repeat('x', 100000)))
 	FROM generate_series(1, 12)";
 
+# Messages that are gathered.
+my $many = "SELECT count(rocketq.produce('ledger.ballast', 'x')) FROM generate_series(1, 1000)";
+
 sub stop_at
 {
 	my ($point, @sql) = @_;
@@ -225,6 +228,7 @@ my %moment = (
 		sub { return (); },
 		'append-reserve', 'append-store', 'append-wal', 'enqueue-store',
 		'enqueue-wal', 'precommit-done', 'commit-callback'),
+	points(sub { return ($many) x 100; }, 'gather-take', 'gather-write'),
 	points(sub { return ('CHECKPOINT') x 1000; }, 'keeper-sync', 'keeper-fsynced', 'state-rename'),
 	points(sub { return ($ballast) x 100; }, 'segment-zero', 'segment-named'),
 	points(sub { return "SELECT rocketq.create_topic('never', 3)"; }, 'topic-wal'),

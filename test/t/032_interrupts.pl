@@ -59,6 +59,8 @@ my @points = (
 	[ 'append-reserve',  'transaction', 'no' ],
 	[ 'append-store',    'transaction', 'no' ],
 	[ 'append-wal',      'transaction', 'no' ],
+	[ 'gather-take',     'transaction', 'no' ],
+	[ 'gather-write',    'transaction', 'no' ],
 	[ 'pending-add',     'transaction', 'no' ],
 	[ 'pending-spill',   'transaction', 'no' ],
 	[ 'consume-read',    'transaction', 'no' ],

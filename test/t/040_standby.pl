@@ -167,16 +167,17 @@ compare('a restartpoint from its recovery');
 # place in the log whose bytes nobody has logged; redo sees that, or the state
 # file says so.
 SKIP:
-foreach my $checkpoint (0, 1)
+foreach my $case ([ 'append-store', 0 ], [ 'append-store', 1 ], [ 'gather-take', 0 ])
 {
+	my ($point, $checkpoint) = @$case;
 	skip('no fault points', 1)
 	  if !rq_has_faults($primary);
 	my $session = $primary->background_psql('postgres');
 	my $pid = $session->query_safe('SELECT pg_backend_pid()');
 
-	$session->query_safe("SET rocketq.fault = 'append-store=stop'");
+	$session->query_safe("SET rocketq.fault = '$point=stop'");
 	$session->query_until(qr/begun/,
-		"\\echo begun\nSELECT load.make_for(7, 5);\n");
+		"\\echo begun\nSELECT load.make_for(7, 50);\n");
 	rq_poll_stopped($pid);
 	$primary->safe_psql('postgres',
 		'SELECT load.make_for(k, 3) FROM generate_series(10, 30) k');
@@ -184,10 +185,10 @@ foreach my $checkpoint (0, 1)
 	rq_kill9($primary, all => 1);
 	eval { $session->quit; };
 	rq_start($primary);
-	compare("a place without WAL, $checkpoint");
+	compare("a place without WAL, $point, $checkpoint");
 	rq_kill9($standby, all => 1);
 	rq_start($standby);
-	compare("a place without WAL, $checkpoint, after a restart");
+	compare("a place without WAL, $point, $checkpoint, after a restart");
 }
 
 #

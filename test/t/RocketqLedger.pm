@@ -166,7 +166,7 @@ sub produce_some
 
 	foreach my $key (@keys[ 0 .. rq_random(0, $#keys) ])
 	{
-		my ($call, @more) = next_messages($next, $key, rq_random(0, 29) ? rq_random(1, 4) : 60, '');
+		my ($call, @more) = next_messages($next, $key, rq_random(0, 19) ? rq_random(1, 4) : rq_random(20, 120), '');
 		$sql .= "SELECT $call;";
 		push @notes, @more;
 	}

@@ -1,0 +1,142 @@
+/*
+ * rq_gather.c
+ *	  Small messages of one statement share a reservation and a WAL record.
+ *
+ * A statement that calls produce() for each of many rows would go to the log
+ * for each of them.  From some messages on it reserves a chunk of the log
+ * instead and gathers frames, whose positions are known by that, in memory.
+ * When the chunk is full, or the statement ends, they are stored and logged at
+ * once, and what is left of the chunk becomes a filler.  The chunk is in flight
+ * all that time, as any reservation is until it is logged: whole for nobody,
+ * and a hole after a crash.
+ *
+ *		- Nothing refers to a gathered frame: the transaction writes the chunk
+ *		  before it enqueues entries.
+ *		- A process has one reservation: whoever appends in another way writes
+ *		  the chunk first.
+ *		- A chunk ends with its statement, or else a transaction that sits idle
+ *		  would hold back up to where the log is whole.
+ *		- Writing it cannot fail, because a rollback has to do it as well.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "base/rq_fault.h"
+#include "log/rq_append_private.h"
+#include "store/rq_map.h"
+
+/*
+ * A chunk has this share of what its statement has appended so far, so that
+ * what remains of the last one is little beside it; and not more than the cache
+ * next to a processor takes easily.
+ */
+#define CHUNK_SHARE			4
+#define CHUNK_MAX			(32 * 1024)
+
+static struct
+{
+	char	   *base;			/* of its segment, NULL = there is no chunk */
+	RqPos		start;
+	RqPos		end;
+	uint32		used;			/* bytes of frames */
+	uint32		nframes;
+	union
+	{
+		RqFrame		align;
+		char		bytes[CHUNK_MAX];
+	}			frames;
+}			chunk;
+
+/* Executors that are running, one within another. */
+static int	depth = 0;
+
+/* What the outermost one's statement has appended, in bytes. */
+static uint64 appended = 0;
+
+void
+rq_log_gather_begin(void)
+{
+	if (depth++ == 0)
+		appended = 0;
+}
+
+void
+rq_log_gather_end(bool write)
+{
+	depth--;
+	if (depth == 0 && write)
+		rq_log_gather_write();
+}
+
+/* What is left must be nothing, or room for a filler. */
+static bool
+fits(uint32 len)
+{
+	uint64		rest = chunk.end - chunk.start - chunk.used;
+
+	return len == rest || len + RQ_FRAME_HEADER_SIZE <= rest;
+}
+
+static void
+open_chunk(uint32 size)
+{
+	RqPlace		p = rq_log_reserve(&size, 1);
+
+	chunk.base = p.base;
+	chunk.start = p.start;
+	chunk.end = p.end;
+	chunk.used = chunk.nframes = 0;
+	rq_map_pin_log(p.base);
+	END_CRIT_SECTION();
+	rq_gate_leave();
+	if (p.filler_len > 0)
+		rq_worker_wake(RQ_ALLOCATOR);
+}
+
+bool
+rq_log_gather(char *frame, uint32 len, RqPos *pos)
+{
+	if (depth == 0)
+		return false;
+	if (chunk.base == NULL || !fits(len))
+	{
+		uint64		size = TYPEALIGN_DOWN(8, Min(appended / CHUNK_SHARE, CHUNK_MAX));
+
+		appended += len;
+		rq_log_gather_write();
+		if (size < 2 * len + RQ_FRAME_HEADER_SIZE)
+			return false;
+		open_chunk(size);
+	}
+	else
+		appended += len;
+	*pos = chunk.start + chunk.used;
+	rq_frame_seal(frame, *pos);
+	memcpy(chunk.frames.bytes + chunk.used, frame, len);
+	chunk.used += len;
+	chunk.nframes++;
+	RQ_FAULT("gather-take");
+	return true;
+}
+
+void
+rq_log_gather_write(void)
+{
+	RqPos		end = chunk.start + chunk.used;
+
+	if (chunk.base == NULL)
+		return;
+	rq_gate_enter_again();
+	START_CRIT_SECTION();
+	rq_log_write(chunk.base, chunk.start, chunk.frames.bytes, chunk.used,
+				 chunk.nframes);
+	RQ_FAULT("gather-write");
+	if (end < chunk.end)
+		rq_log_write_filler(chunk.base, end, chunk.end - end);
+	rq_log_published();
+	rq_map_pin_log(NULL);
+	chunk.base = NULL;
+	END_CRIT_SECTION();
+	rq_gate_leave();
+}

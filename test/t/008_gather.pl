@@ -1,0 +1,203 @@
+# 008_gather.pl -- messages that one statement produces share records of WAL, and
+# nothing can be told from that: not by whoever looks meanwhile, and not after
+# errors, rollbacks and disasters in the middle.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+my $node = rq_node('main', conf => <<'EOC');
+rocketq.segment_size = '1MB'
+rocketq.retention_time = -1
+rocketq.flush_delay = 50ms
+log_checkpoints = on
+EOC
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+# How many records the SQL writes.
+sub records_of
+{
+	my ($sql) = @_;
+	my $before = sql('SELECT wal_records FROM rocketq.stats');
+
+	sql($sql);
+	return sql('SELECT wal_records FROM rocketq.stats') - $before;
+}
+
+# Messages of topic t that are not what was produced, in the order of their
+# queue.
+my $wrong = <<'EOQ';
+SELECT count(*) FROM (
+	SELECT row_number() OVER w AS n, rocketq.text(body) AS body, message_id - lag(message_id) OVER w AS step
+	FROM rocketq.pull('t', 0, 0, 1000000) WINDOW w AS (ORDER BY queue_offset)) m
+WHERE body <> 'message ' || n OR step <= 0
+EOQ
+my $count = "SELECT count(*) FROM rocketq.pull('t', 0, 0, 1000000)";
+my $produce = "rocketq.produce('t', 'message ' || i, queue_id => 0)";
+
+#
+# What is gathered.
+#
+sql("SELECT rocketq.create_topic('t', 2), rocketq.create_topic('ballast', 1)");
+cmp_ok(records_of("SELECT count($produce) FROM generate_series(1, 10000) i"),
+	'<', 300, 'a statement writes a record for many messages');
+is(sql($count), '10000', 'all are there');
+is(sql($wrong), '0', 'in their order, as they were produced');
+cmp_ok(records_of("INSERT INTO t (body, queue_id) SELECT convert_to('message ' || i, 'UTF8'), 0 FROM generate_series(10001, 20000) i"),
+	'<', 300, 'so does INSERT ... SELECT');
+sql(<<'EOQ');
+CREATE TABLE orders (i int);
+CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM rocketq.produce('t', 'message ' || NEW.i, queue_id => 0);
+	RETURN NULL;
+END $$;
+CREATE TRIGGER tell AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION tell();
+EOQ
+cmp_ok(records_of('INSERT INTO orders SELECT generate_series(20001, 30000)'),
+	'<', 300, 'and a trigger');
+cmp_ok(records_of("SELECT $produce FROM generate_series(30001, 30003) i"),
+	'>=', 4, 'a few messages are written one by one');
+is(sql($wrong), '0', 'all of these are as they were produced');
+rq_verify($node, 'gathered messages');
+
+# Each of a session's statements for itself, with a savepoint in the middle.
+sql(<<"EOQ");
+BEGIN;
+SELECT count($produce) FROM generate_series(30004, 31000) i;
+SAVEPOINT s;
+SELECT count($produce) FROM generate_series(1, 1000) i;
+ROLLBACK TO s;
+DO \$\$
+BEGIN
+	PERFORM $produce FROM generate_series(31001, 32000) i;
+	BEGIN
+		PERFORM $produce, 1 / (900 - i) FROM generate_series(1, 1000) i;
+	EXCEPTION WHEN division_by_zero THEN
+		PERFORM $produce FROM generate_series(32001, 33000) i;
+	END;
+END \$\$;
+COMMIT;
+EOQ
+is(sql($count), '33000', 'what is rolled back to a savepoint is not there');
+is(sql($wrong), '0', 'and the rest is');
+
+# A chunk is not lost while its statement maps more of the log than one process
+# keeps.
+sql("SELECT count(rocketq.produce('ballast', repeat('x', 900000))) FROM generate_series(1, 160)");
+sql(<<"EOQ");
+SET max_parallel_workers_per_gather = 0;
+SELECT count(rocketq.produce('t', 'message ' || (33000 + i) || CASE WHEN i = 1500
+	THEN (SELECT left(max(rocketq.text(body)), 0) FROM ballast) ELSE '' END, queue_id => 0))
+FROM generate_series(1, 2000) i
+EOQ
+is(sql($count), '35000', 'a statement that reads a lot produces all');
+is(sql($wrong), '0', 'of what it should');
+
+#
+# In the middle of a statement: it waits for a lock with a chunk that was begun,
+# right behind large messages and one without the transaction.
+#
+my $lock = $node->background_psql('postgres');
+$lock->query_safe('SELECT pg_advisory_lock(1)');
+my $in_the_middle = <<'EOQ';
+SELECT count(rocketq.produce('t', CASE WHEN i IN (900, 1490) THEN repeat('x', 100000) ELSE 'x' END ||
+	CASE WHEN i = 1500 THEN pg_advisory_lock(1)::text ELSE '' END,
+	queue_id => 1, transactional => i <> 1480)) FROM generate_series(1, 1600) i
+EOQ
+
+sub wait_in_the_middle
+{
+	my ($before) = @_;
+	my $session = $node->background_psql('postgres', on_error_stop => 0);
+	my $pid = $session->query_safe('SELECT pg_backend_pid()');
+
+	$session->query($before) if $before;
+	$session->query_until(qr/begun/, "\\echo begun\n$in_the_middle;\n");
+	rq_poll_query($node, 'the statement to be in the middle',
+		"SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $pid");
+	return ($session, $pid);
+}
+
+# Whether all that is in the log by now is known to be whole: then full segments
+# come to disk early, and the checkpoint has one left.
+sub is_whole
+{
+	my ($label) = @_;
+	my $from;
+
+	sql('CHECKPOINT');
+	sql("SELECT count(rocketq.produce('ballast', repeat('x', 100000))) FROM generate_series(1, 60)");
+	rq_wait_ticks($node, 'keeper', 10);
+	$from = rq_log_from($node);
+	sql('CHECKPOINT');
+	$node->wait_for_log(qr/rocketq sync .*: \d+ log segments/, $from);
+	return like(slurp_file($node->logfile, $from),
+		qr/rocketq sync .*: 1 log segments/, "$label: nothing of the log is held back");
+}
+
+my ($session, $pid) = wait_in_the_middle();
+rq_verify($node, 'in the middle of a statement');
+is(sql("SELECT count(*) FROM rocketq.pull('t', 1, 0, 10000)"), '1',
+	'what waits for no transaction is there before the statement ends');
+sql('CHECKPOINT');
+sql("SELECT pg_terminate_backend($pid)");
+eval { $session->quit; };
+rq_poll_query($node, 'the session to end',
+	"SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $pid");
+is_whole('terminated in the middle');
+
+($session, $pid) = wait_in_the_middle();
+sql("SELECT pg_cancel_backend($pid)");
+rq_poll_query($node, 'the statement to end',
+	"SELECT state = 'idle' FROM pg_stat_activity WHERE pid = $pid");
+is_whole('cancelled in the middle');
+eval { $session->quit; };
+
+($session, $pid) = wait_in_the_middle('BEGIN; SAVEPOINT s;');
+sql("SELECT pg_cancel_backend($pid)");
+rq_poll_query($node, 'the statement to end',
+	"SELECT state = 'idle in transaction (aborted)' FROM pg_stat_activity WHERE pid = $pid");
+is_whole('cancelled in a subtransaction');
+# What it has said of the cancel is still to be read.
+$session->query('ROLLBACK TO s');
+$session->{stderr} = '';
+$session->query_safe("SELECT count(rocketq.produce('t', 'x', queue_id => 1)) FROM generate_series(1, 1000) i");
+is_whole('a transaction sits idle behind a statement');
+$session->query_safe('COMMIT');
+$session->quit;
+is(sql("SELECT count(*) FROM rocketq.pull('t', 1, 0, 10000)"), '1003',
+	'and commits what it should');
+
+# The server crashes; more than once, with a checkpoint in between or without.
+foreach my $checkpoint (0, 1)
+{
+	($session, $pid) = wait_in_the_middle();
+	sql("SELECT count(rocketq.produce('ballast', 'behind it')) FROM generate_series(1, 100)");
+	sql('CHECKPOINT') if $checkpoint;
+	rq_kill9($node, all => 1);
+	eval { $session->quit; };
+	eval { $lock->quit; };
+	rq_start($node);
+	rq_verify($node, "crashed in the middle, $checkpoint");
+	is(sql("SELECT count(*) FROM rocketq.pull('t', 1, 0, 10000)"), 1004 + $checkpoint,
+		'nothing of the statement is there but what did not wait for it');
+	is(sql("SELECT count(*) FROM ballast WHERE rocketq.text(body) = 'behind it'"),
+		100 + 100 * $checkpoint, 'and what others committed behind it');
+	is_whole('after the crash');
+	$lock = $node->background_psql('postgres');
+	$lock->query_safe('SELECT pg_advisory_lock(1)');
+}
+$lock->quit;
+is(sql($wrong), '0', 'all else is as it was');
+$node->stop;
+
+done_testing();
