@@ -55,7 +55,7 @@ place_of(Oid relid, AclMode acl)
 	{
 		if (set[i].relid == relid && set[i].acl == acl)
 			return &set[i];
-		if (set[i].relid == InvalidOid)
+		if (set[i].relid == InvalidOid && unused == NULL)
 			unused = &set[i];
 	}
 	return unused ? unused : &set[turn++ % WAYS];

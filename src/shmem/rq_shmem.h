@@ -52,14 +52,24 @@ typedef struct RqExtents
 } RqExtents;
 
 /*
+ * With thousands of topics and queues none of them is in a processor's cache.
+ * What every message asks for stands at the beginning, in one line.
+ */
+#define RQ_SLOT_ALIGN		64
+
+/*
  * A topic.  All fields change under the meta lock held exclusively.  A holder
  * of a lock on the topic's relation may read them without it: the topic can't
  * go away, and its queues below "nqueues" stay.
  */
 typedef struct RqTopic
 {
-	pg_atomic_uint64 key;		/* RQ_KEY_PACK, 0 = free slot */
+	pg_attribute_aligned(RQ_SLOT_ALIGN) pg_atomic_uint64 key;	/* RQ_KEY_PACK, 0 = free */
+	uint64		incarnation;	/* never the same for two topics */
 	pg_atomic_uint32 nqueues;	/* as users see it; see queue/rq_resize.c */
+	pg_atomic_uint32 nwaiters;	/* see below; read without a lock */
+	RqExtents	queues;
+
 	uint32		nslots;			/* in "queues"; more than nqueues while queues
 								 * that come or go are in doubt */
 	uint32		base_queues;	/* nqueues if the resize aborts */
@@ -70,16 +80,13 @@ typedef struct RqTopic
 	uint64		resize_xid;		/* who alters it, 0 = nobody */
 	XLogRecPtr	resize_lsn;		/* of the last record about the above */
 	Oid			spc;			/* tablespace when it was created */
-	uint64		incarnation;	/* never the same for two topics */
 	uint32		first_group;	/* chain of its groups, RQ_NO_SLOT ends it */
 	uint64		pend_xid;		/* its creator, until that has ended */
 	bool		doomed;			/* its relation is gone */
 	XLogRecPtr	lsn;			/* of its creation; older records are about an
 								 * earlier holder of the key */
-	RqExtents	queues;
 
 	/* who waits for messages; under the wait lock, whoever has the slot */
-	pg_atomic_uint32 nwaiters;	/* read without */
 	uint32		first_waiter;
 	uint32		last_waiter;
 } RqTopic;
@@ -101,23 +108,24 @@ typedef struct RqSample
  */
 typedef struct RqQueue
 {
-	LWLock		lock;
+	pg_attribute_aligned(RQ_SLOT_ALIGN) LWLock lock;
 	uint32		topic;			/* slot of its topic, RQ_NO_SLOT = free */
 	uint32		id;				/* number within the topic */
 	pg_atomic_uint64 start;		/* first offset that is kept */
 	pg_atomic_uint64 stable;
 	pg_atomic_uint64 end;		/* next offset to be given */
-	uint64		logged_stable;	/* as far as RESOLVE has been logged; lock */
-	uint64		unlogged_aborts;	/* aborted entries beyond that; lock */
+	pg_atomic_uint64 wanted;	/* offsets below have a segment, or the
+								 * allocator has been asked for it */
+	pg_atomic_uint32 holders;	/* backends that hold back an entry */
+
 	uint64		bytes_start;	/* of the frames of all entries below "start" */
 	uint64		bytes_end;		/* the same below "end"; both under lock */
 	TimestampTz last_time;		/* of the last entry; lock */
 	XLogRecPtr	lsn;			/* of the last record about it; lock */
+	uint64		logged_stable;	/* as far as RESOLVE has been logged; lock */
+	uint64		unlogged_aborts;	/* aborted entries beyond that; lock */
 	XLogRecPtr	born;			/* of the record that made it; older ones are
 								 * about an earlier queue of that number */
-	pg_atomic_uint32 holders;	/* backends that hold back an entry */
-	pg_atomic_uint64 wanted;	/* offsets below have a segment, or the
-								 * allocator has been asked for it */
 	RqOff		redo_dirty;		/* lowest offset redo has written since the
 								 * last sync; startup process only */
 	RqSample	samples[2];		/* of the end, newer first; lock */
