@@ -6,8 +6,10 @@
 # Each is compared with itself: the same statements for the same number of
 # messages, spread over more topics or queues, or taken from a longer backlog.
 # Producing is measured with synchronous_commit off too, where the flush of WAL
-# does not hide what else it costs.  Every queue has a message before, and each
-# session has time to look up its topics: what is measured is the steady state.
+# does not hide what else it costs.  What is measured is the steady state: every
+# queue has a message before, and each session begins with one for every queue
+# and then has some time, so that it has looked up its topics and mapped their
+# files.
 
 measure_scale()
 {
@@ -43,11 +45,11 @@ scale_produce()     # what
 
 scale_produce_one() # size round
 {
-    local before
+    local before first=$((connections * $1 * queues_each))
     query CHECKPOINT
     before=$(count_all)
-    pgbench_warm "$warm_seconds" -D size="$1" -f "$(script rocketq "produce_$what")"
-    must_be "messages" $(($(count_all) - before)) $((transactions * batch))
+    pgbench_warm "$warm_seconds" -D cold=1 -D size="$1" -f "$(script rocketq "produce_$what")"
+    must_be "messages" $(($(count_all) - before)) $((transactions * batch + first))
     record scale "$case" "$(parameters)" "$1" "$2" "$tps" messages/s
     values+="  $1 $(calc "$tps" %.0f)"
 }
@@ -63,7 +65,7 @@ count_all()
 
 scale_topics()
 {
-    local sizes=("${topic_counts[@]}") most
+    local sizes=("${topic_counts[@]}") queues_each=8 most
     most=$(printf '%s\n' "${sizes[@]}" | sort -n | tail -n 1)
     execute_each "SELECT format('SELECT rocketq.create_topic(%L)', 'bench_' || i)
                   FROM generate_series(1, $most) AS i"
@@ -91,7 +93,7 @@ drop_topics()
 
 scale_queues()
 {
-    local sizes=("${queue_counts[@]}") size
+    local sizes=("${queue_counts[@]}") queues_each=1 size
     for size in "${sizes[@]}"; do
         query "SELECT rocketq.create_topic('bench_$size', $size)" >/dev/null
     done
