@@ -15,12 +15,14 @@
  *		- A process has one reservation: whoever appends in another way writes
  *		  the chunk first.
  *		- A chunk ends with its statement, or else a transaction that sits idle
- *		  would hold back up to where the log is whole.
+ *		  would hold back up to where the log is whole.  When a function runs
+ *		  for long, the statements in it end a chunk that is old.
  *		- Writing it cannot fail, because a rollback has to do it as well.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/timestamp.h"
 
 #include "base/rq_fault.h"
 #include "log/rq_append_private.h"
@@ -34,11 +36,15 @@
 #define CHUNK_SHARE			4
 #define CHUNK_MAX			(32 * 1024)
 
+/* When a chunk is old, in microseconds. */
+#define CHUNK_AGE			100000
+
 static struct
 {
 	char	   *base;			/* of its segment, NULL = there is no chunk */
 	RqPos		start;
 	RqPos		end;
+	TimestampTz begun;
 	uint32		used;			/* bytes of frames */
 	uint32		nframes;
 	union
@@ -54,6 +60,16 @@ static int	depth = 0;
 /* What the outermost one's statement has appended, in bytes. */
 static uint64 appended = 0;
 
+/* Messages that come slowly begin with small chunks again. */
+static void
+write_if_old(TimestampTz now)
+{
+	if (now - chunk.begun < CHUNK_AGE)
+		return;
+	rq_log_gather_write();
+	appended = 0;
+}
+
 void
 rq_log_gather_begin(void)
 {
@@ -65,8 +81,12 @@ void
 rq_log_gather_end(bool write)
 {
 	depth--;
-	if (depth == 0 && write)
+	if (!write || chunk.base == NULL)
+		return;
+	if (depth == 0)
 		rq_log_gather_write();
+	else
+		write_if_old(GetCurrentTimestamp());
 }
 
 /* What is left must be nothing, or room for a filler. */
@@ -79,13 +99,14 @@ fits(uint32 len)
 }
 
 static void
-open_chunk(uint32 size)
+open_chunk(uint32 size, TimestampTz now)
 {
 	RqPlace		p = rq_log_reserve(&size, 1);
 
 	chunk.base = p.base;
 	chunk.start = p.start;
 	chunk.end = p.end;
+	chunk.begun = now;
 	chunk.used = chunk.nframes = 0;
 	rq_map_pin_log(p.base);
 	END_CRIT_SECTION();
@@ -97,20 +118,22 @@ open_chunk(uint32 size)
 bool
 rq_log_gather(char *frame, uint32 len, RqPos *pos)
 {
+	TimestampTz now = ((RqFrame *) frame)->stored_at;
+	uint64		size;
+
 	if (depth == 0)
 		return false;
+	if (chunk.base != NULL)
+		write_if_old(now);
+	size = TYPEALIGN_DOWN(8, Min(appended / CHUNK_SHARE, CHUNK_MAX));
+	appended += len;
 	if (chunk.base == NULL || !fits(len))
 	{
-		uint64		size = TYPEALIGN_DOWN(8, Min(appended / CHUNK_SHARE, CHUNK_MAX));
-
-		appended += len;
 		rq_log_gather_write();
 		if (size < 2 * len + RQ_FRAME_HEADER_SIZE)
 			return false;
-		open_chunk(size);
+		open_chunk(size, now);
 	}
-	else
-		appended += len;
 	*pos = chunk.start + chunk.used;
 	rq_frame_seal(frame, *pos);
 	memcpy(chunk.frames.bytes + chunk.used, frame, len);

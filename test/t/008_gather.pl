@@ -69,6 +69,23 @@ cmp_ok(records_of("SELECT $produce FROM generate_series(30001, 30003) i"),
 is(sql($wrong), '0', 'all of these are as they were produced');
 rq_verify($node, 'gathered messages');
 
+# What remains of chunks is little, also when messages come slowly after many.
+sub bytes_of
+{
+	my ($sql) = @_;
+	my $before = sql("SELECT rocketq.produce('ballast', 'x')");
+
+	sql($sql);
+	return sql("SELECT rocketq.produce('ballast', 'x')") - $before;
+}
+
+cmp_ok(bytes_of("SELECT count(rocketq.produce('ballast', 'x')) FROM generate_series(1, 10000)"),
+	'<', 1.2 * 10000 * 72, 'fillers are small beside messages');
+cmp_ok(bytes_of(<<'EOQ'), '<', 1.5 * 2000 * 72, 'and when messages come slowly at last');
+SELECT rocketq.produce('ballast', 'x'), pg_sleep(CASE WHEN i > 1990 THEN 0.11 END)
+FROM generate_series(1, 2000) i
+EOQ
+
 # Each of a session's statements for itself, with a savepoint in the middle.
 sql(<<"EOQ");
 BEGIN;
@@ -108,11 +125,13 @@ is(sql($wrong), '0', 'of what it should');
 #
 my $lock = $node->background_psql('postgres');
 $lock->query_safe('SELECT pg_advisory_lock(1)');
-my $in_the_middle = <<'EOQ';
+my $statement = <<'EOQ';
 SELECT count(rocketq.produce('t', CASE WHEN i IN (900, 1490) THEN repeat('x', 100000) ELSE 'x' END ||
 	CASE WHEN i = 1500 THEN pg_advisory_lock(1)::text ELSE '' END,
 	queue_id => 1, transactional => i <> 1480)) FROM generate_series(1, 1600) i
 EOQ
+
+my $in_the_middle = $statement;
 
 sub wait_in_the_middle
 {
@@ -177,7 +196,23 @@ $session->quit;
 is(sql("SELECT count(*) FROM rocketq.pull('t', 1, 0, 10000)"), '1003',
 	'and commits what it should');
 
+# A function goes on for long after it has produced.
+sql(<<'EOQ');
+CREATE FUNCTION long() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM rocketq.produce('t', 'x', queue_id => 1) FROM generate_series(1, 1000);
+	PERFORM pg_sleep(0.2);
+	PERFORM pg_advisory_lock(1);
+END $$;
+EOQ
+$in_the_middle = 'SELECT long()';
+($session, $pid) = wait_in_the_middle();
+is_whole('a function goes on');
+sql("SELECT pg_terminate_backend($pid)");
+eval { $session->quit; };
+
 # The server crashes; more than once, with a checkpoint in between or without.
+$in_the_middle = $statement;
 foreach my $checkpoint (0, 1)
 {
 	($session, $pid) = wait_in_the_middle();
