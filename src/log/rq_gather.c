@@ -29,12 +29,15 @@
 #include "store/rq_map.h"
 
 /*
- * A chunk has this share of what its statement has appended so far, so that
- * what remains of the last one is little beside it; and not more than the cache
- * next to a processor takes easily.
+ * A chunk has this share of what its statement has appended so far, less what
+ * fillers stand for, so that all that remains of chunks is no greater share; and
+ * not more than the cache next to a processor takes easily.
  */
 #define CHUNK_SHARE			4
 #define CHUNK_MAX			(32 * 1024)
+
+/* A chunk for fewer is not worth what can remain of it. */
+#define CHUNK_MIN_FRAMES	8
 
 /* When a chunk is old, in microseconds. */
 #define CHUNK_AGE			100000
@@ -57,24 +60,24 @@ static struct
 /* Executors that are running, one within another. */
 static int	depth = 0;
 
-/* What the outermost one's statement has appended, in bytes. */
-static uint64 appended = 0;
+/*
+ * What the outermost one's statement has appended and not yet paid for fillers,
+ * in bytes.
+ */
+static uint64 credit = 0;
 
-/* Messages that come slowly begin with small chunks again. */
 static void
 write_if_old(TimestampTz now)
 {
-	if (now - chunk.begun < CHUNK_AGE)
-		return;
-	rq_log_gather_write();
-	appended = 0;
+	if (now - chunk.begun >= CHUNK_AGE)
+		rq_log_gather_write();
 }
 
 void
 rq_log_gather_begin(void)
 {
 	if (depth++ == 0)
-		appended = 0;
+		credit = 0;
 }
 
 void
@@ -119,21 +122,24 @@ bool
 rq_log_gather(char *frame, uint32 len, RqPos *pos)
 {
 	TimestampTz now = ((RqFrame *) frame)->stored_at;
-	uint64		size;
 
 	if (depth == 0)
 		return false;
 	if (chunk.base != NULL)
 		write_if_old(now);
-	size = TYPEALIGN_DOWN(8, Min(appended / CHUNK_SHARE, CHUNK_MAX));
-	appended += len;
-	if (chunk.base == NULL || !fits(len))
-	{
+	if (!fits(len))
 		rq_log_gather_write();
-		if (size < 2 * len + RQ_FRAME_HEADER_SIZE)
-			return false;
-		open_chunk(size, now);
+	if (chunk.base == NULL)
+	{
+		/* Nothing remains of it if all that come are like this one. */
+		uint32		frames = Min(credit / CHUNK_SHARE, CHUNK_MAX) / len;
+
+		if (frames >= CHUNK_MIN_FRAMES)
+			open_chunk(frames * len, now);
 	}
+	credit += len;
+	if (chunk.base == NULL)
+		return false;
 	*pos = chunk.start + chunk.used;
 	rq_frame_seal(frame, *pos);
 	memcpy(chunk.frames.bytes + chunk.used, frame, len);
@@ -157,6 +163,7 @@ rq_log_gather_write(void)
 	RQ_FAULT("gather-write");
 	if (end < chunk.end)
 		rq_log_write_filler(chunk.base, end, chunk.end - end);
+	credit -= Min(credit, CHUNK_SHARE * (chunk.end - end));
 	rq_log_published();
 	rq_map_pin_log(NULL);
 	chunk.base = NULL;

@@ -3,7 +3,9 @@
  *	  This process's mappings of segments.
  *
  * A hash table by segment, and a list for each kind from which mappings go, the
- * oldest first; one that has been used since it came there gets another turn.
+ * oldest first; one that has been used since it came there gets another turn, and
+ * the last one that was asked for stays, since it may be one of two that are used
+ * together.
  * A queue's segments are keyed by the topic's incarnation, not by its relfilenumber: a
  * number can be used again while an old mapping still shows removed files.
  *
@@ -252,7 +254,7 @@ forget_oldest(int kind)
 		Mapping    *m = dlist_container(Mapping, node,
 										dlist_tail_node(&list[kind]));
 
-		if (!m->used && m != pinned)
+		if (!m->used && m != pinned && m != last_hit[kind])
 		{
 			forget(m);
 			return;

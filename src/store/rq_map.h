@@ -3,8 +3,8 @@
  *	  This process's mappings of segments.
  *
  * The only place that maps and unmaps.  Each process keeps its most recently
- * used mappings; a pointer from here is good until the next call for another
- * segment of the same kind (at least 8 of a kind are kept).
+ * used mappings; a pointer from here is good until the second call behind it that is
+ * for another segment of the same kind.
  *
  * Readers map read-only, so no stray pointer of theirs can harm a message.
  */

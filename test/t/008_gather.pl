@@ -46,7 +46,7 @@ my $produce = "rocketq.produce('t', 'message ' || i, queue_id => 0)";
 #
 # What is gathered.
 #
-sql("SELECT rocketq.create_topic('t', 2), rocketq.create_topic('ballast', 1)");
+sql("SELECT rocketq.create_topic('t', 2), rocketq.create_topic('ballast', 1), rocketq.create_topic('far', 1)");
 cmp_ok(records_of("SELECT count($produce) FROM generate_series(1, 10000) i"),
 	'<', 300, 'a statement writes a record for many messages');
 is(sql($count), '10000', 'all are there');
@@ -69,7 +69,7 @@ cmp_ok(records_of("SELECT $produce FROM generate_series(30001, 30003) i"),
 is(sql($wrong), '0', 'all of these are as they were produced');
 rq_verify($node, 'gathered messages');
 
-# What remains of chunks is little, also when messages come slowly after many.
+# What remains of chunks is little, however many of them end early.
 sub bytes_of
 {
 	my ($sql) = @_;
@@ -81,10 +81,42 @@ sub bytes_of
 
 cmp_ok(bytes_of("SELECT count(rocketq.produce('ballast', 'x')) FROM generate_series(1, 10000)"),
 	'<', 1.2 * 10000 * 72, 'fillers are small beside messages');
-cmp_ok(bytes_of(<<'EOQ'), '<', 1.5 * 2000 * 72, 'and when messages come slowly at last');
+cmp_ok(bytes_of(<<'EOQ'), '<', 1.4 * 2000 * 72, 'also when messages come slowly at last');
 SELECT rocketq.produce('ballast', 'x'), pg_sleep(CASE WHEN i > 1990 THEN 0.11 END)
 FROM generate_series(1, 2000) i
 EOQ
+cmp_ok(bytes_of(<<'EOQ'), '<', 1.4 * 4000 * 72, 'when every other one does not wait for the transaction');
+SELECT count(rocketq.produce('ballast', 'x', transactional => i < 2000 OR i % 2 = 0))
+FROM generate_series(1, 4000) i
+EOQ
+sql(<<'EOQ');
+CREATE FUNCTION fail() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM rocketq.produce('ballast', 'x') FROM generate_series(1, 2000);
+	FOR i IN 1 .. 1000 LOOP
+		PERFORM rocketq.produce('ballast', 'x');
+		BEGIN
+			PERFORM 1 / (i - i);
+		EXCEPTION WHEN division_by_zero THEN
+		END;
+	END LOOP;
+END $$;
+EOQ
+cmp_ok(bytes_of('SELECT fail()'), '<', 1.4 * 3000 * 72, 'and when each is followed by an error');
+
+# Who writes at the end of a segment needs the next one as well, when the session
+# has as many mapped as it keeps.
+foreach my $n (60 .. 64)
+{
+	sql("SELECT count(rocketq.produce('far', repeat('x', 900000))) FROM generate_series(1, 70)")
+	  if $n == 60;
+	sql(<<"EOQ");
+SELECT rocketq.produce('far', 'x');
+SELECT sum(length(body)) FROM rocketq.pull('far', 0, 0, $n);
+SELECT rocketq.produce('far', repeat('x', 900000));
+EOQ
+}
+is(sql('SELECT count(*) FROM far'), 70 + 2 * 5, 'segments that are used stay mapped');
 
 # Each of a session's statements for itself, with a savepoint in the middle.
 sql(<<"EOQ");
@@ -233,6 +265,60 @@ foreach my $checkpoint (0, 1)
 }
 $lock->quit;
 is(sql($wrong), '0', 'all else is as it was');
+
+#
+# Is it on disk?  A chunk is in flight for longer than checkpoints and keepers
+# last.
+#
+sql('ALTER SYSTEM SET rocketq.flush_delay = -1');
+$node->reload;
+
+# A session that waits with a chunk, behind which the log has gone on; also the
+# segment that it is in.
+sub wait_with_chunk
+{
+	my $segment = sql("SELECT replace(file, 'pg_rocketq/', '') FROM rocketq.segments WHERE state = 'writing'");
+
+	$lock = $node->background_psql('postgres');
+	$lock->query_safe('SELECT pg_advisory_lock(1)');
+	$in_the_middle = <<'EOQ';
+SELECT count(rocketq.produce('t', 'x' || CASE WHEN i = 38 THEN pg_advisory_lock(1)::text ELSE '' END))
+FROM generate_series(1, 39) i
+EOQ
+	my @session = wait_in_the_middle(@_);
+	sql("SELECT count(rocketq.produce('ballast', repeat('x', 100000))) FROM generate_series(1, 30)");
+	sql('CHECKPOINT') foreach (1 .. 3);
+	return (@session, $segment);
+}
+
+SKIP:
+{
+	my $segment;
+
+	($session, $pid, $segment) = wait_with_chunk();
+	skip('the kernel does not tell which pages are dirty', 3)
+	  if !defined rq_shm_dirty_kb($pid, $segment);
+	my $keeper = rq_worker_pid($node, 'keeper');
+	sql("SELECT pg_terminate_backend($keeper)");
+	rq_poll_query($node, 'the keeper to go',
+		"SELECT pid IS DISTINCT FROM $keeper FROM rocketq.workers WHERE worker = 'keeper'");
+	$lock->quit;
+	rq_poll_query($node, 'the statement to end',
+		"SELECT state = 'idle' FROM pg_stat_activity WHERE pid = $pid");
+	is(rq_shm_dirty_kb($pid, $segment), 0, 'a chunk that is written between two keepers is on disk when it is committed');
+	$session->quit;
+
+	skip('no fault points', 2) if !rq_has_faults($node);
+	($session, $pid, $segment) = wait_with_chunk("SET rocketq.fault = 'gather-write=stop'");
+	$lock->quit;
+	rq_poll_stopped($pid);
+	cmp_ok(rq_shm_dirty_kb($pid, $segment), '>', 0, 'frames of a chunk are stored');
+	sql('CHECKPOINT');
+	is(rq_shm_dirty_kb($pid, $segment), 0, 'and on disk although nothing else has changed');
+	kill('CONT', $pid);
+	$session->quit;
+}
+rq_verify($node, 'in the end');
 $node->stop;
 
 done_testing();
