@@ -44,7 +44,6 @@ typedef struct SyncedQueue
 } SyncedQueue;
 
 static SyncedQueue *synced_queues = NULL;
-static RqPos synced_log = 0;	/* the log is on disk below this */
 static char *last_state = NULL; /* the last state file, to see a change */
 static uint64 last_state_len = 0;
 static uint64 synced_bytes = 0;
@@ -245,7 +244,7 @@ static RqPos
 sync_log(void)
 {
 	RqPos		settled = rq_log_settled_end();
-	RqPos		from = Max(Min(synced_log, rq_ctl->redo_dirty),
+	RqPos		from = Max(Min(rq_ctl->synced_log, rq_ctl->redo_dirty),
 						   pg_atomic_read_u64(&rq_ctl->log_start));
 	RqPos		to = pg_atomic_read_u64(&rq_ctl->log_end);
 
@@ -314,6 +313,10 @@ allocate_synced(void)
 											   rq_max_queues * sizeof(SyncedQueue));
 }
 
+/*
+ * Of what is in flight some may be logged by now, which the state does not
+ * tell.
+ */
 static bool
 has_changed(StringInfo state)
 {
@@ -322,6 +325,7 @@ has_changed(StringInfo state)
 	/* meta_lsn and the checksum change without any change of ours. */
 	return rq_ctl->redo_changed || last_state == NULL ||
 		last_state_len != state->len ||
+		((RqStateHeader *) state->data)->ngaps > 0 ||
 		((RqStateHeader *) last_state)->log_end != ((RqStateHeader *) state->data)->log_end ||
 		((RqStateHeader *) last_state)->log_start != ((RqStateHeader *) state->data)->log_start ||
 		memcmp(last_state + skip, state->data + skip, state->len - skip) != 0;
@@ -384,7 +388,7 @@ rq_state_sync(XLogRecPtr wal_upto)
 		INSTR_TIME_SET_CURRENT(d.fsynced);
 		RQ_FAULT("keeper-fsynced");
 		rq_replace_file(RQ_STATE_FILE, buf.data, buf.len);
-		synced_log = settled;
+		rq_ctl->synced_log = settled;
 		rq_ctl->redo_changed = false;
 		remember_state(&buf);
 		rq_count(RQ_STAT_SYNCS, 1);
@@ -401,7 +405,7 @@ sync_log_early(RqPos end)
 {
 	static RqPos flushed = 0;	/* writing back has begun below this */
 	RqPos		full = rq_log_segment_start(rq_log_segno(end));
-	RqPos		from = Max(synced_log, pg_atomic_read_u64(&rq_ctl->log_start));
+	RqPos		from = Max(rq_ctl->synced_log, pg_atomic_read_u64(&rq_ctl->log_start));
 
 	Assert(end <= pg_atomic_read_u64(&rq_ctl->log_end));
 
@@ -410,7 +414,7 @@ sync_log_early(RqPos end)
 	rq_log_flush(Max(flushed, from), end);
 	flushed = Max(flushed, end);
 	rq_log_sync(from, full);
-	synced_log = Max(synced_log, full);
+	rq_ctl->synced_log = Max(rq_ctl->synced_log, full);
 }
 
 void
@@ -438,7 +442,8 @@ void
 rq_state_assume_synced(void)
 {
 	allocate_synced();
-	synced_log = rq_log_settled_end();
+	if (!rq_ctl->tidied)
+		rq_ctl->synced_log = rq_log_settled_end();
 	for (int t = 0; t < rq_max_topics; t++)
 		for (uint32 i = 0; i < rq_topic_nslots(t); i++)
 		{

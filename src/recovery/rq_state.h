@@ -37,7 +37,8 @@ extern uint64 rq_state_synced_bytes(void);
 
 /*
  * Everything up to now is on disk, another process has seen to it: the
- * startup process at the end of recovery, or a keeper that closed in order.
+ * startup process at the end of recovery, or a keeper that closed in order.  Of
+ * the log a keeper's successor goes on where that one came to.
  */
 extern void rq_state_assume_synced(void);
 

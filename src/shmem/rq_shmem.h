@@ -363,6 +363,9 @@ typedef struct RqControl
 	pg_atomic_uint32 disk_warned;	/* above rocketq.disk_warn_percent */
 	pg_atomic_uint32 disk_refuse;	/* above rocketq.disk_refuse_percent */
 
+	/* the log is on disk below this; the keeper's, or in recovery startup's */
+	RqPos		synced_log;
+
 	/* the keeper's; read by the views */
 	XLogRecPtr	synced_redo;
 	TimestampTz last_sync_at;

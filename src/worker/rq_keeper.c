@@ -18,9 +18,10 @@
  *
  * An id lasts while the process does, so an exit would let a checkpoint pass.
  * The keeper therefore leaves in order only: it closes the gate, so nothing
- * more is appended, syncs, and goes.  Any other exit brings the server down to
- * a crash restart.  It must never wait for anything that needs the
- * checkpointer.
+ * more is begun, syncs, and goes.  Statements end what they had begun
+ * (log/rq_gather.c) without it; nobody can commit that before its successor has
+ * synced and opens the gate.  Any other exit brings the server down to a crash
+ * restart.  It must never wait for anything that needs the checkpointer.
  */
 #include "postgres.h"
 
@@ -317,6 +318,16 @@ fill_gaps(void)
 	}
 }
 
+/* Sync what was written while the gate was closed; false if it is to stay so. */
+static bool
+catch_up(void)
+{
+	while (!rq_worker_round(sync_store))
+		if (!rq_worker_wait(1000))
+			return false;
+	return true;
+}
+
 static void
 open_gate(void)
 {
@@ -358,10 +369,21 @@ close_store(void)
 	ereport(LOG, (errmsg("rocketq store closed")));
 }
 
+/* After a failed round the checkpoint waits, and so do we for a while. */
+static void
+run(void)
+{
+	bool		ok = true;
+
+	open_gate();
+	while (rq_worker_wait(ok ? rq_keeper_interval_ms : 1000))
+		ok = rq_worker_round(tick);
+}
+
 void
 rq_keeper_main(Datum arg)
 {
-	bool		ok = true;
+	bool		successor = rq_ctl->tidied;
 
 	rq_worker_begin(RQ_KEEPER);
 	before_shmem_exit(at_exit, (Datum) 0);
@@ -372,11 +394,8 @@ rq_keeper_main(Datum arg)
 	tidy_up();
 	fill_gaps();
 	rq_topic_resize_recover();
-	open_gate();
-
-	/* After a failed round the checkpoint waits, and so do we for a while. */
-	while (rq_worker_wait(ok ? rq_keeper_interval_ms : 1000))
-		ok = rq_worker_round(tick);
+	if (!successor || catch_up())
+		run();
 
 	close_store();
 	proc_exit(1);
