@@ -25,7 +25,7 @@ $node->safe_psql('postgres', 'CREATE TABLE load.extra (n int)');
 my $victim = <<'EOQ';
 BEGIN;
 SELECT load.make_for(k, 3) FROM generate_series(0, 39, 13) k;
-SELECT load.make_for(k, 30) FROM generate_series(1, 3) k;
+SELECT load.make_for(k, 30) FROM generate_series(0, 39, 13) k;
 SELECT load.take('all', 10);
 EOQ
 
