@@ -5,7 +5,8 @@
 #
 # Connections, bodies and batches vary one at a time; what does not vary has the
 # first value of its list.  The floor, pg_logical_emit_message(true, ...), writes
-# the same bytes into WAL and does nothing else.
+# the same bytes into WAL and does nothing else.  A rate is that of sessions that
+# have been at work for a second: a new one has caches to fill and files to map.
 
 measure_produce()
 {
@@ -22,7 +23,7 @@ produce_one()       # side round
     local file=produce
     [ "$batch" = 1 ] || file=produce_many
     fresh "$1"
-    pgbench -T "$seconds" -f "$(script "$1" $file)"
+    pgbench_warm 1 -f "$(script "$1" $file)"
     check_count "$1" $((transactions * batch))
     record produce "$case" "$(parameters)" "$1" "$2" "$(calc "$tps * $batch")" messages/s
     values+="  $1 $(calc "$tps * $batch" %.0f)"
