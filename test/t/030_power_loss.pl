@@ -107,10 +107,11 @@ sub trim_removed
 	$node->safe_psql('postgres', "SET synchronous_commit = off; $ballast; $ballast");
 	rq_ledger_stop($ledger);
 	rq_ledger_start($ledger, produce => 0, async => 0);
+	# A group need not go past what was aborted last.
 	rq_poll_query($node, 'all to be consumed', <<'EOQ');
-SELECT bool_and(g.committed_offset = rocketq.max_offset(q.topic, q.queue_id))
-FROM rocketq.groups g JOIN rocketq.queues q USING (topic, queue_id)
-WHERE topic = 'ledger.topic'::regclass
+SELECT NOT EXISTS (SELECT FROM rocketq.groups g,
+	LATERAL rocketq.pull(g.topic, g.queue_id, g.committed_offset, 1)
+WHERE g.topic = 'ledger.topic'::regclass)
 EOQ
 	# Recovery must not make the files again.
 	$node->safe_psql('postgres', 'CHECKPOINT');
