@@ -2,12 +2,14 @@
  * rq_map.c
  *	  This process's mappings of segments.
  *
- * A hash table by segment, and a list for each kind from which mappings go, the
- * oldest first; one that has been used since it came there gets another turn, and
- * the last one that was asked for stays, since it may be one of two that are used
- * together.
- * A queue's segments are keyed by the topic's incarnation, not by its relfilenumber: a
- * number can be used again while an old mapping still shows removed files.
+ * A hash table by segment, and a list for each kind from which mappings go,
+ * the oldest first.  One that has been used since it came there gets another
+ * turn, and the last one that was asked for stays, since it may be one of two
+ * that are used together.
+ *
+ * A queue's segments are keyed by the topic's incarnation, not by its
+ * relfilenumber: a number can be used again while an old mapping still shows
+ * removed files.
  *
  * A file is as long as its mapping when it is mapped.  Should somebody cut it
  * later, or the disk fail to give a page, the kernel sends SIGBUS to whoever

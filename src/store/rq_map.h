@@ -2,9 +2,9 @@
  * rq_map.h
  *	  This process's mappings of segments.
  *
- * The only place that maps and unmaps.  Each process keeps its most recently
- * used mappings; a pointer from here is good until the second call behind it that is
- * for another segment of the same kind.
+ * The only place that maps and unmaps.  Each process keeps mappings that it
+ * has used of late; a pointer from here is good until the second call behind it
+ * that is for another segment of the same kind.
  *
  * Readers map read-only, so no stray pointer of theirs can harm a message.
  */

@@ -115,26 +115,17 @@ rq_poll('all folders to go', sub { return !rq_store_files($node, 'queue'); });
 # The log.  Full segments are brought to disk as they get full, and a checkpoint
 # has one left.
 #
-sub segments_of_checkpoint
-{
-	my $from = rq_log_from($node);
-
-	sql('CHECKPOINT');
-	$node->wait_for_log(qr/rocketq sync .*: \d+ log segments/, $from);
-	return slurp_file($node->logfile, $from) =~ /rocketq sync .*: (\d+) log segments/ ? $1 : undef;
-}
-
 sql("SELECT rocketq.create_topic('t', 1)");
 sql('CHECKPOINT');
 sql("SELECT count(rocketq.produce('t', repeat('x', 1000))) FROM generate_series(1, 8000)");
 rq_wait_ticks($node, 'keeper', 10);
-is(segments_of_checkpoint(), 1, 'full segments are on disk before the checkpoint');
+is(rq_checkpoint_segments($node), 1, 'full segments are on disk before the checkpoint');
 sql("ALTER SYSTEM SET rocketq.flush_delay = -1");
 $node->reload;
 rq_wait_ticks($node, 'keeper', 2);
 sql("SELECT count(rocketq.produce('t', repeat('x', 1000))) FROM generate_series(1, 8000)");
 rq_wait_ticks($node, 'keeper', 10);
-cmp_ok(segments_of_checkpoint(), '>=', 8, 'unless rocketq.flush_delay is -1');
+cmp_ok(rq_checkpoint_segments($node), '>=', 8, 'unless rocketq.flush_delay is -1');
 
 rq_verify($node, 'in the end');
 $node->stop;
