@@ -245,6 +245,16 @@ rq_log_reserve(const uint32 *lens, int n)
 	return p;
 }
 
+/* A filler before it ends a segment: another one is needed. */
+void
+rq_log_leave(const RqPlace *p)
+{
+	END_CRIT_SECTION();
+	rq_gate_leave();
+	if (p->filler_len > 0)
+		rq_worker_wake(RQ_ALLOCATOR);
+}
+
 void
 rq_log_published(void)
 {
@@ -268,11 +278,7 @@ append_run(char *frames, const uint32 *lens, int n, RqPos *pos)
 	}
 	rq_log_write(p.base, p.start, frames, p.end - p.start, p.take);
 	rq_log_published();
-	END_CRIT_SECTION();
-
-	rq_gate_leave();
-	if (p.filler_len > 0)
-		rq_worker_wake(RQ_ALLOCATOR);
+	rq_log_leave(&p);
 	return p.take;
 }
 

@@ -26,6 +26,9 @@ typedef struct RqPlace
  */
 extern RqPlace rq_log_reserve(const uint32 *lens, int n);
 
+/* Leave the critical section and the gate that rq_log_reserve() has entered. */
+extern void rq_log_leave(const RqPlace *p);
+
 /*
  * Store and log sealed frames, or a filler, at a place that is reserved.  In a
  * critical section, inside the gate.

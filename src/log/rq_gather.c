@@ -112,10 +112,7 @@ open_chunk(uint32 size, TimestampTz now)
 	chunk.begun = now;
 	chunk.used = chunk.nframes = 0;
 	rq_map_pin_log(p.base);
-	END_CRIT_SECTION();
-	rq_gate_leave();
-	if (p.filler_len > 0)
-		rq_worker_wake(RQ_ALLOCATOR);
+	rq_log_leave(&p);
 }
 
 bool
