@@ -1,33 +1,40 @@
 /*
  * rq_utility_hook.c
- *	  VACUUM FULL of a whole database passes topics by.
+ *	  VACUUM FULL passes topics by.
  *
- * A topic cannot be rewritten, and says so to whoever names it in VACUUM FULL.
- * But a command for all tables would stop there, with the tables behind it not
- * done.  So it is given the list of the others.
+ * A topic cannot be rewritten.  A command for several tables would stop there,
+ * and so would vacuumdb --full, with the tables and databases after it not
+ * done.  So it is given the list of the others, and whoever has named a topic,
+ * or a table with topics as partitions, is told.
  */
 #include "postgres.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
 #include "tcop/utility.h"
+#include "utils/lsyscache.h"
 
 #include "am/rq_am_private.h"
 
 static ProcessUtility_hook_type prev_process_utility = NULL;
 
+/* VACUUM takes it for a relation that was dropped meanwhile, and passes it by. */
+#define NO_RELATION		((Oid) 1)
+
 static bool
-is_full_vacuum_of_all(const Node *stmt)
+is_full_vacuum(const Node *stmt)
 {
 	const VacuumStmt *vacuum = (const VacuumStmt *) stmt;
 	bool		full = false;
 	ListCell   *cell;
 
-	if (!IsA(stmt, VacuumStmt) || !vacuum->is_vacuumcmd || vacuum->rels != NIL)
+	if (!IsA(stmt, VacuumStmt) || !vacuum->is_vacuumcmd)
 		return false;
 	foreach(cell, vacuum->options)
 	{
@@ -65,15 +72,88 @@ all_but_topics(void)
 }
 
 static void
+tell_of_topic(Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+
+	if (name != NULL)
+		ereport(WARNING,
+				(errmsg("skipping \"%s\" --- VACUUM FULL does not work on topics",
+						name),
+				 errdetail("There is nothing to vacuum in a topic.")));
+}
+
+/* Is it a topic, or are there topics among its partitions? */
+static bool
+has_topics(Oid relid)
+{
+	ListCell   *cell;
+
+	if (get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE)
+		return rq_oid_is_topic(relid);
+	foreach(cell, find_all_inheritors(relid, NoLock, NULL))
+		if (rq_oid_is_topic(lfirst_oid(cell)))
+		return true;
+	return false;
+}
+
+/* What is left of something that has topics, in VACUUM's own words. */
+static List *
+without_topics(Oid relid, const VacuumRelation * named)
+{
+	List	   *rels = NIL;
+	ListCell   *cell;
+
+	foreach(cell, find_all_inheritors(relid, NoLock, NULL))
+	{
+		if (rq_oid_is_topic(lfirst_oid(cell)))
+			tell_of_topic(lfirst_oid(cell));
+		else
+			rels = lappend(rels, makeVacuumRelation(NULL, lfirst_oid(cell),
+													named->va_cols));
+	}
+	return rels;
+}
+
+/* The named ones, a name that VACUUM will not find included. */
+static List *
+named_but_topics(List *named)
+{
+	List	   *rels = NIL;
+	ListCell   *cell;
+
+	foreach(cell, named)
+	{
+		VacuumRelation *v = lfirst_node(VacuumRelation, cell);
+		Oid			relid = v->oid;
+
+		if (!OidIsValid(relid))
+			relid = RangeVarGetRelid(v->relation, NoLock, true);
+		if (has_topics(relid))
+			rels = list_concat(rels, without_topics(relid, v));
+		else
+			rels = lappend(rels, v);
+	}
+	/* An empty list would mean all tables. */
+	if (rels == NIL)
+		rels = list_make1(makeVacuumRelation(NULL, NO_RELATION, NIL));
+	return rels;
+}
+
+static void
 rocketq_process_utility(PlannedStmt *pstmt, const char *queryString,
 						bool readOnlyTree, ProcessUtilityContext context,
 						ParamListInfo params, QueryEnvironment *queryEnv,
 						DestReceiver *dest, QueryCompletion *qc)
 {
-	if (is_full_vacuum_of_all(pstmt->utilityStmt))
+	if (is_full_vacuum(pstmt->utilityStmt))
 	{
+		VacuumStmt *vacuum;
+
 		pstmt = copyObject(pstmt);
-		castNode(VacuumStmt, pstmt->utilityStmt)->rels = all_but_topics();
+		vacuum = castNode(VacuumStmt, pstmt->utilityStmt);
+		vacuum->rels = vacuum->rels == NIL ? all_but_topics() :
+			named_but_topics(vacuum->rels);
 	}
 	if (prev_process_utility)
 		prev_process_utility(pstmt, queryString, readOnlyTree, context,

@@ -70,8 +70,30 @@ FROM pg_attribute WHERE attrelid = 'refusing'::regclass AND attnum > 0;
 -- No rewriting, no moving to other storage.
 --
 VACUUM FULL refusing;
-\echo :LAST_ERROR_SQLSTATE
--- for all tables it works, on the others
+-- for several or all tables it works, on the others
+SELECT pg_relation_filenode('plain') AS plain, pg_relation_filenode('refusing') AS refusing \gset
+VACUUM (FULL, ANALYZE) refusing (body), plain (body), refusing;
+SELECT pg_relation_filenode('plain') <> :plain AS plain, pg_relation_filenode('refusing') = :refusing AS refusing;
+CREATE TABLE parted (LIKE rocketq.message) PARTITION BY LIST (tag);
+CREATE TABLE parted_topic PARTITION OF parted FOR VALUES IN ('t') USING rocketq;
+CREATE TABLE parted_heap PARTITION OF parted FOR VALUES IN ('h') USING heap;
+CREATE TABLE parted_more PARTITION OF parted DEFAULT PARTITION BY LIST (tag);
+CREATE TABLE parted_more_topic PARTITION OF parted_more DEFAULT USING rocketq;
+SELECT pg_relation_filenode('parted_heap') AS heap \gset
+VACUUM FULL parted;
+SELECT pg_relation_filenode('parted_heap') <> :heap AS heap;
+VACUUM FULL parted_more;
+DROP TABLE parted;
+-- what VACUUM refuses it still does
+VACUUM (FULL, UNKNOWN) refusing;
+VACUUM FULL refusing_not, plain;
+BEGIN;
+VACUUM FULL refusing;
+ROLLBACK;
+-- indexes are for others, too
+REINDEX TABLE refusing;
+REINDEX TABLE CONCURRENTLY refusing;
+REINDEX SCHEMA public;
 SELECT pg_relation_filenode('plain') AS plain, pg_relation_filenode('refusing') AS refusing \gset
 VACUUM FULL;
 SELECT pg_relation_filenode('plain') <> :plain AS plain, pg_relation_filenode('refusing') = :refusing AS refusing;
