@@ -122,6 +122,12 @@ rq_owner_of(RqGroupRef group, uint32 queue_id)
 	return (int) pg_atomic_read_u32(&rq_offsets[slot].owner) - 1;
 }
 
+bool
+rq_owner_any(void)
+{
+	return nowned > 0;
+}
+
 void
 rq_owner_init(void)
 {

@@ -25,4 +25,7 @@ extern bool rq_owner_take(uint32 topic, RqGroupRef group, uint32 queue_id,
  */
 extern int	rq_owner_of(RqGroupRef group, uint32 queue_id);
 
+/* Does this transaction own any queue? */
+extern bool rq_owner_any(void);
+
 #endif							/* RQ_OWNER_H */

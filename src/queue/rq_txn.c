@@ -30,6 +30,7 @@
 #include "queue/rq_ahead.h"
 #include "queue/rq_cqueue.h"
 #include "queue/rq_group.h"
+#include "queue/rq_owner.h"
 #include "queue/rq_pending.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_txn.h"
@@ -770,22 +771,48 @@ forget_transaction(void)
 		pg_atomic_write_u64(&RQ_MY_BACKEND->xact_pos, RQ_INVALID_POS);
 }
 
+/*
+ * What a prepared transaction could not do later, since its commit calls no code
+ * of ours.  Topics that come or go need none: the janitor looks at their files.
+ */
+static const char *const unpreparable[] = {
+	[ACT_TOPIC_RESIZED] = gettext_noop("cannot PREPARE a transaction that has changed the settings of a topic"),
+	[ACT_TOPIC_RESIZE_UNDONE] = gettext_noop("cannot PREPARE a transaction that has changed the settings of a topic and rolled that back"),
+	[ACT_GROUP_CREATED] = gettext_noop("cannot PREPARE a transaction that has created a consumer group"),
+	[ACT_GROUP_DROPPED] = gettext_noop("cannot PREPARE a transaction that has dropped a consumer group"),
+	[ACT_GROUP_GONE] = gettext_noop("cannot PREPARE a transaction that has created a consumer group and rolled that back"),
+};
+
+/* The reason why it cannot be prepared, NULL if it can. */
+static const char *
+find_unpreparable(void)
+{
+	if (txn->pending && rq_pending_count(txn->pending) > 0)
+		return gettext_noop("cannot PREPARE a transaction that has produced rocketq messages");
+	for (int i = 0; i < txn->nactions; i++)
+		if (txn->actions[i].kind < lengthof(unpreparable) &&
+			unpreparable[txn->actions[i].kind] != NULL)
+			return unpreparable[txn->actions[i].kind];
+	for (int i = 0; i < txn->nreaders; i++)
+		if (txn->readers[i]->reading)
+			return gettext_noop("cannot PREPARE a transaction that has consumed rocketq messages");
+	for (int i = 0; i < txn->nreaders; i++)
+		if (txn->readers[i]->committing)
+			return gettext_noop("cannot PREPARE a transaction that has moved the offset of a consumer group");
+	return NULL;
+}
+
 static void
 refuse_prepare(void)
 {
-	bool		refuse = false;
+	const char *reason = txn != NULL ? find_unpreparable() : NULL;
 
-	if (txn == NULL)
-		return;
-	refuse = writes_anything() || txn->nreaders > 0;
-	for (int i = 0; i < txn->nactions; i++)
-		if (txn->actions[i].kind != ACT_TOPIC_CREATED &&
-			txn->actions[i].kind != ACT_TOPIC_DROPPED)
-			refuse = true;
-	if (refuse)
+	if (reason == NULL && rq_owner_any())
+		reason = gettext_noop("cannot PREPARE a transaction that has locked a queue for a consumer group");
+	if (reason != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot PREPARE a transaction that has produced or consumed rocketq messages"),
+				 errmsg_internal("%s", _(reason)),
 				 errhint("End the transaction with COMMIT.")));
 }
 
