@@ -88,14 +88,10 @@ begin(FunctionCallInfo fcinfo)
 	return (ReturnSetInfo *) fcinfo->resultinfo;
 }
 
-/*
- * Columns that an older version of the extension's SQL does not know come
- * last, and are left out for it.
- */
 static void
 finish(ReturnSetInfo *rsinfo, Row *row)
 {
-	Assert(row->n >= rsinfo->setDesc->natts);
+	Assert(row->n == rsinfo->setDesc->natts);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc,
 						 row->values, row->nulls);
 }

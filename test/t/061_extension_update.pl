@@ -1,6 +1,10 @@
 # 061_extension_update.pl -- ALTER EXTENSION rocketq UPDATE keeps what there is,
 # and gives what CREATE EXTENSION gives, on every way from one version to
 # another.
+#
+# There is one version.  So a server that is installed for this test has two
+# more: "next", which is the newest with something added, and the way to it, and
+# "last", which is next without any change.
 
 use strict;
 use warnings;
@@ -8,13 +12,80 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 
+use File::Basename;
+use File::Copy;
+use File::Path qw(make_path);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use RocketqTest;
 use Test::More;
 
+sub pg_config
+{
+	my ($what) = @_;
+	my ($out) = run_command([ 'pg_config', "--$what" ]);
+	return $out;
+}
+
+# An installation of PostgreSQL that belongs to us: a server looks for its files
+# relative to where its program is.  Programs that look for others are copied,
+# so is the folder of extensions, all else are links.  Returns the folder that
+# has bin/, and that of extensions.
+sub install_server
+{
+	my $top = PostgreSQL::Test::Utils::tempdir;
+	my ($bin, $lib, $share) = map { pg_config($_) } qw(bindir pkglibdir sharedir);
+
+	die "no bin/ at the end of \"$bin\"\n" if basename($bin) ne 'bin';
+	make_path("$top$bin", "$top$share/extension", dirname("$top$lib"));
+	symlink($lib, "$top$lib") or die "could not link $lib: $!\n"
+	  if !-e "$top$lib";
+	foreach my $file (glob "$bin/*")
+	{
+		my $own = "$top$file";
+
+		if (basename($file) =~ /^(postgres|pg_ctl|pg_config|initdb)$/)
+		{
+			copy($file, $own) or die "could not copy $file: $!\n";
+			chmod(0755, $own);
+		}
+		else
+		{
+			symlink($file, $own) or die "could not link $file: $!\n";
+		}
+	}
+	foreach my $file (grep { basename($_) ne 'extension' } glob "$share/*")
+	{
+		symlink($file, "$top$file") or die "could not link $file: $!\n";
+	}
+	copy($_, "$top$share/extension")
+	  foreach glob "$share/extension/{rocketq,plpgsql}*";
+	return (dirname("$top$bin"), "$top$share/extension");
+}
+
+# What "next" has and the installed version has not.
+my $added = <<'EOQ';
+CREATE FUNCTION rocketq.body_length(m rocketq.message) RETURNS int LANGUAGE sql
+	BEGIN ATOMIC SELECT pg_catalog.octet_length(m.body); END;
+COMMENT ON FUNCTION rocketq.body_length IS 'bytes of the body';
+CREATE VIEW rocketq.lengths AS SELECT rocketq.body_length(NULL::rocketq.message) AS length;
+COMMENT ON COLUMN rocketq.lengths.length IS 'bytes';
+GRANT SELECT ON rocketq.lengths TO pg_monitor;
+REVOKE EXECUTE ON FUNCTION rocketq.body_length FROM PUBLIC;
+COMMENT ON FUNCTION rocketq.produce(pg_catalog.regclass, pg_catalog.text, pg_catalog.text,
+	pg_catalog.text[], pg_catalog.jsonb, pg_catalog.text, int, boolean) IS 'produce a message';
+EOQ
+
 rq_seed();
-my $node = rq_node('main');
+my ($installation, $extensions) = install_server();
+my ($version) = slurp_file("$extensions/rocketq.control") =~ /^default_version = '(.*)'/m;
+my $script = slurp_file("$extensions/rocketq--$version.sql");
+append_to_file("$extensions/rocketq--next.sql", $script . $added);
+append_to_file("$extensions/rocketq--$version--next.sql", $added);
+append_to_file("$extensions/rocketq--next--last.sql", '');
+append_to_file("$extensions/rocketq--last.sql", $script . $added);
+
+my $node = rq_node('main', install_path => $installation);
 
 # All that the catalogs say about the extension, without OIDs.
 sub catalogs
@@ -77,10 +148,8 @@ EOQ
 my $update_paths = <<'EOQ';
 SELECT source, target FROM pg_extension_update_paths('rocketq') WHERE path IS NOT NULL ORDER BY 1, 2
 EOQ
-my $default = $node->safe_psql('postgres',
-	"SELECT default_version FROM pg_available_extensions WHERE name = 'rocketq'");
 is($node->safe_psql('postgres', "SELECT extversion FROM pg_extension WHERE extname = 'rocketq'"),
-	$default, 'CREATE EXTENSION gives the newest version');
+	$version, 'CREATE EXTENSION gives the default version');
 
 #
 # Every way.
@@ -88,19 +157,19 @@ is($node->safe_psql('postgres', "SELECT extversion FROM pg_extension WHERE extna
 my %fresh;
 sub fresh
 {
-	my ($version) = @_;
+	my ($of) = @_;
 
-	if (!$fresh{$version})
+	if (!$fresh{$of})
 	{
-		$node->safe_psql('postgres', "CREATE DATABASE \"fresh $version\"");
-		$node->safe_psql("fresh $version", "CREATE EXTENSION rocketq VERSION '$version'");
-		$fresh{$version} = catalogs("fresh $version");
+		$node->safe_psql('postgres', "CREATE DATABASE \"fresh $of\"");
+		$node->safe_psql("fresh $of", "CREATE EXTENSION rocketq VERSION '$of'");
+		$fresh{$of} = catalogs("fresh $of");
 	}
-	return $fresh{$version};
+	return $fresh{$of};
 }
 
 my @ways = map { [ split /\|/ ] } split /\n/, $node->safe_psql('postgres', $update_paths);
-like(fresh($default), qr/^function\|rocketq\.produce\(.*^relation\|rocketq\.groups\|v\|.*^access method\|rocketq\|/ms,
+like(fresh($version), qr/^function\|rocketq\.produce\(.*^relation\|rocketq\.groups\|v\|.*^access method\|rocketq\|/ms,
 	'there is something to compare');
 foreach my $way (@ways)
 {
@@ -112,15 +181,15 @@ foreach my $way (@ways)
 	$node->safe_psql($db, "ALTER EXTENSION rocketq UPDATE TO '$to'");
 	is(catalogs($db), fresh($to), "$db: as created with that version");
 }
-ok(scalar(grep { $_->[0] eq '1.0' && $_->[1] eq $default } @ways),
-	"there is a way from 1.0 to $default");
+is(join(' ', sort map { "$_->[0]-$_->[1]" } @ways), "$version-last $version-next next-last",
+	'these are all');
 
 #
 # With everything in use.
 #
 $node->safe_psql('postgres', 'CREATE DATABASE used');
 $node->safe_psql('used', <<'EOQ');
-CREATE EXTENSION rocketq VERSION '1.0';
+CREATE EXTENSION rocketq;
 CREATE ROLE app;
 CREATE ROLE owner;
 CREATE SCHEMA s AUTHORIZATION owner;
@@ -149,9 +218,6 @@ END;
 CREATE TABLE kept (m rocketq.message);
 INSERT INTO kept SELECT m FROM rocketq.pull('orders', 0, 0, 5) m;
 GRANT SELECT ON lags, bodies TO app;
--- A topic that was made when topics had no label.
-SET allow_system_table_mods = on;
-DELETE FROM pg_seclabel WHERE objoid = 'orders'::regclass;
 EOQ
 
 my $contents = <<'EOQ';
@@ -175,11 +241,11 @@ my $contents_before = $node->safe_psql('used', $contents);
 my $rights_before = $node->safe_psql('used', $rights);
 like($contents_before, qr/^orders\|2\|0\|100\|.*busy.*idle0.*^s\.events\|4\|0\|10\|.*^300\|/ms, 'there is something to lose');
 
-$node->safe_psql('used', 'BEGIN; ALTER EXTENSION rocketq UPDATE; ROLLBACK');
+$node->safe_psql('used', "BEGIN; ALTER EXTENSION rocketq UPDATE TO 'last'; ROLLBACK");
 is($node->safe_psql('used', $contents), $contents_before, 'an update that is rolled back does nothing');
-$node->safe_psql('used', 'ALTER EXTENSION rocketq UPDATE');
+$node->safe_psql('used', "ALTER EXTENSION rocketq UPDATE TO 'last'");
 is($node->safe_psql('used', "SELECT extversion FROM pg_extension WHERE extname = 'rocketq'"),
-	$default, 'updated');
+	'last', 'updated');
 is($node->safe_psql('used', $contents), $contents_before, 'messages, groups and views are what they were');
 is($node->safe_psql('used', $rights), $rights_before, 'owners and rights, too');
 is( $node->safe_psql('used',

@@ -128,13 +128,15 @@ sub rq_catch_up
 # ---- nodes ----
 
 # A node with the extension.  "conf" is appended to its configuration, "initdb"
-# are more options of initdb; "data" is an empty folder for its data, where that
+# are more options of initdb; "install_path" is where another PostgreSQL is
+# installed; "data" is an empty folder for its data, where that
 # is not to be in the usual place, and "before_start" is called before the server
 # is started.
 sub rq_node
 {
 	my ($name, %param) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = PostgreSQL::Test::Cluster->new($name,
+		install_path => $param{install_path});
 
 	symlink($param{data}, $node->data_dir) or die "could not make a link: $!"
 	  if $param{data};
