@@ -24,6 +24,7 @@
 #include "utils/lsyscache.h"
 
 #include "am/rq_am_private.h"
+#include "am/rq_label.h"
 #include "am/rq_relation.h"
 #include "base/rq_guc.h"
 #include "queue/rq_group.h"
@@ -287,7 +288,7 @@ copy_groups(uint32 from, uint32 to, uint64 xid)
 		if (rq_group_state(list[i].group, &other) != RQ_GROUP_PRESENT)
 			continue;
 		copy_places(list[i].group.slot, places, rq_topic_nqueues(to));
-		(void) rq_group_create(to, list[i].name, places, xid, &copy);
+		(void) rq_group_create(to, list[i].name, places, xid, INT_MAX, &copy);
 	}
 	pfree(places);
 	pfree(list);
@@ -311,6 +312,8 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 	refuse_rewrite(rel);
 	refuse_other_kinds(rel, persistence);
 	check_columns(rel);
+	if (RQ_KEY_EQ(key, old_key))
+		rq_check_nqueues(settings.nqueues, 0);
 
 	/* Entries carry their transactions: nothing here ever needs freezing. */
 	*freezeXid = InvalidTransactionId;

@@ -24,6 +24,8 @@
 #include "am/rq_am_private.h"
 #include "am/rq_label.h"
 #include "am/rq_relation.h"
+#include "base/rq_error.h"
+#include "base/rq_guc.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_txn.h"
 
@@ -67,13 +69,17 @@ parse_label(const char *label, int64 *nqueues, RqTopicSettings *settings)
 }
 
 void
-rq_check_nqueues(int64 nqueues)
+rq_check_nqueues(int64 nqueues, uint32 now)
 {
 	if (nqueues < 1 || nqueues > RQ_QUEUES_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a topic must have between 1 and %d queues",
 						RQ_QUEUES_MAX)));
+	if (nqueues > now && nqueues > rq_max_queues_per_topic)
+		rq_report_share_used_up("queues", "rocketq.max_queues_per_topic",
+								rq_max_queues_per_topic,
+								"Use fewer queues");
 }
 
 static void
@@ -112,7 +118,8 @@ set_label(const ObjectAddress *object, const char *label)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the label of a topic must be \"queues=\" and a number, and may go on with \", retention_time=\" and seconds"),
 				 errhint("rocketq.alter_topic() sets it.")));
-	rq_check_nqueues(nqueues);
+	rq_check_nqueues(nqueues,
+					 rq_topic_nqueues(rq_relation_topic(rel, true)));
 	alter(rel, &settings);
 	relation_close(rel, NoLock);
 }

@@ -9,8 +9,8 @@
 
 #include "base/rq_base.h"
 
-/* Throw unless a topic can have so many queues. */
-extern void rq_check_nqueues(int64 nqueues);
+/* Throw unless a topic that has "now" queues (0 = a new one) can have so many. */
+extern void rq_check_nqueues(int64 nqueues, uint32 now);
 
 /*
  * Give the topic these settings and keep them in its label.  The caller holds

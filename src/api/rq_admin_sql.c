@@ -56,7 +56,7 @@ rocketq_create_topic(PG_FUNCTION_ARGS)
 
 	rq_require_preload();
 	rq_refuse_read_only("rocketq.create_topic()");
-	rq_check_nqueues(queues);
+	rq_check_nqueues(queues, 0);
 	rv = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
 	quoted = quote_qualified_identifier(rv->schemaname, rv->relname);
 
@@ -116,16 +116,16 @@ rocketq_alter_topic(PG_FUNCTION_ARGS)
 				 errhint("Give queues, retention_time, or both.")));
 	rq_refuse_read_only("rocketq.alter_topic()");
 	if (has_queues)
-	{
 		queues = PG_GETARG_INT32(1);
-		rq_check_nqueues(queues);
-	}
 	if (has_retention)
 		retention_s = parse_retention(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	rel = rq_relation_open(PG_GETARG_OID(0), AccessExclusiveLock, ACL_NO_RIGHTS);
 	settings = rq_topic_settings(rq_relation_topic(rel, true));
 	if (has_queues)
+	{
+		rq_check_nqueues(queues, settings.nqueues);
 		settings.nqueues = (uint32) queues;
+	}
 	if (has_retention)
 		settings.retention_s = retention_s;
 	rq_label_alter(rel, &settings);

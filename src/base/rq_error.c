@@ -17,14 +17,29 @@ rq_report_corruption(const char *what, const char *problem)
 }
 
 void
-rq_report_table_full(const char *what, const char *setting, int value)
+rq_report_table_full(const char *what, const char *setting, int value,
+					 const char *advice)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("too many %s", what),
 			 errdetail("The setting %s allows %d in this server.",
 					   setting, value),
-			 errhint("Raise %s and restart the server.", setting)));
+			 advice == NULL ?
+			 errhint("Raise %s and restart the server.", setting) :
+			 errhint("%s, or raise %s and restart the server.",
+					 advice, setting)));
+}
+
+void
+rq_report_share_used_up(const char *what, const char *setting, int value,
+						const char *advice)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("too many %s of one topic", what),
+			 errdetail("The setting %s allows %d.", setting, value),
+			 errhint("%s, or let a superuser raise %s.", advice, setting)));
 }
 
 void

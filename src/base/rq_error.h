@@ -14,8 +14,14 @@
  */
 RQ_NORETURN extern void rq_report_corruption(const char *what, const char *problem);
 
-/* A fixed table is full; "setting" is the one to raise. */
-RQ_NORETURN extern void rq_report_table_full(const char *what, const char *setting, int value);
+/*
+ * A fixed table is full; "setting" is the one to raise.  "advice", or NULL, is
+ * what can be done instead.
+ */
+RQ_NORETURN extern void rq_report_table_full(const char *what, const char *setting, int value, const char *advice);
+
+/* The same for what one topic may have of a table. */
+RQ_NORETURN extern void rq_report_share_used_up(const char *what, const char *setting, int value, const char *advice);
 
 /* The running server has no rocketq in shared_preload_libraries. */
 RQ_NORETURN extern void rq_report_not_preloaded(void);

@@ -25,6 +25,12 @@ int			rq_janitor_interval_ms = 1000;
 int			rq_retention_time_s = 72 * 3600;
 bool		rq_track_latency = true;
 
+/* fair shares */
+int			rq_max_groups_per_topic = 128;
+int			rq_max_queues_per_topic = 1024;
+bool		rq_auto_create_groups = true;
+int			rq_group_expire_time_s = -1;
+
 /* retention, the disk, the server log */
 int			rq_retention_size_mb = -1;
 bool		rq_keep_unconsumed = true;
@@ -70,6 +76,35 @@ define_sizes(void)
 							NULL,
 							&rq_max_consumer_slots, 16384, 64, 10000000,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+}
+
+/*
+ * How much of what all share one topic and its users can take.  A superuser can
+ * set them for a role or database.
+ */
+static void
+define_shares(void)
+{
+	DefineCustomIntVariable("rocketq.max_groups_per_topic",
+							"Most consumer groups that a topic can have.",
+							NULL,
+							&rq_max_groups_per_topic, 128, 1, 1000000,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("rocketq.max_queues_per_topic",
+							"Most queues that a topic can be given.",
+							NULL,
+							&rq_max_queues_per_topic, 1024, 1, RQ_QUEUES_MAX,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("rocketq.auto_create_groups",
+							 "Create a consumer group when somebody consumes for it.",
+							 "Else rocketq.create_group() has to create it, which the owner of the topic may call.",
+							 &rq_auto_create_groups, true,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("rocketq.group_expire_time",
+							"Time after which a consumer group that nobody uses is dropped.",
+							"-1 means never.",
+							&rq_group_expire_time_s, -1, -1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 }
 
 /* Pace of the workers. */
@@ -182,6 +217,7 @@ void
 rq_guc_define(void)
 {
 	define_sizes();
+	define_shares();
 	define_upkeep();
 	define_retention();
 	define_disk();

@@ -18,6 +18,12 @@ extern int	rq_janitor_interval_ms;
 extern int	rq_retention_time_s;
 extern bool rq_track_latency;
 
+/* fair shares */
+extern int	rq_max_groups_per_topic;
+extern int	rq_max_queues_per_topic;
+extern bool rq_auto_create_groups;
+extern int	rq_group_expire_time_s; /* -1 = never */
+
 /* retention, the disk, the server log */
 extern int	rq_retention_size_mb;
 extern bool rq_keep_unconsumed;

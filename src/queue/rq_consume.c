@@ -13,6 +13,7 @@
 #include "storage/lmgr.h"
 
 #include "base/rq_fault.h"
+#include "base/rq_guc.h"
 #include "log/rq_log.h"
 #include "queue/rq_consume.h"
 #include "queue/rq_consume_private.h"
@@ -72,7 +73,9 @@ rq_find_group(uint32 topic, const char *name, bool missing_ok,
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("consumer group \"%s\" does not exist", name),
-				 errhint("Create it with rocketq.create_group(), or consume with it.")));
+				 rq_auto_create_groups ?
+				 errhint("Create it with rocketq.create_group(), or consume with it.") :
+				 errhint("The owner of the topic can create it with rocketq.create_group().")));
 	return state == RQ_GROUP_PRESENT;
 }
 
@@ -171,7 +174,7 @@ find_or_create_group(uint32 topic, const char *name)
 	RqGroupRef	group;
 	uint64		xid = 0;
 
-	while (!rq_find_group(topic, name, true, &group))
+	while (!rq_find_group(topic, name, rq_auto_create_groups, &group))
 	{
 		/* The name is free only if our own drop of it commits. */
 		if (rq_group_own_drop(topic, name))
@@ -180,7 +183,7 @@ find_or_create_group(uint32 topic, const char *name)
 			rq_txn_group_creating();
 		}
 		if (rq_group_create(topic, name, rq_start_places(topic, &first),
-							xid, &group))
+							xid, rq_max_groups_per_topic, &group))
 		{
 			if (xid != 0)
 				rq_txn_group_created(group);

@@ -22,6 +22,8 @@
 #include "queue/rq_topic.h"
 #include "shmem/rq_stats.h"
 
+#define DROP_ADVICE		"Drop groups that are not wanted with rocketq.drop_group()"
+
 static bool
 offset_is_free(uint32 slot)
 {
@@ -147,12 +149,39 @@ free_slot(void)
 	return RQ_NO_SLOT;
 }
 
+/*
+ * Throw if the topic has "most" groups.  Those that a transaction has made and
+ * given up again, or drops, have slots as well: of these it can have as many
+ * again.  The meta lock is held.
+ */
+static void
+check_share(uint32 topic, int most)
+{
+	int			there = 0;
+	int			slots = 0;
+	uint64		xid;
+
+	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
+		 i = rq_groups[i].next)
+	{
+		slots++;
+		if (state_of(&rq_groups[i], &xid) != RQ_GROUP_ABSENT)
+			there++;
+	}
+	if (there < most && slots / 2 < most)
+		return;
+	rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
+	rq_report_share_used_up("consumer groups", "rocketq.max_groups_per_topic",
+							most,
+							DROP_ADVICE);
+}
+
 static void
 report_full(void)
 {
 	rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
 	rq_report_table_full("consumer groups", "rocketq.max_consumer_slots",
-						 rq_max_consumer_slots);
+						 rq_max_consumer_slots, DROP_ADVICE);
 }
 
 static void
@@ -244,7 +273,7 @@ log_group(uint32 topic, uint32 id, const char *name, const xl_rq_place *places,
 
 bool
 rq_group_create(uint32 topic, const char *name, const xl_rq_place *places,
-				uint64 xid, RqGroupRef *group)
+				uint64 xid, int most, RqGroupRef *group)
 {
 	uint64		other;
 	bool		absent;
@@ -259,6 +288,7 @@ rq_group_create(uint32 topic, const char *name, const xl_rq_place *places,
 		TimestampTz now = GetCurrentTimestamp();
 		XLogRecPtr	lsn;
 
+		check_share(topic, most);
 		check_room_for_new(nqueues);
 		START_CRIT_SECTION();
 		lsn = log_group(topic, id, name, places, nqueues, xid, now);

@@ -46,10 +46,10 @@ extern RqGroupState rq_group_state_locked(uint32 group, uint64 *xid);
  * Create a group that goes on from these places, one for each slot of the
  * topic; with "xid" it goes away again unless that transaction commits.
  * False, with nothing done, when the name is taken meanwhile.  Throws when a
- * table is full.
+ * table is full, or the topic has "most" groups.
  */
 extern bool rq_group_create(uint32 topic, const char *name,
-							const xl_rq_place *places, uint64 xid,
+							const xl_rq_place *places, uint64 xid, int most,
 							RqGroupRef *group);
 
 /* Has the calling transaction dropped a group of that name? */

@@ -6,6 +6,7 @@
 
 #include "access/xact.h"
 
+#include "base/rq_guc.h"
 #include "queue/rq_consume_private.h"
 #include "queue/rq_cqueue.h"
 #include "queue/rq_group.h"
@@ -55,7 +56,8 @@ rq_create_group_at(uint32 topic, const char *name, const xl_rq_place *places)
 		return false;
 	xid = rq_xid_announce();
 	rq_txn_group_creating();
-	while (!rq_group_create(topic, name, places, xid, &group))
+	while (!rq_group_create(topic, name, places, xid,
+							rq_max_groups_per_topic, &group))
 		if (rq_find_group(topic, name, true, &group))
 			return false;
 	rq_txn_group_created(group);

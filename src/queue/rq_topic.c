@@ -60,7 +60,8 @@ rq_topic_check_room(const RqExtents *have, uint32 nqueues)
 	if (!rq_extents_can_take(have, nqueues, rq_max_queues, queue_is_free))
 	{
 		rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
-		rq_report_table_full("queues", "rocketq.max_queues", rq_max_queues);
+		rq_report_table_full("queues", "rocketq.max_queues", rq_max_queues,
+							 NULL);
 	}
 }
 
@@ -73,7 +74,8 @@ check_room(uint32 nqueues)
 	if (free_slot() == RQ_NO_SLOT)
 	{
 		rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
-		rq_report_table_full("topics", "rocketq.max_topics", rq_max_topics);
+		rq_report_table_full("topics", "rocketq.max_topics", rq_max_topics,
+							 NULL);
 	}
 	rq_topic_check_room(&none, nqueues);
 }

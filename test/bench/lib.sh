@@ -262,6 +262,7 @@ max_worker_processes = 16
 max_locks_per_transaction = 256
 rocketq.max_topics = 2048
 rocketq.max_queues = 32768
+rocketq.max_queues_per_topic = 32768
 rocketq.max_consumer_slots = 65536
 END
 }

@@ -111,7 +111,9 @@ SELECT * FROM number_of_queues ORDER BY topic::text;
 -- Refused.
 SELECT rocketq.alter_topic('alt', 0);
 SELECT rocketq.alter_topic('alt', 65536);
+SET rocketq.max_queues_per_topic = 65535;
 SELECT rocketq.alter_topic('alt', 65535);
+RESET rocketq.max_queues_per_topic;
 SELECT rocketq.alter_topic('alt', NULL);
 SELECT rocketq.alter_topic(NULL, 4);
 SELECT rocketq.alter_topic('pg_class', 4);

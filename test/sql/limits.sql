@@ -72,6 +72,74 @@ SELECT rocketq.create_topic('limited_too', 0);
 SELECT rocketq.create_topic('limited_too', -1);
 SELECT rocketq.create_topic('limited_too', 65536);
 SET rocketq.default_queues = 0;
+-- a topic's share of them; one that has more keeps them
+SELECT rocketq.create_topic('limited_too', 1025);
+\echo :LAST_ERROR_SQLSTATE
+SET rocketq.default_queues = 1025;
+CREATE TABLE limited_too (LIKE rocketq.message) USING rocketq;
+RESET rocketq.default_queues;
+SET rocketq.max_queues_per_topic = 3;
+SELECT rocketq.alter_topic('limited', queues => 4);
+SECURITY LABEL FOR rocketq ON TABLE limited IS 'queues=4';
+SELECT rocketq.create_topic('limited_too', 3);
+SET rocketq.max_queues_per_topic = 2;
+SELECT rocketq.alter_topic('limited_too', retention_time => '1 day');
+SELECT rocketq.alter_topic('limited_too', queues => 3);
+TRUNCATE limited_too;
+SELECT queues FROM rocketq.topics WHERE topic = 'limited_too'::regclass;
+SELECT rocketq.drop_topic('limited_too');
+RESET rocketq.max_queues_per_topic;
+
+--
+-- A topic's share of groups, and who makes them.
+--
+SET rocketq.max_groups_per_topic = 3;
+SELECT rocketq.create_group('limited', 'g2');
+SELECT count(*) FROM rocketq.consume('limited', 'g3', 1);
+SELECT count(*) FROM rocketq.consume('limited', 'g4', 1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.create_group('limited', 'g4');
+-- those that are there go on
+SELECT count(*) FROM rocketq.consume('limited', 'g3', 1);
+-- in place of another one, also within a transaction
+BEGIN;
+SELECT rocketq.drop_group('limited', 'g3');
+SELECT rocketq.create_group('limited', 'g4');
+COMMIT;
+SELECT array_agg(DISTINCT consumer_group ORDER BY consumer_group) FROM rocketq.groups WHERE topic = 'limited'::regclass;
+-- but not over and over in one
+DO $$
+BEGIN
+    FOR i IN 1 .. 7 LOOP
+        PERFORM rocketq.drop_group('limited', 'g4');
+        PERFORM rocketq.create_group('limited', 'g4');
+    END LOOP;
+END $$;
+-- TRUNCATE keeps all that are there
+SET rocketq.max_groups_per_topic = 1;
+BEGIN;
+TRUNCATE limited;
+SELECT array_agg(DISTINCT consumer_group ORDER BY consumer_group) FROM rocketq.groups WHERE topic = 'limited'::regclass;
+ROLLBACK;
+RESET rocketq.max_groups_per_topic;
+SET rocketq.auto_create_groups = off;
+SELECT count(*) FROM rocketq.consume('limited', 'g5');
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.create_group('limited', 'g5');
+SELECT count(*) FROM rocketq.consume('limited', 'g5', 1);
+RESET rocketq.auto_create_groups;
+SELECT rocketq.drop_group('limited', 'g' || i) FROM unnest(ARRAY[2, 4, 5]) i;
+-- none of this is for users to change
+CREATE ROLE limited_user;
+SET ROLE limited_user;
+SET rocketq.max_groups_per_topic = 1000;
+SET rocketq.max_queues_per_topic = 1000;
+SET rocketq.auto_create_groups = on;
+RESET ROLE;
+DROP ROLE limited_user;
+
+-- here it is about all topics together
+SET rocketq.max_queues_per_topic = 65535;
 -- the errors name the setting that is to be raised
 \set VERBOSITY terse
 SELECT rocketq.create_topic('limited_too', current_setting('rocketq.max_queues')::int + 1);

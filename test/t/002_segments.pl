@@ -202,7 +202,8 @@ sub used_kb
 
 $node->safe_psql('postgres', 'CHECKPOINT');
 my $kb_before = used_kb();
-$node->safe_psql('postgres', "SELECT rocketq.create_topic('wide', 10000)");
+$node->safe_psql('postgres',
+	"SET rocketq.max_queues_per_topic = 10000; SELECT rocketq.create_topic('wide', 10000)");
 $node->safe_psql('postgres', 'CHECKPOINT');
 my $kb_more = used_kb() - $kb_before;
 note("10,000 empty queues take $kb_more KB");
