@@ -1,6 +1,6 @@
 # 017_readme_workers.pl -- the loops of the README's "Consumers that wait" run, as
-# they stand there, one of the second kind also behind pgbouncer in transaction
-# mode.  What the machine lacks is left out, and that is said.
+# they stand there; those of programs also in three copies behind pgbouncer in
+# transaction mode.  What the machine lacks is left out, and that is said.
 
 use strict;
 use warnings;
@@ -27,7 +27,8 @@ my $user = getpwuid($<);
 my $node = rq_node('main');
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.create_topic('orders', 4);
-CREATE TABLE invoice (purchase_id bigint, amount numeric);
+CREATE TABLE invoice (purchase_id bigint, amount numeric,
+	worker text DEFAULT current_setting('application_name'), xid xid8 DEFAULT pg_current_xact_id());
 EOQ
 
 sub runs
@@ -53,47 +54,51 @@ my %lacks = (
 my $waiting = q{FROM pg_stat_activity WHERE query ~ '30 s' AND pid <> pg_backend_pid()};
 my $id = 0;
 
-# Start a worker and give it messages, each when it waits.
-sub try_worker
+# Start copies of a worker; each is known by the name it gives to its session.
+sub start_workers
 {
-	my ($label, $language, $code, %env) = @_;
+	my ($copies, $language, $code, %env) = @_;
 	my $file = $node->basedir . "/worker.$language";
-	my $from = $id;
-	my ($in, $out) = ('', '');
+	my @workers;
 
 	unlink($file);
 	append_to_file($file, $code);
-	local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port,
-		PGDATABASE => 'postgres', PGUSER => $user, %env);
-	my $worker = IPC::Run::start([ @{ $interpreter{$language} }, $file ],
-		'<', \$in, '>', \$out, '2>&1');
-	foreach my $round (1 .. 3)
+	foreach my $copy (1 .. $copies)
 	{
-		rq_poll(
-			"$label to wait",
-			sub {
-				die "$label: the worker has ended: $out\n" if !$worker->pumpable;
-				return $node->safe_psql('postgres',
-					"SELECT count(*) $waiting AND state = 'active' AND wait_event_type = 'Extension'"
-				) eq '1';
-			});
-		$id++;
-		$node->safe_psql('postgres',
-			qq(SELECT rocketq.produce('orders', '{"id": $id, "amount": 1.5}'::jsonb)));
-		rq_poll_query($node, "$label to do its work",
-			"SELECT count(*) = 1 FROM invoice WHERE purchase_id = $id");
-	}
-	is( $node->safe_psql('postgres',
-			"SELECT count(*), sum(amount) FROM invoice WHERE purchase_id > $from"),
-		'3|4.5',
-		"$label: each message once");
-	is( $node->safe_psql('postgres',
-			"SELECT sum(lag) FROM rocketq.groups WHERE consumer_group = 'invoicing'"),
-		'0',
-		"$label: all is committed");
+		my %worker = (in => '', out => '');
+		local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port,
+			PGDATABASE => 'postgres', PGUSER => $user, PGAPPNAME => "worker $copy", %env);
 
-	# Of a shell, its psql ends by that.
-	$worker->kill_kill;
+		$worker{run} = IPC::Run::start([ @{ $interpreter{$language} }, $file ],
+			'<', \$worker{in}, '>', \$worker{out}, '2>&1');
+		push @workers, \%worker;
+	}
+	return @workers;
+}
+
+# Wait for what a query tells, unless a worker ends.
+sub poll_workers
+{
+	my ($workers, $what, $query) = @_;
+
+	return rq_poll(
+		$what,
+		sub {
+			foreach (@$workers)
+			{
+				die "$what: a worker has ended: $_->{out}\n"
+				  if !$_->{run}->pumpable || !eval { $_->{run}->pump_nb; 1 };
+			}
+			return $node->safe_psql('postgres', $query) eq 't';
+		});
+}
+
+# Of a shell, its psql ends by its session's end.
+sub end_workers
+{
+	my ($workers, $label) = @_;
+
+	$_->{run}->kill_kill foreach @$workers;
 	rq_poll(
 		"$label to leave",
 		sub {
@@ -103,28 +108,65 @@ sub try_worker
 	return;
 }
 
+# Give messages to the workers, each when they wait, until each of them has done
+# its work so many times: a driver prepares a statement when it has seen it often.
+sub try_workers
+{
+	my ($copies, $times, $label, $language, $code, %env) = @_;
+	my $from = $id;
+	my @workers = start_workers($copies, $language, $code, %env);
+	my $enough = "FROM (SELECT worker FROM invoice WHERE purchase_id > $from"
+	  . " GROUP BY 1 HAVING count(DISTINCT xid) >= $times) w";
+
+	do
+	{
+		poll_workers(\@workers, "$label to wait",
+			"SELECT count(*) = $copies $waiting AND state = 'active' AND wait_event_type = 'Extension'");
+		foreach my $message (1 .. $copies)
+		{
+			$id++;
+			$node->safe_psql('postgres',
+				qq(SELECT rocketq.produce('orders', '{"id": $id, "amount": 1.5}'::jsonb)));
+		}
+		poll_workers(\@workers, "$label to do its work",
+			"SELECT count(*) = $id - $from FROM invoice WHERE purchase_id > $from");
+	} until ($node->safe_psql('postgres', "SELECT count(*) $enough") == $copies);
+	my $sent = $id - $from;
+	is( $node->safe_psql('postgres',
+			"SELECT count(DISTINCT purchase_id), count(*), sum(amount) / 1.5 = count(*)"
+			  . " FROM invoice WHERE purchase_id > $from"),
+		"$sent|$sent|t",
+		"$label: each message once");
+	is( $node->safe_psql('postgres',
+			"SELECT sum(lag) FROM rocketq.groups WHERE consumer_group = 'invoicing'"),
+		'0',
+		"$label: all is committed");
+	end_workers(\@workers, $label);
+	return;
+}
+
 sub try
 {
-	my ($label, $language, $i, %env) = @_;
+	my ($copies, $times, $label, $language, $i, %env) = @_;
 
   SKIP:
 	{
 		skip("$label: $lacks{$language}", 2) if $lacks{$language};
-		try_worker($label, $language, $block{$language}[$i], %env);
+		try_workers($copies, $times, $label, $language, $block{$language}[$i], %env);
 	}
 	return;
 }
 
-try('(a) psql', 'psql', 0);
-try('(a) Python', 'python', 0);
-try('(a) Node', 'js', 0);
-try('(b) psql', 'sh', 0);
-try('(b) Python', 'python', 1);
-try('(b) Node', 'js', 1);
+try(1, 3, '(a) psql', 'psql', 0);
+try(1, 3, '(a) Python', 'python', 0);
+try(1, 3, '(a) Node', 'js', 0);
+try(1, 3, '(b) psql', 'sh', 0);
+try(1, 3, '(b) Python', 'python', 1);
+try(1, 3, '(b) Node', 'js', 1);
 
 SKIP:
 {
-	skip("(b) behind pgbouncer: $lacks{pgbouncer}", 4) if $lacks{pgbouncer};
+	skip("behind pgbouncer: $lacks{pgbouncer}", 10) if $lacks{pgbouncer};
 
 	my $dir = $node->basedir;
 	my $port = PostgreSQL::Test::Cluster::get_free_port();
@@ -137,7 +179,9 @@ listen_port = $port
 unix_socket_dir = $host
 auth_type = any
 pool_mode = transaction
-default_pool_size = 3
+default_pool_size = 6
+min_pool_size = 6
+server_round_robin = 1
 EOC
 	local $ENV{PATH} = "$ENV{PATH}:/usr/sbin";
 	my ($in, $out) = ('', '');
@@ -145,8 +189,13 @@ EOC
 		'<', \$in, '>', \$out, '2>&1');
 	rq_poll('pgbouncer',
 		sub { die "pgbouncer: $out\n" if !$bouncer->pumpable; return -e "$host/.s.PGSQL.$port" });
-	try('(b) psql behind pgbouncer', 'sh', 0, PGPORT => $port);
-	try('(b) Python behind pgbouncer', 'python', 1, PGPORT => $port);
+	# psycopg prepares what it has sent five times, and each transaction goes to
+	# another session.
+	try(3, 8, '(a) Python behind pgbouncer', 'python', 0, PGPORT => $port);
+	try(3, 8, '(a) Node behind pgbouncer', 'js', 0, PGPORT => $port);
+	try(3, 3, '(b) psql behind pgbouncer', 'sh', 0, PGPORT => $port);
+	try(3, 8, '(b) Python behind pgbouncer', 'python', 1, PGPORT => $port);
+	try(3, 8, '(b) Node behind pgbouncer', 'js', 1, PGPORT => $port);
 	$bouncer->kill_kill;
 }
 
