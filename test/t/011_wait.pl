@@ -198,6 +198,19 @@ produce($topic, 'no', ", '21'");
 produce($topic, 'yes', ", '20'");
 is(rq_answer($one), 'yes', 'a filter of many tags');
 
+# One who is on the way, and has not looked yet, gets in nobody's way who waits for
+# other tags.
+$topic = topic(1);
+rq_ask_and_sleep(consume($topic, ", tags => 'a', wait => '60 s'"), $one);
+rq_ask_and_sleep(consume($topic, ", tags => 'b', wait => '60 s'"), $two);
+kill('STOP', $one->{pid}) or die "could not stop a waiter: $!";
+produce($topic, 'for one', ", 'a'");
+produce($topic, 'for two', ", 'b'");
+is(rq_answer($two), 'for two', 'a message wakes who wants its tag, beside one who is picked');
+kill('CONT', $one->{pid});
+produce($topic, 'for one again', ", 'a'");
+is(rq_answer($one), 'for one again', 'who was picked goes on waiting');
+
 #
 # In transactions.
 #
@@ -305,11 +318,18 @@ foreach my $call (
 	$one->query("CALL rocketq.wait_for_messages($call->[0])");
 	like($one->{error}, qr/^$call->[1]/, "wait_for_messages($call->[0])");
 }
-$producer->query('CREATE ROLE nobody');
-$one->query('SET ROLE nobody');
-$one->query(wait_for($topic));
-like($one->{error}, qr/^42501/, 'it needs SELECT on the topic');
-$one->query('RESET ROLE');
+$producer->query("CREATE ROLE $_") foreach 'nobody', 'writer', 'reader';
+$producer->query("GRANT INSERT ON $topic TO writer");
+$producer->query("GRANT SELECT ON $topic TO reader");
+foreach my $role ('nobody', 'writer', 'reader')
+{
+	$one->query("SET ROLE $role");
+	my $found = $one->query(wait_for($topic, ", tags => '*'"));
+	$role eq 'reader'
+	  ? is($found->[0], 't', 'with SELECT on the topic a role may wait')
+	  : like($one->{error}, qr/^42501 permission denied for table $topic/, "$role may not");
+	$one->query('RESET ROLE');
+}
 
 #
 # Where it cannot wait.
