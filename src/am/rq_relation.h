@@ -16,6 +16,10 @@
  * consume; ACL_NO_RIGHTS means that it must be the owner).  The lock is for
  * the caller to keep until the end of the transaction (table_close(rel,
  * NoLock)) when the topic is changed or its groups move.
+ *
+ * With ACL_INSERT the messages to come count as written by the transaction, for
+ * SERIALIZABLE (see rq_serializable.h), and a table is refused whose INSERT is
+ * more than the rows.
  */
 extern Relation rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl);
 

@@ -16,6 +16,39 @@
 
 static char *fault_setting = NULL;
 
+static bool
+is_point(const char *name, size_t len)
+{
+#define IS_POINT(unused, point) \
+	if (strlen(point) == len && strncmp(name, point, len) == 0) \
+		return true;
+	RQ_FAULT_POINTS(IS_POINT,)
+#undef IS_POINT
+		return false;
+}
+
+/* A test with a wrong name would pass without the fault that it is about. */
+static bool
+check_setting(char **newval, void **extra, GucSource source)
+{
+	const char *p = *newval;
+
+	while (p != NULL && *p != '\0')
+	{
+		const char *equals = strchr(p, '=');
+
+		if (equals == NULL || !is_point(p, equals - p))
+		{
+			GUC_check_errdetail("There is no fault point that begins \"%s\".", p);
+			return false;
+		}
+		p = strchr(p, ',');
+		if (p != NULL)
+			p++;
+	}
+	return true;
+}
+
 void
 rq_fault_define_guc(void)
 {
@@ -23,7 +56,7 @@ rq_fault_define_guc(void)
 							   "Fault points that are armed (tests only).",
 							   NULL,
 							   &fault_setting, "",
-							   PGC_SUSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+							   PGC_SUSET, GUC_NOT_IN_SAMPLE, check_setting, NULL, NULL);
 }
 
 /* A signal ends pg_usleep() early. */

@@ -11,55 +11,109 @@
  *		panic		PANIC
  *
  * Several actions for one point are done in their order.
- *
- * The points, in the order a message meets them:
- *		append-reserve		room is reserved, nothing is in the map
- *		append-store		frame is in the map, WAL record is not inserted
- *		append-wal			APPEND is inserted, the reservation still in flight
- *		gather-take			a frame is in a chunk, nothing of which is stored
- *		gather-write		the chunk's frames are logged, its rest is not
- *		action-room			something is to be noted that a rollback undoes
- *		pending-add			APPEND is done, the transaction's list is not longer
- *		pending-spill		that list is about to be written to a file
- *		precommit-sort		pre-commit has begun, nothing is enqueued
- *		enqueue-store		entries are in the map, WAL record not inserted
- *		enqueue-wal			ENQUEUE is inserted
- *		enqueue-done		a queue has its entries, others may not
- *		offset-wal			OFFSET is inserted
- *		group-drop-wal		GROUP_DROP is inserted, no commit record
- *		precommit-done		all of pre-commit is done, commit record is not
- *		commit-callback		commit record is out, nothing is resolved yet
- *		resolve-flags		aborted entries are flagged, "stable" is not raised
- *		resolve-wal			RESOLVE is inserted
- *		direct-enqueued		without a transaction: ENQUEUE is not flushed yet
- *		direct-flushed		it is, "stable" is not raised
- *		consume-read		messages are read, the reader has not moved
- *		wait-looked			a waiter has looked, and does not sleep yet
- *		topic-wal			TOPIC of a new topic is inserted, no commit record
- *		group-wal			GROUP is inserted, no commit record
- *		drop-wal			TOPIC_DROP is flushed, the topic's folder is there
- *		drop-rename			the folder has another name, no file is gone yet
- *		resize-wal			TOPIC of a resize is inserted, no commit record
- *		resize-settled		that of its end is flushed, files are still there
- *		keeper-sync			redo pointer has moved, nothing is synced yet
- *		keeper-settled		RESOLVE and SETTLE are logged, the state is not copied
- *		keeper-fsynced		files are synced, the state file is not written
- *		keeper-rotate		before the redo pointer is read again under lock
- *		janitor-settle		a round has begun, nothing is settled yet
- *		state-rename		state file's temporary copy is durable
- *		segment-zero		a new segment is zero-filled, not yet in place
- *		segment-named		it is in place, its name is not synced
- *		trim-begun			a trim is announced, readers have been looked at
- *		trim-wal			TRIM is inserted, no file is gone yet
- *		trim-removed		the files are gone
  */
 #ifndef RQ_FAULT_H
 #define RQ_FAULT_H
 
+/*
+ * The points, in the order a message meets them.  A name that is not here does
+ * not compile in RQ_FAULT(), and is refused in the setting.
+ */
+#define RQ_FAULT_POINTS(X, arg) \
+	/* room is reserved, nothing is in the map */ \
+	X(arg, "append-reserve") \
+	/* frame is in the map, WAL record is not inserted */ \
+	X(arg, "append-store") \
+	/* APPEND is inserted, the reservation still in flight */ \
+	X(arg, "append-wal") \
+	/* a frame is in a chunk, nothing of which is stored */ \
+	X(arg, "gather-take") \
+	/* the chunk's frames are logged, its rest is not */ \
+	X(arg, "gather-write") \
+	/* something is to be noted that a rollback undoes */ \
+	X(arg, "action-room") \
+	/* APPEND is done, the transaction's list is not longer */ \
+	X(arg, "pending-add") \
+	/* that list is about to be written to a file */ \
+	X(arg, "pending-spill") \
+	/* pre-commit has begun, nothing is enqueued */ \
+	X(arg, "precommit-sort") \
+	/* entries are in the map, WAL record not inserted */ \
+	X(arg, "enqueue-store") \
+	/* ENQUEUE is inserted */ \
+	X(arg, "enqueue-wal") \
+	/* a queue has its entries, others may not */ \
+	X(arg, "enqueue-done") \
+	/* OFFSET is inserted */ \
+	X(arg, "offset-wal") \
+	/* GROUP_DROP is inserted, no commit record */ \
+	X(arg, "group-drop-wal") \
+	/* all of pre-commit is done, commit record is not */ \
+	X(arg, "precommit-done") \
+	/* commit record is out, nothing is resolved yet */ \
+	X(arg, "commit-callback") \
+	/* aborted entries are flagged, "stable" is not raised */ \
+	X(arg, "resolve-flags") \
+	/* RESOLVE is inserted */ \
+	X(arg, "resolve-wal") \
+	/* without a transaction: ENQUEUE is not flushed yet */ \
+	X(arg, "direct-enqueued") \
+	/* it is, "stable" is not raised */ \
+	X(arg, "direct-flushed") \
+	/* messages are read, the reader has not moved */ \
+	X(arg, "consume-read") \
+	/* a waiter has looked, and does not sleep yet */ \
+	X(arg, "wait-looked") \
+	/* TOPIC of a new topic is inserted, no commit record */ \
+	X(arg, "topic-wal") \
+	/* GROUP is inserted, no commit record */ \
+	X(arg, "group-wal") \
+	/* TOPIC_DROP is flushed, the topic's folder is there */ \
+	X(arg, "drop-wal") \
+	/* the folder has another name, no file is gone yet */ \
+	X(arg, "drop-rename") \
+	/* TOPIC of a resize is inserted, no commit record */ \
+	X(arg, "resize-wal") \
+	/* that of its end is flushed, files are still there */ \
+	X(arg, "resize-settled") \
+	/* redo pointer has moved, nothing is synced yet */ \
+	X(arg, "keeper-sync") \
+	/* RESOLVE and SETTLE are logged, the state is not copied */ \
+	X(arg, "keeper-settled") \
+	/* files are synced, the state file is not written */ \
+	X(arg, "keeper-fsynced") \
+	/* before the redo pointer is read again under lock */ \
+	X(arg, "keeper-rotate") \
+	/* a round has begun, nothing is settled yet */ \
+	X(arg, "janitor-settle") \
+	/* state file's temporary copy is durable */ \
+	X(arg, "state-rename") \
+	/* a new segment is zero-filled, not yet in place */ \
+	X(arg, "segment-zero") \
+	/* it is in place, its name is not synced */ \
+	X(arg, "segment-named") \
+	/* what can go is known, nothing is announced */ \
+	X(arg, "trim-decided") \
+	/* a trim is announced, readers have been looked at */ \
+	X(arg, "trim-begun") \
+	/* TRIM is inserted, no file is gone yet */ \
+	X(arg, "trim-wal") \
+	/* the files are gone */ \
+	X(arg, "trim-removed")
+
 #ifdef RQ_TESTING
 extern void rq_fault_point(const char *name);
 extern void rq_fault_define_guc(void);
-#define RQ_FAULT(name)	rq_fault_point(name)
+
+#define RQ_FAULT_IS(name, point)	|| __builtin_strcmp(name, point) == 0
+
+#define RQ_FAULT(name) \
+	do { \
+		StaticAssertStmt(false RQ_FAULT_POINTS(RQ_FAULT_IS, name), \
+						 "the fault point is not in RQ_FAULT_POINTS"); \
+		rq_fault_point(name); \
+	} while (0)
+
 #else
 #define rq_fault_define_guc()	((void) 0)
 #define RQ_FAULT(name)	((void) 0)

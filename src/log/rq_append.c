@@ -27,6 +27,7 @@
 #include "utils/timestamp.h"
 
 #include "base/rq_compat.h"
+#include "base/rq_error.h"
 #include "base/rq_fault.h"
 #include "format/rq_segfmt.h"
 #include "format/rq_statefmt.h"
@@ -135,6 +136,16 @@ wait_for_space(RqPos end)
 	ConditionVariableCancelSleep();
 }
 
+RQ_NORETURN static void
+report_missing(uint64 segno)
+{
+	char		path[MAXPGPATH];
+
+	rq_log_path(path, segno);
+	rq_report_corruption("commit log",
+						 psprintf("The file \"%s\" is missing", path));
+}
+
 /* Map the segments of a place; throws. */
 static void
 map_place(RqPlace *p)
@@ -144,8 +155,10 @@ map_place(RqPlace *p)
 	p->filler_base = p->filler_len == 0 ? NULL :
 		rq_map_log(rq_log_segno(p->filler), size, RQ_MAP_WRITE, false);
 	p->base = rq_map_log(rq_log_segno(p->start), size, RQ_MAP_WRITE, false);
-	if (p->base == NULL || (p->filler_len > 0 && p->filler_base == NULL))
-		elog(ERROR, "a segment of the commit log is missing");
+	if (p->base == NULL)
+		report_missing(rq_log_segno(p->start));
+	if (p->filler_len > 0 && p->filler_base == NULL)
+		report_missing(rq_log_segno(p->filler));
 }
 
 /* Take a place that is still at the log's end; false if its segments are not. */
@@ -357,7 +370,7 @@ fill_in_segment(uint64 segno, RqPos start, RqPos stop)
 		report_no_segment(err);
 	base = rq_map_log(segno, size, RQ_MAP_WRITE, true);
 	if (base == NULL)
-		elog(ERROR, "a segment of the commit log is missing");
+		report_missing(segno);
 
 	/*
 	 * A backend can be caught between its WAL record and the end of its

@@ -20,6 +20,15 @@
 
 static const char no_segment[] = "the segment's file is missing, too short or cannot be read";
 
+static const char *
+missing_segment(RqPos pos)
+{
+	char		path[MAXPGPATH];
+
+	rq_log_path(path, rq_log_segno(pos));
+	return psprintf("The file \"%s\" is missing", path);
+}
+
 /* Look at a frame; NULL if it is a message of this length. */
 static const char *
 look(RqPos pos, uint32 len, RqMapMode mode, RqFrame *frame, RqParts *parts)
@@ -31,7 +40,7 @@ look(RqPos pos, uint32 len, RqMapMode mode, RqFrame *frame, RqParts *parts)
 
 	base = rq_map_log(rq_log_segno(pos), size, mode, false);
 	if (base == NULL)
-		return mode == RQ_MAP_PROBE ? no_segment : "the segment's file is missing";
+		return mode == RQ_MAP_PROBE ? no_segment : missing_segment(pos);
 	problem = rq_frame_check(base + in_segment, size - in_segment, pos, parts);
 	if (problem)
 		return problem;

@@ -314,21 +314,28 @@ allocate_synced(void)
 }
 
 /*
- * Of what is in flight some may be logged by now, which the state does not
- * tell.
+ * Does the state differ from the one that is on disk?  As long as something is
+ * in flight it counts as different: some of that may be logged by now, which
+ * the state does not tell.
  */
 static bool
 has_changed(StringInfo state)
 {
-	Size		skip = offsetof(RqStateHeader, next_group_id);
+	const RqStateHeader *last = (const RqStateHeader *) last_state;
+	RqStateHeader header;
 
-	/* meta_lsn and the checksum change without any change of ours. */
-	return rq_ctl->redo_changed || last_state == NULL ||
-		last_state_len != state->len ||
-		((RqStateHeader *) state->data)->ngaps > 0 ||
-		((RqStateHeader *) last_state)->log_end != ((RqStateHeader *) state->data)->log_end ||
-		((RqStateHeader *) last_state)->log_start != ((RqStateHeader *) state->data)->log_start ||
-		memcmp(last_state + skip, state->data + skip, state->len - skip) != 0;
+	if (rq_ctl->redo_changed || last == NULL || last_state_len != state->len)
+		return true;
+	memcpy(&header, state->data, sizeof(header));
+	if (header.ngaps > 0)
+		return true;
+
+	/* These change without any change of ours. */
+	header.crc = last->crc;
+	header.meta_lsn = last->meta_lsn;
+	return memcmp(&header, last, sizeof(header)) != 0 ||
+		memcmp(state->data + sizeof(header), last_state + sizeof(header),
+			   state->len - sizeof(header)) != 0;
 }
 
 static void

@@ -18,8 +18,11 @@
  *		8. reserve_lock		a spinlock: where the log ends
  *
  * Nobody waits for the file system, a worker or another transaction while
- * holding 2 to 8, except that a queue's lock is held over its WAL insertion, and
- * the meta lock while a topic's folder is made ahead or put away with its topic.
+ * holding 2 to 8, with these exceptions.  A queue's lock is held over its WAL
+ * insertion.  The meta lock is held while a topic's directory is made ahead or
+ * put away with its topic.  The gate lock and the meta lock are held over the
+ * flush of a record that takes files away (a topic or a queue is dropped, the
+ * log is trimmed), since a removal has no undo and must not be seen before.
  */
 #ifndef RQ_SHMEM_H
 #define RQ_SHMEM_H
@@ -422,7 +425,11 @@ extern void rq_set_segment_mb(uint32 segment_mb);
 /* ERROR unless the library was preloaded. */
 extern void rq_require_preload(void);
 
-/* Topic slots by key; the caller holds the meta lock. */
+/*
+ * Topic slots by key.  The caller holds the meta lock, to add or remove one
+ * exclusively; or it is the startup process, and only looks: during recovery
+ * nobody else changes the index.
+ */
 extern uint32 rq_topic_index_find(RqKey key);
 extern void rq_topic_index_add(RqKey key, uint32 slot);
 extern void rq_topic_index_remove(RqKey key);

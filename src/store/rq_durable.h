@@ -43,15 +43,15 @@ extern RqFsyncs rq_fsyncs;
 extern bool rq_fsync_path(const char *path, bool isdir);
 
 /*
- * Give a segment's space back at once, also under mappings others still have
- * (they read zeros), then remove it.  A missing file is fine.
- */
-/*
  * Have the kernel begin to write [from, to) of a file to its disk.  A hint: says
  * nothing when it cannot be, or the file is gone.
  */
 extern void rq_flush_path(const char *path, uint64 from, uint64 to);
 
+/*
+ * Give a segment's space back at once, also under mappings others still have
+ * (they read zeros), then remove it.  A missing file is fine.
+ */
 extern void rq_remove_segment(const char *path);
 
 /* Remove a folder with all the files in it; a missing one is fine. */

@@ -177,7 +177,7 @@ my %log_damage = (
 	  sub { return replace_file($log_file, substr(bytes_of($log_file), 0, 12345)); },
 	'unreadable log segment' => sub { return set_mode($log_file, 0); });
 my %log_errors = (
-	'missing log segment' => qr/ERROR:  XX001: message 64 is damaged\nDETAIL:  the segment's file is missing/,
+	'missing log segment' => qr/ERROR:  XX001: message 64 is damaged\nDETAIL:  The file "pg_rocketq\/log\/0{16}" is missing/,
 	'log segment of no bytes' =>
 	  qr/XX001: file "pg_rocketq\/log\/0{16}" is damaged\nDETAIL:  It has 0 bytes instead of 1048576/,
 	'log segment cut short' => qr/XX001: file ".*" is damaged\nDETAIL:  It has 12345 bytes instead of 1048576/,
@@ -194,6 +194,21 @@ foreach my $what (sort keys %log_damage)
 	others_go_on($what);
 	$undo->();
 	mended($what);
+}
+
+# The one that is written to: it must not be made anew, without its frames.
+sub last_log_file
+{
+	return sprintf('%s/log/%016X', $store, $node->safe_psql('postgres',
+		'SELECT greatest((SELECT max(message_id) FROM bad), (SELECT max(message_id) FROM good)) / (1024 * 1024)'));
+}
+{
+	my $undo = replace_file(last_log_file(), undef);
+	fails('the last log segment is missing: produce()', $produce,
+		qr/XX001: commit log is damaged\nDETAIL:  The file "pg_rocketq\/log\/[0-9A-F]{16}" is missing/);
+	$undo->();
+	is(outcome($produce), 't', 'the last log segment is there again: producers go on');
+	mended('the last log segment');
 }
 
 # Cut under a session that has it mapped; here its length comes back by itself
@@ -318,9 +333,7 @@ mended('entries');
 # What a producer has mapped it writes to, and the keeper brings that to disk.
 my $producer = $node->background_psql('postgres');
 $producer->query_safe($produce);
-my $writing = sprintf('%s/log/%016X', $store,
-	$node->safe_psql('postgres', 'SELECT max(message_id) / (1024 * 1024) FROM bad'));
-my @undo = map { set_mode($_, 0444) } ($writing, $last_queue_file);
+my @undo = map { set_mode($_, 0444) } (last_log_file(), $last_queue_file);
 is($producer->query_safe($produce), 't', 'read-only segments that are mapped: produce()');
 $node->safe_psql('postgres', 'CHECKPOINT');
 is(outcome($select) > 0, 1, 'read-only segments: SELECT');
