@@ -116,6 +116,7 @@ OBJS = \
 	src/rocketq.o \
 	src/shmem/rq_latency.o \
 	src/shmem/rq_shmem.o \
+	src/shmem/rq_slots.o \
 	src/shmem/rq_stats.o \
 	src/store/rq_durable.o \
 	src/store/rq_map.o \

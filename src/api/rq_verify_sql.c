@@ -219,7 +219,7 @@ verify_offsets(uint32 topic)
 
 	for (uint32 g = rq_topics[topic].first_group; g != RQ_NO_SLOT;
 		 g = rq_groups[g].next)
-		for (uint32 i = 0; i < rq_groups[g].nqueues; i++)
+		for (uint32 i = 0; i < rq_groups[g].offsets.n; i++)
 		{
 			RqOff		committed = rq_offset_committed(rq_group_offset(g, i));
 			RqOff		end = pg_atomic_read_u64(&rq_topic_queue(topic, i)->end);

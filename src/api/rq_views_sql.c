@@ -280,7 +280,7 @@ rocketq_get_groups(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = begin(fcinfo);
 	TimestampTz now = GetCurrentTimestamp();
 
-	for (int g = 0; g < rq_max_groups(); g++)
+	for (int g = 0; g < rq_max_groups; g++)
 	{
 		uint32		id = rq_groups[g].id;
 		bool		more = id != 0;

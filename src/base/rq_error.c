@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include "utils/guc.h"
+
 #include "base/rq_error.h"
 
 void
@@ -17,18 +19,16 @@ rq_report_corruption(const char *what, const char *problem)
 }
 
 void
-rq_report_table_full(const char *what, const char *setting, int value,
-					 const char *advice)
+rq_report_table_full(const char *what, const char *setting, uint32 needed,
+					 uint32 left, const char *drop)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("too many %s", what),
-			 errdetail("The setting %s allows %d in this server.",
-					   setting, value),
-			 advice == NULL ?
-			 errhint("Raise %s and restart the server.", setting) :
-			 errhint("%s, or raise %s and restart the server.",
-					 advice, setting)));
+			 errdetail("%u more are needed; of the %s that %s allows %u are left.",
+					   needed, GetConfigOption(setting, false, false), setting, left),
+			 errhint("Drop what is no longer needed with rocketq.%s(), or raise %s and restart the server.",
+					 drop, setting)));
 }
 
 void

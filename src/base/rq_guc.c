@@ -15,6 +15,7 @@
 int			rq_segment_size_mb = 64;
 int			rq_max_topics = 1024;
 int			rq_max_queues = 16384;
+int			rq_max_groups = 2048;
 int			rq_max_consumer_slots = 16384;
 int			rq_max_message_size = 4 * 1024 * 1024;
 int			rq_default_queues = 8;
@@ -70,6 +71,11 @@ define_sizes(void)
 							"Most queues that all topics together can have.",
 							NULL,
 							&rq_max_queues, 16384, 16, 10000000,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("rocketq.max_groups",
+							"Most consumer groups that all topics together can have.",
+							NULL,
+							&rq_max_groups, 2048, 16, 1000000,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.max_consumer_slots",
 							"Most pairs of consumer group and queue whose offset is kept.",

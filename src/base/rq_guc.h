@@ -8,6 +8,7 @@
 extern int	rq_segment_size_mb;
 extern int	rq_max_topics;
 extern int	rq_max_queues;
+extern int	rq_max_groups;
 extern int	rq_max_consumer_slots;
 extern int	rq_max_message_size;
 extern int	rq_default_queues;

@@ -284,6 +284,11 @@ rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 	uint64		bytes = bytes_of(entries, count);
 
 	Assert(count > 0 && count <= RQ_ENQUEUE_MAX);
+
+	/* What is beyond goes when a resize is settled, whatever it holds. */
+	if (queue_id >= rq_topic_nqueues(topic))
+		elog(ERROR, "queue %u of topic %u/%u is no longer there", queue_id,
+			 rec.key.db, rec.key.rel);
 	for (;;)
 	{
 		RqOff		end = pg_atomic_read_u64(&q->end);
@@ -602,6 +607,7 @@ rq_queue_trim_apply(RqQueue *q, RqOff start, uint64 bytes_start)
 
 	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
 	old = pg_atomic_read_u64(&q->start);
+	start = Min(start, pg_atomic_read_u64(&q->end));
 	if (start > old)
 	{
 		/* In redo a RESOLVE that says so can still be to come. */
@@ -609,7 +615,7 @@ rq_queue_trim_apply(RqQueue *q, RqOff start, uint64 bytes_start)
 			pg_atomic_write_u64(&q->stable, start);
 		if (start > q->logged_stable)
 			q->logged_stable = start;
-		q->bytes_start = bytes_start;
+		q->bytes_start = Min(bytes_start, q->bytes_end);
 		pg_write_barrier();
 		pg_atomic_write_u64(&q->start, start);
 	}

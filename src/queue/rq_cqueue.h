@@ -101,7 +101,8 @@ extern bool rq_queue_try_lock(RqQueue *q, LWLockMode mode);
 extern bool rq_queue_uses_segment(RqQueue *q, uint64 segno);
 
 /*
- * Raise the queue's start, if it is lower; returns what it was.  "bytes_start"
+ * Raise the queue's start, if it is lower, but not beyond the end; returns what
+ * it was.  "bytes_start"
  * counts the frames below the new one.  The segments from the old to the new
  * start are for rq_queue_remove_trimmed() to remove.
  */

@@ -22,14 +22,6 @@
 #include "queue/rq_topic.h"
 #include "shmem/rq_stats.h"
 
-#define DROP_ADVICE		"Drop groups that are not wanted with rocketq.drop_group()"
-
-static bool
-offset_is_free(uint32 slot)
-{
-	return rq_offsets[slot].group == RQ_NO_SLOT;
-}
-
 /* Is the slot still that group's?  The meta lock is held. */
 static bool
 is_still(RqGroupRef group)
@@ -143,7 +135,7 @@ rq_group_used(uint32 group)
 static uint32
 free_slot(void)
 {
-	for (uint32 i = 0; i < rq_max_groups(); i++)
+	for (uint32 i = 0; i < (uint32) rq_max_groups; i++)
 		if (rq_groups[i].id == 0)
 			return i;
 	return RQ_NO_SLOT;
@@ -173,45 +165,52 @@ check_share(uint32 topic, int most)
 	rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
 	rq_report_share_used_up("consumer groups", "rocketq.max_groups_per_topic",
 							most,
-							DROP_ADVICE);
+							"Drop groups that are not wanted with rocketq.drop_group()");
 }
 
+/* Throw unless there are slots for so many more offsets. */
 static void
-report_full(void)
+check_room(uint64 noffsets)
 {
+	uint32		left = rq_offset_pool->nfree;
+
+	if (noffsets <= left)
+		return;
 	rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
-	rq_report_table_full("consumer groups", "rocketq.max_consumer_slots",
-						 rq_max_consumer_slots, DROP_ADVICE);
+	rq_report_table_full("consumer slots",
+						 "rocketq.max_consumer_slots", (uint32) noffsets, left,
+						 "drop_group");
 }
 
+/* Throw unless there is room for one more group with so many offsets. */
 static void
 check_room_for_new(uint32 nqueues)
 {
-	RqExtents	none = {0};
-
-	if (free_slot() == RQ_NO_SLOT ||
-		!rq_extents_can_take(&none, nqueues, rq_max_consumer_slots,
-							 offset_is_free))
-		report_full();
+	if (free_slot() == RQ_NO_SLOT)
+	{
+		rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
+		rq_report_table_full("consumer groups", "rocketq.max_groups", 1, 0,
+							 "drop_group");
+	}
+	check_room(nqueues);
 }
 
 /* Give a group offsets until it has that many; there is room. */
 static void
 take_offsets(uint32 group, uint32 nqueues)
 {
-	RqGroup    *g = &rq_groups[group];
+	RqSlotMap  *map = &rq_groups[group].offsets;
+	uint32		before = map->n;
 
-	rq_extents_take(&g->offsets, nqueues - g->nqueues, rq_max_consumer_slots,
-					offset_is_free);
-	for (uint32 i = g->nqueues; i < nqueues; i++)
+	rq_slots_take(rq_offset_pool, map, nqueues - before);
+	for (uint32 i = before; i < nqueues; i++)
 	{
-		RqOffset   *o = &rq_offsets[rq_extents_slot(&g->offsets, i)];
+		RqOffset   *o = rq_group_offset(group, i);
 
 		memset(o, 0, sizeof(*o));
 		o->group = group;
 		o->queue_id = i;
 	}
-	g->nqueues = nqueues;
 }
 
 uint32
@@ -235,6 +234,7 @@ rq_group_apply(uint32 topic, uint32 id, const char *name, uint32 name_len,
 	g->next = rq_topics[topic].first_group;
 	rq_topics[topic].first_group = slot;
 	g->id = id;
+	rq_ctl->ngroups++;
 	rq_ctl->next_group_id = Max(rq_ctl->next_group_id, id + 1);
 	return slot;
 }
@@ -242,7 +242,7 @@ rq_group_apply(uint32 topic, uint32 id, const char *name, uint32 name_len,
 static void
 set_places(uint32 group, const xl_rq_place *places, XLogRecPtr lsn)
 {
-	for (uint32 i = 0; i < rq_groups[group].nqueues; i++)
+	for (uint32 i = 0; i < rq_groups[group].offsets.n; i++)
 	{
 		RqOffset   *o = rq_group_offset(group, i);
 
@@ -278,6 +278,7 @@ rq_group_create(uint32 topic, const char *name, const xl_rq_place *places,
 	uint64		other;
 	bool		absent;
 
+	rq_topic_make_room(0, rq_topic_nslots(topic));
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	absent = find_locked(topic, name, group, &other) == RQ_GROUP_ABSENT;
@@ -352,6 +353,19 @@ rq_group_doom(RqGroupRef group, bool doomed)
 	LWLockRelease(rq_meta_lock);
 }
 
+void
+rq_group_abandon(RqGroupRef group)
+{
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	if (is_still(group))
+	{
+		rq_groups[group.slot].doomed = rq_groups[group.slot].abandoned = true;
+		pg_atomic_write_u32(&rq_ctl->groups_abandoned, 1);
+	}
+	LWLockRelease(rq_meta_lock);
+	rq_worker_wake(RQ_JANITOR);
+}
+
 bool
 rq_group_own_drop(uint32 topic, const char *name)
 {
@@ -376,12 +390,22 @@ rq_group_is_own(RqGroupRef group)
 static void
 cut_offsets(uint32 group, uint32 nqueues)
 {
-	RqGroup    *g = &rq_groups[group];
+	RqSlotMap  *map = &rq_groups[group].offsets;
 
-	for (uint32 i = nqueues; i < g->nqueues; i++)
+	for (uint32 i = nqueues; i < map->n; i++)
 		rq_group_offset(group, i)->group = RQ_NO_SLOT;
-	rq_extents_cut(&g->offsets, nqueues);
-	g->nqueues = nqueues;
+	rq_slots_cut(rq_offset_pool, map, nqueues);
+}
+
+uint64
+rq_group_count(uint32 topic)
+{
+	uint64		n = 0;
+
+	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
+		 i = rq_groups[i].next)
+		n++;
+	return n;
 }
 
 void
@@ -395,18 +419,10 @@ rq_group_cut_slots(uint32 topic, uint32 nslots)
 void
 rq_group_take_slots(uint32 topic, uint32 nslots)
 {
+	check_room(rq_group_count(topic) * (nslots - rq_topic_nslots(topic)));
 	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
 		 i = rq_groups[i].next)
-	{
-		if (!rq_extents_can_take(&rq_groups[i].offsets,
-								 nslots - rq_groups[i].nqueues,
-								 rq_max_consumer_slots, offset_is_free))
-		{
-			rq_group_cut_slots(topic, rq_topic_nslots(topic));
-			report_full();
-		}
 		take_offsets(i, nslots);
-	}
 }
 
 void
@@ -414,7 +430,7 @@ rq_group_stamp_slots(uint32 topic, XLogRecPtr lsn)
 {
 	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
 		 i = rq_groups[i].next)
-		for (uint32 k = 0; k < rq_groups[i].nqueues; k++)
+		for (uint32 k = 0; k < rq_groups[i].offsets.n; k++)
 		{
 			RqOffset   *o = rq_group_offset(i, k);
 
@@ -434,6 +450,7 @@ drop_apply(uint32 group)
 	*link = g->next;
 	cut_offsets(group, 0);
 	g->id = 0;
+	rq_ctl->ngroups--;
 }
 
 void
@@ -463,6 +480,20 @@ rq_group_drop_doomed(RqGroupRef group)
 	rq_gate_leave();
 }
 
+void
+rq_group_drop_abandoned(void)
+{
+	if (pg_atomic_exchange_u32(&rq_ctl->groups_abandoned, 0) == 0)
+		return;
+	rq_gate_enter();
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	for (uint32 i = 0; i < (uint32) rq_max_groups; i++)
+		if (rq_groups[i].id != 0 && rq_groups[i].abandoned)
+			drop_for_good(i);
+	LWLockRelease(rq_meta_lock);
+	rq_gate_leave();
+}
+
 /* The pending transaction of a group has ended: log what follows from it. */
 static void
 settle(uint32 group, RqXidStatus status)
@@ -484,7 +515,7 @@ settle(uint32 group, RqXidStatus status)
 void
 rq_group_settle_all(void)
 {
-	for (uint32 i = 0; i < rq_max_groups(); i++)
+	for (uint32 i = 0; i < (uint32) rq_max_groups; i++)
 	{
 		if (rq_groups[i].id == 0 || rq_groups[i].pend_op == RQ_PEND_NONE)
 			continue;

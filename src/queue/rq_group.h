@@ -62,7 +62,7 @@ extern void rq_group_used(uint32 group);
 extern bool rq_group_is_own(RqGroupRef group);
 
 /*
- * The next four do nothing when the slot has gone to a group with another id:
+ * The next five do nothing when the slot has gone to a group with another id:
  * the group has ended with its topic.
  */
 
@@ -78,6 +78,15 @@ extern void rq_group_stage_drop(RqGroupRef group, uint64 xid);
 /* Hide a group that its own creator gave up again, or show it.  Can't throw. */
 extern void rq_group_doom(RqGroupRef group, bool doomed);
 
+/*
+ * The creation of a group has been rolled back to a savepoint: nobody needs it
+ * any more, but that is still to be logged.  Can't throw.
+ */
+extern void rq_group_abandon(RqGroupRef group);
+
+/* WAL-log the end of all such groups; takes the gate and the meta lock. */
+extern void rq_group_drop_abandoned(void);
+
 /* WAL-log the end of a doomed group. */
 extern void rq_group_drop_doomed(RqGroupRef group);
 
@@ -85,6 +94,9 @@ extern void rq_group_drop_doomed(RqGroupRef group);
 extern void rq_group_settle_all(void);
 
 extern void rq_group_drop_all_apply(uint32 topic);
+
+/* How many slots of groups the topic has; the caller holds the meta lock. */
+extern uint64 rq_group_count(uint32 topic);
 
 /*
  * For a resize of the topic, under the meta lock held exclusively: give all

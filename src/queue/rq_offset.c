@@ -27,7 +27,12 @@
 RqOffset *
 rq_group_offset(uint32 group, uint32 queue_id)
 {
-	return &rq_offsets[rq_extents_slot(&rq_groups[group].offsets, queue_id)];
+	uint32		slot = rq_slots_find(rq_offset_pool, &rq_groups[group].offsets,
+									 queue_id);
+
+	if (unlikely(slot == RQ_NO_SLOT))
+		elog(ERROR, "queue %u of a consumer group has no slot", queue_id);
+	return &rq_offsets[slot];
 }
 
 static LWLock *
@@ -293,7 +298,7 @@ offset_for_redo(RqKey key, uint32 group_id, uint32 queue_id, XLogRecPtr lsn)
 		return NULL;
 	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
 		 i = rq_groups[i].next)
-		if (rq_groups[i].id == group_id && queue_id < rq_groups[i].nqueues)
+		if (rq_groups[i].id == group_id && queue_id < rq_groups[i].offsets.n)
 		{
 			RqOffset   *o = rq_group_offset(i, queue_id);
 

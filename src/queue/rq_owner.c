@@ -115,7 +115,7 @@ int
 rq_owner_of(RqGroupRef group, uint32 queue_id)
 {
 	RqGroup    *g = &rq_groups[group.slot];
-	uint32		slot = rq_extents_find(&g->offsets, queue_id);
+	uint32		slot = rq_slots_find(rq_offset_pool, &g->offsets, queue_id);
 
 	if (g->id != group.id || slot == RQ_NO_SLOT)
 		return -1;

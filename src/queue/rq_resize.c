@@ -6,7 +6,7 @@
  * exclusively: nobody else uses the topic until it has ended.  So "nqueues"
  * changes at once and goes back if the transaction, or a part of it, is rolled
  * back.  The topic keeps "base_queues" in mind for an abort and "resize_to" for
- * a commit, and holds on to the slots of all numbers it has had (nslots).  The
+ * a commit, and holds on to the slots of all numbers it has had.  The
  * janitor settles that afterwards, and only then slots and files of queues go.
  *
  * The retention time goes along: retention_now, retention_s and retention_to are
@@ -41,33 +41,43 @@
 static void
 take_slots(uint32 topic, uint32 nslots)
 {
-	RqTopic    *t = &rq_topics[topic];
+	uint32		have = rq_topic_nslots(topic);
 
-	if (nslots <= t->nslots)
+	if (nslots <= have)
 		return;
-	rq_topic_check_room(&t->queues, nslots - t->nslots);
+	rq_topic_check_room(nslots - have);
 	rq_group_take_slots(topic, nslots);
 	rq_topic_take_queues(topic, nslots);
+}
+
+/* Let garbage go if it is in the way of that. */
+static void
+make_room(uint32 topic, uint32 nslots)
+{
+	uint32		have = rq_topic_nslots(topic);
+	uint64		ngroups;
+
+	if (nslots <= have)
+		return;
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	ngroups = rq_group_count(topic);
+	LWLockRelease(rq_meta_lock);
+	rq_topic_make_room(nslots - have, ngroups * (nslots - have));
 }
 
 static void
 release_slots(uint32 topic, uint32 nslots)
 {
-	RqTopic    *t = &rq_topics[topic];
-
 	rq_group_cut_slots(topic, nslots);
-	for (uint32 i = nslots; i < t->nslots; i++)
-		rq_topic_queue(topic, i)->topic = RQ_NO_SLOT;
-	rq_extents_cut(&t->queues, nslots);
-	t->nslots = nslots;
-	t->incarnation = rq_ctl->next_incarnation++;
+	rq_topic_cut_queues(topic, nslots);
+	rq_topics[topic].incarnation = rq_ctl->next_incarnation++;
 }
 
 /* The record of new slots is this one. */
 static void
 stamp_slots(uint32 topic, XLogRecPtr lsn)
 {
-	for (uint32 i = 0; i < rq_topics[topic].nslots; i++)
+	for (uint32 i = 0; i < rq_topic_nslots(topic); i++)
 	{
 		RqQueue    *q = rq_topic_queue(topic, i);
 
@@ -93,7 +103,7 @@ rq_topic_apply_resize(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
 	pg_write_barrier();
 	pg_atomic_write_u32(&t->nqueues, rec->resize_xid == 0 ? rec->nqueues :
 						Min(rec->nqueues, rec->resize_to));
-	if (rec->nslots < t->nslots)
+	if (rec->nslots < rq_topic_nslots(topic))
 		release_slots(topic, rec->nslots);
 }
 
@@ -203,6 +213,7 @@ rq_topic_resize(uint32 topic, const RqTopicSettings *to, uint64 xid)
 	for (uint32 i = nqueues; i < rq_topic_nqueues(topic); i++)
 		rq_queue_refresh(topic, rq_topic_queue(topic, i));
 
+	make_room(topic, nqueues);
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	rq_topic_resize_settle(topic, trash);
@@ -229,8 +240,8 @@ rq_topic_resize_undo(RqKey key, const RqTopicSettings *to)
 	{
 		RqTopic    *t = &rq_topics[topic];
 
-		pg_atomic_write_u32(&t->nqueues, to ? to->nqueues : t->base_queues);
-		t->retention_now = to ? to->retention_s : t->retention_s;
+		pg_atomic_write_u32(&t->nqueues, to->nqueues);
+		t->retention_now = to->retention_s;
 	}
 	LWLockRelease(rq_meta_lock);
 }
@@ -278,7 +289,7 @@ rq_topic_resize_settle(uint32 topic, char *trash)
 	rec.resize_to = 0;
 	rec.retention_to = 0;
 	rec.resize_xid = 0;
-	fewer = rec.nslots < t->nslots;
+	fewer = rec.nslots < rq_topic_nslots(topic);
 	START_CRIT_SECTION();
 	lsn = rq_topic_log(&rec);
 	rq_topic_apply_resize(topic, &rec, lsn);
@@ -325,13 +336,13 @@ void
 rq_topic_redo_resize(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn,
 					 char *trash)
 {
-	uint32		before = rq_topics[topic].nslots;
+	uint32		before = rq_topic_nslots(topic);
 
 	rq_topic_apply_resize(topic, rec, lsn);
-	if (rq_topics[topic].nslots < before)
+	if (rq_topic_nslots(topic) < before)
 	{
 		/* Recovery must not be able to end before this record any more. */
 		XLogFlush(lsn);
-		trash_files(topic, rq_topics[topic].nslots, lsn, trash);
+		trash_files(topic, rq_topic_nslots(topic), lsn, trash);
 	}
 }

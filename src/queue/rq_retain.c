@@ -131,7 +131,7 @@ note_idle_groups(TimestampTz now)
 {
 	if (rq_ctl->holds_since == 0)
 		rq_ctl->holds_since = now;
-	for (int i = 0; i < rq_max_groups(); i++)
+	for (int i = 0; i < rq_max_groups; i++)
 	{
 		TimestampTz since;
 		RqGroup		copy;
@@ -145,8 +145,11 @@ note_idle_groups(TimestampTz now)
 			rq_group_used(i);
 			continue;
 		}
+
+		/* Another group can have got the slot, or somebody used this one. */
 		LWLockAcquire(rq_meta_lock, LW_SHARED);
-		if (rq_groups[i].id != 0)
+		if (rq_groups[i].id != 0 &&
+			is_idle(&rq_groups[i], now, &since) != rq_groups[i].idle)
 		{
 			rq_groups[i].idle = !rq_groups[i].idle;
 			changed = rq_keep_unconsumed;

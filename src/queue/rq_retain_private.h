@@ -10,13 +10,18 @@
 #include "queue/rq_retain.h"
 #include "shmem/rq_shmem.h"
 
-/* A trim in preparation. */
+/*
+ * A trim in preparation.  Nothing holds the queues until it is done: one can go
+ * meanwhile, and another come under the same number.  So it says which queue
+ * each start was found for.
+ */
 typedef struct RqTrim
 {
 	RqPos		old_start;		/* of the log */
 	RqPos		new_start;
 	uint32		nstarts;
 	StringInfoData starts;		/* xl_rq_queue_start */
+	StringInfoData born;		/* RqQueue.born of each, XLogRecPtr */
 	StringInfoData losses;		/* what groups lose by it */
 } RqTrim;
 

@@ -23,12 +23,6 @@
 #include "shmem/rq_stats.h"
 #include "store/rq_durable.h"
 
-static bool
-queue_is_free(uint32 slot)
-{
-	return rq_queues[slot].topic == RQ_NO_SLOT;
-}
-
 uint32
 rq_topic_find(RqKey key)
 {
@@ -55,29 +49,28 @@ free_slot(void)
 }
 
 void
-rq_topic_check_room(const RqExtents *have, uint32 nqueues)
+rq_topic_check_room(uint32 nqueues)
 {
-	if (!rq_extents_can_take(have, nqueues, rq_max_queues, queue_is_free))
-	{
-		rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
-		rq_report_table_full("queues", "rocketq.max_queues", rq_max_queues,
-							 NULL);
-	}
+	uint32		left = rq_queue_pool->nfree;
+
+	if (nqueues <= left)
+		return;
+	rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
+	rq_report_table_full("queues", "rocketq.max_queues", nqueues, left,
+						 "drop_topic");
 }
 
 /* Throw unless there is room for a topic with that many queues. */
 static void
 check_room(uint32 nqueues)
 {
-	const RqExtents none = {0};
-
-	if (free_slot() == RQ_NO_SLOT)
+	if (rq_ctl->ntopics >= (uint32) rq_max_topics)
 	{
 		rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
-		rq_report_table_full("topics", "rocketq.max_topics", rq_max_topics,
-							 NULL);
+		rq_report_table_full("topics", "rocketq.max_topics", 1, 0,
+							 "drop_topic");
 	}
-	rq_topic_check_room(&none, nqueues);
+	rq_topic_check_room(nqueues);
 }
 
 XLogRecPtr
@@ -95,7 +88,7 @@ rq_topic_record(uint32 topic)
 	xl_rq_topic rec = {.key = rq_topic_key(topic), .spc = t->spc,
 		.nqueues = t->base_queues, .xid = t->pend_xid,
 		.resize_to = t->resize_to, .resize_xid = t->resize_xid,
-		.nslots = t->nslots, .retention_s = t->retention_s,
+		.nslots = t->queues.n, .retention_s = t->retention_s,
 	.retention_to = t->retention_to};
 
 	return rec;
@@ -110,16 +103,33 @@ rq_topic_settings(uint32 topic)
 	return s;
 }
 
+/* Is there storage that the key's earlier holder left, or ("any") at all? */
+static bool
+find_remains(RqKey key, bool any, XLogRecPtr *created)
+{
+	uint32		slot;
+	bool		found;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	slot = rq_topic_index_find(key);
+	found = slot != RQ_NO_SLOT && (any || rq_topics[slot].doomed);
+	if (found)
+		*created = rq_topics[slot].lsn;
+	LWLockRelease(rq_meta_lock);
+	return found;
+}
+
 uint32
 rq_topic_ensure(RqKey key, Oid spc, const RqTopicSettings *settings,
 				uint64 xid)
 {
-	uint32		slot = rq_topic_find(key);
+	uint32		slot;
+	XLogRecPtr	created;
 
 	/* A key that is used again before the janitor came by. */
-	if (slot != RQ_NO_SLOT && (xid != 0 || rq_topics[slot].doomed))
-		rq_topic_drop(key);
-
+	while (find_remains(key, xid != 0, &created))
+		rq_topic_drop(key, created);
+	rq_topic_make_room(settings->nqueues, 0);
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	slot = rq_topic_index_find(key);
@@ -213,11 +223,21 @@ rq_topic_take_queues(uint32 topic, uint32 nslots)
 {
 	RqTopic    *t = &rq_topics[topic];
 
-	rq_extents_take(&t->queues, nslots - t->nslots, rq_max_queues,
-					queue_is_free);
-	for (uint32 i = t->nslots; i < nslots; i++)
+	uint32		before = t->queues.n;
+
+	rq_slots_take(rq_queue_pool, &t->queues, nslots - before);
+	for (uint32 i = before; i < nslots; i++)
 		init_queue(rq_topic_queue(topic, i), topic, i);
-	t->nslots = nslots;
+}
+
+void
+rq_topic_cut_queues(uint32 topic, uint32 nslots)
+{
+	RqTopic    *t = &rq_topics[topic];
+
+	for (uint32 i = nslots; i < t->queues.n; i++)
+		rq_topic_queue(topic, i)->topic = RQ_NO_SLOT;
+	rq_slots_cut(rq_queue_pool, &t->queues, nslots);
 }
 
 uint32
@@ -241,8 +261,7 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 	t->first_group = RQ_NO_SLOT;
 	t->doomed = false;
 	t->lsn = lsn;
-	memset(&t->queues, 0, sizeof(t->queues));
-	t->nslots = 0;
+	Assert(t->queues.n == 0);
 	rq_topic_take_queues(slot, nqueues);
 	t->base_queues = nqueues;
 	t->retention_s = t->retention_now = settings->retention_s;
@@ -273,14 +292,12 @@ drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
 	char		path[MAXPGPATH];
 
 	rq_group_drop_all_apply(slot);
-	for (uint32 i = 0; i < t->nslots; i++)
-		rq_topic_queue(slot, i)->topic = RQ_NO_SLOT;
+	rq_topic_cut_queues(slot, 0);
 	if (t->doomed)
 		pg_atomic_fetch_sub_u32(&rq_ctl->ndoomed, 1);
 	t->doomed = false;
 	t->pend_xid = 0;
 	t->resize_xid = 0;
-	t->nslots = 0;
 	pg_atomic_write_u32(&t->nqueues, 0);
 	pg_atomic_write_u64(&t->key, 0);
 	rq_topic_index_remove(key);
@@ -294,16 +311,18 @@ drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
 				 errmsg("could not rename directory \"%s\": %m", path)));
 }
 
-void
-rq_topic_drop(RqKey key)
+bool
+rq_topic_drop(RqKey key, XLogRecPtr created)
 {
 	char		trash[MAXPGPATH] = "";
 	uint32		slot;
+	bool		found;
 
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	slot = rq_topic_index_find(key);
-	if (slot != RQ_NO_SLOT)
+	found = slot != RQ_NO_SLOT && rq_topics[slot].lsn == created;
+	if (found)
 	{
 		xl_rq_topic_drop rec = {.key = key};
 		XLogRecPtr	lsn;
@@ -323,6 +342,19 @@ rq_topic_drop(RqKey key)
 		RQ_FAULT("drop-rename");
 		rq_remove_dir(trash);
 	}
+	return found;
+}
+
+/* Which topic has the slot, and since when; false if none. */
+static bool
+holder_of(int slot, RqKey *key, XLogRecPtr *created, bool *doomed)
+{
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	*key = rq_topic_key(slot);
+	*created = rq_topics[slot].lsn;
+	*doomed = rq_topics[slot].doomed;
+	LWLockRelease(rq_meta_lock);
+	return key->rel != InvalidOid;
 }
 
 void
@@ -330,11 +362,53 @@ rq_topic_drop_database(Oid db)
 {
 	for (int t = 0; t < rq_max_topics; t++)
 	{
-		RqKey		key = rq_topic_key(t);
+		RqKey		key;
+		XLogRecPtr	created;
+		bool		doomed;
 
-		if (key.rel != 0 && key.db == db)
-			rq_topic_drop(key);
+		if (rq_topic_key(t).db == db &&
+			holder_of(t, &key, &created, &doomed) && key.db == db)
+			rq_topic_drop(key, created);
 	}
+}
+
+int
+rq_topic_drop_garbage(RqTopicExists exists)
+{
+	int			dropped = 0;
+
+	for (int t = 0; t < rq_max_topics; t++)
+	{
+		RqKey		key;
+		XLogRecPtr	created;
+		bool		doomed;
+
+		if (rq_topic_key(t).rel == InvalidOid ||
+			!holder_of(t, &key, &created, &doomed))
+			continue;
+		if (!doomed && (exists == NULL || exists(key, rq_topics[t].spc)))
+			continue;
+		RQ_FAULT("drop-decided");
+		if (!rq_topic_drop(key, created))
+			continue;
+		dropped++;
+		ereport(LOG,
+				(errmsg("rocketq removed the storage of dropped topic %u/%u",
+						key.db, key.rel)));
+	}
+	return dropped;
+}
+
+void
+rq_topic_make_room(uint32 nqueues, uint64 noffsets)
+{
+	if (rq_ctl->ntopics < (uint32) rq_max_topics &&
+		rq_ctl->ngroups < (uint32) rq_max_groups &&
+		rq_queue_pool->nfree >= nqueues && rq_offset_pool->nfree >= noffsets)
+		return;
+	if (pg_atomic_read_u32(&rq_ctl->ndoomed) > 0)
+		rq_topic_drop_garbage(NULL);
+	rq_group_drop_abandoned();
 }
 
 void
@@ -356,7 +430,12 @@ rq_topic_doom(RqKey key)
 RqQueue *
 rq_topic_queue(uint32 topic, uint32 queue_id)
 {
-	return &rq_queues[rq_extents_slot(&rq_topics[topic].queues, queue_id)];
+	uint32		slot = rq_slots_find(rq_queue_pool, &rq_topics[topic].queues,
+									 queue_id);
+
+	if (unlikely(slot == RQ_NO_SLOT))
+		elog(ERROR, "queue %u of a topic has no slot", queue_id);
+	return &rq_queues[slot];
 }
 
 /* ---- redo ---- */

@@ -21,8 +21,24 @@ extern uint32 rq_topic_find(RqKey key);
 extern uint32 rq_topic_ensure(RqKey key, Oid spc,
 							  const RqTopicSettings *settings, uint64 xid);
 
-/* Remove the topic's storage if it has any; WAL-logged.  Nobody uses it any more. */
-extern void rq_topic_drop(RqKey key);
+/*
+ * Remove the topic's storage, if it is still the one created by the record with
+ * this LSN; WAL-logged.  Nobody uses it any more.  False if it is gone.
+ */
+extern bool rq_topic_drop(RqKey key, XLogRecPtr created);
+
+/*
+ * Unless so many slots of queues and of offsets are free, remove what is known
+ * to be garbage and waits for the janitor.  Takes the gate and the meta lock.
+ */
+extern void rq_topic_make_room(uint32 nqueues, uint64 noffsets);
+
+/*
+ * Remove the storage of topics that have been dropped and, given a function
+ * that looks for a topic's relation, of those that have none.  Returns how many.
+ */
+typedef bool (*RqTopicExists) (RqKey key, Oid spc);
+extern int	rq_topic_drop_garbage(RqTopicExists exists);
 
 /* The same for all topics of a database. */
 extern void rq_topic_drop_database(Oid db);
@@ -46,8 +62,8 @@ extern void rq_topic_resize(uint32 topic, const RqTopicSettings *to,
 							uint64 xid);
 
 /*
- * Back to these settings within that transaction, or, when it has aborted, to
- * those before it (NULL).  Can't throw.
+ * Back to these settings, which the transaction has seen before it called
+ * rq_topic_resize() or meant to.  Can't throw.
  */
 extern void rq_topic_resize_undo(RqKey key, const RqTopicSettings *to);
 
@@ -80,7 +96,7 @@ rq_topic_nqueues(uint32 topic)
 static inline uint32
 rq_topic_nslots(uint32 topic)
 {
-	return rq_topics[topic].nslots;
+	return rq_topics[topic].queues.n;
 }
 
 /*

@@ -16,11 +16,14 @@
 extern xl_rq_topic rq_topic_record(uint32 topic);
 extern XLogRecPtr rq_topic_log(const xl_rq_topic *rec);
 
-/* Throw unless "nqueues" more queues fit in beside these. */
-extern void rq_topic_check_room(const RqExtents *have, uint32 nqueues);
+/* Throw unless there are slots for "nqueues" more queues. */
+extern void rq_topic_check_room(uint32 nqueues);
 
 /* Give the topic new queues until it has "nslots"; there is room. */
 extern void rq_topic_take_queues(uint32 topic, uint32 nslots);
+
+/* Take back all but the first "nslots". */
+extern void rq_topic_cut_queues(uint32 topic, uint32 nslots);
 
 /* Settle the topic's resize if its transaction has ended. */
 extern void rq_topic_resize_settle(uint32 topic, char *trash);

@@ -31,6 +31,7 @@ typedef struct Loss
 	uint32		group;			/* its slot */
 	uint32		group_id;
 	uint32		queue_id;
+	XLogRecPtr	born;			/* of the queue */
 	RqOff		from;
 	uint64		count;
 } Loss;
@@ -44,6 +45,7 @@ rq_trim_prepare(RqTrim *t, RqPos new_start)
 	t->new_start = new_start;
 	t->nstarts = 0;
 	initStringInfo(&t->starts);
+	initStringInfo(&t->born);
 	initStringInfo(&t->losses);
 }
 
@@ -76,7 +78,8 @@ add_losses(RqTrim *t, uint32 topic, RqQueue *q, RqOff start)
 	for (uint32 g = rq_topics[topic].first_group; g != RQ_NO_SLOT;
 		 g = rq_groups[g].next)
 	{
-		Loss		l = {.group = g, .group_id = rq_groups[g].id, .queue_id = q->id};
+		Loss		l = {.group = g, .group_id = rq_groups[g].id,
+		.queue_id = q->id, .born = q->born};
 
 		l.from = Max(old, rq_offset_committed(rq_group_offset(g, q->id)));
 		l.count = count_messages(t, topic, q, l.from, start, RQ_INVALID_POS);
@@ -105,6 +108,7 @@ rq_trim_queue(RqTrim *t, uint32 topic, RqQueue *q, RqOff start)
 		if (rq_queue_entry(topic, q, off, &e))
 			s.bytes_start += RQ_CQ_FRAME_LEN(&e);
 	appendBinaryStringInfo(&t->starts, (char *) &s, sizeof(s));
+	appendBinaryStringInfo(&t->born, (char *) &q->born, sizeof(q->born));
 	t->nstarts++;
 }
 
@@ -155,7 +159,38 @@ remove_trimmed(RqPos old_start, const xl_rq_queue_start *starts, uint32 count,
 	LWLockRelease(rq_meta_lock);
 }
 
-/* Note the losses with the groups that are still there. */
+/*
+ * Leave out queues that have gone since they were looked at, and do not trust
+ * what was found for the others beyond what they have now.
+ */
+static void
+keep_valid(RqTrim *t)
+{
+	xl_rq_queue_start *starts = (xl_rq_queue_start *) t->starts.data;
+	const XLogRecPtr *born = (const XLogRecPtr *) t->born.data;
+	uint32		kept = 0;
+
+	for (uint32 i = 0; i < t->nstarts; i++)
+	{
+		RqQueue    *q = queue_of(&starts[i], PG_UINT64_MAX);
+
+		if (q != NULL && q->born == born[i] &&
+			starts[i].start <= q->logged_stable)
+			starts[kept++] = starts[i];
+	}
+	t->nstarts = kept;
+}
+
+/* Are group and queue still those it was found for? */
+static bool
+is_valid(const Loss *l)
+{
+	const RqGroup *g = &rq_groups[l->group];
+
+	return g->id == l->group_id && l->queue_id < g->offsets.n &&
+		rq_topic_queue(g->topic, l->queue_id)->born == l->born;
+}
+
 static void
 note_losses(const RqTrim *t)
 {
@@ -163,8 +198,7 @@ note_losses(const RqTrim *t)
 	int			n = t->losses.len / sizeof(Loss);
 
 	for (int i = 0; i < n; i++)
-		if (rq_groups[losses[i].group].id == losses[i].group_id &&
-			losses[i].queue_id < rq_groups[losses[i].group].nqueues)
+		if (is_valid(&losses[i]))
 		{
 			rq_offset_lose(rq_group_offset(losses[i].group, losses[i].queue_id),
 						   losses[i].from, losses[i].count);
@@ -207,6 +241,7 @@ rq_trim(RqTrim *t, bool despite_readers)
 	RQ_FAULT("trim-begun");
 	if (may)
 	{
+		keep_valid(t);
 		lsn = log_and_apply(t);
 		note_losses(t);
 		rq_log_end_trim();

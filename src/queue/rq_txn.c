@@ -40,7 +40,8 @@
 /* A queue that gets messages of this transaction. */
 typedef struct Touch
 {
-	uint32		topic;
+	uint32		topic;			/* its slot, as long as that has this key */
+	RqKey		key;
 	uint32		queue_id;
 	uint64		pending;		/* entries, some of them perhaps rolled back */
 	uint64		told;			/* the allocator knows of as many */
@@ -106,7 +107,7 @@ typedef struct Txn
 
 typedef struct TouchKey
 {
-	uint32		topic;
+	RqKey		topic;
 	uint32		queue_id;
 } TouchKey;
 
@@ -212,6 +213,7 @@ add_touch(uint32 topic, uint32 queue_id)
 {
 	GROW(txn->cxt, txn->touches, txn->ntouches, txn->max_touches);
 	txn->touches[txn->ntouches].topic = topic;
+	txn->touches[txn->ntouches].key = rq_topic_key(topic);
 	txn->touches[txn->ntouches].queue_id = queue_id;
 	txn->touches[txn->ntouches].pending = 0;
 	txn->touches[txn->ntouches].told = 0;
@@ -231,7 +233,7 @@ create_touch_index(void)
 								   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	for (int i = 0; i < txn->ntouches; i++)
 	{
-		TouchKey	key = {txn->touches[i].topic, txn->touches[i].queue_id};
+		TouchKey	key = {txn->touches[i].key, txn->touches[i].queue_id};
 		TouchIndexEntry *e = hash_search(txn->touch_index, &key, HASH_ENTER, NULL);
 
 		e->touch = i;
@@ -241,14 +243,14 @@ create_touch_index(void)
 static int
 find_touch(uint32 topic, uint32 queue_id)
 {
-	TouchKey	key = {topic, queue_id};
+	TouchKey	key = {rq_topic_key(topic), queue_id};
 	TouchIndexEntry *e;
 	int			touch;
 
 	if (txn->touch_index == NULL)
 	{
 		for (int i = txn->ntouches - 1; i >= 0; i--)
-			if (txn->touches[i].topic == topic &&
+			if (RQ_KEY_EQ(txn->touches[i].key, key.topic) &&
 				txn->touches[i].queue_id == queue_id)
 				return i;
 		if (txn->ntouches < TOUCHES_WITHOUT_INDEX)
@@ -404,10 +406,36 @@ rq_txn_topic_created(RqKey key)
 	add_action(ACT_TOPIC_CREATED)->key = key;
 }
 
+/*
+ * Doom topics dropped by actions from "first" on that were created since the
+ * innermost savepoint: they are garbage however the transaction ends.  A loop of
+ * TRUNCATEs would hold on to the slots of all its storages else.  Their actions
+ * stay, since messages may have been produced into them.  Can't throw.
+ */
+static void
+doom_dead_topics(int first)
+{
+	int			since = txn->nmarks > 0 ? txn->marks[txn->nmarks - 1].nactions : 0;
+
+	for (int i = first; i < txn->nactions; i++)
+	{
+		if (txn->actions[i].kind != ACT_TOPIC_DROPPED)
+			continue;
+		for (int k = i - 1; k >= since; k--)
+			if (txn->actions[k].kind == ACT_TOPIC_CREATED &&
+				RQ_KEY_EQ(txn->actions[k].key, txn->actions[i].key))
+			{
+				rq_topic_doom(txn->actions[i].key);
+				break;
+			}
+	}
+}
+
 void
 rq_txn_topic_dropped(RqKey key)
 {
 	add_action(ACT_TOPIC_DROPPED)->key = key;
+	doom_dead_topics(txn->nactions - 1);
 }
 
 void
@@ -480,7 +508,7 @@ undo(const Action *a)
 		case ACT_TOPIC_RESIZE_UNDONE:
 			break;
 		case ACT_GROUP_CREATED:
-			rq_group_doom(a->group, true);
+			rq_group_abandon(a->group);
 			break;
 		case ACT_GROUP_DROPPED:
 			rq_group_claim(a->group, 0);
@@ -494,10 +522,8 @@ undo(const Action *a)
 }
 
 static bool
-is_dropped(uint32 topic)
+is_dropped(RqKey key)
 {
-	RqKey		key = rq_topic_key(topic);
-
 	for (int i = 0; i < txn->nactions; i++)
 		if (txn->actions[i].kind == ACT_TOPIC_DROPPED &&
 			RQ_KEY_EQ(txn->actions[i].key, key))
@@ -546,7 +572,7 @@ enqueue_stretch(const RqPendingItem *items, uint64 n)
 	{
 		uint64		first = t == 0 ? 0 : at[t - 1];
 
-		if (at[t] > first && !is_dropped(txn->touches[t].topic))
+		if (at[t] > first && !is_dropped(txn->touches[t].key))
 			enqueue_touch(&txn->touches[t], sorted + first, at[t] - first);
 	}
 	pfree(sorted);
@@ -607,7 +633,7 @@ stage_offsets(void)
 		RqReader   *r = txn->readers[i];
 
 		if (r->committing && r->group.id == rq_groups[r->group.slot].id &&
-			!is_dropped(r->topic))
+			!is_dropped(rq_topic_key(r->topic)))
 			rq_offset_stage(rq_group_offset(r->group.slot, r->queue_id),
 							r->commit, txn->xid);
 	}
@@ -678,7 +704,7 @@ finish_object(const Action *a, bool committed)
 			break;
 		case ACT_TOPIC_RESIZED:
 			if (!committed)
-				rq_topic_resize_undo(a->key, NULL);
+				rq_topic_resize_undo(a->key, &a->old_settings);
 			rq_worker_wake(RQ_JANITOR);
 			break;
 		case ACT_GROUP_DROPPED:
@@ -690,11 +716,14 @@ finish_object(const Action *a, bool committed)
 	}
 }
 
-/* Storage and groups; what is left of them is the janitor's. */
+/*
+ * Storage and groups; what is left of them is the janitor's.  The newest comes
+ * first, so that settings end up as this transaction found them.
+ */
 static void
 finish_objects(bool committed)
 {
-	for (int i = 0; i < txn->nactions; i++)
+	for (int i = txn->nactions - 1; i >= 0; i--)
 		finish_object(&txn->actions[i], committed);
 }
 
@@ -896,6 +925,7 @@ subxact_callback(SubXactEvent event, SubTransactionId subid,
 				 SubTransactionId parent, void *arg)
 {
 	int			level;
+	int			first;
 
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 		rq_log_gather_write();
@@ -903,12 +933,17 @@ subxact_callback(SubXactEvent event, SubTransactionId subid,
 		(event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB))
 		return;
 	level = GetCurrentTransactionNestLevel();
+	first = txn->nactions;
 	while (txn->nmarks > 0 && txn->marks[txn->nmarks - 1].level >= level)
 	{
+		const Mark *m = &txn->marks[--txn->nmarks];
+
 		if (event == SUBXACT_EVENT_ABORT_SUB)
-			rollback_to(&txn->marks[txn->nmarks - 1]);
-		txn->nmarks--;
+			rollback_to(m);
+		first = m->nactions;
 	}
+	if (event == SUBXACT_EVENT_COMMIT_SUB)
+		doom_dead_topics(first);
 }
 
 void

@@ -279,8 +279,10 @@ static bool
 find_unread(uint32 topic, RqGroupRef group, uint32 queue_id, RqQueue **q,
 			RqOff *from)
 {
-	uint32		queue = rq_extents_find(&rq_topics[topic].queues, queue_id);
-	uint32		offset = rq_extents_find(&rq_groups[group.slot].offsets, queue_id);
+	uint32		queue = rq_slots_find(rq_queue_pool, &rq_topics[topic].queues,
+									  queue_id);
+	uint32		offset = rq_slots_find(rq_offset_pool, &rq_groups[group.slot].offsets,
+									   queue_id);
 
 	if (queue == RQ_NO_SLOT || offset == RQ_NO_SLOT)
 		return false;
@@ -328,8 +330,8 @@ rq_wait_replayed(void)
 		for (uint32 i = rq_topics[t].first_waiter; i != RQ_NO_SLOT;
 			 i = rq_waiters[i].next)
 		{
-			uint32		slot = rq_extents_find(&rq_topics[t].queues,
-											   rq_waiters[i].queue_id);
+			uint32		slot = rq_slots_find(rq_queue_pool, &rq_topics[t].queues,
+											 rq_waiters[i].queue_id);
 
 			if (slot != RQ_NO_SLOT &&
 				pg_atomic_read_u64(&rq_queues[slot].stable) <

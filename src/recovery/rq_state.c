@@ -108,13 +108,13 @@ static void
 copy_group(StringInfo buf, uint32 group)
 {
 	RqGroup    *g = &rq_groups[group];
-	RqStateGroup s = {.id = g->id, .nqueues = g->nqueues,
+	RqStateGroup s = {.id = g->id, .nqueues = g->offsets.n,
 		.pend_xid = g->pend_xid, .pend_op = g->pend_op,
 	.name_len = strlen(g->name), .created_at = g->created_at};
 
 	memcpy(s.name, g->name, s.name_len);
 	appendBinaryStringInfo(buf, (char *) &s, sizeof(s));
-	for (uint32 i = 0; i < g->nqueues; i++)
+	for (uint32 i = 0; i < g->offsets.n; i++)
 	{
 		RqOffset   *o = rq_group_offset(group, i);
 		RqStateOffset so;
@@ -137,7 +137,7 @@ copy_topic(StringInfo buf, uint32 topic)
 	RqTopic    *t = &rq_topics[topic];
 	RqStateTopic s = {.key = rq_topic_key(topic), .spc = t->spc,
 		.nqueues = t->base_queues, .resize_to = t->resize_to,
-		.nslots = t->nslots, .retention_s = t->retention_s,
+		.nslots = t->queues.n, .retention_s = t->retention_s,
 		.retention_to = t->retention_to,
 		.pend_xid = t->pend_xid, .resize_xid = t->resize_xid,
 	.lsn = t->lsn, .resize_lsn = t->resize_lsn};
@@ -145,7 +145,7 @@ copy_topic(StringInfo buf, uint32 topic)
 	for (uint32 g = t->first_group; g != RQ_NO_SLOT; g = rq_groups[g].next)
 		s.ngroups++;
 	appendBinaryStringInfo(buf, (char *) &s, sizeof(s));
-	for (uint32 i = 0; i < t->nslots; i++)
+	for (uint32 i = 0; i < t->queues.n; i++)
 		copy_queue(buf, rq_topic_queue(topic, i));
 	for (uint32 g = t->first_group; g != RQ_NO_SLOT; g = rq_groups[g].next)
 		copy_group(buf, g);

@@ -1,7 +1,7 @@
 /*
  * rq_shmem.c
  *	  Set up shared memory, and the few operations that belong to its layout:
- *	  slot runs, the topic index and the gate.
+ *	  the topic index and the gate.
  */
 #include "postgres.h"
 
@@ -48,12 +48,6 @@ typedef struct TopicIndexEntry
 } TopicIndexEntry;
 
 int
-rq_max_groups(void)
-{
-	return Max(64, rq_max_consumer_slots / 8);
-}
-
-int
 rq_max_backends(void)
 {
 	return MaxBackends + NUM_AUXILIARY_PROCS + max_prepared_xacts;
@@ -91,7 +85,7 @@ rq_shmem_request(void)
 	size = add_size(size, MAXALIGN(sizeof(RqControl)));
 	size = add_size(size, mul_size(rq_max_topics, sizeof(RqTopic)));
 	size = add_size(size, mul_size(rq_max_queues, sizeof(RqQueue)));
-	size = add_size(size, mul_size(rq_max_groups(), sizeof(RqGroup)));
+	size = add_size(size, mul_size(rq_max_groups, sizeof(RqGroup)));
 	size = add_size(size, mul_size(rq_max_consumer_slots, sizeof(RqOffset)));
 	size = add_size(size, mul_size(rq_max_backends(), sizeof(RqBackend)));
 	size = add_size(size, mul_size(rq_max_backends(), sizeof(RqWaiter)));
@@ -100,9 +94,10 @@ rq_shmem_request(void)
 	size = add_size(size, mul_size(max_gaps(), sizeof(RqStateGap)));
 	size = add_size(size, hash_estimate_size(rq_max_topics,
 											 sizeof(TopicIndexEntry)));
+	size = add_size(size, rq_slots_shmem_size());
 	size = add_size(size, rq_stats_shmem_size());
 	size = add_size(size, rq_latency_shmem_size());
-	size = add_size(size, 13 * PG_CACHE_LINE_SIZE);
+	size = add_size(size, 15 * PG_CACHE_LINE_SIZE);
 	RequestAddinShmemSpace(size);
 
 	RequestNamedLWLockTranche("RocketqGate", 1);
@@ -123,6 +118,7 @@ init_control(void)
 	pg_atomic_init_u64(&rq_ctl->alloc_end, 0);
 	pg_atomic_init_u32(&rq_ctl->alloc_errno, 0);
 	pg_atomic_init_u32(&rq_ctl->ndoomed, 0);
+	pg_atomic_init_u32(&rq_ctl->groups_abandoned, 0);
 	pg_atomic_init_u32(&rq_ctl->nwaiters, 0);
 	pg_atomic_init_u64(&rq_ctl->trimming_to, 0);
 	pg_atomic_init_u32(&rq_ctl->disk_permille, 0);
@@ -166,7 +162,7 @@ init_slots(int queue_tranche)
 	}
 	for (int i = 0; i < rq_wanting_words(); i++)
 		pg_atomic_init_u64(&rq_wanting[i], 0);
-	memset(rq_groups, 0, mul_size(rq_max_groups(), sizeof(RqGroup)));
+	memset(rq_groups, 0, mul_size(rq_max_groups, sizeof(RqGroup)));
 	memset(rq_offsets, 0, mul_size(rq_max_consumer_slots, sizeof(RqOffset)));
 	for (int i = 0; i < rq_max_consumer_slots; i++)
 		rq_offsets[i].group = RQ_NO_SLOT;
@@ -210,7 +206,7 @@ rq_shmem_startup(void)
 	rq_ctl = ShmemInitStruct("rocketq control", sizeof(RqControl), &found);
 	rq_topics = part("rocketq topics", rq_max_topics, sizeof(RqTopic));
 	rq_queues = part("rocketq queues", rq_max_queues, sizeof(RqQueue));
-	rq_groups = part("rocketq groups", rq_max_groups(), sizeof(RqGroup));
+	rq_groups = part("rocketq groups", rq_max_groups, sizeof(RqGroup));
 	rq_offsets = part("rocketq offsets", rq_max_consumer_slots, sizeof(RqOffset));
 	rq_backends = part("rocketq backends", rq_max_backends(), sizeof(RqBackend));
 	rq_waiters = part("rocketq waiters", rq_max_backends(), sizeof(RqWaiter));
@@ -220,6 +216,7 @@ rq_shmem_startup(void)
 	topic_index = ShmemInitHash("rocketq topic index", rq_max_topics,
 								rq_max_topics, &info, HASH_ELEM | HASH_BLOBS);
 
+	rq_slots_shmem_init();
 	rq_stats_shmem_init();
 	rq_latency_shmem_init();
 
@@ -273,100 +270,6 @@ void
 rq_topic_index_remove(RqKey key)
 {
 	hash_search(topic_index, &key, HASH_REMOVE, NULL);
-}
-
-/* Find the next free run at or behind "from"; false when there is none. */
-static bool
-next_free_run(uint32 from, uint32 want, uint32 nslots, RqSlotIsFree is_free,
-			  uint32 *first, uint32 *count)
-{
-	uint32		i = from;
-
-	while (i < nslots && !is_free(i))
-		i++;
-	*first = i;
-	while (i < nslots && i - *first < want && is_free(i))
-		i++;
-	*count = i - *first;
-	return *count > 0;
-}
-
-bool
-rq_extents_can_take(const RqExtents *ext, uint32 count, uint32 nslots,
-					RqSlotIsFree is_free)
-{
-	uint32		at = 0;
-	uint32		runs = ext->n;
-	uint32		first;
-	uint32		got;
-
-	while (count > 0)
-	{
-		if (runs == RQ_MAX_EXTENTS ||
-			!next_free_run(at, count, nslots, is_free, &first, &got))
-			return false;
-		at = first + got;
-		count -= got;
-		runs++;
-	}
-	return true;
-}
-
-void
-rq_extents_take(RqExtents *ext, uint32 count, uint32 nslots,
-				RqSlotIsFree is_free)
-{
-	uint32		at = 0;
-
-	while (count > 0)
-	{
-		uint32		first;
-		uint32		got;
-
-		if (!next_free_run(at, count, nslots, is_free, &first, &got))
-			elog(ERROR, "no free slot left after the check");
-		ext->run[ext->n].first = first;
-		ext->run[ext->n].count = got;
-		ext->n++;
-		at = first + got;
-		count -= got;
-	}
-}
-
-void
-rq_extents_cut(RqExtents *ext, uint32 keep)
-{
-	for (uint32 r = 0; r < ext->n; r++)
-	{
-		uint32		stay = Min(keep, ext->run[r].count);
-
-		ext->run[r].count = stay;
-		keep -= stay;
-	}
-	while (ext->n > 0 && ext->run[ext->n - 1].count == 0)
-		ext->n--;
-}
-
-uint32
-rq_extents_find(const RqExtents *ext, uint32 i)
-{
-	for (uint32 r = 0; r < Min(ext->n, RQ_MAX_EXTENTS); r++)
-	{
-		if (i < ext->run[r].count)
-			return ext->run[r].first + i;
-		i -= ext->run[r].count;
-	}
-	return RQ_NO_SLOT;
-}
-
-uint32
-rq_extents_slot(const RqExtents *ext, uint32 i)
-{
-	uint32		slot = rq_extents_find(ext, i);
-
-	if (slot == RQ_NO_SLOT)
-		elog(ERROR, "slot number out of bounds");
-	return slot;
 }
 
 static void

@@ -35,24 +35,12 @@
 #include "storage/spin.h"
 
 #include "base/rq_base.h"
+#include "shmem/rq_slots.h"
 
-#define RQ_NO_SLOT			PG_UINT32_MAX
 #define RQ_NOT_LOGGED		PG_UINT64_MAX
-#define RQ_MAX_EXTENTS		16
 #define RQ_OFFSET_LOCKS		128
 #define RQ_WAIT_LOCKS		64
 #define RQ_WAIT_TAGS		8
-
-/* Runs of slots that belong to one owner, in the order they were given. */
-typedef struct RqExtents
-{
-	uint32		n;
-	struct
-	{
-		uint32		first;
-		uint32		count;
-	}			run[RQ_MAX_EXTENTS];
-} RqExtents;
 
 /*
  * With thousands of topics and queues none of them is in a processor's cache.
@@ -71,10 +59,10 @@ typedef struct RqTopic
 	uint64		incarnation;	/* never the same for two topics */
 	pg_atomic_uint32 nqueues;	/* as users see it; see queue/rq_resize.c */
 	pg_atomic_uint32 nwaiters;	/* see below; read without a lock */
-	RqExtents	queues;
+	RqSlotMap	queues;			/* as many as its count "n" says: more than
+								 * nqueues while queues that come or go are in
+								 * doubt */
 
-	uint32		nslots;			/* in "queues"; more than nqueues while queues
-								 * that come or go are in doubt */
 	uint32		base_queues;	/* nqueues if the resize aborts */
 	uint32		resize_to;		/* nqueues if it commits */
 	int32		retention_s;	/* in force; see RqTopicSettings */
@@ -151,11 +139,11 @@ typedef struct RqGroup
 	uint32		id;				/* 0 = free slot */
 	uint32		topic;
 	uint32		next;			/* in the topic's chain */
-	uint32		nqueues;		/* offsets it has: the topic's nslots */
 	RqPendingOp pend_op;
 	uint64		pend_xid;
 	uint64		claim_xid;		/* means to drop it, not logged yet */
 	bool		doomed;			/* its own creator gave it up again */
+	bool		abandoned;		/* the same, and can't take it back */
 	TimestampTz created_at;
 
 	/* retention; see queue/rq_retain.c */
@@ -164,7 +152,7 @@ typedef struct RqGroup
 	bool		idle;			/* it holds nothing for that; janitor only */
 
 	char		name[RQ_GROUP_NAME_MAX + 1];
-	RqExtents	offsets;
+	RqSlotMap	offsets;		/* as many as the topic has slots */
 } RqGroup;
 
 /* A transaction that has moved a group's offset in one queue. */
@@ -351,7 +339,9 @@ typedef struct RqControl
 	uint32		next_group_id;
 	uint64		next_incarnation;
 	uint32		ntopics;
-	pg_atomic_uint32 ndoomed;
+	uint32		ngroups;
+	pg_atomic_uint32 ndoomed;	/* topics */
+	pg_atomic_uint32 groups_abandoned;	/* 1 = there may be some */
 
 	pg_atomic_uint32 nwaiters;	/* of all topics */
 
@@ -404,7 +394,6 @@ extern RqWaiter *rq_waiters;
 extern pg_atomic_uint64 *rq_wanting;	/* a bit for each queue; rq_ahead.c */
 extern struct RqStateGap *rq_gaps;
 
-extern int	rq_max_groups(void);
 extern int	rq_max_backends(void);
 extern int	rq_wanting_words(void);
 
@@ -433,27 +422,6 @@ extern void rq_require_preload(void);
 extern uint32 rq_topic_index_find(RqKey key);
 extern void rq_topic_index_add(RqKey key, uint32 slot);
 extern void rq_topic_index_remove(RqKey key);
-
-/*
- * Take slots for "count" more of an owner.  "is_free" tells a free slot and
- * "take" makes it the owner's.  False, with nothing taken, when there is no
- * room.  The caller holds the meta lock exclusively.
- */
-typedef bool (*RqSlotIsFree) (uint32 slot);
-extern bool rq_extents_can_take(const RqExtents *ext, uint32 count,
-								uint32 nslots, RqSlotIsFree is_free);
-extern void rq_extents_take(RqExtents *ext, uint32 count, uint32 nslots,
-							RqSlotIsFree is_free);
-
-/* Forget all but the first "keep"; what becomes of the others is not told. */
-extern void rq_extents_cut(RqExtents *ext, uint32 keep);
-
-/*
- * The slot of member "i", which must be below the owner's count.  The other
- * one gives RQ_NO_SLOT when it is not, for those who hold no lock that keeps it.
- */
-extern uint32 rq_extents_slot(const RqExtents *ext, uint32 i);
-extern uint32 rq_extents_find(const RqExtents *ext, uint32 i);
 
 /*
  * Enter the gate: wait until the store is open, then hold the gate lock

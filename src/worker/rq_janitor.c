@@ -78,26 +78,6 @@ relation_exists(RqKey key, Oid hint)
 }
 
 static void
-drop_topics(bool look)
-{
-	for (int t = 0; t < rq_max_topics; t++)
-	{
-		RqKey		key = rq_topic_key(t);
-
-		if (key.rel == 0)
-			continue;
-		if (rq_topics[t].doomed ||
-			(look && !relation_exists(key, rq_topics[t].spc)))
-		{
-			rq_topic_drop(key);
-			ereport(LOG,
-					(errmsg("rocketq removed the storage of dropped topic %u/%u",
-							key.db, key.rel)));
-		}
-	}
-}
-
-static void
 clean(void)
 {
 	static TimestampTz next_look = 0;
@@ -109,9 +89,10 @@ clean(void)
 	RQ_FAULT("janitor-settle");
 	rq_topic_settle_all();
 	rq_group_settle_all();
+	rq_group_drop_abandoned();
 	rq_saved_place_all();
 	if (look || pg_atomic_read_u32(&rq_ctl->ndoomed) > 0)
-		drop_topics(look);
+		rq_topic_drop_garbage(look ? relation_exists : NULL);
 	if (look)
 		next_look = TimestampTzPlusMilliseconds(now, LOOK_INTERVAL_MS);
 	rq_rates_sample();

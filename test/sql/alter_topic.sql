@@ -112,7 +112,9 @@ SELECT * FROM number_of_queues ORDER BY topic::text;
 SELECT rocketq.alter_topic('alt', 0);
 SELECT rocketq.alter_topic('alt', 65536);
 SET rocketq.max_queues_per_topic = 65535;
+\set VERBOSITY terse
 SELECT rocketq.alter_topic('alt', 65535);
+\set VERBOSITY default
 RESET rocketq.max_queues_per_topic;
 SELECT rocketq.alter_topic('alt', NULL);
 SELECT rocketq.alter_topic(NULL, 4);

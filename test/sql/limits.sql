@@ -155,7 +155,7 @@ BEGIN
     PERFORM rocketq.create_topic('limited_too', current_setting('rocketq.max_queues')::int + 1);
 EXCEPTION WHEN configuration_limit_exceeded THEN
     GET STACKED DIAGNOSTICS detail = pg_exception_detail, hint = pg_exception_hint;
-    RAISE NOTICE '% %', replace(detail, current_setting('rocketq.max_queues'), 'N'), hint;
+    RAISE NOTICE '% %', regexp_replace(detail, '\d+', 'N', 'g'), hint;
 END $$;
 -- groups: a slot for each of the topic's queues
 SELECT rocketq.create_topic('limited_too', current_setting('rocketq.max_consumer_slots')::int / 2);
@@ -173,7 +173,7 @@ BEGIN
 EXCEPTION WHEN configuration_limit_exceeded THEN
     GET STACKED DIAGNOSTICS detail = pg_exception_detail, hint = pg_exception_hint;
     RAISE NOTICE '% groups at most: %', n, SQLERRM;
-    RAISE NOTICE '% %', replace(detail, current_setting('rocketq.max_consumer_slots'), 'N'), hint;
+    RAISE NOTICE '% %', regexp_replace(detail, '\d+', 'N', 'g'), hint;
 END $$;
 SELECT count(*) FROM rocketq.groups WHERE topic = 'limited_too'::regclass;
 SELECT rocketq.drop_topic('limited_too');
@@ -189,7 +189,7 @@ BEGIN
 EXCEPTION WHEN configuration_limit_exceeded THEN
     GET STACKED DIAGNOSTICS detail = pg_exception_detail, hint = pg_exception_hint;
     RAISE NOTICE '%', SQLERRM;
-    RAISE NOTICE '% %', replace(detail, current_setting('rocketq.max_topics'), 'N'), hint;
+    RAISE NOTICE '% %', regexp_replace(detail, '\d+', 'N', 'g'), hint;
 END $$;
 SELECT count(*) FROM pg_class WHERE relname ~ '^limited_\d';
 -- the janitor has to take their storage away before others can have the room

@@ -151,7 +151,7 @@ $node->safe_psql('postgres',
 	"SELECT rocketq.create_topic('t' || i, 2) FROM generate_series(1, 15) i");
 ($rc, $out, $err) = $node->psql('postgres',
 	"SELECT rocketq.create_group('orders', 'g' || i) FROM generate_series(1, 15) i");
-like($err, qr/too many consumer groups.*rocketq\.max_consumer_slots/s,
+like($err, qr/too many consumer slots.*rocketq\.max_consumer_slots/s,
 	'too many groups');
 rq_poll(
 	'the slots of rolled back groups to be free',

@@ -1,0 +1,208 @@
+/*
+ * rq_slots.c
+ *	  Slots of a fixed table, given to owners that each want many.
+ */
+#include "postgres.h"
+
+#include "storage/shmem.h"
+
+#include "base/rq_guc.h"
+#include "shmem/rq_slots.h"
+
+RqPool	   *rq_queue_pool = NULL;
+RqPool	   *rq_offset_pool = NULL;
+
+/* ---- pools ---- */
+
+/* Enough for any owners; see the head of the header. */
+static uint32
+pages_for(uint32 nslots)
+{
+	return nslots / 2 + 1;
+}
+
+static Size
+pool_size(uint32 nslots)
+{
+	Size		size = MAXALIGN(sizeof(RqPool));
+
+	size = add_size(size, mul_size(pages_for(nslots), sizeof(RqSlotPage)));
+	return add_size(size, mul_size(nslots, sizeof(uint32)));
+}
+
+Size
+rq_slots_shmem_size(void)
+{
+	return add_size(pool_size(rq_max_queues), pool_size(rq_max_consumer_slots));
+}
+
+static RqPool *
+init_pool(const char *name, uint32 nslots)
+{
+	bool		found;
+	RqPool	   *p = ShmemInitStruct(name, pool_size(nslots), &found);
+
+	if (found)
+		return p;
+	p->nslots = p->nfree = nslots;
+	p->npages = pages_for(nslots);
+	p->pages = (RqSlotPage *) ((char *) p + MAXALIGN(sizeof(RqPool)));
+	p->next_free = (uint32 *) (p->pages + p->npages);
+	p->first_free = p->first_free_page = 0;
+	for (uint32 i = 0; i < nslots; i++)
+		p->next_free[i] = i + 1 < nslots ? i + 1 : RQ_NO_SLOT;
+	for (uint32 i = 0; i < p->npages; i++)
+		p->pages[i].at[0] = i + 1 < p->npages ? i + 1 : RQ_NO_SLOT;
+	return p;
+}
+
+void
+rq_slots_shmem_init(void)
+{
+	rq_queue_pool = init_pool("rocketq queue slots", rq_max_queues);
+	rq_offset_pool = init_pool("rocketq consumer slots", rq_max_consumer_slots);
+}
+
+static uint32
+take_slot(RqPool * pool)
+{
+	uint32		slot = pool->first_free;
+
+	Assert(pool->nfree > 0 && slot < pool->nslots);
+	pool->first_free = pool->next_free[slot];
+	pool->nfree--;
+	return slot;
+}
+
+static void
+free_slot(RqPool * pool, uint32 slot)
+{
+	pool->next_free[slot] = pool->first_free;
+	pool->first_free = slot;
+	pool->nfree++;
+}
+
+static uint32
+take_page(RqPool * pool)
+{
+	uint32		page = pool->first_free_page;
+
+	Assert(page < pool->npages);
+	pool->first_free_page = pool->pages[page].at[0];
+	return page;
+}
+
+static void
+free_page(RqPool * pool, uint32 page)
+{
+	pool->pages[page].at[0] = pool->first_free_page;
+	pool->first_free_page = page;
+}
+
+/* ---- trees ---- */
+
+/* Slots below one place of a page that is so high above the slots. */
+static inline uint32
+span(uint32 height)
+{
+	return 1U << (RQ_SLOTS_PAGE_BITS * (height - 1));
+}
+
+static inline uint32
+place(uint32 far, uint32 height)
+{
+	return (far / span(height)) % RQ_SLOTS_PAGE;
+}
+
+uint32
+rq_slots_find_far(const RqPool * pool, const RqSlotMap * map, uint32 i)
+{
+	uint32		far = i - RQ_SLOTS_NEAR;
+	uint32		at = map->root;
+
+	for (uint32 height = map->height; height > 0; height--)
+	{
+		if (at >= pool->npages)
+			return RQ_NO_SLOT;
+		at = pool->pages[at].at[place(far, height)];
+	}
+	return at < pool->nslots ? at : RQ_NO_SLOT;
+}
+
+/* The tree is full: it becomes the first part of a higher one. */
+static void
+grow_tree(RqPool * pool, RqSlotMap * map)
+{
+	uint32		page = take_page(pool);
+
+	Assert(map->height < RQ_SLOTS_HEIGHT);
+	pool->pages[page].at[0] = map->root;
+	map->root = page;
+	map->height++;
+}
+
+static void
+add_far(RqPool * pool, RqSlotMap * map, uint32 far, uint32 slot)
+{
+	uint32		page;
+
+	if (map->height == 0 || far == span(map->height + 1))
+		grow_tree(pool, map);
+	page = map->root;
+	for (uint32 height = map->height; height > 1; height--)
+	{
+		uint32	   *child = &pool->pages[page].at[place(far, height)];
+
+		if (far % span(height) == 0)
+			*child = take_page(pool);
+		page = *child;
+	}
+	pool->pages[page].at[place(far, 1)] = slot;
+}
+
+/* Free the pages that hold nothing but this slot, which is the last one. */
+static void
+free_pages_of(RqPool * pool, RqSlotMap * map, uint32 far)
+{
+	uint32		path[RQ_SLOTS_HEIGHT + 1];
+
+	path[map->height] = map->root;
+	for (uint32 height = map->height; height > 1; height--)
+		path[height - 1] = pool->pages[path[height]].at[place(far, height)];
+	for (uint32 height = 1; height <= map->height; height++)
+		if (far % span(height + 1) == 0)
+			free_page(pool, path[height]);
+	if (far == 0)
+		map->height = 0;
+}
+
+void
+rq_slots_take(RqPool * pool, RqSlotMap * map, uint32 count)
+{
+	Assert(count <= pool->nfree);
+	for (; count > 0; count--)
+	{
+		uint32		slot = take_slot(pool);
+
+		if (map->n < RQ_SLOTS_NEAR)
+			map->near[map->n] = slot;
+		else
+			add_far(pool, map, map->n - RQ_SLOTS_NEAR, slot);
+		map->n++;
+	}
+}
+
+void
+rq_slots_cut(RqPool * pool, RqSlotMap * map, uint32 keep)
+{
+	while (map->n > keep)
+	{
+		uint32		last = map->n - 1;
+		uint32		slot = rq_slots_find(pool, map, last);
+
+		map->n = last;
+		if (last >= RQ_SLOTS_NEAR)
+			free_pages_of(pool, map, last - RQ_SLOTS_NEAR);
+		free_slot(pool, slot);
+	}
+}
