@@ -70,6 +70,7 @@ OBJS = \
 	src/api/rq_admin_sql.o \
 	src/api/rq_args.o \
 	src/api/rq_consume_sql.o \
+	src/api/rq_install_sql.o \
 	src/api/rq_produce_sql.o \
 	src/api/rq_saved_sql.o \
 	src/api/rq_stats_sql.o \

@@ -3,10 +3,14 @@
 -- complain if the script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION rocketq" to load this file. \quit
 
-CREATE FUNCTION rocketq.check_preload() RETURNS pg_catalog.void
-    AS 'MODULE_PATHNAME', 'rocketq_check_preload' LANGUAGE C VOLATILE;
-SELECT rocketq.check_preload();
-DROP FUNCTION rocketq.check_preload();
+--
+-- Is the library loaded, and the schema nobody else's?  src/tools/check_sql_names
+-- tells how names are to be written here, and why.
+--
+CREATE FUNCTION rocketq.check_install() RETURNS pg_catalog.void
+    AS 'MODULE_PATHNAME', 'rocketq_check_install' LANGUAGE C VOLATILE;
+SELECT rocketq.check_install();
+DROP FUNCTION rocketq.check_install();
 
 --
 -- Types
@@ -538,7 +542,8 @@ GRANT SELECT ON rocketq.saved_groups TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION rocketq.get_topics(), rocketq.get_queues(), rocketq.get_groups(),
     rocketq.get_segments(), rocketq.get_workers(), rocketq.get_stats(), rocketq.get_latency(),
     rocketq.get_latency_fine(), rocketq.get_latency_summary(), rocketq.verify(),
-    rocketq.stats_reset() FROM PUBLIC;
+    rocketq.stats_reset(), rocketq.tableam_handler(pg_catalog.internal),
+    rocketq.restore_group() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION rocketq.get_topics(), rocketq.get_queues(), rocketq.get_groups(),
     rocketq.get_segments(), rocketq.get_workers(), rocketq.get_stats(), rocketq.get_latency(),
     rocketq.get_latency_fine(), rocketq.get_latency_summary(), rocketq.verify() TO pg_monitor;

@@ -31,7 +31,6 @@
 PG_FUNCTION_INFO_V1(rocketq_create_topic);
 PG_FUNCTION_INFO_V1(rocketq_alter_topic);
 PG_FUNCTION_INFO_V1(rocketq_drop_topic);
-PG_FUNCTION_INFO_V1(rocketq_check_preload);
 
 static void
 run_utility(const char *sql)
@@ -146,13 +145,5 @@ rocketq_drop_topic(PG_FUNCTION_ARGS)
 										RelationGetRelationName(rel));
 	table_close(rel, NoLock);
 	run_utility(psprintf("DROP TABLE %s", quoted));
-	PG_RETURN_VOID();
-}
-
-/* Called by the extension's script. */
-Datum
-rocketq_check_preload(PG_FUNCTION_ARGS)
-{
-	rq_require_preload();
 	PG_RETURN_VOID();
 }

@@ -95,20 +95,29 @@ put_rows(ReturnSetInfo *rsinfo, const char *sql)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* The groups of all topics that the caller may read. */
+/*
+ * The topics that the caller may read, as SELECT from all rows of the table
+ * would have it; what pg_dump is told to leave out must not stop it.
+ */
 static const char *const topics_sql =
-"SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)"
-" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-" JOIN pg_catalog.pg_am a ON a.oid = c.relam"
-" WHERE a.amname = 'rocketq' AND c.relkind = 'r'"
-" AND pg_catalog.has_table_privilege(c.oid, 'SELECT') ORDER BY 1";
+"SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)"
+" FROM pg_catalog.pg_class c"
+" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+" JOIN pg_catalog.pg_am a ON a.oid OPERATOR(pg_catalog.=) c.relam"
+" WHERE a.amname OPERATOR(pg_catalog.=) 'rocketq' AND c.relkind OPERATOR(pg_catalog.=) 'r'"
+" AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
+" AND pg_catalog.has_table_privilege(c.oid, 'SELECT')"
+" AND NOT pg_catalog.row_security_active(c.oid) ORDER BY 1";
 
+/* The groups of one of them: its name as a literal, twice, and as it is. */
 static const char *const groups_sql =
 "SELECT %s::pg_catalog.text, consumer_group,"
 " pg_catalog.array_agg(total ORDER BY queue_id), pg_catalog.array_agg(remaining ORDER BY queue_id)"
 " FROM (SELECT p.consumer_group, p.queue_id, pg_catalog.count(m.queue_id) AS total,"
-" pg_catalog.count(m.queue_id) FILTER (WHERE m.queue_offset >= p.next_offset) AS remaining"
-" FROM rocketq.group_positions(%s) p LEFT JOIN ONLY %s m USING (queue_id)"
+" pg_catalog.count(m.queue_id)"
+" FILTER (WHERE m.queue_offset OPERATOR(pg_catalog.>=) p.next_offset) AS remaining"
+" FROM rocketq.group_positions(%s) p"
+" LEFT JOIN ONLY %s m ON m.queue_id OPERATOR(pg_catalog.=) p.queue_id"
 " GROUP BY 1, 2) q GROUP BY consumer_group ORDER BY consumer_group";
 
 Datum
@@ -204,40 +213,76 @@ restore_group(Relation rel, HeapTuple row, TupleDesc desc)
 						group, RelationGetRelationName(rel))));
 }
 
-/* BEFORE INSERT ON rocketq.saved_groups FOR EACH ROW. */
-Datum
-rocketq_restore_group(PG_FUNCTION_ARGS)
+/*
+ * Anybody may make a function the trigger of a table once he may execute it.
+ * The columns are those that the extension's script gives the table, unless its
+ * owner has meddled with it.
+ */
+static bool
+is_saved_groups(Relation rel)
+{
+	static const Oid types[] = {TEXTOID, TEXTOID, INT8ARRAYOID, INT8ARRAYOID};
+	TupleDesc	desc = RelationGetDescr(rel);
+	Oid			schema = get_namespace_oid("rocketq", true);
+
+	if (RelationGetNamespace(rel) != schema ||
+		strcmp(RelationGetRelationName(rel), "saved_groups") != 0 ||
+		rel->rd_rel->relkind != RELKIND_RELATION ||
+		desc->natts != lengthof(types))
+		return false;
+	for (int i = 0; i < desc->natts; i++)
+		if (TupleDescAttr(desc, i)->attisdropped ||
+			TupleDescAttr(desc, i)->atttypid != types[i])
+			return false;
+	return true;
+}
+
+/* BEFORE INSERT ON rocketq.saved_groups FOR EACH ROW, and nothing else. */
+static void
+check_trigger(FunctionCallInfo fcinfo)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	HeapTuple	row;
-	TupleDesc	desc;
-	char	   *name;
-	Oid			relid;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) ||
-		!TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ||
-		!TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
-		RelationGetNumberOfAttributes(trigger->tg_relation) != 4)
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("rocketq.restore_group() is the trigger of rocketq.saved_groups")));
-	row = trigger->tg_trigtuple;
-	desc = RelationGetDescr(trigger->tg_relation);
-	name = text_column(row, desc, 1);
-	relid = RangeVarGetRelid(makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name))),
-							 NoLock, true);
+	if (CALLED_AS_TRIGGER(fcinfo) &&
+		TRIGGER_FIRED_BY_INSERT(trigger->tg_event) &&
+		TRIGGER_FIRED_BEFORE(trigger->tg_event) &&
+		TRIGGER_FIRED_FOR_ROW(trigger->tg_event) &&
+		is_saved_groups(trigger->tg_relation))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+			 errmsg("rocketq.restore_group() is the trigger of rocketq.saved_groups"),
+			 errdetail("It cannot be called in any other way, nor be the trigger of another table.")));
+}
+
+/* The owner makes groups, and so it is the owner who restores them. */
+static void
+restore_row(HeapTuple row, TupleDesc desc)
+{
+	char	   *name = text_column(row, desc, 1);
+	RangeVar   *rv = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
+	Oid			relid = RangeVarGetRelid(rv, NoLock, true);
+	Relation	rel;
+
 	if (!OidIsValid(relid))
+	{
 		ereport(WARNING,
 				(errmsg("consumer group \"%s\" is not restored",
 						text_column(row, desc, 2)),
 				 errdetail("Its topic \"%s\" does not exist.", name)));
-	else
-	{
-		Relation	rel = rq_relation_open(relid, AccessShareLock, ACL_NO_RIGHTS);
-
-		restore_group(rel, row, desc);
-		table_close(rel, NoLock);
+		return;
 	}
+	rel = rq_relation_open(relid, AccessShareLock, ACL_NO_RIGHTS);
+	restore_group(rel, row, desc);
+	table_close(rel, NoLock);
+}
+
+Datum
+rocketq_restore_group(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	check_trigger(fcinfo);
+	restore_row(trigger->tg_trigtuple, RelationGetDescr(trigger->tg_relation));
 	return PointerGetDatum(NULL);
 }
