@@ -230,13 +230,16 @@ lag_of(RqQueue *q, RqOffset *o, RqOff *from, RqOff *stable)
 }
 
 static void
-put_owner(Row *row, RqOffset *o)
+put_owner(Row *row, RqGroup *g, RqOffset *o)
 {
-	uint32		owner = pg_atomic_read_u32(&o->owner);
+	uint32		owner = pg_atomic_read_u32(&g->owner);
+	bool		whole = owner != 0;
 
+	if (!whole)
+		owner = pg_atomic_read_u32(&o->owner);
 	pg_read_barrier();
 	put_pid(row, owner != 0 ? ProcGlobal->allProcs[owner - 1].pid : 0);
-	put_time(row, owner != 0 ? o->owner_since : 0);
+	put_time(row, owner == 0 ? 0 : whole ? g->owner_since : o->owner_since);
 }
 
 static void
@@ -266,7 +269,7 @@ put_group_queue(ReturnSetInfo *rsinfo, uint32 group, uint32 i, TimestampTz now)
 	put_time(&row, o->changed_at);
 	put(&row, Float8GetDatum(oldest == 0 || oldest > now ? 0.0 :
 							 (double) (now - oldest) / USECS_PER_SEC));
-	put_owner(&row, o);
+	put_owner(&row, g, o);
 	(void) rq_rates_of_offset(o, now, &rate);
 	put_rate(&row, &rate, rate.count);
 	put(&row, BoolGetDatum(lag > 0 && rq_retain_group_holds(group)));

@@ -61,8 +61,10 @@ typedef struct RqTopicSettings
 
 /*
  * The last field of LOCKTAG_ADVISORY for a lock on one queue of one group
- * (database, group id, queue id); applications use 1 and 2 there.
+ * (database, group id, queue id), and on a group as a whole (database, group
+ * id, 0); applications use 1 and 2 there.
  */
 #define RQ_LOCK_QUEUE		0x5251
+#define RQ_LOCK_GROUP		0x5252
 
 #endif							/* RQ_BASE_H */

@@ -80,6 +80,18 @@ typedef Oid RelFileNumber;
 #define rq_lock_held_by_me(tag, mode)	LockHeldByMe((tag), (mode), false)
 #endif
 
+/*
+ * Take a lock if it is free and there is room in the lock table; else
+ * LOCKACQUIRE_NOT_AVAIL.
+ */
+#if PG_VERSION_NUM < 180000
+#define rq_lock_try(tag, mode) \
+	LockAcquireExtended((tag), (mode), false, true, false, NULL)
+#else
+#define rq_lock_try(tag, mode) \
+	LockAcquireExtended((tag), (mode), false, true, false, NULL, false)
+#endif
+
 /* Before 16 an instr_time was a struct timespec. */
 #if PG_VERSION_NUM < 160000
 #define rq_instr_time_ns(t) \

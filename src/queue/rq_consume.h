@@ -63,9 +63,8 @@ typedef struct RqPullRequest
 } RqPullRequest;
 
 /*
- * All these take and keep the heavyweight lock of a (group, queue) they move,
- * until the transaction ends, and the caller holds a lock on the topic's
- * relation as long.
+ * All these own (rq_owner.h) what they move until the transaction ends, and the
+ * caller holds a lock on the topic's relation as long.
  */
 
 /* Consume for a group, which is created if it is new; returns the count. */

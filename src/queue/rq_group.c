@@ -225,6 +225,7 @@ rq_group_apply(uint32 topic, uint32 id, const char *name, uint32 name_len,
 	g = &rq_groups[slot];
 	memset(g, 0, sizeof(*g));
 	pg_atomic_init_u64(&g->used_at, 0);
+	pg_atomic_init_u32(&g->owner, 0);
 	g->topic = topic;
 	memcpy(g->name, name, Min(name_len, RQ_GROUP_NAME_MAX));
 	g->pend_op = xid ? RQ_PEND_CREATE : RQ_PEND_NONE;

@@ -107,8 +107,8 @@ extern void rq_group_take_slots(uint32 topic, uint32 nslots);
 extern void rq_group_cut_slots(uint32 topic, uint32 nslots);
 extern void rq_group_stamp_slots(uint32 topic, XLogRecPtr lsn);
 
-/* ---- offsets: the caller holds the heavyweight (group, queue) lock to
- * change one, or no lock to read it ---- */
+/* ---- offsets: the caller owns the queue or the group (rq_owner.h) to change
+ * one, or holds no lock to read it ---- */
 
 extern RqOffset *rq_group_offset(uint32 group, uint32 queue_id);
 

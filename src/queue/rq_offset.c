@@ -2,8 +2,8 @@
  * rq_offset.c
  *	  The offsets of consumer groups.
  *
- * Only the holder of the heavyweight (group, queue) lock changes an offset,
- * so at most one transaction is pending on it.  An OFFSET record also says
+ * Only the owner of a group's queue (rq_owner.c) changes its offset, so at most
+ * one transaction is pending on it.  An OFFSET record also says
  * which offset held before it ("base"), so replay never has to ask for the
  * outcome of an earlier one.  The keeper logs the final value (SETTLE) soon
  * after, so nothing depends on old transaction status.

@@ -13,11 +13,17 @@ extern void rq_owner_init(void);
 /*
  * Make the queue this transaction's for the group, until the transaction (or
  * the subtransaction that takes it first) ends.  False when the group has gone,
- * or, without "wait", when the queue is another transaction's.  The caller
- * holds a lock on the topic's relation.
+ * or, without "wait", when the queue is another transaction's or this one has
+ * very many already.  The caller holds a lock on the topic's relation.
  */
 extern bool rq_owner_take(uint32 topic, RqGroupRef group, uint32 queue_id,
 						  bool wait);
+
+/*
+ * The same for all queues of the group, waiting for those who read one.  False
+ * when the group has gone.
+ */
+extern bool rq_owner_take_group(uint32 topic, RqGroupRef group);
 
 /*
  * The process that owns the queue for the group: its number, or -1 when nobody

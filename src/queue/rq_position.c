@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "miscadmin.h"
 
 #include "base/rq_guc.h"
 #include "queue/rq_consume_private.h"
@@ -74,28 +75,31 @@ rq_create_group(uint32 topic, const char *name, const RqStart *start)
 				 errhint("Move it with rocketq.reset_offset().")));
 }
 
-/* Lock a queue of a group that must still be there afterwards. */
 static void
-lock_existing(uint32 topic, RqGroupRef group, const char *name,
-			  uint32 queue_id)
+report_dropped(const char *name)
 {
-	if (!rq_owner_take(topic, group, queue_id, true))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("consumer group \"%s\" has been dropped meanwhile", name)));
-	rq_saved_place(topic, group.slot, queue_id);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("consumer group \"%s\" has been dropped meanwhile", name)));
 }
 
-void
-rq_drop_group(uint32 topic, const char *name)
+/* Find a group and lock all of it. */
+static RqGroupRef
+lock_group(uint32 topic, const char *name)
 {
 	RqGroupRef	group;
 
 	rq_txn_check_open();
 	rq_find_group(topic, name, false, &group);
-	for (uint32 i = 0; i < rq_topic_nqueues(topic); i++)
-		lock_existing(topic, group, name, i);
-	rq_txn_group_dropped(group);
+	if (!rq_owner_take_group(topic, group))
+		report_dropped(name);
+	return group;
+}
+
+void
+rq_drop_group(uint32 topic, const char *name)
+{
+	rq_txn_group_dropped(lock_group(topic, name));
 }
 
 /* Lock one queue of a group and give the transaction's reader of it. */
@@ -107,7 +111,9 @@ lock_reader(uint32 topic, const char *name, uint32 queue_id)
 	rq_txn_check_open();
 	rq_check_queue_id(topic, queue_id);
 	rq_find_group(topic, name, false, &group);
-	lock_existing(topic, group, name, queue_id);
+	if (!rq_owner_take(topic, group, queue_id, true))
+		report_dropped(name);
+	rq_saved_place(topic, group.slot, queue_id);
 	rq_group_used(group.slot);
 	return rq_txn_reader(topic, group, queue_id);
 }
@@ -192,11 +198,14 @@ rq_reset_offset(uint32 topic, const char *name, uint32 queue_id, int64 offset)
 void
 rq_reset_group(uint32 topic, const char *name, const RqStart *start)
 {
+	RqGroupRef	group = lock_group(topic, name);
+
+	rq_group_used(group.slot);
 	for (uint32 i = 0; i < rq_topic_nqueues(topic); i++)
 	{
-		RqReader   *r = lock_reader(topic, name, i);
-
-		move_reader(r, rq_start_offset(topic, i, start));
+		CHECK_FOR_INTERRUPTS();
+		move_reader(rq_txn_reader(topic, group, i),
+					rq_start_offset(topic, i, start));
 	}
 }
 

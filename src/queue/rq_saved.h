@@ -9,8 +9,7 @@
 
 /*
  * Find the group's place in the queue, if a restore has left that open, among
- * the messages there are.  The caller holds the heavyweight (group, queue)
- * lock.
+ * the messages there are.  The caller owns the queue (rq_owner.h).
  */
 extern void rq_saved_place(uint32 topic, uint32 group, uint32 queue_id);
 

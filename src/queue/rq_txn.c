@@ -95,6 +95,7 @@ typedef struct Txn
 	RqReader  **readers;
 	int			nreaders;
 	int			max_readers;
+	HTAB	   *reader_index;	/* once there are many */
 	Action	   *actions;
 	int			nactions;
 	int			max_actions;
@@ -103,19 +104,22 @@ typedef struct Txn
 	int			max_marks;
 } Txn;
 
-#define TOUCHES_WITHOUT_INDEX	16
+/* So many touches or readers are found without an index. */
+#define MANY_QUEUES		16
 
-typedef struct TouchKey
+/* An index tells where in its list a queue is. */
+typedef struct QueueIndexKey
 {
-	RqKey		topic;
+	uint64		of;				/* key of the topic, or id of the group */
 	uint32		queue_id;
-} TouchKey;
+	uint32		unused;
+} QueueIndexKey;
 
-typedef struct TouchIndexEntry
+typedef struct QueueIndexEntry
 {
-	TouchKey	key;
-	int			touch;
-} TouchIndexEntry;
+	QueueIndexKey key;
+	int			at;
+} QueueIndexEntry;
 
 static Txn *txn = NULL;
 
@@ -206,6 +210,36 @@ add_action(ActionKind kind)
 	return a;
 }
 
+/* The caller adds what there is before it lets the transaction have it. */
+static HTAB *
+create_index(const char *name)
+{
+	HASHCTL		info = {.keysize = sizeof(QueueIndexKey),
+		.entrysize = sizeof(QueueIndexEntry),
+	.hcxt = txn->cxt};
+
+	return hash_create(name, 256, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+static void
+index_add(HTAB *index, uint64 of, uint32 queue_id, int at)
+{
+	QueueIndexKey key = {of, queue_id};
+	QueueIndexEntry *e = hash_search(index, &key, HASH_ENTER, NULL);
+
+	e->at = at;
+}
+
+/* -1 = it is not there. */
+static int
+index_find(HTAB *index, uint64 of, uint32 queue_id)
+{
+	QueueIndexKey key = {of, queue_id};
+	QueueIndexEntry *e = hash_search(index, &key, HASH_FIND, NULL);
+
+	return e == NULL ? -1 : e->at;
+}
+
 /* ---- produce ---- */
 
 static int
@@ -222,47 +256,33 @@ add_touch(uint32 topic, uint32 queue_id)
 	return txn->ntouches++;
 }
 
-static void
-create_touch_index(void)
-{
-	HASHCTL		info = {.keysize = sizeof(TouchKey),
-		.entrysize = sizeof(TouchIndexEntry),
-	.hcxt = txn->cxt};
-
-	txn->touch_index = hash_create("rocketq touched queues", 256, &info,
-								   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	for (int i = 0; i < txn->ntouches; i++)
-	{
-		TouchKey	key = {txn->touches[i].key, txn->touches[i].queue_id};
-		TouchIndexEntry *e = hash_search(txn->touch_index, &key, HASH_ENTER, NULL);
-
-		e->touch = i;
-	}
-}
-
 static int
 find_touch(uint32 topic, uint32 queue_id)
 {
-	TouchKey	key = {rq_topic_key(topic), queue_id};
-	TouchIndexEntry *e;
+	RqKey		key = rq_topic_key(topic);
+	HTAB	   *index;
 	int			touch;
 
 	if (txn->touch_index == NULL)
 	{
 		for (int i = txn->ntouches - 1; i >= 0; i--)
-			if (RQ_KEY_EQ(txn->touches[i].key, key.topic) &&
+			if (RQ_KEY_EQ(txn->touches[i].key, key) &&
 				txn->touches[i].queue_id == queue_id)
 				return i;
-		if (txn->ntouches < TOUCHES_WITHOUT_INDEX)
+		if (txn->ntouches < MANY_QUEUES)
 			return add_touch(topic, queue_id);
-		create_touch_index();
+		index = create_index("rocketq touched queues");
+		for (int i = 0; i < txn->ntouches; i++)
+			index_add(index, RQ_KEY_PACK(txn->touches[i].key),
+					  txn->touches[i].queue_id, i);
+		txn->touch_index = index;
 	}
-	e = hash_search(txn->touch_index, &key, HASH_FIND, NULL);
-	if (e != NULL)
-		return e->touch;
-	touch = add_touch(topic, queue_id);
-	e = hash_search(txn->touch_index, &key, HASH_ENTER, NULL);
-	e->touch = touch;
+	touch = index_find(txn->touch_index, RQ_KEY_PACK(key), queue_id);
+	if (touch < 0)
+	{
+		touch = add_touch(topic, queue_id);
+		index_add(txn->touch_index, RQ_KEY_PACK(key), queue_id, touch);
+	}
 	return touch;
 }
 
@@ -315,11 +335,33 @@ RqReader *
 rq_txn_find_reader(RqGroupRef group, uint32 queue_id)
 {
 	RqReader   *r;
+	int			at;
 
+	if (txn != NULL && txn->reader_index != NULL)
+	{
+		at = index_find(txn->reader_index, group.id, queue_id);
+		return at < 0 ? NULL : txn->readers[at];
+	}
 	for (int i = 0; (r = rq_txn_reader_at(i)) != NULL; i++)
 		if (r->group.id == group.id && r->queue_id == queue_id)
 			return r;
 	return NULL;
+}
+
+/* Make room for one more reader, also in the index. */
+static void
+make_room_for_reader(void)
+{
+	HTAB	   *index;
+
+	GROW(txn->cxt, txn->readers, txn->nreaders, txn->max_readers);
+	if (txn->nreaders < MANY_QUEUES || txn->reader_index != NULL)
+		return;
+	index = create_index("rocketq readers");
+	for (int i = 0; i < txn->nreaders; i++)
+		index_add(index, txn->readers[i]->group.id,
+				  txn->readers[i]->queue_id, i);
+	txn->reader_index = index;
 }
 
 RqReader *
@@ -331,13 +373,15 @@ rq_txn_reader(uint32 topic, RqGroupRef group, uint32 queue_id)
 		return r;
 	get_txn();
 	rq_txn_check_open();
-	GROW(txn->cxt, txn->readers, txn->nreaders, txn->max_readers);
+	make_room_for_reader();
 	r = MemoryContextAllocZero(txn->cxt, sizeof(RqReader));
 	r->topic = topic;
 	r->group = group;
 	r->queue_id = queue_id;
 	r->index = txn->nreaders;
 	r->next_action = r->commit_action = -1;
+	if (txn->reader_index != NULL)
+		index_add(txn->reader_index, group.id, queue_id, txn->nreaders);
 	txn->readers[txn->nreaders++] = r;
 	return r;
 }

@@ -12,8 +12,8 @@
 #include "queue/rq_group.h"
 
 /*
- * One queue that this transaction reads for a group.  The transaction holds
- * the heavyweight (group, queue) lock while "reading" or "committing" is set.
+ * One queue that this transaction reads for a group.  The transaction owns the
+ * queue or the group (rq_owner.h) while "reading" or "committing" is set.
  */
 typedef struct RqReader
 {

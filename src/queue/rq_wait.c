@@ -317,6 +317,13 @@ rq_wait_offer(uint32 topic, RqGroupRef group, uint32 queue_id)
 }
 
 void
+rq_wait_offer_all(uint32 topic, RqGroupRef group)
+{
+	if (has_waiters(topic))
+		wake_all(topic, group.id);
+}
+
+void
 rq_wait_replayed(void)
 {
 	pg_memory_barrier();

@@ -47,6 +47,9 @@ extern void rq_wait_news(uint32 topic, RqQueue *q, RqOff from, RqOff to);
  */
 extern void rq_wait_offer(uint32 topic, RqGroupRef group, uint32 queue_id);
 
+/* The same for all of its queues, for which all of the group's waiters look. */
+extern void rq_wait_offer_all(uint32 topic, RqGroupRef group);
+
 /* Wake all who wait for this topic: it is going. */
 extern void rq_wait_end_topic(uint32 topic);
 

@@ -151,6 +151,10 @@ typedef struct RqGroup
 								 * it, 0 = not since the server started */
 	bool		idle;			/* it holds nothing for that; janitor only */
 
+	/* whose transaction has all of it; see queue/rq_owner.c */
+	pg_atomic_uint32 owner;		/* process number + 1, 0 = nobody's */
+	TimestampTz owner_since;
+
 	char		name[RQ_GROUP_NAME_MAX + 1];
 	RqSlotMap	offsets;		/* as many as the topic has slots */
 } RqGroup;

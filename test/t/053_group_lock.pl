@@ -1,0 +1,151 @@
+# 053_group_lock.pl -- what is done to a whole group takes one lock, however many
+# queues there are; who waits for messages holds none; and consumers leave room
+# in the lock table for others.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use RocketqWait;
+use Test::More;
+
+my $queues = 6000;
+my $node = rq_node('main', conf => <<'EOC');
+max_locks_per_transaction = 10
+max_connections = 20
+rocketq.max_queues_per_topic = 6000
+EOC
+my ($one, $two, $three) = rq_sessions($node, 3);
+
+# The answer of a session to a query that works.
+sub done
+{
+	my ($session, $sql) = @_;
+	my $rows = $session->query($sql) // die "connection lost\n";
+	die "$session->{error} in: $sql\n" if $session->{error} ne '';
+	return join(' ', @$rows);
+}
+
+# Locks of the session on groups and queues, by class and mode.
+sub locks
+{
+	my ($session) = @_;
+	return rq_value($node, <<EOQ);
+SELECT coalesce(string_agg(objsubid || ' ' || mode || ' ' || n, ', ' ORDER BY objsubid, mode), 'none')
+FROM (SELECT objsubid, mode, count(*) AS n FROM pg_locks
+	WHERE pid = $session->{pid} AND granted AND objsubid IN (21073, 21074) GROUP BY 1, 2) l
+EOQ
+}
+
+sub waits_for
+{
+	my ($session) = @_;
+	return rq_value($node, "SELECT pg_blocking_pids($session->{pid})");
+}
+
+#
+# Many queues, few locks.
+#
+done($one, "SELECT rocketq.create_topic('wide', $queues)");
+done($one, "SELECT rocketq.create_group('wide', 'g')");
+done($one, <<EOQ);
+DO \$\$ BEGIN PERFORM rocketq.produce('wide', 'm', queue_id => q) FROM generate_series(0, @{[ $queues - 1 ]}) q; END \$\$
+EOQ
+done($one, 'BEGIN');
+done($one, "SELECT rocketq.reset_offset('wide', 'g', 'last')");
+is(locks($one), '21074 ExclusiveLock 1', 'reset_offset() takes one lock');
+is( rq_value($node, "SELECT count(*) FROM rocketq.groups WHERE owner_pid = $one->{pid} AND owner_since IS NOT NULL"),
+	$queues, 'which the view shows for all queues');
+is(done($two, "SELECT count(*) FROM rocketq.consume('wide', 'g')"), '0', 'and keeps others off');
+is(locks($two), 'none', 'who hold nothing then');
+done($one, 'COMMIT');
+is(rq_value($node, 'SELECT sum(lag) FROM rocketq.groups'), '0', 'the group has been moved');
+done($one, "SELECT rocketq.reset_offset('wide', 'g', now() - interval '1 day')");
+is(rq_value($node, 'SELECT sum(lag) FROM rocketq.groups'), $queues, 'also to a time');
+
+done($one, 'BEGIN');
+done($one, "SELECT rocketq.reset_offset('wide', 'g', 'last')");
+is(done($one, "SELECT count(*) FROM rocketq.consume('wide', 'g')"), '0', 'a reset group has nothing left');
+done($one, "SELECT rocketq.reset_offset('wide', 'g', 'first')");
+is(done($one, "SELECT count(*) FROM rocketq.consume('wide', 'g', 10000)"), $queues, 'or all of it');
+is(locks($one), '21074 ExclusiveLock 1', 'who has the group needs no lock for a queue');
+done($one, 'ROLLBACK');
+
+# Consumers leave locks to others, and lose nothing by that.
+my ($total, $rounds, $most) = (0, 0, 0);
+while (1)
+{
+	done($one, 'BEGIN');
+	my $count = done($one, "SELECT count(*) FROM rocketq.consume('wide', 'g', 10000, auto_commit => true)");
+	$most = $count if $count > $most;
+	is(done($two, "SELECT count(pg_advisory_xact_lock(i)) FROM generate_series(1, 100) i"),
+		'100', 'there are locks left') if $rounds == 0;
+	done($one, 'COMMIT');
+	last if $count == 0 || ++$rounds > 1000;
+	$total += $count;
+}
+is($total, $queues, "all messages, $most at a time");
+cmp_ok($most, '<', $queues / 2, 'not all at once');
+is(rq_value($node, 'SELECT sum(lag) FROM rocketq.groups'), '0', 'each once');
+
+done($one, 'BEGIN');
+done($one, "SELECT rocketq.drop_group('wide', 'g')");
+is(locks($one), '21074 ExclusiveLock 1', 'drop_group() takes one lock');
+done($one, 'COMMIT');
+is(rq_value($node, 'SELECT count(*) FROM rocketq.groups'), '0', 'the group is gone');
+
+#
+# Who reads a queue, who has the group, and who waits for either.
+#
+done($one, "SELECT rocketq.create_topic('t', 2)");
+done($one, "SELECT rocketq.create_group('t', 'g')");
+done($one, "SELECT rocketq.produce('t', 'm' || q, queue_id => q) FROM generate_series(0, 1) q");
+done($one, 'BEGIN');
+done($one, "SELECT count(*) FROM rocketq.consume('t', 'g', 1)");
+is(locks($one), '21073 ExclusiveLock 1, 21074 ShareLock 1', 'a consumer');
+done($two, 'BEGIN');
+done($two, "SELECT count(*) FROM rocketq.consume('t', 'g', 1)");
+is(locks($two), '21073 ExclusiveLock 1, 21074 ShareLock 1', 'and another one');
+
+# The third gets nothing and waits, and is in nobody's way.
+rq_ask_and_sleep("SELECT rocketq.text(body) FROM rocketq.consume('t', 'g', 1, wait => '600 s')", $three);
+is(locks($three), 'none', 'who waits holds nothing');
+done($two, 'ROLLBACK');
+is(rq_answer($three) =~ /^m[01]$/ ? 'a message' : 'none', 'a message', 'and gets what was given back');
+done($one, "SELECT count(*) FROM rocketq.consume('t', 'g')");
+rq_ask_and_sleep("SELECT count(*) FROM rocketq.consume('t', 'g', 1, wait => '600 s')", $three);
+$two->ask("SELECT rocketq.drop_group('t', 'g')");
+rq_poll('the drop to wait', sub { waits_for($two) ne '{}' });
+is(waits_for($two), "{$one->{pid}}", 'drop_group() waits for who consumes alone');
+done($one, 'ROLLBACK');
+is(rq_answer($two), '', 'and goes on when that has ended');
+is(rq_answer($three), '1', 'as does who waits for messages, with a new group of that name');
+
+# The lock on a group goes with the savepoint behind which it was taken.
+done($one, "SELECT rocketq.reset_offset('t', 'g', 'first')");
+done($one, 'BEGIN');
+done($one, "SELECT count(*) FROM rocketq.consume('t', 'g', 1)");
+done($one, 'SAVEPOINT s');
+done($one, "SELECT rocketq.reset_offset('t', 'g', 'last')");
+is(done($two, "SELECT count(*) FROM rocketq.consume('t', 'g')"), '0', 'a group that another one has');
+done($one, 'ROLLBACK TO s');
+is(locks($one), '21073 ExclusiveLock 1, 21074 ShareLock 1', 'is given back with the savepoint');
+is(done($two, "SELECT count(*) FROM rocketq.consume('t', 'g')"), '1', 'and others consume again');
+done($one, 'COMMIT');
+
+# Whoever gives up a group tells those who wait.  The keeper would, too.
+done($one, "SELECT rocketq.reset_offset('t', 'g', 'last')");
+my $keeper = rq_hold_keeper($node);
+rq_ask_and_sleep("SELECT count(*) FROM rocketq.consume('t', 'g', 1, wait => '600 s')", $two);
+done($one, "SELECT rocketq.reset_offset('t', 'g', 'first')");
+is(rq_answer($two), '1', 'a waiter is told of a reset');
+rq_let_keeper($keeper);
+
+rq_verify($node, 'at the end');
+$node->stop;
+done_testing();
