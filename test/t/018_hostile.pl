@@ -15,7 +15,6 @@ use Test::More;
 
 rq_seed();
 my $node = rq_node('main', initdb => [ '--encoding', 'UTF8', '--locale', 'C' ]);
-my $log_start = 0;
 
 # Run statements as a user, each by itself; what psql says.
 sub run_as
@@ -153,5 +152,321 @@ SELECT rocketq.drop_topic('public.made');
 EOQ
 is($error, '', 'and catches nothing of ours');
 $node->safe_psql('postgres', 'DROP SCHEMA evil CASCADE');
+
+#
+# Every function, with all that its arguments' types have.
+#
+$node->safe_psql('postgres', <<'EOQ');
+CREATE SCHEMA zoo AUTHORIZATION alice;
+CREATE SCHEMA vault AUTHORIZATION victim;
+GRANT USAGE ON SCHEMA zoo, vault TO PUBLIC;
+CREATE FOREIGN DATA WRAPPER wrapper;
+CREATE SERVER server FOREIGN DATA WRAPPER wrapper;
+GRANT USAGE ON FOREIGN SERVER server TO alice;
+SET SESSION AUTHORIZATION victim;
+SELECT rocketq.create_topic('vault.topic', 2);
+SELECT rocketq.produce('vault.topic', 'secret', queue_id => 0);
+SELECT rocketq.create_group('vault.topic', 'g');
+SET SESSION AUTHORIZATION alice;
+SELECT rocketq.create_topic('zoo.topic', 2);
+SELECT rocketq.produce('zoo.topic', 'm' || i, 'tag', queue_id => i % 2) FROM generate_series(1, 10) i;
+SELECT rocketq.produce('zoo.topic', '\xff00ff'::bytea);
+SELECT rocketq.create_group('zoo.topic', 'g');
+CREATE TABLE zoo.heap (LIKE rocketq.message);
+CREATE INDEX ON zoo.heap (tag);
+CREATE SEQUENCE zoo.sequence;
+CREATE VIEW zoo.view AS SELECT * FROM zoo.topic;
+CREATE MATERIALIZED VIEW zoo.matview AS SELECT * FROM zoo.topic;
+CREATE TYPE zoo.composite AS (a int);
+CREATE FOREIGN TABLE zoo.foreign_table (a int) SERVER server;
+CREATE TABLE zoo.parent (LIKE rocketq.message) PARTITION BY LIST (queue_id);
+CREATE INDEX ON zoo.parent (tag);
+CREATE TABLE zoo.leaf PARTITION OF zoo.parent FOR VALUES IN (1);
+CREATE UNLOGGED TABLE zoo.unlogged (LIKE rocketq.message);
+CREATE TABLE zoo.secured (LIKE rocketq.message) USING rocketq;
+ALTER TABLE zoo.secured ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE TABLE zoo.checked (LIKE rocketq.message, CHECK (tag <> 'no')) USING rocketq;
+CREATE TABLE zoo.empty ();
+RESET SESSION AUTHORIZATION;
+
+-- What comes of a statement, which leaves nothing.
+CREATE FUNCTION outcome(sql text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE sql;
+	RAISE EXCEPTION 'done' USING ERRCODE = 'RQ000';
+EXCEPTION
+	WHEN query_canceled OR others THEN
+		RETURN SQLSTATE || ' ' || translate(left(SQLERRM, 200), E'\n', ' ');
+END $$;
+EOQ
+
+# Values of a type, as SQL; the first one is a sane one.
+my %wild = (
+	'text' => [
+		"'g'", "''", "' '", "'a||b'", "'||'", "'*'", "'last'", "'infinity'", "'-infinity'", "'default'",
+		"'-1'", "'-1 day'", "'178000000 years'", "'\"'", "'a.b.c.d'", "'zoo.made'", "'pg_catalog.pg_class'",
+		"'%s%n'", "E'\\x01\\n'", "U&'\\00fc\\+01f600'", "repeat('x', 63)", "repeat('x', 64)",
+		"repeat('x', 255)", "repeat('x', 100000)", "repeat(U&'\\00fc', 128)", "'g'::name" ],
+	'integer' => [ 1, 0, -1, 2, 65535, 65536, 2147483647, '(-2147483648)' ],
+	'bigint' => [ 0, 1, -1, 2, 11, '4294967296', '9223372036854775807', '(-9223372036854775808)' ],
+	'boolean' => [ 'true', 'false' ],
+	'double precision' => [ 0, "'NaN'", "'Infinity'", -1 ],
+	'interval' => [
+		"'0'", "'1 us'", "'-1 us'", "'178000000 years'", "'-178000000 years'", "'1 month -30 days'",
+		"'2147483647 days 2147483647 hours'" ],
+	'timestamp with time zone' =>
+	  [ 'now()', "'infinity'", "'-infinity'", "'294276-12-31'", "'4713-01-01 BC'", "'1970-01-01'" ],
+	'jsonb' => [
+		"'{}'", "'[]'", "'1'", "'null'", "'{\"a\": {\"b\": [1, null]}}'", "'{\"\": \"\\u00fc\"}'",
+		"to_jsonb(repeat('x', 100000))", "jsonb_build_object('a', repeat('x', 100000))" ],
+	'bytea' => [ "'b'", "''", "'\\x00'", "'\\xff'", "'{'", "'{\"a\": \"\\\\u0000\"}'", "decode(repeat('00', 100000), 'hex')" ],
+	'text[]' => [
+		"'{a}'", "'{}'", "'{NULL}'", "'{\"\"}'", "'{{a,b},{c,d}}'", "'[5:6]={a,b}'", "'{a,a}'", "'{\"a b\"}'",
+		"array_fill('k'::text, ARRAY[70000])", "ARRAY[repeat('x', 70000)]" ],
+	'internal' => []);
+$wild{json} = $wild{jsonb};
+foreach my $element ('bytea', 'jsonb', 'json')
+{
+	$wild{"${element}[]"} = [ "'{}'", "'{NULL}'",
+		map { ("ARRAY[$_\::$element]", "array_fill($_\::$element, ARRAY[2, 2])") } @{ $wild{$element} } ];
+}
+$wild{$_} = $wild{text} foreach ('name', 'character varying');
+$wild{regclass} = [
+	map { "'$_'::regclass" } split /\n/,
+	$node->safe_psql('postgres', <<'EOQ') ];
+SELECT 'zoo.topic'::regclass::oid
+UNION ALL SELECT unnest(ARRAY[0, 1, 4294967295, 'vault.topic'::regclass, 'rocketq.saved_groups'::regclass, 'rocketq.topics'::regclass,
+	'pg_class'::regclass, 'pg_class_oid_index'::regclass, 'pg_authid'::regclass]::oid[])
+UNION ALL (SELECT oid FROM pg_class WHERE relnamespace = 'zoo'::regnamespace AND relname <> 'topic' ORDER BY oid)
+UNION ALL SELECT reltoastrelid FROM pg_class WHERE oid = 'zoo.heap'::regclass
+EOQ
+$wild{oid} = $wild{regclass};
+
+# Calls of a function with these types: each argument in turn takes all values
+# there are, then all of them some at random.
+sub calls
+{
+	my ($name, @types) = @_;
+	my @sane = map { $wild{$_}[0] // 'NULL' } @types;
+	my @calls = ([ map { 'NULL' } @types ], \@sane);
+
+	foreach my $i (0 .. $#types)
+	{
+		foreach my $value ('NULL', @{ $wild{ $types[$i] } })
+		{
+			my @values = @sane;
+			$values[$i] = $value;
+			push @calls, \@values;
+		}
+	}
+	foreach (1 .. @types > 1 ? 40 : 0)
+	{
+		push @calls, [ map { my $all = $wild{$_}; $all->[ rq_random(0, $#$all) ] // 'NULL' } @types ];
+	}
+	return map { my $values = $_; "$name(" . join(', ', map { $types[$_] eq 'internal' ? 'NULL' : "$values->[$_]::$types[$_]" } 0 .. $#types) . ')' } @calls;
+}
+
+my (@functions, @procedures, @sane);
+foreach my $line (split /\n/, $node->safe_psql('postgres', <<'EOQ'))
+SELECT p.prokind, p.oid::regproc, p.prorettype = 'trigger'::regtype,
+	(SELECT string_agg(format_type(t, NULL), '|' ORDER BY i)
+	 FROM unnest(CASE p.prokind WHEN 'p' THEN coalesce(proallargtypes, proargtypes) ELSE proargtypes END) WITH ORDINALITY a(t, i))
+FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+	JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'rocketq'
+ORDER BY p.oid::regprocedure::text
+EOQ
+{
+	my ($kind, $name, $is_trigger, @types) = split /\|/, $line;
+
+	die "018_hostile.pl has no values of type $_: give it some\n" foreach grep { !$wild{$_} } @types;
+	if ($kind eq 'p')
+	{
+		push @procedures, map { "CALL $_" } calls($name, @types);
+	}
+	else
+	{
+		my @calls = calls($name, @types);
+		push @sane, $calls[1];
+		push @functions, map { "SELECT string_agg(x::text, ',') FROM $_ x" } @calls;
+	}
+}
+cmp_ok(scalar(@functions), '>', 1000, 'there are functions to call');
+cmp_ok(scalar(@procedures), '>', 20, 'and procedures');
+
+my $alive = $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()');
+
+# Call them all, and return what came of it: how often, by SQLSTATE.
+sub call_all
+{
+	my ($user, $setting) = @_;
+	my %outcomes;
+	my $out = run_as($user, 'postgres',
+		"SET statement_timeout = '100ms'; SET client_min_messages = error; $setting\n"
+		  . join("\n", map { "SELECT outcome(\$sql\$$_\$sql\$);" } @functions));
+	my $called = run_as($user, 'postgres',
+		"SET statement_timeout = '100ms'; SET client_min_messages = error; $setting\n\\set VERBOSITY sqlstate\n"
+		  . join("\n", map { "$_;" } @procedures));
+	my @lines = split /\n/, $out;
+
+	is(scalar(@lines), scalar(@functions), "$user $setting: each call of a function has come back")
+	  or diag(substr($out, -2000));
+	for my $i (0 .. $#lines)
+	{
+		my ($state) = $lines[$i] =~ /^(\w{5}) /;
+		$outcomes{ $state // 'none' }++;
+		diag("$functions[$i]: $lines[$i]") if !defined $state || $state =~ /^XX|^P0004/;
+	}
+	$outcomes{$_}++ foreach $called =~ /ERROR:  (\w{5})/g;
+	is_deeply([ grep { /^XX|none/ } keys %outcomes ], [], "$user $setting: no internal error");
+	unlike($called, qr/server closed|connection/, "$user $setting: procedures have come back");
+	return \%outcomes;
+}
+
+my $superuser = $node->safe_psql('postgres', 'SELECT current_user');
+my $nobodys = call_all('mallory', '');
+cmp_ok($nobodys->{42501}, '>', @functions / 3, 'a role without rights is refused');
+my $owners = call_all('alice', '');
+cmp_ok($owners->{RQ000}, '>', @functions / 4, 'the owner gets somewhere');
+call_all('alice', 'SET default_transaction_read_only = on;');
+call_all('alice', 'SET force_parallel_mode = on; SET default_transaction_isolation = serializable;');
+call_all($superuser, '');
+
+#
+# Trigger functions, for other tables and other events.
+#
+my @columns = (
+	'text, text, bigint, bigint',
+	'text, text, bigint[], bigint[]',
+	'int, int, int, int',
+	'bigint[], bigint[], text, text',
+	'text, text, text[], text[]',
+	'text', '', 'text, text, bigint[], bigint[], int');
+my %values = ('text' => "'zoo.topic'", 'bigint' => '0', 'int' => '1', 'bigint[]' => "'{1,1}'", 'text[]' => "'{a,b}'");
+my @attempts;
+
+foreach my $types (@columns)
+{
+	my @types = split /, /, $types;
+	my $n = 0;
+	my $table = 'CREATE TABLE zoo.t (' . join(', ', map { 'c' . $n++ . " $_" } @types) . ')';
+	my $row = @types ? 'VALUES (' . join(', ', map { $values{$_} } @types) . ')' : 'DEFAULT VALUES';
+
+	push @attempts, [ $table, 'BEFORE INSERT ON zoo.t FOR EACH ROW', "INSERT INTO zoo.t $row" ];
+}
+my $same = 'CREATE TABLE zoo.t (topic text, consumer_group text, total bigint[], remaining bigint[])';
+my $insert = "INSERT INTO zoo.t VALUES ('zoo.topic', 'new', '{1,1}', '{1,1}')";
+push @attempts,
+  [ $same, 'AFTER INSERT ON zoo.t FOR EACH ROW', $insert ],
+  [ $same, 'BEFORE INSERT ON zoo.t FOR EACH STATEMENT', $insert ],
+  [ $same, 'AFTER INSERT ON zoo.t REFERENCING NEW TABLE AS news FOR EACH STATEMENT', $insert ],
+  [ "$same; $insert", 'BEFORE UPDATE ON zoo.t FOR EACH ROW', "UPDATE zoo.t SET topic = 'x'" ],
+  [ "$same; $insert", 'BEFORE DELETE ON zoo.t FOR EACH ROW', 'DELETE FROM zoo.t' ],
+  [ "$same; $insert", 'BEFORE TRUNCATE ON zoo.t FOR EACH STATEMENT', 'TRUNCATE zoo.t' ],
+  [ "$same PARTITION BY LIST (topic); CREATE TABLE zoo.u PARTITION OF zoo.t DEFAULT", 'BEFORE INSERT ON zoo.t FOR EACH ROW', $insert ],
+  [ 'CREATE VIEW zoo.t AS SELECT * FROM rocketq.saved_groups', 'INSTEAD OF INSERT ON zoo.t FOR EACH ROW', $insert ],
+  [ "$same; ALTER TABLE zoo.t DROP consumer_group, ADD x int", 'BEFORE INSERT ON zoo.t FOR EACH ROW', 'INSERT INTO zoo.t DEFAULT VALUES' ],
+  [ 'CREATE TABLE zoo.t (LIKE rocketq.message) USING rocketq', 'BEFORE INSERT ON zoo.t FOR EACH ROW', 'INSERT INTO zoo.t DEFAULT VALUES' ],
+  [ 'CREATE TABLE zoo.t () INHERITS (rocketq.saved_groups)', 'BEFORE INSERT ON zoo.t FOR EACH ROW', $insert ],
+  [ "CREATE SCHEMA zoo_saved; CREATE TABLE zoo_saved.saved_groups (LIKE rocketq.saved_groups); CREATE VIEW zoo.t AS SELECT * FROM zoo_saved.saved_groups",
+	'BEFORE INSERT ON zoo_saved.saved_groups FOR EACH ROW', $insert ];
+
+my @triggers = split /\n/, $node->safe_psql('postgres', <<'EOQ');
+SELECT p.oid::regproc FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+	JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'rocketq'
+WHERE p.prorettype = 'trigger'::regtype
+EOQ
+ok(scalar(@triggers), 'there are trigger functions');
+foreach my $function (@triggers)
+{
+	like(run_as('alice', 'postgres', "CREATE TRIGGER t BEFORE INSERT ON zoo.heap FOR EACH ROW EXECUTE FUNCTION $function()"),
+		qr/permission denied for function/, "$function is not for everybody");
+	$node->safe_psql('postgres', "GRANT EXECUTE ON FUNCTION $function() TO alice; GRANT CREATE ON DATABASE postgres TO alice");
+	foreach my $attempt (@attempts)
+	{
+		my ($table, $event, $fire) = @$attempt;
+
+		like(run_as('alice', 'postgres', "SELECT outcome(\$\$$table; CREATE TRIGGER t $event EXECUTE FUNCTION $function(); $fire\$\$)"),
+			qr/^(39P01 .* is the trigger of|42501 must be owner of table|42501 permission denied for table saved_groups)/, "$table; $event");
+	}
+	like(run_as('alice', 'postgres', "SELECT outcome('SELECT $function()')"), qr/^39P01 /, 'called as a function');
+	like(run_as($superuser, 'postgres', "CREATE EVENT TRIGGER t ON ddl_command_end EXECUTE FUNCTION $function()"),
+		qr/must return type event_trigger/, 'for an event trigger');
+	$node->safe_psql('postgres', "REVOKE EXECUTE ON FUNCTION $function() FROM alice");
+}
+
+# The table that has a trigger of ours: what is in a row, who may insert it, and
+# what its owner can do to the table.
+my @rows = map { [ "'zoo.topic'", "'new'", $_, $_ ] } (
+	'NULL', "'{}'", "'{NULL,NULL}'", "'{-1,-1}'", "'{1}'", "'{1,2,3}'", "'{{1,2}}'", "'{{1},{2}}'", "'[3:4]={1,2}'",
+	"'{9223372036854775807,9223372036854775807}'", 'array_fill(1::bigint, ARRAY[100000])');
+push @rows, map { [ $_, "'new'", "'{1,1}'", "'{1,1}'" ] } ('NULL', "''", "'.'", "'a.b.c.d'", "'other.zoo.topic'", "'zoo.heap'",
+	"'zoo.view'", "'zoo.missing'", "'\"'", "'pg_class'", "'zoo.secured'");
+push @rows, map { [ "'zoo.topic'", $_, "'{1,1}'", "'{1,1}'" ] } ('NULL', @{ $wild{text} });
+my $inserts = join("\n", map { "SELECT outcome(\$sql\$INSERT INTO rocketq.saved_groups VALUES ($_)\$sql\$);" } map { join ', ', @$_ } @rows);
+foreach my $user ('alice', $superuser)
+{
+	$node->safe_psql('postgres', 'GRANT INSERT ON rocketq.saved_groups TO alice');
+	my @lines = split /\n/, run_as($user, 'postgres', "SET client_min_messages = error;\n$inserts");
+
+	is(scalar(@lines), scalar(@rows), "$user: all rows for saved_groups have come back");
+	is(scalar(grep { /^XX/ || !/^\w{5} / } @lines), 0, "$user: without internal error") or diag(join("\n", @lines));
+	cmp_ok(scalar(grep { /^RQ000/ } @lines), '>', 10, "$user: some are taken");
+}
+is(run_as('alice', 'postgres', "SELECT outcome(\$\$INSERT INTO rocketq.saved_groups VALUES ('vault.topic', 'mine', '{1,0}', '{1,0}')\$\$)"),
+	'42501 must be owner of table topic', 'groups of a topic are restored by its owner only');
+$node->safe_psql('postgres', 'GRANT SELECT, INSERT, TRUNCATE ON vault.topic TO alice');
+is(run_as('alice', 'postgres', "SELECT outcome(\$\$INSERT INTO rocketq.saved_groups VALUES ('vault.topic', 'mine', '{1,0}', '{1,0}')\$\$)"),
+	'42501 must be owner of table topic', 'whatever else one may do with it');
+is($node->safe_psql('postgres', "SELECT count(*) FROM rocketq.get_groups() WHERE consumer_group = 'mine'"), 0, 'so it has none');
+foreach my $meddle ('ALTER COLUMN total TYPE text', 'ALTER COLUMN total TYPE int[]', 'DROP COLUMN total, ADD COLUMN total bigint[]',
+	'DROP COLUMN remaining', 'ADD COLUMN more int', 'ALTER COLUMN topic TYPE name')
+{
+	like($node->safe_psql('postgres', "SELECT outcome(\$\$ALTER TABLE rocketq.saved_groups $meddle; INSERT INTO rocketq.saved_groups (topic) VALUES ('zoo.topic')\$\$)"),
+		qr/^39P01 /, $meddle);
+}
+
+#
+# Where functions can be put that are called later: they are called there like
+# any other, or refused.
+#
+my @contexts = (
+	[ 'CREATE TABLE zoo.t (a bigint DEFAULT %s)', 'INSERT INTO zoo.t DEFAULT VALUES' ],
+	[ 'CREATE TABLE zoo.t (a bigint CHECK (%s > 0))', 'INSERT INTO zoo.t VALUES (1)' ],
+	[ 'CREATE TABLE zoo.t (a bigint GENERATED ALWAYS AS (%s) STORED)', 'INSERT INTO zoo.t DEFAULT VALUES' ],
+	[ 'CREATE TABLE zoo.t (a bigint); CREATE INDEX ON zoo.t ((%s))', 'INSERT INTO zoo.t VALUES (1)' ],
+	[ 'CREATE DOMAIN zoo.d AS int CHECK (%s > 0)', 'SELECT 1::zoo.d' ],
+	[ 'CREATE VIEW zoo.v AS SELECT %s AS a', 'SELECT * FROM zoo.v' ],
+	[ 'CREATE MATERIALIZED VIEW zoo.v AS SELECT %s AS a', 'REFRESH MATERIALIZED VIEW zoo.v' ],
+	[ 'CREATE TABLE zoo.t (a bigint); CREATE RULE r AS ON INSERT TO zoo.t DO ALSO SELECT %s', 'INSERT INTO zoo.t VALUES (1)' ],
+	[ 'CREATE FUNCTION zoo.f() RETURNS trigger LANGUAGE plpgsql AS $f$BEGIN PERFORM %s; RETURN NEW; END$f$; CREATE TRIGGER t BEFORE INSERT ON zoo.topic FOR EACH ROW EXECUTE FUNCTION zoo.f()',
+		"INSERT INTO zoo.topic (body) VALUES ('a')" ],
+	[ 'CREATE FUNCTION zoo.f() RETURNS trigger LANGUAGE plpgsql AS $f$BEGIN PERFORM %s; RETURN NULL; END$f$; CREATE TRIGGER t AFTER TRUNCATE ON zoo.topic EXECUTE FUNCTION zoo.f()',
+		'TRUNCATE zoo.topic' ],
+	[ 'CREATE POLICY p ON zoo.secured USING (%s > 0)', 'SELECT * FROM zoo.secured' ],
+	[ 'DECLARE c CURSOR FOR SELECT %s', 'FETCH ALL FROM c' ],
+	[ 'SELECT 1', 'EXPLAIN ANALYZE SELECT %s FROM zoo.topic ORDER BY %s LIMIT 1' ],
+	[ 'CREATE TABLE zoo.t (a bigint)', 'MERGE INTO zoo.t USING zoo.topic s ON false WHEN NOT MATCHED THEN INSERT VALUES (%s)' ]);
+cmp_ok(scalar(@sane), '>', 10, 'there are functions to put there');
+my @later;
+foreach my $context (@contexts)
+{
+	foreach my $call (@sane)
+	{
+		my ($make, $use) = map { s/%s/(SELECT count(*) FROM (SELECT $call) c)/gr } @$context;
+		($make, $use) = map { s/%s/length(($call)::text)/gr } @$context
+		  if $context->[0] =~ /CHECK|GENERATED|INDEX|DEFAULT/;
+		push @later, "SELECT outcome(\$sql\$$make; $use\$sql\$);";
+	}
+}
+my @lines = split /\n/, run_as('alice', 'postgres', "SET statement_timeout = '1s'; SET client_min_messages = error;\n" . join("\n", @later));
+is(scalar(@lines), scalar(@later), 'all statements have come back');
+my @internal = grep { $lines[$_] !~ /^(?!XX)\w{5} / } 0 .. $#lines;
+is(scalar(@internal), 0, 'without internal error') or diag(map { "$later[$_]: $lines[$_]\n" } @internal);
+cmp_ok(scalar(grep { /^RQ000/ } @lines), '>', @lines / 4, 'many of them work');
+
+is($node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()'), $alive, 'the server has not been restarted');
+unlike(slurp_file($node->logfile), qr/PANIC|TRAP|was terminated by signal/, 'and no process has died');
+rq_verify($node, 'at the end');
+is($node->safe_psql('postgres', "SELECT count(*) FROM vault.topic"), 1, 'what is not theirs is what it was');
 
 done_testing();
