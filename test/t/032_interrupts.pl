@@ -91,11 +91,15 @@ sub start_victim
 {
 	my ($script, $label, $settings) = @_;
 	my $file = $node->basedir . '/victim.sql';
-	unlink($file);
+	my $pid_file = $node->basedir . '/victim.pid';
+	my $pid;
+
+	unlink($file, $pid_file);
 	append_to_file($file, <<"EOQ");
 \\set label '$label'
 \\set VERBOSITY verbose
 SET work_mem = '64kB';
+SELECT pg_backend_pid() \\g '$pid_file'
 $settings
 \\o /dev/null
 $script
@@ -105,21 +109,11 @@ SET rocketq.fault = '';
 SELECT load.make_for(40, 1), load.take('all', 5);
 INSERT INTO load.went VALUES (:'label', 'second');
 EOQ
-	return rq_background($node, 'psql', '-XAtq', '-f', $file,
-		'-d', $node->connstr('postgres') . ' application_name=victim');
-}
-
-sub victim_pid
-{
-	my $pid;
-	rq_poll(
-		'the victim to connect',
-		sub {
-			$pid = $node->safe_psql('postgres',
-				"SELECT pid FROM pg_stat_activity WHERE application_name = 'victim'");
-			return $pid ne '';
-		});
-	return $pid;
+	my $job = rq_background($node, 'psql', '-XAtq', '-f', $file,
+		'-d', $node->connstr('postgres'));
+	rq_poll('the victim to connect',
+		sub { return (($pid) = (eval { slurp_file($pid_file) } // '') =~ /^(\d+)\n/); });
+	return ($job, $pid);
 }
 
 # It stops at its point again and again: let it go on until it has ended.
@@ -133,6 +127,32 @@ sub let_go
 			return !-e "/proc/$pid";
 		});
 	return;
+}
+
+# Start it until it stops at its point, and tell for how many milliseconds each
+# of its statements may run.  Where the machine is busy, that can be over before
+# the point is reached.
+sub stop_victim
+{
+	my ($script, $label, $stop, $has_timeout) = @_;
+
+	for (my $ms = 200;; $ms *= 3)
+	{
+		my $log_from = rq_log_from($node);
+		my ($job, $pid) = start_victim($script, $label,
+			$has_timeout ? "$stop\nSET statement_timeout = $ms;" : $stop);
+
+		# A transaction that is rolled back comes by some of the points, too.
+		return ($job, $pid, $ms)
+		  if rq_stops_or_ends($pid) &&
+		  slurp_file($node->logfile, $log_from) !~ /due to statement timeout/;
+		die "$label: the session did not come to its point\n$job->{err}\n"
+		  if !$has_timeout || $ms > 1000 * $PostgreSQL::Test::Utils::timeout_default;
+		let_go($pid);
+		eval { $job->{run}->finish; };
+		note("$label: $ms ms were over too soon");
+		$node->safe_psql('postgres', "DELETE FROM load.went WHERE label = '$label'");
+	}
 }
 
 sub is_there
@@ -151,17 +171,15 @@ foreach my $case (@points)
 		my ($goes_on, $interrupt) = @{ $ending{$ending} };
 		my $label = "$kind, $ending at $point";
 		my $stop = $kind eq 'rollback' ? '' : "SET rocketq.fault = '$point=stop';";
-		my $timeout = $ending eq 'timeout' ? 'SET statement_timeout = 200;' : '';
 
 		$node->safe_psql('postgres',
 			"SELECT rocketq.create_group('load.topic', 'spare')")
 		  unless is_there("SELECT FROM rocketq.groups WHERE consumer_group = 'spare'");
-		my $job = start_victim($victim{$kind}, $label, "$stop\n$timeout");
-		my $pid = victim_pid();
-		rq_poll_stopped($pid);
+		my ($job, $pid, $ms) =
+		  stop_victim($victim{$kind}, $label, $stop, $ending eq 'timeout');
 		$interrupt->($pid, $job);
 		# The timer runs while the process is stopped.
-		usleep(250_000) if $ending eq 'timeout';
+		usleep(1000 * ($ms + 50)) if $ending eq 'timeout';
 		let_go($pid);
 		eval { $job->{run}->finish; };
 

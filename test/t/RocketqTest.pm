@@ -27,7 +27,7 @@ use Time::HiRes qw(usleep time);
 
 our @EXPORT = qw(
   rq_seed rq_rounds rq_random rq_node rq_has_faults rq_require_faults
-  rq_processes rq_kill9 rq_restart_after rq_start rq_stopped rq_gone rq_poll rq_poll_stopped
+  rq_processes rq_kill9 rq_restart_after rq_start rq_stopped rq_gone rq_poll rq_poll_stopped rq_stops_or_ends
   rq_poll_query rq_server_is_up rq_signal rq_pause rq_worker_pid rq_wait_ticks
   rq_log_from rq_checkpoint_held rq_checkpoint_segments rq_flush rq_catch_up
   rq_arm rq_disarm rq_disarm_and_recover rq_shm_dirty_kb rq_store_files
@@ -82,12 +82,29 @@ sub rq_poll
 	return 1;
 }
 
-# Wait until a process has stopped at a fault point.
+# Wait until a process has stopped at a fault point; false if it has ended
+# instead.
+sub rq_stops_or_ends
+{
+	my ($pid) = @_;
+	my $stat;
+
+	rq_poll(
+		"process $pid to stop",
+		sub {
+			# It may end between any two looks, and as a zombie it has.
+			$stat = eval { slurp_file("/proc/$pid/stat") } // '';
+			return $stat !~ /\) [^TZX] /;
+		});
+	return $stat =~ /\) T /;
+}
+
 sub rq_poll_stopped
 {
 	my ($pid) = @_;
-	return rq_poll("process $pid to stop",
-		sub { return slurp_file("/proc/$pid/stat") =~ /\) T /; });
+	return 1 if rq_stops_or_ends($pid);
+	fail("process $pid stops");
+	die "process $pid has ended and not stopped\n";
 }
 
 # Wait for a query's result, also while the server is not up.  A psql that
