@@ -27,34 +27,8 @@ SELECT rocketq.create_topic('load.direct', 1);
 SELECT load.make_for(k, 5) FROM generate_series(0, 39) k;
 EOQ
 
-# A session that stops at a point of the last of its statements; returns it, its
-# process and what the statements before that gave.
-sub stopped_session
-{
-	my ($point, $before, $last) = @_;
-	my $session = $node->background_psql('postgres');
-	my $pid = $session->query_safe('SELECT pg_backend_pid()');
-	my $got = $session->query_safe($before);
-
-	$session->query_safe("SET rocketq.fault = '$point=stop'");
-	$session->query_until(qr/begun/, "\\echo begun\n$last\n");
-	rq_poll_stopped($pid);
-	return ($session, $pid, $got);
-}
-
-# Let it go on, and wait until it can be asked again.
-sub resume
-{
-	my ($session, $pid) = @_;
-	rq_poll(
-		'the session to go on',
-		sub {
-			kill('CONT', $pid);
-			return $node->safe_psql('postgres',
-				"SELECT state LIKE 'idle%' FROM pg_stat_activity WHERE pid = $pid") eq 't';
-		});
-	return;
-}
+sub stopped_session { return rq_stopped_session($node, @_); }
+sub resume { return rq_resume_session($node, @_); }
 
 sub leave
 {
@@ -77,14 +51,7 @@ sub crash
 	return;
 }
 
-# Is that in a file of the store?
-sub in_store
-{
-	my ($below, $bytes) = @_;
-	return scalar(
-		grep { index(slurp_file($node->data_dir . "/pg_rocketq/$below/$_"), $bytes) >= 0 }
-		  rq_store_files($node, $below));
-}
+sub in_store { return rq_in_store($node, @_); }
 
 sub queue_folder
 {

@@ -30,7 +30,8 @@ our @EXPORT = qw(
   rq_processes rq_kill9 rq_restart_after rq_start rq_stopped rq_gone rq_poll rq_poll_stopped rq_stops_or_ends
   rq_poll_query rq_server_is_up rq_signal rq_pause rq_worker_pid rq_wait_ticks
   rq_log_from rq_checkpoint_held rq_checkpoint_segments rq_flush rq_catch_up
-  rq_arm rq_disarm rq_disarm_and_recover rq_shm_dirty_kb rq_store_files
+  rq_arm rq_disarm rq_disarm_and_recover rq_shm_dirty_kb rq_store_files rq_in_store
+  rq_stopped_session rq_resume_session
   rq_create_load rq_start_load rq_stop_load rq_wait_progress rq_background
   rq_start_acker rq_acked rq_drain rq_check rq_check_snapshot rq_verify
   rq_applied_all
@@ -437,6 +438,35 @@ sub rq_disarm_and_recover
 	return;
 }
 
+# A session that stops at a point of the last of its statements; returns it, its
+# process and what the statements before that gave.
+sub rq_stopped_session
+{
+	my ($node, $point, $before, $last) = @_;
+	my $session = $node->background_psql('postgres');
+	my $pid = $session->query_safe('SELECT pg_backend_pid()');
+	my $got = $session->query_safe($before);
+
+	$session->query_safe("SET rocketq.fault = '$point=stop'");
+	$session->query_until(qr/begun/, "\\echo begun\n$last\n");
+	rq_poll_stopped($pid);
+	return ($session, $pid, $got);
+}
+
+# Let it go on, and wait until it can be asked again.
+sub rq_resume_session
+{
+	my ($node, $session, $pid) = @_;
+	rq_poll(
+		'the session to go on',
+		sub {
+			kill('CONT', $pid);
+			return $node->safe_psql('postgres',
+				"SELECT state LIKE 'idle%' FROM pg_stat_activity WHERE pid = $pid") eq 't';
+		});
+	return;
+}
+
 # ---- looking at the store from outside ----
 
 # Kilobytes of the store that are dirty in memory, as one process sees them
@@ -467,6 +497,15 @@ sub rq_store_files
 	my @names = sort grep { !/^\./ } readdir($dir);
 	closedir($dir);
 	return @names;
+}
+
+# How many files of such a folder hold these bytes.
+sub rq_in_store
+{
+	my ($node, $below, $bytes) = @_;
+	my $dir = $node->data_dir . "/pg_rocketq/$below";
+	return scalar(
+		grep { index(slurp_file("$dir/$_"), $bytes) >= 0 } rq_store_files($node, $below));
 }
 
 # ---- load ----
