@@ -69,10 +69,12 @@ OBJS = \
 	src/am/rq_view.o \
 	src/api/rq_admin_sql.o \
 	src/api/rq_args.o \
+	src/api/rq_body.o \
 	src/api/rq_consume_sql.o \
 	src/api/rq_install_sql.o \
 	src/api/rq_produce_sql.o \
 	src/api/rq_saved_sql.o \
+	src/api/rq_sight.o \
 	src/api/rq_stats_sql.o \
 	src/api/rq_verify_sql.o \
 	src/api/rq_views_sql.o \
@@ -130,6 +132,7 @@ OBJS = \
 # checked by src/tools/check_tests_listed.  Each finds the extension created.
 REGRESS = \
 	produce \
+	bodies \
 	consume \
 	pull \
 	rows \

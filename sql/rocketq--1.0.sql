@@ -68,59 +68,20 @@ COMMENT ON FUNCTION rocketq.drop_topic IS 'drop a topic with its messages and gr
 --
 -- Produce
 --
-CREATE FUNCTION rocketq.produce(topic pg_catalog.regclass, body pg_catalog.text,
+CREATE FUNCTION rocketq.produce(topic pg_catalog.regclass, body pg_catalog.anycompatible,
     tag pg_catalog.text DEFAULT NULL, keys pg_catalog.text[] DEFAULT NULL,
     properties pg_catalog.jsonb DEFAULT NULL, sharding_key pg_catalog.text DEFAULT NULL,
     queue_id int DEFAULT NULL, transactional boolean DEFAULT true) RETURNS bigint
     AS 'MODULE_PATHNAME', 'rocketq_produce' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION rocketq.produce(pg_catalog.regclass, pg_catalog.text, pg_catalog.text,
-    pg_catalog.text[], pg_catalog.jsonb, pg_catalog.text, int, boolean)
-    IS 'produce a message with a text body; returns its message id';
+COMMENT ON FUNCTION rocketq.produce IS 'produce a message; its body is text, bytea, json or jsonb, and text where nothing tells its type; returns its message id';
 
-CREATE FUNCTION rocketq.produce(topic pg_catalog.regclass, body pg_catalog.bytea,
-    tag pg_catalog.text DEFAULT NULL, keys pg_catalog.text[] DEFAULT NULL,
-    properties pg_catalog.jsonb DEFAULT NULL, sharding_key pg_catalog.text DEFAULT NULL,
-    queue_id int DEFAULT NULL, transactional boolean DEFAULT true) RETURNS bigint
-    AS 'MODULE_PATHNAME', 'rocketq_produce' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION rocketq.produce(pg_catalog.regclass, pg_catalog.bytea, pg_catalog.text,
-    pg_catalog.text[], pg_catalog.jsonb, pg_catalog.text, int, boolean)
-    IS 'produce a message with a binary body; returns its message id';
-
-CREATE FUNCTION rocketq.produce(topic pg_catalog.regclass, body pg_catalog.jsonb,
-    tag pg_catalog.text DEFAULT NULL, keys pg_catalog.text[] DEFAULT NULL,
-    properties pg_catalog.jsonb DEFAULT NULL, sharding_key pg_catalog.text DEFAULT NULL,
-    queue_id int DEFAULT NULL, transactional boolean DEFAULT true) RETURNS bigint
-    AS 'MODULE_PATHNAME', 'rocketq_produce_jsonb' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION rocketq.produce(pg_catalog.regclass, pg_catalog.jsonb, pg_catalog.text,
-    pg_catalog.text[], pg_catalog.jsonb, pg_catalog.text, int, boolean)
-    IS 'produce a message with a JSON body; returns its message id';
-
-CREATE FUNCTION rocketq.produce_batch(topic pg_catalog.regclass, bodies pg_catalog.text[],
+CREATE FUNCTION rocketq.produce_batch(topic pg_catalog.regclass,
+    bodies pg_catalog.anycompatiblearray,
     tag pg_catalog.text DEFAULT NULL, keys pg_catalog.text[] DEFAULT NULL,
     properties pg_catalog.jsonb DEFAULT NULL, sharding_key pg_catalog.text DEFAULT NULL,
     queue_id int DEFAULT NULL, transactional boolean DEFAULT true) RETURNS SETOF bigint
     AS 'MODULE_PATHNAME', 'rocketq_produce_batch' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION rocketq.produce_batch(pg_catalog.regclass, pg_catalog.text[], pg_catalog.text,
-    pg_catalog.text[], pg_catalog.jsonb, pg_catalog.text, int, boolean)
-    IS 'produce messages with text bodies that share all other parts; returns their message ids';
-
-CREATE FUNCTION rocketq.produce_batch(topic pg_catalog.regclass, bodies pg_catalog.bytea[],
-    tag pg_catalog.text DEFAULT NULL, keys pg_catalog.text[] DEFAULT NULL,
-    properties pg_catalog.jsonb DEFAULT NULL, sharding_key pg_catalog.text DEFAULT NULL,
-    queue_id int DEFAULT NULL, transactional boolean DEFAULT true) RETURNS SETOF bigint
-    AS 'MODULE_PATHNAME', 'rocketq_produce_batch' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION rocketq.produce_batch(pg_catalog.regclass, pg_catalog.bytea[], pg_catalog.text,
-    pg_catalog.text[], pg_catalog.jsonb, pg_catalog.text, int, boolean)
-    IS 'produce messages with binary bodies that share all other parts; returns their message ids';
-
-CREATE FUNCTION rocketq.produce_batch(topic pg_catalog.regclass, bodies pg_catalog.jsonb[],
-    tag pg_catalog.text DEFAULT NULL, keys pg_catalog.text[] DEFAULT NULL,
-    properties pg_catalog.jsonb DEFAULT NULL, sharding_key pg_catalog.text DEFAULT NULL,
-    queue_id int DEFAULT NULL, transactional boolean DEFAULT true) RETURNS SETOF bigint
-    AS 'MODULE_PATHNAME', 'rocketq_produce_batch' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION rocketq.produce_batch(pg_catalog.regclass, pg_catalog.jsonb[], pg_catalog.text,
-    pg_catalog.text[], pg_catalog.jsonb, pg_catalog.text, int, boolean)
-    IS 'produce messages with JSON bodies that share all other parts; returns their message ids';
+COMMENT ON FUNCTION rocketq.produce_batch IS 'produce messages that share all parts but their bodies, an array of what produce() takes; returns their message ids';
 
 --
 -- Consume
@@ -157,7 +118,15 @@ COMMENT ON FUNCTION rocketq.json IS 'a message body as jsonb';
 CREATE FUNCTION rocketq.create_group(topic pg_catalog.regclass, consumer_group pg_catalog.text,
     start_from pg_catalog.text DEFAULT 'first') RETURNS pg_catalog.void
     AS 'MODULE_PATHNAME', 'rocketq_create_group' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION rocketq.create_group IS 'create a consumer group that starts from ''first'', ''last'' or a timestamp';
+COMMENT ON FUNCTION rocketq.create_group(pg_catalog.regclass, pg_catalog.text, pg_catalog.text)
+    IS 'create a consumer group that starts from ''first'', ''last'' or a timestamp';
+
+CREATE FUNCTION rocketq.create_group(topic pg_catalog.regclass, consumer_group pg_catalog.text,
+    start_from pg_catalog.timestamptz) RETURNS pg_catalog.void
+    AS 'MODULE_PATHNAME', 'rocketq_create_group_time' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION
+    rocketq.create_group(pg_catalog.regclass, pg_catalog.text, pg_catalog.timestamptz)
+    IS 'create a consumer group that starts from the first message stored at that time or later';
 
 CREATE FUNCTION rocketq.drop_group(topic pg_catalog.regclass, consumer_group pg_catalog.text)
     RETURNS pg_catalog.void
@@ -226,10 +195,11 @@ CREATE FUNCTION rocketq.get_topics(OUT database pg_catalog.oid, OUT relfilenode 
     OUT produced_bytes_per_second double precision, OUT rates_since pg_catalog.timestamptz,
     OUT retention_time interval) RETURNS SETOF pg_catalog.record
     AS 'MODULE_PATHNAME', 'rocketq_get_topics' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 1000;
-COMMENT ON FUNCTION rocketq.get_topics IS 'topics of all databases, for the views';
+COMMENT ON FUNCTION rocketq.get_topics IS 'topics of all databases for members of pg_monitor, else of the topics that the caller may read, for the views';
 
 CREATE VIEW rocketq.topics AS
-    SELECT c.oid::pg_catalog.regclass AS topic, t.queues, t.messages, t.unresolved, t.groups,
+    SELECT c.oid::pg_catalog.regclass::pg_catalog.text AS topic, c.oid AS topic_oid,
+           t.queues, t.messages, t.unresolved, t.groups,
            t.oldest_at, t.newest_at, t.bytes, t.max_lag, t.produced_per_second,
            t.produced_bytes_per_second, t.rates_since, t.retention_time
     FROM rocketq.get_topics() t
@@ -240,7 +210,8 @@ CREATE VIEW rocketq.topics AS
               (SELECT d.oid FROM pg_catalog.pg_database d
                WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
 COMMENT ON VIEW rocketq.topics IS 'topics of this database, one row per topic';
-COMMENT ON COLUMN rocketq.topics.topic IS 'the topic, which is a table';
+COMMENT ON COLUMN rocketq.topics.topic IS 'name of the topic, with its schema if that is not in the search path, as the functions take it';
+COMMENT ON COLUMN rocketq.topics.topic_oid IS 'the table that the topic is, whatever the search path';
 COMMENT ON COLUMN rocketq.topics.queues IS 'number of queues';
 COMMENT ON COLUMN rocketq.topics.messages IS 'messages that are kept and can be read; entries of transactions that failed in their commit are counted';
 COMMENT ON COLUMN rocketq.topics.unresolved IS 'messages that can not be read yet: their transactions are not over, or they wait behind such in their queue';
@@ -261,10 +232,11 @@ CREATE FUNCTION rocketq.get_queues(OUT database pg_catalog.oid, OUT relfilenode 
     OUT produced_per_second double precision, OUT produced_bytes_per_second double precision,
     OUT rates_since pg_catalog.timestamptz) RETURNS SETOF pg_catalog.record
     AS 'MODULE_PATHNAME', 'rocketq_get_queues' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 1000;
-COMMENT ON FUNCTION rocketq.get_queues IS 'queues of all databases, for the views';
+COMMENT ON FUNCTION rocketq.get_queues IS 'queues of all databases for members of pg_monitor, else of the topics that the caller may read, for the views';
 
 CREATE VIEW rocketq.queues AS
-    SELECT c.oid::pg_catalog.regclass AS topic, q.queue_id, q.min_offset, q.max_offset,
+    SELECT c.oid::pg_catalog.regclass::pg_catalog.text AS topic, c.oid AS topic_oid,
+           q.queue_id, q.min_offset, q.max_offset,
            q.max_offset OPERATOR(pg_catalog.-) q.min_offset AS messages,
            q.end_offset OPERATOR(pg_catalog.-) q.max_offset AS unresolved,
            q.oldest_at, q.newest_at, q.end_offset, q.bytes, q.unresolved_since, q.unresolved_pid,
@@ -277,7 +249,8 @@ CREATE VIEW rocketq.queues AS
               (SELECT d.oid FROM pg_catalog.pg_database d
                WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
 COMMENT ON VIEW rocketq.queues IS 'queues of this database''s topics, one row per queue';
-COMMENT ON COLUMN rocketq.queues.topic IS 'the topic, which is a table';
+COMMENT ON COLUMN rocketq.queues.topic IS 'name of the topic, with its schema if that is not in the search path, as the functions take it';
+COMMENT ON COLUMN rocketq.queues.topic_oid IS 'the table that the topic is, whatever the search path';
 COMMENT ON COLUMN rocketq.queues.queue_id IS 'number of the queue in the topic, from 0';
 COMMENT ON COLUMN rocketq.queues.min_offset IS 'first offset that is kept';
 COMMENT ON COLUMN rocketq.queues.max_offset IS 'offset behind the last message that can be read: up to here the queue is stable';
@@ -302,10 +275,11 @@ CREATE FUNCTION rocketq.get_groups(OUT database pg_catalog.oid, OUT relfilenode 
     OUT consumed_per_second double precision, OUT holding boolean, OUT lost_messages bigint)
     RETURNS SETOF pg_catalog.record
     AS 'MODULE_PATHNAME', 'rocketq_get_groups' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 1000;
-COMMENT ON FUNCTION rocketq.get_groups IS 'consumer groups of all databases, for the views';
+COMMENT ON FUNCTION rocketq.get_groups IS 'consumer groups of all databases for members of pg_monitor, else of the topics that the caller may read, for the views';
 
 CREATE VIEW rocketq.groups AS
-    SELECT c.oid::pg_catalog.regclass AS topic, g.consumer_group, g.queue_id,
+    SELECT c.oid::pg_catalog.regclass::pg_catalog.text AS topic, c.oid AS topic_oid,
+           g.consumer_group, g.queue_id,
            g.committed_offset, g.max_offset, g.lag, g.oldest_unconsumed_at, g.committed_at, g.owner_pid,
            g.created_at, g.lag_seconds, g.owner_since, g.consumed_per_second, g.holding,
            g.lost_messages
@@ -317,7 +291,8 @@ CREATE VIEW rocketq.groups AS
               (SELECT d.oid FROM pg_catalog.pg_database d
                WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
 COMMENT ON VIEW rocketq.groups IS 'consumer groups of this database''s topics, one row per group and queue';
-COMMENT ON COLUMN rocketq.groups.topic IS 'the topic, which is a table';
+COMMENT ON COLUMN rocketq.groups.topic IS 'name of the topic, with its schema if that is not in the search path, as the functions take it';
+COMMENT ON COLUMN rocketq.groups.topic_oid IS 'the table that the topic is, whatever the search path';
 COMMENT ON COLUMN rocketq.groups.consumer_group IS 'name of the group';
 COMMENT ON COLUMN rocketq.groups.queue_id IS 'number of the queue in the topic, from 0';
 COMMENT ON COLUMN rocketq.groups.committed_offset IS 'offset that the group goes on from';
@@ -539,14 +514,15 @@ SELECT pg_catalog.pg_extension_config_dump('rocketq.saved_groups',
 GRANT USAGE ON SCHEMA rocketq TO PUBLIC;
 GRANT SELECT ON rocketq.saved_groups TO PUBLIC;
 
-REVOKE EXECUTE ON FUNCTION rocketq.get_topics(), rocketq.get_queues(), rocketq.get_groups(),
-    rocketq.get_segments(), rocketq.get_workers(), rocketq.get_stats(), rocketq.get_latency(),
-    rocketq.get_latency_fine(), rocketq.get_latency_summary(), rocketq.verify(),
-    rocketq.stats_reset(), rocketq.tableam_handler(pg_catalog.internal),
+-- Whose rows these show is for their functions to say.
+GRANT SELECT ON rocketq.topics, rocketq.queues, rocketq.groups TO PUBLIC;
+
+REVOKE EXECUTE ON FUNCTION rocketq.get_segments(), rocketq.get_workers(), rocketq.get_stats(),
+    rocketq.get_latency(), rocketq.get_latency_fine(), rocketq.get_latency_summary(),
+    rocketq.verify(), rocketq.stats_reset(), rocketq.tableam_handler(pg_catalog.internal),
     rocketq.restore_group() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION rocketq.get_topics(), rocketq.get_queues(), rocketq.get_groups(),
-    rocketq.get_segments(), rocketq.get_workers(), rocketq.get_stats(), rocketq.get_latency(),
-    rocketq.get_latency_fine(), rocketq.get_latency_summary(), rocketq.verify() TO pg_monitor;
-GRANT SELECT ON rocketq.topics, rocketq.queues, rocketq.groups, rocketq.segments, rocketq.workers,
-    rocketq.stats, rocketq.produce_latency, rocketq.produce_latency_fine,
-    rocketq.produce_latency_summary, rocketq.settings TO pg_monitor;
+GRANT EXECUTE ON FUNCTION rocketq.get_segments(), rocketq.get_workers(), rocketq.get_stats(),
+    rocketq.get_latency(), rocketq.get_latency_fine(), rocketq.get_latency_summary(),
+    rocketq.verify() TO pg_monitor;
+GRANT SELECT ON rocketq.segments, rocketq.workers, rocketq.stats, rocketq.produce_latency,
+    rocketq.produce_latency_fine, rocketq.produce_latency_summary, rocketq.settings TO pg_monitor;

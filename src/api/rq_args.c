@@ -104,6 +104,16 @@ rq_arg_start(FunctionCallInfo fcinfo, int argno)
 	return start;
 }
 
+RqStart
+rq_arg_start_time(FunctionCallInfo fcinfo, int argno)
+{
+	RqStart		start = {.kind = RQ_START_TIME};
+
+	rq_arg_not_null(fcinfo, argno, "start_from");
+	start.when = PG_GETARG_TIMESTAMPTZ(argno);
+	return start;
+}
+
 uint32
 rq_arg_topic(FunctionCallInfo fcinfo, LOCKMODE lockmode, AclMode acl,
 			 bool create)

@@ -27,8 +27,9 @@ extern RqFilter *rq_arg_filter(FunctionCallInfo fcinfo, int argno);
 /* How long to wait, in milliseconds; NULL means not at all. */
 extern int64 rq_arg_wait(FunctionCallInfo fcinfo, int argno, const char *name);
 
-/* 'first', 'last' or a timestamp. */
+/* 'first', 'last' or a timestamp, as text or as a timestamptz. */
 extern RqStart rq_arg_start(FunctionCallInfo fcinfo, int argno);
+extern RqStart rq_arg_start_time(FunctionCallInfo fcinfo, int argno);
 
 /*
  * The topic in argument 0, opened and locked until the end of the transaction

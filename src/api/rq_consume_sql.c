@@ -21,6 +21,7 @@ PG_FUNCTION_INFO_V1(rocketq_pull);
 PG_FUNCTION_INFO_V1(rocketq_commit_consumed);
 PG_FUNCTION_INFO_V1(rocketq_commit_offset);
 PG_FUNCTION_INFO_V1(rocketq_create_group);
+PG_FUNCTION_INFO_V1(rocketq_create_group_time);
 PG_FUNCTION_INFO_V1(rocketq_drop_group);
 PG_FUNCTION_INFO_V1(rocketq_reset_group);
 PG_FUNCTION_INFO_V1(rocketq_reset_group_time);
@@ -157,6 +158,18 @@ rocketq_create_group(PG_FUNCTION_ARGS)
 }
 
 Datum
+rocketq_create_group_time(PG_FUNCTION_ARGS)
+{
+	char	   *group;
+	uint32		topic = get_group_args(fcinfo, "rocketq.create_group()",
+									   ACL_NO_RIGHTS, &group);
+	RqStart		start = rq_arg_start_time(fcinfo, 2);
+
+	rq_create_group(topic, group, &start);
+	PG_RETURN_VOID();
+}
+
+Datum
 rocketq_drop_group(PG_FUNCTION_ARGS)
 {
 	char	   *group;
@@ -185,10 +198,8 @@ rocketq_reset_group_time(PG_FUNCTION_ARGS)
 	char	   *group;
 	uint32		topic = get_group_args(fcinfo, "rocketq.reset_offset()",
 									   ACL_NO_RIGHTS, &group);
-	RqStart		start = {.kind = RQ_START_TIME};
+	RqStart		start = rq_arg_start_time(fcinfo, 2);
 
-	rq_arg_not_null(fcinfo, 2, "start_from");
-	start.when = PG_GETARG_TIMESTAMPTZ(2);
 	rq_reset_group(topic, group, &start);
 	PG_RETURN_VOID();
 }

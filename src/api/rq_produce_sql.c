@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -12,10 +11,10 @@
 
 #include "am/rq_values.h"
 #include "api/rq_args.h"
+#include "api/rq_body.h"
 #include "queue/rq_produce.h"
 
 PG_FUNCTION_INFO_V1(rocketq_produce);
-PG_FUNCTION_INFO_V1(rocketq_produce_jsonb);
 PG_FUNCTION_INFO_V1(rocketq_produce_batch);
 
 /* Arguments of produce() and produce_batch(). */
@@ -67,30 +66,18 @@ get_parts(FunctionCallInfo fcinfo)
 	return m;
 }
 
-static Datum
-produce_one(FunctionCallInfo fcinfo, void (*set_body) (RqParts *m, Datum body))
+Datum
+rocketq_produce(PG_FUNCTION_ARGS)
 {
+	const		RqBodyType *type = rq_body_type_of_arg(fcinfo, ARG_BODY);
 	RqTarget	target = get_target(fcinfo, "rocketq.produce()");
 	RqParts		m = get_parts(fcinfo);
 	RqPos		id;
 
 	if (!PG_ARGISNULL(ARG_BODY))
-		set_body(&m, PG_GETARG_DATUM(ARG_BODY));
+		rq_body_set(type, &m, PG_GETARG_DATUM(ARG_BODY));
 	rq_produce(&target, &m, 1, &id, NULL);
 	PG_RETURN_INT64((int64) id);
-}
-
-/* For text and bytea, which are stored as they are. */
-Datum
-rocketq_produce(PG_FUNCTION_ARGS)
-{
-	return produce_one(fcinfo, rq_set_body);
-}
-
-Datum
-rocketq_produce_jsonb(PG_FUNCTION_ARGS)
-{
-	return produce_one(fcinfo, rq_set_body_jsonb);
 }
 
 /* The messages of an array of bodies, which share all other parts. */
@@ -98,7 +85,7 @@ static RqParts *
 get_batch(FunctionCallInfo fcinfo, int *count)
 {
 	ArrayType  *bodies;
-	Oid			type;
+	RqBodyType	type;
 	int16		typlen;
 	bool		typbyval;
 	char		typalign;
@@ -109,20 +96,16 @@ get_batch(FunctionCallInfo fcinfo, int *count)
 
 	rq_arg_not_null(fcinfo, ARG_BODY, "bodies");
 	bodies = PG_GETARG_ARRAYTYPE_P(ARG_BODY);
-	type = ARR_ELEMTYPE(bodies);
-	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
-	deconstruct_array(bodies, type, typlen, typbyval, typalign,
+	rq_body_type(&type, ARR_ELEMTYPE(bodies), CurrentMemoryContext);
+	get_typlenbyvalalign(type.type, &typlen, &typbyval, &typalign);
+	deconstruct_array(bodies, type.type, typlen, typbyval, typalign,
 					  &values, &nulls, count);
 	batch = palloc_extended(Max(*count, 1) * sizeof(RqParts), MCXT_ALLOC_HUGE);
 	for (int i = 0; i < *count; i++)
 	{
 		batch[i] = common;
-		if (nulls[i])
-			continue;
-		if (type == JSONBOID)
-			rq_set_body_jsonb(&batch[i], values[i]);
-		else
-			rq_set_body(&batch[i], values[i]);
+		if (!nulls[i])
+			rq_body_set(&type, &batch[i], values[i]);
 	}
 	return batch;
 }

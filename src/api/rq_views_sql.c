@@ -15,6 +15,7 @@
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
 
+#include "api/rq_sight.h"
 #include "base/rq_guc.h"
 #include "format/rq_segfmt.h"
 #include "log/rq_log.h"
@@ -184,6 +185,7 @@ Datum
 rocketq_get_queues(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = begin(fcinfo);
+	RqSight		sight = rq_sight();
 	TimestampTz now = GetCurrentTimestamp();
 
 	for (int t = 0; t < rq_max_topics; t++)
@@ -191,7 +193,7 @@ rocketq_get_queues(PG_FUNCTION_ARGS)
 		{
 			CHECK_FOR_INTERRUPTS();
 			LWLockAcquire(rq_meta_lock, LW_SHARED);
-			if (i < rq_topic_nqueues(t))
+			if (i < rq_topic_nqueues(t) && rq_sees(&sight, rq_topic_key(t)))
 				put_queue(rsinfo, t, rq_topic_queue(t, i), now);
 			LWLockRelease(rq_meta_lock);
 		}
@@ -281,6 +283,7 @@ Datum
 rocketq_get_groups(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = begin(fcinfo);
+	RqSight		sight = rq_sight();
 	TimestampTz now = GetCurrentTimestamp();
 
 	for (int g = 0; g < rq_max_groups; g++)
@@ -293,6 +296,7 @@ rocketq_get_groups(PG_FUNCTION_ARGS)
 			CHECK_FOR_INTERRUPTS();
 			LWLockAcquire(rq_meta_lock, LW_SHARED);
 			more = rq_groups[g].id == id && group_is_shown(g) &&
+				rq_sees(&sight, rq_topic_key(rq_groups[g].topic)) &&
 				i < rq_topic_nqueues(rq_groups[g].topic);
 			if (more)
 				put_group_queue(rsinfo, g, i, now);
@@ -392,6 +396,7 @@ Datum
 rocketq_get_topics(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = begin(fcinfo);
+	RqSight		sight = rq_sight();
 	TimestampTz now = GetCurrentTimestamp();
 
 	for (int t = 0; t < rq_max_topics; t++)
@@ -402,7 +407,7 @@ rocketq_get_topics(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		LWLockAcquire(rq_meta_lock, LW_SHARED);
 		key = rq_topic_key(t);
-		sums.queues = rq_topic_nqueues(t);
+		sums.queues = rq_sees(&sight, key) ? rq_topic_nqueues(t) : 0;
 		sums.retention_s = rq_retain_time(t);
 		for (uint32 i = 0; i < sums.queues; i++)
 			add_queue(&sums, t, rq_topic_queue(t, i), now);

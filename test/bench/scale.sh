@@ -125,7 +125,7 @@ scale_consume_one() # size round
     pgbench -t $((messages / batch)) -D size="$1" -D consumer="$consumer" \
         -f "$(script rocketq consume_size)"
     lag=$(query "SELECT sum(lag) FROM rocketq.groups
-                 WHERE topic = 'bench_$1'::regclass AND consumer_group = '$consumer'")
+                 WHERE topic = 'bench_$1' AND consumer_group = '$consumer'")
     must_be_at_least 'messages consumed' $((messages - lag)) $((messages * 9 / 10))
     record scale "$case" "$(parameters)" "$1" "$2" "$(calc "($messages - $lag) / $elapsed")" messages/s
     values+="  $1 $(calc "($messages - $lag) / $elapsed" %.0f)"
@@ -178,7 +178,7 @@ scale_backlog_one() # side/size round
             pgbench -t $((calls * groups)) -D n=0 -D calls=$calls -D size="$size" \
                 -D round="$2" -f "$(script rocketq consume_backlog)"
             n=$(query "SELECT sum(committed_offset) FROM rocketq.groups
-                       WHERE topic = 'bench_$size'::regclass AND consumer_group LIKE 'c$2\\_%'")
+                       WHERE topic = 'bench_$size' AND consumer_group LIKE 'c$2\\_%'")
             ;;
         table)
             pgbench -M simple -t $calls -D size="$size" -f "$(script table consume_size)"

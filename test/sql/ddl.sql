@@ -135,7 +135,7 @@ LOCK TABLE altered IN SHARE MODE;
 LOCK TABLE altered;
 COMMIT;
 SELECT queue_id, queue_offset, tag, rocketq.text(body) FROM altered;
-SELECT queues, messages, groups FROM rocketq.topics WHERE topic = 'altered'::regclass;
+SELECT queues, messages, groups FROM rocketq.topics WHERE topic = 'altered';
 
 --
 -- ALTER TABLE: what is refused

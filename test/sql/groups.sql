@@ -6,7 +6,7 @@ CREATE FUNCTION stands(consumer_group text) RETURNS bigint[] LANGUAGE sql AS
 $$ SELECT array_agg(rocketq.committed_offset('grouped', consumer_group, q) ORDER BY q)
    FROM generate_series(0, 1) q $$;
 CREATE VIEW names AS
-    SELECT consumer_group, count(*) AS queues FROM rocketq.groups WHERE topic = 'grouped'::regclass
+    SELECT consumer_group, count(*) AS queues FROM rocketq.groups WHERE topic = 'grouped'
     GROUP BY 1 ORDER BY 1;
 
 --

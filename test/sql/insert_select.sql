@@ -233,7 +233,7 @@ MERGE INTO browsed USING (VALUES ('merged'::bytea)) v (body) ON browsed.body = v
 INSERT INTO browsed (queue_id, body) VALUES (1, 'no conflict') ON CONFLICT DO NOTHING;
 SELECT rocketq.text(body) FROM browsed WHERE body IN ('in WITH', 'merged', 'no conflict') ORDER BY queue_offset;
 CREATE TABLE made USING rocketq AS SELECT * FROM browsed WHERE tag = 'own';
-SELECT queues, messages FROM rocketq.topics WHERE topic = 'made'::regclass;
+SELECT queues, messages FROM rocketq.topics WHERE topic = 'made';
 DROP TABLE made;
 -- partitions
 CREATE TABLE parted (LIKE rocketq.message) PARTITION BY LIST (tag);

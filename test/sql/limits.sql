@@ -86,7 +86,7 @@ SET rocketq.max_queues_per_topic = 2;
 SELECT rocketq.alter_topic('limited_too', retention_time => '1 day');
 SELECT rocketq.alter_topic('limited_too', queues => 3);
 TRUNCATE limited_too;
-SELECT queues FROM rocketq.topics WHERE topic = 'limited_too'::regclass;
+SELECT queues FROM rocketq.topics WHERE topic = 'limited_too';
 SELECT rocketq.drop_topic('limited_too');
 RESET rocketq.max_queues_per_topic;
 
@@ -106,7 +106,7 @@ BEGIN;
 SELECT rocketq.drop_group('limited', 'g3');
 SELECT rocketq.create_group('limited', 'g4');
 COMMIT;
-SELECT array_agg(DISTINCT consumer_group ORDER BY consumer_group) FROM rocketq.groups WHERE topic = 'limited'::regclass;
+SELECT array_agg(DISTINCT consumer_group ORDER BY consumer_group) FROM rocketq.groups WHERE topic = 'limited';
 -- but not over and over in one
 DO $$
 BEGIN
@@ -119,7 +119,7 @@ END $$;
 SET rocketq.max_groups_per_topic = 1;
 BEGIN;
 TRUNCATE limited;
-SELECT array_agg(DISTINCT consumer_group ORDER BY consumer_group) FROM rocketq.groups WHERE topic = 'limited'::regclass;
+SELECT array_agg(DISTINCT consumer_group ORDER BY consumer_group) FROM rocketq.groups WHERE topic = 'limited';
 ROLLBACK;
 RESET rocketq.max_groups_per_topic;
 SET rocketq.auto_create_groups = off;
@@ -175,7 +175,7 @@ EXCEPTION WHEN configuration_limit_exceeded THEN
     RAISE NOTICE '% groups at most: %', n, SQLERRM;
     RAISE NOTICE '% %', regexp_replace(detail, '\d+', 'N', 'g'), hint;
 END $$;
-SELECT count(*) FROM rocketq.groups WHERE topic = 'limited_too'::regclass;
+SELECT count(*) FROM rocketq.groups WHERE topic = 'limited_too';
 SELECT rocketq.drop_topic('limited_too');
 -- topics
 DO $$
@@ -355,7 +355,7 @@ PREPARE TRANSACTION 'rocketq limits';
 -- all of them are undone
 SELECT rocketq.max_offset('limited', 0), rocketq.committed_offset('limited', 'g', 0);
 SELECT DISTINCT consumer_group FROM rocketq.groups
-WHERE topic = 'limited'::regclass AND consumer_group NOT LIKE 'gg%' ORDER BY 1;
+WHERE topic = 'limited' AND consumer_group NOT LIKE 'gg%' ORDER BY 1;
 -- what is rolled back does not count
 BEGIN;
 SAVEPOINT a;

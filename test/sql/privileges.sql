@@ -34,6 +34,7 @@ INSERT INTO calls (call) VALUES
     ('rocketq.produce(''guarded.topic'', ''1''::jsonb)'),
     ('rocketq.produce(''guarded.topic'', ''m'', transactional => false)'),
     ('rocketq.produce_batch(''guarded.topic'', ARRAY[''m''])'),
+    ('rocketq.produce_batch(''guarded.topic'', ARRAY[''1'']::jsonb[])'),
     ('rocketq.consume(''guarded.topic'', ''g'')'),
     ('rocketq.consume(''guarded.topic'', ''a new group'')'),
     ('rocketq.pull(''guarded.topic'', 0, 0)'),
@@ -44,6 +45,7 @@ INSERT INTO calls (call) VALUES
     ('rocketq.max_offset(''guarded.topic'', 0)'),
     ('rocketq.offset_at(''guarded.topic'', 0, now())'),
     ('rocketq.create_group(''guarded.topic'', ''h'')'),
+    ('rocketq.create_group(''guarded.topic'', ''h'', now())'),
     ('rocketq.reset_offset(''guarded.topic'', ''g'', ''first'')'),
     ('rocketq.reset_offset(''guarded.topic'', ''g'', now())'),
     ('rocketq.reset_offset(''guarded.topic'', ''g'', 0, 0)'),
@@ -57,6 +59,7 @@ INSERT INTO calls (call) VALUES
     ('count(*) FROM rocketq.groups'),
     ('count(*) FROM rocketq.segments'),
     ('count(*) FROM rocketq.workers'),
+    ('count(*) FROM rocketq.get_topics()'),
     ('count(*) FROM rocketq.get_queues()'),
     ('count(*) FROM rocketq.get_groups()'),
     ('count(*) FROM rocketq.get_segments()'),
@@ -79,7 +82,48 @@ SELECT call, may('regress_rocketq_owner', call) AS owner, may('regress_rocketq_p
        may('regress_rocketq_consumer', call) AS consumer, may('regress_rocketq_nobody', call) AS nobody,
        may('regress_rocketq_monitor', call) AS monitor
 FROM calls ORDER BY n;
-SELECT count(*) FROM rocketq.groups WHERE topic = 'guarded.topic'::regclass AND consumer_group IN ('g', 'h');
+SELECT count(*) FROM rocketq.groups WHERE topic = 'guarded.topic' AND consumer_group IN ('g', 'h');
+
+-- The views show what is about a topic to those who may read its messages, and
+-- all of it to pg_monitor.
+SELECT rocketq.create_topic('others_topic', 2);
+SELECT rocketq.create_group('others_topic', 'g');
+CREATE FUNCTION seen(role text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    v text;
+    found text;
+    result text := '';
+BEGIN
+    EXECUTE format('SET LOCAL ROLE %I', role);
+    FOREACH v IN ARRAY ARRAY['topics', 'queues', 'groups'] LOOP
+        EXECUTE format($q$SELECT string_agg(DISTINCT topic, ' ' ORDER BY topic) FROM rocketq.%s
+            WHERE topic IN ('guarded.topic', 'others_topic')$q$, v) INTO found;
+        result := format('%s%s: %s; ', result, v, coalesce(found, 'none'));
+        -- nor is there more behind them
+        EXECUTE format($q$SELECT count(*) FILTER (WHERE v IS NULL OR NOT v = ANY (SELECT DISTINCT topic_oid FROM rocketq.%s))
+            FROM (SELECT f.database, c.oid FROM rocketq.get_%s() f
+                  LEFT JOIN pg_class c ON c.relfilenode = f.relfilenode AND f.database =
+                      (SELECT oid FROM pg_database WHERE datname = current_database())) x(d, v)$q$, v, v) INTO found;
+        result := result || CASE WHEN found = '0' OR role LIKE '%monitor' THEN '' ELSE 'and more; ' END;
+    END LOOP;
+    RESET ROLE;
+    RETURN result;
+END $$;
+SELECT r.role, seen('regress_rocketq_' || role) FROM unnest(ARRAY['owner', 'producer', 'consumer', 'nobody', 'monitor']) r(role);
+GRANT SELECT ON others_topic TO PUBLIC;
+SELECT seen('regress_rocketq_consumer'), seen('regress_rocketq_nobody');
+REVOKE SELECT ON others_topic FROM PUBLIC;
+GRANT SELECT (body) ON others_topic TO regress_rocketq_nobody;
+SELECT seen('regress_rocketq_nobody');
+-- a role that is somebody else inside a function sees what that one does
+CREATE FUNCTION guarded.lag() RETURNS numeric LANGUAGE sql SECURITY DEFINER
+    AS $$ SELECT sum(lag) FROM rocketq.groups WHERE topic_oid = 'guarded.topic'::regclass $$;
+ALTER FUNCTION guarded.lag() OWNER TO regress_rocketq_owner;
+SET ROLE regress_rocketq_nobody;
+SELECT guarded.lag() > 0 AS lag;
+RESET ROLE;
+DROP FUNCTION seen(text);
+DROP TABLE others_topic;
 
 -- how it is said
 SET ROLE regress_rocketq_nobody;
@@ -89,7 +133,7 @@ SELECT * FROM rocketq.consume('guarded.topic', 'g');
 SELECT rocketq.drop_topic('guarded.topic');
 SELECT rocketq.create_group('guarded.topic', 'h');
 SELECT * FROM rocketq.verify();
-SELECT * FROM rocketq.topics;
+SELECT * FROM rocketq.workers;
 -- whether there is such a group is nobody's business
 SELECT rocketq.committed_offset('guarded.topic', 'no such group', 0);
 RESET ROLE;
@@ -105,7 +149,7 @@ TRUNCATE guarded.topic;
 RESET ROLE;
 -- rights on columns are not enough for the functions
 GRANT INSERT (body), SELECT (body) ON guarded.topic TO regress_rocketq_nobody;
-SELECT call, may('regress_rocketq_nobody', call) AS nobody FROM calls WHERE n IN (1, 6, 8) ORDER BY n;
+SELECT call, may('regress_rocketq_nobody', call) AS nobody FROM calls WHERE n IN (1, 7, 9) ORDER BY n;
 
 -- A function with its owner's rights passes them on.
 CREATE FUNCTION guarded.order_placed(id int) RETURNS boolean LANGUAGE sql SECURITY DEFINER

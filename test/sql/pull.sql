@@ -27,7 +27,7 @@ SELECT array_agg(queue_offset) FROM rocketq.pull('pulled', 1, 0, tags => 'fourth
 SELECT queue_offset, delivery_attempt FROM rocketq.pull('pulled', 0, 0, 1);
 
 -- It moves no group and makes none.
-SELECT count(*) FROM rocketq.groups WHERE topic = 'pulled'::regclass;
+SELECT count(*) FROM rocketq.groups WHERE topic = 'pulled';
 
 -- It sees what is committed when it runs, whatever the snapshot.
 BEGIN ISOLATION LEVEL REPEATABLE READ;

@@ -5,7 +5,7 @@
 SELECT rocketq.create_topic('made', 3);
 SELECT c.relkind, a.amname, pg_get_userbyid(c.relowner) = current_user AS own
 FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE c.oid = 'made'::regclass;
-SELECT queues, messages FROM rocketq.topics WHERE topic = 'made'::regclass;
+SELECT queues, messages FROM rocketq.topics WHERE topic = 'made';
 -- with the columns of a message
 SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
 WHERE attrelid = 'made'::regclass AND attnum > 0
@@ -19,13 +19,13 @@ SELECT rocketq.drop_topic('made');
 SELECT rocketq.create_topic('made');
 SELECT rocketq.drop_topic('made');
 CREATE TABLE made (LIKE rocketq.message) USING rocketq;
-SELECT queues FROM rocketq.topics WHERE topic = 'made'::regclass;
+SELECT queues FROM rocketq.topics WHERE topic = 'made';
 SELECT count(rocketq.produce('made', 'm', queue_id => 7));
 SELECT queue_offset, rocketq.text(body) FROM rocketq.consume('made', 'g');
 DROP TABLE made;
 SET rocketq.default_queues = 2;
 CREATE TABLE made (LIKE rocketq.message) USING rocketq;
-SELECT queues FROM rocketq.topics WHERE topic = 'made'::regclass;
+SELECT queues FROM rocketq.topics WHERE topic = 'made';
 RESET rocketq.default_queues;
 DROP TABLE made;
 -- which create_topic() leaves alone
@@ -42,7 +42,7 @@ DROP TABLE made;
 SET default_table_access_method = rocketq;
 CREATE TABLE made (LIKE rocketq.message);
 RESET default_table_access_method;
-SELECT queues FROM rocketq.topics WHERE topic = 'made'::regclass;
+SELECT queues FROM rocketq.topics WHERE topic = 'made';
 DROP TABLE made;
 -- but must be those of a message
 CREATE TABLE made (a int) USING rocketq;
@@ -62,7 +62,7 @@ CREATE SCHEMA "Other Schema";
 SELECT rocketq.create_topic('"Other Schema"."Mixed ""Case"""', 1);
 SELECT rocketq.create_topic('Folded', 1);
 SELECT topic, queues FROM rocketq.topics
-WHERE topic::text IN ('folded', '"Other Schema"."Mixed ""Case"""') ORDER BY topic::text;
+WHERE topic IN ('folded', '"Other Schema"."Mixed ""Case"""') ORDER BY topic;
 SELECT count(rocketq.produce('"Other Schema"."Mixed ""Case"""', 'm'));
 SELECT rocketq.text(body) FROM rocketq.consume('"Other Schema"."Mixed ""Case"""', 'g', auto_commit => true);
 -- as the search path says, when created and when used
@@ -117,7 +117,7 @@ SELECT rocketq.text(body) FROM rocketq.pull('rolled_back', 1, 0);
 SELECT count(*) FROM rocketq.consume('rolled_back', 'g', auto_commit => true);
 BEGIN;
 SELECT rocketq.drop_topic('rolled_back');
-SELECT count(*) FROM rocketq.topics WHERE topic::text = 'rolled_back';
+SELECT count(*) FROM rocketq.topics WHERE topic = 'rolled_back';
 ROLLBACK;
 BEGIN;
 SAVEPOINT a;
@@ -184,7 +184,7 @@ TRUNCATE emptied;
 SELECT count(rocketq.produce('emptied', 'after', queue_id => 2));
 COMMIT;
 SELECT queue_offset, rocketq.text(body) FROM rocketq.pull('emptied', 2, 0);
-SELECT queues, messages, groups FROM rocketq.topics WHERE topic = 'emptied'::regclass;
+SELECT queues, messages, groups FROM rocketq.topics WHERE topic = 'emptied';
 SELECT rocketq.committed_offset('emptied', 'g', 2);
 -- groups of the same transaction, in all states
 BEGIN;
@@ -198,18 +198,18 @@ TRUNCATE emptied;
 SELECT rocketq.create_group('emptied', 'created after');
 SELECT count(*) FROM rocketq.consume('emptied', 'created before', auto_commit => true);
 COMMIT;
-SELECT DISTINCT consumer_group FROM rocketq.groups WHERE topic = 'emptied'::regclass ORDER BY 1;
+SELECT DISTINCT consumer_group FROM rocketq.groups WHERE topic = 'emptied' ORDER BY 1;
 BEGIN;
 SELECT rocketq.drop_group('emptied', 'g');
 SAVEPOINT a;
 TRUNCATE emptied;
 SELECT rocketq.drop_group('emptied', 'created before');
 ROLLBACK TO a;
-SELECT DISTINCT consumer_group FROM rocketq.groups WHERE topic = 'emptied'::regclass ORDER BY 1;
+SELECT DISTINCT consumer_group FROM rocketq.groups WHERE topic = 'emptied' ORDER BY 1;
 TRUNCATE emptied;
 SELECT rocketq.drop_group('emptied', 'created after');
 COMMIT;
-SELECT DISTINCT consumer_group FROM rocketq.groups WHERE topic = 'emptied'::regclass ORDER BY 1;
+SELECT DISTINCT consumer_group FROM rocketq.groups WHERE topic = 'emptied' ORDER BY 1;
 SELECT count(rocketq.produce('emptied', 'm', queue_id => 2));
 SELECT count(*) FROM rocketq.consume('emptied', 'g');
 -- consumed before it
@@ -233,7 +233,7 @@ SELECT count(rocketq.produce('emptied_too', 'after', queue_id => 1));
 COMMIT;
 SELECT queue_offset, rocketq.text(body) FROM rocketq.pull('emptied_too', 1, 0);
 TRUNCATE emptied, emptied_too;
-SELECT topic, queues, messages FROM rocketq.topics WHERE topic::text LIKE 'emptied%' ORDER BY topic::text;
+SELECT topic, queues, messages FROM rocketq.topics WHERE topic LIKE 'emptied%' ORDER BY topic;
 DROP TABLE emptied, emptied_too;
 
 -- A commit that fails at its very end.
@@ -284,7 +284,7 @@ SELECT topic, queues, messages, groups FROM rocketq.topics;
 SELECT * FROM rocketq.verify();
 \c :original
 SELECT rocketq.text(body) FROM rocketq.pull('copied', 2, 0);
-SELECT consumer_group, sum(lag) FROM rocketq.groups WHERE topic = 'copied'::regclass GROUP BY 1;
+SELECT consumer_group, sum(lag) FROM rocketq.groups WHERE topic = 'copied' GROUP BY 1;
 DROP DATABASE regress_rocketq_copy;
 SELECT rocketq.text(body) FROM rocketq.pull('copied', 2, 0);
 DROP TABLE copied;
@@ -296,7 +296,7 @@ SELECT count(rocketq.produce('holder.held', 'm'));
 CREATE VIEW holder.bodies AS SELECT rocketq.text(body) AS body FROM holder.held;
 SELECT rocketq.drop_topic('holder.held');
 DROP SCHEMA holder CASCADE;
-SELECT count(*) FROM rocketq.topics WHERE topic::text LIKE 'holder%';
+SELECT count(*) FROM rocketq.topics WHERE topic LIKE 'holder%';
 
 -- Not by a transaction that may not write.
 BEGIN READ ONLY;

@@ -5,13 +5,14 @@ SELECT table_name, column_name, data_type FROM information_schema.columns
 WHERE table_schema = 'rocketq' AND table_name IN ('topics', 'queues', 'groups', 'segments', 'workers', 'settings')
 ORDER BY table_name, ordinal_position;
 
--- every view and every column of them is explained, and they are for pg_monitor only
+-- every view and every column of them is explained, and but for three, which
+-- choose their rows, they are for pg_monitor only
 SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 WHERE c.relnamespace = 'rocketq'::regnamespace AND c.relkind = 'v' AND a.attnum > 0
       AND col_description(c.oid, a.attnum) IS NULL;
 SELECT relname FROM pg_class c WHERE relnamespace = 'rocketq'::regnamespace AND relkind = 'v'
       AND (obj_description(oid, 'pg_class') IS NULL OR NOT has_table_privilege('pg_monitor', oid, 'SELECT')
-           OR EXISTS (SELECT FROM aclexplode(relacl) WHERE grantee = 0));
+           OR EXISTS (SELECT FROM aclexplode(relacl) WHERE grantee = 0)) ORDER BY 1;
 CREATE ROLE watched_monitor IN ROLE pg_monitor;
 CREATE ROLE watched_nobody;
 SET ROLE watched_monitor;
@@ -24,8 +25,10 @@ BEGIN
     END LOOP;
 END $$;
 SET ROLE watched_nobody;
-SELECT * FROM rocketq.topics;
-SELECT * FROM rocketq.get_topics();
+SELECT count(*) FROM rocketq.topics;
+SELECT count(*) FROM rocketq.get_topics();
+SELECT * FROM rocketq.segments;
+SELECT * FROM rocketq.get_segments();
 SELECT * FROM rocketq.settings;
 RESET ROLE;
 DROP ROLE watched_monitor, watched_nobody;
@@ -36,16 +39,16 @@ CREATE VIEW watched_queues AS
     SELECT queue_id, min_offset, max_offset, end_offset, messages, bytes, unresolved, unresolved_since,
            unresolved_pid, oldest_at IS NOT NULL AS oldest,
            newest_at IS NOT NULL AS newest, newest_at >= oldest_at AS in_order
-    FROM rocketq.queues WHERE topic = 'watched'::regclass ORDER BY queue_id;
+    FROM rocketq.queues WHERE topic = 'watched' ORDER BY queue_id;
 CREATE VIEW watched_groups AS
     SELECT consumer_group, queue_id, committed_offset, max_offset, lag, lag_seconds > 0 AS late,
            oldest_unconsumed_at IS NOT NULL AS unconsumed, committed_at IS NOT NULL AS moved,
            owner_pid = pg_backend_pid() AS own, created_at <= clock_timestamp() AS created
-    FROM rocketq.groups WHERE topic = 'watched'::regclass ORDER BY 1, 2;
+    FROM rocketq.groups WHERE topic = 'watched' ORDER BY 1, 2;
 
 -- nothing in it
 SELECT topic, queues, groups, messages, bytes, unresolved, max_lag, oldest_at, newest_at FROM rocketq.topics
-WHERE topic = 'watched'::regclass;
+WHERE topic = 'watched';
 SELECT * FROM watched_queues;
 SELECT * FROM watched_groups;
 
@@ -56,7 +59,7 @@ BEGIN;
 SELECT count(rocketq.produce('watched', 'm' || i, queue_id => 2)) FROM generate_series(1, 2) i;
 ROLLBACK;
 SELECT topic, queues, groups, messages, bytes, unresolved, max_lag, oldest_at < newest_at AS times FROM rocketq.topics
-WHERE topic = 'watched'::regclass;
+WHERE topic = 'watched';
 SELECT * FROM watched_queues;
 -- entries of a commit that failed at its very end are counted, but have no time
 BEGIN;
@@ -67,7 +70,7 @@ COMMIT;
 SELECT * FROM watched_queues;
 SELECT queue_id, oldest_at = (SELECT min(stored_at) FROM rocketq.pull('watched', q.queue_id, 0)) AS oldest,
        newest_at = (SELECT max(stored_at) FROM rocketq.pull('watched', q.queue_id, 0)) AS newest
-FROM rocketq.queues q WHERE topic = 'watched'::regclass AND oldest_at IS NOT NULL ORDER BY 1;
+FROM rocketq.queues q WHERE topic = 'watched' AND oldest_at IS NOT NULL ORDER BY 1;
 
 -- groups
 SELECT rocketq.create_group('watched', 'late', 'last');
@@ -75,27 +78,27 @@ SELECT rocketq.create_group('watched', 'early');
 SELECT count(*) FROM rocketq.consume('watched', 'middle', 4, auto_commit => true);
 SELECT groups, max_lag, max_lag = (SELECT sum(lag) FROM rocketq.groups g WHERE g.topic = t.topic AND consumer_group = 'early')
        AS of_the_last
-FROM rocketq.topics t WHERE topic = 'watched'::regclass;
+FROM rocketq.topics t WHERE topic = 'watched';
 SELECT * FROM watched_groups WHERE consumer_group <> 'middle';
 -- which queue was read first is open, and so is whether the lost entry was passed
 SELECT sum(committed_offset) IN (4, 5) AS committed, sum(committed_offset + lag) AS all_entries FROM rocketq.groups
-WHERE topic = 'watched'::regclass AND consumer_group = 'middle';
+WHERE topic = 'watched' AND consumer_group = 'middle';
 SELECT rocketq.commit_offset('watched', 'early', 0, 2);
 SELECT * FROM watched_groups WHERE consumer_group = 'early';
 SELECT oldest_unconsumed_at = (SELECT stored_at FROM rocketq.pull('watched', 0, 2, 1)) AS oldest_unconsumed,
        committed_at BETWEEN created_at AND clock_timestamp() AS committed
-FROM rocketq.groups WHERE topic = 'watched'::regclass AND consumer_group = 'early' AND queue_id = 0;
+FROM rocketq.groups WHERE topic = 'watched' AND consumer_group = 'early' AND queue_id = 0;
 -- the owner of what is being consumed
 BEGIN;
 SELECT count(*) FROM rocketq.consume('watched', 'early', 100);
 SELECT consumer_group, queue_id, owner_pid = pg_backend_pid() AS own FROM rocketq.groups
-WHERE topic = 'watched'::regclass AND owner_pid IS NOT NULL ORDER BY 1, 2;
+WHERE topic = 'watched' AND owner_pid IS NOT NULL ORDER BY 1, 2;
 SELECT locktype, mode, granted, count(*) FROM pg_locks WHERE objsubid = 21073 AND pid = pg_backend_pid() GROUP BY 1, 2, 3;
 COMMIT;
-SELECT count(*) FROM rocketq.groups WHERE topic = 'watched'::regclass AND owner_pid IS NOT NULL;
+SELECT count(*) FROM rocketq.groups WHERE topic = 'watched' AND owner_pid IS NOT NULL;
 -- other advisory locks are not taken for it
 SELECT pg_advisory_lock(g.id::int, 0) IS NOT NULL FROM generate_series(1, 50) g(id) \g /dev/null
-SELECT count(*) FROM rocketq.groups WHERE topic = 'watched'::regclass AND owner_pid IS NOT NULL;
+SELECT count(*) FROM rocketq.groups WHERE topic = 'watched' AND owner_pid IS NOT NULL;
 SELECT pg_advisory_unlock_all();
 
 -- a transaction sees its own groups and topics
@@ -103,10 +106,10 @@ BEGIN;
 SELECT rocketq.create_group('watched', 'mine');
 SELECT rocketq.drop_group('watched', 'late');
 SELECT rocketq.create_topic('watched_too', 2);
-SELECT DISTINCT consumer_group FROM rocketq.groups WHERE topic = 'watched'::regclass ORDER BY 1;
-SELECT queues FROM rocketq.topics WHERE topic = 'watched_too'::regclass;
+SELECT DISTINCT consumer_group FROM rocketq.groups WHERE topic = 'watched' ORDER BY 1;
+SELECT queues FROM rocketq.topics WHERE topic = 'watched_too';
 ROLLBACK;
-SELECT DISTINCT consumer_group FROM rocketq.groups WHERE topic = 'watched'::regclass ORDER BY 1;
+SELECT DISTINCT consumer_group FROM rocketq.groups WHERE topic = 'watched' ORDER BY 1;
 
 -- segments: the log, without gaps, and where it is being written
 DO $$
@@ -158,5 +161,5 @@ SELECT count(*) = (SELECT count(*) FROM pg_settings WHERE name ^@ 'rocketq.') AN
 
 DROP VIEW watched_queues, watched_groups;
 SELECT rocketq.drop_topic('watched');
-SELECT count(*) FROM rocketq.queues WHERE topic::text = 'watched';
+SELECT count(*) FROM rocketq.queues WHERE topic = 'watched';
 SELECT * FROM rocketq.verify();

@@ -24,7 +24,7 @@ SELECT count(*) || ' ' || count(DISTINCT p.message_id) || ' ' || sum(length(body
 	|| ' ' || coalesce(string_agg(DISTINCT rocketq.text(body), ',')
 		FILTER (WHERE rocketq.text(body) !~ ('^' || tag || '(x*)$')), 'good')
 FROM rocketq.queues q, LATERAL rocketq.pull(q.topic, q.queue_id, q.min_offset, 100000) p
-WHERE q.topic = 'big'::regclass
+WHERE q.topic = 'big'
 EOQ
 
 #
@@ -217,7 +217,7 @@ FROM generate_series(1, 5000) i;
 EOQ
 my $wide = <<'EOQ';
 SELECT count(*) || ' ' || sum(max_offset) || ' ' || sum(unresolved)
-FROM rocketq.queues WHERE topic = 'wide'::regclass
+FROM rocketq.queues WHERE topic = 'wide'
 EOQ
 is($node->safe_psql('postgres', $wide),
 	'10000 25000 0', 'messages in 10,000 queues');

@@ -42,7 +42,7 @@ SELECT q.topic, q.queue_id, q.min_offset, q.max_offset,
 	 FROM rocketq.pull(q.topic, q.queue_id, 0, 10000) p),
 	(SELECT string_agg(consumer_group || committed_offset, ',' ORDER BY consumer_group)
 	 FROM rocketq.groups g WHERE g.topic = q.topic AND g.queue_id = q.queue_id)
-FROM rocketq.queues q ORDER BY q.topic::text, q.queue_id
+FROM rocketq.queues q ORDER BY q.topic, q.queue_id
 EOQ
 }
 
@@ -100,7 +100,7 @@ EOQ
 	is( $node->safe_psql($copy, <<'EOQ'), '3|5|3', "$strategy: and can be used at once");
 SELECT rocketq.produce('orders', 'copy ' || i, queue_id => 4) FROM generate_series(1, 3) i \g /dev/null
 SELECT (SELECT count(*) FROM rocketq.consume('orders', 'busy', 10, auto_commit => true)),
-	(SELECT queues FROM rocketq.topics WHERE topic = 'orders'::regclass),
+	(SELECT queues FROM rocketq.topics WHERE topic = 'orders'),
 	(SELECT count(*) FROM orders WHERE rocketq.text(body) LIKE 'copy %')
 EOQ
 	is(contents('shop'), $shop, "$strategy: the original is what it was");

@@ -145,7 +145,7 @@ $session->quit;
 rq_wait_ticks($node, 'janitor', 10);
 is( $node->safe_psql('postgres', <<'EOS'), "t|t|t", 'what is left is scanned, sampled and analyzed');
 ANALYZE short;
-SELECT count(*) = (SELECT sum(max_offset - min_offset) FROM rocketq.queues WHERE topic = 'short'::regclass),
+SELECT count(*) = (SELECT sum(max_offset - min_offset) FROM rocketq.queues WHERE topic = 'short'),
 	count(*) = (SELECT count(*) FROM short TABLESAMPLE bernoulli (100)),
 	count(*) = (SELECT reltuples FROM pg_class WHERE relname = 'short')
 FROM short;

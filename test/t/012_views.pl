@@ -32,7 +32,7 @@ sub scanned
 SELECT d.oid || '_' || c.relfilenode FROM pg_database d, pg_class c
 WHERE datname = current_database() AND c.oid = '$topic'::regclass;
 SELECT queue_id, min_offset, end_offset FROM rocketq.queues
-WHERE topic = '$topic'::regclass ORDER BY queue_id;
+WHERE topic = '$topic' ORDER BY queue_id;
 EOQ
 	my @lines;
 
@@ -62,14 +62,14 @@ sub check_bytes
 	my ($on, $label, $topic) = @_;
 	my $queues = $on->safe_psql('postgres', <<"EOQ");
 SELECT queue_id, min_offset, end_offset, bytes FROM rocketq.queues
-WHERE topic = '$topic'::regclass ORDER BY queue_id
+WHERE topic = '$topic' ORDER BY queue_id
 EOQ
 
 	is($queues, scanned($on, $topic), "$label: the bytes of each queue are those of its entries");
 	return is(
 		$on->safe_psql('postgres', <<"EOQ"), 't', "$label: and those of the topic");
 SELECT t.bytes = sum(q.bytes) AND t.bytes > 0 FROM rocketq.topics t JOIN rocketq.queues q USING (topic)
-WHERE topic = '$topic'::regclass GROUP BY t.bytes
+WHERE topic = '$topic' GROUP BY t.bytes
 EOQ
 }
 
@@ -101,11 +101,11 @@ SELECT rocketq.create_topic('rated', 2);
 SELECT rocketq.create_group('rated', 'g');
 EOQ
 rq_poll_query($node, 'a first rate',
-	"SELECT count(rates_since) = 1 FROM rocketq.topics WHERE topic = 'rated'::regclass");
+	"SELECT count(rates_since) = 1 FROM rocketq.topics WHERE topic = 'rated'");
 row_is($node, 'nothing is produced and consumed', '0|0|0', <<'EOQ');
 SELECT produced_per_second, produced_bytes_per_second,
 	(SELECT sum(consumed_per_second) FROM rocketq.groups g WHERE g.topic = t.topic)
-FROM rocketq.topics t WHERE topic = 'rated'::regclass
+FROM rocketq.topics t WHERE topic = 'rated'
 EOQ
 $node->safe_psql('postgres', <<'EOQ');
 SELECT count(rocketq.produce('rated', 'x', queue_id => i % 2)) FROM generate_series(1, 1000) i;
@@ -115,9 +115,9 @@ EOQ
 # A clock is read before and after the view looks at it.
 row_is($node, 'rates are counts by the time since then', 't|t|t', <<'EOQ');
 CREATE TEMP TABLE before AS SELECT clock_timestamp() AS at;
-CREATE TEMP TABLE seen AS SELECT * FROM rocketq.topics WHERE topic = 'rated'::regclass;
+CREATE TEMP TABLE seen AS SELECT * FROM rocketq.topics WHERE topic = 'rated';
 CREATE TEMP TABLE seen_groups AS
-SELECT sum(consumed_per_second) AS rate, min(created_at) AS since FROM rocketq.groups WHERE topic = 'rated'::regclass;
+SELECT sum(consumed_per_second) AS rate, min(created_at) AS since FROM rocketq.groups WHERE topic = 'rated';
 SELECT 1000 BETWEEN produced_per_second * extract(epoch FROM b.at - rates_since) * 0.9999
 		AND produced_per_second * extract(epoch FROM clock_timestamp() - rates_since) * 1.0001,
 	bytes BETWEEN produced_bytes_per_second * extract(epoch FROM b.at - rates_since) * 0.9999
@@ -154,18 +154,18 @@ SELECT count(rocketq.produce('t', repeat('lost', 100), queue_id => 2)) FROM gene
 EOQ
 isnt($rc, 0, 'a commit fails');
 rq_poll_query($node, 'the failed commit to be settled',
-	"SELECT unresolved = 0 FROM rocketq.topics WHERE topic = 't'::regclass");
+	"SELECT unresolved = 0 FROM rocketq.topics WHERE topic = 't'");
 check_bytes($node, 'a load', 't');
 row_is($node, 'messages of a topic', '3|6005|0|1|6005', <<'EOQ');
-SELECT queues, messages, unresolved, groups, max_lag FROM rocketq.topics WHERE topic = 't'::regclass
+SELECT queues, messages, unresolved, groups, max_lag FROM rocketq.topics WHERE topic = 't'
 EOQ
 row_is($node, 'times of a topic', 't|t', <<'EOQ');
 SELECT oldest_at = (SELECT min(stored_at) FROM t), newest_at = (SELECT max(stored_at) FROM t)
-FROM rocketq.topics WHERE topic = 't'::regclass
+FROM rocketq.topics WHERE topic = 't'
 EOQ
 row_is($node, 'queue 2 holds lost messages only', '3|t||0|f', <<'EOQ');
 SELECT messages, bytes > 1200, oldest_at, lag_seconds, oldest_unconsumed_at IS NOT NULL
-FROM rocketq.queues JOIN rocketq.groups USING (topic, queue_id) WHERE topic = 't'::regclass AND queue_id = 2
+FROM rocketq.queues JOIN rocketq.groups USING (topic, queue_id) WHERE topic = 't' AND queue_id = 2
 EOQ
 
 #
@@ -173,7 +173,7 @@ EOQ
 #
 my $unresolved = <<'EOQ';
 SELECT queue_id, end_offset - max_offset, unresolved, unresolved_pid, unresolved_since BETWEEN newest_at AND clock_timestamp()
-FROM rocketq.queues WHERE topic = 't'::regclass AND queue_id < 2 ORDER BY 1
+FROM rocketq.queues WHERE topic = 't' AND queue_id < 2 ORDER BY 1
 EOQ
 row_is($node, 'nothing is unresolved', "0|0|0||\n1|0|0||", $unresolved);
 my ($open, $open_pid) = stop_session('precommit-done',
@@ -184,7 +184,7 @@ my ($direct, $direct_pid) = stop_session('direct-enqueued',
 row_is($node, 'an open transaction and one that flushes hold queues up',
 	"0|4|4|$open_pid|t\n1|1|1|$direct_pid|t", $unresolved);
 row_is($node, 'the topic has both', '6005|5|6005', <<'EOQ');
-SELECT messages, unresolved, max_lag FROM rocketq.topics WHERE topic = 't'::regclass
+SELECT messages, unresolved, max_lag FROM rocketq.topics WHERE topic = 't'
 EOQ
 check_bytes($node, 'with unresolved messages', 't');
 kill('CONT', $open_pid, $direct_pid);
@@ -200,7 +200,7 @@ row_is($node, 'they go on, and nothing is unresolved', "0|0|0||\n1|0|0||", $unre
 #
 my $group = <<'EOQ';
 SELECT queue_id, committed_offset, lag, max_offset - committed_offset FROM rocketq.groups
-WHERE topic = 't'::regclass AND consumer_group = 'g' AND queue_id = 0
+WHERE topic = 't' AND consumer_group = 'g' AND queue_id = 0
 EOQ
 $node->safe_psql('postgres', "SELECT rocketq.commit_offset('t', 'g', 0, 1000)");
 row_is($node, 'lag of a group', '0|1000|2005|2005', $group);
@@ -208,19 +208,19 @@ row_is($node, 'its oldest message', 't|t', <<'EOQ');
 SELECT oldest_unconsumed_at = (SELECT stored_at FROM rocketq.pull('t', 0, 1000, 1)),
 	lag_seconds BETWEEN extract(epoch FROM now() - oldest_unconsumed_at)
 		AND extract(epoch FROM clock_timestamp() - oldest_unconsumed_at)
-FROM rocketq.groups WHERE topic = 't'::regclass AND queue_id = 0
+FROM rocketq.groups WHERE topic = 't' AND queue_id = 0
 EOQ
 my $session = $node->background_psql('postgres');
 my $pid = $session->query_safe('SELECT pg_backend_pid()');
 my $owner = <<'EOQ';
-SELECT DISTINCT owner_pid FROM rocketq.groups WHERE topic = 't'::regclass AND owner_pid IS NOT NULL
+SELECT DISTINCT owner_pid FROM rocketq.groups WHERE topic = 't' AND owner_pid IS NOT NULL
 EOQ
 $session->query_safe('BEGIN');
 $session->query_safe("SELECT count(*) FROM rocketq.consume('t', 'g', 10)");
 row_is($node, 'the owner of queues', $pid, $owner);
 row_is($node, 'since when', 't', <<"EOQ");
 SELECT DISTINCT owner_since BETWEEN xact_start AND clock_timestamp()
-FROM rocketq.groups JOIN pg_stat_activity ON pid = owner_pid WHERE topic = 't'::regclass
+FROM rocketq.groups JOIN pg_stat_activity ON pid = owner_pid WHERE topic = 't'
 EOQ
 $session->query_safe('ROLLBACK');
 row_is($node, 'no owner after a rollback', '', $owner);
@@ -303,7 +303,7 @@ my $everywhere = <<'EOQ';
 SELECT queue_id, q.min_offset, q.max_offset, q.bytes, q.unresolved, q.oldest_at, q.newest_at, q.unresolved_pid,
 	g.committed_offset, g.lag, g.oldest_unconsumed_at, t.messages, t.bytes, t.groups, t.max_lag
 FROM rocketq.topics t JOIN rocketq.queues q USING (topic) JOIN rocketq.groups g USING (topic, queue_id)
-WHERE topic = 't'::regclass ORDER BY queue_id
+WHERE topic = 't' ORDER BY queue_id
 EOQ
 rq_poll(
 	'the standby to have all resolved',
@@ -323,11 +323,11 @@ $standby->stop;
 # Half a minute later the rates begin later, and this topic has none any more.
 #
 rq_poll_query($node, 'the next samples',
-	"SELECT rates_since > '$rated' FROM rocketq.topics WHERE topic = 'rated'::regclass");
+	"SELECT rates_since > '$rated' FROM rocketq.topics WHERE topic = 'rated'");
 row_is($node, 'rates of a topic at rest', '0|0|0', <<'EOQ');
 SELECT produced_per_second, produced_bytes_per_second,
 	(SELECT sum(consumed_per_second) FROM rocketq.groups g WHERE g.topic = t.topic)
-FROM rocketq.topics t WHERE topic = 'rated'::regclass
+FROM rocketq.topics t WHERE topic = 'rated'
 EOQ
 
 #
@@ -365,7 +365,7 @@ ALTER SYSTEM SET rocketq.retention_time = '1ms';
 SELECT pg_reload_conf();
 EOQ
 rq_poll_query($node, 'the queues to be trimmed',
-	"SELECT min(min_offset) > 0 FROM rocketq.queues WHERE topic = 't'::regclass AND queue_id < 2");
+	"SELECT min(min_offset) > 0 FROM rocketq.queues WHERE topic = 't' AND queue_id < 2");
 $node->safe_psql('postgres', 'ALTER SYSTEM SET rocketq.retention_time = -1; SELECT pg_reload_conf()');
 rq_wait_ticks($node, 'janitor', 2);
 check_bytes($node, 'trimmed', 't');
@@ -380,7 +380,7 @@ check_bytes($node, 'trimmed, after a restart', 't');
 # A topic that begins anew has nothing of the old one's.
 $node->safe_psql('postgres', "TRUNCATE t; SELECT rocketq.produce('t', 'x', queue_id => 2)");
 is(scanned($node, 't'), $node->safe_psql('postgres', <<'EOQ'), 'bytes after TRUNCATE');
-SELECT queue_id, 0, queue_id / 2, queue_id / 2 * 72 FROM rocketq.queues WHERE topic = 't'::regclass ORDER BY 1
+SELECT queue_id, 0, queue_id / 2, queue_id / 2 * 72 FROM rocketq.queues WHERE topic = 't' ORDER BY 1
 EOQ
 check_bytes($node, 'after TRUNCATE', 't');
 rq_verify($node, 'at the end');

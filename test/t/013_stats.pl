@@ -188,7 +188,7 @@ counts(
 			'SELECT pg_backend_pid()', '-c',
 			"SELECT rocketq.produce('single', 'first') > 0", '-c', 'COMMIT');
 		rq_poll_query($node, 'it to be in front',
-			"SELECT unresolved = 1 FROM rocketq.queues WHERE topic = 'single'::regclass");
+			"SELECT unresolved = 1 FROM rocketq.queues WHERE topic = 'single'");
 		sql("SELECT rocketq.produce('single', 'second')");
 		sql("SELECT rocketq.produce('single', 'third', transactional => false)");
 		is(sql("SELECT count(*) FROM rocketq.pull('single', 0, 0)"), '0', 'nothing is seen yet');

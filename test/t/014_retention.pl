@@ -234,7 +234,7 @@ all_goes('entries logged as resolved');
 settings(retention_time => "'1h'");
 create('brief');
 create('lasting');
-my $own = "SELECT coalesce(retention_time::text, 'for ever') FROM rocketq.topics WHERE topic = 'brief'::regclass";
+my $own = "SELECT coalesce(retention_time::text, 'for ever') FROM rocketq.topics WHERE topic = 'brief'";
 my $label = "SELECT label FROM pg_seclabels WHERE objoid = 'brief'::regclass";
 is(query($own), '01:00:00', 'the time of a topic that has none of its own');
 $session->query_safe('BEGIN');
@@ -254,7 +254,7 @@ query('TRUNCATE brief');
 is(query($own), '02:00:00', 'kept over TRUNCATE');
 query('ALTER TABLE brief RENAME TO brieff; ALTER TABLE brieff RENAME TO brief');
 query("SELECT rocketq.alter_topic('brief', 2)");
-rq_poll_query($node, 'two queues', "SELECT queues = 2 FROM rocketq.topics WHERE topic = 'brief'::regclass");
+rq_poll_query($node, 'two queues', "SELECT queues = 2 FROM rocketq.topics WHERE topic = 'brief'");
 is(query($own), '02:00:00', 'kept over another number of queues');
 $session->quit;
 rq_kill9($node);
@@ -280,7 +280,7 @@ query("SELECT rocketq.create_group('brief', 'g')");
 $first = query($log_start);
 query("SELECT rocketq.alter_topic('brief', retention_time => '1s')");
 rq_poll_query($node, 'the time of a topic to be over',
-	"SELECT min(oldest_at) < now() - interval '4s' FROM rocketq.queues WHERE topic = 'brief'::regclass");
+	"SELECT min(oldest_at) < now() - interval '4s' FROM rocketq.queues WHERE topic = 'brief'");
 rq_wait_ticks($node, 'janitor', 3);
 is(query("SELECT count(*) FROM brief"), 1, 'a group holds what has expired');
 query("SELECT rocketq.drop_group('brief', 'g')");
@@ -345,7 +345,7 @@ SKIP:
 	settings(retention_time => 0, fault => "'trim-begun=stop'");
 	rq_poll_stopped($janitor);
 	query('ALTER SYSTEM RESET rocketq.fault');
-	$session->query_until(qr/reading/, "\\echo reading\nSELECT min(queue_offset) = (SELECT min_offset FROM rocketq.queues WHERE topic = 'plain'::regclass) FROM plain;\n");
+	$session->query_until(qr/reading/, "\\echo reading\nSELECT min(queue_offset) = (SELECT min_offset FROM rocketq.queues WHERE topic = 'plain') FROM plain;\n");
 	rq_poll_query($node, 'the reader to wait',
 		"SELECT wait_event_type = 'LWLock' FROM pg_stat_activity WHERE pid = $pid");
 	$node->reload;
@@ -379,7 +379,7 @@ SKIP:
 	query("SELECT count(*) FROM rocketq.consume('aborted', 'g', 1000, auto_commit => true)");
 	$node->psql('postgres', "SET rocketq.fault = 'precommit-done=error';\n" .
 		"SELECT count(rocketq.produce('aborted', repeat('x', 10000))) FROM generate_series(1, 200)");
-	my $behind = "FROM rocketq.groups WHERE topic = 'aborted'::regclass";
+	my $behind = "FROM rocketq.groups WHERE topic = 'aborted'";
 	rq_poll_query($node, 'the entries to be resolved', "SELECT max_offset = 304 $behind");
 	settings(retention_time => 0);
 	rq_poll_query($node, 'them to go', "SELECT rocketq.min_offset('aborted', 0) > 200");

@@ -242,6 +242,26 @@ UNION ALL SELECT reltoastrelid FROM pg_class WHERE oid = 'zoo.heap'::regclass
 EOQ
 $wild{oid} = $wild{regclass};
 
+# Of a polymorphic type, values of all types that it can stand for.
+my @scalars = ('text', 'bytea', 'json', 'jsonb', 'name', 'integer', 'interval', 'boolean', 'text[]', 'regclass');
+my @arrays = ('text[]', 'bytea[]', 'jsonb[]', 'json[]');
+$wild{anycompatible} = [
+	(map { my $type = $_; map { "$_\::$type" } @{ $wild{$type} } } @scalars),
+	"'g'::char(5)", "'g'::\"char\"", "B'1'", 'ROW (1, 2)', 'NULL::int', "'(1,2)'::point", "'{1,2}'::int4multirange" ];
+$wild{anycompatiblearray} = [
+	(map { my $type = $_; map { "$_\::$type" } @{ $wild{$type} } } @arrays),
+	'ARRAY[1]', 'ARRAY[ROW (1, 2)]', 'ARRAY[now()]', "ARRAY['g'::char(5)]", "ARRAY['g'::name]", "ARRAY[B'1']",
+	"'1 2'::int2vector", "'1 2'::oidvector", 'NULL::int[]', "'{}'::int[]" ];
+
+# A value as a type, unless it has one.
+sub as_type
+{
+	my ($value, $type) = @_;
+
+	return 'NULL' if $type eq 'internal';
+	return $type =~ /^any/ ? $value : "$value\::$type";
+}
+
 # Calls of a function with these types: each argument in turn takes all values
 # there are, then all of them some at random.
 sub calls
@@ -263,7 +283,7 @@ sub calls
 	{
 		push @calls, [ map { my $all = $wild{$_}; $all->[ rq_random(0, $#$all) ] // 'NULL' } @types ];
 	}
-	return map { my $values = $_; "$name(" . join(', ', map { $types[$_] eq 'internal' ? 'NULL' : "$values->[$_]::$types[$_]" } 0 .. $#types) . ')' } @calls;
+	return map { my $values = $_; "$name(" . join(', ', map { as_type($values->[$_], $types[$_]) } 0 .. $#types) . ')' } @calls;
 }
 
 my (@functions, @procedures, @sane);

@@ -91,7 +91,7 @@ EOQ
 	rq_check($node, "round $round");
 	is( $node->safe_psql('postgres', <<'EOQ'), '0', "round $round: offsets are dense");
 SELECT sum(q.max_offset - q.min_offset) - (SELECT count(*) FROM load.messages('load.topic'))
-FROM rocketq.queues q WHERE topic = 'load.topic'::regclass
+FROM rocketq.queues q WHERE topic = 'load.topic'
 EOQ
 }
 is( $node->safe_psql('postgres',

@@ -240,7 +240,7 @@ SELECT q.topic, q.queue_id, q.min_offset, q.max_offset,
 	 FROM rocketq.pull(q.topic, q.queue_id, 0, 10000) p),
 	(SELECT string_agg(consumer_group || committed_offset, ',' ORDER BY consumer_group)
 	 FROM rocketq.groups g WHERE g.topic = q.topic AND g.queue_id = q.queue_id)
-FROM rocketq.queues q ORDER BY q.topic::text, q.queue_id
+FROM rocketq.queues q ORDER BY q.topic, q.queue_id
 EOQ
 my $contents = $full->safe_psql('postgres', $all);
 is($full->safe_psql('postgres', $redo_lsn),

@@ -132,7 +132,7 @@ WHERE g.consumed <> x.n
 UNION ALL
 SELECT 'message without transaction is lost: ' || count(*)
 FROM ddl.at_once a WHERE NOT EXISTS (
-	SELECT FROM m WHERE m.topic = 'ddl.at_once_topic'::regclass AND m.body = 'n' || a.id)
+	SELECT FROM m WHERE m.topic = 'ddl.at_once_topic' AND m.body = 'n' || a.id)
 HAVING count(*) > 0
 $$;
 EOQ

@@ -126,12 +126,12 @@ EOQ
 # Topics with their queues, messages and groups.
 my $state = <<'EOQ';
 SELECT string_agg(concat_ws(' ', c.relname,
-	(SELECT count(*) FROM rocketq.queues q WHERE q.topic = c.oid),
+	(SELECT count(*) FROM rocketq.queues q WHERE q.topic_oid = c.oid),
 	(SELECT count(*) FROM rocketq.queues q, rocketq.pull(q.topic, q.queue_id, 0, 1000)
-		WHERE q.topic = c.oid),
+		WHERE q.topic_oid = c.oid),
 	(SELECT string_agg(g.consumer_group || '=' || g.n, ' ' ORDER BY g.consumer_group)
 		FROM (SELECT consumer_group, sum(committed_offset) AS n FROM rocketq.groups
-			WHERE topic = c.oid GROUP BY 1) g)), ', ' ORDER BY c.relname)
+			WHERE topic_oid = c.oid GROUP BY 1) g)), ', ' ORDER BY c.relname)
 FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE a.amname = 'rocketq'
 EOQ
 

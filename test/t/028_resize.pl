@@ -30,15 +30,15 @@ SELECT t.topic, t.queues, l.label,
 	(SELECT string_agg(g.consumer_group || '/' || g.queue_id || '@' || g.committed_offset, ' '
 		ORDER BY g.consumer_group, g.queue_id)
 		FROM rocketq.groups g WHERE g.topic = t.topic)
-FROM rocketq.topics t JOIN pg_seclabel l ON l.objoid = t.topic AND l.provider = 'rocketq'
-ORDER BY t.topic::text
+FROM rocketq.topics t JOIN pg_seclabel l ON l.objoid = t.topic_oid AND l.provider = 'rocketq'
+ORDER BY t.topic
 EOQ
 
 sub queues_of
 {
 	my ($topic) = @_;
 	return $node->safe_psql('postgres',
-		"SELECT queues FROM rocketq.topics WHERE topic = '$topic'::regclass");
+		"SELECT queues FROM rocketq.topics WHERE topic = '$topic'");
 }
 
 # A topic of 6 queues, of which those from 3 on are consumed.
@@ -215,7 +215,7 @@ $session->query_safe("SELECT rocketq.produce('promoted', 'never', queue_id => 11
 $node->safe_psql('postgres', "SELECT pg_switch_wal()");
 $node->wait_for_catchup($standby);
 # The topic itself is locked there as it is here.
-is( $standby->safe_psql('postgres', "SELECT queues FROM rocketq.topics WHERE topic = 'promoted'::regclass"),
+is( $standby->safe_psql('postgres', "SELECT queues FROM rocketq.topics WHERE topic = 'promoted'"),
 	'6', 'the standby shows what is committed');
 rq_kill9($node, all => 1);
 $standby->promote;

@@ -111,7 +111,7 @@ sub trim_removed
 	rq_poll_query($node, 'all to be consumed', <<'EOQ');
 SELECT NOT EXISTS (SELECT FROM rocketq.groups g,
 	LATERAL rocketq.pull(g.topic, g.queue_id, g.committed_offset, 1)
-WHERE g.topic = 'ledger.topic'::regclass)
+WHERE g.topic = 'ledger.topic')
 EOQ
 	# Recovery must not make the files again.
 	$node->safe_psql('postgres', 'CHECKPOINT');
@@ -206,7 +206,7 @@ sub aborted_late
 	$client->{run}->finish;
 	rq_poll_query($node, 'the entries to be resolved', <<'EOQ');
 SELECT rocketq.max_offset(topic, 0) = max_offset
-FROM rocketq.queues WHERE topic = 'ledger.late'::regclass
+FROM rocketq.queues WHERE topic = 'ledger.late'
 EOQ
 	$node->safe_psql('postgres', 'CHECKPOINT') foreach (1 .. 2);
 	return ();

@@ -79,7 +79,7 @@ sub wal_from
 }
 
 my $end = "SELECT rocketq.max_offset('load.direct', 0)";
-my $all_ends = "SELECT max_offset + unresolved FROM rocketq.queues WHERE topic = 'load.direct'::regclass";
+my $all_ends = "SELECT max_offset + unresolved FROM rocketq.queues WHERE topic = 'load.direct'";
 
 #
 # Store first, WAL record second, publish third.

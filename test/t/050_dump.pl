@@ -48,18 +48,18 @@ EOQ
 
 # Everything a restore has to give back, without what is new after it.
 my $contents = <<'EOQ';
-SELECT topic, queues, (SELECT label FROM pg_seclabel s WHERE s.objoid = t.topic AND provider = 'rocketq')
-	FROM rocketq.topics t ORDER BY topic::text;
+SELECT topic, queues, (SELECT label FROM pg_seclabel s WHERE s.objoid = t.topic_oid AND provider = 'rocketq')
+	FROM rocketq.topics t ORDER BY topic;
 SELECT q.topic, q.queue_id, count(p.body), md5(string_agg(
 		concat_ws('|', p.tag, p.keys, p.sharding_key, p.properties, p.born_at, md5(p.body)),
 		',' ORDER BY p.queue_offset))
 	FROM rocketq.queues q, LATERAL rocketq.pull(q.topic, q.queue_id, q.min_offset, 100000) p
-	GROUP BY 1, 2 ORDER BY q.topic::text, q.queue_id;
+	GROUP BY 1, 2 ORDER BY q.topic, q.queue_id;
 EOQ
 my $places = <<'EOQ';
 SELECT g.topic, g.consumer_group, g.queue_id, g.lag,
 		(SELECT md5(p.body) FROM rocketq.pull(g.topic, g.queue_id, g.committed_offset, 1) p)
-	FROM rocketq.groups g ORDER BY g.topic::text, 2, 3;
+	FROM rocketq.groups g ORDER BY g.topic, 2, 3;
 EOQ
 my $expected = $node->safe_psql('postgres', $contents);
 my $expected_places = $node->safe_psql('postgres', $places);
@@ -259,7 +259,7 @@ EOQ
 # The rest of the check goes by offsets, which are new.
 $node->safe_psql($db, <<'EOQ');
 SELECT rocketq.drop_group('load.topic', g) FROM (SELECT DISTINCT consumer_group AS g FROM rocketq.groups
-	WHERE topic = 'load.topic'::regclass) x;
+	WHERE topic = 'load.topic') x;
 TRUNCATE load.applied;
 EOQ
 is($node->safe_psql($db, 'SELECT * FROM load.problems()'), '', 'under load: topic and tables agree');

@@ -72,8 +72,7 @@ CREATE VIEW rocketq.lengths AS SELECT rocketq.body_length(NULL::rocketq.message)
 COMMENT ON COLUMN rocketq.lengths.length IS 'bytes';
 GRANT SELECT ON rocketq.lengths TO pg_monitor;
 REVOKE EXECUTE ON FUNCTION rocketq.body_length FROM PUBLIC;
-COMMENT ON FUNCTION rocketq.produce(pg_catalog.regclass, pg_catalog.text, pg_catalog.text,
-	pg_catalog.text[], pg_catalog.jsonb, pg_catalog.text, int, boolean) IS 'produce a message';
+COMMENT ON FUNCTION rocketq.produce IS 'produce a message';
 EOQ
 
 rq_seed();
@@ -226,7 +225,7 @@ SELECT q.topic, q.queue_id, q.min_offset, q.max_offset,
 	 FROM rocketq.pull(q.topic, q.queue_id, 0, 10000) p),
 	(SELECT string_agg(consumer_group || committed_offset, ',' ORDER BY consumer_group)
 	 FROM rocketq.groups g WHERE g.topic = q.topic AND g.queue_id = q.queue_id)
-FROM rocketq.queues q ORDER BY q.topic::text, q.queue_id;
+FROM rocketq.queues q ORDER BY q.topic, q.queue_id;
 SELECT count(*), md5(string_agg(body, ',' ORDER BY queue_id, queue_offset)) FROM bodies;
 SELECT * FROM lags ORDER BY 1, 2;
 SELECT count(*), count((m).body) FROM kept;

@@ -362,7 +362,7 @@ FROM rocketq.queues q,
 	LATERAL (SELECT rocketq.text(p.body) AS body OFFSET 0) b,
 	LATERAL (SELECT split_part(b.body, ':', 1)::int AS key,
 		split_part(b.body, ':', 2)::bigint AS seq OFFSET 0) k
-WHERE q.topic = 'ledger.topic'::regclass ORDER BY 1, 2
+WHERE q.topic = 'ledger.topic' ORDER BY 1, 2
 EOQ
 	{
 		my ($queue, $offset, $message, $same) = @$row;
@@ -384,7 +384,7 @@ SELECT consumer_group, queue_id, committed_offset,
 	coalesce((SELECT next FROM ledger.moved m
 		WHERE m.grp = consumer_group AND m.queue_id = g.queue_id), 0),
 	committed_offset = rocketq.min_offset(topic, queue_id)
-FROM rocketq.groups g WHERE topic = 'ledger.topic'::regclass
+FROM rocketq.groups g WHERE topic = 'ledger.topic'
 EOQ
 	{
 		my ($group, $queue, $committed, $moved, $at_start) = @$row;

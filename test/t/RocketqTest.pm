@@ -596,7 +596,7 @@ LANGUAGE sql AS $$
 	FROM rocketq.queues q,
 		LATERAL rocketq.pull(topic, q.queue_id, q.min_offset, 1000000) p,
 		LATERAL (SELECT rocketq.text(p.body) AS body OFFSET 0) b
-	WHERE q.topic = $1
+	WHERE q.topic_oid = $1
 $$;
 
 CREATE FUNCTION load.problems() RETURNS SETOF text
@@ -611,7 +611,7 @@ WITH m AS MATERIALIZED (
 	SELECT g.consumer_group AS grp, m.*
 	FROM rocketq.groups g JOIN m
 		ON m.queue_id = g.queue_id AND m.queue_offset < g.committed_offset
-	WHERE g.topic = 'load.topic'::regclass AND
+	WHERE g.topic = 'load.topic' AND
 		(g.consumer_group <> 'filtered' OR m.tag = 't1')
 ), found AS (
 	SELECT 'alien message: ' || left(body, 40) AS problem FROM m WHERE seq IS NULL
@@ -641,7 +641,7 @@ WITH m AS MATERIALIZED (
 		FROM m GROUP BY message_id HAVING count(*) > 1
 	UNION ALL
 	SELECT format('queue %s has %s unresolved entries', queue_id, unresolved)
-		FROM rocketq.queues WHERE topic = 'load.topic'::regclass AND unresolved <> 0
+		FROM rocketq.queues WHERE topic = 'load.topic' AND unresolved <> 0
 	UNION ALL
 	SELECT format('a scan gives %s messages, pull %s', s.n, p.n)
 		FROM (SELECT count(*) AS n FROM load.topic) s, (SELECT count(*) AS n FROM m) p
@@ -915,7 +915,7 @@ EOQ
 	is("$out$err", '', "$label: topic and tables agree");
 	note("$label: " . $node->safe_psql('postgres', <<'EOQ'));
 SELECT (SELECT count(*) FROM load.sent) || ' messages, ' ||
-	(SELECT sum(messages) FROM rocketq.topics WHERE topic = 'load.topic'::regclass)
+	(SELECT sum(messages) FROM rocketq.topics WHERE topic = 'load.topic')
 		- (SELECT count(*) FROM load.sent) || ' aborted, ' ||
 	(SELECT count(*) FROM load.applied) || ' applied'
 EOQ

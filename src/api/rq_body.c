@@ -1,0 +1,100 @@
+/*
+ * rq_body.c
+ *	  Bodies of messages from SQL values of the types that can be one.
+ *
+ * The functions that produce take a body of any type (anycompatible), rather
+ * than being there once for each type, for the sake of what has none: drivers
+ * send parameters without a type, and PostgreSQL takes such an argument for
+ * text where it is the only one of its polymorphic type, and an array of such
+ * for text[].  Between functions for text[], bytea[] and jsonb[] it could not
+ * choose.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "parser/parse_coerce.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "am/rq_values.h"
+#include "api/rq_body.h"
+
+/* The blanks that fill a value of type char(n) mean nothing. */
+static void
+set_bpchar(RqParts *m, Datum value)
+{
+	rq_set_body(m, DirectFunctionCall1(rtrim1, value));
+}
+
+static void
+refuse_type(Oid type)
+{
+	if (!OidIsValid(type))
+		ereport(ERROR,
+				(errcode(ERRCODE_INDETERMINATE_DATATYPE),
+				 errmsg("could not determine the type of the message body")));
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("a message body cannot be of type %s", format_type_be(type)),
+			 errdetail("It is text, bytea, json or jsonb."),
+			 OidIsValid(get_element_type(type)) ?
+			 errhint("rocketq.produce_batch() takes an array of bodies.") :
+			 errhint("Cast it to one of them, or use to_jsonb().")));
+}
+
+void
+rq_body_type(RqBodyType * t, Oid type, MemoryContext cxt)
+{
+	Oid			base = OidIsValid(type) ? getBaseType(type) : InvalidOid;
+	Oid			out;
+	bool		varlena;
+
+	t->type = type;
+	switch (base)
+	{
+		case TEXTOID:
+		case BYTEAOID:
+		case VARCHAROID:
+		case JSONOID:
+			t->set = rq_set_body;
+			break;
+		case JSONBOID:
+			t->set = rq_set_body_jsonb;
+			break;
+		case BPCHAROID:
+			t->set = set_bpchar;
+			break;
+		default:
+			if (!OidIsValid(base) || TypeCategory(base) != TYPCATEGORY_STRING)
+				refuse_type(type);
+			getTypeOutputInfo(base, &out, &varlena);
+			fmgr_info_cxt(out, &t->out, cxt);
+			t->set = NULL;
+			break;
+	}
+}
+
+const		RqBodyType *
+rq_body_type_of_arg(FunctionCallInfo fcinfo, int argno)
+{
+	FmgrInfo   *flinfo = fcinfo->flinfo;
+
+	if (flinfo->fn_extra == NULL)
+	{
+		RqBodyType *t = MemoryContextAlloc(flinfo->fn_mcxt, sizeof(RqBodyType));
+
+		rq_body_type(t, get_fn_expr_argtype(flinfo, argno), flinfo->fn_mcxt);
+		flinfo->fn_extra = t;
+	}
+	return flinfo->fn_extra;
+}
+
+void
+rq_body_set(const RqBodyType * t, RqParts *m, Datum value)
+{
+	if (t->set != NULL)
+		t->set(m, value);
+	else
+		rq_set_body(m, CStringGetTextDatum(OutputFunctionCall((FmgrInfo *) & t->out,
+															  value)));
+}
