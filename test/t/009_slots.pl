@@ -1,0 +1,211 @@
+# 009_slots.pl -- whether topics, queues and groups fit depends on how many there
+# are, and not on who came and went before: live, after a crash, on a standby.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+# Just what the tests below need: 40 topics of a queue and one of 100.
+my $node = rq_node('main', allows_streaming => 1, conf => <<'EOC');
+rocketq.max_topics = 60
+rocketq.max_queues = 140
+rocketq.max_consumer_slots = 140
+rocketq.max_groups = 20
+checkpoint_timeout = 1h
+EOC
+$node->backup('backup');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'backup', has_streaming => 1);
+$standby->start;
+
+sub sql
+{
+	my ($sql) = @_;
+	return $node->safe_psql('postgres', $sql);
+}
+
+sub refused
+{
+	my ($sql, $pattern, $what) = @_;
+	my ($rc, $out, $err) = $node->psql('postgres', $sql);
+	return like($err, $pattern, $what);
+}
+
+# How many queues the store has, those on their way out included.
+sub queues
+{
+	return sql('SELECT coalesce(sum(queues), 0) FROM rocketq.topics');
+}
+
+sub wait_for_queues
+{
+	my ($count) = @_;
+	rq_wait_ticks($node, 'janitor', 2);
+	return is(queues(), $count, "$count queues are left");
+}
+
+# Kill it, and let it recover.
+sub crash
+{
+	my ($what) = @_;
+	my $before = sql('SELECT string_agg(t::text, E\'\n\' ORDER BY t.topic::text) FROM (SELECT topic, queues FROM rocketq.topics) t');
+	$node->stop('immediate');
+	$node->start;
+	is( sql('SELECT string_agg(t::text, E\'\n\' ORDER BY t.topic::text) FROM (SELECT topic, queues FROM rocketq.topics) t'),
+		$before, "$what: recovered");
+	rq_catch_up($node, $standby);
+	is( $standby->safe_psql('postgres', 'SELECT sum(queues) FROM rocketq.topics'),
+		queues(), "$what: the standby has as many queues");
+	return;
+}
+
+# All topics go.
+sub clear
+{
+	sql(q{SELECT count(rocketq.drop_topic(oid::regclass)) FROM pg_class
+		WHERE relam = (SELECT oid FROM pg_am WHERE amname = 'rocketq')});
+	return wait_for_queues(0);
+}
+
+#
+# Grow and shrink by one, so that every second slot is in use; then one topic
+# gets all others, to the last one.
+#
+sql(q{SELECT rocketq.create_topic('t' || i, 1) FROM generate_series(1, 40) i});
+sql("SELECT rocketq.alter_topic('t$_', queues => 2)") foreach 1 .. 40;
+rq_wait_ticks($node, 'janitor', 2);
+sql('CHECKPOINT');
+sql("SELECT rocketq.alter_topic('t$_', queues => 1)") foreach 1 .. 40;
+wait_for_queues(40);
+refused("SELECT rocketq.create_topic('big', 101)",
+	qr/too many queues\nDETAIL:  101 more are needed; of the 140 that rocketq\.max_queues allows 100 are left\./,
+	'one more than there are is refused');
+sql(q{SELECT rocketq.create_topic('big', 100)});
+is(queues(), '140', 'all slots are in use');
+crash('grown and shrunk');
+refused("SELECT rocketq.alter_topic('big', 101)",
+	qr/too many queues\nDETAIL:  1 more are needed; of the 140 that rocketq\.max_queues allows 0 are left\./,
+	'they still are');
+
+# The same with the checkpoint behind it, and with topics dropped in between.
+sql(q{SELECT rocketq.drop_topic('t' || 2 * i) FROM generate_series(1, 20) i});
+wait_for_queues(120);
+sql(q{SELECT rocketq.create_topic('d', 20)});
+sql('CHECKPOINT');
+crash('dropped in between');
+clear();
+
+#
+# Groups: as many as their setting says, and offsets to the last slot.
+#
+sql(<<'EOQ');
+SELECT rocketq.create_topic('a', 9);
+SELECT rocketq.create_topic('b', 5);
+SELECT rocketq.create_group('a', 'g' || i) FROM generate_series(1, 8) i;
+SELECT rocketq.create_group('b', 'g' || i) FROM generate_series(1, 12) i;
+EOQ
+refused("SELECT rocketq.create_group('b', 'more')",
+	qr/too many consumer groups\nDETAIL:  1 more are needed; of the 20 that rocketq\.max_groups allows 0 are left\.\nHINT:  .*drop_group/,
+	'groups have a setting of their own');
+sql(q{SELECT rocketq.drop_group('a', 'g' || 2 * i) FROM generate_series(1, 4) i});
+rq_wait_ticks($node, 'janitor', 2);
+sql(q{SELECT rocketq.create_topic('c', 44)});
+sql(q{SELECT rocketq.create_group('c', 'all')});
+refused("SELECT rocketq.create_group('b', 'more')",
+	qr/too many consumer slots\nDETAIL:  5 more are needed; of the 140 that rocketq\.max_consumer_slots allows 0 are left/,
+	'offsets have one, too');
+refused("SELECT rocketq.alter_topic('a', 10)",
+	qr/too many consumer slots\nDETAIL:  4 more are needed/,
+	'a queue needs an offset of each group');
+crash('groups came and went');
+is(sql('SELECT count(*) FROM rocketq.groups'), '140', 'all offsets are there');
+clear();
+
+#
+# What is rolled back or dropped again holds nothing until the end of the
+# transaction.
+#
+sql(q{SELECT rocketq.create_topic('a', 40)});
+sql(q{SELECT rocketq.produce('a', 'old')});
+sql(<<'EOQ');
+BEGIN;
+DO $$ BEGIN
+	FOR i IN 1 .. 20 LOOP
+		BEGIN
+			PERFORM rocketq.create_group('a', 'again');
+			RAISE division_by_zero;
+		EXCEPTION WHEN division_by_zero THEN NULL;
+		END;
+	END LOOP;
+END $$;
+SELECT rocketq.create_group('a', 'kept');
+COMMIT;
+EOQ
+is(sql(q{SELECT string_agg(DISTINCT consumer_group, ',') FROM rocketq.groups}), 'kept',
+	'groups in rolled back savepoints hold no slots');
+sql(<<'EOQ');
+BEGIN;
+DO $$ BEGIN
+	FOR i IN 1 .. 20 LOOP
+		BEGIN
+			PERFORM rocketq.produce('a', 'gone ' || i);
+			TRUNCATE a;
+			PERFORM rocketq.produce('a', 'last ' || i);
+		EXCEPTION WHEN division_by_zero THEN NULL;
+		END;
+	END LOOP;
+END $$;
+COMMIT;
+EOQ
+is(sql(q{SELECT string_agg(rocketq.text(body), ',') FROM a}), 'last 20',
+	'a loop of TRUNCATEs holds on to the first and the last storage only');
+wait_for_queues(40);
+sql(<<'EOQ');
+BEGIN;
+SELECT rocketq.create_topic('loop', 40);
+DROP TABLE loop;
+SELECT rocketq.create_topic('loop', 40);
+SAVEPOINT s;
+TRUNCATE a;
+ROLLBACK TO s;
+DROP TABLE loop;
+SELECT rocketq.create_topic('loop', 40);
+COMMIT;
+EOQ
+is(sql(q{SELECT string_agg(rocketq.text(body), ',') FROM a}), 'last 20',
+	'a TRUNCATE that was rolled back to a savepoint');
+wait_for_queues(80);
+crash('garbage of transactions');
+clear();
+
+#
+# One queue more each time; the primary alone starts anew, so that its slots lie
+# elsewhere than the standby's.
+#
+sql(q{SELECT rocketq.create_topic('grows', 1); SELECT rocketq.create_group('grows', 'g')});
+foreach my $queues (2 .. 16)
+{
+	sql("SELECT rocketq.alter_topic('grows', $queues)");
+	sql("SELECT rocketq.create_topic('between$queues', 1)");
+}
+$node->restart;
+sql("SELECT rocketq.alter_topic('grows', $_)") foreach 17 .. 100;
+sql(q{SELECT rocketq.produce('grows', 'm', queue_id => 99)});
+rq_catch_up($node, $standby);
+is( $standby->safe_psql('postgres',
+		q{SELECT queues FROM rocketq.topics WHERE topic::text = 'grows'}),
+	'100', 'the standby has followed');
+crash('grown by one');
+is(sql(q{SELECT rocketq.text(body) FROM grows}), 'm', 'and the message is there');
+
+rq_verify($node, 'at the end');
+rq_verify($standby, 'at the end, standby');
+$standby->stop;
+done_testing();
