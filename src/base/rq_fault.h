@@ -68,8 +68,6 @@
 	X(arg, "topic-wal") \
 	/* GROUP is inserted, no commit record */ \
 	X(arg, "group-wal") \
-	/* a topic's storage is known to be garbage, nothing is logged */ \
-	X(arg, "drop-decided") \
 	/* TOPIC_DROP is flushed, the topic's folder is there */ \
 	X(arg, "drop-wal") \
 	/* the folder has another name, no file is gone yet */ \

@@ -388,7 +388,6 @@ rq_topic_drop_garbage(RqTopicExists exists)
 			continue;
 		if (!doomed && (exists == NULL || exists(key, rq_topics[t].spc)))
 			continue;
-		RQ_FAULT("drop-decided");
 		if (!rq_topic_drop(key, created))
 			continue;
 		dropped++;

@@ -204,6 +204,61 @@ is($node->safe_psql('postgres', $contents), $expected, 'a newer state');
 compare_standby('a newer state');
 
 #
+# What a trim was decided for has gone when it is done: the queue that has come
+# in its place keeps its messages.
+#
+$node->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.create_topic('trimmed', 12);
+SELECT rocketq.create_group('trimmed', 'g');
+SELECT rocketq.produce('trimmed', 'old', queue_id => 10) FROM generate_series(1, 100);
+SELECT rocketq.commit_offset('trimmed', 'g', 10, 100);
+EOQ
+my $janitor = rq_worker_pid($node, 'janitor');
+rq_arm($node, 'trim-decided=stop');
+$node->safe_psql('postgres', "SELECT rocketq.alter_topic('trimmed', retention_time => '1 s')");
+rq_poll_stopped($janitor);
+rq_arm($node, '');
+$node->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.alter_topic('trimmed', 8);
+SELECT rocketq.alter_topic('trimmed', 12, retention_time => '1 h');
+SELECT rocketq.produce('trimmed', 'new', queue_id => 10) FROM generate_series(1, 50);
+EOQ
+kill('CONT', $janitor);
+rq_wait_ticks($node, 'janitor', 2);
+my $new = q{SELECT count(*), min(queue_offset) FROM trimmed WHERE rocketq.text(body) = 'new'};
+is($node->safe_psql('postgres', $new), '50|0', 'a trim passes by the queue that came later');
+is( $node->safe_psql('postgres',
+		q{SELECT sum(lost_messages) FROM rocketq.groups WHERE topic::text = 'trimmed'}),
+	'0', 'and nobody is said to have lost anything');
+compare_standby('a trim of a queue that has gone');
+$node->safe_psql('postgres', 'CHECKPOINT');
+$node->restart;
+is($node->safe_psql('postgres', $new), '50|0', 'nor does the state know of it');
+rq_verify($node, 'a trim of a queue that has gone');
+
+#
+# A failed resize goes back to what it found: the outcome of an earlier one that
+# nobody has settled.
+#
+new_topic('undone');
+rq_signal($node, 'STOP', 'rocketq janitor');
+$node->safe_psql('postgres', "SELECT rocketq.alter_topic('undone', 5)");
+foreach my $fails (
+	"SELECT rocketq.produce('undone', 'never', queue_id => 4); SELECT rocketq.alter_topic('undone', 2)",
+	"SELECT rocketq.alter_topic('undone', 2)",
+	"SELECT rocketq.alter_topic('undone', 7); SELECT rocketq.alter_topic('undone', 9); SELECT 1/0")
+{
+	isnt($node->psql('postgres', "BEGIN; $fails; COMMIT", on_error_stop => 1), 0, 'a resize fails');
+	is(queues_of('undone'), '5', 'it leaves the queues that it found');
+}
+my ($rc, $out, $err) = $node->psql('postgres', "SELECT rocketq.produce('undone', 'never', queue_id => 5)");
+like($err, qr/queue 5/, 'the queue that has gone takes no messages');
+rq_signal($node, 'CONT', 'rocketq janitor');
+rq_poll('the files to go', sub { return files_of('undone') eq '0 1 2 3 4'; });
+is(queues_of('undone'), '5', 'and it is settled so');
+compare_standby('a failed resize');
+
+#
 # Promotion in the middle.
 #
 new_topic('promoted');
