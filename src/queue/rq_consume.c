@@ -213,7 +213,7 @@ consume_queue(const RqConsumeRequest *req, RqGroupRef group, uint32 queue_id,
 	int			count;
 
 	rq_queue_refresh(req->topic, q);
-	if (rq_txn_find_reader(group, queue_id) == NULL &&
+	if (rq_txn_find_reader(group, queue_id) == NULL && o->saved_total == 0 &&
 		pg_atomic_read_u64(&q->stable) <=
 		Max(rq_offset_committed(o), pg_atomic_read_u64(&q->start)))
 		return 0;

@@ -212,10 +212,12 @@ rq_reset_group(uint32 topic, const char *name, const RqStart *start)
 RqOff
 rq_committed_offset(uint32 topic, const char *name, uint32 queue_id)
 {
+	uint64		budget = PG_UINT64_MAX;
 	RqGroupRef	group;
 
 	rq_check_queue_id(topic, queue_id);
 	rq_find_group(topic, name, false, &group);
-	return Max(rq_offset_committed(rq_group_offset(group.slot, queue_id)),
+	return Max(rq_saved_offset(topic, rq_group_offset(group.slot, queue_id),
+							   &budget),
 			   pg_atomic_read_u64(&rq_topic_queue(topic, queue_id)->start));
 }

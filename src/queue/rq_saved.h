@@ -8,12 +8,23 @@
 #include "queue/rq_group.h"
 
 /*
- * Find the group's place in the queue, if a restore has left that open, among
- * the messages there are.  The caller owns the queue (rq_owner.h).
+ * The group is used in the queue, so if a restore has left its place open, find
+ * it now: among the messages there are, or else at the first one.  The caller
+ * owns the queue (rq_owner.h).
  */
 extern void rq_saved_place(uint32 topic, uint32 group, uint32 queue_id);
 
-/* The same for queues that have all messages the dump had.  Janitor only. */
-extern void rq_saved_place_all(void);
+/*
+ * The committed offset, or the place that a restored group will get, as far as
+ * a look at "*budget" entries tells; those looked at are taken from that.  The
+ * caller holds a lock on the topic's relation or the meta lock.
+ */
+extern RqOff rq_saved_offset(uint32 topic, RqOffset *o, uint64 *budget);
+
+/*
+ * Find places for queues that have all messages the dump had, for a while.
+ * Janitor only.
+ */
+extern void rq_saved_place_round(void);
 
 #endif							/* RQ_SAVED_H */

@@ -90,7 +90,6 @@ clean(void)
 	rq_topic_settle_all();
 	rq_group_settle_all();
 	rq_group_drop_abandoned();
-	rq_saved_place_all();
 	if (look || pg_atomic_read_u32(&rq_ctl->ndoomed) > 0)
 		rq_topic_drop_garbage(look ? relation_exists : NULL);
 	if (look)
@@ -98,6 +97,7 @@ clean(void)
 	rq_rates_sample();
 	rq_disk_look();
 	rq_retain_round();
+	rq_saved_place_round();
 }
 
 void

@@ -72,16 +72,13 @@ sub new_database
 	return $name;
 }
 
-# The janitor finds the places, in its own time.
+# Who looks sees the places at once; the janitor notes them, in its own time.
 sub check_database
 {
 	my ($db, $what) = @_;
-	my $now;
 
 	is($node->safe_psql($db, $contents), $expected, "$what: topics and messages");
-	rq_poll("$what: the groups to find their places",
-		sub { ($now = $node->safe_psql($db, $places)) eq $expected_places });
-	is($now, $expected_places, "$what: groups");
+	is($node->safe_psql($db, $places), $expected_places, "$what: groups");
 	is($node->safe_psql($db, 'SELECT count(*) FROM rocketq.saved_groups'),
 		'0', "$what: no row is left of them");
 	return;
@@ -175,6 +172,36 @@ is( $node->safe_psql($db,
 		"SELECT count(*) FROM rocketq.consume('wide', 'w', 10000) WHERE rocketq.text(body) = 'new'"),
 	'70', 'and passes over no new message');
 
+# Who only looks sees the places without anybody's help.
+$db = new_database();
+restore('for who looks', $custom, $db);
+is($node->safe_psql($db, $places), $expected_places, 'the view of groups tells the places');
+my $lags = 'SELECT topic, groups, max_lag FROM rocketq.topics ORDER BY topic::text';
+is($node->safe_psql($db, $lags), $node->safe_psql('postgres', $lags), 'the view of topics the lag');
+is( $node->safe_psql($db, <<'EOQ'), 't', 'committed_offset() tells them');
+SELECT bool_and(rocketq.committed_offset(topic, consumer_group, queue_id) = committed_offset)
+	AND bool_or(committed_offset > 0) FROM rocketq.groups
+EOQ
+
+# A restart between the groups and the messages, with and without a checkpoint
+# before it.
+foreach my $case ([ 'fast' ], [ 'immediate' ], [ 'immediate', 'CHECKPOINT' ])
+{
+	my ($mode, $sql) = @$case;
+	my $what = "$mode stop between groups and data" . ($sql ? ', after a checkpoint' : '');
+
+	$db = new_database();
+	restore("$what: schema", $custom, $db, '--section=pre-data');
+	restore("$what: groups", $custom, $db, '--data-only', '-n', 'rocketq');
+	$node->safe_psql('postgres', $sql) if $sql;
+	$node->stop($mode);
+	rq_start($node);
+	append_to_file("$dir/rest", join("\n", grep { !/saved_groups/ } @entries) . "\n") if !-e "$dir/rest";
+	restore("$what: data", $custom, $db, '--section=data', '-L', "$dir/rest");
+	check_database($db, $what);
+	is($node->safe_psql($db, $next), $rest, "$what: consumers get the rest");
+}
+
 # Groups without their messages start from the first one.
 $db = new_database();
 restore('schema alone', $custom, $db, '--section=pre-data');
@@ -182,6 +209,30 @@ restore('groups alone', $custom, $db, '--data-only', '-n', 'rocketq');
 $node->safe_psql($db, "SELECT rocketq.produce('wide', 'new' || q, queue_id => q) FROM generate_series(0, 69) q");
 is($node->safe_psql($db, "SELECT count(*) FROM rocketq.consume('wide', 'w', 1000)"),
 	'70', 'a group that was restored without its messages gets the new ones');
+
+# Copies that come later need not be of those messages: when a group has been
+# used, it passes over none of them.  Nor does it if there are too few.
+foreach my $case ([ 'used', "SELECT count(*) FROM rocketq.consume('wide', 'w')", 10 ],
+	[ 'not used', 'SELECT 0', 9 ])
+{
+	my ($what, $use, $each) = @$case;
+	my $log_from = rq_log_from($node);
+
+	$db = new_database();
+	restore("$what: schema alone", $custom, $db, '--section=pre-data');
+	restore("$what: groups alone", $custom, $db, '--data-only', '-n', 'rocketq');
+	is($node->safe_psql($db, $use), '0', "$what: nothing there");
+	$node->safe_psql($db, <<"EOQ");
+SELECT rocketq.create_topic('other', 70);
+SELECT count(rocketq.produce('other', 'o' || i, queue_id => i % 70)) FROM generate_series(1, 70 * $each) i;
+INSERT INTO wide SELECT * FROM other;
+EOQ
+	is($node->safe_psql($db, "SELECT count(*) FROM rocketq.consume('wide', 'w', 10000)"),
+		70 * $each, "$what: other copies are not passed over");
+	like(slurp_file($node->logfile, $log_from),
+		qr/"w" of rocketq topic .* starts from the first message of queue \d+.*as having consumed \d+ of 10 messages/s,
+		"$what: the log tells of it");
+}
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET rocketq.janitor_interval');
 $node->reload;
 
