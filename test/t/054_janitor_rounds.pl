@@ -1,0 +1,86 @@
+# 054_janitor_rounds.pl -- what users can make as large as they like does not hold
+# up the workers' rounds.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+my $copies = 500_000;
+my $groups = 2000;
+my $node = rq_node('main', conf => <<"EOC");
+rocketq.janitor_interval = '10ms'
+rocketq.max_groups_per_topic = 10000
+rocketq.log_store = off
+EOC
+
+rq_require_faults($node);
+
+# Copies of messages in one queue, and before each tenth of them some that were
+# rolled back when they had been enqueued.
+$node->safe_psql('postgres', <<"EOQ");
+SELECT rocketq.create_topic('source', 1), rocketq.create_topic('big', 1);
+INSERT INTO source (body) SELECT '' FROM generate_series(1, $copies / 10);
+EOQ
+foreach my $i (1 .. 10)
+{
+	my ($rc, $out, $err) = $node->psql('postgres', <<"EOQ");
+SET rocketq.fault = 'precommit-done=error';
+INSERT INTO big SELECT * FROM source LIMIT 1000 * $i;
+EOQ
+	like($err, qr/precommit-done/, 'a transaction fails behind its entries');
+	$node->safe_psql('postgres', 'INSERT INTO big SELECT * FROM source');
+}
+
+# Groups as a dump tells of them.
+sub restore_groups
+{
+	my ($prefix, $total, $left) = @_;
+	$node->safe_psql('postgres', <<"EOQ");
+INSERT INTO rocketq.saved_groups
+SELECT 'public.big', '$prefix' || i, ARRAY[$total], ARRAY[$left] FROM generate_series(1, $groups) i
+EOQ
+	return;
+}
+
+#
+# Groups that wait for messages that never come.  To look at all copies for each
+# of them would take a round many seconds, and many rounds longer than we wait.
+#
+restore_groups('wait', '9223372036854775807', 0);
+rq_wait_ticks($node, 'janitor', 100);
+pass('rounds go on beside groups that wait');
+is($node->safe_psql('postgres', "SELECT rocketq.committed_offset('big', 'wait1', 0)"),
+	'0', 'which have no place yet');
+$node->safe_psql('postgres', <<'EOQ');
+DO $$ BEGIN PERFORM rocketq.drop_group('big', 'wait' || i) FROM generate_series(1, 2000) i; END $$
+EOQ
+rq_poll_query($node, 'their slots to be free', 'SELECT count(*) = 0 FROM rocketq.get_groups()');
+
+#
+# Groups that have a place, each another one: rounds go on while these are found,
+# and they are the right ones.
+#
+restore_groups('place', $copies, "($copies::bigint - 1) / $groups * i + i % 2");
+rq_wait_ticks($node, 'janitor', 20);
+pass('rounds go on while places are found');
+
+# The view does not look as far as that itself.
+rq_poll_query($node, 'the places to be found',
+	'SELECT bool_and(committed_offset > 0) FROM rocketq.get_groups()');
+is($node->safe_psql('postgres', <<"EOQ"), "$groups|$groups", 'each group is behind what it had consumed');
+WITH m AS (SELECT queue_offset, row_number() OVER (ORDER BY queue_offset) AS n FROM big),
+	g AS (SELECT committed_offset, substr(consumer_group, 6)::bigint AS i FROM rocketq.get_groups())
+SELECT count(*), count(*) FILTER (WHERE committed_offset = queue_offset + 1)
+FROM g JOIN m ON m.n = $copies - (($copies::bigint - 1) / $groups * i + i % 2)
+EOQ
+
+rq_verify($node, 'at the end');
+$node->stop;
+done_testing();
