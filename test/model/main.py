@@ -1,0 +1,121 @@
+"""Runs on fresh clusters, one after the other, until time is over or one fails.
+
+See the head of "run" for what it is called with.
+"""
+
+import argparse
+import random
+import re
+import sys
+import time
+
+from cluster import Cluster
+from run import DATABASES, SESSION_DATABASES, Run
+from shrink import shrink
+from verbs import TOPICS, Mismatch, Step, draw
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--bindir', required=True)
+    parser.add_argument('--work', required=True)
+    parser.add_argument('--seconds', type=float, default=60)
+    parser.add_argument('--seed', type=int, default=None)
+    parser.add_argument('--steps', type=int, default=250)
+    parser.add_argument('--shrink-seconds', type=float, default=300)
+    return parser.parse_args()
+
+
+def choose_run(seed, nsteps):
+    """What a run is given by: settings, whether there is a standby, and steps."""
+    rng = random.Random(seed)
+    settings = {'rocketq.janitor_interval': rng.choice(['50ms', '1s', '10s'])}
+    standby = rng.random() < 0.4
+    steps = [Step('create_topic', session, False, {'topic': topic, 'nqueues': rng.randint(1, 5)})
+             for session in (0, len(SESSION_DATABASES) - 1) for topic in TOPICS[:2]]
+    while len(steps) < nsteps:
+        steps.append(draw(rng, len(SESSION_DATABASES)))
+    return settings, standby, steps
+
+
+def try_steps(cluster, settings, standby, steps):
+    """(problem or None, steps that had something to do, script)"""
+    run = Run(cluster, settings, standby)
+    done = []
+    try:
+        for step in steps:
+            done.append(step)
+            if not run.step(step):
+                done.pop()
+        run.finish()
+        return None, done, run.script
+    except Mismatch as problem:
+        return str(problem), done, run.script
+    finally:
+        run.close()
+
+
+def kind_of(problem):
+    """What is the same when the same thing fails with other steps."""
+    return None if problem is None else re.sub(r"m?\d+|'.*", '', problem.split('\n')[0])
+
+
+def cut_down(cluster, settings, standby, steps, problem, give_up):
+    best = {}
+
+    def fails(some):
+        found, done, script = try_steps(cluster, settings, standby, some)
+        if kind_of(found) != kind_of(problem):
+            return False
+        best.update(problem=found, steps=done, script=script)
+        return True
+
+    if not fails(steps):
+        return None
+    shrink(best['steps'], fails, lambda s: print('  %d steps' % len(s), flush=True),
+           lambda: time.monotonic() < give_up)
+    return best
+
+
+def report(cluster, settings, standby, steps, problem, script, options):
+    print('cutting it down:', flush=True)
+    best = cut_down(cluster, settings, standby, steps, problem,
+                    time.monotonic() + options.shrink_seconds)
+    if best is None:
+        print('it does not happen again with the same steps, which were')
+        print('\n'.join(script))
+        return
+    print('\nrocketq settings: %s%s' % (settings, ', with a standby' if standby else ''))
+    print('\n'.join(best['script']))
+    print('\n%s' % best['problem'])
+
+
+def main():
+    options = parse_arguments()
+    seed = options.seed if options.seed is not None else random.randrange(1 << 30)
+    print('seed %d' % seed, flush=True)
+    cluster = Cluster(options.bindir, options.work, DATABASES)
+    cluster.prepare()
+    deadline = time.monotonic() + options.seconds
+    runs = nsteps = 0
+    try:
+        while runs == 0 or time.monotonic() < deadline:
+            settings, standby, steps = choose_run(seed + runs, options.steps)
+            problem, done, script = try_steps(cluster, settings, standby, steps)
+            runs += 1
+            nsteps += len(done)
+            if problem is not None:
+                print('seed %d, after %d steps:' % (seed + runs - 1, len(done)))
+                print('\n'.join(script[-15:]))
+                print('\n%s\n' % problem, flush=True)
+                report(cluster, settings, standby, done, problem, script, options)
+                print('\nrepeat it with --seed %d --steps %d' % (seed + runs - 1, options.steps))
+                return 1
+    finally:
+        cluster.remove()
+    print('%d runs, %d steps' % (runs, nsteps))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

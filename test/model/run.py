@@ -1,0 +1,261 @@
+"""A run: steps, one at a time, on a fresh cluster and on the model."""
+
+import itertools
+
+from cluster import Connection, ServerError, quote
+from compare import Comparison
+from reference import (IN_FAILED_TRANSACTION, LOCK_NOT_AVAILABLE, Model, Refused, Waits)
+from verbs import COLUMNS, VERBS, Mismatch
+
+DATABASES = ['one', 'two']
+SESSION_DATABASES = ['one', 'one', 'one', 'two']
+
+VERIFY_EVERY = 10       # steps
+STANDBY_EVERY = 8
+
+
+class Run:
+    def __init__(self, cluster, settings, standby):
+        self.cluster = cluster
+        self.script = []        # what was done, as a script
+        self.bodies = itertools.count(1)
+        self.model = Model(len(SESSION_DATABASES), SESSION_DATABASES)
+        cluster.fresh(settings, standby)
+        self.connections = [Connection(cluster.primary, s.database, 'c%d' % s.number)
+                            for s in self.model.sessions]
+        self.monitors = {d: Connection(cluster.primary, d, 'monitor') for d in DATABASES}
+        self.comparison = Comparison(self)
+        self.connect()
+        self.count = 0
+
+    def connect(self):
+        for c in self.connections + list(self.monitors.values()):
+            c.close()
+            c.connect()
+
+    def close(self):
+        for c in self.connections + list(self.monitors.values()):
+            c.close()
+        self.comparison.close()
+
+    # ---- steps ----
+
+    def step(self, step):
+        """Do it, and compare; False if there was nothing to do."""
+        session = self.model.sessions[step.session]
+        done = len(self.script)
+        try:
+            self.count += 1
+            plan = VERBS[step.verb][1](self, session, **step.arguments)
+            if plan is not None and plan is not True:
+                self.statement(session, step.dare, *plan)
+            if len(self.script) == done:
+                return False
+            self.comparison.compare()
+            if self.count % VERIFY_EVERY == 0:
+                self.comparison.verify()
+            if self.count % STANDBY_EVERY == 0:
+                self.comparison.compare_standby()
+        except ServerError as problem:
+            raise Mismatch('the server fails: %s' % problem) from problem
+        self.comparison.check_log()
+        return True
+
+    def finish(self):
+        """All sessions end, and the store must be sound, also after a restart."""
+        try:
+            for session in self.model.sessions:
+                if session.tx is not None:
+                    self.control(session, 'ROLLBACK', lambda s=session: self.model.abort(s))
+            self.comparison.compare()
+            self.comparison.verify()
+            self.comparison.compare_standby()
+            self.restart('immediate')
+            self.comparison.compare()
+            self.comparison.verify()
+        except ServerError as problem:
+            raise Mismatch('the server fails: %s' % problem) from problem
+        self.comparison.check_log()
+
+    def note(self, who, text):
+        self.script.append('%-4s%s;' % (who, text))
+
+    def send(self, session, sql):
+        self.note('c%d' % session.number, sql.replace(COLUMNS, '*'))
+        return self.connections[session.number].run(sql)
+
+    def control(self, session, sql, done):
+        """A statement that must succeed, and is none of the topic's."""
+        state, message = self.send(session, sql)
+        if state is not None:
+            raise Mismatch('%s: %s' % (state, message))
+        done()
+        return True
+
+    def statement(self, session, dare, sql, effect):
+        m = self.model
+        implicit = session.tx is None
+        if implicit:
+            m.begin(session, implicit=True)
+        tx = session.tx
+        before, known = tx.state.copy(), tx.known.copy()
+        states = None
+        apply = None
+        if tx.failed:
+            states = (IN_FAILED_TRANSACTION,)
+        else:
+            m.take_snapshot(session)
+            try:
+                apply = effect()
+            except Refused as refused:
+                states = refused.states
+            except Waits:
+                states = (LOCK_NOT_AVAILABLE,)
+        if states is not None and not dare:
+            # Errors end what a transaction could still do, so there are few of them.
+            m.restore(tx, before)
+            tx.known = known
+            if implicit:
+                session.tx = None
+            return
+        self.execute(session, sql, apply, states)
+
+    def execute(self, session, sql, apply, states):
+        waits = states == (LOCK_NOT_AVAILABLE,)
+        implicit = session.tx.implicit
+        if waits:
+            self.send(session, "SET lock_timeout = '20ms'")
+        state, result = self.send(session, sql)
+        if states is not None:
+            if state is None:
+                raise Mismatch('this must be refused with %s, and is not' % '/'.join(states))
+            if state not in states:
+                raise Mismatch('this must be refused with %s, and is with %s: %s'
+                               % ('/'.join(states), state, result))
+            if states != (IN_FAILED_TRANSACTION,):
+                self.model.fail(session)
+            if waits and implicit:
+                self.send(session, 'RESET lock_timeout')
+            return
+        if state is not None:
+            raise Mismatch('this must succeed, and fails with %s: %s' % (state, result))
+        apply(result)
+        if implicit:
+            self.model.commit(session, self.learn_queues(session))
+
+    # ---- what the model cannot know ----
+
+    def new_body(self, size):
+        return 'm%d%s' % (next(self.bodies), '.' + 'x' * size if size else '')
+
+    def body_sql(self, body):
+        if '.' not in body:
+            return quote(body)
+        return "%s || repeat('x', %d)" % (quote(body.rstrip('x')), body.count('x'))
+
+    def learn_queues(self, session, items=None):
+        """Which queue messages went to that were given none: by body."""
+        if items is None:
+            items = self.model.pending_alive(session)
+        found = {}
+        for sid in {p.sid for p in items if p.queue is None}:
+            there = {body: int(q) for q, body in
+                     self.monitors[session.database].rows(
+                         'SELECT queue_id, rocketq.text(body) FROM %s'
+                         % self.name_of(session, sid))}
+            for p in items:
+                if p.sid != sid or p.queue is not None:
+                    continue
+                if p.message.body not in there:
+                    raise Mismatch('message %s is not there' % p.message.body[:30])
+                found[p.message.body] = there[p.message.body]
+                self.check_key(p, there[p.message.body])
+        return found
+
+    def name_of(self, session, sid):
+        shapes = dict(self.model.topics)
+        if session.tx is not None:
+            shapes.update(session.tx.state.shapes)
+        return next(key[1] for key, shape in shapes.items() if shape and shape.sid == sid)
+
+    def check_key(self, pending, queue):
+        """Messages with the same key go to the same queue."""
+        if not 0 <= queue < pending.nqueues:
+            raise Mismatch('a message is in queue %d of %d' % (queue, pending.nqueues))
+        if pending.message.key is None:
+            return
+        key = (pending.message.key, pending.nqueues)
+        if self.model.key_queues.setdefault(key, queue) != queue:
+            raise Mismatch('key %s is in queue %d, and was in queue %d'
+                           % (key[0], queue, self.model.key_queues[key]))
+
+    def queue_locks(self, session):
+        """(group, queue) that the session's transaction holds."""
+        return {(group, int(queue)) for group, queue in self.monitors[session.database].rows(
+            "SELECT classid, objid FROM pg_locks WHERE locktype = 'advisory' AND granted "
+            'AND objsubid = 21073 AND pid = %d'
+            % self.connections[session.number].pg.backend_pid)}
+
+    # ---- ends of transactions ----
+
+    def commit(self, session):
+        tx = session.tx
+        state, message = self.send(session, 'COMMIT')
+        if state is not None:
+            raise Mismatch('COMMIT must succeed, and fails with %s: %s' % (state, message))
+        if tx.failed:
+            self.model.abort(session)
+        else:
+            self.model.commit(session, self.learn_queues(session))
+        return True
+
+    def commit_fails(self, session):
+        model = self.model
+        before = self.comparison.ends(session.database)
+        self.control(session, "SET LOCAL rocketq.fault = 'precommit-done=error'", lambda: None)
+        state, message = self.send(session, 'COMMIT')
+        if state != 'XX000':
+            raise Mismatch('COMMIT must fail at a stop point, and gives %s: %s' % (state, message))
+        self.comparison.settle(session.database)
+        queue_of = self.spread(session, before, self.comparison.ends(session.database))
+        model.fail_commit(session, queue_of)
+        return True
+
+    def spread(self, session, before, after):
+        """Queues of messages that nobody will ever see, from the queues' ends."""
+        grown = {key: after[key] - before.get(key, 0) for key in after}
+        unknown = []
+        for p in self.model.pending_alive(session):
+            name = self.name_of(session, p.sid)
+            if p.queue is None:
+                unknown.append((name, p))
+            elif (name, p.queue) in grown:
+                grown[name, p.queue] -= 1
+        queue_of = {}
+        for name, p in unknown:
+            free = [key for key in grown if key[0] == name and grown[key] > 0]
+            if free:
+                grown[free[0]] -= 1
+                queue_of[p.message.body] = free[0][1]
+            else:
+                queue_of[p.message.body] = 1 << 30      # in a queue that is not there any more
+        return queue_of
+
+    # ---- the server ----
+
+    def restart(self, mode):
+        self.note('', '-- pg_ctl -m %s restart' % mode)
+        for c in self.connections + list(self.monitors.values()):
+            c.close()
+        self.cluster.primary.stop(mode)
+        if mode == 'fast':
+            self.model.flushed()
+        self.cluster.primary.start()
+        self.connect()
+        self.model.restarted()
+        self.comparison.after_restart()
+
+    def checkpoint(self):
+        self.note('', '-- CHECKPOINT')
+        self.monitors[DATABASES[0]].rows('CHECKPOINT')
+        self.model.flushed()
