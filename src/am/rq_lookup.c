@@ -184,3 +184,101 @@ rq_relation_lookup(Oid relid, LOCKMODE lockmode, AclMode acl, bool create)
 	table_close(rel, NoLock);
 	return topic;
 }
+
+/* ---- waiting without the lock ---- */
+
+static LOCKTAG
+tag_of(Oid relid)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
+	return tag;
+}
+
+RqRelationHold
+rq_relation_hold(Oid relid)
+{
+	RqRelationHold hold = {.relid = relid, .is_ours = true};
+	LOCKTAG		tag = tag_of(relid);
+
+	for (LOCKMODE mode = AccessShareLock; mode <= AccessExclusiveLock; mode++)
+		if (rq_lock_held_by_me(&tag, mode))
+			hold.is_ours = false;
+	return hold;
+}
+
+void
+rq_relation_held(RqRelationHold *hold, uint32 topic)
+{
+	hold->topic = topic;
+	if (topic == RQ_NO_SLOT)
+		hold->is_ours = false;
+	else
+		hold->incarnation = rq_topics[topic].incarnation;
+}
+
+static void
+unlock(Oid relid)
+{
+	Known	   *k = place_of(relid, ACL_SELECT);
+
+	if (k->relid == relid)
+		k->lxid = InvalidLocalTransactionId;
+	UnlockRelationOid(relid, AccessShareLock);
+}
+
+bool
+rq_relation_release(void *arg)
+{
+	const RqRelationHold *hold = arg;
+
+	if (hold->is_ours)
+		unlock(hold->relid);
+	return hold->is_ours;
+}
+
+/*
+ * Never waits for the lock: whoever has it wants to change the topic, and may
+ * need locks that this transaction holds.
+ */
+bool
+rq_relation_acquire(void *arg)
+{
+	const RqRelationHold *hold = arg;
+	uint32		topic = RQ_NO_SLOT;
+
+	if (!ConditionalLockRelationOid(hold->relid, AccessShareLock))
+		return false;
+	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(hold->relid)))
+	{
+		/* This takes the lock once more. */
+		topic = rq_relation_lookup(hold->relid, AccessShareLock, ACL_SELECT,
+								   false);
+		UnlockRelationOid(hold->relid, AccessShareLock);
+	}
+	if (topic != RQ_NO_SLOT && topic == hold->topic &&
+		rq_topics[topic].incarnation == hold->incarnation)
+		return true;
+	unlock(hold->relid);
+	return false;
+}
+
+/*
+ * Whoever waits for our lock waits for AccessExclusiveLock.  The lock manager
+ * can't be asked about a lock that it has given on the fast path, so try one
+ * that has to stand behind that.
+ */
+bool
+rq_relation_is_in_the_way(void *arg)
+{
+	const RqRelationHold *hold = arg;
+	LOCKTAG		tag = tag_of(hold->relid);
+
+	if (rq_lock_held_by_me(&tag, RowShareLock))
+		return false;
+	if (rq_lock_try(&tag, RowShareLock) == LOCKACQUIRE_NOT_AVAIL)
+		return true;
+	LockRelease(&tag, RowShareLock, false);
+	return false;
+}

@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "am/rq_relation.h"
 #include "am/rq_values.h"
 #include "api/rq_args.h"
 #include "queue/rq_cqueue.h"
@@ -67,10 +68,34 @@ put_message(void *arg, const RqMessage *m)
 	MemoryContextReset(r->cxt);
 }
 
+/* The topic of a call that can wait, and its lock meanwhile. */
+static uint32
+get_topic_to_wait(FunctionCallInfo fcinfo, int64 wait_ms, bool create,
+				  RqRelationHold *hold)
+{
+	uint32		topic;
+
+	rq_arg_not_null(fcinfo, 0, "topic");
+	if (wait_ms > 0)
+		*hold = rq_relation_hold(PG_GETARG_OID(0));
+	topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, create);
+	if (wait_ms > 0)
+		rq_relation_held(hold, topic);
+	return topic;
+}
+
+#define WAIT_LOCK(hold) { \
+	.release = rq_relation_release, \
+	.acquire = rq_relation_acquire, \
+	.is_in_the_way = rq_relation_is_in_the_way, \
+	.arg = (hold)}
+
 Datum
 rocketq_consume(PG_FUNCTION_ARGS)
 {
 	RqConsumeRequest req;
+	RqRelationHold hold;
+	const RqWaitLock lock = WAIT_LOCK(&hold);
 	Rows		result;
 
 	rq_refuse_read_only("rocketq.consume()");
@@ -79,7 +104,8 @@ rocketq_consume(PG_FUNCTION_ARGS)
 	req.filter = rq_arg_filter(fcinfo, 3);
 	req.auto_commit = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
 	req.wait_ms = rq_arg_wait(fcinfo, 5, "wait");
-	req.topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, true);
+	req.topic = get_topic_to_wait(fcinfo, req.wait_ms, true, &hold);
+	req.lock = &lock;
 
 	result = begin_result(fcinfo);
 	req.sink = put_message;
@@ -93,6 +119,8 @@ rocketq_pull(PG_FUNCTION_ARGS)
 {
 	int64		from = rq_arg_int64(fcinfo, 2, "from_offset");
 	RqPullRequest req;
+	RqRelationHold hold;
+	const RqWaitLock lock = WAIT_LOCK(&hold);
 	Rows		result;
 
 	req.max = rq_arg_max_messages(fcinfo, 3);
@@ -103,7 +131,8 @@ rocketq_pull(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("from_offset must not be negative")));
 	req.from = (RqOff) from;
-	req.topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, false);
+	req.topic = get_topic_to_wait(fcinfo, req.wait_ms, false, &hold);
+	req.lock = &lock;
 	req.queue_id = rq_arg_queue(fcinfo, 1, req.topic);
 	result = begin_result(fcinfo);
 	req.sink = put_message;

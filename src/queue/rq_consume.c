@@ -148,6 +148,9 @@ pull(RqWant *want, uint32 unused, void *arg)
 	const RqPullRequest *req = arg;
 	RqOff		from = want->from;
 
+	/* It can have gone in a sleep without the lock. */
+	if (req->queue_id >= rq_topic_nqueues(req->topic))
+		return 0;
 	rq_queue_refresh(req->topic, rq_topic_queue(req->topic, req->queue_id));
 	return read_forward(req->topic, req->queue_id, from, req->max, req->filter,
 						req->sink, req->sink_arg, &want->from);
@@ -157,7 +160,7 @@ int
 rq_pull(const RqPullRequest *req)
 {
 	RqWant		want = {.topic = req->topic, .queue_id = req->queue_id,
-	.from = req->from, .filter = req->filter};
+	.from = req->from, .filter = req->filter, .lock = req->lock};
 	int			count = pull(&want, req->queue_id, unconstify(RqPullRequest *, req));
 
 	if (count == 0 && req->wait_ms > 0)
@@ -251,26 +254,41 @@ consume_from(const RqConsumeRequest *req, RqGroupRef group, uint32 *turn)
 	return count;
 }
 
+/* Does the transaction read any queue of the topic for a group? */
+static bool
+reads_topic(uint32 topic)
+{
+	RqReader   *r;
+
+	for (int i = 0; (r = rq_txn_reader_at(i)) != NULL; i++)
+		if (r->topic == topic)
+			return true;
+	return false;
+}
+
 static int
 consume(RqWant *want, uint32 queue_id, void *arg)
 {
 	static uint32 turn = 0;
 	const RqConsumeRequest *req = arg;
 	uint32		woken_for = queue_id;
+	int			count;
 
 	if (turn == 0)
 		turn = hash_bytes_uint32((uint32) MyProcPid);
 	want->group = find_or_create_group(req->topic, req->group);
 	rq_group_used(want->group.slot);
-	return consume_from(req, want->group,
-						queue_id == RQ_ALL_QUEUES ? &turn : &woken_for);
+	count = consume_from(req, want->group,
+						 queue_id == RQ_ALL_QUEUES ? &turn : &woken_for);
+	want->keeps_lock = reads_topic(req->topic);
+	return count;
 }
 
 int
 rq_consume(const RqConsumeRequest *req)
 {
 	RqWant		want = {.topic = req->topic, .queue_id = RQ_ALL_QUEUES,
-	.filter = req->filter};
+	.filter = req->filter, .lock = req->lock};
 	int			count;
 
 	rq_txn_check_open();

@@ -9,6 +9,7 @@
 #include "format/rq_walrec.h"
 #include "queue/rq_filter.h"
 #include "queue/rq_group.h"
+#include "queue/rq_wait.h"
 #include "shmem/rq_shmem.h"
 
 /* A message that was read; the parts point into the log. */
@@ -46,6 +47,7 @@ typedef struct RqConsumeRequest
 	const RqFilter *filter;
 	bool		auto_commit;
 	int64		wait_ms;		/* how long to wait if there is nothing */
+	const RqWaitLock *lock;		/* the caller's lock on the topic's relation */
 	RqSink		sink;
 	void	   *sink_arg;
 } RqConsumeRequest;
@@ -58,13 +60,16 @@ typedef struct RqPullRequest
 	int			max;
 	const RqFilter *filter;
 	int64		wait_ms;
+	const RqWaitLock *lock;
 	RqSink		sink;
 	void	   *sink_arg;
 } RqPullRequest;
 
 /*
  * All these own (rq_owner.h) what they move until the transaction ends, and the
- * caller holds a lock on the topic's relation as long.
+ * caller holds a lock on the topic's relation as long.  What waits may have given
+ * that back (see RqWaitLock) when the count is 0: the topic may not be there any
+ * more.
  */
 
 /* Consume for a group, which is created if it is new; returns the count. */

@@ -15,6 +15,12 @@
  * when it gives the queue up.  Waiters without a group (pull) are all woken:
  * each gets the message.
  *
+ * Nobody sleeps with the lock on the topic's relation that it can do without:
+ * DDL would wait for it, and all producers for that.  It is taken again for each
+ * look; what is in the list then is known by the topic's incarnation.  Who has
+ * read from a queue, or has used the topic before in the transaction, must keep
+ * the lock, and ends its wait when somebody else wants it.
+ *
  * Who only waits (rq_wait() around a look that takes nothing) can be picked and
  * never come back for the messages.  So the keeper offers again once a second
  * what still lies there and is nobody's.
@@ -45,6 +51,9 @@
 #define SERVED_MAX		32
 
 #define SLEEP_MAX_MS	(3600 * 1000)
+
+/* How long somebody can wait for a lock that a sleeper holds, at most. */
+#define GIVE_WAY_MS		100
 
 /* What has come. */
 typedef struct News
@@ -487,21 +496,44 @@ time_left(const instr_time *start, int64 timeout_ms)
 	return timeout_ms - (int64) INSTR_TIME_GET_MILLISEC(now);
 }
 
+/*
+ * Sleep until we are picked, the time is over, or the lock that we keep
+ * (NULL: none) is in somebody's way.
+ */
 static void
-sleep_until_picked(const instr_time *start, int64 timeout_ms)
+sleep_until_picked(const instr_time *start, int64 timeout_ms,
+				   const RqWaitLock *kept)
 {
 	static uint32 wait_event = 0;
+	const int64 max = kept ? GIVE_WAY_MS : SLEEP_MAX_MS;
 	RqWaiter   *me = &rq_waiters[RQ_MY_PROC_NUMBER];
 	int64		left;
 
 	if (wait_event == 0)
 		wait_event = rq_wait_event_new("RocketqMessages");
 	ConditionVariablePrepareToSleep(&me->cv);
-	while (!is_picked(me) && (left = time_left(start, timeout_ms)) > 0)
-		ConditionVariableTimedSleep(&me->cv, Min(left, SLEEP_MAX_MS), wait_event);
+	while (!is_picked(me) && (left = time_left(start, timeout_ms)) > 0 &&
+		   !(kept && kept->is_in_the_way(kept->arg)))
+		ConditionVariableTimedSleep(&me->cv, Min(left, max), wait_event);
 	ConditionVariableCancelSleep();
 	if (is_picked(me))
 		rq_count(RQ_STAT_WAKEUPS, 1);
+}
+
+/* Sleep without the lock if it can be; false if the wait has to end. */
+static bool
+sleep_out_of_the_way(const RqWant *want, const instr_time *start,
+					 int64 timeout_ms)
+{
+	const RqWaitLock *lock = want->lock;
+	bool		released;
+
+	released = lock && !want->keeps_lock && lock->release(lock->arg);
+	sleep_until_picked(start, timeout_ms, released ? NULL : lock);
+	if (released)
+		return lock->acquire(lock->arg);
+	return lock == NULL || is_picked(&rq_waiters[RQ_MY_PROC_NUMBER]) ||
+		!lock->is_in_the_way(lock->arg);
 }
 
 static int
@@ -522,8 +554,9 @@ look_until(RqWant *want, int64 timeout_ms, RqLook look, void *arg)
 		if (count > 0 || time_left(&start, timeout_ms) <= 0)
 			return count;
 		/* What came for a new group has waked nobody. */
-		if (want->group.id == group_id)
-			sleep_until_picked(&start, timeout_ms);
+		if (want->group.id == group_id &&
+			!sleep_out_of_the_way(want, &start, timeout_ms))
+			return 0;
 	}
 }
 

@@ -10,6 +10,27 @@
 
 /* ---- waiting ---- */
 
+/*
+ * A waiter's lock on the topic's relation, which would keep everybody waiting
+ * who wants to change the topic, and all producers behind them.
+ */
+typedef struct RqWaitLock
+{
+	/* Release it before a sleep; false if it has to be kept. */
+	bool		(*release) (void *arg);
+
+	/*
+	 * Take it again to look.  False, without it, if it can't be had at once
+	 * or the topic is not what it was.  May throw.
+	 */
+	bool		(*acquire) (void *arg);
+
+	/* Does somebody wait for it? */
+	bool		(*is_in_the_way) (void *arg);
+
+	void	   *arg;
+} RqWaitLock;
+
 /* What somebody waits for. */
 typedef struct RqWant
 {
@@ -18,6 +39,8 @@ typedef struct RqWant
 	uint32		queue_id;		/* RQ_ALL_QUEUES, or the only one */
 	RqOff		from;			/* first offset of interest; for one queue */
 	const RqFilter *filter;
+	const RqWaitLock *lock;		/* NULL: the waiter holds none */
+	bool		keeps_lock;		/* what was looked at needs it from now on */
 } RqWant;
 
 /*
@@ -29,7 +52,8 @@ typedef int (*RqLook) (RqWant *want, uint32 queue_id, void *arg);
 /*
  * Look again and again, whenever there may be something new, until there is
  * something or so many milliseconds are over; returns what the last look did.
- * May throw, also because the wait is cancelled.
+ * Ends early, with 0, when the waiter's lock is in somebody's way.  May throw,
+ * also because the wait is cancelled.
  */
 extern int	rq_wait(RqWant *want, int64 timeout_ms, RqLook look, void *arg);
 

@@ -123,7 +123,7 @@ produce('topic', 'c');
 is(rq_answer($pullers[1]), 'c', 'a message at the offset');
 $at += 3;
 
-# Cancelled, terminated, and in the way of replay.
+# Cancelled, terminated; and in nobody's way: replay needs the lock of a drop.
 rq_ask_and_sleep(pull('topic', $at), @pullers[0 .. 4]);
 rq_value($standby, "SELECT pg_cancel_backend($pullers[0]{pid})");
 like(rq_answer($pullers[0]), qr/^57014/, 'cancelled');
@@ -131,7 +131,7 @@ rq_value($standby, "SELECT pg_terminate_backend($pullers[1]{pid})");
 like(rq_answer($pullers[1]), qr/^57P01/, 'terminated');
 rq_ask_and_sleep(pull('other', 0), $pullers[5]);
 $producer->query('DROP TABLE other');
-like(rq_answer($pullers[5]), qr/^40001 .*conflict with recovery/, 'a drop that is replayed ends it');
+is(rq_answer($pullers[5]), '', 'a drop that is replayed ends it');
 produce('topic', 'm');
 is(rq_answer($_), 'm', 'the others go on') foreach @pullers[2 .. 4];
 $at++;

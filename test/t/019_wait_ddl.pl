@@ -1,0 +1,250 @@
+# 019_wait_ddl.pl -- whoever waits for messages is in nobody's way who changes the
+# topic, and loses nothing by that.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use RocketqWait;
+use Test::More;
+
+my $node = rq_node('main');
+my ($one, $two, $ddl, $producer) = rq_sessions($node, 4);
+
+# A fresh topic of two queues, with a group "g".
+my $topics = 0;
+
+sub topic
+{
+	my $topic = 'topic' . ++$topics;
+	$producer->query("SELECT rocketq.create_topic('$topic', 2)");
+	$producer->query("SELECT rocketq.create_group('$topic', 'g')");
+	return $topic;
+}
+
+sub run
+{
+	my ($session, $sql) = @_;
+	my $rows = $session->query($sql);
+	die "$session->{error} in: $sql\n" if $session->{error} ne '';
+	return join(' ', @$rows);
+}
+
+sub produce
+{
+	my ($topic, $body, $more) = @_;
+	return run($producer, "SELECT count(rocketq.produce('$topic', '$body'" . ($more // '') . '))');
+}
+
+sub consume
+{
+	my ($topic, $more) = @_;
+	return "SELECT rocketq.text(body) FROM rocketq.consume('$topic', 'g', "
+	  . 'auto_commit => true' . ($more // ", wait => '60 s'") . ')';
+}
+
+sub pull
+{
+	my ($topic) = @_;
+	return "SELECT rocketq.text(body) FROM rocketq.pull('$topic', 1, 0, wait => '60 s')";
+}
+
+sub locks
+{
+	my ($session, $topic) = @_;
+	return rq_value($node, <<EOQ);
+SELECT coalesce(string_agg(mode, ' ' ORDER BY mode), 'none') FROM pg_locks
+WHERE pid = $session->{pid} AND locktype = 'relation' AND relation = '$topic'::regclass
+EOQ
+}
+
+# Somebody waits for a lock.
+sub ask_and_stand
+{
+	my ($session, $sql) = @_;
+	$session->ask($sql);
+	rq_poll("\"$sql\" to stand at a lock", sub {
+		return rq_value($node,
+			"SELECT count(*) FROM pg_stat_activity WHERE pid = $session->{pid} AND wait_event_type = 'Lock'");
+	});
+	return;
+}
+
+my %waiter = (
+	consume => \&consume,
+	pull => \&pull,
+	wait_for_messages =>
+	  sub { "CALL rocketq.wait_for_messages('$_[0]', 'g', '60 s')" });
+
+#
+# Who sleeps has no lock: DDL does not even stand a millisecond for it.
+#
+run($ddl, "SET lock_timeout = '1ms'");
+foreach my $kind (sort keys %waiter)
+{
+	my $got = $kind eq 'wait_for_messages' ? 't' : 'new';
+
+	foreach my $sql (
+		'ALTER TABLE %s REPLICA IDENTITY FULL',
+		"SELECT rocketq.alter_topic('%s', 3)",
+		'BEGIN; LOCK TABLE %s; COMMIT',
+		'BEGIN; TRUNCATE %s; ROLLBACK',
+		'BEGIN; DROP TABLE %s; ROLLBACK')
+	{
+		my $topic = topic();
+
+		rq_ask_and_sleep($waiter{$kind}->($topic), $one);
+		is(locks($one, $topic), 'none', "$kind sleeps without a lock");
+		run($ddl, sprintf($sql, $topic));
+		pass(sprintf($sql, $topic) . " is not held up by $kind");
+		ok(rq_is_asleep($one), 'which sleeps on');
+		produce($topic, 'new', ', queue_id => 1');
+		is(rq_answer($one), $got, 'and gets the next message');
+	}
+	foreach my $sql ('TRUNCATE %s', 'DROP TABLE %s')
+	{
+		my $topic = topic();
+
+		rq_ask_and_sleep($waiter{$kind}->($topic), $one, $two);
+		run($ddl, sprintf($sql, $topic));
+		rq_poll('waiters to end', sub { return rq_asleep($one, $two) == 0 });
+		if ($kind ne 'wait_for_messages')
+		{
+			is(rq_answer($_), '', sprintf($sql, $topic) . " ends $kind without a row")
+			  foreach $one, $two;
+		}
+		else
+		{
+			rq_answer($_) foreach $one, $two;
+		}
+		next if $sql !~ /TRUNCATE/;
+		produce($topic, 'new', ', queue_id => 1');
+		is(rq_answer_to($one, $waiter{$kind}->($topic)), $got, 'what comes afterwards is there');
+	}
+}
+
+sub rq_answer_to
+{
+	my ($session, $sql) = @_;
+	$session->ask($sql);
+	return rq_answer($session);
+}
+
+# New queues count, and those that have gone do not.
+my $topic = topic();
+rq_ask_and_sleep(consume($topic), $one);
+rq_ask_and_sleep(pull($topic), $two);
+run($ddl, "SELECT rocketq.alter_topic('$topic', 3)");
+produce($topic, 'in the new queue', ', queue_id => 2');
+is(rq_answer($one), 'in the new queue', 'a waiter gets what is in a new queue');
+run($ddl, "SELECT rocketq.alter_topic('$topic', 1)");
+ok(rq_is_asleep($two), 'pull sleeps on when its queue has gone');
+rq_value($node, "SELECT pg_cancel_backend($two->{pid})");
+like(rq_answer($two), qr/^57014/, 'and ends as any wait');
+
+# A lock that somebody has when the message comes: no row, and the message stays.
+$topic = topic();
+rq_ask_and_sleep(consume($topic), $one);
+run($ddl, "BEGIN; LOCK TABLE $topic; SELECT rocketq.produce('$topic', 'late', transactional => false)");
+is(rq_answer($one), '', 'a locked topic gives no row');
+run($ddl, 'COMMIT');
+is(run($one, consume($topic)), 'late', 'and nothing is lost');
+
+# Rights that are gone when it wakes.
+$topic = topic();
+run($producer, "CREATE ROLE reader; GRANT SELECT ON $topic TO reader");
+run($one, 'SET ROLE reader');
+rq_ask_and_sleep(consume($topic), $one);
+run($ddl, "REVOKE SELECT ON $topic FROM reader");
+produce($topic, 'secret');
+like(rq_answer($one), qr/^42501/, 'who may not read any more gets nothing');
+run($one, 'RESET ROLE');
+is(run($one, consume($topic)), 'secret', 'but others do');
+
+# What it has read belongs to its transaction, and so does the lock then.
+$topic = topic();
+run($one, 'BEGIN; SAVEPOINT a');
+rq_ask_and_sleep(consume($topic), $one);
+is(locks($one, $topic), 'none', 'it sleeps without a lock in a savepoint, too');
+produce($topic, 'read');
+is(rq_answer($one), 'read', 'a message is read');
+is(locks($one, $topic), 'AccessShareLock', 'with the lock that this needs');
+$ddl->query("TRUNCATE $topic");
+like($ddl->{error}, qr/^55P03/, 'DDL waits for the end of the transaction');
+run($one, 'ROLLBACK TO a');
+is(locks($one, $topic), 'none', 'the lock ends with the savepoint');
+run($ddl, "TRUNCATE $topic");
+run($one, 'COMMIT');
+
+#
+# Who has to keep the lock gives way as soon as somebody stands there.
+#
+run($ddl, "SET lock_timeout = '20s'");
+
+# Messages that are not for us: how far they were looked at is the transaction's.
+foreach my $sql (
+	'ALTER TABLE %s REPLICA IDENTITY FULL', "SELECT rocketq.alter_topic('%s', 3)",
+	'TRUNCATE %s', 'DROP TABLE %s')
+{
+	my $topic = topic();
+
+	produce($topic, 'not for us', ", tag => 'b', queue_id => 0");
+	rq_ask_and_sleep(
+		"SELECT rocketq.text(body) FROM rocketq.consume('$topic', 'g', tags => 'a', wait => '60 s')",
+		$one);
+	is(locks($one, $topic), 'AccessShareLock', 'a waiter that has to keep its lock');
+	$ddl->ask(sprintf($sql, $topic));
+	is(rq_answer($one), '', 'gives way to ' . sprintf($sql, $topic));
+	is(rq_answer($ddl) =~ s/^\S*//r, '', 'which does its work');
+	next if $sql !~ /ALTER TABLE/i;
+	is(run($one, consume($topic, ", tags => 'b', wait => '60 s'")),
+		'not for us', 'nothing is lost');
+}
+
+# A transaction that had used the topic before: it is its client's to end it.
+$topic = topic();
+produce($topic, 'first');
+run($one, 'BEGIN');
+is(run($one, consume($topic)), 'first', 'a transaction has consumed');
+rq_ask_and_sleep(consume($topic), $one);
+ask_and_stand($ddl, "TRUNCATE $topic");
+is(rq_answer($one), '', 'its next wait ends when somebody wants the topic');
+ok(!$ddl->is_answered(0), 'who stands there until it commits');
+run($one, 'COMMIT');
+is(rq_answer($ddl), '', 'and then goes on');
+
+# Producers stand behind the DDL for that long only.
+$topic = topic();
+produce($topic, 'not for us', ", tag => 'b', queue_id => 0");
+rq_ask_and_sleep(consume($topic, ", tags => 'a', wait => '60 s'"), $one);
+$ddl->ask("ALTER TABLE $topic REPLICA IDENTITY FULL");
+is(rq_answer_to($producer, "SELECT count(rocketq.produce('$topic', 'for us', 'a'))"),
+	'1', 'a producer behind DDL behind a waiter gets on');
+is(rq_answer($ddl), '', 'DDL as well');
+my $got = rq_answer($one);
+$got = run($one, consume($topic, ", tags => 'a', wait => '60 s'")) if $got eq '';
+is($got, 'for us', 'and the waiter gets the message, if not in this wait then in the next');
+
+#
+# A client that has died, as the README has it.
+#
+$topic = topic();
+foreach my $kind (sort keys %waiter)
+{
+	my $dying = rq_session($node);
+
+	run($dying, "SET client_connection_check_interval = '50ms'");
+	rq_ask_and_sleep($waiter{$kind}->($topic), $dying);
+	close($dying->{socket});
+	rq_poll("the backend in $kind to end", sub { return !-e "/proc/$dying->{pid}" });
+	pass("$kind ends with its client");
+}
+
+rq_verify($node, 'after all');
+$node->stop;
+done_testing();
