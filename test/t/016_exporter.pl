@@ -1,4 +1,5 @@
-# 016_exporter.pl -- the queries for Prometheus run, and give what the file says.
+# 016_exporter.pl -- the queries for Prometheus run, and give what the file says;
+# and an exporter, where there is one, takes them over several databases.
 
 use strict;
 use warnings;
@@ -6,6 +7,8 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 
+use HTTP::Tiny;
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use RocketqTest;
@@ -120,6 +123,85 @@ foreach my $entry (@entries)
 	}
 }
 is(join(' ', sort keys %fallen), '', 'no counter has fallen');
+
+# What is not "master" runs in each database, and an exporter puts it all together:
+# nothing may be there twice.
+$node->safe_psql('postgres', 'CREATE DATABASE shop');
+$node->safe_psql('shop', <<'EOQ');
+CREATE EXTENSION rocketq;
+SELECT rocketq.create_topic('orders');
+SELECT rocketq.produce('orders', 'x') FROM generate_series(1, 3);
+SELECT count(*) FROM rocketq.consume('orders', 'g', 1, auto_commit => true);
+CREATE SCHEMA a;
+CREATE SCHEMA b;
+SELECT rocketq.create_topic('a.orders'), rocketq.create_topic('b.orders');
+SELECT rocketq.create_group('b.orders', 'g');
+EOQ
+
+# Who may not SELECT sees nothing, and nobody but a monitor sees other databases.
+is( $node->safe_psql('shop', <<'EOQ'), "0|0|0\n1|8|8\nt|t|t", 'rows of other databases are for pg_monitor');
+CREATE ROLE nobody;
+SET ROLE nobody;
+SELECT (SELECT count(*) FROM rocketq.get_topics()), (SELECT count(*) FROM rocketq.get_queues()),
+	(SELECT count(*) FROM rocketq.get_groups());
+RESET ROLE;
+GRANT SELECT ON orders TO nobody;
+SET ROLE nobody;
+SELECT (SELECT count(*) FROM rocketq.get_topics()), (SELECT count(*) FROM rocketq.get_queues()),
+	(SELECT count(*) FROM rocketq.get_groups());
+SET ROLE exporter;
+SELECT (SELECT count(DISTINCT database) = 2 FROM rocketq.get_topics()), (SELECT count(DISTINCT database) = 2 FROM rocketq.get_queues()),
+	(SELECT count(DISTINCT database) = 2 FROM rocketq.get_groups());
+EOQ
+
+# What an exporter says at its address.
+sub scrape
+{
+	my ($exporter, @options) = @_;
+	my $port = PostgreSQL::Test::Cluster::get_free_port();
+	my $http = HTTP::Tiny->new(http_proxy => undef, timeout => 60);
+	my ($in, $out) = ('', '');
+	my $answer;
+
+	local $ENV{DATA_SOURCE_NAME} =
+	  'user=exporter dbname=postgres sslmode=disable host=' . $node->host . ' port=' . $node->port;
+	my $run = IPC::Run::start([ $exporter, "--extend.query-path=$share/extension/rocketq_exporter.yml",
+			"--web.listen-address=127.0.0.1:$port", @options ],
+		'<', \$in, '>', \$out, '2>&1');
+	rq_poll(
+		'the exporter',
+		sub {
+			die "the exporter has ended: $out\n" if !$run->pumpable || !eval { $run->pump_nb; 1 };
+			$answer = $http->get("http://127.0.0.1:$port/metrics");
+			return $answer->{status} != 599;
+		});
+	$run->kill_kill;
+	note($out);
+	is($answer->{status}, 200, "@options: metrics") or diag($answer->{content});
+	return $answer->{content};
+}
+
+SKIP:
+{
+	my ($exporter) = grep { -x }
+	  map { ("$_/prometheus-postgres-exporter", "$_/postgres_exporter") } split /:/, $ENV{PATH};
+	skip('there is no postgres_exporter', 5) if !$exporter;
+
+	my $metrics = scrape($exporter, '--auto-discover-databases');
+	my ($failed) = $metrics =~ /^pg_exporter_last_scrape_error (\S+)$/m;
+	is($failed, 0, 'no query fails');
+	my @missing;
+	foreach my $entry (@entries)
+	{
+		push @missing, map { "$entry->{name}_$_->{name}" }
+		  grep { $_->{usage} ne 'LABEL' && $metrics !~ /^\Q$entry->{name}_$_->{name}\E[{ ]/m } @{ $entry->{metrics} };
+	}
+	is("@missing", '', 'all metrics are there');
+	my %messages = $metrics =~ /^rocketq_topic_messages\{datname="(\w+)",server="[^"]*",topic="orders"\} (\d+)$/mg;
+	is_deeply(\%messages, { postgres => 110, shop => 3 }, 'topics of one name in two databases');
+	my %lag = map { /datname="(\w+)".*topic="(\S+)"\} (\d+)$/ ? ("$1 $2" => $3) : () } $metrics =~ /^(rocketq_group_lag\{.*)$/mg;
+	is_deeply(\%lag, { 'postgres orders' => 100, 'shop orders' => 2, 'shop b.orders' => 0 }, 'and groups');
+}
 
 # All of them work on a standby.
 $node->backup('backup');
