@@ -5,8 +5,9 @@
  * Opening a relation and asking for privileges costs more than producing a
  * small message.  So a process remembers the topics it has found, with the user
  * and the privileges asked for, until PostgreSQL tells that something about the
- * relation or about roles has changed.  The lock is taken every time, once for
- * a subtransaction; taking it is also what brings such news in.
+ * relation, a schema or roles has changed.  Such news is asked for in each call:
+ * GRANT and REVOKE take no lock, so holding one does not mean that there is none.
+ * The lock is taken once for a subtransaction.
  */
 #include "postgres.h"
 
@@ -93,7 +94,7 @@ forget_relation(Datum arg, Oid relid)
 }
 
 static void
-forget_roles(Datum arg, int cacheid, uint32 hashvalue)
+forget_rights(Datum arg, int cacheid, uint32 hashvalue)
 {
 	forget_all();
 }
@@ -106,9 +107,10 @@ listen_for_changes(void)
 	if (listening)
 		return;
 	CacheRegisterRelcacheCallback(forget_relation, (Datum) 0);
-	CacheRegisterSyscacheCallback(AUTHOID, forget_roles, (Datum) 0);
-	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, forget_roles, (Datum) 0);
-	CacheRegisterSyscacheCallback(DATABASEOID, forget_roles, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, forget_rights, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, forget_rights, (Datum) 0);
+	CacheRegisterSyscacheCallback(DATABASEOID, forget_rights, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, forget_rights, (Datum) 0);
 	listening = true;
 }
 
@@ -126,7 +128,7 @@ note_locked(Known *k)
 }
 
 /*
- * Is it still known after its lock has been taken?  A serializable transaction
+ * Is it still known once its lock is held and all news is in?  A serializable transaction
  * has to be told about each message, and looks at the relation for that.
  */
 static bool
@@ -136,9 +138,12 @@ lock_known(Known *k, Oid relid, LOCKMODE lockmode, AclMode acl)
 		k->userid != GetUserId() || IsolationIsSerializable())
 		return false;
 	if (is_locked(k))
-		return true;
-	LockRelationOid(relid, lockmode);
-	note_locked(k);
+		AcceptInvalidationMessages();
+	else
+	{
+		LockRelationOid(relid, lockmode);
+		note_locked(k);
+	}
 	return k->relid == relid;
 }
 
@@ -175,7 +180,7 @@ rq_relation_lookup(Oid relid, LOCKMODE lockmode, AclMode acl, bool create)
 		return k->topic;
 	listen_for_changes();
 
-	/* Rights are asked for before the lock, whose wait can see them change. */
+	/* What changes while we look is not for remembering. */
 	changes_before = changes;
 	rel = rq_relation_open(relid, lockmode, acl);
 	topic = rq_relation_topic(rel, create);

@@ -10,6 +10,7 @@
 #include "access/relation.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
@@ -22,12 +23,23 @@
 #include "base/rq_guc.h"
 #include "queue/rq_topic.h"
 
-/* Before the relation is locked: who may do nothing shall not block others. */
+/* What a statement looks up on its way to a table has to be allowed, too. */
+static void
+check_schema(Oid relid)
+{
+	Oid			schema = get_rel_namespace(relid);
+
+	if (OidIsValid(schema) &&
+		rq_namespace_aclcheck(schema, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA, get_namespace_name(schema));
+}
+
 static void
 check_rights(Oid relid, AclMode acl)
 {
 	AclResult	result = ACLCHECK_OK;
 
+	check_schema(relid);
 	if (acl == ACL_NO_RIGHTS)
 	{
 		if (!rq_class_ownercheck(relid, GetUserId()))
@@ -113,12 +125,14 @@ rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl)
 	Relation	rel;
 
 	rq_require_preload();
+	/* Who may do nothing shall not block others, and waiting takes time. */
 	check_rights(relid, acl);
 	rel = try_relation_open(relid, lockmode);
 	if (rel == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relid)));
+	check_rights(relid, acl);
 	if (!rq_relation_is_topic(rel))
 		refuse_other_relation(rel);
 	check_row_security(rel);

@@ -13,7 +13,8 @@
 /*
  * Open a topic.  Throws when the relation is no topic, or when the caller has
  * not all of the privileges in "acl" (ACL_INSERT to produce, ACL_SELECT to
- * consume; ACL_NO_RIGHTS means that it must be the owner).  The lock is for
+ * consume; ACL_NO_RIGHTS means that it must be the owner) and USAGE of its
+ * schema, as a statement on the table would need.  The lock is for
  * the caller to keep until the end of the transaction (table_close(rel,
  * NoLock)) when the topic is changed or its groups move.
  *

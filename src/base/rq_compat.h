@@ -120,13 +120,17 @@ typedef Oid RelFileNumber;
 							MAIN_FORKNUM).str)
 #endif
 
-/* Tables got their ownership check from the general one in 16. */
+/* Tables and schemas got their checks from the general ones in 16. */
 #if PG_VERSION_NUM < 160000
 #define rq_class_ownercheck(relid, roleid) \
 	pg_class_ownercheck((relid), (roleid))
+#define rq_namespace_aclcheck(schema, roleid, mode) \
+	pg_namespace_aclcheck((schema), (roleid), (mode))
 #else
 #define rq_class_ownercheck(relid, roleid) \
 	object_ownercheck(RelationRelationId, (relid), (roleid))
+#define rq_namespace_aclcheck(schema, roleid, mode) \
+	object_aclcheck(NamespaceRelationId, (schema), (roleid), (mode))
 #endif
 
 /* What 16 renamed when it parted file numbers from OIDs. */

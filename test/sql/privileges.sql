@@ -170,11 +170,36 @@ SET rocketq.max_message_size = 2048;
 SET rocketq.default_queues = 2;
 RESET ROLE;
 
--- A role without schema USAGE does not get through by an OID.
+-- A role without USAGE of the schema does not get through by an OID, as it does
+-- not by a name, and neither does the topic's owner.
+GRANT INSERT ON guarded.topic TO regress_rocketq_consumer;
 REVOKE USAGE ON SCHEMA guarded FROM PUBLIC;
+SELECT 'guarded.topic'::regclass::oid AS topic \gset
 SET ROLE regress_rocketq_consumer;
 SELECT count(*) FROM rocketq.pull('guarded.topic', 0, 0);
+SELECT count(*) FROM rocketq.pull(:topic, 0, 0);
+SELECT rocketq.produce(:topic, 'm');
+SELECT rocketq.committed_offset(:topic, 'g', 0);
+INSERT INTO guarded.topic (body) VALUES ('m');
+-- which are not in its dumps, and neither are those of which it sees some rows
+SELECT topic FROM rocketq.dump_groups() WHERE topic ~ 'guarded';
 RESET ROLE;
+ALTER SCHEMA guarded OWNER TO CURRENT_USER;
+REVOKE ALL ON SCHEMA guarded FROM regress_rocketq_owner;
+SET ROLE regress_rocketq_owner;
+SELECT rocketq.alter_topic(:topic, 2);
+SELECT rocketq.drop_topic(:topic);
+SELECT rocketq.create_group(:topic, 'h');
+RESET ROLE;
+GRANT USAGE ON SCHEMA guarded TO regress_rocketq_consumer;
+SET ROLE regress_rocketq_consumer;
+SELECT topic, consumer_group FROM rocketq.dump_groups() WHERE topic ~ 'guarded';
+RESET ROLE;
+ALTER TABLE guarded.topic ENABLE ROW LEVEL SECURITY;
+SET ROLE regress_rocketq_consumer;
+SELECT topic, consumer_group FROM rocketq.dump_groups() WHERE topic ~ 'guarded';
+RESET ROLE;
+SELECT topic, consumer_group FROM rocketq.dump_groups() WHERE topic ~ 'guarded';
 
 DROP FUNCTION may(text, text);
 DROP TABLE calls;
