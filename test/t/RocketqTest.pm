@@ -294,9 +294,16 @@ sub rq_worker_pid
 sub rq_signal
 {
 	my ($node, $signal, $backend_type) = @_;
-	my @pids = split /\n/, $node->safe_psql('postgres',
-		"SELECT pid FROM pg_stat_activity WHERE backend_type = '$backend_type'"
-	);
+	my @pids;
+
+	# A worker can still be on its way up.
+	rq_poll(
+		"a process of type \"$backend_type\"",
+		sub {
+			@pids = split /\n/, $node->safe_psql('postgres',
+				"SELECT pid FROM pg_stat_activity WHERE backend_type = '$backend_type'");
+			return @pids > 0;
+		});
 	return kill($signal, @pids);
 }
 
