@@ -114,8 +114,11 @@ OBJS = \
 	src/queue/rq_txn.o \
 	src/queue/rq_wait.o \
 	src/queue/rq_xid.o \
+	src/recovery/rq_files.o \
 	src/recovery/rq_rmgr.o \
 	src/recovery/rq_state.o \
+	src/recovery/rq_stateload.o \
+	src/recovery/rq_tidy.o \
 	src/rocketq.o \
 	src/shmem/rq_latency.o \
 	src/shmem/rq_shmem.o \
@@ -123,6 +126,7 @@ OBJS = \
 	src/shmem/rq_stats.o \
 	src/store/rq_durable.o \
 	src/store/rq_map.o \
+	src/store/rq_stream.o \
 	src/worker/rq_allocator.o \
 	src/worker/rq_janitor.o \
 	src/worker/rq_keeper.o \

@@ -323,10 +323,8 @@ static void
 verify_state_file(void)
 {
 	const char *problem = rq_state_probe();
-	struct stat st;
 
-	/* There is none before the first checkpoint. */
-	if (problem && (stat(RQ_STATE_FILE, &st) == 0 || rq_ctl->syncs > 0))
+	if (problem)
 		report(problem, "file \"%s\"", RQ_STATE_FILE);
 }
 

@@ -58,6 +58,7 @@ typedef struct RqTopicSettings
 #define RQ_LOG_DIR			RQ_DIR "/log"
 #define RQ_QUEUE_DIR		RQ_DIR "/queue"
 #define RQ_STATE_FILE		RQ_DIR "/state"
+#define RQ_MADE_FILE		RQ_DIR ".made"	/* there has been a store */
 
 /*
  * The last field of LOCKTAG_ADVISORY for a lock on one queue of one group

@@ -80,6 +80,8 @@
 	X(arg, "keeper-sync") \
 	/* RESOLVE and SETTLE are logged, the state is not copied */ \
 	X(arg, "keeper-settled") \
+	/* the state is copied, no file is synced yet */ \
+	X(arg, "keeper-copied") \
 	/* files are synced, the state file is not written */ \
 	X(arg, "keeper-fsynced") \
 	/* before the redo pointer is read again under lock */ \

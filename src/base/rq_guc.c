@@ -22,6 +22,7 @@ int			rq_default_queues = 8;
 int			rq_preallocate_segments = 2;
 int			rq_keeper_interval_ms = 50;
 int			rq_flush_delay_ms = 1000;
+bool		rq_ignore_missing_files = false;
 int			rq_janitor_interval_ms = 1000;
 int			rq_retention_time_s = 72 * 3600;
 bool		rq_track_latency = true;
@@ -111,6 +112,18 @@ define_shares(void)
 							"-1 means never.",
 							&rq_group_expire_time_s, -1, -1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+}
+
+/* What the server does about a store that is damaged. */
+static void
+define_damage(void)
+{
+	DefineCustomBoolVariable("rocketq.ignore_missing_files",
+							 "Starts the server though files of the store are missing.",
+							 "The messages in them are lost.",
+							 &rq_ignore_missing_files, false,
+							 PGC_POSTMASTER, GUC_NOT_IN_SAMPLE,
+							 NULL, NULL, NULL);
 }
 
 /* Pace of the workers. */
@@ -225,6 +238,7 @@ rq_guc_define(void)
 	define_sizes();
 	define_shares();
 	define_upkeep();
+	define_damage();
 	define_retention();
 	define_disk();
 	define_logging();

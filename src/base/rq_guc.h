@@ -15,6 +15,7 @@ extern int	rq_default_queues;
 extern int	rq_preallocate_segments;
 extern int	rq_keeper_interval_ms;
 extern int	rq_flush_delay_ms;	/* -1 = never */
+extern bool rq_ignore_missing_files;
 extern int	rq_janitor_interval_ms;
 extern int	rq_retention_time_s;
 extern bool rq_track_latency;

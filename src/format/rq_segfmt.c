@@ -99,6 +99,19 @@ rq_parse_topic_dir_name(const char *name, RqKey *key)
 }
 
 bool
+rq_is_topic_trash_name(const char *name)
+{
+	RqKey		key;
+	unsigned long long lsn;
+	char		again[64];
+
+	if (sscanf(name, "%u_%u.gone.%16llX", &key.db, &key.rel, &lsn) != 3)
+		return false;
+	snprintf(again, sizeof(again), "%u_%u.gone.%016llX", key.db, key.rel, lsn);
+	return strcmp(again, name) == 0;
+}
+
+bool
 rq_parse_queue_name(const char *name, uint32 *queue_id, uint64 *segno)
 {
 	unsigned long long n;

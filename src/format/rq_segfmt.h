@@ -48,6 +48,7 @@ extern void rq_topic_dir_path(char *path, RqKey key);
 
 /* Where files go that a record with this LSN has made garbage. */
 extern void rq_topic_trash_path(char *path, RqKey key, uint64 lsn);
+extern bool rq_is_topic_trash_name(const char *name);
 extern void rq_queue_path(char *path, RqKey key, uint32 queue_id,
 						  uint64 segno);
 

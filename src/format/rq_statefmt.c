@@ -8,40 +8,62 @@
  */
 #include "postgres.h"
 
-#include "port/pg_crc32c.h"
-
 #include "format/rq_statefmt.h"
 
+/* A file that is being checked. */
+typedef struct Cursor
+{
+	RqStateRead read;
+	void	   *file;
+	uint64		left;			/* bytes that have not been read */
+	pg_crc32c	crc;
+} Cursor;
+
+static bool
+take(Cursor *c, void *to, uint64 size)
+{
+	if (size > c->left || !c->read(c->file, to, size))
+		return false;
+	c->left -= size;
+	COMP_CRC32C(c->crc, to, size);
+	return true;
+}
+
+/* Read what is left, for the checksum. */
+static void
+take_rest(Cursor *c)
+{
+	char		bytes[1024];
+
+	while (c->left > 0 && take(c, bytes, Min(c->left, sizeof(bytes))))
+		;
+}
+
 static pg_crc32c
-state_crc(const char *data, uint64 len)
+finish_crc(const RqStateHeader *h, pg_crc32c crc)
 {
 	const Size	skip = offsetof(RqStateHeader, version);
-	pg_crc32c	crc;
 
-	INIT_CRC32C(crc);
-	COMP_CRC32C(crc, data + skip, len - skip);
+	COMP_CRC32C(crc, (const char *) h + skip, sizeof(*h) - skip);
 	FIN_CRC32C(crc);
 	return crc;
 }
 
 void
-rq_state_seal(StringInfo buf)
+rq_state_seal(RqStateHeader *h, uint64 length, pg_crc32c crc)
 {
-	RqStateHeader *h = (RqStateHeader *) buf->data;
-
 	h->magic = RQ_STATE_MAGIC;
 	h->version = RQ_STATE_VERSION;
-	h->length = buf->len;
-	h->crc = state_crc(buf->data, buf->len);
+	h->length = length;
+	h->crc = finish_crc(h, crc);
 }
 
 static bool
-group_fits(const char **at, const char *end, const RqStateHeader *h,
-		   const RqStateTopic *t)
+group_fits(Cursor *c, const RqStateHeader *h, const RqStateTopic *t)
 {
 	RqStateGroup g;
 
-	if (!rq_state_take(at, end, &g, sizeof(g)) ||
+	if (!take(c, &g, sizeof(g)) ||
 		g.id == 0 || g.id >= h->next_group_id || g.nqueues != t->nslots ||
 		g.name_len == 0 || g.name_len > RQ_GROUP_NAME_MAX ||
 		memchr(g.name, '\0', g.name_len) != NULL ||
@@ -51,7 +73,7 @@ group_fits(const char **at, const char *end, const RqStateHeader *h,
 	{
 		RqStateOffset o;
 
-		if (!rq_state_take(at, end, &o, sizeof(o)) ||
+		if (!take(c, &o, sizeof(o)) ||
 			o.committed > RQ_NUMBER_MAX || o.pend_next > RQ_NUMBER_MAX)
 			return false;
 	}
@@ -59,11 +81,11 @@ group_fits(const char **at, const char *end, const RqStateHeader *h,
 }
 
 static bool
-topic_fits(const char **at, const char *end, const RqStateHeader *h)
+topic_fits(Cursor *c, const RqStateHeader *h)
 {
 	RqStateTopic t;
 
-	if (!rq_state_take(at, end, &t, sizeof(t)) || t.key.rel == InvalidOid ||
+	if (!take(c, &t, sizeof(t)) || t.key.rel == InvalidOid ||
 		t.nslots > RQ_QUEUES_MAX || t.nqueues > t.nslots ||
 		t.resize_to > t.nslots || t.retention_s < RQ_RETENTION_DEFAULT ||
 		t.retention_to < RQ_RETENTION_DEFAULT)
@@ -72,69 +94,59 @@ topic_fits(const char **at, const char *end, const RqStateHeader *h)
 	{
 		RqStateQueue q;
 
-		if (!rq_state_take(at, end, &q, sizeof(q)) || q.start > q.end ||
+		if (!take(c, &q, sizeof(q)) || q.start > q.end ||
 			q.stable > q.end || q.end > RQ_NUMBER_MAX ||
 			q.bytes_start > q.bytes_end || q.bytes_end > RQ_NUMBER_MAX)
 			return false;
 	}
 	for (uint32 i = 0; i < t.ngroups; i++)
-		if (!group_fits(at, end, h, &t))
+		if (!group_fits(c, h, &t))
 			return false;
 	return true;
 }
 
 static bool
-contents_fit(const char *data, uint64 len)
+contents_fit(Cursor *c, const RqStateHeader *h)
 {
-	const char *at = data;
-	const char *end = data + len;
-	RqStateHeader h;
-
-	if (!rq_state_take(&at, end, &h, sizeof(h)) ||
-		!RQ_SEGMENT_MB_OK(h.segment_mb) ||
-		h.log_start > RQ_NUMBER_MAX || h.log_end > RQ_NUMBER_MAX)
+	if (!RQ_SEGMENT_MB_OK(h->segment_mb) ||
+		h->log_start > RQ_NUMBER_MAX || h->log_end > RQ_NUMBER_MAX)
 		return false;
-	for (uint32 i = 0; i < h.ngaps; i++)
+	for (uint32 i = 0; i < h->ngaps; i++)
 	{
 		RqStateGap	g;
 
-		if (!rq_state_take(&at, end, &g, sizeof(g)) ||
-			g.start >= g.end || g.end > h.log_end)
+		if (!take(c, &g, sizeof(g)) || g.start >= g.end || g.end > h->log_end)
 			return false;
 	}
-	for (uint32 i = 0; i < h.ntopics; i++)
-		if (!topic_fits(&at, end, &h))
+	for (uint32 i = 0; i < h->ntopics; i++)
+		if (!topic_fits(c, h))
 			return false;
-	return at == end;
+	return c->left == 0;
 }
 
 const char *
-rq_state_check(const char *data, uint64 len)
+rq_state_check(RqStateRead read, void *file, uint64 length)
 {
+	Cursor		c = {.read = read, .file = file, .left = length};
 	RqStateHeader h;
+	bool		fits;
 
-	if (len < sizeof(h))
+	if (!take(&c, &h, sizeof(h)))
 		return "the state file is too short";
-	memcpy(&h, data, sizeof(h));
 	if (h.magic != RQ_STATE_MAGIC)
 		return "the state file has a wrong magic number";
 	if (h.version != RQ_STATE_VERSION)
 		return "the state file has an unrecognized format version";
-	if (h.length != len)
+	if (h.length != length)
 		return "the state file's length does not match its header";
-	if (h.crc != state_crc(data, len))
+	INIT_CRC32C(c.crc);
+	fits = contents_fit(&c, &h);
+	take_rest(&c);
+	if (c.left > 0)
+		return "the state file cannot be read to its end";
+	if (h.crc != finish_crc(&h, c.crc))
 		return "the state file's checksum does not match";
-	if (!contents_fit(data, len))
+	if (!fits)
 		return "the state file's contents do not fit together";
 	return NULL;
-}
-
-bool
-rq_state_take(const char **cursor, const char *end, void *to, uint64 size)
-{
-	if ((uint64) (end - *cursor) < size)
-		return false;
-	memcpy(to, *cursor, size);
-	*cursor += size;
-	return true;
 }

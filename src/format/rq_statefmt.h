@@ -2,7 +2,8 @@
  * rq_statefmt.h
  *	  The state file: what cannot be read off the other files.
  *
- *		header		RqStateHeader; its checksum covers all that follows it
+ *		header		RqStateHeader; its checksum covers what follows the header and
+ *					then the header's fields behind it
  *		gaps		RqStateGap[ngaps]
  *		topics		ntopics times: RqStateTopic, RqStateQueue[nslots], and
  *					ngroups times: RqStateGroup, RqStateOffset[nslots]
@@ -15,18 +16,18 @@
 #define RQ_STATEFMT_H
 
 #include "access/xlogdefs.h"
-#include "lib/stringinfo.h"
+#include "port/pg_crc32c.h"
 
 #include "base/rq_base.h"
 
 #define RQ_STATE_MAGIC		0x52515354	/* "RQST" */
-#define RQ_STATE_VERSION	3
+#define RQ_STATE_VERSION	4
 #define RQ_STATE_PEND_OP_MAX	2
 
 typedef struct RqStateHeader
 {
 	uint32		magic;
-	uint32		crc;			/* of everything behind this field */
+	uint32		crc;
 	uint32		version;
 	uint32		segment_mb;
 	uint64		length;			/* of the file */
@@ -37,8 +38,11 @@ typedef struct RqStateHeader
 	uint32		next_group_id;
 	uint32		ngaps;
 	uint32		ntopics;
-	uint32		unused;
+	uint32		flags;			/* RQ_STATE_... */
 } RqStateHeader;
+
+/* pg_upgrade has made the store: no message has come to it. */
+#define RQ_STATE_UPGRADE	0x0001
 
 /* A stretch of the log that was reserved but is not known to be written. */
 typedef struct RqStateGap
@@ -103,20 +107,20 @@ StaticAssertDecl(sizeof(RqStateQueue) == 64, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateGroup) == 152, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateOffset) == 48, "on-disk layout");
 
-/* Fill in length and checksum once everything has been appended. */
-extern void rq_state_seal(StringInfo buf);
+/*
+ * Fill in what is the same for all, and the checksum.  "length" is that of the
+ * file, "crc" that of what follows the header, not finished.
+ */
+extern void rq_state_seal(RqStateHeader *h, uint64 length, pg_crc32c crc);
+
+/* The next "size" bytes of a file; false when it has not so many. */
+typedef bool (*RqStateRead) (void *file, void *to, uint64 size);
 
 /*
- * NULL if the file is whole: magic, version, length and checksum are right, all
- * numbers are within their bounds, and the parts end with the file.  Else the
- * problem.
+ * NULL if a file of "length" bytes is whole: magic, version, length and checksum
+ * are right, all numbers are within their bounds, and the parts end with the
+ * file.  Else the problem.  Reads the file once, from its beginning.
  */
-extern const char *rq_state_check(const char *data, uint64 len);
-
-/*
- * Take "size" bytes off the cursor into "to"; false when fewer are left.
- */
-extern bool rq_state_take(const char **cursor, const char *end,
-						  void *to, uint64 size);
+extern const char *rq_state_check(RqStateRead read, void *file, uint64 length);
 
 #endif							/* RQ_STATEFMT_H */

@@ -10,6 +10,10 @@
  *
  * The redo of RM_XACT_ID is wrapped as well, for those who wait for messages on
  * a standby.
+ *
+ * A base backup can hold files that WAL had made garbage before it copied the
+ * state file, of which redo hears no more; so these go before redo begins.
+ * What WAL makes garbage afterwards, its redo removes.
  */
 #include "postgres.h"
 
@@ -26,6 +30,7 @@
 #include "queue/rq_retain.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_wait.h"
+#include "recovery/rq_files.h"
 #include "recovery/rq_rmgr.h"
 #include "recovery/rq_state.h"
 #include "shmem/rq_shmem.h"
@@ -77,6 +82,14 @@ redo_record(uint8 info, const void *data, uint32 len, XLogRecPtr lsn)
 	}
 }
 
+/* From a consistent state on, files that WAL needs are there. */
+static void
+check_when_consistent(void)
+{
+	if (reachedConsistency && unlikely(!rq_ctl->files_checked))
+		rq_files_check_replayed(FATAL);
+}
+
 static void
 rocketq_redo(XLogReaderState *record)
 {
@@ -90,6 +103,7 @@ rocketq_redo(XLogReaderState *record)
 			 problem);
 	redo_record(info, data, XLogRecGetDataLen(record), record->EndRecPtr);
 	rq_ctl->redo_changed = true;
+	check_when_consistent();
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(redo_cxt);
 }
@@ -99,12 +113,15 @@ rocketq_startup(void)
 {
 	redo_cxt = AllocSetContextCreate(TopMemoryContext, "rocketq redo",
 									 ALLOCSET_DEFAULT_SIZES);
+	if (ArchiveRecoveryRequested)
+		rq_files_tidy(false);
 }
 
 /* Everything is replayed; what comes next is not WAL we replay. */
 static void
 rocketq_cleanup(void)
 {
+	rq_files_check_replayed(FATAL);
 	rq_state_sync(GetXLogReplayRecPtr(NULL));
 	MemoryContextDelete(redo_cxt);
 	redo_cxt = NULL;
@@ -119,6 +136,7 @@ redo_xlog(XLogReaderState *record)
 	if (info == XLOG_CHECKPOINT_SHUTDOWN || info == XLOG_CHECKPOINT_ONLINE)
 		rq_state_sync(record->ReadRecPtr);
 	core_xlog_redo(record);
+	check_when_consistent();
 }
 
 /* The end of a transaction can make messages readable. */
@@ -127,6 +145,7 @@ redo_xact(XLogReaderState *record)
 {
 	core_xact_redo(record);
 	rq_wait_replayed();
+	check_when_consistent();
 }
 
 static const RmgrData rocketq_rmgr = {

@@ -1,23 +1,24 @@
 /*
  * rq_state.c
- *	  The store's state between shared memory and the state file, and syncing
- *	  files to disk.
+ *	  Copy the store's state to the state file, and bring files to disk.
  *
  * The copy is taken slot by slot, each under the lock that its changes and
  * their WAL records are made under.  So a copy taken after the redo pointer
  * moved holds every change logged below it, and the page-LSN rule in redo does
  * the rest.  What a copy holds may go to disk only after its WAL.
  *
+ * The meta lock is held all the way, so the copy knows of every topic and group
+ * up to one LSN.  A state that is larger than the writer's buffer (some ten
+ * thousand queues) goes through the file system meanwhile: topics and groups
+ * can't come and go as long.
+ *
  * Two processes call rq_state_sync(), never at the same time: the startup
  * process during recovery, the keeper after it.
  */
 #include "postgres.h"
 
-#include <unistd.h>
-
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "utils/memutils.h"
@@ -34,8 +35,9 @@
 #include "recovery/rq_state.h"
 #include "shmem/rq_stats.h"
 #include "store/rq_durable.h"
+#include "store/rq_stream.h"
 
-/* How far a queue's files are on disk; see sync_queue(). */
+/* How far a queue's files are on disk; see queue_now(). */
 typedef struct SyncedQueue
 {
 	uint64		incarnation;
@@ -43,24 +45,103 @@ typedef struct SyncedQueue
 	RqOff		end;
 } SyncedQueue;
 
+/* A queue whose files have to be brought to disk with the copy. */
+typedef struct QueueToSync
+{
+	uint32		slot;
+	RqKey		key;
+	uint32		id;
+	RqOff		from;
+	SyncedQueue now;			/* when it was copied */
+} QueueToSync;
+
 static SyncedQueue *synced_queues = NULL;
-static char *last_state = NULL; /* the last state file, to see a change */
-static uint64 last_state_len = 0;
 static uint64 synced_bytes = 0;
+static bool has_synced = false; /* this process */
+
+/* Those of the sync that is under way; in its memory context. */
+static QueueToSync *to_sync;
+static uint64 nto_sync;
+static uint64 max_to_sync;
+
+/* ---- what of the queues is on disk ---- */
+
+static void
+allocate_synced(void)
+{
+	if (synced_queues == NULL)
+		synced_queues = MemoryContextAllocExtended(TopMemoryContext,
+												   rq_max_queues * sizeof(SyncedQueue),
+												   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+}
+
+/*
+ * All three are of one moment: a slot that is given to another queue must not
+ * look as if the files of that one were on disk.
+ */
+static SyncedQueue
+queue_now(uint32 topic, RqQueue *q)
+{
+	SyncedQueue now = {.incarnation = rq_topics[topic].incarnation,
+		.stable = pg_atomic_read_u64(&q->stable),
+	.end = pg_atomic_read_u64(&q->end)};
+
+	Assert(LWLockHeldByMe(rq_meta_lock) && LWLockHeldByMe(&q->lock));
+	return now;
+}
+
+static QueueToSync *
+add_to_sync(void)
+{
+	if (nto_sync == max_to_sync)
+	{
+		max_to_sync = Max(256, 2 * max_to_sync);
+		to_sync = to_sync == NULL ?
+			palloc_extended(max_to_sync * sizeof(QueueToSync), MCXT_ALLOC_HUGE) :
+			repalloc_huge(to_sync, max_to_sync * sizeof(QueueToSync));
+	}
+	return &to_sync[nto_sync++];
+}
+
+/*
+ * Entries change in two places: new ones at the end, flags of aborted ones
+ * between the stable offset and the end.  So whatever lies below the stable
+ * offset of the last sync is on disk, unless redo has written it again.
+ */
+static void
+note_to_sync(uint32 topic, RqQueue *q)
+{
+	uint32		slot = (uint32) (q - rq_queues);
+	const SyncedQueue *done = &synced_queues[slot];
+	SyncedQueue now = queue_now(topic, q);
+	bool		known = done->incarnation == now.incarnation;
+	QueueToSync *s;
+
+	if (known && done->stable == now.stable && done->end == now.end &&
+		q->redo_dirty == RQ_INVALID_POS)
+		return;
+	s = add_to_sync();
+	s->slot = slot;
+	s->key = rq_topic_key(topic);
+	s->id = q->id;
+	s->from = Max(known ? Min(done->stable, q->redo_dirty) : 0,
+				  pg_atomic_read_u64(&q->start));
+	s->now = now;
+}
 
 /* ---- copy ---- */
 
 static void
-copy_gap(StringInfo buf, RqPos start, RqPos end)
+copy_gap(RqWriter *w, RqPos start, RqPos end)
 {
 	RqStateGap	g = {.start = start, .end = end};
 
-	appendBinaryStringInfo(buf, (char *) &g, sizeof(g));
+	rq_writer_add(w, &g, sizeof(g));
 }
 
 /* Reservations that are not WAL-logged yet, below "log_end". */
 static uint32
-copy_inflight(StringInfo buf, RqPos log_end)
+copy_inflight(RqWriter *w, RqPos log_end)
 {
 	uint32		n = 0;
 
@@ -80,14 +161,14 @@ copy_inflight(StringInfo buf, RqPos log_end)
 		} while (pg_atomic_read_u64(&b->inflight_start) != start);
 		if (start >= log_end)
 			continue;
-		copy_gap(buf, start, end);
+		copy_gap(w, start, end);
 		n++;
 	}
 	return n;
 }
 
 static void
-copy_queue(StringInfo buf, RqQueue *q)
+copy_queue(RqWriter *w, uint32 topic, RqQueue *q)
 {
 	RqStateQueue s;
 
@@ -100,12 +181,13 @@ copy_queue(StringInfo buf, RqQueue *q)
 	s.born = q->born;
 	s.bytes_start = q->bytes_start;
 	s.bytes_end = q->bytes_end;
+	note_to_sync(topic, q);
 	LWLockRelease(&q->lock);
-	appendBinaryStringInfo(buf, (char *) &s, sizeof(s));
+	rq_writer_add(w, &s, sizeof(s));
 }
 
 static void
-copy_group(StringInfo buf, uint32 group)
+copy_group(RqWriter *w, uint32 group)
 {
 	RqGroup    *g = &rq_groups[group];
 	RqStateGroup s = {.id = g->id, .nqueues = g->offsets.n,
@@ -113,7 +195,7 @@ copy_group(StringInfo buf, uint32 group)
 	.name_len = strlen(g->name), .created_at = g->created_at};
 
 	memcpy(s.name, g->name, s.name_len);
-	appendBinaryStringInfo(buf, (char *) &s, sizeof(s));
+	rq_writer_add(w, &s, sizeof(s));
 	for (uint32 i = 0; i < g->offsets.n; i++)
 	{
 		RqOffset   *o = rq_group_offset(group, i);
@@ -127,12 +209,12 @@ copy_group(StringInfo buf, uint32 group)
 		so.saved_left = o->saved_left;
 		so.lsn = o->lsn;
 		LWLockRelease(rq_offset_lock((uint32) (o - rq_offsets)));
-		appendBinaryStringInfo(buf, (char *) &so, sizeof(so));
+		rq_writer_add(w, &so, sizeof(so));
 	}
 }
 
 static void
-copy_topic(StringInfo buf, uint32 topic)
+copy_topic(RqWriter *w, uint32 topic)
 {
 	RqTopic    *t = &rq_topics[topic];
 	RqStateTopic s = {.key = rq_topic_key(topic), .spc = t->spc,
@@ -144,43 +226,40 @@ copy_topic(StringInfo buf, uint32 topic)
 
 	for (uint32 g = t->first_group; g != RQ_NO_SLOT; g = rq_groups[g].next)
 		s.ngroups++;
-	appendBinaryStringInfo(buf, (char *) &s, sizeof(s));
+	rq_writer_add(w, &s, sizeof(s));
 	for (uint32 i = 0; i < t->queues.n; i++)
-		copy_queue(buf, rq_topic_queue(topic, i));
+		copy_queue(w, topic, rq_topic_queue(topic, i));
 	for (uint32 g = t->first_group; g != RQ_NO_SLOT; g = rq_groups[g].next)
-		copy_group(buf, g);
+		copy_group(w, g);
 }
 
+/* "h" gets what the copy's header has to say. */
 static void
-copy_state(StringInfo buf, XLogRecPtr wal_upto)
+copy_state(RqWriter *w, RqStateHeader *h, XLogRecPtr wal_upto)
 {
-	RqStateHeader h = {.segment_mb = rq_ctl->segment_mb};
-
-	enlargeStringInfo(buf, sizeof(h));
-	appendBinaryStringInfo(buf, (char *) &h, sizeof(h));
-
-	h.log_end = pg_atomic_read_u64(&rq_ctl->log_end);
+	memset(h, 0, sizeof(*h));
+	h->segment_mb = rq_ctl->segment_mb;
+	h->flags = rq_ctl->made_by_upgrade ? RQ_STATE_UPGRADE : 0;
+	h->log_end = pg_atomic_read_u64(&rq_ctl->log_end);
 	pg_read_barrier();
-	h.ngaps = copy_inflight(buf, h.log_end);
+	h->ngaps = copy_inflight(w, h->log_end);
 	for (uint32 i = 0; i < rq_ctl->ngaps; i++)
-		copy_gap(buf, rq_gaps[i].start, rq_gaps[i].end);
-	h.ngaps += rq_ctl->ngaps;
+		copy_gap(w, rq_gaps[i].start, rq_gaps[i].end);
+	h->ngaps += rq_ctl->ngaps;
 
 	/* Who creates something logs it under this lock. */
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	h.meta_lsn = wal_upto != InvalidXLogRecPtr ? wal_upto : GetXLogInsertRecPtr();
-	h.log_start = pg_atomic_read_u64(&rq_ctl->log_start);
-	h.next_group_id = rq_ctl->next_group_id;
+	h->meta_lsn = wal_upto != InvalidXLogRecPtr ? wal_upto : GetXLogInsertRecPtr();
+	h->log_start = pg_atomic_read_u64(&rq_ctl->log_start);
+	h->next_group_id = rq_ctl->next_group_id;
 	for (int t = 0; t < rq_max_topics; t++)
 		if (pg_atomic_read_u64(&rq_topics[t].key) != 0)
 		{
-			copy_topic(buf, t);
-			h.ntopics++;
+			copy_topic(w, t);
+			h->ntopics++;
 		}
 	LWLockRelease(rq_meta_lock);
-
-	memcpy(buf->data, &h, sizeof(h));
-	rq_state_seal(buf);
+	rq_state_seal(h, rq_writer_length(w), rq_writer_crc(w));
 }
 
 /* ---- the server log ---- */
@@ -230,16 +309,6 @@ tell_sync(const Detail *d, XLogRecPtr redo)
 
 /* ---- sync ---- */
 
-static SyncedQueue
-queue_now(uint32 topic, RqQueue *q)
-{
-	SyncedQueue now = {.incarnation = rq_topics[topic].incarnation,
-		.stable = pg_atomic_read_u64(&q->stable),
-	.end = pg_atomic_read_u64(&q->end)};
-
-	return now;
-}
-
 static RqPos
 sync_log(void)
 {
@@ -255,62 +324,42 @@ sync_log(void)
 	return settled;
 }
 
-/*
- * Entries change in two places: new ones at the end, flags of aborted ones
- * between the stable offset and the end.  So whatever lies below the stable
- * offset of the last sync is on disk, unless redo has written it again.
- */
-static bool
-sync_queue(uint32 topic, RqQueue *q)
+static void
+sync_topic_dir(RqKey key)
 {
-	SyncedQueue *done = &synced_queues[q - rq_queues];
-	SyncedQueue now = queue_now(topic, q);
-	RqOff		from;
-	bool		any;
+	char		path[MAXPGPATH];
 
-	if (done->incarnation != now.incarnation)
-		memset(done, 0, sizeof(*done));
-	else if (done->stable == now.stable && done->end == now.end &&
-			 q->redo_dirty == RQ_INVALID_POS)
-		return false;
-	from = Max(Min(done->stable, q->redo_dirty),
-			   pg_atomic_read_u64(&q->start));
-	any = rq_queue_sync(rq_topic_key(topic), q->id, from, now.end);
-	synced_bytes += (now.end - Min(from, now.end)) * sizeof(RqEntry);
-	q->redo_dirty = RQ_INVALID_POS;
-	*done = now;
-	return any;
+	rq_topic_dir_path(path, key);
+	rq_fsync_path(path, true);
 }
 
+/* What has been dropped since it was copied has no files, and needs none. */
 static void
 sync_queues(void)
 {
 	bool		any = false;
+	bool		any_here = false;
 
-	for (int t = 0; t < rq_max_topics; t++)
+	for (uint64 i = 0; i < nto_sync; i++)
 	{
-		bool		any_here = false;
-		char		path[MAXPGPATH];
+		const QueueToSync *s = &to_sync[i];
 
-		for (uint32 i = 0; i < rq_topic_nslots(t); i++)
-			if (sync_queue(t, rq_topic_queue(t, i)))
-				any_here = true;
-		if (!any_here)
+		any_here |= rq_queue_sync(s->key, s->id, s->from, s->now.end);
+		synced_bytes += (s->now.end - Min(s->from, s->now.end)) * sizeof(RqEntry);
+		if (i + 1 < nto_sync && RQ_KEY_EQ(s[1].key, s->key))
 			continue;
-		rq_topic_dir_path(path, rq_topic_key(t));
-		rq_fsync_path(path, true);
-		any = true;
+		if (any_here)
+			sync_topic_dir(s->key);
+		any |= any_here;
+		any_here = false;
 	}
 	if (any)
 		rq_fsync_path(RQ_QUEUE_DIR, true);
-}
-
-static void
-allocate_synced(void)
-{
-	if (synced_queues == NULL)
-		synced_queues = MemoryContextAllocZero(TopMemoryContext,
-											   rq_max_queues * sizeof(SyncedQueue));
+	for (uint64 i = 0; i < nto_sync; i++)
+	{
+		rq_queues[to_sync[i].slot].redo_dirty = RQ_INVALID_POS;
+		synced_queues[to_sync[i].slot] = to_sync[i].now;
+	}
 }
 
 /*
@@ -319,33 +368,18 @@ allocate_synced(void)
  * the state does not tell.
  */
 static bool
-has_changed(StringInfo state)
+has_changed(RqWriter *w, const RqStateHeader *h)
 {
-	const RqStateHeader *last = (const RqStateHeader *) last_state;
-	RqStateHeader header;
+	RqStateHeader old;
 
-	if (rq_ctl->redo_changed || last == NULL || last_state_len != state->len)
-		return true;
-	memcpy(&header, state->data, sizeof(header));
-	if (header.ngaps > 0)
+	if (!has_synced || rq_ctl->redo_changed || h->ngaps > 0 ||
+		!rq_writer_same(w, &old))
 		return true;
 
 	/* These change without any change of ours. */
-	header.crc = last->crc;
-	header.meta_lsn = last->meta_lsn;
-	return memcmp(&header, last, sizeof(header)) != 0 ||
-		memcmp(state->data + sizeof(header), last_state + sizeof(header),
-			   state->len - sizeof(header)) != 0;
-}
-
-static void
-remember_state(StringInfo state)
-{
-	if (last_state != NULL)
-		pfree(last_state);
-	last_state = MemoryContextAllocHuge(TopMemoryContext, state->len);
-	memcpy(last_state, state->data, state->len);
-	last_state_len = state->len;
+	old.crc = h->crc;
+	old.meta_lsn = h->meta_lsn;
+	return memcmp(&old, h, sizeof(old)) != 0;
 }
 
 /*
@@ -364,6 +398,32 @@ wal_end(void)
 	return end;
 }
 
+/* All that the copy rests on, and then the copy. */
+static void
+bring_to_disk(RqWriter *w, const RqStateHeader *h, XLogRecPtr wal_upto)
+{
+	Detail		d = {.state_bytes = h->length};
+	RqPos		settled;
+
+	INSTR_TIME_SET_CURRENT(d.begun);
+	memset(&rq_fsyncs, 0, sizeof(rq_fsyncs));
+	XLogFlush(wal_upto == InvalidXLogRecPtr ? wal_end() : wal_upto);
+	INSTR_TIME_SET_CURRENT(d.flushed);
+	synced_bytes = h->length;
+	settled = sync_log();
+	d.log_files = rq_fsyncs.files;
+	sync_queues();
+	d.queue_files = rq_fsyncs.files - d.log_files;
+	INSTR_TIME_SET_CURRENT(d.fsynced);
+	RQ_FAULT("keeper-fsynced");
+	rq_writer_replace(w, h);
+	rq_ctl->synced_log = settled;
+	rq_ctl->redo_changed = false;
+	has_synced = true;
+	rq_count(RQ_STAT_SYNCS, 1);
+	tell_sync(&d, wal_upto == InvalidXLogRecPtr ? GetRedoRecPtr() : wal_upto);
+}
+
 bool
 rq_state_sync(XLogRecPtr wal_upto)
 {
@@ -371,36 +431,27 @@ rq_state_sync(XLogRecPtr wal_upto)
 											  "rocketq sync",
 											  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	StringInfoData buf;
-	bool		changed;
+	RqStateHeader h;
+	RqWriter   *w;
+	volatile bool changed = false;
 
 	allocate_synced();
-	initStringInfo(&buf);
-	copy_state(&buf, wal_upto);
-	changed = has_changed(&buf);
-	if (changed)
+	to_sync = NULL;
+	nto_sync = max_to_sync = 0;
+	w = rq_writer_begin(RQ_STATE_FILE, sizeof(h));
+	PG_TRY();
 	{
-		RqPos		settled;
-		Detail		d = {.state_bytes = buf.len};
-
-		INSTR_TIME_SET_CURRENT(d.begun);
-		memset(&rq_fsyncs, 0, sizeof(rq_fsyncs));
-		XLogFlush(wal_upto == InvalidXLogRecPtr ? wal_end() : wal_upto);
-		INSTR_TIME_SET_CURRENT(d.flushed);
-		synced_bytes = buf.len;
-		settled = sync_log();
-		d.log_files = rq_fsyncs.files;
-		sync_queues();
-		d.queue_files = rq_fsyncs.files - d.log_files;
-		INSTR_TIME_SET_CURRENT(d.fsynced);
-		RQ_FAULT("keeper-fsynced");
-		rq_replace_file(RQ_STATE_FILE, buf.data, buf.len);
-		rq_ctl->synced_log = settled;
-		rq_ctl->redo_changed = false;
-		remember_state(&buf);
-		rq_count(RQ_STAT_SYNCS, 1);
-		tell_sync(&d, wal_upto == InvalidXLogRecPtr ? GetRedoRecPtr() : wal_upto);
+		copy_state(w, &h, wal_upto);
+		RQ_FAULT("keeper-copied");
+		changed = has_changed(w, &h);
+		if (changed)
+			bring_to_disk(w, &h, wal_upto);
 	}
+	PG_FINALLY();
+	{
+		rq_writer_end(w);
+	}
+	PG_END_TRY();
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cxt);
 	return changed;
@@ -451,6 +502,7 @@ rq_state_assume_synced(void)
 	allocate_synced();
 	if (!rq_ctl->tidied)
 		rq_ctl->synced_log = rq_log_settled_end();
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	for (int t = 0; t < rq_max_topics; t++)
 		for (uint32 i = 0; i < rq_topic_nslots(t); i++)
 		{
@@ -458,167 +510,10 @@ rq_state_assume_synced(void)
 			SyncedQueue *done = &synced_queues[q - rq_queues];
 
 			/* Flags may have been set since; what is logged is on disk. */
+			LWLockAcquire(&q->lock, LW_SHARED);
 			*done = queue_now(t, q);
 			done->stable = q->logged_stable;
+			LWLockRelease(&q->lock);
 		}
-}
-
-/* ---- load ---- */
-
-StaticAssertDecl(RQ_PEND_DROP == RQ_STATE_PEND_OP_MAX, "on-disk layout");
-
-static void
-report_unreadable(const char *problem)
-{
-	ereport(FATAL,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("file \"%s\" is damaged", RQ_STATE_FILE),
-			 errdetail("%s.", problem),
-			 errhint("Restore the data directory from a backup.")));
-}
-
-/* What rq_state_check() has passed is there to be taken. */
-static void
-take(const char **at, const char *end, void *to, uint64 size)
-{
-	if (!rq_state_take(at, end, to, size))
-		report_unreadable("it ends too early");
-}
-
-static void
-load_queue(RqQueue *q, const char **at, const char *end)
-{
-	RqStateQueue s;
-
-	take(at, end, &s, sizeof(s));
-	pg_atomic_write_u64(&q->start, s.start);
-	pg_atomic_write_u64(&q->stable, Max(s.start, s.stable));
-	pg_atomic_write_u64(&q->end, s.end);
-	q->logged_stable = Max(s.start, s.stable);
-	q->last_time = s.last_time;
-	q->lsn = s.lsn;
-	q->born = s.born;
-	q->bytes_start = s.bytes_start;
-	q->bytes_end = s.bytes_end;
-}
-
-static void
-load_offset(RqOffset *o, const char **at, const char *end)
-{
-	RqStateOffset s;
-
-	take(at, end, &s, sizeof(s));
-	o->committed = s.committed;
-	o->pend_next = s.pend_next;
-	o->pend_xid = s.pend_xid;
-	o->saved_total = s.saved_total;
-	o->saved_left = s.saved_left;
-	o->logged = RQ_NOT_LOGGED;
-	o->lsn = s.lsn;
-}
-
-static void
-load_group(uint32 topic, const char **at, const char *end)
-{
-	RqStateGroup s;
-	uint32		group;
-
-	take(at, end, &s, sizeof(s));
-	group = rq_group_apply(topic, s.id, s.name, s.name_len, s.nqueues, 0,
-						   s.created_at);
-	rq_groups[group].pend_op = s.pend_op;
-	rq_groups[group].pend_xid = s.pend_xid;
-	for (uint32 i = 0; i < s.nqueues; i++)
-		load_offset(rq_group_offset(group, i), at, end);
-}
-
-static void
-load_topic(const char **at, const char *end)
-{
-	RqStateTopic s;
-	RqTopicSettings settings;
-	xl_rq_topic rec;
-	uint32		topic;
-
-	take(at, end, &s, sizeof(s));
-	if (rq_topic_index_find(s.key) != RQ_NO_SLOT)
-		report_unreadable("a topic is in it twice");
-	rec.nqueues = s.nqueues;
-	rec.resize_to = s.resize_to;
-	rec.resize_xid = s.resize_xid;
-	rec.nslots = s.nslots;
-	rec.retention_s = settings.retention_s = s.retention_s;
-	rec.retention_to = s.retention_to;
-	settings.nqueues = s.nqueues;
-	topic = rq_topic_apply(s.key, s.spc, &settings, s.pend_xid, s.lsn);
-	rq_topic_apply_resize(topic, &rec, s.resize_lsn);
-	for (uint32 i = 0; i < s.nslots; i++)
-		load_queue(rq_topic_queue(topic, i), at, end);
-	for (uint32 i = 0; i < s.ngroups; i++)
-		load_group(topic, at, end);
-}
-
-static void
-load_gaps(uint32 ngaps, const char **at, const char *end)
-{
-	if (ngaps > rq_ctl->max_gaps)
-		ereport(FATAL,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("too many unfinished appends in the rocketq commit log"),
-				 errhint("Set max_connections to at least the value the store was used with.")));
-	take(at, end, rq_gaps, ngaps * sizeof(RqStateGap));
-	rq_ctl->ngaps = ngaps;
-}
-
-static void
-load_all(const char *data, uint64 len)
-{
-	const char *at = data;
-	const char *end = data + len;
-	RqStateHeader h;
-
-	take(&at, end, &h, sizeof(h));
-	rq_set_segment_mb(h.segment_mb);
-	pg_atomic_write_u64(&rq_ctl->log_start, h.log_start);
-	pg_atomic_write_u64(&rq_ctl->log_end, h.log_end);
-	rq_ctl->meta_lsn = h.meta_lsn;
-	rq_ctl->next_group_id = h.next_group_id;
-	load_gaps(h.ngaps, &at, end);
-	for (uint32 i = 0; i < h.ntopics; i++)
-		load_topic(&at, end);
-}
-
-const char *
-rq_state_probe(void)
-{
-	uint64		len;
-	char	   *data;
-
-	if (access(RQ_STATE_FILE, F_OK) == 0 && access(RQ_STATE_FILE, R_OK) != 0)
-		return "the state file cannot be read";
-	data = rq_read_file(RQ_STATE_FILE, &len);
-	return data == NULL ? "the state file is missing" : rq_state_check(data, len);
-}
-
-void
-rq_state_load(void)
-{
-	uint64		len;
-	char	   *data;
-	const char *problem;
-
-	rq_make_folders();
-	rq_set_segment_mb(rq_segment_size_mb);
-	data = rq_read_file(RQ_STATE_FILE, &len);
-	if (data != NULL)
-	{
-		problem = rq_state_check(data, len);
-		if (problem)
-			report_unreadable(problem);
-		LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-		load_all(data, len);
-		LWLockRelease(rq_meta_lock);
-		pfree(data);
-	}
-	rq_ctl->loaded = true;
+	LWLockRelease(rq_meta_lock);
 }

@@ -20,7 +20,8 @@
  * Nobody waits for the file system, a worker or another transaction while
  * holding 2 to 8, with these exceptions.  A queue's lock is held over its WAL
  * insertion.  The meta lock is held while a topic's directory is made ahead or
- * put away with its topic.  The gate lock and the meta lock are held over the
+ * put away with its topic, and while a state of many megabytes is copied
+ * (recovery/rq_state.c).  The gate lock and the meta lock are held over the
  * flush of a record that takes files away (a topic or a queue is dropped, the
  * log is trimmed), since a removal has no undo and must not be seen before.
  */
@@ -325,6 +326,8 @@ typedef struct RqControl
 	uint64		segment_size;	/* a power of 2 */
 	uint32		segment_bits;	/* which */
 	bool		loaded;
+	bool		made_by_upgrade;	/* see RQ_STATE_UPGRADE */
+	bool		files_checked;	/* see rq_files_check_replayed() */
 	bool		tidied;			/* the keeper has removed a crash's leftovers */
 
 	/* the log */

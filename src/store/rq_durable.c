@@ -28,7 +28,7 @@ RqFsyncs	rq_fsyncs = {0};
 #define TMP_MARK	".tmp."
 
 static void
-refuse_symlink(const char *path)
+refuse_link(const char *path)
 {
 	struct stat st;
 
@@ -48,17 +48,21 @@ refuse_symlink(const char *path)
 				 errhint("To keep the messages on another disk, mount it at this place.")));
 }
 
+static const char *const store_dirs[] = {RQ_DIR, RQ_LOG_DIR, RQ_QUEUE_DIR};
+
+void
+rq_refuse_links(void)
+{
+	for (int i = 0; i < lengthof(store_dirs); i++)
+		refuse_link(store_dirs[i]);
+}
+
 void
 rq_make_folders(void)
 {
-	const char *dirs[] = {RQ_DIR, RQ_LOG_DIR, RQ_QUEUE_DIR};
-
-	for (int i = 0; i < lengthof(dirs); i++)
-	{
-		refuse_symlink(dirs[i]);
-		if (rq_make_dir(dirs[i]))
+	for (int i = 0; i < lengthof(store_dirs); i++)
+		if (rq_make_dir(store_dirs[i]))
 			rq_fsync_path(i == 0 ? "." : RQ_DIR, true);
-	}
 }
 
 int
@@ -287,73 +291,31 @@ rq_remove_temporaries(const char *path)
 }
 
 void
-rq_replace_file(const char *path, const char *data, uint64 len)
+rq_make_note(const char *path, const char *note)
 {
 	char		tmp[MAXPGPATH];
+	ssize_t		len = strlen(note);
 	int			fd;
-	uint64		done = 0;
 
+	if (access(path, F_OK) == 0)
+		return;
 	snprintf(tmp, sizeof(tmp), "%s.tmp", path);
 	fd = BasicOpenFile(tmp, O_RDWR | O_CREAT | O_TRUNC | PG_BINARY);
 	if (fd < 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not create file \"%s\": %m", tmp)));
-	while (done < len)
+	errno = 0;
+	if (write(fd, note, len) != len)
 	{
-		ssize_t		n = write(fd, data + done, len - done);
+		int			save_errno = errno ? errno : ENOSPC;
 
-		if (n <= 0)
-		{
-			int			save_errno = errno ? errno : ENOSPC;
-
-			close(fd);
-			errno = save_errno;
-			ereport(ERROR,
-					(errcode_for_file_access(),
-					 errmsg("could not write file \"%s\": %m", tmp)));
-		}
-		done += n;
-	}
-	if (pg_fsync(fd) != 0)
-		ereport(data_sync_elevel(ERROR),
+		close(fd);
+		errno = save_errno;
+		ereport(ERROR,
 				(errcode_for_file_access(),
-				 errmsg("could not fsync file \"%s\": %m", tmp)));
+				 errmsg("could not write file \"%s\": %m", tmp)));
+	}
 	close(fd);
-	RQ_FAULT("state-rename");
 	durable_rename(tmp, path, ERROR);
-}
-
-char *
-rq_read_file(const char *path, uint64 *len)
-{
-	struct stat st;
-	char	   *data;
-	uint64		done = 0;
-	int			fd = BasicOpenFile(path, O_RDONLY | PG_BINARY);
-
-	if (fd < 0)
-	{
-		if (errno == ENOENT)
-			return NULL;
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not open file \"%s\": %m", path)));
-	}
-	if (fstat(fd, &st) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not stat file \"%s\": %m", path)));
-	data = palloc_extended(st.st_size + 1, MCXT_ALLOC_HUGE);
-	while (done < (uint64) st.st_size)
-	{
-		ssize_t		n = read(fd, data + done, st.st_size - done);
-
-		if (n <= 0)
-			break;
-		done += n;
-	}
-	close(fd);
-	*len = done;
-	return data;
 }

@@ -7,7 +7,10 @@
 
 #include "base/rq_base.h"
 
-/* Make the store's folders if they are missing; FATAL on a symbolic link. */
+/* FATAL if one of the store's folders is a symbolic link. */
+extern void rq_refuse_links(void);
+
+/* Make the store's folders if they are missing. */
 extern void rq_make_folders(void);
 
 /*
@@ -60,10 +63,7 @@ extern void rq_remove_dir(const char *path);
 /* Remove temporary files that a crash left in a folder. */
 extern void rq_remove_temporaries(const char *dir);
 
-/* Replace a file by these bytes, durably. */
-extern void rq_replace_file(const char *path, const char *data, uint64 len);
-
-/* The whole file, palloc'd; NULL if there is none. */
-extern char *rq_read_file(const char *path, uint64 *len);
+/* Make a small file with this text, durably, if there is none. */
+extern void rq_make_note(const char *path, const char *note);
 
 #endif							/* RQ_DURABLE_H */

@@ -25,7 +25,7 @@
  */
 #include "postgres.h"
 
-#include <sys/stat.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "access/xlog.h"
@@ -49,6 +49,7 @@
 #include "queue/rq_group.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_wait.h"
+#include "recovery/rq_files.h"
 #include "recovery/rq_state.h"
 #include "shmem/rq_stats.h"
 #include "store/rq_durable.h"
@@ -223,74 +224,19 @@ tick(void)
 
 /* ---- begin ---- */
 
-/* Call "visit" for each name in a folder. */
-static void
-for_each_file(const char *path, uint32 topic,
-			  void (*visit) (uint32 topic, const char *name))
-{
-	DIR		   *dir = AllocateDir(path);
-	struct dirent *de;
-
-	while ((de = ReadDirExtended(dir, path, LOG)) != NULL)
-		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
-			visit(topic, de->d_name);
-	FreeDir(dir);
-}
-
-/* Log segments that were trimmed, or lie where nothing was ever logged. */
-static void
-tidy_log_file(uint32 topic, const char *name)
-{
-	uint64		segno;
-	char		path[MAXPGPATH];
-
-	if (!rq_parse_log_name(name, &segno))
-		return;
-	if (segno >= rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start)) &&
-		rq_log_segment_start(segno) < pg_atomic_read_u64(&rq_ctl->log_end))
-		return;
-	rq_log_path(path, segno);
-	rq_remove_segment(path);
-}
-
 /*
- * The same for queues.  Beyond the end a segment can also be too short: its
- * name can reach the disk before its bytes do.
+ * Bring the server down when files are missing; the gate is closed, so nothing
+ * has been added to those that are there.
  */
 static void
-tidy_queue_file(uint32 topic, const char *name)
+check_files(void)
 {
-	uint32		queue_id;
-	uint64		segno;
-	char		path[MAXPGPATH];
-
-	if (!rq_parse_queue_name(name, &queue_id, &segno))
+	if (rq_files_check_replayed(LOG))
 		return;
-	if (queue_id < rq_topic_nslots(topic) &&
-		rq_queue_uses_segment(rq_topic_queue(topic, queue_id), segno))
-		return;
-	rq_queue_path(path, rq_topic_key(topic), queue_id, segno);
-	rq_remove_segment(path);
-}
-
-/* Folders of topics that do not exist go altogether. */
-static void
-tidy_topic_dir(uint32 unused, const char *name)
-{
-	char		path[MAXPGPATH];
-	RqKey		key;
-	uint32		topic = RQ_NO_SLOT;
-
-	snprintf(path, sizeof(path), "%s/%s", RQ_QUEUE_DIR, name);
-	if (rq_parse_topic_dir_name(name, &key))
-		topic = rq_topic_find(key);
-	if (topic == RQ_NO_SLOT)
-	{
-		rq_remove_dir(path);
-		return;
-	}
-	rq_remove_temporaries(path);
-	for_each_file(path, topic, tidy_queue_file);
+	kill(PostmasterPid, SIGQUIT);
+	while (rq_worker_wait(1000))
+		;
+	proc_exit(1);
 }
 
 /* Remove what a crash left behind.  Nobody else uses the store yet. */
@@ -299,9 +245,7 @@ tidy_up(void)
 {
 	if (rq_ctl->tidied)
 		return;
-	rq_remove_temporaries(RQ_LOG_DIR);
-	for_each_file(RQ_LOG_DIR, RQ_NO_SLOT, tidy_log_file);
-	for_each_file(RQ_QUEUE_DIR, RQ_NO_SLOT, tidy_topic_dir);
+	rq_files_tidy(true);
 	rq_ctl->tidied = true;
 }
 
@@ -391,6 +335,7 @@ rq_keeper_main(Datum arg)
 	rq_state_assume_synced();
 	synced_redo = rq_ctl->synced_redo = GetRedoRecPtr();
 	take_guard();
+	check_files();
 	tidy_up();
 	fill_gaps();
 	rq_topic_resize_recover();

@@ -19,12 +19,16 @@
 #include "format/rq_walrec.h"
 #include "store/rq_durable.h"
 #include "store/rq_map.h"
+#include "store/rq_stream.h"
 #include "fuzz_server.h"
 
 /* For the table of functions that it gives the server. */
 #include "recovery/rq_rmgr.c"
 
 #define MAX_FILES	16
+
+bool		reachedConsistency = false;
+bool		ArchiveRecoveryRequested = false;
 
 static StringInfoData state;
 
@@ -73,20 +77,65 @@ rq_map_queue(RqKey key, uint64 incarnation, uint32 queue_id, uint64 segno,
 	return file_bytes(segno, incarnation, queue_id, rq_cq_segment_size(segno));
 }
 
-char *
-rq_read_file(const char *path, uint64 *len)
+/* The state file. */
+struct RqReader
 {
-	char	   *copy = palloc(state.len);
+	int			used;
+};
 
-	memcpy(copy, state.data, state.len);
+RqReader *
+rq_reader_open(const char *path, uint64 *len)
+{
 	*len = state.len;
-	return copy;
+	return memset(palloc(sizeof(RqReader)), 0, sizeof(RqReader));
 }
 
-/* There are no folders. */
+bool
+rq_reader_read(RqReader *r, void *to, uint64 size)
+{
+	if (size > (uint64) (state.len - r->used))
+		return false;
+	memcpy(to, state.data + r->used, size);
+	r->used += size;
+	return true;
+}
+
+void
+rq_reader_close(RqReader *r)
+{
+	pfree(r);
+}
+
+/* There are no folders, and no files to be missed. */
+void
+rq_refuse_links(void)
+{
+}
+
 void
 rq_make_folders(void)
 {
+}
+
+void
+rq_make_note(const char *path, const char *text)
+{
+}
+
+void
+rq_files_check_begin(bool found)
+{
+}
+
+void
+rq_files_check_loaded(void)
+{
+}
+
+bool
+rq_files_check_replayed(int elevel)
+{
+	return true;
 }
 
 void
@@ -128,6 +177,7 @@ take_state(const uint8 *data, const uint8 *end)
 	uint16		len = data[0] | (data[1] & 0x7F) << 8;
 	bool		help = (data[1] & 0x80) != 0;
 	RqStateHeader *h;
+	pg_crc32c	crc;
 
 	data += 2;
 	len = Min(len, end - data);
@@ -143,7 +193,9 @@ take_state(const uint8 *data, const uint8 *end)
 		h->log_end %= 1 << 22;
 		h->next_group_id |= 0xFF00;
 	}
-	rq_state_seal(&state);
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, state.data + sizeof(*h), state.len - sizeof(*h));
+	rq_state_seal(h, state.len, crc);
 	return data + len;
 }
 

@@ -29,6 +29,7 @@ sigjmp_buf	fuzz_round;
 int			MaxBackends = 4;
 int			max_prepared_xacts = 0;
 bool		IsUnderPostmaster = false;
+bool		IsBinaryUpgrade = false;
 static PGPROC my_proc;
 PGPROC	   *MyProc = &my_proc;
 volatile uint32 CritSectionCount = 0;

@@ -111,7 +111,7 @@ $node->safe_psql('postgres', 'DROP EXTENSION rocketq CASCADE');
 is_empty('postgres', 'dropped in the last database');
 $node->stop('fast');
 unset_preload($node);
-rmtree($node->data_dir . '/pg_rocketq');
+rmtree([ glob $node->data_dir . '/pg_rocketq*' ]);
 my $log_from = rq_log_from($node);
 rq_start($node);
 $node->safe_psql('postgres', 'CREATE TABLE on_without AS SELECT 1 AS one');
@@ -144,7 +144,7 @@ is($standby->safe_psql('postgres', 'SELECT one FROM on_without'),
 $standby->safe_psql('postgres', 'CHECKPOINT');
 $standby->stop('fast');
 unset_preload($standby);
-rmtree($standby->data_dir . '/pg_rocketq');
+rmtree([ glob $standby->data_dir . '/pg_rocketq*' ]);
 rq_start($standby);
 $node->safe_psql('postgres', 'INSERT INTO on_without VALUES (2)');
 $node->wait_for_catchup($standby, 'replay',

@@ -411,8 +411,15 @@ foreach my $case (@states)
 	$undo->();
 }
 
-# A segment that is gone does not keep the others from starting.
+# A segment that is gone keeps the server from starting, unless it is told to do
+# without.
 $undo = replace_file($log_file, undef);
+my $from = rq_log_from($node);
+ok(!$node->start(fail_ok => 1), 'missing log segment: the server does not start');
+like(slurp_file($node->logfile, $from),
+	qr/FATAL:  rocketq's file "pg_rocketq\/log\/0{16}" is missing or too short/,
+	'missing log segment: it says why');
+$node->append_conf('postgresql.conf', 'rocketq.ignore_missing_files = on');
 rq_start($node);
 others_go_on('started without a log segment');
 verify_says('started without a log segment',

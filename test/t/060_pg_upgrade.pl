@@ -85,6 +85,13 @@ command_ok(
 	'pg_upgrade');
 chdir($here);
 
+# Who forgets the messages is told before anything new comes to their place.
+my $log_from = rq_log_from($new);
+ok(!$new->start(fail_ok => 1), 'the server does not start with the store that pg_upgrade made');
+like(slurp_file($new->logfile, $log_from),
+	qr/FATAL:  the rocketq store of the old cluster is missing.*DETAIL:  pg_upgrade does not copy "pg_rocketq".*HINT:  Put the old cluster's "pg_rocketq" in its place/s,
+	'and says what is to be done');
+
 # Before the first start: the old store in the place of the new one.
 ok(-d $new->data_dir . '/pg_rocketq', 'pg_upgrade has left a store of its own');
 rmtree($new->data_dir . '/pg_rocketq');

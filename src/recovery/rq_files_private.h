@@ -1,0 +1,31 @@
+/*
+ * rq_files_private.h
+ *	  Are the files there that the state file tells of, and no others?
+ */
+#ifndef RQ_FILES_PRIVATE_H
+#define RQ_FILES_PRIVATE_H
+
+#include "base/rq_base.h"
+
+/*
+ * How to go on without the messages; takes the store's directory and the note
+ * of it.
+ */
+#define RQ_EMPTY_HINT \
+	"To begin with an empty store, after a shutdown in order, remove \"%s\" and \"%s\"."
+
+/*
+ * Before anything is changed, "found" = there is a state file: FATAL if there
+ * should be one, or a directory.
+ */
+extern void rq_files_check_begin(bool found);
+
+/*
+ * The state has been loaded, nothing is replayed yet.  FATAL if the server was
+ * shut down in order and the files are not those that the state tells of;
+ * otherwise those that are missing are noted for rq_files_check_replayed()
+ * (rq_files.h).
+ */
+extern void rq_files_check_loaded(void);
+
+#endif							/* RQ_FILES_PRIVATE_H */

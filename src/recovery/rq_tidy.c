@@ -1,0 +1,119 @@
+/*
+ * rq_tidy.c
+ *	  Remove files that a crash has left, or a base backup has brought.
+ *
+ * What the state does not know can go for one reason only: WAL has told all that
+ * has happened since, or is still to be replayed and makes again whatever was
+ * made since.  That the state is the right one has been checked before, as far as
+ * that can be (rq_files.c).  Names that are not ours are left alone.
+ */
+#include "postgres.h"
+
+#include "storage/fd.h"
+
+#include "format/rq_cqfmt.h"
+#include "format/rq_segfmt.h"
+#include "log/rq_log.h"
+#include "queue/rq_topic.h"
+#include "recovery/rq_files.h"
+#include "shmem/rq_shmem.h"
+#include "store/rq_durable.h"
+
+/* Of whose files a directory is, and how far to go. */
+typedef struct TidyArg
+{
+	uint32		topic;
+	bool		all;
+} TidyArg;
+
+void
+rq_files_visit(const char *path, RqFileVisit visit, void *arg)
+{
+	DIR		   *dir = AllocateDir(path);
+	struct dirent *de;
+
+	if (dir == NULL && errno == ENOENT)
+		return;
+	while ((de = ReadDirExtended(dir, path, LOG)) != NULL)
+		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
+			visit(path, de->d_name, arg);
+	FreeDir(dir);
+}
+
+/* Log segments that were trimmed, or lie where nothing was ever logged. */
+static void
+tidy_log_file(const char *dir, const char *name, void *arg)
+{
+	const TidyArg *tidy = arg;
+	uint64		segno;
+	char		path[MAXPGPATH];
+
+	if (!rq_parse_log_name(name, &segno))
+		return;
+	if (segno >= rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start)) &&
+		(!tidy->all ||
+		 rq_log_segment_start(segno) < pg_atomic_read_u64(&rq_ctl->log_end)))
+		return;
+	rq_log_path(path, segno);
+	rq_remove_segment(path);
+}
+
+/*
+ * The same for queues.  Beyond the end a segment can also be too short: its
+ * name can reach the disk before its bytes do.
+ */
+static void
+tidy_queue_file(const char *dir, const char *name, void *arg)
+{
+	const TidyArg *tidy = arg;
+	uint32		queue_id;
+	uint64		segno;
+	char		path[MAXPGPATH];
+
+	if (!rq_parse_queue_name(name, &queue_id, &segno))
+		return;
+	if (queue_id < rq_topic_nslots(tidy->topic))
+	{
+		RqQueue    *q = rq_topic_queue(tidy->topic, queue_id);
+
+		if (segno >= rq_cq_segno(pg_atomic_read_u64(&q->start)) &&
+			(!tidy->all ||
+			 rq_cq_segment_start(segno) < pg_atomic_read_u64(&q->end)))
+			return;
+	}
+	rq_queue_path(path, rq_topic_key(tidy->topic), queue_id, segno);
+	rq_remove_segment(path);
+}
+
+/* Directories of topics that do not exist go altogether. */
+static void
+tidy_topic_dir(const char *dir, const char *name, void *arg)
+{
+	TidyArg		tidy = *(const TidyArg *) arg;
+	char		path[MAXPGPATH];
+	RqKey		key;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	if (rq_is_topic_trash_name(name))
+		rq_remove_dir(path);
+	if (!rq_parse_topic_dir_name(name, &key))
+		return;
+	tidy.topic = rq_topic_find(key);
+	if (tidy.topic == RQ_NO_SLOT)
+	{
+		rq_remove_dir(path);
+		return;
+	}
+	rq_remove_temporaries(path);
+	rq_files_visit(path, tidy_queue_file, &tidy);
+}
+
+void
+rq_files_tidy(bool all)
+{
+	TidyArg		tidy = {.topic = RQ_NO_SLOT, .all = all};
+
+	rq_remove_temporaries(RQ_LOG_DIR);
+	rq_files_visit(RQ_LOG_DIR, tidy_log_file, &tidy);
+	rq_files_visit(RQ_QUEUE_DIR, tidy_topic_dir, &tidy);
+}

@@ -1,0 +1,268 @@
+# 038_missing.pl -- a part of the store that is missing, or not of the same time
+# as the others, when the server starts: it does not start, says what is missing
+# and what to do, and touches nothing, so that it starts as before once the part
+# is back.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use File::Find;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+my $node = rq_node('main', allows_streaming => 1, conf => <<'EOC');
+rocketq.segment_size = '1MB'
+rocketq.retention_time = -1
+rocketq.preallocate_segments = 1
+EOC
+my $data = $node->data_dir;
+my $store = "$data/pg_rocketq";
+my $made = "$store.made";
+
+# ---- helpers ----
+
+# Names and lengths of all files of the store.
+sub files_of
+{
+	my ($dir) = @_;
+	my @files;
+
+	find({ no_chdir => 1, wanted => sub { push @files, substr($_, length $dir) . ' ' . (-d $_ ? '' : -s $_) } }, $dir)
+	  if -d $dir;
+	return join("\n", sort @files);
+}
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+sub contents
+{
+	return sql(<<'EOQ');
+SELECT md5(string_agg(t::text, '' ORDER BY message_id)), count(*) FROM t;
+SELECT string_agg(concat_ws(' ', consumer_group, queue_id, committed_offset), ',' ORDER BY queue_id) FROM rocketq.groups;
+EOQ
+}
+
+sub move
+{
+	rename($_[0], $_[1]) or die "could not rename \"$_[0]\": $!";
+	return;
+}
+
+# Start must fail with this, and change nothing.
+sub refused
+{
+	my ($what, $expected) = @_;
+	my $from = rq_log_from($node);
+	my $before = files_of($store);
+	my $started = $node->start(fail_ok => 1);
+
+	ok(!$started, "$what: the server does not start");
+	like(slurp_file($node->logfile, $from), $expected, "$what: it says what, why, and what to do");
+	is(files_of($store), $before, "$what: it touches nothing");
+	$node->stop('immediate') if $started;
+	rq_stopped($node);
+	return;
+}
+
+# ---- a store ----
+
+my $empty = files_of($store);
+like($empty, qr/^\/state /m, 'a state file is there from the beginning');
+ok(-s $made, 'and a note that there is a store');
+$node->stop;
+move("$store/state", "$data/away");
+refused('a store that holds nothing, without its state file',
+	qr/FATAL:  rocketq's state file "pg_rocketq\/state" is missing.*DETAIL:  The store has been used, since there is "pg_rocketq.made".*HINT:  Put it back .*restore .* backup.*remove "pg_rocketq" and "pg_rocketq.made"/s);
+move("$data/away", "$store/state");
+rq_start($node);
+
+sql(<<'EOQ');
+SELECT rocketq.create_topic('t', 2), rocketq.create_topic('other', 1);
+SELECT rocketq.produce('t', i || repeat('x', 500), queue_id => i % 2) FROM generate_series(1, 12000) i;
+SELECT rocketq.produce('other', 'x');
+SELECT count(*) FROM rocketq.consume('t', 'g', 3000, auto_commit => true);
+EOQ
+my $contents = contents();
+my ($folder) = sql("SELECT oid || '_' || pg_relation_filenode('t') FROM pg_database WHERE datname = 'postgres'");
+my $middle_of_log = "$store/log/0000000000000002";
+my $middle_of_queue = "$store/queue/$folder/1.00000001";
+ok(-e $middle_of_log && -e $middle_of_queue && -e "$store/queue/$folder/1.00000002",
+	'there are segments around those in the middle');
+
+#
+# After a shutdown in order every file is missed that the state tells of.
+#
+$node->stop('fast');
+my $gone = qr/Put it back as it was when the server stopped, mount its file system, or restore the data directory from a backup/;
+my %part = (
+	"$store/state" => qr/FATAL:  rocketq's state file "pg_rocketq\/state" is missing.*since there is "pg_rocketq.made".*$gone/s,
+	"$store/log" => qr/FATAL:  rocketq's directory "pg_rocketq\/log" is missing.*since there is "pg_rocketq\/state".*$gone/s,
+	"$store/queue" => qr/FATAL:  rocketq's directory "pg_rocketq\/queue" is missing.*since there is "pg_rocketq\/state".*$gone/s,
+	$store => qr/FATAL:  rocketq's directory "pg_rocketq" is missing.*since there is "pg_rocketq.made".*$gone/s,
+	"$store/queue/$folder" =>
+	  qr/FATAL:  rocketq's file "pg_rocketq\/queue\/$folder\/0.00000000" is missing or too short.*and so do 5 more files.*HINT:  Put back .* backup. With rocketq.ignore_missing_files = on /s,
+	$middle_of_log =>
+	  qr/FATAL:  rocketq's file "pg_rocketq\/log\/0{15}2" is missing or too short\n.*DETAIL:  It holds messages\.\n.*HINT:  Put back/s,
+	$middle_of_queue =>
+	  qr/FATAL:  rocketq's file "pg_rocketq\/queue\/$folder\/1.00000001" is missing or too short\n.*DETAIL:  It holds messages\.\n/s);
+foreach my $path (sort keys %part)
+{
+	my $name = $path =~ s/.*(pg_rocketq)/$1/r;
+
+	move($path, "$data/away");
+	refused("without $name", $part{$path});
+	# As if its file system were not mounted.
+	if (-d "$data/away" && $path eq $store)
+	{
+		mkdir $store or die "could not create \"$store\": $!";
+		refused("with an empty $name", qr/FATAL:  rocketq's state file "pg_rocketq\/state" is missing.*since there is "pg_rocketq.made"/s);
+		rmdir $store or die "could not remove \"$store\": $!";
+	}
+	move("$data/away", $path);
+	rq_start($node);
+	is(contents(), $contents, "$name is back: all is there");
+	$node->stop('fast');
+}
+
+# Without the note the files themselves tell.
+move($made, "$data/away.made");
+move("$store/state", "$data/away");
+refused('without the state file and the note',
+	qr/FATAL:  rocketq's state file .* is missing.*since there is "pg_rocketq\/log\/\w+"/s);
+move("$store/log", "$data/away.log");
+refused('without the state file, the log and the note',
+	qr/FATAL:  rocketq's state file .* is missing.*since there is "pg_rocketq\/queue\/\w+"/s);
+move("$data/away.log", "$store/log");
+move("$data/away", "$store/state");
+rq_start($node);
+ok(-s $made, 'who starts with a state makes the note');
+
+# Too short, which only recovery could mend.
+$node->stop('fast');
+move($middle_of_log, "$data/away");
+append_to_file($middle_of_log, 'x' x 1000);
+refused('a segment too short', qr/FATAL:  rocketq's file "pg_rocketq\/log\/0{15}2" is missing or too short/);
+move("$data/away", $middle_of_log);
+
+#
+# A state file that is older than the other files.
+#
+system_or_bail('cp', '-p', "$store/state", "$data/old_state");
+rq_start($node);
+sql(<<'EOQ');
+SELECT count(rocketq.produce('t', repeat('y', 2000))) FROM generate_series(1, 3000);
+CHECKPOINT;
+EOQ
+$contents = contents();
+$node->stop('fast');
+move("$store/state", "$data/away");
+system_or_bail('cp', '-p', "$data/old_state", "$store/state");
+refused('an old state file: the log', qr/FATAL:  rocketq's file "pg_rocketq\/log\/\w+" holds messages that the state file does not know of.*shut down in order.*HINT:  Put the state file back/s);
+move("$data/away", "$store/state");
+rq_start($node);
+is(contents(), $contents, 'the right one is back: all is there');
+system_or_bail('cp', '-p', "$store/state", "$data/old_state");
+sql("SELECT rocketq.create_topic('late', 1)");
+sql("SELECT rocketq.produce('late', 'x')");
+$node->stop('fast');
+move("$store/state", "$data/away");
+system_or_bail('cp', '-p', "$data/old_state", "$store/state");
+refused('an old state file: a topic', qr/FATAL:  rocketq's file "pg_rocketq\/queue\/\w+\/0.00000000" holds messages that the state file does not know of/);
+move("$data/away", "$store/state");
+rq_start($node);
+is(sql('SELECT count(*) FROM late'), '1', 'the topic is there');
+
+#
+# After a crash: what WAL makes again or has removed is not missed, the rest is,
+# and is so again at the next start, though redo has been there.
+#
+sql('CHECKPOINT');
+my $writing = $data . '/' . sql("SELECT file FROM rocketq.segments WHERE state = 'writing'");
+my $writing_queue = (sort glob "$store/queue/$folder/0.*")[-1];
+
+# Where there is no WAL to be replayed, the server may be up for a moment.
+sub comes_to_nothing
+{
+	my ($name, $label) = @_;
+	my $from = rq_log_from($node);
+
+	$node->start(fail_ok => 1);
+	rq_poll("the server not to be up ($label)", sub { return !rq_processes($node); });
+	rq_stopped($node);
+	like(slurp_file($node->logfile, $from),
+		qr/(FATAL|LOG):  rocketq's file "\Q$name\E" is missing or too short.*HINT:  Put back/s,
+		"$label: it does not stay up, and says why");
+	return;
+}
+
+foreach my $redo (1, 0)
+{
+	foreach my $path ($middle_of_log, $middle_of_queue, $writing, $writing_queue)
+	{
+		my $name = $path =~ s/.*(pg_rocketq)/$1/r;
+		my $label = ($redo ? 'crashed' : 'crashed without WAL') . ", without $name";
+
+		sql("SELECT count(rocketq.produce('t', repeat('z', 100), queue_id => 0)) FROM generate_series(1, 10)")
+		  if $redo;
+		$contents = contents();
+		$node->stop('immediate');
+		if (!$redo)
+		{
+			# Recover, and crash again before anything has happened.
+			rq_start($node);
+			$node->stop('immediate');
+		}
+		move($path, "$data/away");
+		comes_to_nothing($name, "$label, $_") foreach ('start', 'another start');
+		ok(!-e $path, "$label: it is not made anew");
+		move("$data/away", $path);
+		rq_start($node);
+		is(contents(), $contents, "$label, and back: all is there");
+		rq_verify($node, "$label, and back");
+	}
+}
+
+# What was made and filled after the checkpoint, redo makes again.
+sql('CHECKPOINT');
+sql("SELECT count(rocketq.produce('t', repeat('z', 1000), queue_id => 0)) FROM generate_series(1, 5000)");
+$contents = contents();
+my @later = grep { $_ gt $writing } glob "$store/log/*";
+cmp_ok(scalar(@later), '>', 2, 'segments behind the checkpoint');
+$node->stop('immediate');
+unlink(@later);
+rq_start($node);
+is(contents(), $contents, 'redo makes segments again that WAL tells all of');
+rq_verify($node, 'made again');
+
+#
+# To go on without what is missing.
+#
+$node->stop('fast');
+unlink($middle_of_log, $middle_of_queue);
+refused('two files gone for good', qr/FATAL:  rocketq's file .* is missing/);
+$node->append_conf('postgresql.conf', 'rocketq.ignore_missing_files = on');
+my $from = rq_log_from($node);
+rq_start($node);
+like(slurp_file($node->logfile, $from), qr/WARNING:  rocketq's file "pg_rocketq\/log\/0{15}2" is missing.*and so do 1 more files/s,
+	'ignore_missing_files: the server log tells');
+like(sql('SELECT string_agg(what, $$,$$) FROM rocketq.verify()'), qr/log\/0{15}2/, 'and so does verify()');
+is(sql("SELECT rocketq.produce('other', 'y') > 0"), 't', 'the others go on');
+is(sql('SELECT count(*) FROM other'), '2', 'and are all there');
+
+#
+# An empty store is made when somebody asks for it.
+#
+$node->stop('fast');
+system_or_bail('rm', '-r', $store, $made);
+rq_start($node);
+is(sql('SELECT count(*) FROM t'), '0', 'an empty store');
+sql("SELECT rocketq.produce('t', 'new')");
+rq_verify($node, 'an empty store');
+$node->stop;
+
+done_testing();

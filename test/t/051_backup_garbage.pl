@@ -1,0 +1,139 @@
+# 051_backup_garbage.pl -- a base backup can hold files that WAL had made garbage
+# before it copied the state file: of a topic that was dropped, queues that were
+# taken away, segments that were trimmed.  A standby has none of them once it has
+# begun to replay, and a recovery that pauses neither.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+my $node = rq_node('main', allows_streaming => 1, conf => <<'EOC');
+rocketq.segment_size = '1MB'
+rocketq.preallocate_segments = 1
+rocketq.retention_time = -1
+rocketq.janitor_interval = '20ms'
+max_wal_size = 1GB
+checkpoint_timeout = 1h
+EOC
+my $from = $node->data_dir;
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+sub folder_of
+{
+	return sql("SELECT oid || '_' || pg_relation_filenode('$_[0]') FROM pg_database WHERE datname = 'postgres'");
+}
+
+# What was there, and would be taken for garbage no more.
+sql(<<'EOQ');
+SELECT rocketq.create_topic('kept', 2), rocketq.create_topic('dropped', 1), rocketq.create_topic('narrow', 4),
+	rocketq.create_topic('late_drop', 1), rocketq.create_topic('late_narrow', 4);
+SELECT rocketq.produce(t, 'x', queue_id => q)
+	FROM unnest(ARRAY['narrow', 'late_narrow']) t, generate_series(0, 3) q;
+SELECT rocketq.produce('dropped', 'x'), rocketq.produce('late_drop', 'x');
+SELECT count(rocketq.produce('kept', repeat('x', 5000), queue_id => i % 2)) FROM generate_series(1, 5000) i;
+SELECT rocketq.create_group(t, 'g') FROM unnest(ARRAY['narrow', 'late_narrow']) t;
+EOQ
+foreach my $topic ('narrow', 'late_narrow')
+{
+	rq_poll("all of $topic to be consumed", sub {
+			return sql("SELECT count(*) FROM rocketq.consume('$topic', 'g', 100, auto_commit => true)") eq '0'
+			  && sql("SELECT sum(lag) FROM rocketq.groups WHERE topic = '$topic'") eq '0';
+		});
+}
+my %folder = map { $_ => folder_of($_) } ('kept', 'dropped', 'narrow', 'late_drop', 'late_narrow');
+
+#
+# A backup that copies log and queues, and the state only when they are others.
+#
+my $to = $node->backup_dir . '/by_hand';
+my $session = $node->background_psql('postgres');
+$session->query_safe('SET client_min_messages = warning');
+$session->query_safe("SELECT pg_backup_start('by hand', true)");
+mkdir $_ foreach ($node->backup_dir, $to, "$to/pg_rocketq", "$to/pg_wal");
+system_or_bail('cp', '-a', "$from/pg_rocketq/log", "$from/pg_rocketq/queue", "$to/pg_rocketq/");
+
+# As a copy finds it that comes while files are removed.
+mkdir "$to/pg_rocketq/queue/5_77777.gone.0000000001234567" or die "could not create a directory: $!";
+
+sub drop_and_shrink
+{
+	my ($drop, $narrow) = @_;
+
+	sql("DROP TABLE $drop");
+	sql("SELECT rocketq.alter_topic('$narrow', queues => 2)");
+	rq_poll("$drop and queues of $narrow to go", sub {
+			return !-e "$from/pg_rocketq/queue/$folder{$drop}"
+			  && !grep { /^[23]\./ } rq_store_files($node, "queue/$folder{$narrow}");
+		});
+	return;
+}
+
+my $start = sql('SELECT min(start_position) FROM rocketq.segments');
+drop_and_shrink('dropped', 'narrow');
+sql("ALTER SYSTEM SET rocketq.retention_time = 0");
+$node->reload;
+rq_poll_query($node, 'the log to be trimmed', "SELECT min(start_position) > $start FROM rocketq.segments");
+sql("ALTER SYSTEM SET rocketq.retention_time = -1");
+$node->reload;
+rq_wait_ticks($node, 'janitor', 2);
+sql('CHECKPOINT');
+system_or_bail('cp', '-a', "$from/pg_rocketq/state", "$to/pg_rocketq/");
+
+# What goes behind the state redo removes.
+drop_and_shrink('late_drop', 'late_narrow');
+sql("SELECT rocketq.produce('kept', 'last')");
+system("cd $from && cp -a \$(ls | grep -v -x -e 'postmaster.*' -e pg_wal -e pg_rocketq) $to/ 2>/dev/null");
+append_to_file("$to/backup_label",
+	$session->query_safe('SELECT labelfile FROM pg_backup_stop()') . "\n");
+$session->quit;
+ok(-e "$to/pg_rocketq/queue/$folder{dropped}/0.00000000" && -e "$to/pg_rocketq/queue/$folder{narrow}/3.00000000" &&
+	-e "$to/pg_rocketq/log/0000000000000000", 'the backup holds what has gone');
+
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'by_hand', has_streaming => 1);
+$standby->start;
+rq_catch_up($node, $standby);
+
+sub names
+{
+	my ($of, $topic) = @_;
+	return join(' ', grep { /^\d+\./ } rq_store_files($of, "queue/$folder{$topic}"));
+}
+
+# The view shows no segments that are ready on a standby: they are not its own.
+sub no_trimmed
+{
+	my ($label) = @_;
+	my $first = $standby->safe_psql('postgres', "SELECT replace(min(file), 'pg_rocketq/log/', '') FROM rocketq.segments");
+
+	is(join(' ', grep { $_ lt $first } rq_store_files($standby, 'log')), '', "$label: no segment that was trimmed");
+	is($standby->safe_psql('postgres', 'SELECT count(*), md5(string_agg(k::text, $$,$$)) FROM kept k'),
+		sql('SELECT count(*), md5(string_agg(k::text, $$,$$)) FROM kept k'), "$label: the messages that there are");
+	return;
+}
+
+my $queues = join(' ', sort @folder{ 'kept', 'narrow', 'late_narrow' });
+foreach my $label ('standby', 'standby, started again')
+{
+	rq_verify($standby, $label);
+	is(join(' ', rq_store_files($standby, 'queue')), $queues, "$label: the topics that there are");
+	is(names($standby, $_), '0.00000000 1.00000000', "$label: the queues of $_") foreach ('narrow', 'late_narrow');
+	no_trimmed($label);
+	$standby->restart if $label eq 'standby';
+}
+$standby->promote;
+rq_poll_query($standby, 'the workers', 'SELECT count(pid) = 3 FROM rocketq.workers');
+rq_verify($standby, 'promoted');
+is(join(' ', rq_store_files($standby, 'queue')), $queues, 'promoted: the topics that there are');
+$standby->stop;
+$node->stop;
+
+done_testing();
