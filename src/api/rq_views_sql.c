@@ -1,6 +1,9 @@
 /*
  * rq_views_sql.c
  *	  Functions behind the monitoring views.  None of them looks at messages.
+ *
+ * They settle what they show: on a standby nobody else may do so for a while, and
+ * where replay is paused what is committed would not be seen.
  */
 #include "postgres.h"
 
@@ -153,11 +156,18 @@ put_unresolved(Row *row, uint32 topic, RqQueue *q)
 	}
 }
 
+static RqQueueCounts
+settled_counts(uint32 topic, RqQueue *q)
+{
+	rq_queue_try_refresh(topic, q);
+	return rq_queue_counts(q);
+}
+
 static void
 put_queue(ReturnSetInfo *rsinfo, uint32 topic, RqQueue *q, TimestampTz now)
 {
 	RqKey		key = rq_topic_key(topic);
-	RqQueueCounts c = rq_queue_counts(q);
+	RqQueueCounts c = settled_counts(topic, q);
 	RqRate		rate = {0};
 	Row			row = {.n = 0};
 
@@ -238,6 +248,7 @@ lag_of(uint32 topic, RqQueue *q, RqOffset *o, uint64 *budget, RqOff *from,
 	uint64		here = Min(*budget, PLACES_BUDGET_ROW);
 	uint64		left = here;
 
+	rq_queue_try_refresh(topic, q);
 	*from = Max(rq_saved_offset(topic, o, &left), pg_atomic_read_u64(&q->start));
 	*budget -= here - left;
 	*stable = pg_atomic_read_u64(&q->stable);
@@ -340,7 +351,7 @@ typedef struct TopicSums
 static void
 add_queue(TopicSums *sums, uint32 topic, RqQueue *q, TimestampTz now)
 {
-	RqQueueCounts c = rq_queue_counts(q);
+	RqQueueCounts c = settled_counts(topic, q);
 	TimestampTz oldest = oldest_at(topic, q, c.start, c.stable);
 	TimestampTz newest = newest_at(topic, q, c.start, c.stable);
 	RqRate		rate;

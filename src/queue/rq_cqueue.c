@@ -112,7 +112,10 @@ open_segment(uint32 topic, uint32 queue_id, uint64 segno, bool must_exist,
 	return (RqEntry *) base;
 }
 
-/* The address of an existing entry; NULL if it has been trimmed. */
+/*
+ * The address of an existing entry; NULL if it has been trimmed, or can't be had
+ * with a mode that probes.
+ */
 static RqEntry *
 find_entry(uint32 topic, RqQueue *q, RqOff off, RqMapMode mode)
 {
@@ -126,6 +129,8 @@ find_entry(uint32 topic, RqQueue *q, RqOff off, RqMapMode mode)
 		if (off < pg_atomic_read_u64(&q->start))
 			return NULL;
 	}
+	if (base == NULL && rq_map_probes(mode))
+		return NULL;
 	if (base == NULL)
 		report_missing(key, q->id, rq_cq_segno(off));
 	return (RqEntry *) base + rq_cq_in_segment(off);
@@ -377,7 +382,7 @@ entry_status(RqQueue *q, RqOff off, const RqEntry *e, KnownXids *known)
 
 /* One stretch, under the queue's lock; true if there may be more. */
 static bool
-resolve_chunk(uint32 topic, RqQueue *q, KnownXids *known)
+resolve_chunk(uint32 topic, RqQueue *q, KnownXids *known, RqMapMode mode)
 {
 	RqOff		from = pg_atomic_read_u64(&q->stable);
 	RqOff		end = pg_atomic_read_u64(&q->end);
@@ -394,9 +399,11 @@ resolve_chunk(uint32 topic, RqQueue *q, KnownXids *known)
 		if (e != NULL && rq_cq_in_segment(off) > 0)
 			e++;
 		else
-			e = find_entry(topic, q, off, RQ_MAP_WRITE);
-		if (e == NULL)
+			e = find_entry(topic, q, off, mode);
+		if (e == NULL && off < pg_atomic_read_u64(&q->start))
 			continue;
+		if (e == NULL)
+			break;
 		status = entry_status(q, off, e, known);
 		if (status == RQ_XID_IN_PROGRESS)
 			break;
@@ -414,25 +421,38 @@ resolve_chunk(uint32 topic, RqQueue *q, KnownXids *known)
 	return off == to && to < end;
 }
 
+/*
+ * One stretch; true if there may be more.  With "probe" neither a lock that
+ * somebody keeps for long nor a file is in the way.
+ */
+static bool
+resolve_some(uint32 topic, RqQueue *q, KnownXids *known, bool probe)
+{
+	RqOff		from;
+	RqOff		to;
+	bool		more;
+
+	if (!probe)
+		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+	else if (!rq_queue_try_lock(q, LW_EXCLUSIVE))
+		return false;
+	from = pg_atomic_read_u64(&q->stable);
+	more = resolve_chunk(topic, q, known,
+						 probe ? RQ_MAP_PROBE_WRITE : RQ_MAP_WRITE);
+	to = pg_atomic_read_u64(&q->stable);
+	LWLockRelease(&q->lock);
+	if (to > from)
+		rq_wait_news(topic, q, from, to);
+	return more;
+}
+
 void
 rq_queue_resolve(uint32 topic, RqQueue *q, uint64 own_xid, RqXidStatus own)
 {
 	KnownXids	known = {.own = own_xid, .own_status = own};
-	bool		more = true;
 
-	while (more)
-	{
-		RqOff		from;
-		RqOff		to;
-
-		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
-		from = pg_atomic_read_u64(&q->stable);
-		more = resolve_chunk(topic, q, &known);
-		to = pg_atomic_read_u64(&q->stable);
-		LWLockRelease(&q->lock);
-		if (to > from)
-			rq_wait_news(topic, q, from, to);
-	}
+	while (resolve_some(topic, q, &known, false))
+		;
 }
 
 void
@@ -448,6 +468,23 @@ rq_queue_refresh(uint32 topic, RqQueue *q)
 	if (rq_queue_entry(topic, q, stable, &e) &&
 		entry_status(q, stable, &e, &known) != RQ_XID_IN_PROGRESS)
 		rq_queue_resolve(topic, q, 0, RQ_XID_IN_PROGRESS);
+}
+
+void
+rq_queue_try_refresh(uint32 topic, RqQueue *q)
+{
+	RqOff		stable = pg_atomic_read_u64(&q->stable);
+	KnownXids	known = {0};
+	RqEntry		e;
+
+	if (stable >= pg_atomic_read_u64(&q->end))
+		return;
+	pg_read_barrier();
+	if (!rq_queue_probe(topic, q, stable, &e) ||
+		entry_status(q, stable, &e, &known) == RQ_XID_IN_PROGRESS)
+		return;
+	while (resolve_some(topic, q, &known, true))
+		;
 }
 
 bool
@@ -592,13 +629,6 @@ rq_queue_counts(RqQueue *q)
 }
 
 /* ---- trim ---- */
-
-bool
-rq_queue_uses_segment(RqQueue *q, uint64 segno)
-{
-	return segno >= rq_cq_segno(pg_atomic_read_u64(&q->start)) &&
-		rq_cq_segment_start(segno) < pg_atomic_read_u64(&q->end);
-}
 
 RqOff
 rq_queue_trim_apply(RqQueue *q, RqOff start, uint64 bytes_start)

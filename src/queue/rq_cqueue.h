@@ -35,6 +35,12 @@ extern void rq_queue_resolve(uint32 topic, RqQueue *q, uint64 own_xid,
 extern void rq_queue_refresh(uint32 topic, RqQueue *q);
 
 /*
+ * The same for those who only show the queue: does not wait for its lock for
+ * long, and leaves what can't be read or written as it is.
+ */
+extern void rq_queue_try_refresh(uint32 topic, RqQueue *q);
+
+/*
  * When the first entry that is not resolved was enqueued, and which process it
  * waits for (0 = none that is known).  False if there is no such entry, or it
  * can't be read.
@@ -96,9 +102,6 @@ extern RqQueueCounts rq_queue_counts(RqQueue *q);
  * somebody keeps it for long, who may be stopped in the middle of a write.
  */
 extern bool rq_queue_try_lock(RqQueue *q, LWLockMode mode);
-
-/* Does the segment hold entries of the queue? */
-extern bool rq_queue_uses_segment(RqQueue *q, uint64 segno);
 
 /*
  * Raise the queue's start, if it is lower, but not beyond the end; returns what

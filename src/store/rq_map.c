@@ -173,16 +173,18 @@ extend_file(int fd, const char *path, uint64 have, uint64 size)
 
 /* Map a file that must be fine, or else leave it. */
 static char *
-probe_file(const char *path, uint64 size)
+probe_file(const char *path, uint64 size, RqMapMode mode)
 {
-	int			fd = BasicOpenFile(path, O_RDONLY | PG_BINARY);
+	bool		write = mode == RQ_MAP_PROBE_WRITE;
+	int			fd = BasicOpenFile(path, (write ? O_RDWR : O_RDONLY) | PG_BINARY);
 	struct stat st;
 	char	   *base = MAP_FAILED;
 
 	if (fd < 0)
 		return NULL;
 	if (fstat(fd, &st) == 0 && (uint64) st.st_size >= size)
-		base = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+		base = mmap(NULL, size, PROT_READ | (write ? PROT_WRITE : 0),
+					MAP_SHARED, fd, 0);
 	close(fd);
 	return base == MAP_FAILED ? NULL : base;
 }
@@ -270,7 +272,7 @@ static char *
 get(const MapKey *key, const char *path, uint64 size, RqMapMode mode,
 	bool repair)
 {
-	char	   *base = mode == RQ_MAP_PROBE ? probe_file(path, size) :
+	char	   *base = rq_map_probes(mode) ? probe_file(path, size, mode) :
 	map_file(path, size, mode, repair);
 	Mapping    *m;
 
@@ -289,11 +291,19 @@ get(const MapKey *key, const char *path, uint64 size, RqMapMode mode,
 	return base;
 }
 
-/* Probing shares the mappings of readers. */
+/* Probing shares the mappings of those who read or write. */
 static uint16
 key_mode(RqMapMode mode)
 {
-	return mode == RQ_MAP_PROBE ? RQ_MAP_READ : mode;
+	switch (mode)
+	{
+		case RQ_MAP_PROBE:
+			return RQ_MAP_READ;
+		case RQ_MAP_PROBE_WRITE:
+			return RQ_MAP_WRITE;
+		default:
+			return mode;
+	}
 }
 
 char *

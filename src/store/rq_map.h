@@ -17,8 +17,15 @@ typedef enum RqMapMode
 {
 	RQ_MAP_READ,
 	RQ_MAP_WRITE,
-	RQ_MAP_PROBE				/* as for reading; NULL instead of an error */
+	RQ_MAP_PROBE,				/* as for reading; NULL instead of an error */
+	RQ_MAP_PROBE_WRITE			/* the same for writing */
 } RqMapMode;
+
+static inline bool
+rq_map_probes(RqMapMode mode)
+{
+	return mode == RQ_MAP_PROBE || mode == RQ_MAP_PROBE_WRITE;
+}
 
 /*
  * The commit log segment with this number, NULL if its file does not exist.
