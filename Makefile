@@ -112,6 +112,7 @@ OBJS = \
 	src/queue/rq_topic.o \
 	src/queue/rq_trim.o \
 	src/queue/rq_txn.o \
+	src/queue/rq_unused.o \
 	src/queue/rq_wait.o \
 	src/queue/rq_xid.o \
 	src/recovery/rq_files.o \

@@ -28,6 +28,7 @@
 #include "queue/rq_retain.h"
 #include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
+#include "queue/rq_unused.h"
 #include "shmem/rq_shmem.h"
 
 PG_FUNCTION_INFO_V1(rocketq_get_topics);
@@ -299,7 +300,7 @@ put_group_queue(ReturnSetInfo *rsinfo, uint32 group, uint32 i, TimestampTz now,
 	put_owner(&row, g, o);
 	(void) rq_rates_of_offset(o, now, &rate);
 	put_rate(&row, &rate, rate.count);
-	put(&row, BoolGetDatum(lag > 0 && rq_retain_group_holds(group)));
+	put(&row, BoolGetDatum(lag > 0 && rq_group_holds(group)));
 	put(&row, Int64GetDatum(o->lost));
 	finish(rsinfo, &row);
 }

@@ -68,6 +68,8 @@
 	X(arg, "topic-wal") \
 	/* GROUP is inserted, no commit record */ \
 	X(arg, "group-wal") \
+	/* an expired group is kept from all, and not looked at again */ \
+	X(arg, "group-expire") \
 	/* TOPIC_DROP is flushed, the topic's folder is there */ \
 	X(arg, "drop-wal") \
 	/* the folder has another name, no file is gone yet */ \

@@ -481,6 +481,23 @@ rq_group_drop_doomed(RqGroupRef group)
 	rq_gate_leave();
 }
 
+bool
+rq_group_drop_if(RqGroupRef group, RqGroupMay may)
+{
+	const RqGroup *g = &rq_groups[group.slot];
+	bool		go;
+
+	rq_gate_enter();
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	go = is_still(group) && g->pend_op == RQ_PEND_NONE && !g->doomed &&
+		g->claim_xid == 0 && may(group.slot);
+	if (go)
+		drop_for_good(group.slot);
+	LWLockRelease(rq_meta_lock);
+	rq_gate_leave();
+	return go;
+}
+
 void
 rq_group_drop_abandoned(void)
 {

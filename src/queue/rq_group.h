@@ -90,6 +90,13 @@ extern void rq_group_drop_abandoned(void);
 /* WAL-log the end of a doomed group. */
 extern void rq_group_drop_doomed(RqGroupRef group);
 
+/*
+ * The same for one that no transaction is about to create or drop, if "may"
+ * says so under the meta lock.  False, with nothing done, if not.
+ */
+typedef bool (*RqGroupMay) (uint32 group);
+extern bool rq_group_drop_if(RqGroupRef group, RqGroupMay may);
+
 /* Settle groups whose creator or dropper has ended.  Janitor only. */
 extern void rq_group_settle_all(void);
 

@@ -67,9 +67,8 @@ max_share(void)
 }
 
 static LOCKTAG
-lock_tag(uint32 topic, RqGroupRef group, uint32 queue_id)
+lock_tag(Oid db, RqGroupRef group, uint32 queue_id)
 {
-	Oid			db = rq_topic_key(topic).db;
 	LOCKTAG		tag;
 
 	if (queue_id == RQ_ALL_QUEUES)
@@ -113,7 +112,7 @@ bool
 rq_owner_take(uint32 topic, RqGroupRef group, uint32 queue_id, bool wait)
 {
 	Owned		o = {.topic = topic, .group = group, .queue_id = queue_id};
-	LOCKTAG		whole = lock_tag(topic, group, RQ_ALL_QUEUES);
+	LOCKTAG		whole = lock_tag(rq_topic_key(topic).db, group, RQ_ALL_QUEUES);
 	LockAcquireResult result;
 
 	if (owns_group(group))
@@ -121,7 +120,7 @@ rq_owner_take(uint32 topic, RqGroupRef group, uint32 queue_id, bool wait)
 	make_room();
 	if (take(&whole, ShareLock, wait) == LOCKACQUIRE_NOT_AVAIL)
 		return false;
-	o.tag = lock_tag(topic, group, queue_id);
+	o.tag = lock_tag(rq_topic_key(topic).db, group, queue_id);
 	if (!wait && nowned >= max_share() &&
 		!rq_lock_held_by_me(&o.tag, ExclusiveLock))
 		result = LOCKACQUIRE_NOT_AVAIL;
@@ -153,7 +152,7 @@ rq_owner_take_group(uint32 topic, RqGroupRef group)
 	LockAcquireResult result;
 
 	make_room();
-	o.tag = lock_tag(topic, group, RQ_ALL_QUEUES);
+	o.tag = lock_tag(rq_topic_key(topic).db, group, RQ_ALL_QUEUES);
 	result = LockAcquire(&o.tag, ExclusiveLock, false, false);
 	if (!is_present(group))
 		return false;
@@ -164,6 +163,22 @@ rq_owner_take_group(uint32 topic, RqGroupRef group)
 		owned[nowned++] = o;
 	}
 	return true;
+}
+
+bool
+rq_owner_hold_group(Oid db, RqGroupRef group)
+{
+	LOCKTAG		tag = lock_tag(db, group, RQ_ALL_QUEUES);
+
+	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+rq_owner_free_group(Oid db, RqGroupRef group)
+{
+	LOCKTAG		tag = lock_tag(db, group, RQ_ALL_QUEUES);
+
+	LockRelease(&tag, ExclusiveLock, true);
 }
 
 static void

@@ -26,6 +26,14 @@ extern bool rq_owner_take(uint32 topic, RqGroupRef group, uint32 queue_id,
 extern bool rq_owner_take_group(uint32 topic, RqGroupRef group);
 
 /*
+ * For a worker, outside a transaction: keep everybody off the group.  False if
+ * somebody owns it or one of its queues.  The caller gives it free again,
+ * whatever happens in between, and tells no waiter: it has taken nothing.
+ */
+extern bool rq_owner_hold_group(Oid db, RqGroupRef group);
+extern void rq_owner_free_group(Oid db, RqGroupRef group);
+
+/*
  * The process that owns the queue for the group: its number, or -1 when nobody
  * does or the group has gone.  Can't throw, and needs no lock.
  */

@@ -46,6 +46,7 @@
 #include "queue/rq_lowest.h"
 #include "queue/rq_retain_private.h"
 #include "queue/rq_topic.h"
+#include "queue/rq_unused.h"
 
 /* Blocks of entries looked at under one hold of the meta lock, and in a round. */
 #define LEARN_BLOCKS		64
@@ -76,90 +77,6 @@ typedef struct Round
 	uint64		excess;			/* bytes to free on a disk that is too full */
 	int			blocks;			/* may still be learnt about */
 } Round;
-
-/* ---- groups ---- */
-
-bool
-rq_retain_group_holds(uint32 group)
-{
-	return rq_keep_unconsumed && !rq_groups[group].idle;
-}
-
-static bool
-is_idle(const RqGroup *g, TimestampTz now, TimestampTz *since)
-{
-	*since = Max(Max((TimestampTz) pg_atomic_read_u64((pg_atomic_uint64 *) &g->used_at),
-					 g->created_at), rq_ctl->holds_since);
-	return rq_group_idle_timeout_s >= 0 &&
-		TimestampDifferenceExceeds(*since, now, 1000) &&
-		now - *since > (int64) rq_group_idle_timeout_s * USECS_PER_SEC;
-}
-
-/* A look without the lock will do: it is repeated. */
-static bool
-somebody_waits(uint32 group)
-{
-	for (int i = 0; i < rq_max_backends(); i++)
-		if (rq_waiters[i].topic != RQ_NO_SLOT &&
-			rq_waiters[i].group_slot == group &&
-			rq_waiters[i].group_id == rq_groups[group].id)
-			return true;
-	return false;
-}
-
-static void
-tell_idle(const RqGroup *g, TimestampTz since)
-{
-	RqKey		key = rq_topic_key(g->topic);
-
-	if (g->idle)
-		ereport(LOG,
-				(errmsg("consumer group \"%s\" of rocketq topic %u/%u does not hold messages any more",
-						g->name, key.db, key.rel),
-				 errdetail("It has not been used since %s, for longer than rocketq.group_idle_timeout.",
-						   timestamptz_to_str(since)),
-				 errhint("It holds again when it is used. Drop it if it is not wanted any more.")));
-	else
-		ereport(LOG,
-				(errmsg("consumer group \"%s\" of rocketq topic %u/%u holds messages again",
-						g->name, key.db, key.rel)));
-}
-
-/* Find groups that have become idle, or are used again. */
-static void
-note_idle_groups(TimestampTz now)
-{
-	if (rq_ctl->holds_since == 0)
-		rq_ctl->holds_since = now;
-	for (int i = 0; i < rq_max_groups; i++)
-	{
-		TimestampTz since;
-		RqGroup		copy;
-		bool		changed = false;
-
-		if (rq_groups[i].id == 0 ||
-			is_idle(&rq_groups[i], now, &since) == rq_groups[i].idle)
-			continue;
-		if (!rq_groups[i].idle && somebody_waits(i))
-		{
-			rq_group_used(i);
-			continue;
-		}
-
-		/* Another group can have got the slot, or somebody used this one. */
-		LWLockAcquire(rq_meta_lock, LW_SHARED);
-		if (rq_groups[i].id != 0 &&
-			is_idle(&rq_groups[i], now, &since) != rq_groups[i].idle)
-		{
-			rq_groups[i].idle = !rq_groups[i].idle;
-			changed = rq_keep_unconsumed;
-			copy = rq_groups[i];
-		}
-		LWLockRelease(rq_meta_lock);
-		if (changed)
-			tell_idle(&copy, since);
-	}
-}
 
 /* ---- what must stay ---- */
 
@@ -247,7 +164,7 @@ find_holder(uint32 topic, const RqQueue *q, RqOff *from)
 	{
 		RqOff		off;
 
-		if (!rq_retain_group_holds(g))
+		if (!rq_group_holds(g))
 			continue;
 		off = rq_offset_at_least(rq_group_offset(g, q->id));
 		if (holder == RQ_NO_SLOT || off < *from)
@@ -592,7 +509,7 @@ rq_retain_round(void)
 	Round		r;
 
 	begin_round(&r);
-	note_idle_groups(r.now);
+	rq_unused_note_idle(r.now);
 	find_kept(&r);
 	publish_kept(&r.kept);
 	trim_log(&r);

@@ -11,9 +11,6 @@
 /* Trim what may go.  Janitor only. */
 extern void rq_retain_round(void);
 
-/* Does a group hold what it has not consumed? */
-extern bool rq_retain_group_holds(uint32 group);
-
 /*
  * How long messages of a topic are kept, in seconds; -1 = for ever.  The
  * caller holds the meta lock.

@@ -27,6 +27,7 @@
 #include "queue/rq_retain.h"
 #include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
+#include "queue/rq_unused.h"
 #include "worker/rq_worker.h"
 
 /* How often all topics' files are looked for, in milliseconds. */
@@ -97,6 +98,7 @@ clean(void)
 	rq_rates_sample();
 	rq_disk_look();
 	rq_retain_round();
+	rq_unused_drop_expired();
 	rq_saved_place_round();
 }
 

@@ -1,0 +1,139 @@
+# 056_group_expire.pl -- groups that nobody uses go by themselves if that is set,
+# and no others do.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use RocketqWait;
+use Test::More;
+
+my $node = rq_node('main', conf => "rocketq.janitor_interval = '20ms'");
+my ($open, $waits, $creates, $drops, $one) = rq_sessions($node, 5);
+
+sub done
+{
+	my ($session, $sql) = @_;
+	my $rows = $session->query($sql) // die "connection lost\n";
+	die "$session->{error} in: $sql\n" if $session->{error} ne '';
+	return join(' ', @$rows);
+}
+
+sub groups
+{
+	return rq_value($node,
+		"SELECT coalesce(string_agg(DISTINCT consumer_group, ' ' ORDER BY consumer_group), '') FROM rocketq.groups");
+}
+
+sub expire
+{
+	my ($time) = @_;
+	$node->safe_psql('postgres', "ALTER SYSTEM SET rocketq.group_expire_time = '$time'");
+	$node->reload;
+	rq_wait_ticks($node, 'janitor', 2);
+	return;
+}
+
+sub wait_for_groups
+{
+	my ($expected, $what) = @_;
+	rq_poll("$what: groups \"$expected\"", sub { return groups() eq $expected; });
+	return pass($what);
+}
+
+#
+# Off, they stay.  On, all go that nobody uses.
+#
+done($one, "SELECT rocketq.create_topic('t', 2)");
+done($one, "SELECT rocketq.produce('t', 'm' || q, queue_id => q) FROM generate_series(0, 1) q");
+done($one, "SELECT rocketq.create_group('t', g) FROM unnest('{a,b,c}'::text[]) g");
+rq_poll_query($node, 'the groups to be older than a second',
+	'SELECT min(created_at) < now() - interval \'2 s\' FROM rocketq.groups');
+rq_wait_ticks($node, 'janitor', 5);
+is(groups(), 'a b c', 'without the setting groups stay');
+my $log_from = rq_log_from($node);
+expire('1s');
+wait_for_groups('', 'unused groups go');
+$node->wait_for_log(
+	qr/consumer group "a" of rocketq topic \d+\/\d+ has been dropped\n.*had not been used since .*rocketq\.group_expire_time/,
+	$log_from);
+
+#
+# Those that somebody uses stay, though nobody has touched them for longer than
+# those that go: "open" has read and not committed yet, "waits" has a waiter,
+# and what becomes of "new" and "old" is not known.
+#
+expire('1h');
+done($one, "SELECT rocketq.create_group('t', g) FROM unnest('{old,open,waits}'::text[]) g");
+done($one, "SELECT count(*) FROM rocketq.consume('t', 'waits', auto_commit => true)");
+done($open, 'BEGIN');
+is(done($open, "SELECT count(*) FROM rocketq.consume('t', 'open', auto_commit => true)"), '2', 'one reads');
+rq_ask_and_sleep("CALL rocketq.wait_for_messages('t', 'waits', '600 s')", $waits);
+done($creates, 'BEGIN');
+done($creates, "SELECT rocketq.create_group('t', 'new')");
+done($drops, 'BEGIN');
+done($drops, "SELECT rocketq.drop_group('t', 'old')");
+done($one, "SELECT rocketq.create_group('t', 'unused')");
+expire('1s');
+wait_for_groups('old open waits', 'what nobody uses goes');
+rq_wait_ticks($node, 'janitor', 5);
+is(groups(), 'old open waits', 'what somebody uses does not');
+done($creates, 'COMMIT');
+done($open, 'COMMIT');
+is(done($one, "SELECT sum(rocketq.committed_offset('t', 'open', q)) FROM generate_series(0, 1) q"),
+	'2', 'its offsets are committed');
+wait_for_groups('old waits', 'when it is not used any more it goes');
+done($drops, 'ROLLBACK');
+wait_for_groups('waits', 'so does one that was not dropped after all');
+done($one, "SELECT rocketq.produce('t', 'news', queue_id => 0)");
+is(rq_answer($waits), 't', 'the waiter gets its news');
+wait_for_groups('', 'and all are gone');
+
+#
+# Somebody uses the group when it is already expired and about to go.
+#
+SKIP:
+{
+	skip 'rocketq was built without RQ_TESTING', 3 if !rq_has_faults($node);
+
+	done($one, "SELECT rocketq.create_group('t', 'late')");
+	my $janitor = rq_worker_pid($node, 'janitor');
+	rq_arm($node, 'group-expire=stop');
+	rq_poll_stopped($janitor);
+	is(done($one, "SELECT count(*) FROM rocketq.consume('t', 'late')"), '0', 'it gets nothing at that moment');
+	rq_arm($node, '');
+	expire_later($janitor);
+	is(done($one, "SELECT count(*) FROM rocketq.consume('t', 'late')"), '3', 'and all in the next');
+}
+
+# Let the janitor go on; what it was about to do is done after one round.
+sub expire_later
+{
+	my ($janitor) = @_;
+	$node->safe_psql('postgres', "ALTER SYSTEM SET rocketq.group_expire_time = '1h'");
+	$node->reload;
+	kill('CONT', $janitor);
+	rq_wait_ticks($node, 'janitor', 2);
+	is(groups(), 'late', 'the group that is used again stays');
+	return;
+}
+
+#
+# What went is gone after a crash.
+#
+done($one, "SELECT rocketq.create_group('t', 'gone')");
+expire('1s');
+wait_for_groups('', 'all go again');
+rq_flush($node);
+rq_kill9($node);
+rq_start($node);
+is($node->safe_psql('postgres', 'SELECT count(*) FROM rocketq.get_groups()'), '0', 'none comes back in recovery');
+
+rq_verify($node, 'at the end');
+$node->stop;
+done_testing();
