@@ -106,7 +106,12 @@ COMMENT ON PROCEDURE rocketq.wait_for_messages IS 'wait until a consumer group c
 
 CREATE FUNCTION rocketq.text(body pg_catalog.bytea) RETURNS pg_catalog.text
     AS 'MODULE_PATHNAME', 'rocketq_text' LANGUAGE C STABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION rocketq.text IS 'a message body as text';
+COMMENT ON FUNCTION rocketq.text(pg_catalog.bytea) IS 'a message body as text';
+
+CREATE FUNCTION rocketq.text(body pg_catalog.bytea, encoding pg_catalog.name) RETURNS pg_catalog.text
+    AS 'pg_convert_from' LANGUAGE internal STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION rocketq.text(pg_catalog.bytea, pg_catalog.name)
+    IS 'a message body as text, produced in a database of that encoding';
 
 CREATE FUNCTION rocketq.json(body pg_catalog.bytea) RETURNS pg_catalog.jsonb
     AS 'MODULE_PATHNAME', 'rocketq_json' LANGUAGE C STABLE STRICT PARALLEL SAFE;

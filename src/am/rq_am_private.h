@@ -141,8 +141,11 @@ extern void rq_label_init(void);
 /* A topic was created, with this storage: keep its settings. */
 extern void rq_label_created(Oid relid, RqKey key);
 
-/* What its label says; false if it has none. */
-extern bool rq_label_read(Oid relid, RqTopicSettings *settings);
+/*
+ * What its label says; without one, the defaults.  For a topic without storage:
+ * a new one, or one in a copied database that nobody has used yet.
+ */
+extern RqTopicSettings rq_label_settings(Oid relid);
 
 /* ---- rq_access_hook.c ---- */
 
@@ -154,6 +157,13 @@ extern bool rq_oid_is_topic(Oid relid);
 /* ---- rq_executor_hook.c ---- */
 
 extern void rq_executor_hook_install(void);
+
+/*
+ * Copies of messages with a sharding key come into this topic: do they keep
+ * their queues?  They do unless the statement that runs takes them from a topic
+ * with another number of queues, or from something that does not tell.
+ */
+extern bool rq_copies_keep_queues(Relation topic);
 
 /* ---- rq_utility_hook.c ---- */
 

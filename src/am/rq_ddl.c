@@ -302,8 +302,7 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 	RqKey		key = {.db = RQ_LOCATOR_DB(*newrlocator),
 	.rel = RQ_LOCATOR_REL(*newrlocator)};
 	RqKey		old_key = rq_relation_key(rel);
-	RqTopicSettings settings = {.nqueues = rq_default_queues,
-	.retention_s = RQ_RETENTION_DEFAULT};
+	RqTopicSettings settings;
 	uint32		old = RQ_NO_SLOT;
 	uint32		topic;
 	uint64		xid;
@@ -313,7 +312,7 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 	refuse_other_kinds(rel, persistence);
 	check_columns(rel);
 	if (RQ_KEY_EQ(key, old_key))
-		rq_check_nqueues(settings.nqueues, 0);
+		rq_check_nqueues(rq_default_queues, 0);
 
 	/* Entries carry their transactions: nothing here ever needs freezing. */
 	*freezeXid = InvalidTransactionId;
@@ -326,8 +325,8 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 		tell_of_tablespace(rel, newrlocator);
 	else
 		old = rq_topic_find(old_key);
-	if (old != RQ_NO_SLOT)
-		settings = rq_topic_settings(old);
+	settings = old != RQ_NO_SLOT ? rq_topic_settings(old) :
+		rq_label_settings(RelationGetRelid(rel));
 	topic = rq_topic_ensure(key, RQ_LOCATOR_SPC(*newrlocator), &settings, xid);
 	if (old != RQ_NO_SLOT)
 		copy_groups(old, topic, xid);
@@ -337,9 +336,8 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 
 /*
  * TRUNCATE of a table that the same subtransaction created, or truncated
- * before.  What is there then is this transaction's own, waiting for commit
- * or, produced without a transaction, in the queues already.  New storage
- * leaves all of it behind, and costs no more here than anywhere else.
+ * before.  What is there then is this transaction's own and waits for commit.
+ * New storage leaves it behind, and costs no more here than anywhere else.
  */
 void
 rq_nontransactional_truncate(Relation rel)

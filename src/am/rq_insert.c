@@ -7,9 +7,12 @@
  * queue, so a value for one of them is a mistake, with one exception: a row
  * that has all of them is the copy of a message, as COPY, pg_dump and SELECT *
  * make it.  It is produced again: what a producer gives and the time of birth
- * are taken over, the rest is new.  A copy's queue is taken modulo the number
- * of queues there are here, which keeps the order within each queue of the
- * original.
+ * are taken over, the rest is new.
+ *
+ * A copy keeps its queue, or, where there are not as many, gets it modulo their
+ * number, which keeps the order within each queue of the original.  But if the
+ * original had another number of queues, a copy with a sharding key goes where
+ * that key's messages go from now on.
  */
 #include "postgres.h"
 
@@ -60,7 +63,8 @@ is_copy(const bool *nulls)
 
 /* The parts of a message and the queue that is asked for, from a row. */
 static void
-row_to_message(TupleTableSlot *slot, uint32 topic, RqParts *m, int64 *queue_id)
+row_to_message(TupleTableSlot *slot, Relation rel, uint32 topic, RqParts *m,
+			   int64 *queue_id)
 {
 	Datum	   *values = slot->tts_values;
 	bool	   *nulls = slot->tts_isnull;
@@ -86,7 +90,17 @@ row_to_message(TupleTableSlot *slot, uint32 topic, RqParts *m, int64 *queue_id)
 		return;
 	*queue_id = DatumGetInt32(values[RQ_COL_QUEUE_ID]);
 	if (m->is_copy && *queue_id >= 0)
-		*queue_id %= rq_topic_nqueues(topic);
+	{
+		uint32		nqueues = rq_topic_nqueues(topic);
+
+		if (m->sharding_key != NULL &&
+			(*queue_id >= nqueues || !rq_copies_keep_queues(rel)))
+		{
+			*queue_id = RQ_ANY_QUEUE;
+			return;
+		}
+		*queue_id %= nqueues;
+	}
 	/* Here, because a negative one must not be taken for "any queue". */
 	rq_check_queue_id(topic, *queue_id);
 }
@@ -154,7 +168,7 @@ rq_multi_insert(Relation rel, TupleTableSlot **slots, int nslots,
 	ids = palloc(nslots * sizeof(RqPos));
 	queues = palloc(nslots * sizeof(uint32));
 	for (int i = 0; i < nslots; i++)
-		row_to_message(slots[i], target.topic, &messages[i], &asked[i]);
+		row_to_message(slots[i], rel, target.topic, &messages[i], &asked[i]);
 	target.queue_ids = asked;
 	rq_produce(&target, messages, nslots, ids, queues);
 	MemoryContextSwitchTo(old);

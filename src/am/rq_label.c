@@ -153,19 +153,21 @@ rq_label_created(Oid relid, RqKey key)
 	store_label(relid, &settings);
 }
 
-bool
-rq_label_read(Oid relid, RqTopicSettings *settings)
+RqTopicSettings
+rq_label_settings(Oid relid)
 {
 	ObjectAddress object = {.classId = RelationRelationId, .objectId = relid};
 	char	   *label = GetSecurityLabel(&object, PROVIDER);
-	RqTopicSettings s;
+	RqTopicSettings settings;
 	int64		n;
 
-	if (label == NULL || !parse_label(label, &n, &s) ||
+	if (label == NULL || !parse_label(label, &n, &settings) ||
 		n < 1 || n > RQ_QUEUES_MAX)
-		return false;
-	*settings = s;
-	return true;
+	{
+		settings.nqueues = rq_default_queues;
+		settings.retention_s = RQ_RETENTION_DEFAULT;
+	}
+	return settings;
 }
 
 void

@@ -12,6 +12,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "miscadmin.h"
+#include "rewrite/prs2lock.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
@@ -90,9 +91,10 @@ needs_executor(Relation rel)
 	const TupleConstr *constr = rel->rd_att->constr;
 	const TriggerDesc *triggers = rel->trigdesc;
 
+	/* The expressions of generated columns are among the defaults. */
 	if (constr != NULL &&
 		(constr->num_check > 0 || constr->has_not_null ||
-		 constr->has_generated_stored))
+		 constr->num_defval > 0))
 		return true;
 	if (triggers != NULL &&
 		(triggers->trig_insert_before_row ||
@@ -102,6 +104,17 @@ needs_executor(Relation rel)
 	return rel->rd_rel->relispartition;
 }
 
+static bool
+has_insert_rule(Relation rel)
+{
+	const		RuleLock *rules = rel->rd_rules;
+
+	for (int i = 0; rules != NULL && i < rules->numLocks; i++)
+		if (rules->rules[i]->event == CMD_INSERT)
+			return true;
+	return false;
+}
+
 /*
  * What the executor does for INSERT, and the functions that produce do not.
  * A message that breaks a constraint would make queries give wrong answers.
@@ -109,14 +122,18 @@ needs_executor(Relation rel)
 static void
 refuse_executor_work(Relation rel)
 {
-	if (!needs_executor(rel))
+	bool		rule = has_insert_rule(rel);
+
+	if (!rule && !needs_executor(rel))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot produce into topic \"%s\" by a function",
 					RelationGetRelationName(rel)),
-			 errdetail("It is a partition or has constraints, triggers or generated columns, which only INSERT and COPY heed."),
-			 errhint("Use INSERT or COPY.")));
+			 rule ?
+			 errdetail("It has a rule for INSERT, which only INSERT heeds.") :
+			 errdetail("It is a partition or has constraints, defaults, triggers or generated columns, which only INSERT and COPY heed."),
+			 rule ? errhint("Use INSERT.") : errhint("Use INSERT or COPY.")));
 }
 
 Relation
@@ -159,6 +176,15 @@ rq_relation_key(Relation rel)
 	return key;
 }
 
+RqTopicSettings
+rq_relation_settings(Relation rel)
+{
+	uint32		topic = rq_topic_find(rq_relation_key(rel));
+
+	return topic != RQ_NO_SLOT ? rq_topic_settings(topic) :
+		rq_label_settings(RelationGetRelid(rel));
+}
+
 uint32
 rq_relation_topic(Relation rel, bool create)
 {
@@ -167,10 +193,8 @@ rq_relation_topic(Relation rel, bool create)
 
 	if (topic == RQ_NO_SLOT && create)
 	{
-		RqTopicSettings settings = {.nqueues = rq_default_queues,
-		.retention_s = RQ_RETENTION_DEFAULT};
+		RqTopicSettings settings = rq_label_settings(RelationGetRelid(rel));
 
-		(void) rq_label_read(RelationGetRelid(rel), &settings);
 		topic = rq_topic_ensure(key, RQ_LOCATOR_SPC(rq_rel_locator(rel)),
 								&settings, 0);
 	}

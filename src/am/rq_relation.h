@@ -56,6 +56,9 @@ extern bool rq_relation_is_topic(Relation rel);
 /* The key of the topic's storage. */
 extern RqKey rq_relation_key(Relation rel);
 
+/* Its settings, which a topic without storage has, too. */
+extern RqTopicSettings rq_relation_settings(Relation rel);
+
 /*
  * The topic's slot.  A topic without storage (a copy made by CREATE DATABASE)
  * is given some if "create" is set, else the result is RQ_NO_SLOT: it is empty

@@ -8,11 +8,13 @@
  * messages without a transaction, which no snapshot knows, count from the
  * moment that they are stable; whoever scans settles that when the scan
  * begins, so that a scan that is repeated within a query gives the same rows
- * again.
+ * again.  A transaction that keeps its snapshot, such as pg_dump's, counts those
+ * that were enqueued before it began: else a dump would not be of one moment.
  */
 #include "postgres.h"
 
 #include "access/transam.h"
+#include "access/xact.h"
 #include "storage/predicate.h"
 #include "utils/snapmgr.h"
 
@@ -36,6 +38,8 @@ rq_view_init(RqView *v, Relation rel, Snapshot snapshot)
 	v->rel = rel;
 	v->snapshot = snapshot;
 	v->mvcc = snapshot != NULL && snapshot->snapshot_type == SNAPSHOT_MVCC;
+	v->plain_until = v->mvcc && IsolationUsesXactSnapshot() ?
+		GetCurrentTransactionStartTimestamp() : PG_INT64_MAX;
 	if (v->mvcc)
 	{
 		FullTransactionId next = ReadNextFullTransactionId();
@@ -68,7 +72,8 @@ rq_view_sees(RqView *v, const RqEntry *e, RqOff off, RqOff stable,
 	if ((e->len_flags & RQ_CQ_ABORTED) != 0)
 		return false;
 	if (!v->mvcc || e->xid == 0)
-		return off < plain_below;
+		return off < plain_below &&
+			(e->xid != 0 || e->enqueued_at <= v->plain_until);
 	if (is_running(v, e->xid))
 	{
 		if (CheckForSerializableConflictOutNeeded(v->rel, v->snapshot))

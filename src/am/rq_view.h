@@ -7,6 +7,7 @@
 
 #include "utils/rel.h"
 #include "utils/snapshot.h"
+#include "utils/timestamp.h"
 
 #include "format/rq_cqfmt.h"
 
@@ -17,6 +18,8 @@ typedef struct RqView
 	bool		mvcc;
 	uint64		xmin;			/* transactions before this one have ended */
 	uint64		xmax;			/* this one and later ones are not seen */
+	TimestampTz plain_until;	/* of messages without a transaction, those
+								 * that were enqueued by then are seen */
 	uint64		last_xid;		/* the last one that was looked up between */
 	bool		last_running;
 } RqView;

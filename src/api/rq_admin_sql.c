@@ -56,7 +56,7 @@ rocketq_create_topic(PG_FUNCTION_ARGS)
 	rq_require_preload();
 	rq_refuse_read_only("rocketq.create_topic()");
 	rq_check_nqueues(queues, 0);
-	rv = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
+	rv = rq_range_var(name);
 	quoted = quote_qualified_identifier(rv->schemaname, rv->relname);
 
 	nest = NewGUCNestLevel();

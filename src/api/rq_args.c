@@ -4,10 +4,13 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "miscadmin.h"
+#include "parser/scansup.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
+#include "utils/varlena.h"
 
 #include "am/rq_relation.h"
 #include "api/rq_args.h"
@@ -41,6 +44,42 @@ rq_arg_int32(FunctionCallInfo fcinfo, int argno, const char *name)
 {
 	rq_arg_not_null(fcinfo, argno, name);
 	return PG_GETARG_INT32(argno);
+}
+
+/* PostgreSQL would cut each part of the name without a word. */
+static void
+check_name_length(const char *name)
+{
+	bool		quoted = false;
+	int			len = 0;
+
+	for (const char *p = name; *p != '\0'; p++)
+	{
+		if (*p == '"')
+		{
+			quoted = !quoted;
+			/* Of two within quotes the second one is part of the name. */
+			if (quoted && p > name && p[-1] == '"')
+				len++;
+		}
+		else if (*p == '.' && !quoted)
+			len = 0;
+		else if (quoted || !scanner_isspace(*p))
+			len++;
+		if (len >= NAMEDATALEN)
+			ereport(ERROR,
+					(errcode(ERRCODE_NAME_TOO_LONG),
+					 errmsg("topic name \"%s\" is too long", name),
+					 errdetail("A name has at most %d bytes.",
+							   NAMEDATALEN - 1)));
+	}
+}
+
+RangeVar *
+rq_range_var(const char *name)
+{
+	check_name_length(name);
+	return makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
 }
 
 int

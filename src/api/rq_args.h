@@ -18,6 +18,12 @@ extern char *rq_arg_text(FunctionCallInfo fcinfo, int argno, const char *name);
 extern int64 rq_arg_int64(FunctionCallInfo fcinfo, int argno, const char *name);
 extern int32 rq_arg_int32(FunctionCallInfo fcinfo, int argno, const char *name);
 
+/*
+ * The name of a table, as regclass would read it.  But a name that is too long
+ * is refused, not cut to that of another table.
+ */
+extern RangeVar *rq_range_var(const char *name);
+
 /* A count of messages, 1 to RQ_BATCH_MAX. */
 extern int	rq_arg_max_messages(FunctionCallInfo fcinfo, int argno);
 

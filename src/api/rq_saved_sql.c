@@ -260,8 +260,7 @@ static void
 restore_row(HeapTuple row, TupleDesc desc)
 {
 	char	   *name = text_column(row, desc, 1);
-	RangeVar   *rv = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
-	Oid			relid = RangeVarGetRelid(rv, NoLock, true);
+	Oid			relid = RangeVarGetRelid(rq_range_var(name), NoLock, true);
 	Relation	rel;
 
 	if (!OidIsValid(relid))

@@ -14,7 +14,11 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "portability/instr_time.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "api/rq_args.h"
 #include "queue/rq_topic.h"
@@ -43,33 +47,79 @@ check_top_level(FunctionCallInfo fcinfo)
 				 errhint("CALL it on its own, or wait in a transaction with rocketq.consume(..., wait => ...).")));
 }
 
+/* Find topic and group, and wait outside the transaction that did so. */
+static RqIdleEnd
+wait_once(FunctionCallInfo fcinfo, const char *name, const RqFilter *filter,
+		  int64 timeout_ms)
+{
+	uint32		topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, true);
+	uint64		incarnation = rq_topics[topic].incarnation;
+	RqGroupRef	group = {0};
+	RqIdleEnd	end;
+
+	if (!rq_find_group(topic, name, true, &group))
+		group.id = 0;
+	leave_transaction();
+	end = rq_wait_for_messages(topic, incarnation, group, filter, timeout_ms);
+	SPI_finish();
+	return end;
+}
+
+static void
+check_still_there(FunctionCallInfo fcinfo, const char *topic)
+{
+	AcceptInvalidationMessages();
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(PG_GETARG_OID(0))))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("topic \"%s\" has been dropped meanwhile", topic)));
+}
+
+/*
+ * Wait until something has come; false when the time is over.  A topic that was
+ * truncated goes on with new storage.
+ */
+static bool
+wait_for_messages(FunctionCallInfo fcinfo, const char *name,
+				  const RqFilter *filter, int64 timeout_ms)
+{
+	char	   *topic;
+	int64		left = timeout_ms;
+	RqIdleEnd	end;
+	instr_time	start;
+
+	rq_arg_not_null(fcinfo, 0, "topic");
+	topic = get_rel_name(PG_GETARG_OID(0));
+	INSTR_TIME_SET_CURRENT(start);
+	while ((end = wait_once(fcinfo, name, filter, left)) == RQ_IDLE_TOPIC_GONE)
+	{
+		instr_time	now;
+
+		check_still_there(fcinfo, topic);
+		INSTR_TIME_SET_CURRENT(now);
+		INSTR_TIME_SUBTRACT(now, start);
+		left = Max(timeout_ms - (int64) INSTR_TIME_GET_MILLISEC(now), 0);
+	}
+	return end == RQ_IDLE_MESSAGES;
+}
+
 Datum
 rocketq_wait_for_messages(PG_FUNCTION_ARGS)
 {
 	char	   *name = rq_arg_text(fcinfo, 1, "consumer_group");
 	int64		timeout = rq_arg_wait(fcinfo, 2, "timeout");
 	RqFilter   *filter = rq_arg_filter(fcinfo, 3);
-	RqGroupRef	group = {0};
 	TupleDesc	desc;
-	uint32		topic;
-	uint64		incarnation;
 	Datum		available;
 	bool		is_null = false;
 
 	check_top_level(fcinfo);
 	rq_refuse_read_only("rocketq.wait_for_messages()");
-	topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, true);
-	incarnation = rq_topics[topic].incarnation;
-	if (!rq_find_group(topic, name, true, &group))
-		group.id = 0;
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "rocketq.wait_for_messages() must return a row");
 	desc = BlessTupleDesc(CreateTupleDescCopy(desc));
 
-	leave_transaction();
-	available = BoolGetDatum(rq_wait_for_messages(topic, incarnation, group,
-												  filter, timeout));
-	SPI_finish();
+	available = BoolGetDatum(wait_for_messages(fcinfo, name, filter, timeout));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, &available,
 													  &is_null)));
 }

@@ -53,6 +53,23 @@ typedef struct RqTopicSettings
 #define RQ_SEGMENT_MB_OK(mb) \
 	((mb) > 0 && (mb) <= RQ_SEGMENT_MB_MAX && ((mb) & ((mb) - 1)) == 0)
 
+/*
+ * Names with such look like others, and would break the lines of the server log.
+ * Bytes below 128 are ASCII in every encoding that a database can have.
+ */
+static inline bool
+rq_is_control(char c)
+{
+	return (unsigned char) c < ' ' || c == 0x7f;
+}
+
+/* What stands around the tags of a filter without meaning anything. */
+static inline bool
+rq_is_blank(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
 /* Folders and files below the data directory. */
 #define RQ_DIR				"pg_rocketq"
 #define RQ_LOG_DIR			RQ_DIR "/log"

@@ -9,6 +9,12 @@
 #include "base/rq_compat.h"
 
 /*
+ * There is no such offset (RocketMQ's OFFSET_ILLEGAL).  A code that nothing else
+ * in a consumer's loop is likely to raise, and that PL/pgSQL has a name for.
+ */
+#define RQ_ERRCODE_OFFSET_ILLEGAL	ERRCODE_INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE
+
+/*
  * Bytes on disk that cannot be what rocketq wrote.  "what" says which object,
  * "problem" what is wrong with it.
  */

@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 
+#include "base/rq_error.h"
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "log/rq_log.h"
@@ -36,6 +37,7 @@ static void
 check_group_name(const char *name)
 {
 	size_t		len = strlen(name);
+	bool		odd;
 
 	if (len == 0)
 		ereport(ERROR,
@@ -47,6 +49,14 @@ check_group_name(const char *name)
 				 errmsg("consumer group name is too long"),
 				 errdetail("It has %zu bytes, %d are allowed.",
 						   len, RQ_GROUP_NAME_MAX)));
+	odd = rq_is_blank(name[0]) || rq_is_blank(name[len - 1]);
+	for (size_t i = 0; i < len; i++)
+		odd |= rq_is_control(name[i]);
+	if (odd)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("invalid consumer group name \"%s\"", name),
+				 errdetail("It cannot begin or end with a blank, nor contain control characters.")));
 }
 
 bool
@@ -94,11 +104,32 @@ rq_reader_position(const RqReader *r)
 }
 
 /*
+ * A reader that is told nothing would wait for what never comes, or go on behind
+ * messages that it has not seen.
+ */
+static void
+report_illegal_offset(uint32 queue_id, RqQueue *q, RqOff from, bool too_small)
+{
+	ereport(ERROR,
+			(errcode(RQ_ERRCODE_OFFSET_ILLEGAL),
+			 too_small ?
+			 errmsg("queue %u begins behind offset " UINT64_FORMAT, queue_id, from) :
+			 errmsg("queue %u ends before offset " UINT64_FORMAT, queue_id, from),
+			 errdetail("It reaches from " UINT64_FORMAT " to " UINT64_FORMAT ".",
+					   pg_atomic_read_u64(&q->start),
+					   pg_atomic_read_u64(&q->stable)),
+			 too_small ?
+			 errhint("Retention has removed the messages between.  Go on from rocketq.min_offset().") :
+			 errhint("After TRUNCATE, and in a new topic, offsets begin at 0 again.  Go on from rocketq.min_offset() or rocketq.max_offset().")));
+}
+
+/*
  * Read up to "max" matching messages from "from" on; returns how many, and in
- * "next" the offset behind the last one looked at.
+ * "next" the offset behind the last one looked at.  What retention has removed
+ * is passed over, or, if "exact" and "from" is among it, an error.
  */
 static int
-read_forward(uint32 topic, uint32 queue_id, RqOff from, int max,
+read_forward(uint32 topic, uint32 queue_id, RqOff from, bool exact, int max,
 			 const RqFilter *filter, RqSink sink, void *arg, RqOff *next)
 {
 	RqQueue    *q = rq_topic_queue(topic, queue_id);
@@ -116,6 +147,8 @@ read_forward(uint32 topic, uint32 queue_id, RqOff from, int max,
 			CHECK_FOR_INTERRUPTS();
 		if (!rq_queue_next_entry(topic, q, off, &run, &m.entry))
 		{
+			if (exact && off == from)
+				report_illegal_offset(queue_id, q, from, true);
 			off = pg_atomic_read_u64(&q->start) - 1;
 			continue;
 		}
@@ -146,14 +179,20 @@ static int
 pull(RqWant *want, uint32 unused, void *arg)
 {
 	const RqPullRequest *req = arg;
+	RqQueue    *q;
 	RqOff		from = want->from;
 
 	/* It can have gone in a sleep without the lock. */
 	if (req->queue_id >= rq_topic_nqueues(req->topic))
 		return 0;
-	rq_queue_refresh(req->topic, rq_topic_queue(req->topic, req->queue_id));
-	return read_forward(req->topic, req->queue_id, from, req->max, req->filter,
-						req->sink, req->sink_arg, &want->from);
+	q = rq_topic_queue(req->topic, req->queue_id);
+	rq_queue_refresh(req->topic, q);
+	if (from < pg_atomic_read_u64(&q->start))
+		report_illegal_offset(req->queue_id, q, from, true);
+	if (from > pg_atomic_read_u64(&q->end) && !RecoveryInProgress())
+		report_illegal_offset(req->queue_id, q, from, false);
+	return read_forward(req->topic, req->queue_id, from, true, req->max,
+						req->filter, req->sink, req->sink_arg, &want->from);
 }
 
 int
@@ -225,7 +264,7 @@ consume_queue(const RqConsumeRequest *req, RqGroupRef group, uint32 queue_id,
 	rq_saved_place(req->topic, group.slot, queue_id);
 	r = rq_txn_reader(req->topic, group, queue_id);
 	from = rq_reader_position(r);
-	count = read_forward(req->topic, queue_id, from, max, req->filter,
+	count = read_forward(req->topic, queue_id, from, false, max, req->filter,
 						 req->sink, req->sink_arg, &next);
 	RQ_FAULT("consume-read");
 	if (next == from)

@@ -75,17 +75,30 @@ typedef struct RqPullRequest
 /* Consume for a group, which is created if it is new; returns the count. */
 extern int	rq_consume(const RqConsumeRequest *req);
 
-/* Read from an offset on, for nobody in particular; returns the count. */
+/*
+ * Read from an offset on, for nobody in particular; returns the count.  Throws
+ * RQ_ERRCODE_OFFSET_ILLEGAL if that is before the first offset that is kept or
+ * behind the end, where the next message will be.  A standby may not have come
+ * that far yet; there the offset has to be reached.
+ */
 extern int	rq_pull(const RqPullRequest *req);
+
+/* How waiting without taking anything has ended. */
+typedef enum RqIdleEnd
+{
+	RQ_IDLE_TIMEOUT = 0,
+	RQ_IDLE_MESSAGES,
+	RQ_IDLE_TOPIC_GONE			/* dropped, or truncated */
+}			RqIdleEnd;
 
 /*
  * Wait until there is something for a group in any queue that nobody owns, or
- * until the topic goes.  Takes nothing, and holds no lock while it waits; the
- * caller holds none on the topic either.  False when the time is over.
+ * until the topic's storage goes.  Takes nothing, and holds no lock while it
+ * waits; the caller holds none on the topic either.
  */
-extern bool rq_wait_for_messages(uint32 topic, uint64 incarnation,
-								 RqGroupRef group, const RqFilter *filter,
-								 int64 timeout_ms);
+extern RqIdleEnd rq_wait_for_messages(uint32 topic, uint64 incarnation,
+									  RqGroupRef group, const RqFilter *filter,
+									  int64 timeout_ms);
 
 /* Commit all that this transaction consumed; returns how many queues. */
 extern int	rq_commit_consumed(uint32 topic, const char *group);

@@ -14,6 +14,22 @@ typedef struct FilterTag
 	uint32		hash;
 } FilterTag;
 
+const char *
+rq_tag_problem(const char *tag, uint32 len)
+{
+	if (len == 0)
+		return "A tag cannot be empty.";
+	if (len > RQ_TAG_MAX)
+		return "A tag cannot have more than " CppAsString2(RQ_TAG_MAX) " bytes.";
+	if (len == 1 && tag[0] == '*')
+		return "A tag cannot be *, which alone stands for every message.";
+	if (rq_is_blank(tag[0]) || rq_is_blank(tag[len - 1]))
+		return "A tag cannot begin or end with a blank, which filters leave out.";
+	if (memchr(tag, '|', len))
+		return "A tag cannot contain |, which joins tags in filters.";
+	return NULL;
+}
+
 struct RqFilter
 {
 	int			ntags;			/* 0 = every message */
@@ -26,7 +42,7 @@ report_malformed(const char *expression, const char *why)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid tag filter \"%s\"", expression),
-			 errdetail("%s.", why),
+			 errdetail_internal("%s", _(why)),
 			 errhint("Write '*' for every message, or tags joined by ||, such as 'paid || shipped'.")));
 }
 
@@ -34,17 +50,15 @@ static void
 add_tag(RqFilter *f, const char *expression, const char *from, const char *to)
 {
 	FilterTag  *t = &f->tags[f->ntags++];
+	const char *problem;
 
-	while (from < to && *from == ' ')
+	while (from < to && rq_is_blank(*from))
 		from++;
-	while (to > from && to[-1] == ' ')
+	while (to > from && rq_is_blank(to[-1]))
 		to--;
-	if (from == to)
-		report_malformed(expression, "A tag is empty");
-	if (memchr(from, '|', to - from))
-		report_malformed(expression, "A single | stands in it");
-	if (to - from == 1 && *from == '*')
-		report_malformed(expression, "The asterisk cannot be combined with tags");
+	problem = rq_tag_problem(from, to - from);
+	if (problem != NULL)
+		report_malformed(expression, problem);
 	t->tag = from;
 	t->len = to - from;
 	t->hash = rq_tag_hash(t->tag, t->len);

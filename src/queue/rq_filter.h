@@ -10,6 +10,12 @@
 
 typedef struct RqFilter RqFilter;
 
+/*
+ * Why nobody could filter for this tag; NULL if somebody can.  A sentence for an
+ * error's detail.
+ */
+extern const char *rq_tag_problem(const char *tag, uint32 len);
+
 /* Parse an expression; palloc'd.  Throws when it is malformed. */
 extern RqFilter *rq_filter_parse(const char *expression);
 

@@ -75,24 +75,27 @@ static int
 look(RqWant *want, uint32 unused, void *arg)
 {
 	const uint64 incarnation = *(uint64 *) arg;
-	bool		found;
+	RqIdleEnd	end = RQ_IDLE_TIMEOUT;
 
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	found = is_gone(want->topic, incarnation);
-	if (!found && want->group.id != 0 && is_dropped(want->group))
+	if (is_gone(want->topic, incarnation))
+		end = RQ_IDLE_TOPIC_GONE;
+	else if (want->group.id != 0 && is_dropped(want->group))
 		want->group.id = 0;
-	for (uint32 i = 0; !found && i < rq_topic_nqueues(want->topic); i++)
-		found = has_message(want, i);
+	for (uint32 i = 0; end == RQ_IDLE_TIMEOUT &&
+		 i < rq_topic_nqueues(want->topic); i++)
+		if (has_message(want, i))
+			end = RQ_IDLE_MESSAGES;
 	LWLockRelease(rq_meta_lock);
-	return found ? 1 : 0;
+	return end;
 }
 
-bool
+RqIdleEnd
 rq_wait_for_messages(uint32 topic, uint64 incarnation, RqGroupRef group,
 					 const RqFilter *filter, int64 timeout_ms)
 {
 	RqWant		want = {.topic = topic, .group = group,
 	.queue_id = RQ_ALL_QUEUES, .filter = filter};
 
-	return rq_wait(&want, timeout_ms, look, &incarnation) > 0;
+	return (RqIdleEnd) rq_wait(&want, timeout_ms, look, &incarnation);
 }

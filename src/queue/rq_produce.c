@@ -21,6 +21,7 @@
 #include "base/rq_guc.h"
 #include "log/rq_log.h"
 #include "queue/rq_cqueue.h"
+#include "queue/rq_filter.h"
 #include "queue/rq_produce.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_txn.h"
@@ -53,6 +54,7 @@ static void
 check_message(const RqParts *m)
 {
 	uint64		size = (uint64) m->body_len + m->keys_len + m->properties_len;
+	const char *problem;
 
 	if (m->body == NULL)
 		ereport(ERROR,
@@ -61,17 +63,13 @@ check_message(const RqParts *m)
 				 errhint("An empty body is allowed.")));
 	if (m->tag_len > RQ_TAG_MAX)
 		report_too_large("message tag", m->tag_len, RQ_TAG_MAX);
-	if (m->tag && m->tag_len == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("message tag must not be empty"),
-				 errhint("Use NULL for a message without a tag.")));
-	if (m->tag && (memchr(m->tag, '|', m->tag_len) ||
-				   (m->tag_len == 1 && m->tag[0] == '*')))
+	if (m->tag && (problem = rq_tag_problem(m->tag, m->tag_len)) != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid message tag \"%.*s\"", (int) m->tag_len, m->tag),
-				 errdetail("A tag cannot be * or contain |, which have a meaning in consumers' filters.")));
+				 errdetail_internal("%s", _(problem)),
+				 m->tag_len == 0 ?
+				 errhint("Use NULL for a message without a tag.") : 0));
 	if (m->sharding_len > RQ_SHARDING_KEY_MAX)
 		report_too_large("sharding key", m->sharding_len, RQ_SHARDING_KEY_MAX);
 	if (m->nkeys > RQ_KEYS_MAX)
@@ -303,6 +301,18 @@ write_messages(const RqTarget *target, const RqParts *messages, int n,
 		pfree(lens);
 }
 
+/* A message that stays whatever happens needs a queue that does. */
+static void
+check_at_once(uint32 topic)
+{
+	if (rq_topic_is_own(topic))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot produce without a transaction into a topic that this transaction has created, truncated or given another number of queues"),
+				 errdetail("ROLLBACK would take the message away with its queue."),
+				 errhint("Commit first, or leave out transactional => false.")));
+}
+
 void
 rq_produce(const RqTarget *target, const RqParts *messages, int n,
 		   RqPos *ids, uint32 *queues)
@@ -310,6 +320,8 @@ rq_produce(const RqTarget *target, const RqParts *messages, int n,
 	instr_time	start = rq_latency_begin();
 
 	rq_txn_check_open();
+	if (!target->transactional)
+		check_at_once(target->topic);
 	if (target->queue_id != RQ_ANY_QUEUE)
 		rq_check_queue_id(target->topic, target->queue_id);
 	for (int i = 0; i < n; i++)

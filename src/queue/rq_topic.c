@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/xloginsert.h"
 #include "miscadmin.h"
 
@@ -101,6 +102,17 @@ rq_topic_settings(uint32 topic)
 	.retention_s = rq_topics[topic].retention_now};
 
 	return s;
+}
+
+bool
+rq_topic_is_own(uint32 topic)
+{
+	const RqTopic *t = &rq_topics[topic];
+	uint64		xid = U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
+
+	return xid != 0 &&
+		(t->pend_xid == xid ||
+		 (t->resize_xid == xid && rq_topic_nqueues(topic) != t->base_queues));
 }
 
 /* Is there storage that the key's earlier holder left, or ("any") at all? */

@@ -73,6 +73,12 @@ extern void rq_topic_resize_log(RqKey key);
 /* Make "nqueues" tell the outcome of resizes that a crash has ended. */
 extern void rq_topic_resize_recover(void);
 
+/*
+ * Would the topic's storage, or some of its queues, go if the calling
+ * transaction, which holds a lock on its relation, were rolled back?
+ */
+extern bool rq_topic_is_own(uint32 topic);
+
 /* The queue's slot; "queue_id" must be below the topic's number of queues. */
 extern RqQueue *rq_topic_queue(uint32 topic, uint32 queue_id);
 

@@ -49,6 +49,20 @@ SELECT * FROM number_of_queues;
 ROLLBACK;
 SELECT * FROM number_of_queues;
 SELECT rocketq.produce('alt', 'never', queue_id => 8);
+-- A message that is there at once would go with its queue.
+BEGIN;
+SELECT rocketq.alter_topic('alt', 9);
+SELECT rocketq.produce('alt', 'never', queue_id => 8, transactional => false);
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+BEGIN;
+SAVEPOINT s;
+SELECT rocketq.alter_topic('alt', 9);
+ROLLBACK TO s;
+SELECT rocketq.alter_topic('alt', retention_time => '1 h');
+SELECT count(rocketq.produce('alt', 'at once', queue_id => 5, transactional => false));
+ROLLBACK;
+SELECT rocketq.text(body) FROM rocketq.pull('alt', 5, 1);
 BEGIN;
 SELECT rocketq.alter_topic('alt', 8);
 SAVEPOINT s;

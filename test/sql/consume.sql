@@ -155,6 +155,8 @@ SELECT rocketq.create_topic('tagged', 1);
 SELECT count(rocketq.produce('tagged', tag, tag => tag)) FROM unnest('{tag15566,tag66554,tag15566}'::text[]) tag;
 SELECT queue_offset, tag FROM rocketq.consume('tagged', 'g', tags => 'tag66554');
 SELECT queue_offset, tag FROM rocketq.pull('tagged', 0, 0, tags => 'tag15566');
+-- over several lines
+SELECT count(*) FROM rocketq.pull('tagged', 0, 0, tags => E'tag15566 ||\n\ttag1\n');
 SELECT rocketq.drop_topic('tagged');
 -- malformed ones
 SELECT * FROM got('bad', tags => '');
@@ -311,9 +313,10 @@ SELECT rocketq.drop_topic('passed_on');
 -- An unknown group starts from 'first', in the topic's own transaction, too.
 BEGIN;
 SELECT rocketq.create_topic('fresh', 1);
-SELECT count(rocketq.produce('fresh', 'at once', transactional => false));
-SELECT queue_offset, rocketq.text(body) FROM rocketq.consume('fresh', 'g', auto_commit => true);
+SELECT * FROM rocketq.consume('fresh', 'g', auto_commit => true);
+SELECT count(rocketq.produce('fresh', 'm'));
 COMMIT;
+SELECT queue_offset, rocketq.text(body) FROM rocketq.consume('fresh', 'g', auto_commit => true);
 SELECT rocketq.committed_offset('fresh', 'g', 0);
 SELECT * FROM rocketq.consume('fresh', 'g');
 SELECT rocketq.drop_topic('fresh');

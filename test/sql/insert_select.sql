@@ -89,6 +89,52 @@ INSERT INTO browsed_narrow SELECT * FROM browsed_copy ORDER BY queue_id, queue_o
 SELECT queue_id, count(*) FROM browsed_narrow GROUP BY 1;
 SELECT rocketq.drop_topic('browsed_narrow');
 SELECT rocketq.drop_topic('browsed_copy');
+-- Where the number of queues differs, a copy goes where its key's messages go from now on.
+SELECT rocketq.create_topic('keyed', 4);
+SELECT count(rocketq.produce('keyed', 'm' || i, sharding_key => 'k' || i % 20)) FROM generate_series(1, 200) i;
+SELECT count(rocketq.produce('keyed', 'm' || i, sharding_key => 'own choice', queue_id => 3)) FROM generate_series(1, 5) i;
+SELECT count(rocketq.produce('keyed', 'm' || i, queue_id => i)) FROM generate_series(0, 3) i;
+-- How many keys lie in several queues afterwards, and how many of their messages are out of order?
+CREATE PROCEDURE copy_keyed(queues int, how text) LANGUAGE plpgsql AS $$
+DECLARE
+    r record;
+BEGIN
+    PERFORM rocketq.create_topic('copied', queues);
+    EXECUTE how;
+    COMMIT;
+    SELECT count(*) AS copies, count(*) FILTER (WHERE c.queue_id <> k.queue_id) AS moved INTO r
+        FROM copied c JOIN keyed k USING (born_at, body, sharding_key);
+    PERFORM rocketq.produce('copied', 'm1000', sharding_key => 'k' || i) FROM generate_series(0, 19) i;
+    COMMIT;
+    RAISE NOTICE '% queues: % copies with a key, moved %, % keys split, % messages out of order, without a key %', queues,
+        r.copies, r.moved > 0,
+        (SELECT count(*) FROM (SELECT FROM copied WHERE sharding_key LIKE 'k%' GROUP BY sharding_key
+            HAVING count(DISTINCT queue_id) > 1) s),
+        (SELECT count(*) FROM (SELECT substr(rocketq.text(body), 2)::int AS n, lag(substr(rocketq.text(body), 2)::int)
+                OVER (PARTITION BY queue_id, sharding_key ORDER BY queue_offset) AS before
+            FROM copied WHERE sharding_key LIKE 'k%') o WHERE n < before),
+        (SELECT array_agg(queue_id ORDER BY body) FROM copied WHERE sharding_key IS NULL);
+    PERFORM rocketq.drop_topic('copied');
+    COMMIT;
+END $$;
+CALL copy_keyed(5, 'INSERT INTO copied SELECT * FROM keyed');
+CALL copy_keyed(5, 'INSERT INTO copied SELECT * FROM keyed ORDER BY queue_id, queue_offset');
+CALL copy_keyed(5, 'INSERT INTO copied SELECT m.* FROM generate_series(0, 3) q, rocketq.pull(''keyed'', q, 0, 1000) m');
+CALL copy_keyed(3, 'WITH k AS MATERIALIZED (SELECT * FROM keyed) INSERT INTO copied SELECT * FROM k');
+CALL copy_keyed(3, 'WITH c AS (INSERT INTO copied SELECT * FROM keyed RETURNING tag) SELECT 1');
+-- Where it does not, and where a dump is restored, it stays in its queue.
+CALL copy_keyed(4, 'INSERT INTO copied SELECT * FROM keyed');
+CALL copy_keyed(4, 'INSERT INTO copied SELECT k.* FROM keyed k JOIN pg_class c ON c.oid = k.tableoid');
+SELECT 'INSERT INTO copied VALUES ' || string_agg(format('(%s)', concat_ws(', ', queue_id, queue_offset, message_id,
+    quote_nullable(tag), quote_nullable(keys), quote_nullable(sharding_key), quote_nullable(properties),
+    quote_nullable(born_at), quote_nullable(stored_at), delivery_attempt, quote_nullable(body))), ', '
+    ORDER BY queue_id, queue_offset) AS rows FROM keyed \gset
+SELECT rocketq.create_topic('copied', 4);
+:rows;
+SELECT count(*), count(*) FILTER (WHERE c.queue_id <> k.queue_id) AS moved FROM copied c JOIN keyed k USING (born_at, body);
+SELECT rocketq.drop_topic('copied');
+SELECT rocketq.drop_topic('keyed');
+DROP PROCEDURE copy_keyed;
 -- and into a table, which then can do what topics cannot
 CREATE TABLE copied AS SELECT * FROM browsed WHERE tag = 'paid';
 CREATE INDEX ON copied (message_id);
@@ -137,7 +183,7 @@ COMMIT;
 --
 -- SELECT
 --
--- a scan obeys the snapshot, what is enqueued without a transaction does not wait for it
+-- a scan obeys the snapshot; of what is enqueued without a transaction, it sees what was there before BEGIN
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT count(*) FROM browsed;
 SELECT count(rocketq.produce('browsed', 'at once', queue_id => 1, transactional => false));

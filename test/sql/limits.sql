@@ -31,6 +31,17 @@ SELECT rocketq.produce('limited', 'tag', tag => '', queue_id => 1);
 SELECT rocketq.produce('limited', 'tag', tag => '*', queue_id => 1);
 \echo :LAST_ERROR_SQLSTATE
 SELECT rocketq.produce('limited', 'tag', tag => 'a|b', queue_id => 1);
+-- no filter matches these
+SELECT rocketq.produce('limited', 'tag', tag => 'blank ', queue_id => 1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.produce('limited', 'tag', tag => ' blank', queue_id => 1);
+SELECT rocketq.produce('limited', 'tag', tag => ' ', queue_id => 1);
+SELECT rocketq.produce('limited', 'tag', tag => E'tab\t', queue_id => 1);
+SELECT * FROM rocketq.produce_batch('limited', ARRAY['tag'], tag => E'\nline', queue_id => 1);
+INSERT INTO limited (tag, body) VALUES ('blank ', 'tag');
+-- and these filters no tag
+SELECT * FROM rocketq.pull('limited', 0, 0, tags => repeat('t', 128));
+SELECT * FROM rocketq.pull('limited', 0, 0, tags => 'a || *');
 
 SELECT count(rocketq.produce('limited', 'sharding key', sharding_key => repeat('s', 1024), queue_id => 1));
 SELECT rocketq.produce('limited', 'sharding key', sharding_key => repeat('s', 1025), queue_id => 1);
@@ -210,6 +221,23 @@ SELECT rocketq.create_group('limited', repeat('g', 121));
 SELECT rocketq.create_group('limited', repeat('ä', 61));
 SELECT rocketq.create_group('limited', '');
 \echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.create_group('limited', 'g ');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM rocketq.consume('limited', E'g\ninvented line of the server log');
+SELECT count(*) FROM rocketq.groups WHERE topic = 'limited' AND consumer_group ~ '[[:cntrl:] ]';
+-- a topic's name is not cut to that of another
+SELECT rocketq.create_topic(repeat('n', 63), 1) = repeat('n', 63)::regclass AS longest;
+SELECT rocketq.create_topic(repeat('n', 64), 1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.create_topic('public . ' || repeat('ä', 32), 1);
+SELECT rocketq.create_topic(repeat('s', 64) || '.t', 1);
+SELECT rocketq.create_topic('"' || repeat('x', 61) || '. ."', 1);
+SELECT rocketq.create_topic('public."' || repeat('""', 64) || '"', 1);
+SELECT rocketq.create_topic(' public . "' || repeat('""', 31) || repeat('.', 32) || '"', 1)::oid AS odd \gset
+SELECT length(relname), rocketq.drop_topic(oid) FROM pg_class WHERE oid = :odd;
+SELECT rocketq.drop_topic(repeat('n', 63)::regclass);
+-- nor when a dump is restored
+INSERT INTO rocketq.saved_groups VALUES (repeat('n', 64), 'g', '{}', '{}');
 SELECT * FROM rocketq.consume('limited', repeat('g', 121));
 SELECT * FROM rocketq.consume('limited', '');
 SELECT * FROM rocketq.consume('limited', NULL);

@@ -85,6 +85,14 @@ SELECT rocketq.text(m.body) = s.body AS body, m.keys = s.keys AS keys, m.propert
 FROM rocketq.pull('produced', 2, 4) m, source s;
 DROP TABLE source;
 
+-- a body is bytes, of whichever encoding
+SELECT count(rocketq.produce('produced', convert_to('Käse', 'LATIN1'), queue_id => 2));
+SELECT rocketq.text(body, 'LATIN1'), rocketq.text(body) FROM rocketq.pull('produced', 2, 5);
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.text(body, 'LATIN1') FROM rocketq.pull('produced', 2, 5);
+SELECT rocketq.text(body, 'KLINGON') FROM rocketq.pull('produced', 2, 5);
+SELECT rocketq.text('\xff', 'UTF8');
+
 --
 -- The choice of a queue.
 --

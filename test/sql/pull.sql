@@ -18,6 +18,9 @@ SELECT queue_id, queue_offset, rocketq.text(body) FROM rocketq.pull('pulled', 0,
 -- at the end and behind it
 SELECT * FROM rocketq.pull('pulled', 0, 40);
 SELECT * FROM rocketq.pull('pulled', 0, 9223372036854775807);
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM rocketq.pull('pulled', 0, 41);
+SELECT * FROM rocketq.pull('pulled', 0, 41, wait => '1 h');
 -- filtered
 SELECT array_agg(queue_offset) FROM rocketq.pull('pulled', 1, 0, tags => 'third');
 SELECT array_agg(queue_offset) FROM rocketq.pull('pulled', 1, 0, tags => 'fifth || third');
@@ -40,6 +43,39 @@ COMMIT;
 BEGIN READ ONLY;
 SELECT queue_offset, rocketq.text(body) FROM rocketq.pull('pulled', 1, 20);
 COMMIT;
+
+-- A loop goes on where the last message ends, for ever; when the topic is emptied, it is told, and not
+-- later, behind messages that it has not seen.
+SELECT rocketq.create_topic('pulled_on', 1);
+CREATE TABLE place AS SELECT 0::bigint AS next;
+CREATE FUNCTION go_on() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    read text;
+    detail text;
+BEGIN
+    WITH m AS (SELECT m.* FROM place, rocketq.pull('pulled_on', 0, next, 2) m),
+         moved AS (UPDATE place SET next = m.next FROM (SELECT max(queue_offset) + 1 AS next FROM m) m WHERE m.next > 0)
+    SELECT string_agg(rocketq.text(body), ' ' ORDER BY queue_offset) INTO read FROM m;
+    RETURN coalesce(read, 'nothing');
+EXCEPTION WHEN invalid_row_count_in_result_offset_clause THEN
+    GET STACKED DIAGNOSTICS detail = pg_exception_detail;
+    UPDATE place SET next = rocketq.min_offset('pulled_on', 0);
+    RETURN detail;
+END $$;
+SELECT go_on();
+SELECT count(rocketq.produce('pulled_on', 'm' || i)) FROM generate_series(1, 3) i;
+SELECT go_on(), go_on(), go_on();
+BEGIN;
+SELECT count(rocketq.produce('pulled_on', 'm4'));
+SELECT go_on();
+COMMIT;
+SELECT go_on(), go_on();
+TRUNCATE pulled_on;
+SELECT go_on(), go_on();
+SELECT count(rocketq.produce('pulled_on', 'new'));
+SELECT go_on(), go_on();
+SELECT rocketq.drop_topic('pulled_on');
+DROP TABLE place;
 
 -- All queues in one statement; a page after the other.
 SELECT q AS queue_id, count(*) FROM generate_series(0, 1) q, rocketq.pull('pulled', q, 0, 100000) GROUP BY 1 ORDER BY 1;

@@ -49,6 +49,28 @@ SELECT * FROM triggered();
 TRUNCATE triggered;
 DROP TRIGGER d_truncate ON triggered;
 
+-- The functions would pass by defaults and rules as well.
+ALTER TABLE triggered ALTER tag SET DEFAULT 'by default';
+SELECT rocketq.produce('triggered', 'x');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM rocketq.produce_batch('triggered', ARRAY['x'], tag => 'given');
+BEGIN;
+INSERT INTO triggered (body) VALUES ('7') RETURNING tag;
+ROLLBACK;
+ALTER TABLE triggered ALTER tag DROP DEFAULT;
+CREATE RULE elsewhere AS ON INSERT TO triggered DO INSTEAD NOTHING;
+INSERT INTO triggered (body) VALUES ('8');
+SELECT rocketq.produce('triggered', 'x');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM rocketq.produce_batch('triggered', ARRAY['x']);
+DROP RULE elsewhere ON triggered;
+CREATE RULE others AS ON UPDATE TO triggered DO INSTEAD NOTHING;
+BEGIN;
+SELECT count(rocketq.produce('triggered', '9'));
+ROLLBACK;
+DROP RULE others ON triggered;
+SELECT * FROM triggered();
+
 -- A trigger that fails, one that produces into other topics, one that sets what it may not
 SELECT rocketq.create_topic('audit', 1);
 CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -112,6 +112,20 @@ janitor_looks();
 is(contents($_), $copy{$_}, "$_ after a crash") foreach sort keys %copy;
 is(contents('shop'), $shop, 'the original after a crash');
 
+# What is truncated before it has been used there is what it was, too.
+$node->safe_psql('shop', "SELECT rocketq.alter_topic('s.events', retention_time => '1 day')");
+$node->safe_psql('postgres', 'CREATE DATABASE copy_truncated TEMPLATE shop');
+is($node->safe_psql('copy_truncated', <<'EOQ'), "orders|5|3 days\ns.events|2|1 day", 'TRUNCATE of a copy');
+BEGIN;
+TRUNCATE orders;
+ROLLBACK;
+TRUNCATE orders, s.events;
+SELECT topic, queues, justify_interval(retention_time) FROM rocketq.topics ORDER BY topic::text
+EOQ
+is($node->safe_psql('copy_truncated', "SELECT count(rocketq.produce('orders', 'x', queue_id => 4))"),
+	'1', 'and has its last queue');
+$copy{copy_truncated} = undef;
+
 foreach my $copy (sort keys %copy)
 {
 	my $oid = oid_of($copy);
@@ -186,7 +200,7 @@ my $session = $node->background_psql('other', on_error_stop => 0);
 $session->query_safe('BEGIN');
 $session->query_safe("SELECT rocketq.produce('t', 'never')");
 $session->query_safe("SELECT rocketq.create_topic('t2', 2)");
-$session->query_safe("SELECT rocketq.produce('t2', 'at once', transactional => false)");
+$session->query_safe("SELECT rocketq.produce('t2', 'never')");
 $node->safe_psql('postgres', 'DROP DATABASE other WITH (FORCE)');
 eval { $session->quit; };
 is_gone($other, 'DROP DATABASE WITH (FORCE)');

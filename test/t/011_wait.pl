@@ -163,7 +163,7 @@ $topic = topic(2);
 my $other = topic(2);
 my $wakeups = rq_wakeups($node);
 rq_ask_and_sleep(
-	"SELECT rocketq.text(body) FROM rocketq.pull('$topic', 1, 2, wait => '60 s')", $one);
+	"SELECT rocketq.text(body) FROM rocketq.pull('$topic', 1, 0, tags => 'b', wait => '60 s')", $one);
 rq_ask_and_sleep(consume($topic, ", tags => 'a || b', wait => '60 s'"), $two);
 foreach (1 .. 5)
 {
@@ -184,9 +184,9 @@ foreach (1 .. 5)
 is(rq_asleep($one, $two), 2, 'both sleep');
 produce($topic, 'offset 0', ", 'c', queue_id => 1");
 produce($topic, 'offset 1', ", 'c', queue_id => 1");
-is(rq_asleep($one, $two), 2, 'messages before the offset do not wake pull');
+is(rq_asleep($one, $two), 2, 'messages of another tag do not wake pull');
 produce($topic, 'offset 2', ", 'b', queue_id => 1");
-is(rq_answer($one), 'offset 2', 'the first at the offset does');
+is(rq_answer($one), 'offset 2', 'the first of the tag does');
 is(rq_answer($two), 'offset 2', 'and one of the tags wakes consume');
 is(rq_wakeups($node) - $wakeups, 2, 'nobody was woken for nothing');
 
@@ -291,8 +291,29 @@ foreach my $sql ("DROP TABLE %s", "TRUNCATE %s", "SELECT rocketq.drop_topic('%s'
 	rq_ask_and_sleep(wait_for($topic), $one, $two);
 	$producer->query(sprintf($sql, $topic));
 	is($producer->{error}, '', sprintf($sql, $topic) . ' does not wait for it');
-	is(rq_answer($_), 't', 'and wakes it') foreach $one, $two;
+	if ($sql =~ /TRUNCATE/)
+	{
+		is(rq_asleep($one, $two), 2, 'who waits goes on');
+		produce($topic, "new $_", ', queue_id => 1') foreach 1, 2;
+		is(rq_answer($_), 't', 'until there is a message in the new storage') foreach $one, $two;
+	}
+	elsif ($sql =~ /group/i)
+	{
+		is(rq_answer($_), 't', 'and there is something for a new group') foreach $one, $two;
+	}
+	else
+	{
+		like(rq_answer($_), qr/^42P01.*topic "$topic" has been dropped/s, 'and ends it') foreach $one, $two;
+	}
 }
+
+# A timeout is one also across a TRUNCATE.
+$topic = topic(1);
+rq_ask_and_sleep("CALL rocketq.wait_for_messages('$topic', 'g', '2 s')", $one);
+my $truncated = time();
+$producer->query("TRUNCATE $topic");
+is(rq_answer($one), 'f', 'nothing has come');
+cmp_ok(time() - $truncated, '<', 20, 'in the time that was given');
 
 $topic = topic(2);
 produce($topic, 'read');

@@ -341,7 +341,7 @@ SKIP:
 
 	settings();
 	produce('plain', 2);
-	$session->query_safe("SELECT count(*) FROM rocketq.pull('plain', 0, 0, 1)");
+	$session->query_safe("SELECT count(*) FROM rocketq.pull('plain', 0, rocketq.min_offset('plain', 0), 1)");
 	settings(retention_time => 0, fault => "'trim-begun=stop'");
 	rq_poll_stopped($janitor);
 	query('ALTER SYSTEM RESET rocketq.fault');
@@ -353,6 +353,17 @@ SKIP:
 	like($session->query('SELECT 1'), qr/^t\n1$/, 'a reader waits for a trim that is on its way');
 }
 settings(retention_time => 0);
+
+# Who pulls, and was too slow, is told what has gone.
+$first = query("SELECT rocketq.min_offset('plain', 0)");
+cmp_ok($first, '>', 1, 'messages have gone');
+foreach my $from (0, $first - 1)
+{
+	my ($rc, $out, $err) = $node->psql('postgres',
+		"\\set VERBOSITY verbose\nSELECT * FROM rocketq.pull('plain', 0, $from, wait => '1 h')");
+	like($err, qr/2201X: queue 0 begins behind offset $from\nDETAIL:  It reaches from $first to \d+/,
+		"pull from $from");
+}
 
 # One that reads too slowly loses its hold, and is told or gets what is next.
 $session->query_safe('BEGIN');

@@ -56,7 +56,7 @@ EOQ
 	[
 		'create and drop', <<'EOQ', $before ],
 SELECT rocketq.create_topic('made', 4);
-SELECT rocketq.produce('made', 'x', transactional => false);
+SELECT rocketq.produce('made', 'x');
 DROP TABLE made;
 EOQ
 	[

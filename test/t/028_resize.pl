@@ -102,8 +102,6 @@ foreach my $case ([ 'more', 9 ], [ 'fewer', 3 ])
 		$session->query_safe('BEGIN');
 		$session->query_safe("SELECT rocketq.alter_topic('$topic', $queues)");
 		$session->query_safe("SELECT rocketq.produce('$topic', 'never', queue_id => $queues - 1)");
-		$session->query_safe("SELECT rocketq.produce('$topic', 'never', queue_id => 8, transactional => false)")
-		  if $queues == 9;
 		$node->safe_psql('postgres', 'CHECKPOINT') if $checkpoint;
 		# What makes sure that all of it is in WAL.
 		$node->safe_psql('postgres', 'SELECT pg_switch_wal()');

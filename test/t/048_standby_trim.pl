@@ -111,8 +111,10 @@ like($reader->{stderr},
 	qr/ERROR:  message \d+ was removed by retention while it was read\n.*HINT:  Read again/s,
 	'a message that went while it was read is an error');
 $reader->quit;
-is( $standby->safe_psql('postgres', "SELECT min(queue_offset), count(*) FROM rocketq.pull('t', 0, 0, 10)"),
-	"$first|10", 'pull goes on with the next message');
+my ($rc, $out, $err) = $standby->psql('postgres', "SELECT * FROM rocketq.pull('t', 0, 0, 10)");
+like($err, qr/queue 0 begins behind offset 0\nDETAIL:  It reaches from $first to/, 'pull tells what has gone');
+is( $standby->safe_psql('postgres', "SELECT min(queue_offset), count(*) FROM rocketq.pull('t', 0, $first, 10)"),
+	"$first|10", 'and goes on with the next message');
 
 #
 # The time of a topic.

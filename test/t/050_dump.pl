@@ -289,6 +289,32 @@ $session->query_safe('COMMIT');
 $session->quit;
 
 #
+# What comes without a transaction while a dump is made: it is of the moment when
+# the dump began, in the messages and in the groups, whichever comes first.
+#
+$node->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.create_topic('at_once', 1);
+SELECT rocketq.produce('at_once', 'm' || i, transactional => false) FROM generate_series(1, 10) i;
+SELECT count(*) FROM rocketq.consume('at_once', 'g', 5, auto_commit => true);
+EOQ
+$session = $node->background_psql('postgres');
+$session->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
+my $messages = 'COPY (SELECT count(*), max(queue_offset) FROM at_once) TO STDOUT';
+my $groups = "SELECT total, remaining FROM rocketq.dump_groups() WHERE topic = 'public.at_once'";
+foreach my $round (1 .. 2)
+{
+	is($session->query_safe($messages), "10\t9", 'messages of the moment when a dump began');
+	$node->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.produce('at_once', 'new', transactional => false) FROM generate_series(1, 3);
+SELECT count(*) FROM rocketq.consume('at_once', 'g', 2, auto_commit => true);
+EOQ
+	is($session->query_safe($groups), '{10}|{5}', 'and groups');
+}
+$session->query_safe('COMMIT');
+$session->quit;
+is($node->safe_psql('postgres', $groups), '{16}|{7}', 'the next dump has it all');
+
+#
 # Under load: tables, messages and groups of one moment.
 #
 rq_create_load($node);
