@@ -57,6 +57,7 @@ OBJS = \
 	src/am/rq_publication.o \
 	src/am/rq_range.o \
 	src/am/rq_relation.o \
+	src/am/rq_routed.o \
 	src/am/rq_sample.o \
 	src/am/rq_scan.o \
 	src/am/rq_serializable.o \

@@ -154,6 +154,14 @@ extern void rq_access_hook_install(void);
 /* Is there a committed or own relation with this OID that is a topic? */
 extern bool rq_oid_is_topic(Oid relid);
 
+/* ---- rq_routed.c ---- */
+
+/*
+ * Throw if what is inserted into this topic, which the caller has locked so,
+ * goes elsewhere.
+ */
+extern void rq_refuse_routed(Relation rel, LOCKMODE lockmode);
+
 /* ---- rq_executor_hook.c ---- */
 
 extern void rq_executor_hook_install(void);

@@ -19,6 +19,7 @@
 #include "utils/inval.h"
 #include "utils/syscache.h"
 
+#include "am/rq_am_private.h"
 #include "am/rq_relation.h"
 #include "base/rq_compat.h"
 #include "queue/rq_topic.h"
@@ -183,6 +184,8 @@ rq_relation_lookup(Oid relid, LOCKMODE lockmode, AclMode acl, bool create)
 	/* What changes while we look is not for remembering. */
 	changes_before = changes;
 	rel = rq_relation_open(relid, lockmode, acl);
+	if (k->relid != relid || k->acl != acl)
+		rq_refuse_routed(rel, lockmode);
 	topic = rq_relation_topic(rel, create);
 	if (changes == changes_before)
 		remember(k, rel, topic, lockmode, acl);

@@ -57,8 +57,14 @@ Datum
 rocketq_group_positions(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	uint32		topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, false);
+	Relation	rel;
+	uint32		topic;
 
+	/* A dump comes by topics, too, that no other function would take. */
+	rq_arg_not_null(fcinfo, 0, "topic");
+	rel = rq_relation_open(PG_GETARG_OID(0), AccessShareLock, ACL_SELECT);
+	topic = rq_relation_topic(rel, false);
+	table_close(rel, NoLock);
 	InitMaterializedSRF(fcinfo, 0);
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	for (uint32 g = topic == RQ_NO_SLOT ? RQ_NO_SLOT : rq_topics[topic].first_group;

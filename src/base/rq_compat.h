@@ -169,6 +169,16 @@ typedef TU_UpdateIndexes RqUpdateIndexes;
 	 getRTEPermissionInfo((stmt)->permInfos, (rte))->requiredPerms)
 #endif
 
+/* The same, while a statement is made up. */
+#if PG_VERSION_NUM < 160000
+#define rq_set_range_table(query, pstate) \
+	((query)->rtable = (pstate)->p_rtable)
+#else
+#define rq_set_range_table(query, pstate) \
+	((query)->rtable = (pstate)->p_rtable, \
+	 (query)->rteperminfos = (pstate)->p_rteperminfos)
+#endif
+
 /* Until 17 an executor was told whether it would run once only. */
 #if PG_VERSION_NUM < 180000
 #define RQ_EXECUTOR_RUN_ARGS \

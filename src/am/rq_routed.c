@@ -1,0 +1,95 @@
+/*
+ * rq_routed.c
+ *	  Does what is inserted into a topic stay there?
+ *
+ * An extension that distributes tables leaves an empty shell where the table
+ * was, and plans statements about it so that rows go to tables elsewhere.  The
+ * functions are no statements: they would produce into the shell, where nobody
+ * looks, and consume from it, where nothing comes.
+ *
+ * Which tables are such shells is up to the extension.  So the planner is asked
+ * what it makes of an INSERT: the functions can be used if that is a plain
+ * insertion into this very table.  Only a planner_hook can give another answer.
+ */
+#include "postgres.h"
+
+#include "nodes/makefuncs.h"
+#include "nodes/plannodes.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/planner.h"
+#include "parser/parse_node.h"
+#include "parser/parse_relation.h"
+#include "parser/parsetree.h"
+#include "utils/memutils.h"
+
+#include "am/rq_am_private.h"
+#include "base/rq_compat.h"
+
+/* INSERT INTO rel VALUES ($1, $2, ...), as the parser gives it to the planner. */
+static Query *
+insert_query(Relation rel, LOCKMODE lockmode)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	ParseNamespaceItem *item = addRangeTableEntryForRelation(pstate, rel, lockmode,
+															 NULL, false, false);
+	TupleDesc	desc = RelationGetDescr(rel);
+	Query	   *query = makeNode(Query);
+
+	query->commandType = CMD_INSERT;
+	query->canSetTag = true;
+	query->resultRelation = item->p_rtindex;
+	rq_set_range_table(query, pstate);
+	query->jointree = makeFromExpr(NIL, NULL);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Param	   *value = makeNode(Param);
+
+		value->paramkind = PARAM_EXTERN;
+		value->paramid = i + 1;
+		value->paramtype = att->atttypid;
+		value->paramtypmod = att->atttypmod;
+		value->paramcollid = att->attcollation;
+		value->location = -1;
+		query->targetList = lappend(query->targetList,
+									makeTargetEntry((Expr *) value, att->attnum,
+													NameStr(att->attname), false));
+	}
+	return query;
+}
+
+static bool
+inserts_plainly(const PlannedStmt *stmt, Oid relid)
+{
+	const		ModifyTable *modify = (const ModifyTable *) stmt->planTree;
+
+	return IsA(modify, ModifyTable) && modify->operation == CMD_INSERT &&
+		list_length(modify->resultRelations) == 1 &&
+		rt_fetch(linitial_int(modify->resultRelations), stmt->rtable)->relid == relid &&
+		IsA(outerPlan(modify), Result);
+}
+
+void
+rq_refuse_routed(Relation rel, LOCKMODE lockmode)
+{
+	MemoryContext cxt;
+	MemoryContext old;
+	bool		plain;
+
+	if (planner_hook == NULL)
+		return;
+	cxt = AllocSetContextCreate(CurrentMemoryContext, "rocketq plan",
+								ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(cxt);
+	plain = inserts_plainly(planner(insert_query(rel, lockmode), "", 0, NULL),
+							RelationGetRelid(rel));
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(cxt);
+	if (!plain)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot use topic \"%s\" by a rocketq function",
+						RelationGetRelationName(rel)),
+				 errdetail("An extension sends what is inserted into it elsewhere."),
+				 errhint("Use INSERT and SELECT, or the functions with the table that gets the rows.")));
+}
