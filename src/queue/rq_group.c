@@ -384,7 +384,8 @@ rq_group_own_drop(uint32 topic, const char *name)
 bool
 rq_group_is_own(RqGroupRef group)
 {
-	return rq_groups[group.slot].pend_op == RQ_PEND_CREATE &&
+	return is_still(group) &&
+		rq_groups[group.slot].pend_op == RQ_PEND_CREATE &&
 		is_own_xid(rq_groups[group.slot].pend_xid);
 }
 
@@ -501,10 +502,11 @@ rq_group_drop_if(RqGroupRef group, RqGroupMay may)
 void
 rq_group_drop_abandoned(void)
 {
-	if (pg_atomic_exchange_u32(&rq_ctl->groups_abandoned, 0) == 0)
+	if (pg_atomic_read_u32(&rq_ctl->groups_abandoned) == 0)
 		return;
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	pg_atomic_write_u32(&rq_ctl->groups_abandoned, 0);
 	for (uint32 i = 0; i < (uint32) rq_max_groups; i++)
 		if (rq_groups[i].id != 0 && rq_groups[i].abandoned)
 			drop_for_good(i);
