@@ -201,13 +201,14 @@ install_missing()   # package...
 }
 
 # Packages without which one gate is skipped; no distribution must have them.
-install_if_known()  # package...
+install_if_possible()   # package...
 {
     local package
     for package; do
         is_installed "$package" || {
             apt_update
-            ! apt-cache show "$package" >/dev/null 2>&1 || install_missing "$package"
+            ! apt-get install -s --no-install-recommends "$package" >/dev/null 2>&1 ||
+                install_missing "$package"
         }
     done
 }
