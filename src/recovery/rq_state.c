@@ -112,20 +112,28 @@ static void
 note_to_sync(uint32 topic, RqQueue *q)
 {
 	uint32		slot = (uint32) (q - rq_queues);
-	const SyncedQueue *done = &synced_queues[slot];
+	SyncedQueue *done = &synced_queues[slot];
 	SyncedQueue now = queue_now(topic, q);
 	bool		known = done->incarnation == now.incarnation;
 	QueueToSync *s;
+	RqOff		from;
 
 	if (known && done->stable == now.stable && done->end == now.end &&
 		q->redo_dirty == RQ_INVALID_POS)
 		return;
+	from = Max(known ? Min(done->stable, q->redo_dirty) : 0,
+			   pg_atomic_read_u64(&q->start));
+	if (from >= now.end)
+	{
+		*done = now;
+		q->redo_dirty = RQ_INVALID_POS;
+		return;
+	}
 	s = add_to_sync();
 	s->slot = slot;
 	s->key = rq_topic_key(topic);
 	s->id = q->id;
-	s->from = Max(known ? Min(done->stable, q->redo_dirty) : 0,
-				  pg_atomic_read_u64(&q->start));
+	s->from = from;
 	s->now = now;
 }
 

@@ -1,0 +1,218 @@
+# 039_state.pl -- what the state file rests on: it knows up to which record it
+# knows topics and groups, so that redo does not make again, into tables that are
+# full, what was replaced while it was copied; what a crash leaves beyond the ends
+# goes; and its size is bounded by no buffer.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+my $node = rq_node('main', conf => <<'EOC');
+rocketq.segment_size = '1MB'
+rocketq.preallocate_segments = 1
+rocketq.max_topics = 16
+rocketq.max_groups = 16
+rocketq.janitor_interval = '20ms'
+checkpoint_timeout = 1h
+EOC
+rq_require_faults($node);
+my $data = $node->data_dir;
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+# Create numbered things until the table is full; how many there were.
+sub fill
+{
+	my ($name, $create) = @_;
+	my $n = 0;
+
+	while (1)
+	{
+		my ($rc, $out, $err) = $node->psql('postgres', $create =~ s/NAME/$name$n/gr);
+		last if $rc != 0 && $err =~ /too many/;
+		die "could not create $name$n: $err" if $rc != 0;
+		$n++;
+	}
+	return $n;
+}
+
+#
+# Topics and groups that fill their tables are replaced by as many others between
+# the redo pointer and the copy of the state.
+#
+sql("SELECT rocketq.create_topic('base', 1)");
+my ($checkpoint, $keeper) = rq_checkpoint_held($node);
+rq_arm($node, 'keeper-settled=stop');
+kill('CONT', $keeper);
+rq_poll_stopped($keeper);
+
+my %create = (
+	group => "SELECT rocketq.create_group('base', 'NAME')",
+	topic => "SELECT rocketq.create_topic('NAME', 1)");
+my %drop = (
+	group => "SELECT rocketq.drop_group('base', 'NAME')",
+	topic => 'DROP TABLE NAME');
+my %left = (
+	group => 'SELECT count(*) FROM rocketq.groups',
+	topic => "SELECT count(*) FROM rocketq.get_topics()");
+my %full;
+foreach my $kind ('group', 'topic')
+{
+	$full{$kind} = fill("old_$kind", $create{$kind});
+	cmp_ok($full{$kind}, '>', 10, "the table of ${kind}s is full");
+	sql($drop{$kind} =~ s/NAME/old_$kind$_/gr) foreach 0 .. $full{$kind} - 1;
+
+	# The janitor gives the slots free.
+	rq_poll("slots of ${kind}s to be free", sub {
+			my ($rc) = $node->psql('postgres', $create{$kind} =~ s/NAME/new_${kind}0/gr);
+			return $rc == 0;
+		});
+	foreach my $n (1 .. $full{$kind} - 1)
+	{
+		rq_poll("a slot for new_$kind$n", sub {
+				my ($rc) = $node->psql('postgres', $create{$kind} =~ s/NAME/new_$kind$n/gr);
+				return $rc == 0;
+			});
+	}
+	isnt(($node->psql('postgres', $create{$kind} =~ s/NAME/one_more/gr))[0], 0,
+		"and is full again, of other ${kind}s");
+}
+rq_disarm($node);
+$node->reload;
+kill('CONT', $keeper);
+$checkpoint->{run}->finish;
+rq_kill9($node, all => 1);
+rq_start($node);
+is( sql("SELECT count(*), bool_and(consumer_group LIKE 'new_%') FROM rocketq.groups"),
+	"$full{group}|t", 'after a crash there are the groups that there were');
+is(sql($left{topic}), $full{topic} + 1, 'and the topics');
+rq_verify($node, 'full tables, after a crash');
+sql($drop{topic} =~ s/NAME/new_topic$_/gr) foreach 0 .. $full{topic} - 1;
+rq_poll_query($node, 'the topics to go', "SELECT count(*) = 1 FROM rocketq.get_topics()");
+
+#
+# Beyond the ends: segments of a lost past, whole and too short, and a topic's
+# folder.
+#
+sql("SELECT rocketq.create_topic('q', 2)");
+sql("SELECT rocketq.produce('q', i::text, queue_id => i % 2) FROM generate_series(1, 100) i");
+my $folder = sql("SELECT oid || '_' || pg_relation_filenode('q') FROM pg_database WHERE datname = 'postgres'");
+my $queue = "$data/pg_rocketq/queue/$folder";
+
+sub put
+{
+	my ($file, $bytes) = @_;
+	open my $fh, '>:raw', $file or die "could not create \"$file\": $!";
+	print $fh $bytes;
+	close $fh;
+	return;
+}
+
+rq_stop_hard();
+put("$queue/0.00000001", 'x' x (64 * 1024));
+put("$queue/1.00000001", 'x' x 100);
+put("$queue/2.00000000", 'x' x (64 * 1024));
+put("$data/pg_rocketq/log/00000000000000FF", 'x' x (1024 * 1024));
+mkdir "$data/pg_rocketq/queue/5_99999" or die "could not create a folder: $!";
+put("$data/pg_rocketq/queue/5_99999/0.00000000", 'x' x (64 * 1024));
+mkdir "$data/pg_rocketq/queue/lost+found" or die "could not create a folder: $!";
+rq_start($node);
+is(sql("SELECT rocketq.produce('q', 'after', queue_id => 0) > 0"), 't', 'the store is open');
+is(join(' ', grep { -s "$queue/$_" } rq_store_files($node, "queue/$folder")), '0.00000000 1.00000000',
+	'segments of queues beyond the end have gone');
+ok(!-e "$data/pg_rocketq/log/00000000000000FF", 'one of the log has gone');
+ok(!-e "$data/pg_rocketq/queue/5_99999", 'a folder of no topic has gone');
+ok(-d "$data/pg_rocketq/queue/lost+found", 'what is not of rocketq stays');
+rmdir "$data/pg_rocketq/queue/lost+found" or die "could not remove a folder: $!";
+is(sql("SELECT count(rocketq.produce('q', i::text, queue_id => i % 2)) FROM generate_series(1, 6000) i"),
+	'6000', 'queues go on over the places of these files');
+is(sql('SELECT count(*) FROM q'), '6101', 'all is there');
+rq_verify($node, 'beyond the ends');
+$node->stop;
+
+# Without a checkpoint, so that WAL has to be replayed.
+sub rq_stop_hard
+{
+	$node->stop('immediate');
+	return;
+}
+
+#
+# A state that is longer than the buffer through which it goes.
+#
+my $large = rq_node('large', conf => <<'EOC');
+rocketq.max_queues = 200000
+rocketq.max_queues_per_topic = 65535
+checkpoint_timeout = 1h
+EOC
+my $state = $large->data_dir . '/pg_rocketq/state';
+
+sub lsql { return $large->safe_psql('postgres', $_[0]); }
+
+# Memory of a process that is its own, in kB.
+sub own_memory
+{
+	my ($pid) = @_;
+	return slurp_file("/proc/$pid/status") =~ /^RssAnon:\s+(\d+) kB/m ? $1 : die 'no RssAnon';
+}
+
+lsql(<<'EOQ');
+SELECT rocketq.create_topic('a', 1), rocketq.create_topic('b', 65535), rocketq.create_topic('c', 65535),
+	rocketq.create_topic('d', 65535), rocketq.create_topic('z', 1);
+SELECT rocketq.produce('a', 'a0'), rocketq.produce('z', 'z0'), rocketq.produce('c', 'c0', queue_id => 65534);
+CHECKPOINT;
+EOQ
+my $size = -s $state;
+cmp_ok($size, '>', 12 * 1024 * 1024, 'a state of many megabytes');
+
+my $sums = 'SELECT topic, count(*), sum(max_offset) FROM rocketq.queues GROUP BY topic ORDER BY topic::text';
+
+# Changes at its beginning, in the middle and at its end, each brought to disk by
+# itself, and none.
+foreach my $change ('a', 'c', 'z', '')
+{
+	my $inode = (stat($state))[1];
+	my $label = $change ? "a change of topic $change" : 'no change';
+	my $expected;
+
+	lsql("SELECT rocketq.produce('$change', 'x')") if $change;
+	lsql('CREATE TABLE IF NOT EXISTS other (i int); INSERT INTO other VALUES (1); CHECKPOINT');
+	is((stat($state))[1] != $inode, $change ne '', "$label: the state file is " . ($change ? 'written' : 'left alone'));
+	ok(!-e "$state.tmp", "$label: no temporary file is left");
+	$expected = lsql($sums);
+	rq_kill9($large, all => 1);
+	rq_start($large);
+	is(lsql($sums), $expected, "$label: after a crash all is there");
+	# The end of recovery has written the state, and the keeper is a new one.
+	lsql('CHECKPOINT');
+}
+
+# While the state is copied the keeper needs a buffer of its own, and no more.
+$keeper = rq_worker_pid($large, 'keeper');
+my $before = own_memory($keeper);
+lsql("SELECT rocketq.produce('z', 'x')");
+rq_arm($large, 'keeper-copied=stop');
+rq_wait_ticks($large, 'keeper', 2);
+my $job = rq_background($large, 'psql', '-XAtq', '-c', 'CHECKPOINT', '-d', $large->connstr('postgres'));
+rq_poll_stopped($keeper);
+cmp_ok(own_memory($keeper) - $before, '<', $size / 1024 / 2,
+	'memory does not grow with the state');
+rq_disarm($large);
+$large->reload;
+kill('CONT', $keeper);
+$job->{run}->finish;
+my $expected = lsql($sums);
+$large->stop;
+rq_start($large);
+is(lsql($sums), $expected, 'after a restart all is there');
+is($large->safe_psql('postgres', "SELECT count(*) FROM rocketq.verify()"), '0', 'verify() finds nothing');
+$large->stop;
+
+done_testing();
