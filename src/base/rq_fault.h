@@ -60,6 +60,8 @@
 	X(arg, "direct-enqueued") \
 	/* it is, "stable" is not raised */ \
 	X(arg, "direct-flushed") \
+	/* a message is found in the log, nothing of it is copied yet */ \
+	X(arg, "message-found") \
 	/* messages are read, the reader has not moved */ \
 	X(arg, "consume-read") \
 	/* a waiter has looked, and does not sleep yet */ \
@@ -96,6 +98,8 @@
 	X(arg, "segment-zero") \
 	/* it is in place, its name is not synced */ \
 	X(arg, "segment-named") \
+	/* retention knows what transactions and readers need, queues come next */ \
+	X(arg, "retain-asked") \
 	/* what can go is known, nothing is announced */ \
 	X(arg, "trim-decided") \
 	/* a trim is announced, readers have been looked at */ \

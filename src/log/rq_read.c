@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "base/rq_error.h"
+#include "base/rq_fault.h"
 #include "format/rq_segfmt.h"
 #include "log/rq_log.h"
 #include "shmem/rq_shmem.h"
@@ -101,7 +102,10 @@ rq_log_read(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts)
 	const char *problem;
 
 	if (read_frame(pos, len, RQ_MAP_READ, frame, parts, &problem))
+	{
+		RQ_FAULT("message-found");
 		return true;
+	}
 	if (problem)
 		rq_report_corruption(psprintf("message " UINT64_FORMAT, pos), problem);
 	return false;

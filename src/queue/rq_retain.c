@@ -38,6 +38,7 @@
 #include "utils/timestamp.h"
 
 #include "base/rq_compat.h"
+#include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "log/rq_disk.h"
 #include "log/rq_log.h"
@@ -381,6 +382,7 @@ find_kept(Round *r)
 	}
 	pg_memory_barrier();
 	ask_backends(r);
+	RQ_FAULT("retain-asked");
 	pg_memory_barrier();
 	ask_queues(r);
 }

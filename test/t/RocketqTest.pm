@@ -450,7 +450,7 @@ sub rq_disarm_and_recover
 sub rq_stopped_session
 {
 	my ($node, $point, $before, $last) = @_;
-	my $session = $node->background_psql('postgres');
+	my $session = $node->background_psql('postgres', on_error_stop => 0);
 	my $pid = $session->query_safe('SELECT pg_backend_pid()');
 	my $got = $session->query_safe($before);
 

@@ -1,0 +1,165 @@
+# 038_late.pl -- what comes too late or in between while the log is trimmed: a
+# transaction that commits old messages, one that ends while retention asks who
+# needs what, a reader that is overtaken.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+my $keep = <<'EOC';
+rocketq.retention_time = '-1'
+rocketq.retention_size = '-1'
+rocketq.max_kept_size = '-1'
+rocketq.fault = ''
+EOC
+my $node = rq_node('main', conf => <<"EOC");
+rocketq.segment_size = '1MB'
+rocketq.preallocate_segments = 1
+rocketq.janitor_interval = '20ms'
+checkpoint_timeout = 1h
+$keep
+EOC
+rq_require_faults($node);
+
+sub query { return $node->safe_psql('postgres', $_[0]); }
+
+# Change settings.
+sub settings
+{
+	append_to_file($node->data_dir . '/postgresql.conf', "$_[0]\n");
+	$node->reload;
+	return;
+}
+
+# So many segments of the log, filled with what nobody needs.
+sub fill
+{
+	my ($n) = @_;
+	query("SELECT count(rocketq.produce('filler', repeat('x', 10000))) FROM generate_series(1, $n * 104)");
+	return;
+}
+
+sub crash
+{
+	my ($label) = @_;
+	rq_kill9($node, all => 1);
+	rq_start($node);
+	query("SELECT rocketq.produce('filler', 'open')");
+	rq_verify($node, $label);
+	return;
+}
+
+query("SELECT rocketq.create_topic('filler', 1)");
+
+#
+# A message that is old when its transaction commits.  It stands in its queue
+# behind a younger one, which stays when its own segment goes: the queue has a
+# hole, over which everybody passes, and for the group that had not consumed it
+# the message is lost, and counts as that.
+#
+query("SELECT rocketq.create_topic('late', 1)");
+query("SELECT rocketq.create_group('late', 'slow'), rocketq.create_group('late', 'quick')");
+my $session = $node->background_psql('postgres');
+my $old = $session->query_safe("BEGIN; SELECT rocketq.produce('late', 'old')");
+fill(4);
+my $young = query("SELECT rocketq.produce('late', 'young')");
+$session->query_safe('COMMIT');
+cmp_ok($old, '<', $young - 3 * 1024 * 1024, 'one message is much older than the other');
+is(query("SELECT string_agg(rocketq.text(body), ' ' ORDER BY queue_offset) FROM rocketq.pull('late', 0, 0, 10)"),
+	'young old', 'and comes behind it');
+query("SELECT rocketq.commit_offset('late', 'quick', 0, 2)");
+my $lost = "SELECT string_agg(consumer_group || ' ' || lost_messages, ', ' ORDER BY consumer_group) FROM rocketq.groups WHERE topic = 'late'::regclass";
+is(query($lost), 'quick 0, slow 0', 'nothing is lost yet');
+
+# The segment of the old one goes, that of the young one stays.
+settings("rocketq.retention_size = '1MB'\nrocketq.max_kept_size = '1MB'");
+rq_poll_query($node, 'the old message to go',
+	"SELECT min(start_position) > $old FROM rocketq.segments");
+rq_wait_ticks($node, 'janitor', 3);
+settings($keep);
+sub passes
+{
+	my ($when) = @_;
+	is(query('SELECT count(*), min(queue_offset), max(rocketq.text(body)) FROM late'),
+		'1|0|young', "$when: SELECT passes over the hole");
+	is(query("SELECT count(*) FROM late WHERE queue_id = 0 AND queue_offset >= 1"), '0', "$when: so does one of the hole alone");
+	is(query("SELECT string_agg(rocketq.text(body), ' ') FROM rocketq.pull('late', 0, 0, 10)"),
+		'young', "$when: pull does");
+	is(query("SELECT min_offset || ' ' || max_offset FROM rocketq.queues WHERE topic = 'late'::regclass"),
+		'0 2', "$when: the queue has both");
+	return;
+}
+passes('trimmed');
+is(query($lost), 'quick 0, slow 1', 'it is lost for the group that had not consumed it');
+$node->wait_for_log(qr/consumer group "slow" of rocketq topic \d+\/\d+ lost 1 messages of queue 0 to retention/);
+is(query("SELECT string_agg(rocketq.text(body), ' ') FROM rocketq.consume('late', 'slow', 10, auto_commit => true)"),
+	'young', 'which consumes the rest');
+crash('late');
+passes('after a crash');
+$session->quit;
+
+#
+# Retention asks transactions before queues: one that ends in between has its
+# messages in the queues then.  Here a group holds such a message.
+#
+query("SELECT rocketq.create_topic('between', 1)");
+query("SELECT rocketq.create_group('between', 'g')");
+$session = $node->background_psql('postgres');
+$session->query_safe("BEGIN; SELECT rocketq.produce('between', 'held')");
+fill(3);
+# Nothing but the transaction keeps the segment: the rest is known as resolved.
+query('CHECKPOINT');
+settings("rocketq.retention_time = 0\nrocketq.fault = 'retain-asked=stop'");
+my $janitor = rq_worker_pid($node, 'janitor');
+rq_poll_stopped($janitor);
+$session->query_safe('COMMIT');
+settings("rocketq.fault = ''");
+kill('CONT', $janitor);
+rq_wait_ticks($node, 'janitor', 3);
+is(query("SELECT rocketq.text(body) FROM rocketq.consume('between', 'g', 10, auto_commit => true)"),
+	'held', 'a transaction that ended while retention asked');
+rq_poll_query($node, 'it to go when it is consumed', "SELECT count(*) = 0 FROM rocketq.segments WHERE state = 'full'");
+settings($keep);
+$session->quit;
+
+#
+# A reader that holds more than max_kept_size is overtaken.  What it has read and
+# not yet copied is gone then: it gets an error and not what is left of it.
+#
+foreach my $how ('pull', 'consume', 'select')
+{
+	my $topic = "slow_$how";
+	my $read = {
+		pull    => "SELECT length(rocketq.text(body)) FROM rocketq.pull('$topic', 0, 0, 10)",
+		consume => "SELECT length(rocketq.text(body)) FROM rocketq.consume('$topic', 'g', 10)",
+		select  => "SELECT length(rocketq.text(body)) FROM $topic" }->{$how};
+
+	query("SELECT rocketq.create_topic('$topic', 1)");
+	query("SELECT rocketq.create_group('$topic', 'g')");
+	my $id = query("SELECT rocketq.produce('$topic', repeat('y', 1000))");
+	my ($reader, $pid) = rq_stopped_session($node, 'message-found', 'SELECT 1', "$read;");
+	fill(4);
+	settings("rocketq.retention_time = 0\nrocketq.max_kept_size = '1MB'");
+	rq_poll_query($node, 'the reader to be overtaken', "SELECT rocketq.min_offset('$topic', 0) = 1");
+	rq_poll_query($node, 'the file to go', "SELECT min(start_position) > $id FROM rocketq.segments");
+	rq_wait_ticks($node, 'janitor', 2);
+	$reader->{stderr} = '';
+	rq_resume_session($node, $reader, $pid);
+	my $got = $reader->query('SELECT 1');
+	like($reader->{stderr}, qr/ERROR:  message \d+ was removed by retention while it was read/,
+		"$how: a reader that was overtaken is told");
+	is($got, '1', "$how: and gets nothing else");
+	$reader->quit;
+	settings($keep);
+}
+rq_verify($node, 'at the end');
+$node->stop;
+
+done_testing();
