@@ -188,6 +188,31 @@ foreach my $point ('enqueue-done', 'precommit-done')
 }
 
 #
+# Flags are set in entries that a sync has brought to disk before: the next one
+# does so again, from the first that was not resolved then.  Without these the
+# loss of power would make aborted messages appear.
+#
+{
+	$node->safe_psql('postgres', "SELECT rocketq.create_topic('load.flags', 1)");
+	$node->safe_psql('postgres', "SELECT rocketq.produce('load.flags', 'x')");
+	$node->safe_psql('postgres', 'CHECKPOINT');
+	my ($session, $pid) = stopped_session('precommit-done', 'SELECT 1', <<'EOQ');
+BEGIN;
+SET LOCAL rocketq.fault = 'precommit-done=stop,precommit-done=error';
+SELECT count(rocketq.produce('load.flags', 'x')) FROM generate_series(1, 2100);
+COMMIT;
+EOQ
+
+	is((rq_checkpoint_files($node))[1], 2, 'a sync with entries in two files');
+	resume($session, $pid);
+	is($node->safe_psql('postgres', 'SELECT count(*) FROM load.flags'), '1', 'they are rolled back');
+	is((rq_checkpoint_files($node))[1], 2, 'the next sync has flags in both files');
+	$session->{stderr} = '';
+	$session->quit;
+	$node->safe_psql('postgres', 'DROP TABLE load.flags');
+}
+
+#
 # A checkpoint between the flags of aborted entries and the record that tells of
 # them.
 #

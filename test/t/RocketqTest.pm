@@ -29,7 +29,7 @@ our @EXPORT = qw(
   rq_seed rq_rounds rq_random rq_node rq_has_faults rq_require_faults
   rq_processes rq_kill9 rq_restart_after rq_start rq_stopped rq_gone rq_poll rq_poll_stopped rq_stops_or_ends
   rq_poll_query rq_server_is_up rq_signal rq_pause rq_worker_pid rq_wait_ticks
-  rq_log_from rq_checkpoint_held rq_checkpoint_segments rq_flush rq_catch_up
+  rq_log_from rq_checkpoint_held rq_checkpoint_segments rq_checkpoint_files rq_flush rq_catch_up
   rq_arm rq_disarm rq_disarm_and_recover rq_shm_dirty_kb rq_store_files rq_in_store
   rq_stopped_session rq_resume_session
   rq_create_load rq_start_load rq_stop_load rq_wait_progress rq_background
@@ -369,16 +369,23 @@ sub rq_checkpoint_held
 	return ($job, $keeper);
 }
 
-# Make a checkpoint; how many segments of the log its sync had to bring to disk.
-# Needs log_checkpoints.
-sub rq_checkpoint_segments
+# Make a checkpoint; how many segments of the log, and how many files of queues,
+# its sync had to bring to disk.  Needs log_checkpoints.
+sub rq_checkpoint_files
 {
 	my ($node) = @_;
 	my $from = rq_log_from($node);
+	my $said = qr/rocketq sync .*: (\d+) log segments, (\d+) queue files/;
 
 	$node->safe_psql('postgres', 'CHECKPOINT');
-	$node->wait_for_log(qr/rocketq sync .*: \d+ log segments/, $from);
-	return slurp_file($node->logfile, $from) =~ /rocketq sync .*: (\d+) log segments/ ? $1 : undef;
+	$node->wait_for_log($said, $from);
+	return slurp_file($node->logfile, $from) =~ $said;
+}
+
+sub rq_checkpoint_segments
+{
+	my ($segments) = rq_checkpoint_files(@_);
+	return $segments;
 }
 
 # Where the log ends now, for wait_for_log().
