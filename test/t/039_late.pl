@@ -1,4 +1,4 @@
-# 038_late.pl -- what comes too late or in between while the log is trimmed: a
+# 039_late.pl -- what comes too late or in between while the log is trimmed: a
 # transaction that commits old messages, one that ends while retention asks who
 # needs what, a reader that is overtaken.
 
