@@ -63,6 +63,7 @@ typedef struct RqStateTopic
 	int32		retention_to;	/* the same if the resize commits */
 	uint32		unused;
 	uint64		pend_xid;
+	uint64		drop_xid;
 	uint64		resize_xid;
 	XLogRecPtr	lsn;
 	XLogRecPtr	resize_lsn;
@@ -102,7 +103,7 @@ typedef struct RqStateOffset
 } RqStateOffset;
 
 StaticAssertDecl(sizeof(RqStateHeader) == 64, "on-disk layout");
-StaticAssertDecl(sizeof(RqStateTopic) == 72, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateTopic) == 80, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateQueue) == 64, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateGroup) == 152, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateOffset) == 48, "on-disk layout");

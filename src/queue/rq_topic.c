@@ -164,6 +164,27 @@ rq_topic_ensure(RqKey key, Oid spc, const RqTopicSettings *settings,
 	return slot;
 }
 
+static void
+doom(RqTopic *t)
+{
+	if (t->doomed)
+		return;
+	t->doomed = true;
+	pg_atomic_fetch_add_u32(&rq_ctl->ndoomed, 1);
+}
+
+/* What to do about a topic that somebody has dropped who may have ended. */
+static void
+settle_drop(RqTopic *t)
+{
+	RqXidStatus status = rq_xid_status(t->drop_xid);
+
+	if (status == RQ_XID_COMMITTED)
+		doom(t);
+	else if (status == RQ_XID_ABORTED)
+		t->drop_xid = 0;
+}
+
 /* What to do about a topic whose creator may have ended. */
 static void
 settle(uint32 slot)
@@ -171,11 +192,8 @@ settle(uint32 slot)
 	RqTopic    *t = &rq_topics[slot];
 	RqXidStatus status = rq_xid_status(t->pend_xid);
 
-	if (status == RQ_XID_ABORTED && !t->doomed)
-	{
-		t->doomed = true;
-		pg_atomic_fetch_add_u32(&rq_ctl->ndoomed, 1);
-	}
+	if (status == RQ_XID_ABORTED)
+		doom(t);
 	else if (status == RQ_XID_COMMITTED)
 	{
 		xl_rq_topic rec = rq_topic_record(slot);
@@ -195,10 +213,13 @@ rq_topic_settle_all(void)
 	{
 		char		trash[MAXPGPATH] = "";
 
-		if (rq_topics[i].pend_xid == 0 && rq_topics[i].resize_xid == 0)
+		if (rq_topics[i].pend_xid == 0 && rq_topics[i].drop_xid == 0 &&
+			rq_topics[i].resize_xid == 0)
 			continue;
 		rq_gate_enter();
 		LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+		if (rq_topics[i].drop_xid != 0)
+			settle_drop(&rq_topics[i]);
 		if (rq_topics[i].pend_xid != 0)
 			settle(i);
 		rq_topic_resize_settle(i, trash);
@@ -272,6 +293,7 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 	t->incarnation = rq_ctl->next_incarnation++;
 	t->first_group = RQ_NO_SLOT;
 	t->doomed = false;
+	t->drop_xid = 0;
 	t->lsn = lsn;
 	Assert(t->queues.n == 0);
 	rq_topic_take_queues(slot, nqueues);
@@ -309,6 +331,7 @@ drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
 		pg_atomic_fetch_sub_u32(&rq_ctl->ndoomed, 1);
 	t->doomed = false;
 	t->pend_xid = 0;
+	t->drop_xid = 0;
 	t->resize_xid = 0;
 	pg_atomic_write_u32(&t->nqueues, 0);
 	pg_atomic_write_u64(&t->key, 0);
@@ -423,17 +446,26 @@ rq_topic_make_room(uint32 nqueues, uint64 noffsets)
 }
 
 void
+rq_topic_stage_drop(RqKey key, uint64 xid)
+{
+	uint32		slot;
+
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	slot = rq_topic_index_find(key);
+	if (slot != RQ_NO_SLOT)
+		rq_topics[slot].drop_xid = xid;
+	LWLockRelease(rq_meta_lock);
+}
+
+void
 rq_topic_doom(RqKey key)
 {
 	uint32		slot;
 
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	slot = rq_topic_index_find(key);
-	if (slot != RQ_NO_SLOT && !rq_topics[slot].doomed)
-	{
-		rq_topics[slot].doomed = true;
-		pg_atomic_fetch_add_u32(&rq_ctl->ndoomed, 1);
-	}
+	if (slot != RQ_NO_SLOT)
+		doom(&rq_topics[slot]);
 	LWLockRelease(rq_meta_lock);
 	rq_worker_wake(RQ_JANITOR);
 }

@@ -658,7 +658,7 @@ log_resizes(void)
 }
 
 static void
-stage_group_drops(void)
+stage_drops(void)
 {
 	for (int i = 0; i < txn->nactions; i++)
 	{
@@ -666,6 +666,8 @@ stage_group_drops(void)
 
 		if (a->kind == ACT_GROUP_DROPPED)
 			rq_group_stage_drop(a->group, txn->xid);
+		else if (a->kind == ACT_TOPIC_DROPPED)
+			rq_topic_stage_drop(a->key, txn->xid);
 	}
 }
 
@@ -692,7 +694,8 @@ writes_anything(void)
 		if (txn->readers[i]->committing)
 			return true;
 	for (int i = 0; i < txn->nactions; i++)
-		if (txn->actions[i].kind == ACT_GROUP_DROPPED)
+		if (txn->actions[i].kind == ACT_GROUP_DROPPED ||
+			txn->actions[i].kind == ACT_TOPIC_DROPPED)
 			return true;
 	return false;
 }
@@ -711,7 +714,7 @@ pre_commit(void)
 		if (txn->pending != NULL)
 			enqueue_all();
 		stage_offsets();
-		stage_group_drops();
+		stage_drops();
 	}
 	if (txn->pending != NULL)
 		rq_pending_close(txn->pending);
@@ -739,11 +742,8 @@ finish_object(const Action *a, bool committed)
 	switch (a->kind)
 	{
 		case ACT_TOPIC_CREATED:
-			if (!committed)
-				rq_topic_doom(a->key);
-			break;
 		case ACT_TOPIC_DROPPED:
-			if (committed)
+			if (committed == (a->kind == ACT_TOPIC_DROPPED))
 				rq_topic_doom(a->key);
 			break;
 		case ACT_TOPIC_RESIZED:

@@ -111,6 +111,7 @@ load_topic(RqReader *r)
 	rec.retention_to = s.retention_to;
 	settings.nqueues = s.nqueues;
 	topic = rq_topic_apply(s.key, s.spc, &settings, s.pend_xid, s.lsn);
+	rq_topics[topic].drop_xid = s.drop_xid;
 	rq_topic_apply_resize(topic, &rec, s.resize_lsn);
 	for (uint32 i = 0; i < s.nslots; i++)
 		load_queue(rq_topic_queue(topic, i), r);

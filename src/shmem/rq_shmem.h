@@ -74,6 +74,8 @@ typedef struct RqTopic
 	Oid			spc;			/* tablespace when it was created */
 	uint32		first_group;	/* chain of its groups, RQ_NO_SLOT ends it */
 	uint64		pend_xid;		/* its creator, until that has ended */
+	uint64		drop_xid;		/* who drops it, 0 = nobody; see
+								 * rq_topic_stage_drop() */
 	bool		doomed;			/* its relation is gone */
 	XLogRecPtr	lsn;			/* of its creation; older records are about an
 								 * earlier holder of the key */

@@ -190,12 +190,14 @@ foreach my $case (@cases)
 	$node->safe_psql('postgres', $setup);
 	foreach my $point (@points, 'precommit-done', 'commit-callback')
 	{
-		# PostgreSQL leaves the files of dropped tables behind itself if a
+		# PostgreSQL leaves the files of dropped tables behind for ever if a
 		# checkpoint falls between the commit and their removal.
-		my $how = $how[ $n++ % ($point eq 'commit-callback' ? 2 : 3) ];
-
-		crash_at($sql, $point, $how);
-		check($point eq 'commit-callback' ? $after : $before, "$name, $point, $how");
+		foreach my $how ($point eq 'commit-callback' ? @how : $how[ $n++ % 3 ])
+		{
+			$node->safe_psql('postgres', $setup);
+			crash_at($sql, $point, $how);
+			check($point eq 'commit-callback' ? $after : $before, "$name, $point, $how");
+		}
 	}
 }
 
