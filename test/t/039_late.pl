@@ -75,7 +75,7 @@ cmp_ok($old, '<', $young - 3 * 1024 * 1024, 'one message is much older than the 
 is(query("SELECT string_agg(rocketq.text(body), ' ' ORDER BY queue_offset) FROM rocketq.pull('late', 0, 0, 10)"),
 	'young old', 'and comes behind it');
 query("SELECT rocketq.commit_offset('late', 'quick', 0, 2)");
-my $lost = "SELECT string_agg(consumer_group || ' ' || lost_messages, ', ' ORDER BY consumer_group) FROM rocketq.groups WHERE topic = 'late'::regclass";
+my $lost = "SELECT string_agg(consumer_group || ' ' || lost_messages, ', ' ORDER BY consumer_group) FROM rocketq.groups WHERE topic = 'late'";
 is(query($lost), 'quick 0, slow 0', 'nothing is lost yet');
 
 # The segment of the old one goes, that of the young one stays.
@@ -92,7 +92,7 @@ sub passes
 	is(query("SELECT count(*) FROM late WHERE queue_id = 0 AND queue_offset >= 1"), '0', "$when: so does one of the hole alone");
 	is(query("SELECT string_agg(rocketq.text(body), ' ') FROM rocketq.pull('late', 0, 0, 10)"),
 		'young', "$when: pull does");
-	is(query("SELECT min_offset || ' ' || max_offset FROM rocketq.queues WHERE topic = 'late'::regclass"),
+	is(query("SELECT min_offset || ' ' || max_offset FROM rocketq.queues WHERE topic = 'late'"),
 		'0 2', "$when: the queue has both");
 	return;
 }
