@@ -83,6 +83,7 @@ OBJS = \
 	src/base/rq_error.o \
 	src/base/rq_fault.o \
 	src/base/rq_guc.o \
+	src/base/rq_text.o \
 	src/format/rq_cqfmt.o \
 	src/format/rq_framefmt.o \
 	src/format/rq_segfmt.o \

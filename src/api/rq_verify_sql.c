@@ -19,6 +19,7 @@
 #include "utils/memutils.h"
 
 #include "base/rq_guc.h"
+#include "base/rq_text.h"
 #include "format/rq_segfmt.h"
 #include "log/rq_log.h"
 #include "queue/rq_cqueue.h"
@@ -227,7 +228,7 @@ verify_offsets(uint32 topic)
 			if (committed > end)
 				report("its committed offset is past the end of the queue",
 					   "group \"%s\", queue %u of topic %u/%u",
-					   rq_groups[g].name, i, key.db, key.rel);
+					   rq_text_from(key.db, rq_groups[g].name), i, key.db, key.rel);
 		}
 }
 
@@ -278,7 +279,7 @@ verify_log_dir(void)
 			continue;
 		if (!rq_parse_log_name(de->d_name, &segno))
 			report("it is not a file of rocketq", "file \"%s/%s\"",
-				   RQ_LOG_DIR, de->d_name);
+				   RQ_LOG_DIR, rq_text_from(InvalidOid, de->d_name));
 	}
 	FreeDir(dir);
 }
@@ -314,7 +315,7 @@ verify_queue_dir(void)
 			continue;
 		if (is_orphan(de->d_name))
 			report("it belongs to no topic", "folder \"%s/%s\"",
-				   RQ_QUEUE_DIR, de->d_name);
+				   RQ_QUEUE_DIR, rq_text_from(InvalidOid, de->d_name));
 	}
 	FreeDir(dir);
 }

@@ -20,6 +20,7 @@
 
 #include "api/rq_sight.h"
 #include "base/rq_guc.h"
+#include "base/rq_text.h"
 #include "format/rq_segfmt.h"
 #include "log/rq_log.h"
 #include "queue/rq_cqueue.h"
@@ -287,7 +288,7 @@ put_group_queue(ReturnSetInfo *rsinfo, uint32 group, uint32 i, TimestampTz now,
 	put(&row, ObjectIdGetDatum(key.db));
 	put(&row, ObjectIdGetDatum(key.rel));
 	put(&row, Int64GetDatum((int64) g->id));
-	put(&row, CStringGetTextDatum(g->name));
+	put(&row, CStringGetTextDatum(rq_text_from(key.db, g->name)));
 	put(&row, Int32GetDatum(i));
 	put(&row, Int64GetDatum(from));
 	put(&row, Int64GetDatum(stable));

@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "base/rq_text.h"
 #include "format/rq_segfmt.h"
 #include "format/rq_walrec.h"
 
@@ -248,10 +249,10 @@ static void
 desc_group(StringInfo buf, const xl_rq_group *rec)
 {
 	desc_key(buf, rec->key);
-	appendStringInfo(buf, " group %u queues %u xid " UINT64_FORMAT " name %.*s",
-					 rec->group_id, rec->nqueues, rec->xid,
-					 (int) rec->name_len,
-					 (const char *) rec + SizeOfRqGroup + rec->nqueues * sizeof(xl_rq_place));
+	appendStringInfo(buf, " group %u queues %u xid " UINT64_FORMAT " name ",
+					 rec->group_id, rec->nqueues, rec->xid);
+	rq_append_ascii(buf, (const char *) rec + SizeOfRqGroup +
+					rec->nqueues * sizeof(xl_rq_place), rec->name_len);
 }
 
 void

@@ -40,6 +40,7 @@
 #include "base/rq_compat.h"
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
+#include "base/rq_text.h"
 #include "log/rq_disk.h"
 #include "log/rq_log.h"
 #include "queue/rq_cqueue.h"
@@ -297,7 +298,8 @@ rq_retain_kept_by(const RqKept *kept)
 			return psprintf("retention_time of topic %u/%u",
 							kept->key.db, kept->key.rel);
 		case RQ_KEEPS_GROUP:
-			return psprintf("group %s of %u/%u", kept->group,
+			return psprintf("group %s of %u/%u",
+							rq_text_from(kept->key.db, kept->group),
 							kept->key.db, kept->key.rel);
 		case RQ_KEEPS_XACT:
 			return psprintf("transaction of process %d", kept->pid);

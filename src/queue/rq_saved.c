@@ -27,6 +27,7 @@
 #include "utils/memutils.h"
 
 #include "base/rq_guc.h"
+#include "base/rq_text.h"
 #include "queue/rq_cqueue.h"
 #include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
@@ -164,7 +165,7 @@ tell(const Loser * l)
 	if (l->consumed > 0)
 		ereport(LOG,
 				(errmsg("consumer group \"%s\" of rocketq topic %u/%u starts from the first message of queue %u",
-						l->name, l->key.db, l->key.rel, l->queue_id),
+						rq_text_from(l->key.db, l->name), l->key.db, l->key.rel, l->queue_id),
 				 errdetail("It was restored from a dump as having consumed " UINT64_FORMAT " of " UINT64_FORMAT " messages, but the queue does not begin with those.",
 						   l->consumed, l->total)));
 }

@@ -17,6 +17,7 @@
 #include "base/rq_compat.h"
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
+#include "base/rq_text.h"
 #include "log/rq_log.h"
 #include "queue/rq_cqueue.h"
 #include "queue/rq_group.h"
@@ -286,7 +287,7 @@ tell_loss(RqOffset *o, TimestampTz now)
 	if (count > 0)
 		ereport(LOG,
 				(errmsg("consumer group \"%s\" of rocketq topic %u/%u lost " UINT64_FORMAT " messages of queue %u to retention",
-						name, key.db, key.rel, count, queue_id),
+						rq_text_from(key.db, name), key.db, key.rel, count, queue_id),
 				 errdetail("It had consumed up to offset " UINT64_FORMAT "; the queue begins at " UINT64_FORMAT ".",
 						   from, Max(from, to))));
 }

@@ -14,6 +14,7 @@
 
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
+#include "base/rq_text.h"
 #include "queue/rq_owner.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_unused.h"
@@ -65,14 +66,14 @@ tell_idle(const RqGroup *g, TimestampTz since)
 	if (g->idle)
 		ereport(LOG,
 				(errmsg("consumer group \"%s\" of rocketq topic %u/%u does not hold messages any more",
-						g->name, key.db, key.rel),
+						rq_text_from(key.db, g->name), key.db, key.rel),
 				 errdetail("It has not been used since %s, for longer than rocketq.group_idle_timeout.",
 						   timestamptz_to_str(since)),
 				 errhint("It holds again when it is used. Drop it if it is not wanted any more.")));
 	else
 		ereport(LOG,
 				(errmsg("consumer group \"%s\" of rocketq topic %u/%u holds messages again",
-						g->name, key.db, key.rel)));
+						rq_text_from(key.db, g->name), key.db, key.rel)));
 }
 
 void
@@ -172,7 +173,7 @@ drop_expired(uint32 group)
 	if (dropped)
 		ereport(LOG,
 				(errmsg("consumer group \"%s\" of rocketq topic %u/%u has been dropped",
-						copy.name, key.db, key.rel),
+						rq_text_from(key.db, copy.name), key.db, key.rel),
 				 errdetail("It had not been used since %s, for longer than rocketq.group_expire_time.",
 						   timestamptz_to_str(used_last(&copy)))));
 	return dropped;

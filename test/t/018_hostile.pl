@@ -483,10 +483,80 @@ is(scalar(@lines), scalar(@later), 'all statements have come back');
 my @internal = grep { $lines[$_] !~ /^(?!XX)\w{5} / } 0 .. $#lines;
 is(scalar(@internal), 0, 'without internal error') or diag(map { "$later[$_]: $lines[$_]\n" } @internal);
 cmp_ok(scalar(grep { /^RQ000/ } @lines), '>', @lines / 4, 'many of them work');
+is($node->safe_psql('postgres', "SELECT count(*) FROM vault.topic"), 1, 'what is not theirs is what it was');
+
+#
+# Names that are text in another database only.
+#
+my %groups = (
+	latin => "'auftr' || chr(228) || 'ge'",
+	ascii => q{convert_from('\x41fffe80415c', 'SQL_ASCII')},
+	utf8 => q{U&'gr\00f6\00dfe \+01f600'},
+	postgres => q{U&'unsere Gr\00f6\00dfe'});
+$node->safe_psql('postgres', <<'EOQ');
+CREATE DATABASE latin ENCODING LATIN1 TEMPLATE template0;
+CREATE DATABASE ascii ENCODING SQL_ASCII TEMPLATE template0;
+CREATE DATABASE utf8;
+CREATE EXTENSION pg_walinspect;
+DROP EXTENSION rocketq CASCADE;
+ALTER SYSTEM SET rocketq.retention_time = 0;
+SELECT pg_reload_conf();
+EOQ
+my $from = $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
+foreach my $db ('latin', 'ascii', 'utf8', 'postgres')
+{
+	$node->safe_psql($db, "CREATE EXTENSION IF NOT EXISTS rocketq; SELECT rocketq.create_topic('named', 1); SELECT rocketq.create_group('named', $groups{$db})");
+}
+$node->safe_psql('postgres', 'CHECKPOINT');
+append_to_file($node->data_dir . "/pg_rocketq/log/\xc4rger\x80", 'x');
+END { unlink($node->data_dir . "/pg_rocketq/log/\xc4rger\x80") if $node; }
+
+# All texts that a database's readers are shown, checked in its encoding.
+sub shown
+{
+	my ($db, $query) = @_;
+	return $node->safe_psql($db, <<"EOQ");
+SET client_encoding = 'SQL_ASCII';
+CREATE TEMP TABLE shown AS
+$query;
+SELECT count(convert_from(textsend(t), getdatabaseencoding())) > 0 FROM shown;
+SELECT textsend(t) FROM shown ORDER BY 1;
+EOQ
+}
+
+sub bytes
+{
+	return join("\n", 't', sort map { '\x' . unpack('H*', $_) } @_);
+}
+my $group_names = <<'EOQ';
+SELECT consumer_group AS t FROM rocketq.get_groups() g JOIN pg_database d ON d.oid = g.database
+WHERE datname IN ('latin', 'ascii', 'utf8', 'postgres') AND consumer_group ~ '^(auftr|A|gr|unsere)'
+EOQ
+my ($latin, $ascii) = ('auftr\xe4ge', 'A\xff\xfe\x80A\x5c');
+my ($utf8, $own) = ("gr\xc3\xb6\xc3\x9fe \xf0\x9f\x98\x80", "unsere Gr\xc3\xb6\xc3\x9fe");
+my $ascii_utf8 = 'gr\xc3\xb6\xc3\x9fe \xf0\x9f\x98\x80';
+my $ascii_own = 'unsere Gr\xc3\xb6\xc3\x9fe';
+is(shown('postgres', $group_names), bytes($latin, $ascii, $utf8, $own), 'names of groups in a UTF8 database');
+is(shown('latin', $group_names), bytes("auftr\xe4ge", $ascii, $ascii_utf8, $ascii_own), 'in a LATIN1 database');
+is(shown('ascii', $group_names), bytes($latin, "A\xff\xfe\x80A\\", $ascii_utf8, $ascii_own), 'in one without an encoding');
+foreach my $db ('postgres', 'latin', 'ascii')
+{
+	like(shown($db, "SELECT what AS t FROM rocketq.verify() WHERE what ~ 'rger'"), qr/^t\n\\x[0-9a-f]+$/, "$db: a file's name");
+}
+unlink($node->data_dir . "/pg_rocketq/log/\xc4rger\x80");
+like(shown('postgres', "SELECT description AS t FROM pg_get_wal_records_info_till_end_of_wal('$from') WHERE resource_manager = 'rocketq' AND description ~ 'name'"),
+	qr/^t\n/, 'WAL records');
+
+# What keeps the log is a group of the database without an encoding.
+$node->safe_psql('ascii', "SELECT rocketq.produce('named', repeat('x', 1000000)) FROM generate_series(1, 12)");
+rq_poll_query($node, 'the group to keep the log', "SELECT kept_by LIKE 'group %' FROM rocketq.segments ORDER BY start_position LIMIT 1");
+foreach my $db ('postgres', 'latin', 'ascii')
+{
+	like(shown($db, "SELECT kept_by AS t FROM rocketq.segments"), qr/^t\n(.*\n)*\\x67726f757020/, "$db: what keeps a segment");
+}
 
 is($node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()'), $alive, 'the server has not been restarted');
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|was terminated by signal/, 'and no process has died');
 rq_verify($node, 'at the end');
-is($node->safe_psql('postgres', "SELECT count(*) FROM vault.topic"), 1, 'what is not theirs is what it was');
 
 done_testing();
