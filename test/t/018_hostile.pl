@@ -151,6 +151,10 @@ INSERT INTO rocketq.saved_groups VALUES ('public.made', 'h', '{1,0,0}', '{1,0,0}
 SELECT rocketq.drop_topic('public.made');
 EOQ
 is($error, '', 'and catches nothing of ours');
+my @queries = slurp_file("$FindBin::RealBin/../../sql/rocketq_exporter.yml") =~ /^  query: \|\n((?: {4}.*\n)+)/mg;
+cmp_ok(scalar(@queries), '>', 5, 'there are queries of a role that watches');
+$node->psql('postgres', $evil . join(';', @queries), stderr => \$error);
+is($error, '', 'which it does not catch either');
 $node->safe_psql('postgres', 'DROP SCHEMA evil CASCADE');
 
 #
