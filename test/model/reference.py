@@ -30,6 +30,8 @@ UNDEFINED_OBJECT = '42704'
 DUPLICATE_OBJECT = '42710'
 INVALID_PARAMETER = '22023'
 OBJECT_IN_USE = '55006'
+NOT_IN_STATE = '55000'
+OFFSET_ILLEGAL = '2201X'
 LOCK_NOT_AVAILABLE = '55P03'
 IN_FAILED_TRANSACTION = '25P02'
 TOO_MANY = '54000'
@@ -49,7 +51,8 @@ class Waits(Exception):
 
 
 Message = namedtuple('Message', 'id body tag key')
-Entry = namedtuple('Entry', 'message aborted commit')      # commit None: without a transaction
+# commit None: without a transaction, as the direct'th of all these
+Entry = namedtuple('Entry', 'message aborted commit direct')
 Pending = namedtuple('Pending', 'sid queue message nqueues')
 Shape = namedtuple('Shape', 'sid nqueues retention')
 Reader = namedtuple('Reader', 'sid reading next committing commit')
@@ -97,7 +100,8 @@ class State:
 
 
 class Transaction:
-    def __init__(self, implicit, repeatable=False):
+    def __init__(self, directs, implicit, repeatable=False):
+        self.directs = directs  # messages without a transaction that were there
         self.implicit = implicit
         self.repeatable = repeatable
         self.snapshot = None
@@ -132,6 +136,7 @@ class Model:
         self.topics = {}        # (database, name) -> Shape
         self.stores = {}        # sid -> Storage
         self.commits = 0
+        self.directs = 0        # messages produced without a transaction
         self.ids = itertools.count(1)
         self.key_queues = {}    # (key, nqueues) -> queue
         self.soft = set()       # (sid, queue, offset) of what a crash may forget
@@ -168,6 +173,16 @@ class Model:
     def check_queue(self, shape, queue):
         if not 0 <= queue < shape.nqueues:
             raise Refused(INVALID_PARAMETER)
+
+    def check_at_once(self, session, name, shape):
+        """A message that no rollback takes back needs a queue that none takes away."""
+        now = self.topics.get((session.database, name))
+        if now is None or (now.sid, now.nqueues) != (shape.sid, shape.nqueues):
+            raise Refused(NOT_IN_STATE)
+
+    def check_offset(self, shape, queue, offset):
+        if offset > len(self.stores[shape.sid].queues[queue]):
+            raise Refused(OFFSET_ILLEGAL)
 
     def visible_groups(self, session, sid):
         """Groups of a storage, and whether another transaction decides on them."""
@@ -294,7 +309,7 @@ class Model:
     # ---- transactions ----
 
     def begin(self, session, implicit=False, repeatable=False):
-        session.tx = Transaction(implicit, repeatable)
+        session.tx = Transaction(self.directs, implicit, repeatable)
 
     def take_snapshot(self, session):
         tx = session.tx
@@ -367,8 +382,9 @@ class Model:
         self.commits += 0 if direct else 1
         for p in pending:
             queue = p.queue if p.queue is not None else queue_of[p.message.body]
+            self.directs += 1 if direct else 0
             self.stores[p.sid].queues[queue].append(
-                Entry(p.message, aborted, None if direct else self.commits))
+                Entry(p.message, aborted, None if direct else self.commits, self.directs))
 
     def commit(self, session, queue_of):
         """queue_of tells, by body, the queue of each message that was given none."""
@@ -431,11 +447,17 @@ class Model:
 
     def visible(self, session, shape):
         """What SELECT shows, as (queue, offset, message)."""
-        snapshot = session.tx.snapshot
+        tx = session.tx
+
+        def seen(e):
+            if e.aborted:
+                return False
+            if e.commit is None:
+                return not tx.repeatable or e.direct <= tx.directs
+            return e.commit <= tx.snapshot
         return [(q, off, e.message)
                 for q in range(shape.nqueues)
-                for off, e in enumerate(self.stores[shape.sid].queues[q])
-                if not e.aborted and (e.commit is None or e.commit <= snapshot)]
+                for off, e in enumerate(self.stores[shape.sid].queues[q]) if seen(e)]
 
     def readable(self, shape, queue, first):
         """What pull and consume find from an offset on, as (offset, message)."""

@@ -165,12 +165,11 @@ def produce(run, s, topic, tag, key, queue, size):
 @verb(3, topic=TOPIC, tag=one_of(TAGS), key=one_of(KEYS), queue=maybe_queue)
 def produce_direct(run, s, topic, tag, key, queue):
     """With transactional => false, which no rollback takes back."""
-    if s.tx is not None and s.tx.state.shapes.get((s.database, topic)):
-        return None
     body = run.new_body(0)
 
     def effect():
         shape = open_to_produce(run, s, topic, queue)
+        run.model.check_at_once(s, topic, shape)
         return lambda rows: produced(run, s, shape, [Message(rows[0][0], body, tag, key)],
                                      queue, direct=True)
     return ('SELECT rocketq.produce(%s, %s::text, %s, transactional => false)'
@@ -245,14 +244,15 @@ def select(run, s, topic):
     return 'SELECT %s FROM %s ORDER BY 1, 2' % (COLUMNS, topic), effect
 
 
-@verb(3, topic=TOPIC, queue=QUEUE, first=number(0, 8), most=number(1, 8),
+@verb(3, topic=TOPIC, queue=QUEUE, first=number(0, 8), past=number(0, 1), most=number(1, 8),
       tags=one_of(['*', '*', 'red', 'red || blue']))
-def pull(run, s, topic, queue, first, most, tags):
-    at = min(first, relative(run, s, topic, None, queue, True, 0))
+def pull(run, s, topic, queue, first, past, most, tags):
+    at = min(first, relative(run, s, topic, None, queue, True, past))
 
     def effect():
         shape = run.model.open(s, topic)
         run.model.check_queue(shape, queue)
+        run.model.check_offset(shape, queue, at)
         wanted = [row_of(queue, off, m) for off, m in run.model.readable(shape, queue, at)
                   if matches(tags, m)][:most]
         return lambda rows: check_rows(rows, wanted, 'pull')

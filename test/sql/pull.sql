@@ -20,7 +20,7 @@ SELECT * FROM rocketq.pull('pulled', 0, 40);
 SELECT * FROM rocketq.pull('pulled', 0, 9223372036854775807);
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM rocketq.pull('pulled', 0, 41);
-SELECT * FROM rocketq.pull('pulled', 0, 41, wait => '1 h');
+SELECT * FROM rocketq.pull('pulled', 0, 41, wait => '1 s');
 -- filtered
 SELECT array_agg(queue_offset) FROM rocketq.pull('pulled', 1, 0, tags => 'third');
 SELECT array_agg(queue_offset) FROM rocketq.pull('pulled', 1, 0, tags => 'fifth || third');

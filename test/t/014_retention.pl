@@ -360,7 +360,7 @@ cmp_ok($first, '>', 1, 'messages have gone');
 foreach my $from (0, $first - 1)
 {
 	my ($rc, $out, $err) = $node->psql('postgres',
-		"\\set VERBOSITY verbose\nSELECT * FROM rocketq.pull('plain', 0, $from, wait => '1 h')");
+		"\\set VERBOSITY verbose\nSELECT * FROM rocketq.pull('plain', 0, $from, wait => '1 s')");
 	like($err, qr/2201X: queue 0 begins behind offset $from\nDETAIL:  It reaches from $first to \d+/,
 		"pull from $from");
 }
