@@ -15,6 +15,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_am.h"
@@ -258,15 +259,46 @@ database_created(Oid db)
 		rq_topic_drop_database(db);
 }
 
-/* ALTER TABLE ... SET SCHEMA, of a topic or of what has topics as partitions. */
+/*
+ * A topic was moved to a tablespace, which means a new file.  It keeps its file,
+ * by whose number its storage is known, and has no tablespace.
+ */
+static void
+undo_move(Oid relid, Form_pg_class now)
+{
+	HeapTuple	before = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Form_pg_class old = (Form_pg_class) GETSTRUCT(before);
+	Relation	pg_class;
+	HeapTuple	tuple;
+
+	if (old->relfilenode != now->relfilenode &&
+		old->reltablespace != now->reltablespace)
+	{
+		/* To change a row again it must be visible. */
+		CommandCounterIncrement();
+		pg_class = table_open(RelationRelationId, RowExclusiveLock);
+		tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relid));
+		((Form_pg_class) GETSTRUCT(tuple))->relfilenode = old->relfilenode;
+		((Form_pg_class) GETSTRUCT(tuple))->reltablespace = old->reltablespace;
+		CatalogTupleUpdate(pg_class, &tuple->t_self, tuple);
+		heap_freetuple(tuple);
+		table_close(pg_class, RowExclusiveLock);
+	}
+	ReleaseSysCache(before);
+}
+
+/*
+ * ALTER TABLE ... SET SCHEMA, of a topic or of what has topics as partitions;
+ * SET TABLESPACE, of a topic.
+ */
 static void
 relation_altered(Oid relid)
 {
+	char		relkind = get_rel_relkind(relid);
 	HeapTuple	tuple;
 	Form_pg_class form;
 
-	if (get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE &&
-		!rq_oid_is_topic(relid))
+	if (relkind != RELKIND_PARTITIONED_TABLE && !rq_oid_is_topic(relid))
 		return;
 	tuple = fetch_by_oid(RelationRelationId, ClassOidIndexId,
 						 Anum_pg_class_oid, relid);
@@ -275,6 +307,8 @@ relation_altered(Oid relid)
 	form = (Form_pg_class) GETSTRUCT(tuple);
 	if (form->relnamespace != get_rel_namespace(relid))
 		rq_publication_schema_changed(relid, form->relnamespace);
+	if (relkind == RELKIND_RELATION)
+		undo_move(relid, form);
 	heap_freetuple(tuple);
 }
 

@@ -124,6 +124,9 @@ extern void rq_set_new_filelocator(Relation rel,
 								   MultiXactId *minmulti);
 extern void rq_nontransactional_truncate(Relation rel);
 
+/* Say that topics have no tablespace. */
+extern void rq_tell_of_tablespace(const char *topic);
+
 /* The name of a column of rocketq.message. */
 extern const char *rq_column_name(RqColumn column);
 

@@ -208,15 +208,27 @@ refuse_other_kinds(Relation rel, char persistence)
 
 /* ---- storage ---- */
 
-/* A tablespace gets the topic's empty file, and no messages. */
-static void
-tell_of_tablespace(Relation rel, const RelFileLocator *locator)
+void
+rq_tell_of_tablespace(const char *topic)
 {
-	if (RQ_LOCATOR_SPC(*locator) != MyDatabaseTableSpace)
-		ereport(NOTICE,
-				(errmsg("messages of topic \"%s\" are not stored in its tablespace",
-						RelationGetRelationName(rel)),
-				 errdetail("All topics are stored in the folder pg_rocketq of the data directory.")));
+	ereport(NOTICE,
+			(errmsg("topic \"%s\" is not put into a tablespace", topic),
+			 errdetail("All topics are stored in the directory pg_rocketq of the data directory.")));
+}
+
+/*
+ * A new topic gets its empty file, the proof that it exists, in the tablespace
+ * of its database, and no other is recorded for it.  It would be held there, and
+ * hold the tablespace, with nothing in it that anybody could want to move.
+ */
+static void
+take_out_of_tablespace(Relation rel)
+{
+	if (RQ_LOCATOR_SPC(rq_rel_locator(rel)) == MyDatabaseTableSpace)
+		return;
+	rq_tell_of_tablespace(RelationGetRelationName(rel));
+	rel->rd_rel->reltablespace = InvalidOid;
+	RQ_LOCATOR_SPC(rq_rel_locator(rel)) = MyDatabaseTableSpace;
 }
 
 /* A consumer group as it is found in shared memory. */
@@ -302,6 +314,7 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 	RqKey		key = {.db = RQ_LOCATOR_DB(*newrlocator),
 	.rel = RQ_LOCATOR_REL(*newrlocator)};
 	RqKey		old_key = rq_relation_key(rel);
+	RelFileLocator locator = *newrlocator;
 	RqTopicSettings settings;
 	uint32		old = RQ_NO_SLOT;
 	uint32		topic;
@@ -318,16 +331,19 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 	*freezeXid = InvalidTransactionId;
 	*minmulti = InvalidMultiXactId;
 
-	xid = rq_xid_announce();
-	rq_txn_topic_created(key);
-	smgrclose(RelationCreateStorage(*newrlocator, persistence, true));
 	if (RQ_KEY_EQ(key, old_key))
-		tell_of_tablespace(rel, newrlocator);
+	{
+		take_out_of_tablespace(rel);
+		locator = rq_rel_locator(rel);
+	}
 	else
 		old = rq_topic_find(old_key);
 	settings = old != RQ_NO_SLOT ? rq_topic_settings(old) :
 		rq_label_settings(RelationGetRelid(rel));
-	topic = rq_topic_ensure(key, RQ_LOCATOR_SPC(*newrlocator), &settings, xid);
+	xid = rq_xid_announce();
+	rq_txn_topic_created(key);
+	smgrclose(RelationCreateStorage(locator, persistence, true));
+	topic = rq_topic_ensure(key, RQ_LOCATOR_SPC(locator), &settings, xid);
 	if (old != RQ_NO_SLOT)
 		copy_groups(old, topic, xid);
 	if (!RQ_KEY_EQ(key, old_key))

@@ -163,13 +163,6 @@ tuple_satisfies_snapshot(Relation rel, TupleTableSlot *slot, Snapshot snapshot)
 }
 
 static void
-relation_copy_data(Relation rel, const RelFileLocator *newrlocator)
-{
-	REFUSE("a topic cannot be moved to another tablespace",
-		   "All topics are stored in the folder pg_rocketq of the data directory, which can be a mount point.");
-}
-
-static void
 relation_copy_for_cluster(Relation NewTable, Relation OldTable,
 						  Relation OldIndex, bool use_sort,
 						  TransactionId OldestXmin,
@@ -188,6 +181,13 @@ relation_vacuum(Relation rel, struct VacuumParams *params,
 				BufferAccessStrategy bstrategy)
 {
 	/* Retention is the janitor's work, and nothing waits for freezing. */
+}
+
+/* SET TABLESPACE; rq_access_hook.c puts the catalog right afterwards. */
+static void
+relation_copy_data(Relation rel, const RelFileLocator *newrlocator)
+{
+	rq_tell_of_tablespace(RelationGetRelationName(rel));
 }
 
 /* Values of any length go into the log whole. */

@@ -258,27 +258,74 @@ SELECT rocketq.text(body) FROM fresh ORDER BY message_id;
 DROP TABLE one, two, three, fresh;
 
 --
--- A tablespace gets the file of a topic, and none of its messages.
+-- No tablespace has a topic, or is held by one.
 --
 SET allow_in_place_tablespaces = on;
 CREATE TABLESPACE regress_rocketq LOCATION '';
+CREATE VIEW places AS
+    SELECT relname, reltablespace = 0 AS has_none, pg_relation_filepath(oid) LIKE 'base/%' AS in_base
+    FROM pg_class WHERE relname LIKE 'placed%' ORDER BY relname;
 CREATE TABLE placed (LIKE rocketq.message) USING rocketq TABLESPACE regress_rocketq;
-SELECT count(rocketq.produce('placed', 'x'));
+SET default_tablespace = regress_rocketq;
+CREATE TABLE placed_too (LIKE rocketq.message) USING rocketq;
+SELECT rocketq.create_topic('placed_by_function', 2);
+CREATE TABLE placed_copy USING rocketq AS SELECT * FROM placed;
+CREATE TABLE placed_root (LIKE rocketq.message) PARTITION BY LIST (tag);
+RESET default_tablespace;
+CREATE TABLE placed_part PARTITION OF placed_root DEFAULT USING rocketq;
+ALTER TABLE placed_root SET TABLESPACE pg_default;
+SELECT * FROM places WHERE relname <> 'placed_root';
+SELECT count(rocketq.produce('placed', 'x', queue_id => 0));
+-- moving it is nothing, whatever else happens to it
+SELECT pg_relation_filenode('placed') AS filenode \gset
+ALTER TABLE placed SET TABLESPACE regress_rocketq;
 ALTER TABLE placed SET TABLESPACE pg_default;
-\echo :LAST_ERROR_SQLSTATE
-ALTER TABLE ALL IN TABLESPACE regress_rocketq SET TABLESPACE pg_default;
-\echo :LAST_ERROR_SQLSTATE
-SELECT count(*) FROM placed;
+ALTER TABLE placed SET TABLESPACE regress_rocketq, ALTER COLUMN body SET STORAGE EXTERNAL;
+BEGIN;
+ALTER TABLE placed SET TABLESPACE regress_rocketq;
+SELECT count(rocketq.produce('placed', 'y', queue_id => 0));
+SAVEPOINT a;
+ALTER TABLE placed SET TABLESPACE regress_rocketq;
+ROLLBACK TO a;
+SELECT count(rocketq.produce('placed', 'z', queue_id => 0));
+COMMIT;
+SELECT rocketq.text(body) FROM placed ORDER BY queue_offset;
+SELECT pg_relation_filenode('placed') = :filenode AS keeps_its_file;
+BEGIN;
+ALTER TABLE placed SET TABLESPACE regress_rocketq;
+TRUNCATE placed;
+SELECT count(rocketq.produce('placed', 'after'));
+ALTER TABLE placed SET TABLESPACE regress_rocketq;
+ROLLBACK;
+SELECT pg_relation_filenode('placed') = :filenode AS keeps_its_file, count(*) FROM placed;
+BEGIN;
+TRUNCATE placed;
+ALTER TABLE placed SET TABLESPACE regress_rocketq;
+SELECT count(rocketq.produce('placed', 'after'));
+COMMIT;
+SELECT rocketq.text(body) FROM placed;
 TRUNCATE placed;
 SELECT count(rocketq.produce('placed', 'y'));
 SELECT rocketq.text(body) FROM placed;
-DROP TABLE placed;
-SET default_tablespace = regress_rocketq;
-CREATE TABLE placed (LIKE rocketq.message) USING rocketq;
-DROP TABLE placed;
-RESET default_tablespace;
+-- all that is in a tablespace, topics besides
+CREATE SCHEMA placed_here;
+CREATE TABLE placed_here.plain (a int);
+SET client_min_messages = warning;
+ALTER TABLE ALL IN TABLESPACE pg_default OWNED BY CURRENT_USER SET TABLESPACE regress_rocketq;
+SELECT count(*) FROM pg_class JOIN pg_tablespace t ON t.oid = reltablespace
+WHERE spcname = 'regress_rocketq' AND relam = (SELECT oid FROM pg_am WHERE amname = 'rocketq');
+SELECT spcname FROM pg_class c JOIN pg_tablespace t ON t.oid = reltablespace WHERE c.oid = 'placed_here.plain'::regclass;
+ALTER TABLE ALL IN TABLESPACE regress_rocketq SET TABLESPACE pg_default;
+ALTER INDEX ALL IN TABLESPACE regress_rocketq SET TABLESPACE pg_default;
+RESET client_min_messages;
+SELECT * FROM places WHERE relname <> 'placed_root';
+SELECT rocketq.text(body) FROM placed;
 DROP TABLESPACE regress_rocketq;
 RESET allow_in_place_tablespaces;
+DROP TABLE placed_here.plain;
+DROP SCHEMA placed_here;
+DROP TABLE placed, placed_too, placed_by_function, placed_copy, placed_root CASCADE;
+DROP VIEW places;
 
 --
 -- Rolled back: nothing is left, in the catalog and in the store.

@@ -140,9 +140,7 @@ $node->safe_psql('postgres', 'ALTER DATABASE shop RENAME TO store');
 is(contents('store'), $shop, 'a renamed database keeps all');
 $node->safe_psql('postgres', 'ALTER DATABASE store RENAME TO shop');
 
-# What lies in the tablespace itself would be in the way.
-$node->safe_psql('shop', 'DROP TABLE elsewhere');
-$shop = contents('shop');
+# A topic that was made for the tablespace is not in the way.
 foreach my $to ('elsewhere', 'pg_default')
 {
 	$node->safe_psql('postgres', "ALTER DATABASE shop SET TABLESPACE $to");
@@ -162,7 +160,7 @@ EOQ
 	$shop = contents('shop');
 	rq_verify($node, "moved to $to");
 }
-like($shop, qr/^made_elsewhere.*^made_pg_default.*^orders/ms, 'topics made in either place');
+like($shop, qr/^elsewhere.*^made_elsewhere.*^made_pg_default.*^orders/ms, 'topics made in either place');
 
 # The janitor looks while the files are on their way.
 my $looks = 0;
