@@ -98,7 +98,8 @@ SELECT obj_description('altered'::regclass, 'pg_class'), col_description('altere
 ALTER TABLE altered SET (fillfactor = 70, autovacuum_enabled = off);
 ALTER TABLE altered RESET (fillfactor);
 ALTER TABLE altered ALTER tag SET STATISTICS 10, ALTER tag SET (n_distinct = 5), ALTER body SET STORAGE EXTERNAL,
-    ALTER body SET COMPRESSION pglz, ALTER tag SET DEFAULT 'd', ALTER tag DROP DEFAULT;
+    ALTER body SET COMPRESSION pglz, ALTER tag SET DEFAULT 'd';
+ALTER TABLE altered ALTER tag DROP DEFAULT;
 ALTER TABLE altered ALTER tag SET NOT NULL;
 ALTER TABLE altered ADD CONSTRAINT tagged CHECK (tag <> 'x');
 ALTER TABLE altered ADD CONSTRAINT later CHECK (tag <> 'y') NOT VALID;
