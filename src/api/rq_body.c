@@ -42,39 +42,50 @@ refuse_type(Oid type)
 			 errhint("Cast it to one of them, or use to_jsonb().")));
 }
 
-void
-rq_body_type(RqBodyType * t, Oid type, MemoryContext cxt)
-{
-	Oid			base = OidIsValid(type) ? getBaseType(type) : InvalidOid;
-	Oid			out;
-	bool		varlena;
+typedef void (*SetBody) (RqParts *m, Datum value);
 
-	t->type = type;
-	switch (base)
+/* NULL for all types but those that bodies are made of. */
+static SetBody
+set_for(Oid type)
+{
+	switch (type)
 	{
 		case TEXTOID:
 		case BYTEAOID:
 		case VARCHAROID:
 		case JSONOID:
-			t->set = rq_set_body;
-			break;
+			return rq_set_body;
 		case JSONBOID:
-			t->set = rq_set_body_jsonb;
-			break;
+			return rq_set_body_jsonb;
 		case BPCHAROID:
-			t->set = set_bpchar;
-			break;
+			return set_bpchar;
 		default:
-			if (!OidIsValid(base) || TypeCategory(base) != TYPCATEGORY_STRING)
-				refuse_type(type);
-			getTypeOutputInfo(base, &out, &varlena);
-			fmgr_info_cxt(out, &t->out, cxt);
-			t->set = NULL;
-			break;
+			return NULL;
 	}
 }
 
-const		RqBodyType *
+void
+rq_body_type(RqBodyType *t, Oid type, MemoryContext cxt)
+{
+	Oid			base;
+	Oid			out;
+	bool		varlena;
+
+	t->type = type;
+	t->set = set_for(type);
+	if (t->set != NULL)
+		return;
+	base = OidIsValid(type) ? getBaseType(type) : InvalidOid;
+	t->set = set_for(base);
+	if (t->set != NULL)
+		return;
+	if (!OidIsValid(base) || TypeCategory(base) != TYPCATEGORY_STRING)
+		refuse_type(type);
+	getTypeOutputInfo(base, &out, &varlena);
+	fmgr_info_cxt(out, &t->out, cxt);
+}
+
+const RqBodyType *
 rq_body_type_of_arg(FunctionCallInfo fcinfo, int argno)
 {
 	FmgrInfo   *flinfo = fcinfo->flinfo;
@@ -90,11 +101,11 @@ rq_body_type_of_arg(FunctionCallInfo fcinfo, int argno)
 }
 
 void
-rq_body_set(const RqBodyType * t, RqParts *m, Datum value)
+rq_body_set(const RqBodyType *t, RqParts *m, Datum value)
 {
 	if (t->set != NULL)
 		t->set(m, value);
 	else
-		rq_set_body(m, CStringGetTextDatum(OutputFunctionCall((FmgrInfo *) & t->out,
+		rq_set_body(m, CStringGetTextDatum(OutputFunctionCall((FmgrInfo *) &t->out,
 															  value)));
 }

@@ -69,7 +69,7 @@ get_parts(FunctionCallInfo fcinfo)
 Datum
 rocketq_produce(PG_FUNCTION_ARGS)
 {
-	const		RqBodyType *type = rq_body_type_of_arg(fcinfo, ARG_BODY);
+	const RqBodyType *type = rq_body_type_of_arg(fcinfo, ARG_BODY);
 	RqTarget	target = get_target(fcinfo, "rocketq.produce()");
 	RqParts		m = get_parts(fcinfo);
 	RqPos		id;

@@ -56,7 +56,7 @@ rq_sight(void)
 }
 
 bool
-rq_sees(const RqSight * sight, RqKey key)
+rq_sees(const RqSight *sight, RqKey key)
 {
 	if (sight->readable == NULL)
 		return true;

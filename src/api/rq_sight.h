@@ -12,7 +12,7 @@
 typedef struct RqSight
 {
 	HTAB	   *readable;		/* NULL = everything is seen */
-}			RqSight;
+} RqSight;
 
 /*
  * What the current user sees: everything as a member of pg_monitor, else the
@@ -22,6 +22,6 @@ typedef struct RqSight
 extern RqSight rq_sight(void);
 
 /* Is that topic seen?  Throws nothing, and may be asked under an LWLock. */
-extern bool rq_sees(const RqSight * sight, RqKey key);
+extern bool rq_sees(const RqSight *sight, RqKey key);
 
 #endif							/* RQ_SIGHT_H */
