@@ -148,6 +148,44 @@ rq_poll('the files to go', sub { return files_of('settled') eq '0 1 2'; });
 rq_verify($node, 'the janitor died');
 
 #
+# Settings that are rolled back to a savepoint, each alone and both, in a
+# transaction that commits: it is the janitor, or recovery, that settles what the
+# record of the change has promised.
+#
+my $settings = "SELECT queues, coalesce(retention_time::text, 'for ever') FROM rocketq.topics WHERE topic = 'halfway'";
+new_topic('halfway');
+$node->safe_psql('postgres', "CREATE TABLE committed (n int); SELECT rocketq.alter_topic('halfway', retention_time => '2 h')");
+rq_poll('the time to be in force',
+	sub { return $node->safe_psql('postgres', $settings) eq '6|02:00:00'; });
+foreach my $case (
+	[ 'time', "retention_time => '1s'" ],
+	[ 'queues', 'queues => 9' ],
+	[ 'fewer queues', 'queues => 3' ],
+	[ 'both', "queues => 9, retention_time => '-1'" ])
+{
+	my ($what, $change) = @$case;
+	foreach my $crashes (0, 1)
+	{
+		my $label = "$what rolled back to a savepoint" . ($crashes ? ', crash' : '');
+
+		rq_signal($node, 'STOP', 'rocketq janitor') if $crashes;
+		$node->safe_psql('postgres', <<"EOQ");
+BEGIN;
+INSERT INTO committed VALUES (1);
+SAVEPOINT s;
+SELECT rocketq.alter_topic('halfway', $change);
+ROLLBACK TO s;
+COMMIT;
+EOQ
+		crash($label) if $crashes;
+		rq_wait_ticks($node, 'janitor', 3);
+		is($node->safe_psql('postgres', $settings), '6|02:00:00', $label);
+	}
+}
+is($node->safe_psql('postgres', 'SELECT count(*) FROM halfway'), '60', 'no message has gone');
+compare_standby('rolled back to savepoints');
+
+#
 # Queues that went and came again: old records are not about the new ones.
 #
 new_topic('again');
