@@ -95,8 +95,9 @@ first_unused(RqQueue *q, RqKey *key, uint32 *queue_id, uint64 *segno)
 	return found;
 }
 
-static void
-make_for_queue(RqQueue *q)
+/* False if there is more to make, and as many as "most" have been made. */
+static bool
+make_for_queue(RqQueue *q, int most, int *made)
 {
 	RqOff		wanted = pg_atomic_read_u64(&q->wanted);
 	RqKey		key;
@@ -104,28 +105,48 @@ make_for_queue(RqQueue *q)
 	uint64		segno;
 
 	if (!first_unused(q, &key, &queue_id, &segno))
-		return;
+		return true;
 	for (; rq_cq_segment_start(segno) < wanted; segno++)
 	{
 		char		path[MAXPGPATH];
 
 		rq_queue_path(path, key, queue_id, segno);
-		if (access(path, F_OK) != 0 &&
-			rq_create_segment(path, rq_cq_segment_size(segno), NULL, 0, false) != 0)
-			return;
+		if (access(path, F_OK) == 0)
+			continue;
+		if (*made == most)
+			return false;
+		if (rq_create_segment(path, rq_cq_segment_size(segno), NULL, 0, false) != 0)
+			return true;
+		(*made)++;
 	}
+	return true;
 }
 
-void
-rq_ahead_make(void)
+bool
+rq_ahead_make(int most)
 {
-	for (int w = 0; w < rq_wanting_words(); w++)
-	{
-		uint64		bits = pg_atomic_read_u64(&rq_wanting[w]);
+	static int	word = 0;		/* whose turn it is */
+	int			made = 0;
 
-		if (bits != 0)
-			bits = pg_atomic_exchange_u64(&rq_wanting[w], 0);
-		for (; bits != 0; bits &= bits - 1)
-			make_for_queue(&rq_queues[w * 64 + pg_rightmost_one_pos64(bits)]);
+	for (int n = 0; n < rq_wanting_words(); n++)
+	{
+		pg_atomic_uint64 *wanting = &rq_wanting[word];
+		uint64		bits;
+
+		while ((bits = pg_atomic_read_u64(wanting)) != 0)
+		{
+			int			bit = pg_rightmost_one_pos64(bits);
+			uint64		mask = UINT64CONST(1) << bit;
+
+			/* Cleared first: whoever asks from now on is heard. */
+			pg_atomic_fetch_and_u64(wanting, ~mask);
+			if (!make_for_queue(&rq_queues[word * 64 + bit], most, &made))
+			{
+				pg_atomic_fetch_or_u64(wanting, mask);
+				return false;
+			}
+		}
+		word = (word + 1) % rq_wanting_words();
 	}
+	return true;
 }

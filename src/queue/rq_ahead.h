@@ -20,7 +20,10 @@ extern void rq_ahead_written(RqQueue *q, RqOff from, RqOff to);
 #define RQ_AHEAD_STEP	256
 extern void rq_ahead_pending(RqQueue *q, uint64 pending);
 
-/* Make what has been asked for.  Allocator only. */
-extern void rq_ahead_make(void);
+/*
+ * Make what has been asked for, at most so many files; false if there is more.
+ * Allocator only.
+ */
+extern bool rq_ahead_make(int most);
 
 #endif							/* RQ_AHEAD_H */

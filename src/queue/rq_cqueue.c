@@ -37,8 +37,12 @@
 /* Entries looked at under one hold of the queue's lock. */
 #define RESOLVE_CHUNK	8192
 
-/* Aborted ranges in one RESOLVE record. */
+/* Aborted ranges in one RESOLVE record, and entries looked at for them. */
 #define RESOLVE_RANGES	512
+#define RESOLVE_LOOK	65536
+
+/* Chunks resolved under one hold of the meta lock. */
+#define SETTLE_CHUNKS	8
 
 /* ---- files ---- */
 
@@ -455,19 +459,37 @@ rq_queue_resolve(uint32 topic, RqQueue *q, uint64 own_xid, RqXidStatus own)
 		;
 }
 
-void
-rq_queue_refresh(uint32 topic, RqQueue *q)
+/* Has the first entry that is not resolved an outcome? */
+static bool
+has_news(uint32 topic, RqQueue *q)
 {
 	RqOff		stable = pg_atomic_read_u64(&q->stable);
 	KnownXids	known = {0};
 	RqEntry		e;
 
 	if (stable >= pg_atomic_read_u64(&q->end))
-		return;
+		return false;
 	pg_read_barrier();
-	if (rq_queue_entry(topic, q, stable, &e) &&
-		entry_status(q, stable, &e, &known) != RQ_XID_IN_PROGRESS)
+	return rq_queue_entry(topic, q, stable, &e) &&
+		entry_status(q, stable, &e, &known) != RQ_XID_IN_PROGRESS;
+}
+
+void
+rq_queue_refresh(uint32 topic, RqQueue *q)
+{
+	if (has_news(topic, q))
 		rq_queue_resolve(topic, q, 0, RQ_XID_IN_PROGRESS);
+}
+
+bool
+rq_queue_refresh_some(uint32 topic, RqQueue *q)
+{
+	KnownXids	known = {0};
+	bool		more = has_news(topic, q);
+
+	for (int i = 0; more && i < SETTLE_CHUNKS; i++)
+		more = resolve_some(topic, q, &known, false);
+	return more;
 }
 
 void
@@ -570,8 +592,10 @@ log_resolved(uint32 topic, RqQueue *q)
 		.from = q->logged_stable,
 	.to = pg_atomic_read_u64(&q->stable)};
 
+	/* Others wait for the lock, so a look at many entries comes in parts. */
 	if (q->unlogged_aborts > 0)
-		rec.to = collect_aborted(topic, q, rec.from, rec.to,
+		rec.to = collect_aborted(topic, q, rec.from,
+								 Min(rec.to, rec.from + RESOLVE_LOOK),
 								 ranges, &rec.nranges, &aborts);
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqResolve);
@@ -583,19 +607,17 @@ log_resolved(uint32 topic, RqQueue *q)
 	q->unlogged_aborts -= Min(aborts, q->unlogged_aborts);
 }
 
-void
+bool
 rq_queue_log_resolved(uint32 topic, RqQueue *q)
 {
-	bool		more = q->logged_stable < pg_atomic_read_u64(&q->stable);
+	bool		more;
 
-	while (more)
-	{
-		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
-		if (q->logged_stable < pg_atomic_read_u64(&q->stable))
-			log_resolved(topic, q);
-		more = q->logged_stable < pg_atomic_read_u64(&q->stable);
-		LWLockRelease(&q->lock);
-	}
+	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+	if (q->logged_stable < pg_atomic_read_u64(&q->stable))
+		log_resolved(topic, q);
+	more = q->logged_stable < pg_atomic_read_u64(&q->stable);
+	LWLockRelease(&q->lock);
+	return more;
 }
 
 /* ---- counts ---- */

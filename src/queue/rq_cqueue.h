@@ -35,6 +35,12 @@ extern void rq_queue_resolve(uint32 topic, RqQueue *q, uint64 own_xid,
 extern void rq_queue_refresh(uint32 topic, RqQueue *q);
 
 /*
+ * The same, but only for a while: true if there may be more.  For those who hold
+ * a lock that others wait for.
+ */
+extern bool rq_queue_refresh_some(uint32 topic, RqQueue *q);
+
+/*
  * The same for those who only show the queue: does not wait for its lock for
  * long, and leaves what can't be read or written as it is.
  */
@@ -78,8 +84,11 @@ extern bool rq_queue_probe(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry);
 /* First offset in [start, stable] enqueued at or after that time. */
 extern RqOff rq_queue_offset_at(uint32 topic, RqQueue *q, TimestampTz when);
 
-/* WAL-log how far the queue is resolved, if that has changed.  Keeper only. */
-extern void rq_queue_log_resolved(uint32 topic, RqQueue *q);
+/*
+ * WAL-log how far the queue is resolved, if that has changed; true if there is
+ * more to log.  Keeper only.
+ */
+extern bool rq_queue_log_resolved(uint32 topic, RqQueue *q);
 
 /* fsync the segments that hold [from, to); true if there were any. */
 extern bool rq_queue_sync(RqKey key, uint32 queue_id, RqOff from, RqOff to);

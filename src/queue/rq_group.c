@@ -532,9 +532,11 @@ settle(uint32 group, RqXidStatus status)
 	END_CRIT_SECTION();
 }
 
-void
+bool
 rq_group_settle_all(void)
 {
+	bool		any = false;
+
 	for (uint32 i = 0; i < (uint32) rq_max_groups; i++)
 	{
 		if (rq_groups[i].id == 0 || rq_groups[i].pend_op == RQ_PEND_NONE)
@@ -546,11 +548,15 @@ rq_group_settle_all(void)
 			RqXidStatus status = rq_xid_status(rq_groups[i].pend_xid);
 
 			if (status != RQ_XID_IN_PROGRESS)
+			{
 				settle(i, status);
+				any = true;
+			}
 		}
 		LWLockRelease(rq_meta_lock);
 		rq_gate_leave();
 	}
+	return any;
 }
 
 /* ---- redo ---- */

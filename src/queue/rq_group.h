@@ -97,8 +97,11 @@ extern void rq_group_drop_doomed(RqGroupRef group);
 typedef bool (*RqGroupMay) (uint32 group);
 extern bool rq_group_drop_if(RqGroupRef group, RqGroupMay may);
 
-/* Settle groups whose creator or dropper has ended.  Janitor only. */
-extern void rq_group_settle_all(void);
+/*
+ * Settle groups whose creator or dropper has ended; false if there was none.
+ * Janitor only.
+ */
+extern bool rq_group_settle_all(void);
 
 extern void rq_group_drop_all_apply(uint32 topic);
 

@@ -24,6 +24,9 @@
 /* A group's losses in a queue are told of so often at most. */
 #define TELL_INTERVAL	(60 * USECS_PER_SEC)
 
+/* Offsets settled under one hold of the meta lock. */
+#define HOLD_MAX		256
+
 RqOffset *
 rq_group_offset(uint32 group, uint32 queue_id)
 {
@@ -272,19 +275,22 @@ settle(RqOffset *o)
 void
 rq_offset_settle_all(void)
 {
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	for (int i = 0; i < rq_max_consumer_slots; i++)
 	{
 		RqOffset   *o = &rq_offsets[i];
 
-		if (o->group == RQ_NO_SLOT ||
-			(o->pend_xid == 0 && o->logged == o->committed))
-			continue;
-		LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
-		settle(o);
-		LWLockRelease(lock_of(o));
+		if (i % HOLD_MAX == 0)
+			LWLockAcquire(rq_meta_lock, LW_SHARED);
+		if (o->group != RQ_NO_SLOT &&
+			(o->pend_xid != 0 || o->logged != o->committed))
+		{
+			LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
+			settle(o);
+			LWLockRelease(lock_of(o));
+		}
+		if (i % HOLD_MAX == HOLD_MAX - 1 || i == rq_max_consumer_slots - 1)
+			LWLockRelease(rq_meta_lock);
 	}
-	LWLockRelease(rq_meta_lock);
 }
 
 /* ---- redo ---- */

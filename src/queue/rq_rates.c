@@ -22,6 +22,9 @@
 /* How often the janitor looks for new queues and groups. */
 #define LOOK_INTERVAL_MS	1000
 
+/* Slots looked at under one hold of the meta lock. */
+#define HOLD_MAX		1024
+
 /* A shorter time tells nothing. */
 #define SHORTEST_MS			1000
 
@@ -44,8 +47,8 @@ take(RqSample *samples, TimestampTz now, uint64 count, uint64 bytes)
 static void
 sample_queue(RqQueue *q, TimestampTz now)
 {
-	/* Else the next round takes it. */
-	if (!rq_queue_try_lock(q, LW_EXCLUSIVE))
+	/* Else the next round takes it: the meta lock is held. */
+	if (!LWLockConditionalAcquire(&q->lock, LW_EXCLUSIVE))
 		return;
 	take(q->samples, now, pg_atomic_read_u64(&q->end), q->bytes_end);
 	LWLockRelease(&q->lock);
@@ -62,6 +65,27 @@ sample_offset(RqOffset *o, TimestampTz now)
 	LWLockRelease(lock);
 }
 
+/* Only the janitor writes samples, so it may look at them without lock. */
+static void
+sample_queues(int from, int to, TimestampTz now)
+{
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	for (int i = from; i < to; i++)
+		if (rq_queues[i].topic != RQ_NO_SLOT && is_due(rq_queues[i].samples, now))
+			sample_queue(&rq_queues[i], now);
+	LWLockRelease(rq_meta_lock);
+}
+
+static void
+sample_offsets(int from, int to, TimestampTz now)
+{
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	for (int i = from; i < to; i++)
+		if (rq_offsets[i].group != RQ_NO_SLOT && is_due(rq_offsets[i].samples, now))
+			sample_offset(&rq_offsets[i], now);
+	LWLockRelease(rq_meta_lock);
+}
+
 void
 rq_rates_sample(void)
 {
@@ -72,15 +96,10 @@ rq_rates_sample(void)
 		return;
 	next_look = TimestampTzPlusMilliseconds(now, LOOK_INTERVAL_MS);
 
-	/* Only the janitor writes samples, so it may look at them without lock. */
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	for (int i = 0; i < rq_max_queues; i++)
-		if (rq_queues[i].topic != RQ_NO_SLOT && is_due(rq_queues[i].samples, now))
-			sample_queue(&rq_queues[i], now);
-	for (int i = 0; i < rq_max_consumer_slots; i++)
-		if (rq_offsets[i].group != RQ_NO_SLOT && is_due(rq_offsets[i].samples, now))
-			sample_offset(&rq_offsets[i], now);
-	LWLockRelease(rq_meta_lock);
+	for (int i = 0; i < rq_max_queues; i += HOLD_MAX)
+		sample_queues(i, Min(i + HOLD_MAX, rq_max_queues), now);
+	for (int i = 0; i < rq_max_consumer_slots; i += HOLD_MAX)
+		sample_offsets(i, Min(i + HOLD_MAX, rq_max_consumer_slots), now);
 }
 
 /* The way from the older sample; a group can have been moved back. */

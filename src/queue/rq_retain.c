@@ -61,6 +61,15 @@
 #define EXPIRE_SHARE		16
 #define EXPIRE_COUNT		2048
 
+/*
+ * The most that goes in one round: of the log, in megabytes, but at least a
+ * segment; of topics with a time of their own, in entries of a queue and of all.
+ * The next round comes at once.
+ */
+#define TRIM_ROUND_MB		256
+#define EXPIRE_QUEUE_MAX	65536
+#define EXPIRE_ROUND		(1024 * 1024)
+
 /* How often the log is told that a full disk cannot be helped, and why not. */
 #define TELL_STUCK_INTERVAL	(60 * USECS_PER_SEC)
 
@@ -426,7 +435,10 @@ why(const Round *r, RqPos cut)
 static void
 trim_log(Round *r)
 {
-	RqPos		cut = rq_log_segment_start(rq_log_segno(r->kept.pos));
+	RqPos		may = rq_log_segment_start(rq_log_segno(r->kept.pos));
+	RqPos		most = Max((RqPos) TRIM_ROUND_MB * 1024 * 1024,
+						   rq_ctl->segment_size);
+	RqPos		cut = Min(may, rq_log_segment_start(rq_log_segno(r->start + most)));
 	RqTrim		t;
 
 	if (cut <= r->start)
@@ -444,7 +456,11 @@ trim_log(Round *r)
 			}
 			LWLockRelease(rq_meta_lock);
 		}
-	if (rq_trim(&t, cut <= r->held_floor) && rq_log_store)
+	if (!rq_trim(&t, cut <= r->held_floor))
+		return;
+	if (cut < may)
+		rq_worker_wake(RQ_JANITOR);
+	if (rq_log_store)
 		ereport(LOG,
 				(errmsg("rocketq trimmed the commit log to position " UINT64_FORMAT,
 						cut),
@@ -474,6 +490,7 @@ start_unexpired(const Round *r, uint32 topic, RqQueue *q)
 		to = Min(to, from);
 	if (to <= start || !rq_queue_entry(topic, q, start, &e))
 		return start;
+	to = Min(to, start + EXPIRE_QUEUE_MAX);
 	return to - start >= EXPIRE_COUNT || e.enqueued_at < before - grain ?
 		to : start;
 }
@@ -487,11 +504,12 @@ start_unexpired(const Round *r, uint32 topic, RqQueue *q)
 static void
 expire_topics(const Round *r)
 {
+	int64		left = EXPIRE_ROUND;
 	RqTrim		t;
 
 	rq_trim_prepare(&t, pg_atomic_read_u64(&rq_ctl->log_start));
 	for (int topic = 0; topic < rq_max_topics; topic++)
-		for (uint32 i = 0; i < rq_topic_nslots(topic); i++)
+		for (uint32 i = 0; i < rq_topic_nslots(topic) && left > 0; i++)
 		{
 			if (rq_topics[topic].retention_s < 0)
 				break;
@@ -499,12 +517,15 @@ expire_topics(const Round *r)
 			if (i < rq_topic_nslots(topic))
 			{
 				RqQueue    *q = rq_topic_queue(topic, i);
+				RqOff		start = start_unexpired(r, topic, q);
 
-				rq_trim_queue(&t, topic, q, start_unexpired(r, topic, q));
+				left -= (int64) (start - pg_atomic_read_u64(&q->start));
+				rq_trim_queue(&t, topic, q, start);
 			}
 			LWLockRelease(rq_meta_lock);
 		}
-	(void) rq_trim(&t, true);
+	if (rq_trim(&t, true) && left < EXPIRE_ROUND - EXPIRE_COUNT)
+		rq_worker_wake(RQ_JANITOR);
 }
 
 void

@@ -40,6 +40,9 @@ rq_topic_find(RqKey key)
 	return slot;
 }
 
+/* Topics settled in a round of the janitor: some remove files. */
+#define SETTLE_ROUND	64
+
 static uint32
 free_slot(void)
 {
@@ -206,15 +209,27 @@ settle(uint32 slot)
 	}
 }
 
-void
+/* Is there somebody's transaction whose outcome the topic does not tell? */
+static bool
+is_in_doubt(int topic)
+{
+	return rq_topics[topic].pend_xid != 0 || rq_topics[topic].drop_xid != 0 ||
+		rq_topics[topic].resize_xid != 0;
+}
+
+bool
 rq_topic_settle_all(void)
 {
-	for (int i = 0; i < rq_max_topics; i++)
+	static int	next = 0;		/* where it goes on the next time */
+	int			settled = 0;
+
+	for (int n = 0; n < rq_max_topics && settled < SETTLE_ROUND; n++)
 	{
 		char		trash[MAXPGPATH] = "";
+		int			i = next;
 
-		if (rq_topics[i].pend_xid == 0 && rq_topics[i].drop_xid == 0 &&
-			rq_topics[i].resize_xid == 0)
+		next = (next + 1) % rq_max_topics;
+		if (!is_in_doubt(i))
 			continue;
 		rq_gate_enter();
 		LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
@@ -223,11 +238,14 @@ rq_topic_settle_all(void)
 		if (rq_topics[i].pend_xid != 0)
 			settle(i);
 		rq_topic_resize_settle(i, trash);
+		if (!is_in_doubt(i))
+			settled++;
 		LWLockRelease(rq_meta_lock);
 		rq_gate_leave();
 		if (trash[0] != '\0')
 			rq_remove_dir(trash);
 	}
+	return settled > 0;
 }
 
 static void
@@ -408,11 +426,11 @@ rq_topic_drop_database(Oid db)
 }
 
 int
-rq_topic_drop_garbage(RqTopicExists exists)
+rq_topic_drop_garbage(RqTopicExists exists, int most)
 {
 	int			dropped = 0;
 
-	for (int t = 0; t < rq_max_topics; t++)
+	for (int t = 0; t < rq_max_topics && dropped < most; t++)
 	{
 		RqKey		key;
 		XLogRecPtr	created;
@@ -441,7 +459,7 @@ rq_topic_make_room(uint32 nqueues, uint64 noffsets)
 		rq_queue_pool->nfree >= nqueues && rq_offset_pool->nfree >= noffsets)
 		return;
 	if (pg_atomic_read_u32(&rq_ctl->ndoomed) > 0)
-		rq_topic_drop_garbage(NULL);
+		rq_topic_drop_garbage(NULL, INT_MAX);
 	rq_group_drop_abandoned();
 }
 

@@ -35,10 +35,11 @@ extern void rq_topic_make_room(uint32 nqueues, uint64 noffsets);
 
 /*
  * Remove the storage of topics that have been dropped and, given a function
- * that looks for a topic's relation, of those that have none.  Returns how many.
+ * that looks for a topic's relation, of those that have none; at most that many.
+ * Returns how many.
  */
 typedef bool (*RqTopicExists) (RqKey key, Oid spc);
-extern int	rq_topic_drop_garbage(RqTopicExists exists);
+extern int	rq_topic_drop_garbage(RqTopicExists exists, int most);
 
 /* The same for all topics of a database. */
 extern void rq_topic_drop_database(Oid db);
@@ -53,8 +54,11 @@ extern void rq_topic_stage_drop(RqKey key, uint64 xid);
 /* Mark the storage of a dropped topic for the janitor.  Can't throw. */
 extern void rq_topic_doom(RqKey key);
 
-/* Settle topics whose creator or resizer has ended.  Janitor only. */
-extern void rq_topic_settle_all(void);
+/*
+ * Settle topics whose creator or resizer has ended, some in a call; false if
+ * there was none.  Janitor only.
+ */
+extern bool rq_topic_settle_all(void);
 
 /* The settings as the calling transaction sees them. */
 extern RqTopicSettings rq_topic_settings(uint32 topic);

@@ -26,6 +26,9 @@
 #include "queue/rq_topic.h"
 #include "shmem/rq_stats.h"
 
+/* How many losses the server log is told of in a round. */
+#define TELL_ROUND		256
+
 /* What a trim takes from a group in one queue. */
 typedef struct Loss
 {
@@ -50,19 +53,38 @@ rq_trim_prepare(RqTrim *t, RqPos new_start)
 	initStringInfo(&t->losses);
 }
 
-/* Messages of [from, to) that are there and point below "below". */
-static uint64
-count_messages(const RqTrim *t, uint32 topic, RqQueue *q, RqOff from, RqOff to,
-			   RqPos below)
+static int
+compare_losses(const void *a, const void *b)
+{
+	RqOff		from_a = ((const Loss *) a)->from;
+	RqOff		from_b = ((const Loss *) b)->from;
+
+	return from_a < from_b ? -1 : from_a > from_b ? 1 : 0;
+}
+
+/*
+ * Add to each group's loss the messages of [first, end) from its place on that
+ * are there and point below "below".  Each entry is looked at once, however many
+ * groups there are; "losses" are sorted by place.
+ */
+static void
+count_losses(const RqTrim *t, uint32 topic, RqQueue *q, Loss *losses, int n,
+			 RqOff first, RqOff end, RqPos below)
 {
 	uint64		count = 0;
+	int			begun = 0;
 	RqEntry		e;
 
-	for (RqOff off = from; off < to; off++)
+	for (RqOff off = n > 0 ? Max(first, losses[0].from) : end; off < end; off++)
+	{
+		while (begun < n && losses[begun].from <= off)
+			losses[begun++].count -= count;
 		if (rq_queue_entry(topic, q, off, &e) && e.pos >= t->old_start &&
 			e.pos < below && (e.len_flags & RQ_CQ_ABORTED) == 0)
 			count++;
-	return count;
+	}
+	for (int i = 0; i < begun; i++)
+		losses[i].count += count;
 }
 
 /*
@@ -74,7 +96,8 @@ add_losses(RqTrim *t, uint32 topic, RqQueue *q, RqOff start)
 {
 	RqOff		old = pg_atomic_read_u64(&q->start);
 	RqOff		end = q->logged_stable;
-	bool		holes = rq_lowest_below(topic, q, start, end, t->new_start) < t->new_start;
+	Loss	   *losses = palloc(Max(rq_group_count(topic), 1) * sizeof(Loss));
+	int			n = 0;
 
 	for (uint32 g = rq_topics[topic].first_group; g != RQ_NO_SLOT;
 		 g = rq_groups[g].next)
@@ -83,13 +106,16 @@ add_losses(RqTrim *t, uint32 topic, RqQueue *q, RqOff start)
 		.queue_id = q->id, .born = q->born};
 
 		l.from = Max(old, rq_offset_committed(rq_group_offset(g, q->id)));
-		l.count = count_messages(t, topic, q, l.from, start, RQ_INVALID_POS);
-		if (holes)
-			l.count += count_messages(t, topic, q, Max(l.from, start), end,
-									  t->new_start);
-		if (l.count > 0)
-			appendBinaryStringInfo(&t->losses, (char *) &l, sizeof(l));
+		losses[n++] = l;
 	}
+	qsort(losses, n, sizeof(Loss), compare_losses);
+	count_losses(t, topic, q, losses, n, old, start, RQ_INVALID_POS);
+	if (rq_lowest_below(topic, q, start, end, t->new_start) < t->new_start)
+		count_losses(t, topic, q, losses, n, start, end, t->new_start);
+	for (int i = 0; i < n; i++)
+		if (losses[i].count > 0)
+			appendBinaryStringInfo(&t->losses, (char *) &losses[i], sizeof(Loss));
+	pfree(losses);
 }
 
 void
@@ -262,7 +288,8 @@ rq_trim(RqTrim *t, bool despite_readers)
 
 /* ---- the server log ---- */
 
-static void
+/* False if there is nothing to tell, or not yet. */
+static bool
 tell_loss(RqOffset *o, TimestampTz now)
 {
 	char		name[RQ_GROUP_NAME_MAX + 1];
@@ -290,14 +317,23 @@ tell_loss(RqOffset *o, TimestampTz now)
 						rq_text_from(key.db, name), key.db, key.rel, count, queue_id),
 				 errdetail("It had consumed up to offset " UINT64_FORMAT "; the queue begins at " UINT64_FORMAT ".",
 						   from, Max(from, to))));
+	return count > 0;
 }
 
 void
 rq_trim_tell_losses(TimestampTz now)
 {
-	for (int i = 0; i < rq_max_consumer_slots; i++)
-		if (rq_offsets[i].lost != rq_offsets[i].lost_told)
-			tell_loss(&rq_offsets[i], now);
+	static int	next = 0;		/* where it goes on the next time */
+	int			left = TELL_ROUND;
+
+	for (int n = 0; n < rq_max_consumer_slots && left > 0; n++)
+	{
+		RqOffset   *o = &rq_offsets[next];
+
+		next = (next + 1) % rq_max_consumer_slots;
+		if (o->lost != o->lost_told && tell_loss(o, now))
+			left--;
+	}
 }
 
 /* ---- redo ---- */

@@ -50,6 +50,12 @@
 /* Groups, by filter, that one look at the list tells apart. */
 #define SERVED_MAX		32
 
+/*
+ * Entries that one round of offering again looks at.  Who waits for what is up
+ * to users, and so is the number of queues.
+ */
+#define OFFER_BUDGET	(256 * 1024)
+
 #define SLEEP_MAX_MS	(3600 * 1000)
 
 /* How long somebody can wait for a lock that a sleeper holds, at most. */
@@ -383,40 +389,65 @@ waiting_groups(uint32 topic, RqGroupRef *groups)
 	return n;
 }
 
-static void
-offer_again(uint32 topic, RqGroupRef group)
+/* Returns how much work it was: entries looked at, and one. */
+static int
+offer_again(uint32 topic, RqGroupRef group, uint32 queue_id)
 {
-	for (uint32 i = 0; i < rq_topic_nqueues(topic); i++)
-	{
-		RqQueue    *q;
-		RqOff		from;
-		News		news;
+	RqQueue    *q;
+	RqOff		from;
+	RqOff		to;
+	News		news;
 
-		if (rq_owner_of(group, i) >= 0 ||
-			!find_unread(topic, group, i, &q, &from))
-			continue;
-		collect_news(topic, q, from, pg_atomic_read_u64(&q->stable), &news);
-		wake(topic, i, &news, group.id, true);
-	}
+	if (rq_owner_of(group, queue_id) >= 0 ||
+		!find_unread(topic, group, queue_id, &q, &from))
+		return 1;
+	to = pg_atomic_read_u64(&q->stable);
+	collect_news(topic, q, from, to, &news);
+	wake(topic, queue_id, &news, group.id, true);
+	return 1 + (int) Min(to - from, NEWS_LOOK_MAX);
+}
+
+/* Offer the queues of a topic from "*queue" on; the meta lock is held. */
+static void
+offer_topic(uint32 topic, RqGroupRef *groups, uint32 *queue, int *budget)
+{
+	int			n = waiting_groups(topic, groups);
+	uint32		nqueues = n > 0 ? rq_topic_nqueues(topic) : 0;
+
+	for (; *queue < nqueues && *budget > 0; (*queue)++)
+		for (int i = 0; i < n; i++)
+			*budget -= offer_again(topic, groups[i], *queue);
+	if (*queue >= nqueues)
+		*queue = 0;
 }
 
 void
 rq_wait_offer_again(void)
 {
+	static uint32 topic = 0;	/* where it goes on the next time */
+	static uint32 queue = 0;
+	int			budget = OFFER_BUDGET;
 	RqGroupRef *groups;
 
 	if (pg_atomic_read_u32(&rq_ctl->nwaiters) == 0)
 		return;
 	groups = palloc(rq_max_backends() * sizeof(RqGroupRef));
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	for (int t = 0; t < rq_max_topics; t++)
+	for (int n = 0; n < rq_max_topics; n++)
 	{
-		int			n = has_waiters(t) ? waiting_groups(t, groups) : 0;
-
-		for (int i = 0; i < n; i++)
-			offer_again(t, groups[i]);
+		if (has_waiters(topic))
+		{
+			LWLockAcquire(rq_meta_lock, LW_SHARED);
+			offer_topic(topic, groups, &queue, &budget);
+			LWLockRelease(rq_meta_lock);
+		}
+		else
+			queue = 0;
+		if (queue != 0)
+			break;
+		topic = (topic + 1) % (uint32) rq_max_topics;
+		if (budget <= 0)
+			break;
 	}
-	LWLockRelease(rq_meta_lock);
 	pfree(groups);
 }
 

@@ -24,6 +24,12 @@
 #include "store/rq_durable.h"
 #include "worker/rq_worker.h"
 
+/*
+ * Files of queues made before the log is looked at again, which all producers
+ * need: some have room for few entries, and any transaction can ask for many.
+ */
+#define AHEAD_FILES		8
+
 /* Segments created that the server log has not told of. */
 static int	untold = 0;
 
@@ -88,8 +94,6 @@ allocate(void)
 	/* An unused store takes no space. */
 	if (!rq_ctl->gate_open || (rq_ctl->ntopics == 0 && log_end == 0))
 		return;
-	rq_ahead_make();
-
 	if (alloc_end == 0)
 	{
 		uint64		segno = rq_log_segno(log_end);
@@ -107,7 +111,6 @@ allocate(void)
 		int			err;
 
 		CHECK_FOR_INTERRUPTS();
-		rq_ahead_make();
 		err = rq_log_create_segment(rq_log_segno(alloc_end), true);
 		if (err == 0)
 		{
@@ -118,7 +121,10 @@ allocate(void)
 		rq_disk_look();
 		if (err != 0)
 			return;
+		(void) rq_ahead_make(AHEAD_FILES);
 	}
+	if (!rq_ahead_make(AHEAD_FILES))
+		rq_worker_wake(RQ_ALLOCATOR);
 	tell_created(alloc_end);
 }
 

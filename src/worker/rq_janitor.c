@@ -35,6 +35,9 @@
 /* How often all topics' files are looked for, in milliseconds. */
 #define LOOK_INTERVAL_MS	60000
 
+/* How many topics' storage is removed in a round. */
+#define DROP_ROUND			32
+
 static bool
 file_exists(RqKey key, Oid spc)
 {
@@ -80,28 +83,47 @@ relation_exists(RqKey key, Oid hint)
 	return found;
 }
 
-static void
-clean(void)
+/* Storage of topics that are gone, some of it; false if there was none. */
+static bool
+drop_garbage(void)
 {
 	static TimestampTz next_look = 0;
 	TimestampTz now = GetCurrentTimestamp();
 	bool		look = now >= next_look;
+	int			dropped;
+
+	if (!look && pg_atomic_read_u32(&rq_ctl->ndoomed) == 0)
+		return false;
+	dropped = rq_topic_drop_garbage(look ? relation_exists : NULL, DROP_ROUND);
+	if (look && dropped < DROP_ROUND)
+		next_look = TimestampTzPlusMilliseconds(now, LOOK_INTERVAL_MS);
+	return dropped > 0;
+}
+
+/*
+ * What others wait for comes first: room on the disk.  What users can make grow
+ * without a limit is done in parts, see src/README.  Where something has come to
+ * an end, the log may have something to lose, so another round follows at once.
+ */
+static void
+clean(void)
+{
+	bool		again;
 
 	if (!rq_ctl->gate_open)
 		return;
 	RQ_FAULT("janitor-settle");
-	rq_topic_settle_all();
-	rq_group_settle_all();
-	rq_group_drop_abandoned();
-	if (look || pg_atomic_read_u32(&rq_ctl->ndoomed) > 0)
-		rq_topic_drop_garbage(look ? relation_exists : NULL);
-	if (look)
-		next_look = TimestampTzPlusMilliseconds(now, LOOK_INTERVAL_MS);
-	rq_rates_sample();
 	rq_disk_look();
 	rq_retain_round();
+	again = rq_topic_settle_all();
+	again |= rq_group_settle_all();
+	rq_group_drop_abandoned();
+	again |= drop_garbage();
 	rq_unused_drop_expired();
 	rq_saved_place_round();
+	rq_rates_sample();
+	if (again)
+		rq_worker_wake(RQ_JANITOR);
 }
 
 void

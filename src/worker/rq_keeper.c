@@ -132,24 +132,47 @@ is_turn(RqQueue *q)
 		(q - rq_queues) % settle.turns == settle.round % settle.turns;
 }
 
+/* One queue, a part of it; false if there is more.  The meta lock is held. */
+static bool
+settle_some(uint32 topic, RqQueue *q, bool *turn)
+{
+	bool		more = rq_queue_refresh_some(topic, q);
+
+	*turn = *turn || is_turn(q);
+	if (*turn && rq_queue_log_resolved(topic, q))
+		more = true;
+	return !more;
+}
+
 /*
  * Resolve what no backend is left to resolve, and log how far each queue is
- * resolved.  Goes on behind a queue that has thrown.
+ * resolved.  Goes on behind a queue that has thrown.  However much there is in a
+ * queue, and however many there are, others get the meta lock in between.
  */
+static void
+settle_topic(uint32 topic)
+{
+	while (settle.queue < rq_topic_nslots(topic))
+	{
+		uint32		i = settle.queue++;
+		bool		turn = false;
+		bool		done = false;
+
+		while (!done)
+		{
+			LWLockAcquire(rq_meta_lock, LW_SHARED);
+			done = i >= rq_topic_nslots(topic) ||
+				settle_some(topic, rq_topic_queue(topic, i), &turn);
+			LWLockRelease(rq_meta_lock);
+		}
+	}
+}
+
 static void
 settle_queues(void)
 {
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	for (; settle.topic < (uint32) rq_max_topics; settle.topic++, settle.queue = 0)
-		while (settle.queue < rq_topic_nslots(settle.topic))
-		{
-			RqQueue    *q = rq_topic_queue(settle.topic, settle.queue++);
-
-			rq_queue_refresh(settle.topic, q);
-			if (is_turn(q))
-				rq_queue_log_resolved(settle.topic, q);
-		}
-	LWLockRelease(rq_meta_lock);
+		settle_topic(settle.topic);
 }
 
 /*

@@ -81,6 +81,40 @@ SELECT count(*), count(*) FILTER (WHERE committed_offset = queue_offset + 1)
 FROM g JOIN m ON m.n = $copies - (($copies::bigint - 1) / $groups * i + i % 2)
 EOQ
 
+#
+# What retention takes from groups at many places is counted in one go, and for
+# each of them right: messages from its place to the queue's new start.
+#
+$node->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.drop_topic('big'), rocketq.drop_topic('source'), rocketq.create_topic('loss', 1);
+SELECT count(rocketq.produce('loss', repeat('x', 400))) FROM generate_series(1, 20000) i;
+EOQ
+$node->psql('postgres', <<'EOQ');
+SET rocketq.fault = 'precommit-done=error';
+SELECT count(rocketq.produce('loss', 'never')) FROM generate_series(1, 777) i;
+EOQ
+$node->safe_psql('postgres', <<'EOQ');
+SELECT count(rocketq.produce('loss', repeat('x', 400))) FROM generate_series(1, 20000) i;
+CREATE TABLE was AS SELECT queue_offset FROM loss;
+SELECT rocketq.create_group('loss', 'g' || i) FROM generate_series(0, 99) i;
+SELECT rocketq.reset_offset('loss', 'g' || i, 0, i * 400) FROM generate_series(0, 99) i;
+CREATE TABLE place AS SELECT consumer_group, committed_offset FROM rocketq.groups;
+EOQ
+is($node->safe_psql('postgres', 'SELECT max(queue_offset) FROM was'), '40776', 'some were rolled back');
+$node->append_conf('postgresql.conf', <<'EOC');
+rocketq.keep_unconsumed = off
+rocketq.retention_size = '2MB'
+EOC
+$node->reload;
+rq_poll_query($node, 'most of the messages to go',
+	"SELECT rocketq.min_offset('loss', 0) > 25000");
+rq_wait_ticks($node, 'janitor', 2);
+is($node->safe_psql('postgres', <<'EOQ'), '100|100', 'each group has lost what lay between');
+SELECT count(*), count(*) FILTER (WHERE lost_messages = (SELECT count(*) FROM was
+	WHERE queue_offset >= p.committed_offset AND queue_offset < rocketq.min_offset('loss', 0)))
+FROM rocketq.groups JOIN place p USING (consumer_group)
+EOQ
+
 rq_verify($node, 'at the end');
 $node->stop;
 done_testing();
