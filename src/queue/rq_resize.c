@@ -11,7 +11,7 @@
  *
  * The retention time goes along: retention_now, retention_s and retention_to are
  * to it what the other three are to the number of queues.  What is in force for
- * all is retention_s.
+ * all is retention_s, or retention_to from the commit on (rq_topic_retention()).
  *
  * A record tells of both outcomes, and a further record of the settlement.
  * During recovery, and on a standby, a topic has the queues that both outcomes

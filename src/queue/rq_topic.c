@@ -134,6 +134,17 @@ find_remains(RqKey key, bool any, XLogRecPtr *created)
 	return found;
 }
 
+int32
+rq_topic_retention(uint32 topic)
+{
+	RqTopic    *t = &rq_topics[topic];
+
+	if (t->resize_xid != 0 &&
+		rq_xid_status(t->resize_xid) == RQ_XID_COMMITTED)
+		return t->retention_to;
+	return t->retention_s;
+}
+
 uint32
 rq_topic_ensure(RqKey key, Oid spc, const RqTopicSettings *settings,
 				uint64 xid)

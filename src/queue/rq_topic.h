@@ -64,6 +64,13 @@ extern bool rq_topic_settle_all(void);
 extern RqTopicSettings rq_topic_settings(uint32 topic);
 
 /*
+ * The topic's own retention time as it is committed, whether or not the
+ * janitor has settled that.  The caller holds the meta lock.  Throws when the
+ * commit log can't be read.
+ */
+extern int32 rq_topic_retention(uint32 topic);
+
+/*
  * Change the settings, from now on for the calling transaction, whose
  * id is "xid", and for all if it commits.  The caller holds the topic's
  * relation exclusively until then.  Throws when a table is full, or when a
