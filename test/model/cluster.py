@@ -144,6 +144,7 @@ class Cluster:
         self.template = os.path.join(work, 'template')
         self.primary = None
         self.standby = None
+        self.retired = []
 
     def prepare(self):
         Server(self.bindir, self.template, 5432).initdb(self.databases)
@@ -164,11 +165,17 @@ class Cluster:
         for server in self.servers():
             server.start()
 
+    def fail_over(self):
+        self.primary.stop('immediate')
+        self.retired.append(self.primary)
+        self.standby.tool('pg_ctl', '-D', self.standby.folder, '-w', '-t', str(GIVE_UP), 'promote')
+        self.primary, self.standby = self.standby, None
+
     def servers(self):
         return [s for s in (self.primary, self.standby) if s is not None]
 
     def remove(self):
-        for server in self.servers():
+        for server in self.servers() + self.retired:
             if server.is_running():
                 try:
                     server.stop('immediate')
@@ -178,3 +185,4 @@ class Cluster:
             if os.path.exists(server.log):
                 os.remove(server.log)
         self.primary = self.standby = None
+        self.retired = []

@@ -30,6 +30,12 @@ def choose_run(seed, nsteps):
     """What a run is given by: settings, whether there is a standby, and steps."""
     rng = random.Random(seed)
     settings = {'rocketq.janitor_interval': rng.choice(['50ms', '1s', '10s'])}
+    if rng.random() < 0.5:
+        settings.update({'rocketq.max_queues': rng.choice([16, 20, 28]),
+                         'rocketq.max_groups': rng.choice([16, 2048]),
+                         'rocketq.max_consumer_slots': rng.choice([64, 16384]),
+                         'rocketq.max_queues_per_topic': rng.choice([4, 1024]),
+                         'rocketq.max_groups_per_topic': rng.choice([1, 128])})
     standby = rng.random() < 0.4
     steps = [Step('create_topic', session, False, {'topic': topic, 'nqueues': rng.randint(1, 5)})
              for session in (0, len(SESSION_DATABASES) - 1) for topic in TOPICS[:2]]
@@ -49,7 +55,7 @@ def try_steps(cluster, settings, standby, steps):
                 done.pop()
         run.finish()
         return None, done, run.script
-    except Mismatch as problem:
+    except (Mismatch, AssertionError) as problem:
         return str(problem), done, run.script
     finally:
         run.close()

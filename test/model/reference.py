@@ -34,7 +34,8 @@ NOT_IN_STATE = '55000'
 OFFSET_ILLEGAL = '2201X'
 LOCK_NOT_AVAILABLE = '55P03'
 IN_FAILED_TRANSACTION = '25P02'
-TOO_MANY = '54000'
+TOO_MANY = '53400'
+DIVISION_BY_ZERO = '22012'
 
 RETENTION_DEFAULT = 'default'
 
@@ -140,6 +141,7 @@ class Model:
         self.ids = itertools.count(1)
         self.key_queues = {}    # (key, nqueues) -> queue
         self.soft = set()       # (sid, queue, offset) of what a crash may forget
+        self.limits = None      # set by the run
 
     # ---- finding things ----
 
@@ -254,7 +256,9 @@ class Model:
 
     def forget_group(self, gid):
         for store in self.stores.values():
-            store.groups.pop(gid, None)
+            group = store.groups.pop(gid, None)
+            if group is not None:
+                self.limits.leave(groups=1, slots=len(group.offsets))
 
     # ---- shapes ----
 
@@ -274,6 +278,7 @@ class Model:
             raise Refused(DUPLICATE_TABLE)
         if any(s.shapes.get(key) is not None for s in self.others(session)):
             raise Waits('transaction that creates ' + name)
+        self.limits.topic(nqueues)
         return lambda: self.created_topic(session, name, nqueues)
 
     def created_topic(self, session, name, nqueues):
@@ -364,9 +369,17 @@ class Model:
                             shapes.setdefault(shape.sid, shape)
         for sid in list(self.stores):
             if sid not in shapes:
+                self.cut(sid, 0)
                 del self.stores[sid]
         for sid in tx.stores & set(shapes):
-            self.stores[sid].resize(shapes[sid].nqueues)
+            self.cut(sid, shapes[sid].nqueues)
+
+    def cut(self, sid, nqueues):
+        store = self.stores[sid]
+        fewer = max(len(store.queues) - nqueues, 0)
+        self.limits.leave(queues=fewer, slots=fewer * len(store.groups),
+                          groups=len(store.groups) if nqueues == 0 else 0)
+        store.resize(nqueues)
 
     def pending_alive(self, session):
         """The messages that a commit now would put into queues, in order."""
@@ -409,18 +422,30 @@ class Model:
         session.tx = None
         self.drop_unused(tx)
 
-    def fail_commit(self, session, queue_of):
-        """The commit failed when its entries were in their queues already."""
-        pending = [p for p in self.pending_alive(session)
-                   if p.sid in {s.sid for s in self.topics.values()}]
-        # Queues that only this transaction knows go with it.
-        sizes = {s.sid: s.nqueues for s in self.topics.values()}
-        pending = [p for p in pending if p.queue is None or p.queue < sizes[p.sid]]
-        self.enqueue(pending, queue_of, aborted=True)
-        for sid, store in self.stores.items():
-            self.soft |= {(sid, q, off) for q, entries in enumerate(store.queues)
-                          for off, e in enumerate(entries)
-                          if e.aborted and e.commit == self.commits}
+    def fail_commit(self, session, ends, crashed=False):
+        """The commit failed when entries were in their queues already.
+
+        "ends" tells where the database's queues end now.  If the server went down
+        with it, some of the entries may not be there, else all are.
+        """
+        shapes = {key[1]: shape for key, shape in self.topics.items()
+                  if key[0] == session.database}
+        self.commits += 1
+        for name, shape in shapes.items():
+            pending = [p for p in self.pending_alive(session)
+                       if p.sid == shape.sid and (p.queue or 0) < shape.nqueues]
+            count = 0
+            for q in range(shape.nqueues):
+                entries = self.stores[shape.sid].queues[q]
+                while len(entries) < ends.get((name, q), 0):
+                    if not crashed:
+                        self.soft.add((shape.sid, q, len(entries)))
+                    entries.append(Entry(Message(None, None, None, None), True, self.commits))
+                    count += 1
+            if count > len(pending) or not crashed and \
+                    count < len([p for p in pending if p.queue is not None]):
+                raise AssertionError('%d entries of %d messages are in %s'
+                                     % (count, len(pending), name))
         self.abort(session)
 
     # ---- crashes ----

@@ -1,10 +1,13 @@
 """A run: steps, one at a time, on a fresh cluster and on the model."""
 
 import itertools
+import time
 
 from cluster import Connection, ServerError, quote
 from compare import Comparison
-from reference import (IN_FAILED_TRANSACTION, LOCK_NOT_AVAILABLE, Model, Refused, Waits)
+from limits import Limits
+from reference import (IN_FAILED_TRANSACTION, LOCK_NOT_AVAILABLE, TOO_MANY, Model, Refused,
+                       Waits)
 from verbs import COLUMNS, VERBS, Mismatch
 
 DATABASES = ['one', 'two']
@@ -19,7 +22,9 @@ class Run:
         self.cluster = cluster
         self.script = []        # what was done, as a script
         self.bodies = itertools.count(1)
+        self.settings = settings
         self.model = Model(len(SESSION_DATABASES), SESSION_DATABASES)
+        self.model.limits = Limits(self.model, settings)
         cluster.fresh(settings, standby)
         self.connections = [Connection(cluster.primary, s.database, 'c%d' % s.number)
                             for s in self.model.sessions]
@@ -105,6 +110,7 @@ class Run:
             states = (IN_FAILED_TRANSACTION,)
         else:
             m.take_snapshot(session)
+            m.limits.begin()
             try:
                 apply = effect()
             except Refused as refused:
@@ -136,6 +142,9 @@ class Run:
                 self.model.fail(session)
             if waits and implicit:
                 self.send(session, 'RESET lock_timeout')
+            return
+        if state == TOO_MANY and self.model.limits.either:
+            self.model.fail(session)
             return
         if state is not None:
             raise Mismatch('this must succeed, and fails with %s: %s' % (state, result))
@@ -209,37 +218,37 @@ class Run:
             self.model.commit(session, self.learn_queues(session))
         return True
 
+    def arm(self, session, fault):
+        self.control(session, "SET LOCAL rocketq.fault = '%s'" % fault, lambda: None)
+
     def commit_fails(self, session):
-        model = self.model
-        before = self.comparison.ends(session.database)
-        self.control(session, "SET LOCAL rocketq.fault = 'precommit-done=error'", lambda: None)
+        self.arm(session, 'precommit-done=error')
         state, message = self.send(session, 'COMMIT')
         if state != 'XX000':
             raise Mismatch('COMMIT must fail at a stop point, and gives %s: %s' % (state, message))
         self.comparison.settle(session.database)
-        queue_of = self.spread(session, before, self.comparison.ends(session.database))
-        model.fail_commit(session, queue_of)
+        self.model.fail_commit(session, self.comparison.ends(session.database))
         return True
 
-    def spread(self, session, before, after):
-        """Queues of messages that nobody will ever see, from the queues' ends."""
-        grown = {key: after[key] - before.get(key, 0) for key in after}
-        unknown = []
-        for p in self.model.pending_alive(session):
-            name = self.name_of(session, p.sid)
-            if p.queue is None:
-                unknown.append((name, p))
-            elif (name, p.queue) in grown:
-                grown[name, p.queue] -= 1
-        queue_of = {}
-        for name, p in unknown:
-            free = [key for key in grown if key[0] == name and grown[key] > 0]
-            if free:
-                grown[free[0]] -= 1
-                queue_of[p.message.body] = free[0][1]
-            else:
-                queue_of[p.message.body] = 1 << 30      # in a queue that is not there any more
-        return queue_of
+    def commit_dies(self, session, point):
+        self.comparison.allow_kill()
+        self.arm(session, point + '=kill')
+        state, message = self.send(session, 'COMMIT')
+        if state is None:
+            # It did not come there.
+            self.control(session, 'RESET rocketq.fault', lambda: None)
+            self.model.commit(session, self.learn_queues(session))
+            return True
+        if state != 'gone':
+            raise Mismatch('COMMIT must die at a stop point, and gives %s: %s' % (state, message))
+        self.note('', '-- the server recovers')
+        self.connect()
+        if point in ('commit-callback', 'resolve-flags', 'resolve-wal'):
+            self.model.commit(session, self.learn_queues(session))
+        else:
+            self.model.fail_commit(session, self.comparison.ends(session.database), crashed=True)
+        self.restarted()
+        return True
 
     # ---- the server ----
 
@@ -252,10 +261,47 @@ class Run:
             self.model.flushed()
         self.cluster.primary.start()
         self.connect()
+        self.restarted()
+
+    def restarted(self):
         self.model.restarted()
         self.comparison.after_restart()
+
+    def fail_over(self):
+        if self.cluster.standby is None:
+            return
+        self.comparison.compare_standby()
+        self.note('', '-- the primary dies, and pg_ctl promote')
+        self.comparison.close()
+        self.cluster.fail_over()
+        for c in self.connections + list(self.monitors.values()):
+            c.server = self.cluster.primary
+        self.connect()
+        self.restarted()
+
+    def wait_for_janitor(self):
+        """Two rounds have begun and ended, unless they are too rare to wait for."""
+        if self.settings['rocketq.janitor_interval'] != '50ms':
+            return
+        monitor = self.monitors[DATABASES[0]]
+
+        def ticks():
+            return int(monitor.rows("SELECT ticks FROM rocketq.workers "
+                                    "WHERE worker = 'janitor'")[0][0])
+        self.note('', '-- the janitor has two rounds')
+        until = ticks() + 3
+        wait_for(lambda: ticks() >= until, 'the janitor does its rounds')
+        self.model.limits.settled()
 
     def checkpoint(self):
         self.note('', '-- CHECKPOINT')
         self.monitors[DATABASES[0]].rows('CHECKPOINT')
         self.model.flushed()
+
+
+def wait_for(condition, what, give_up=30):
+    deadline = time.monotonic() + give_up
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Mismatch('timed out: ' + what)
+        time.sleep(0.01)

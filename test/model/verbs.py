@@ -11,7 +11,8 @@ function that is called with the server's rows.
 from collections import namedtuple
 
 from cluster import quote
-from reference import DUPLICATE_OBJECT, EXCLUSIVE, INVALID_PARAMETER, Message, Pending, Refused
+from reference import (DIVISION_BY_ZERO, DUPLICATE_OBJECT, EXCLUSIVE, INVALID_PARAMETER, Message,
+                       Pending, Refused)
 
 TOPICS = ['t0', 't1', 't2']
 GROUPS = ['g0', 'g1']
@@ -97,6 +98,16 @@ def commit_fails(run, s):
     if s.tx is None or s.tx.failed or not s.tx.wants_room_at_end():
         return None
     return run.commit_fails(s)
+
+
+@verb(1, point=one_of(['precommit-sort', 'enqueue-store', 'enqueue-wal', 'enqueue-done',
+                       'offset-wal', 'group-drop-wal', 'precommit-done', 'commit-callback',
+                       'resolve-flags', 'resolve-wal']))
+def commit_dies(run, s, point):
+    """The process is killed in its commit, and with it the server."""
+    if s.tx is None or s.tx.failed or not s.tx.wants_room_at_end():
+        return None
+    return run.commit_dies(s, point)
 
 
 @verb(10, name=one_of(SAVEPOINTS))
@@ -208,6 +219,16 @@ def insert(run, s, topic, tag, key, count):
                                 for b in bodies)), effect)
 
 
+@verb(2, topic=TOPIC, count=number(1, 3))
+def insert_fails(run, s, topic, count):
+    """The last row of several fails, and takes the others with it."""
+    def effect():
+        run.model.open(s, topic)
+        raise Refused(DIVISION_BY_ZERO)
+    return ('INSERT INTO %s (body) SELECT convert_to((1 / (%d - i))::text, \'UTF8\') '
+            'FROM generate_series(0, %d) i' % (topic, count, count), effect)
+
+
 # ---- reading ----
 
 COLUMNS = 'queue_id, queue_offset, message_id, tag, sharding_key, rocketq.text(body)'
@@ -260,6 +281,23 @@ def pull(run, s, topic, queue, first, past, most, tags):
             % (COLUMNS, quote(topic), queue, at, most, quote(tags)), effect)
 
 
+@verb(3, topic=TOPIC, group=GROUP, queue=QUEUE)
+def look(run, s, topic, group, queue):
+    def effect():
+        shape = run.model.open(s, topic)
+        run.model.check_queue(shape, queue)
+        g = run.model.need_group(s, shape.sid, group)
+        wanted = (0, len(run.model.stores[shape.sid].queues[queue]), g.offsets[queue])
+
+        def apply(rows):
+            if rows != [tuple(map(str, wanted))]:
+                raise Mismatch('offsets are %s instead of %s' % (rows[0], wanted))
+        return apply
+    return ('SELECT rocketq.min_offset({0}, {1}), rocketq.max_offset({0}, {1}), '
+            'rocketq.committed_offset({0}, {2}, {1})'
+            .format(quote(topic), queue, quote(group)), effect)
+
+
 def matches(tags, message):
     return tags == '*' or message.tag in [t.strip() for t in tags.split('||')]
 
@@ -273,6 +311,8 @@ def consume(run, s, topic, group, most, tags, auto):
     def effect():
         shape = run.model.open(s, topic)
         found = run.model.find_group(s, shape.sid, group)
+        if found is None:
+            run.model.limits.group(s, shape)
         before = run.queue_locks(s)
 
         def apply(rows):
@@ -452,6 +492,7 @@ def create_group(run, s, topic, group, where):
         shape = run.model.open(s, topic)
         if run.model.find_group(s, shape.sid, group) is not None:
             raise Refused(DUPLICATE_OBJECT)
+        run.model.limits.group(s, shape)
         return lambda rows: run.model.make_group(s, shape, group, last=where == 'last')
     return ('SELECT rocketq.create_group(%s, %s, %s)'
             % (quote(topic), quote(group), quote(where)), effect)
@@ -490,6 +531,7 @@ def drop_topic(run, s, topic):
 def truncate(run, s, topic):
     def effect():
         shape = run.model.open(s, topic, EXCLUSIVE)
+        run.model.limits.again(shape, len(list(run.model.visible_groups(s, shape.sid))))
         return lambda rows: run.model.truncate(s, topic, shape)
     return 'TRUNCATE ' + topic, effect
 
@@ -502,6 +544,7 @@ def alter_queues(run, s, topic, nqueues):
     def effect():
         shape = run.model.open(s, topic, EXCLUSIVE)
         run.model.check_shrink(s, shape, nqueues)
+        run.model.limits.growth(shape, nqueues)
         return lambda rows: run.model.alter(s, topic, shape, nqueues, shape.retention)
     return 'SELECT rocketq.alter_topic(%s, queues => %d)' % (quote(topic), nqueues), effect
 
@@ -530,3 +573,15 @@ def restart(run, s):
 @verb(2)
 def checkpoint(run, s):
     run.checkpoint()
+
+
+@verb(0.5)
+def fail_over(run, s):
+    """The standby, when it has all, takes over; there is none from then on."""
+    run.fail_over()
+
+
+@verb(2)
+def settle(run, s):
+    """What was given up has gone for certain."""
+    run.wait_for_janitor()

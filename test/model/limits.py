@@ -1,0 +1,106 @@
+"""How much there may be of what all topics share.
+
+What transactions have given up goes when the janitor comes by.  So there are two
+sums: what is there for certain, beside which what does not fit must be refused, and
+what may be there still, beside which what fits must be given.  In between either is
+right.
+"""
+
+from reference import Refused, TOO_MANY
+
+UNLIMITED = 1 << 30
+
+# Settings, and what a run without them has.
+SETTINGS = {
+    'rocketq.max_queues': UNLIMITED,
+    'rocketq.max_groups': UNLIMITED,
+    'rocketq.max_consumer_slots': UNLIMITED,
+    'rocketq.max_queues_per_topic': UNLIMITED,
+    'rocketq.max_groups_per_topic': UNLIMITED,
+}
+
+
+class Limits:
+    def __init__(self, model, settings):
+        self.model = model
+        self.allowed = {name: int(settings.get(name, value)) for name, value in SETTINGS.items()}
+        self.left_over = {name: 0 for name in SETTINGS}
+        self.either = False     # the statement at hand may be refused
+
+    def begin(self):
+        self.either = False
+
+    def need(self, name, count, certain, possible):
+        if count > 0 and certain + count > self.allowed[name]:
+            raise Refused(TOO_MANY)
+        if count > 0 and possible + self.left_over[name] + count > self.allowed[name]:
+            self.either = True
+
+    # ---- sums ----
+
+    def used(self):
+        """sid -> number of queues that it has for certain"""
+        used = {}
+        states = [s.tx.state for s in self.model.sessions if s.tx is not None]
+        for shapes in [self.model.topics] + [state.shapes for state in states]:
+            for shape in shapes.values():
+                if shape is not None:
+                    used[shape.sid] = max(used.get(shape.sid, 0), shape.nqueues)
+        # What a transaction has dropped is there for as long as that can be rolled back.
+        return used
+
+    def need_queues(self, count):
+        self.need('rocketq.max_queues', count, sum(self.used().values()),
+                  sum(len(s.queues) for s in self.model.stores.values()))
+
+    def need_slots(self, count):
+        stores = self.model.stores
+        certain = sum(n * len(stores[sid].groups) for sid, n in self.used().items())
+        possible = sum(len(g.offsets) for s in stores.values() for g in s.groups.values())
+        self.need('rocketq.max_consumer_slots', count, certain, possible)
+
+    def need_groups(self, count):
+        stores = self.model.stores
+        self.need('rocketq.max_groups', count,
+                  sum(len(stores[sid].groups) for sid in self.used()),
+                  sum(len(s.groups) for s in stores.values()))
+
+    # ---- what needs them ----
+
+    def topic(self, nqueues):
+        if nqueues > self.allowed['rocketq.max_queues_per_topic']:
+            raise Refused(TOO_MANY)
+        self.need_queues(nqueues)
+
+    def again(self, shape, ngroups):
+        """TRUNCATE: the same once more."""
+        self.need_queues(shape.nqueues)
+        self.need_groups(ngroups)
+        self.need_slots(ngroups * shape.nqueues)
+
+    def growth(self, shape, nqueues):
+        store = self.model.stores[shape.sid]
+        if nqueues > max(shape.nqueues, self.allowed['rocketq.max_queues_per_topic']):
+            raise Refused(TOO_MANY)
+        more = nqueues - len(store.queues)
+        self.need_queues(more)
+        self.need_slots(more * len(store.groups))
+
+    def group(self, session, shape):
+        store = self.model.stores[shape.sid]
+        there = len(list(self.model.visible_groups(session, shape.sid)))
+        self.need('rocketq.max_groups_per_topic', 1, there, len(store.groups))
+        self.need_groups(1)
+        self.need_slots(len(store.queues))
+
+    # ---- what the janitor has to take away ----
+
+    def leave(self, queues=0, groups=0, slots=0):
+        self.left_over['rocketq.max_queues'] += queues
+        self.left_over['rocketq.max_groups'] += groups
+        self.left_over['rocketq.max_groups_per_topic'] += groups
+        self.left_over['rocketq.max_consumer_slots'] += slots
+
+    def settled(self):
+        for name in self.left_over:
+            self.left_over[name] = 0
