@@ -14,8 +14,9 @@
  * all is retention_s, or retention_to from the commit on (rq_topic_retention()).
  *
  * A record tells of both outcomes, and a further record of the settlement.
- * During recovery, and on a standby, a topic has the queues that both outcomes
- * have; the keeper decides when recovery ends.
+ * During recovery a topic has the queues that both outcomes have, on a hot
+ * standby until the end of the transaction is replayed, else until the keeper
+ * decides when recovery ends.
  *
  * Queues that went can come again under the same number.  "born" tells redo
  * which records are about the earlier ones, and a new incarnation tells
@@ -99,6 +100,8 @@ rq_topic_apply_resize(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
 	t->retention_to = rec->retention_to;
 	t->resize_xid = rec->resize_xid;
 	t->resize_lsn = lsn;
+	if (t->resize_xid != 0)
+		rq_ctl->redo_resizing = true;
 	stamp_slots(topic, lsn);
 	pg_write_barrier();
 	pg_atomic_write_u32(&t->nqueues, rec->resize_xid == 0 ? rec->nqueues :
@@ -308,6 +311,7 @@ void
 rq_topic_resize_recover(void)
 {
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	rq_ctl->redo_resizing = false;
 	for (int i = 0; i < rq_max_topics; i++)
 	{
 		RqTopic    *t = &rq_topics[i];
@@ -324,6 +328,7 @@ rq_topic_resize_recover(void)
 				pg_atomic_write_u32(&t->nqueues, t->base_queues);
 				break;
 			case RQ_XID_IN_PROGRESS:
+				rq_ctl->redo_resizing = true;
 				break;
 		}
 	}
@@ -331,6 +336,13 @@ rq_topic_resize_recover(void)
 }
 
 /* ---- redo ---- */
+
+void
+rq_topic_resize_replayed(void)
+{
+	if (rq_ctl->redo_resizing)
+		rq_topic_resize_recover();
+}
 
 void
 rq_topic_redo_resize(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn,

@@ -97,6 +97,9 @@ extern void rq_topic_resize_recover(void);
  */
 extern bool rq_topic_is_own(uint32 topic);
 
+/* The same when the end of a transaction is replayed.  Startup process only. */
+extern void rq_topic_resize_replayed(void);
+
 /* The queue's slot; "queue_id" must be below the topic's number of queues. */
 extern RqQueue *rq_topic_queue(uint32 topic, uint32 queue_id);
 

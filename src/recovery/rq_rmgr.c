@@ -9,7 +9,7 @@
  * is not replayed but written, so rm_cleanup syncs as well.
  *
  * The redo of RM_XACT_ID is wrapped as well, for those who wait for messages on
- * a standby.
+ * a standby or look at a topic that was altered.
  *
  * A base backup can hold files that WAL had made garbage before it copied the
  * state file, of which redo hears no more; so these go before redo begins.
@@ -19,6 +19,7 @@
 
 #include "access/xlog_internal.h"
 #include "access/xlogrecovery.h"
+#include "access/xlogutils.h"
 #include "catalog/pg_control.h"
 #include "utils/memutils.h"
 
@@ -139,11 +140,17 @@ redo_xlog(XLogReaderState *record)
 	check_when_consistent();
 }
 
-/* The end of a transaction can make messages readable. */
+/*
+ * The end of a transaction can make messages readable, and tells how many queues
+ * a topic has.  Until there is a snapshot nobody looks, and what has become of a
+ * transaction is not known yet.
+ */
 static void
 redo_xact(XLogReaderState *record)
 {
 	core_xact_redo(record);
+	if (standbyState == STANDBY_SNAPSHOT_READY)
+		rq_topic_resize_replayed();
 	rq_wait_replayed();
 	check_when_consistent();
 }

@@ -390,6 +390,9 @@ typedef struct RqControl
 	/* Has redo changed anything, and from where, since the last sync? */
 	bool		redo_changed;
 	RqPos		redo_dirty;
+
+	/* Is a topic being altered, as far as is replayed? */
+	bool		redo_resizing;
 } RqControl;
 
 /* Addresses of the parts, the same in every process. */

@@ -68,13 +68,12 @@ class Comparison:
         for database, connection in connections.items():
             shapes = self.shapes(database)
             locked = self.locked(database)
-            # Reading settles what views show of a standby.
-            for name, shape in shapes.items():
-                self.compare_messages(connection, name, shape, where)
             self.settle(database, connections)
             self.compare_queues(connection, shapes, locked, where)
             self.compare_groups(connection, shapes, locked, where)
             self.compare_topics(connection, shapes, locked, where)
+            for name, shape in shapes.items():
+                self.compare_messages(connection, name, shape, where)
 
     def compare_queues(self, connection, shapes, locked, where):
         wanted = []

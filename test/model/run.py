@@ -266,6 +266,16 @@ class Run:
     def restarted(self):
         self.model.restarted()
         self.comparison.after_restart()
+        if self.cluster.standby is not None:
+            # A standby is not told of the end of a transaction that a crash has ended, but
+            # of what the janitor settles afterwards; a reload wakes it.
+            before = self.ticks()
+            self.monitors[DATABASES[0]].rows('SELECT pg_reload_conf()')
+            wait_for(lambda: self.ticks() > before, 'the janitor does a round')
+
+    def ticks(self):
+        return int(self.monitors[DATABASES[0]].rows(
+            "SELECT ticks FROM rocketq.workers WHERE worker = 'janitor'")[0][0])
 
     def fail_over(self):
         if self.cluster.standby is None:
@@ -283,14 +293,9 @@ class Run:
         """Two rounds have begun and ended, unless they are too rare to wait for."""
         if self.settings['rocketq.janitor_interval'] != '50ms':
             return
-        monitor = self.monitors[DATABASES[0]]
-
-        def ticks():
-            return int(monitor.rows("SELECT ticks FROM rocketq.workers "
-                                    "WHERE worker = 'janitor'")[0][0])
         self.note('', '-- the janitor has two rounds')
-        until = ticks() + 3
-        wait_for(lambda: ticks() >= until, 'the janitor does its rounds')
+        until = self.ticks() + 3
+        wait_for(lambda: self.ticks() >= until, 'the janitor does its rounds')
         self.model.limits.settled()
 
     def checkpoint(self):

@@ -1,0 +1,73 @@
+# 055_standby_alter.pl -- a standby has the queues that a topic's alteration has
+# come to as soon as its transaction is replayed, not when the primary's janitor
+# settles it.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+my $primary = rq_node('primary', allows_streaming => 1);
+$primary->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.create_topic('grown', 1);
+SELECT rocketq.create_topic('kept', 3);
+SELECT rocketq.create_topic('cut', 3);
+SELECT rocketq.create_group('grown', 'g');
+SELECT rocketq.produce('kept', 'three', queue_id => 2);
+EOQ
+rq_wait_ticks($primary, 'janitor', 2);
+$primary->backup('backup');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'backup', has_streaming => 1);
+$standby->start;
+
+# Nobody settles anything from now on.
+my $janitor = rq_worker_pid($primary, 'janitor');
+kill('STOP', $janitor) or die "could not stop the janitor: $!";
+
+$primary->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.alter_topic('grown', 3);
+SELECT rocketq.produce('grown', 'two', queue_id => 1);
+BEGIN;
+SELECT rocketq.create_group('kept', 'all', 'last');
+SELECT rocketq.reset_offset('kept', 'all', 'last');
+COMMIT;
+BEGIN;
+SELECT rocketq.alter_topic('kept', 1);
+ROLLBACK;
+SELECT rocketq.alter_topic('cut', 1);
+EOQ
+rq_catch_up($primary, $standby);
+
+sub shown
+{
+	my ($topic) = @_;
+	return $standby->safe_psql('postgres',
+		"SELECT string_agg(queue_id || ':' || messages, ' ' ORDER BY queue_id) FROM rocketq.queues WHERE topic = '$topic'");
+}
+
+is(shown('grown'), '0:0 1:1 2:0', 'queues that have come');
+is($standby->safe_psql('postgres', "SELECT rocketq.text(body) FROM rocketq.pull('grown', 1, 0)"), 'two', 'what is in one of them');
+is($standby->safe_psql('postgres', "SELECT count(*) FROM rocketq.groups WHERE topic = 'grown'"), '3', 'the group has them, too');
+is(shown('kept'), '0:0 1:0 2:1', 'queues that were to go, and stay');
+is($standby->safe_psql('postgres', 'SELECT rocketq.text(body) FROM kept'), 'three', 'with what is in them');
+is(shown('cut'), '0:0', 'queues that have gone');
+
+kill('CONT', $janitor);
+rq_wait_ticks($primary, 'janitor', 2);
+rq_catch_up($primary, $standby);
+is(shown('grown'), '0:0 1:1 2:0', 'more queues, settled');
+is(shown('kept'), '0:0 1:0 2:1', 'as many, settled');
+is(shown('cut'), '0:0', 'fewer, settled');
+foreach my $node ($primary, $standby)
+{
+	rq_verify($node);
+	$node->stop;
+}
+done_testing();
