@@ -67,9 +67,11 @@ class Limits:
 
     # ---- what needs them ----
 
-    def topic(self, nqueues):
+    def share(self, nqueues):
         if nqueues > self.allowed['rocketq.max_queues_per_topic']:
             raise Refused(TOO_MANY)
+
+    def topic(self, nqueues):
         self.need_queues(nqueues)
 
     def again(self, shape, ngroups):

@@ -66,34 +66,43 @@ def kind_of(problem):
     return None if problem is None else re.sub(r"m?\d+|'.*", '', problem.split('\n')[0])
 
 
-def cut_down(cluster, settings, standby, steps, problem, give_up):
-    best = {}
+class Cut:
+    """The shortest list of steps so far that fails as the first one did."""
+    def __init__(self, cluster, settings, standby, problem):
+        self.cluster, self.settings, self.standby = cluster, settings, standby
+        self.problem = problem
+        self.script = None
 
-    def fails(some):
-        found, done, script = try_steps(cluster, settings, standby, some)
-        if kind_of(found) != kind_of(problem):
-            return False
-        best.update(problem=found, steps=done, script=script)
-        return True
+    def fails(self, steps):
+        problem, done, script = try_steps(self.cluster, self.settings, self.standby, steps)
+        if kind_of(problem) != kind_of(self.problem):
+            return None
+        self.problem, self.script = problem, script
+        return done
 
-    if not fails(steps):
-        return None
-    shrink(best['steps'], fails, lambda s: print('  %d steps' % len(s), flush=True),
-           lambda: time.monotonic() < give_up)
-    return best
+    def fails_alone(self, steps):
+        """A standby takes time to make, and is not always needed."""
+        self.standby = False
+        done = self.fails(steps)
+        self.standby = done is None
+        return done
 
 
 def report(cluster, settings, standby, steps, problem, script, options):
     print('cutting it down:', flush=True)
-    best = cut_down(cluster, settings, standby, steps, problem,
-                    time.monotonic() + options.shrink_seconds)
-    if best is None:
+    give_up = time.monotonic() + options.shrink_seconds
+    cut = Cut(cluster, settings, standby, problem)
+    done = cut.fails_alone(steps) if standby else None
+    done = done or cut.fails(steps)
+    if done is None:
         print('it does not happen again with the same steps, which were')
         print('\n'.join(script))
         return
-    print('\nrocketq settings: %s%s' % (settings, ', with a standby' if standby else ''))
-    print('\n'.join(best['script']))
-    print('\n%s' % best['problem'])
+    shrink(done, cut.fails, lambda s: print('  %d steps' % len(s), flush=True),
+           lambda: time.monotonic() < give_up)
+    print('\nrocketq settings: %s%s' % (settings, ', with a standby' if cut.standby else ''))
+    print('\n'.join(cut.script))
+    print('\n%s' % cut.problem)
 
 
 def main():

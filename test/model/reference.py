@@ -273,6 +273,7 @@ class Model:
 
     def create_topic(self, session, name, nqueues):
         key = (session.database, name)
+        self.limits.share(nqueues)
         if session.tx.state.shapes.get(key, self.topics.get(key)) is not None \
                 or (key in self.topics and key not in session.tx.state.shapes):
             raise Refused(DUPLICATE_TABLE)
@@ -440,7 +441,8 @@ class Model:
                 while len(entries) < ends.get((name, q), 0):
                     if not crashed:
                         self.soft.add((shape.sid, q, len(entries)))
-                    entries.append(Entry(Message(None, None, None, None), True, self.commits))
+                    entries.append(Entry(Message(None, None, None, None), True, self.commits,
+                                         self.directs))
                     count += 1
             if count > len(pending) or not crashed and \
                     count < len([p for p in pending if p.queue is not None]):

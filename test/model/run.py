@@ -103,7 +103,7 @@ class Run:
         if implicit:
             m.begin(session, implicit=True)
         tx = session.tx
-        before, known = tx.state.copy(), tx.known.copy()
+        before = tx.state.copy(), tx.known.copy(), tx.snapshot
         states = None
         apply = None
         if tx.failed:
@@ -119,8 +119,8 @@ class Run:
                 states = (LOCK_NOT_AVAILABLE,)
         if states is not None and not dare:
             # Errors end what a transaction could still do, so there are few of them.
-            m.restore(tx, before)
-            tx.known = known
+            m.restore(tx, before[0])
+            tx.known, tx.snapshot = before[1:]
             if implicit:
                 session.tx = None
             return

@@ -4,20 +4,22 @@
 def shrink(steps, fails, report=lambda steps: None, time_left=lambda: True):
     """A sublist that fails as well, from which hardly a step can be left out.
 
-    fails(steps) does them and tells whether they fail in the same way.
+    fails(steps) does them and gives those that had an effect, or None if they do not
+    fail in the same way.
     """
-    parts = 2
-    while len(steps) >= 2 and time_left():
-        size = max(1, len(steps) // parts)
-        for first in range(0, len(steps), size):
+    size = max(len(steps) // 2, 1)
+    while time_left():
+        before = len(steps)
+        first = 0
+        while first < len(steps) and time_left():
             rest = steps[:first] + steps[first + size:]
-            if rest and time_left() and fails(rest):
-                steps = rest
-                parts = max(parts - 1, 2)
+            shorter = fails(rest) if rest else None
+            if shorter is None:
+                first += size
+            else:
+                steps = shorter
                 report(steps)
-                break
-        else:
-            if size == 1:
-                break
-            parts = min(parts * 2, len(steps))
+        if size == 1 and len(steps) == before:
+            break
+        size = max(size // 2, 1)
     return steps
