@@ -1,0 +1,83 @@
+# 059_standby_flush.pl -- before a standby removes files as WAL tells, it notes
+# that recovery must not end before that record: promoted or started again from
+# less WAL it would miss them.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+my $node = rq_node('main', allows_streaming => 1, conf => <<'EOC');
+rocketq.segment_size = '1MB'
+rocketq.retention_time = '-1'
+rocketq.janitor_interval = '20ms'
+checkpoint_timeout = 1h
+bgwriter_lru_maxpages = 0
+EOC
+
+sub query { return $node->safe_psql('postgres', $_[0]); }
+
+query(<<'EOQ');
+CREATE EXTENSION pg_walinspect;
+SELECT rocketq.create_topic(t, 2) FROM unnest('{trimmed,resized,dropped}'::text[]) t;
+SELECT count(rocketq.produce('trimmed', repeat('x', 10000))) FROM generate_series(1, 300);
+SELECT rocketq.produce('dropped', 'x');
+CHECKPOINT;
+EOQ
+$node->backup('backup');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'backup', has_streaming => 1);
+$standby->start;
+rq_catch_up($node, $standby);
+
+# Do it, wait for its record, which "is" tells, and let the standby replay it.
+# Where recovery may end is told by the standby's control file, and nothing else
+# raises that here.
+sub noted
+{
+	my ($what, $type, $is, $do) = @_;
+	my $from = rq_flush($node);
+	my $record = <<"EOQ";
+FROM pg_get_wal_records_info_till_end_of_wal('$from')
+WHERE resource_manager = 'rocketq' AND record_type = '$type' AND description ~ '$is'
+EOQ
+	my $end;
+
+	$do->();
+	rq_poll(
+		"the record of what is $what",
+		sub {
+			rq_flush($node);
+			return ($end = query("SELECT max(end_lsn) $record")) ne '';
+		});
+	rq_catch_up($node, $standby);
+	is($standby->safe_psql('postgres', "SELECT min_recovery_end_lsn >= '$end' FROM pg_control_recovery()"),
+		't', "$what: recovery can't end before that");
+	return;
+}
+
+my $files = scalar(rq_store_files($standby, 'log'));
+noted('trimmed', 'TRIM', 'log start [1-9]',
+	sub {
+		append_to_file($node->data_dir . '/postgresql.conf', "rocketq.retention_time = 0\n");
+		$node->reload;
+	});
+cmp_ok(scalar(rq_store_files($standby, 'log')), '<', $files, 'files of the log have gone');
+
+noted('resized', 'TOPIC', ' queues 1 xid 0',
+	sub { query("SELECT rocketq.alter_topic('resized', 1)"); });
+
+my $folders = scalar(rq_store_files($standby, 'queue'));
+noted('dropped', 'TOPIC_DROP', '', sub { query('DROP TABLE dropped'); });
+is(scalar(rq_store_files($standby, 'queue')), $folders - 1, 'a folder has gone');
+
+rq_verify($standby, 'standby');
+$standby->stop;
+$node->stop;
+done_testing();
