@@ -374,23 +374,33 @@ foreach my $point ('resolve-wal', 'resolve-flags', 'janitor-settle')
 	rq_check($node, "a worker killed at $point");
 }
 
-# The record of a drop is on disk before the files are out of the way.  What can
-# be read of WAL is what has been flushed, and nobody else flushes any.
-$node->safe_psql('postgres', "SELECT rocketq.create_topic('dropped', 1)");
+# The record of a drop, and that of queues that go, is on disk before the files are
+# out of the way.  What can be read of WAL is what has been flushed, and nobody
+# else flushes any.
+$node->safe_psql('postgres', "SELECT rocketq.create_topic(t, 2) FROM unnest('{dropped,smaller}'::text[]) t");
 $node->safe_psql('postgres', "SELECT rocketq.produce('dropped', 'x')");
-rq_arm($node, 'drop-rename=stop');
-rq_wait_ticks($node, 'janitor', 2);
-my $before_drop = $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
-my @flushers = map { rq_pause($node, $_) } ('walwriter', 'background writer', 'checkpointer');
-my $janitor = rq_worker_pid($node, 'janitor');
-$node->safe_psql('postgres', 'DROP TABLE dropped');
-rq_poll_stopped($janitor);
-is( $node->safe_psql('postgres', <<"EOQ"), '1', 'a drop is flushed before files go');
-SELECT count(*) FROM pg_get_wal_records_info_till_end_of_wal('$before_drop')
-WHERE resource_manager = 'rocketq' AND record_type = 'TOPIC_DROP'
+foreach my $case (
+	[ 'drop-rename', 'DROP TABLE dropped', 'TOPIC_DROP' ],
+	[ 'resize-settled', "SELECT rocketq.alter_topic('smaller', 1)", 'TOPIC' ])
+{
+	my ($point, $work, $type) = @$case;
+	my $janitor = rq_pause($node, 'rocketq janitor');
+
+	rq_arm($node, "$point=stop");
+	$node->safe_psql('postgres', $work);
+	# What the janitor will log comes behind that.
+	my $before = $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
+	my @flushers = map { rq_pause($node, $_) } ('walwriter', 'background writer', 'checkpointer');
+	kill('CONT', $janitor);
+	rq_poll_stopped($janitor);
+	is($node->safe_psql('postgres', <<"EOQ"), '1', "$point: it is flushed before files go");
+SELECT count(*) FROM pg_get_wal_records_info_till_end_of_wal('$before')
+WHERE resource_manager = 'rocketq' AND record_type = '$type'
 EOQ
-rq_arm($node, '');
-kill('CONT', $janitor, @flushers);
+	rq_arm($node, '');
+	kill('CONT', $janitor, @flushers);
+	rq_wait_ticks($node, 'janitor', 2);
+}
 
 rq_drain($node);
 rq_check($node, 'all consumed');
