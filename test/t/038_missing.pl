@@ -188,14 +188,14 @@ my $writing_queue = (sort glob "$store/queue/$folder/0.*")[-1];
 # Where there is no WAL to be replayed, the server may be up for a moment.
 sub comes_to_nothing
 {
-	my ($name, $label) = @_;
+	my ($name, $label, $level) = @_;
 	my $from = rq_log_from($node);
 
 	$node->start(fail_ok => 1);
 	rq_poll("the server not to be up ($label)", sub { return !rq_processes($node); });
 	rq_stopped($node);
 	like(slurp_file($node->logfile, $from),
-		qr/(FATAL|LOG):  rocketq's file "\Q$name\E" is missing or too short.*HINT:  Put back/s,
+		qr/$level:  rocketq's file "\Q$name\E" is missing or too short.*HINT:  Put back/s,
 		"$label: it does not stay up, and says why");
 	return;
 }
@@ -218,7 +218,7 @@ foreach my $redo (1, 0)
 			$node->stop('immediate');
 		}
 		move($path, "$data/away");
-		comes_to_nothing($name, "$label, $_") foreach ('start', 'another start');
+		comes_to_nothing($name, "$label, $_", $redo ? 'FATAL' : '(FATAL|LOG)') foreach ('start', 'another start');
 		ok(!-e $path, "$label: it is not made anew");
 		move("$data/away", $path);
 		rq_start($node);

@@ -129,6 +129,22 @@ foreach my $label ('standby', 'standby, started again')
 	no_trimmed($label);
 	$standby->restart if $label eq 'standby';
 }
+
+#
+# A backup in which something is missing that nobody makes again is found out
+# when replay is consistent.
+#
+my ($first) = $standby->safe_psql('postgres', "SELECT replace(min(file), 'pg_rocketq/', '') FROM rocketq.segments");
+system_or_bail('cp', '-a', $to, $node->backup_dir . '/holes');
+unlink($node->backup_dir . "/holes/pg_rocketq/$first") or die "no such file: $!";
+my $holes = PostgreSQL::Test::Cluster->new('holes');
+$holes->init_from_backup($node, 'holes', has_streaming => 1);
+$holes->start(fail_ok => 1);
+rq_poll('a standby with holes to end', sub { return !rq_processes($holes); });
+rq_stopped($holes);
+like(slurp_file($holes->logfile), qr/FATAL:  rocketq's file "pg_rocketq\/$first" is missing or too short/,
+	'a backup with holes: the standby does not stay up, and says why');
+
 $standby->promote;
 rq_poll_query($standby, 'the workers', 'SELECT count(pid) = 3 FROM rocketq.workers');
 rq_verify($standby, 'promoted');
