@@ -400,6 +400,12 @@ SELECT p.oid::regproc FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::
 WHERE p.prorettype = 'trigger'::regtype
 EOQ
 ok(scalar(@triggers), 'there are trigger functions');
+is($node->safe_psql('postgres', <<'EOQ'), '', 'what the server alone calls is not for everybody');
+SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+	JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'rocketq'
+WHERE (p.prorettype IN (SELECT oid FROM pg_type WHERE typtype = 'p' AND typname NOT IN ('void', 'record') AND typname NOT LIKE 'any%')
+	OR 'internal'::regtype = ANY (p.proargtypes)) AND has_function_privilege('mallory', p.oid, 'EXECUTE')
+EOQ
 foreach my $function (@triggers)
 {
 	like(run_as('alice', 'postgres', "CREATE TRIGGER t BEFORE INSERT ON zoo.heap FOR EACH ROW EXECUTE FUNCTION $function()"),

@@ -341,6 +341,25 @@ TRUNCATE load.applied;
 EOQ
 is($node->safe_psql($db, 'SELECT * FROM load.problems()'), '', 'under load: topic and tables agree');
 
+#
+# By a role that reads some topics only, and leaves out a schema that it may not
+# use.
+#
+$db = new_database();
+$node->safe_psql($db, <<'EOQ');
+CREATE EXTENSION rocketq;
+CREATE ROLE reader LOGIN;
+CREATE SCHEMA closed;
+SELECT rocketq.create_topic(t, 1), rocketq.create_group(t, 'g') FROM unnest('{readable, unreadable, closed.topic}'::text[]) t;
+GRANT SELECT ON readable, closed.topic TO reader;
+EOQ
+append_to_file($node->data_dir . '/pg_hba.conf', "local all reader trust\n");
+$node->reload;
+$file = $node->basedir . '/by_reader.sql';
+$node->command_ok([ 'pg_dump', '-d', $node->connstr($db), '-U', 'reader', '-N', 'closed', '-T', 'unreadable', '-f', $file ],
+	'a role dumps what it may read');
+is_deeply([ slurp_file($file) =~ /^((?:public|closed)\.\w+)\t/mg ], ['public.readable'], 'with the groups of that');
+
 rq_verify($node, 'at the end');
 $node->stop;
 done_testing();
