@@ -132,7 +132,8 @@ held_clusters=
 held_folder=
 
 # Installing a server package on Debian or Ubuntu makes a cluster and starts
-# every cluster there is.  Prevent both for as long as we install.
+# every cluster there is, and other packages start services of theirs.  Prevent
+# all that for as long as we install.
 hold_services()
 {
     if [ ! -e /usr/sbin/policy-rc.d ]; then
@@ -190,8 +191,8 @@ install_missing()   # package...
     [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
         die "not installed, and there is no sudo to do it: ${missing[*]}"
     apt_update
+    hold_services
     if [[ " ${missing[*]} " == *' postgresql-'* ]]; then
-        hold_services
         is_installed postgresql-common ||
             task 'install postgresql-common' apt_install postgresql-common
         hold_clusters
@@ -200,16 +201,17 @@ install_missing()   # package...
     release_holds
 }
 
-# Packages without which one gate is skipped; no distribution must have them.
+# Packages without which a gate or test is skipped; no distribution must have
+# them, and they must go with what is installed.
 install_if_possible()   # package...
 {
     local package
     for package; do
-        is_installed "$package" || {
-            apt_update
-            ! apt-get install -s --no-install-recommends "$package" >/dev/null 2>&1 ||
-                install_missing "$package"
-        }
+        ! is_installed "$package" || continue
+        [ -n "$apt_updated" ] || step 'apt-get update' as_root apt-get update -q || continue
+        apt_updated=1
+        ! apt-get install -s --no-install-recommends "$package" >/dev/null 2>&1 ||
+            install_missing "$package"
     done
 }
 

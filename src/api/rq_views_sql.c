@@ -202,14 +202,19 @@ rocketq_get_queues(PG_FUNCTION_ARGS)
 	TimestampTz now = GetCurrentTimestamp();
 
 	for (int t = 0; t < rq_max_topics; t++)
-		for (uint32 i = 0; i < rq_topic_nqueues(t); i++)
+	{
+		bool		seen = true;
+
+		for (uint32 i = 0; seen && i < rq_topic_nqueues(t); i++)
 		{
 			CHECK_FOR_INTERRUPTS();
 			LWLockAcquire(rq_meta_lock, LW_SHARED);
-			if (i < rq_topic_nqueues(t) && rq_sees(&sight, rq_topic_key(t)))
+			seen = rq_sees(&sight, rq_topic_key(t));
+			if (seen && i < rq_topic_nqueues(t))
 				put_queue(rsinfo, t, rq_topic_queue(t, i), now);
 			LWLockRelease(rq_meta_lock);
 		}
+	}
 	return (Datum) 0;
 }
 

@@ -168,14 +168,18 @@ sub scrape
 	my $run = IPC::Run::start([ $exporter, "--extend.query-path=$share/extension/rocketq_exporter.yml",
 			"--web.listen-address=127.0.0.1:$port", @options ],
 		'<', \$in, '>', \$out, '2>&1');
-	rq_poll(
-		'the exporter',
-		sub {
-			die "the exporter has ended: $out\n" if !$run->pumpable || !eval { $run->pump_nb; 1 };
-			$answer = $http->get("http://127.0.0.1:$port/metrics");
-			return $answer->{status} != 599;
-		});
+	eval {
+		rq_poll(
+			'the exporter',
+			sub {
+				die "the exporter has ended: $out\n" if !$run->pumpable || !eval { $run->pump_nb; 1 };
+				$answer = $http->get("http://127.0.0.1:$port/metrics");
+				return $answer->{status} != 599;
+			});
+	};
+	my $error = $@;
 	$run->kill_kill;
+	die $error if $error;
 	note($out);
 	is($answer->{status}, 200, "@options: metrics") or diag($answer->{content});
 	return $answer->{content};

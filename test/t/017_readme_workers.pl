@@ -51,6 +51,23 @@ my %lacks = (
 	? ''
 	: 'no pgbouncer');
 
+# What runs must not stay when the test ends early.
+my @started;
+
+sub start
+{
+	my $run = IPC::Run::start(@_);
+	push @started, $run;
+	return $run;
+}
+
+END
+{
+	my $status = $?;
+	eval { $_->kill_kill } foreach @started;
+	$? = $status;
+}
+
 my $waiting = q{FROM pg_stat_activity WHERE query ~ '30 s' AND pid <> pg_backend_pid()};
 my $id = 0;
 
@@ -69,7 +86,7 @@ sub start_workers
 		local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port,
 			PGDATABASE => 'postgres', PGUSER => $user, PGAPPNAME => "worker $copy", %env);
 
-		$worker{run} = IPC::Run::start([ @{ $interpreter{$language} }, $file ],
+		$worker{run} = start([ @{ $interpreter{$language} }, $file ],
 			'<', \$worker{in}, '>', \$worker{out}, '2>&1');
 		push @workers, \%worker;
 	}
@@ -185,7 +202,7 @@ server_round_robin = 1
 EOC
 	local $ENV{PATH} = "$ENV{PATH}:/usr/sbin";
 	my ($in, $out) = ('', '');
-	my $bouncer = IPC::Run::start([ 'pgbouncer', "$dir/pgbouncer.ini" ],
+	my $bouncer = start([ 'pgbouncer', "$dir/pgbouncer.ini" ],
 		'<', \$in, '>', \$out, '2>&1');
 	rq_poll('pgbouncer',
 		sub { die "pgbouncer: $out\n" if !$bouncer->pumpable; return -e "$host/.s.PGSQL.$port" });
