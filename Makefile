@@ -76,6 +76,7 @@ OBJS = \
 	src/api/rq_produce_sql.o \
 	src/api/rq_saved_sql.o \
 	src/api/rq_sight.o \
+	src/api/rq_size_sql.o \
 	src/api/rq_stats_sql.o \
 	src/api/rq_verify_sql.o \
 	src/api/rq_views_sql.o \

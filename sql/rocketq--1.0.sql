@@ -177,6 +177,10 @@ CREATE FUNCTION rocketq.committed_offset(topic pg_catalog.regclass,
     AS 'MODULE_PATHNAME', 'rocketq_committed_offset' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION rocketq.committed_offset IS 'the offset a consumer group goes on from in a queue';
 
+CREATE FUNCTION rocketq.topic_size(topic pg_catalog.regclass) RETURNS bigint
+    AS 'MODULE_PATHNAME', 'rocketq_topic_size' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION rocketq.topic_size IS 'bytes that the messages of a topic take';
+
 CREATE FUNCTION rocketq.min_offset(topic pg_catalog.regclass, queue_id int) RETURNS bigint
     AS 'MODULE_PATHNAME', 'rocketq_min_offset' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION rocketq.min_offset IS 'the first offset of a queue that is kept';

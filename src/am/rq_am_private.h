@@ -180,6 +180,9 @@ extern bool rq_copies_keep_queues(Relation topic);
 
 extern void rq_utility_hook_install(void);
 
+/* Is this process in ANALYZE, or in VACUUM, which can be with it? */
+extern bool rq_is_analyzing(void);
+
 /* ---- rq_publication.c ---- */
 
 extern void rq_publication_created(Oid pub);

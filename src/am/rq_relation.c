@@ -161,6 +161,18 @@ rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl)
 	return rel;
 }
 
+Relation
+rq_relation_open_to_measure(Oid relid)
+{
+	Relation	rel;
+
+	rq_require_preload();
+	rel = try_relation_open(relid, AccessShareLock);
+	if (rel != NULL && !rq_relation_is_topic(rel))
+		refuse_other_relation(rel);
+	return rel;
+}
+
 bool
 rq_relation_is_topic(Relation rel)
 {

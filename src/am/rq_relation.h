@@ -50,6 +50,12 @@ extern bool rq_relation_release(void *hold);
 extern bool rq_relation_acquire(void *hold);
 extern bool rq_relation_is_in_the_way(void *hold);
 
+/*
+ * Open a topic for what everybody may know of every table, its size.  NULL if
+ * there is no such relation; throws when it is no topic.
+ */
+extern Relation rq_relation_open_to_measure(Oid relid);
+
 /* Is the relation of the access method rocketq? */
 extern bool rq_relation_is_topic(Relation rel);
 

@@ -101,13 +101,17 @@ rq_scan_sample_next_tuple(TableScanDesc scan, SampleScanState *state,
 
 /* ---- ANALYZE ---- */
 
-/* How many blocks ANALYZE chooses from; for all else a topic has no pages. */
+/*
+ * How many blocks ANALYZE chooses from.  For all else a topic has no pages: who
+ * looks at those of a table (pg_prewarm, pg_visibility) would try to read them.
+ */
 uint64
 rq_relation_size(Relation rel, ForkNumber fork)
 {
 	uint64		nrows;
 
-	if (fork != MAIN_FORKNUM && fork != InvalidForkNumber)
+	if (!rq_is_analyzing() ||
+		(fork != MAIN_FORKNUM && fork != InvalidForkNumber))
 		return 0;
 	rq_require_preload();
 	nrows = rq_relation_count(rq_relation_topic(rel, false));

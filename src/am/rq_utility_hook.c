@@ -1,6 +1,6 @@
 /*
  * rq_utility_hook.c
- *	  VACUUM FULL passes topics by.
+ *	  VACUUM FULL passes topics by, and ANALYZE is told from other readers.
  *
  * A topic cannot be rewritten.  A command for several tables would stop there,
  * and so would vacuumdb --full, with the tables and databases after it not
@@ -17,12 +17,16 @@
 #include "catalog/pg_inherits.h"
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
+#include "postmaster/autovacuum.h"
 #include "tcop/utility.h"
 #include "utils/lsyscache.h"
 
 #include "am/rq_am_private.h"
 
 static ProcessUtility_hook_type prev_process_utility = NULL;
+
+/* How many statements VACUUM or ANALYZE we are in. */
+static int	analyzing = 0;
 
 /* VACUUM takes it for a relation that was dropped meanwhile, and passes it by. */
 #define NO_RELATION		((Oid) 1)
@@ -140,27 +144,54 @@ named_but_topics(List *named)
 	return rels;
 }
 
+/* The same statement, if it is VACUUM FULL without topics. */
+static PlannedStmt *
+pass_by_topics(PlannedStmt *pstmt)
+{
+	PlannedStmt *copy;
+	VacuumStmt *vacuum;
+
+	if (!is_full_vacuum(pstmt->utilityStmt))
+		return pstmt;
+	copy = copyObject(pstmt);
+	vacuum = castNode(VacuumStmt, copy->utilityStmt);
+	vacuum->rels = vacuum->rels == NIL ? all_but_topics() :
+		named_but_topics(vacuum->rels);
+	return copy;
+}
+
 static void
 rocketq_process_utility(PlannedStmt *pstmt, const char *queryString,
 						bool readOnlyTree, ProcessUtilityContext context,
 						ParamListInfo params, QueryEnvironment *queryEnv,
 						DestReceiver *dest, QueryCompletion *qc)
 {
-	if (is_full_vacuum(pstmt->utilityStmt))
-	{
-		VacuumStmt *vacuum;
+	ProcessUtility_hook_type next = prev_process_utility ?
+	prev_process_utility : standard_ProcessUtility;
 
-		pstmt = copyObject(pstmt);
-		vacuum = castNode(VacuumStmt, pstmt->utilityStmt);
-		vacuum->rels = vacuum->rels == NIL ? all_but_topics() :
-			named_but_topics(vacuum->rels);
+	if (!IsA(pstmt->utilityStmt, VacuumStmt))
+	{
+		next(pstmt, queryString, readOnlyTree, context, params, queryEnv,
+			 dest, qc);
+		return;
 	}
-	if (prev_process_utility)
-		prev_process_utility(pstmt, queryString, readOnlyTree, context,
-							 params, queryEnv, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context,
-								params, queryEnv, dest, qc);
+	analyzing++;
+	PG_TRY();
+	{
+		next(pass_by_topics(pstmt), queryString, readOnlyTree, context, params,
+			 queryEnv, dest, qc);
+	}
+	PG_FINALLY();
+	{
+		analyzing--;
+	}
+	PG_END_TRY();
+}
+
+bool
+rq_is_analyzing(void)
+{
+	return analyzing > 0 || IsAutoVacuumWorkerProcess();
 }
 
 void

@@ -115,6 +115,38 @@ ALTER TABLE refusing SET TABLESPACE pg_default;
 SELECT to_regclass('refusing_too');
 
 --
+-- A topic has no pages, and whoever looks for some finds none.
+--
+SET client_min_messages = warning;
+CREATE EXTENSION pg_prewarm;
+CREATE EXTENSION pg_visibility;
+CREATE EXTENSION pg_freespacemap;
+CREATE EXTENSION pageinspect;
+CREATE EXTENSION pgstattuple;
+CREATE EXTENSION amcheck;
+RESET client_min_messages;
+SELECT pg_prewarm('refusing'), pg_prewarm('refusing', 'prefetch');
+SELECT count(*) FROM pg_visibility('refusing');
+SELECT count(*) FROM pg_visibility_map('refusing');
+SELECT * FROM pg_visibility_map_summary('refusing');
+SELECT count(*) FROM pg_check_visible('refusing');
+SELECT count(*) FROM pg_check_frozen('refusing');
+SELECT count(*) FROM pg_freespace('refusing');
+SELECT get_raw_page('refusing', 0);
+SELECT * FROM pgstattuple('refusing');
+SELECT * FROM pgstattuple_approx('refusing');
+SELECT * FROM verify_heapam('refusing');
+-- but ANALYZE has its sample
+CREATE TABLE sampled_here (LIKE rocketq.message) USING rocketq;
+INSERT INTO sampled_here (tag, body) SELECT 'tag' || i % 3, 'x' FROM generate_series(1, 300) i;
+ANALYZE sampled_here;
+SELECT n_distinct FROM pg_stats WHERE tablename = 'sampled_here' AND attname = 'tag';
+ANALYZE sampled_here (nothing);
+SELECT pg_prewarm('sampled_here');
+DROP TABLE sampled_here;
+DROP EXTENSION pg_prewarm, pg_visibility, pg_freespacemap, pageinspect, pgstattuple, amcheck;
+
+--
 -- Triggers that would read a message back before it is there.
 --
 CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;

@@ -320,3 +320,26 @@ SELECT rocketq.create_topic('made', 1);
 ROLLBACK;
 
 SELECT * FROM rocketq.verify();
+
+--
+-- The size of a topic, for everybody, as pg_table_size() is for other tables.
+--
+CREATE ROLE regress_rocketq_sizes;
+SELECT rocketq.create_topic('sized', 2);
+SELECT rocketq.topic_size('sized'), pg_table_size('sized');
+SELECT count(rocketq.produce('sized', repeat('x', 1000))) FROM generate_series(1, 100);
+-- 1000 for the body, 64 for the header of a frame, 32 for the entry in a queue
+SELECT rocketq.topic_size('sized');
+BEGIN;
+SELECT count(rocketq.produce('sized', repeat('x', 1000)));
+SELECT rocketq.topic_size('sized');
+COMMIT;
+SET ROLE regress_rocketq_sizes;
+SELECT rocketq.topic_size('sized');
+RESET ROLE;
+TRUNCATE sized;
+SELECT rocketq.topic_size('sized');
+SELECT rocketq.topic_size(NULL), rocketq.topic_size(0), rocketq.topic_size(1);
+SELECT rocketq.topic_size('pg_class');
+DROP TABLE sized;
+DROP ROLE regress_rocketq_sizes;

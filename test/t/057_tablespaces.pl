@@ -23,13 +23,13 @@ my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'backup', has_streaming => 1);
 $standby->start;
 
-# All topics, where their files are and what they hold.
+# All topics, where their files are, what they hold and take.
 sub topics
 {
 	my ($node) = @_;
 	return $node->safe_psql('postgres', <<'EOQ');
 SELECT c.oid::regclass, reltablespace, pg_relation_filepath(c.oid),
-	(xpath('/row/c/text()', query_to_xml('SELECT count(*) AS c FROM ' || c.oid::regclass, false, true, '')))[1]
+	(xpath('/row/c/text()', query_to_xml('SELECT count(*) AS c FROM ' || c.oid::regclass, false, true, '')))[1], rocketq.topic_size(c.oid)
 FROM pg_class c JOIN pg_am a ON a.oid = relam WHERE amname = 'rocketq' ORDER BY 1
 EOQ
 }
@@ -56,7 +56,7 @@ SELECT rocketq.create_group('one', 'g');
 EOQ
 my $topics = topics($primary);
 unlike($topics, qr/\|[^0][0-9]*\|base/, 'no topic has a tablespace');
-like($topics, qr/^one\|0\|base\/\d+\/\d+\|10$/m, 'its file is in that of the database');
+like($topics, qr/^one\|0\|base\/\d+\/\d+\|10\|[1-9]\d*$/m, 'its file is in that of the database');
 same_everywhere('made', $topics);
 
 # Moved, in every way, around crashes.
