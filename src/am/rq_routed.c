@@ -21,6 +21,7 @@
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "am/rq_am_private.h"
 #include "base/rq_compat.h"
@@ -75,9 +76,13 @@ rq_refuse_routed(Relation rel, LOCKMODE lockmode)
 	MemoryContext cxt;
 	MemoryContext old;
 	bool		plain;
+	bool		needs_snapshot = !ActiveSnapshotSet();
 
 	if (planner_hook == NULL)
 		return;
+	/* Who hooks the planner may count on one; wait_for_messages() has none. */
+	if (needs_snapshot)
+		PushActiveSnapshot(GetTransactionSnapshot());
 	cxt = AllocSetContextCreate(CurrentMemoryContext, "rocketq plan",
 								ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(cxt);
@@ -85,6 +90,8 @@ rq_refuse_routed(Relation rel, LOCKMODE lockmode)
 							RelationGetRelid(rel));
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cxt);
+	if (needs_snapshot)
+		PopActiveSnapshot();
 	if (!plain)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

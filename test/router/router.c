@@ -12,6 +12,7 @@
 #include "parser/parsetree.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 PG_MODULE_MAGIC;
 
@@ -47,6 +48,8 @@ router_planner(Query *parse, const char *query_string, int cursorOptions,
 {
 	ListCell   *cell;
 
+	if (!ActiveSnapshotSet())
+		elog(ERROR, "router cannot look at its tables without a snapshot");
 	foreach(cell, parse->rtable)
 		if (((RangeTblEntry *) lfirst(cell))->rtekind == RTE_RELATION)
 			route(parse, lfirst(cell));

@@ -11,6 +11,7 @@ use lib $FindBin::RealBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use RocketqTest;
+use RocketqWait;
 use Test::More;
 
 rq_seed();
@@ -69,6 +70,15 @@ foreach my $call (
 }
 is($node->safe_psql('postgres', "SELECT string_agg(topic::text || ' ' || messages, ', ' ORDER BY topic::text) FROM rocketq.topics"),
 	'orders 5, shell_alone 4, shell_orders 1', 'all is where it belongs');
+
+# Who waits looks again when a topic is truncated, with no snapshot at hand.
+my $one = rq_session($node);
+$node->safe_psql('postgres', 'TRUNCATE orders');
+rq_ask_and_sleep("CALL rocketq.wait_for_messages('orders', 'g', '60 s')", $one);
+$node->safe_psql('postgres', 'TRUNCATE orders');
+is(rq_asleep($one), 1, 'who waits goes on after a TRUNCATE');
+$node->safe_psql('postgres', "SELECT rocketq.produce('orders', 'new')");
+is(rq_answer($one), 't', 'until there is something');
 
 # A session that knows the topic already is told when a table is made a shell.
 is($node->safe_psql('postgres', <<'EOQ'), "1\n1", 'a session that knows it');
