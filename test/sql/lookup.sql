@@ -78,7 +78,7 @@ BEGIN;
 SELECT produce_twice();
 SAVEPOINT a;
 TRUNCATE looked_up;
-SELECT rocketq.produce('looked_up', 'kept', transactional => false) IS NOT NULL AS produced;
+SELECT rocketq.produce('looked_up', 'never') IS NOT NULL AS produced;
 SELECT rocketq.text(body) FROM rocketq.pull('looked_up', 0, 0, 1);
 ROLLBACK TO a;
 SELECT rocketq.text(body) FROM rocketq.pull('looked_up', 0, 0, 1);

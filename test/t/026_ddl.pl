@@ -98,7 +98,7 @@ END $$;
 -- What is seen of a topic: its messages and those that a group has consumed.
 CREATE FUNCTION ddl.problems() RETURNS SETOF text LANGUAGE sql AS $$
 WITH t AS (
-	SELECT t.name, t.messages, to_regclass('ddl.' || t.name) AS topic FROM ddl.topics t
+	SELECT t.name, t.messages, to_regclass('ddl.' || t.name)::text AS topic FROM ddl.topics t
 ), m AS MATERIALIZED (
 	SELECT q.topic, q.queue_id, p.queue_offset, rocketq.text(p.body) AS body
 	FROM rocketq.queues q, LATERAL rocketq.pull(q.topic, q.queue_id, q.min_offset, 100000) p
