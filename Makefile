@@ -172,6 +172,7 @@ ISOLATION = \
 	consumers \
 	offsets \
 	group_ddl \
+	group_undrop \
 	commit_window_groups \
 	snapshots \
 	write_skew \

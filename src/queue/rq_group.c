@@ -41,7 +41,12 @@ state_of(const RqGroup *g, uint64 *xid)
 {
 	bool		there = g->pend_op != RQ_PEND_CREATE;	/* if it aborts */
 
-	if (g->doomed || (g->claim_xid != 0 && is_own_xid(g->claim_xid)))
+	if (g->abandoned || (g->claim_xid != 0 && is_own_xid(g->claim_xid)))
+		return RQ_GROUP_ABSENT;
+
+	/* For others it can still come back, by ROLLBACK TO SAVEPOINT. */
+	if (g->doomed && (is_own_xid(g->pend_xid) ||
+					  rq_xid_status(g->pend_xid) != RQ_XID_IN_PROGRESS))
 		return RQ_GROUP_ABSENT;
 	if (g->claim_xid != 0 &&
 		rq_xid_status(g->claim_xid) == RQ_XID_IN_PROGRESS)
@@ -367,6 +372,15 @@ rq_group_abandon(RqGroupRef group)
 	rq_worker_wake(RQ_JANITOR);
 }
 
+/* Has the calling transaction dropped it, and can take that back? */
+static bool
+is_own_drop(const RqGroup *g)
+{
+	if (g->doomed)
+		return !g->abandoned && is_own_xid(g->pend_xid);
+	return g->claim_xid != 0 && is_own_xid(g->claim_xid);
+}
+
 bool
 rq_group_own_drop(uint32 topic, const char *name)
 {
@@ -376,7 +390,7 @@ rq_group_own_drop(uint32 topic, const char *name)
 	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT && !found;
 		 i = rq_groups[i].next)
 		found = strcmp(rq_groups[i].name, name) == 0 &&
-			rq_groups[i].claim_xid != 0 && is_own_xid(rq_groups[i].claim_xid);
+			is_own_drop(&rq_groups[i]);
 	LWLockRelease(rq_meta_lock);
 	return found;
 }

@@ -251,7 +251,6 @@ class Model:
 
     def dropped_here(self, session, sid, name):
         return any(g.name == name and g.gid in session.tx.state.dropped
-                   and g.gid not in session.tx.state.created
                    for g in self.stores[sid].groups.values())
 
     def forget_group(self, gid):
