@@ -337,6 +337,10 @@ COMMIT;
 SET ROLE regress_rocketq_sizes;
 SELECT rocketq.topic_size('sized');
 RESET ROLE;
+-- what SELECT reads is counted as for any table, what is produced by rocketq alone
+SELECT count(tag) FROM sized;
+SELECT pg_stat_force_next_flush();
+SELECT seq_scan, seq_tup_read, n_tup_ins FROM pg_stat_user_tables WHERE relid = 'sized'::regclass;
 TRUNCATE sized;
 SELECT rocketq.topic_size('sized');
 SELECT rocketq.topic_size(NULL), rocketq.topic_size(0), rocketq.topic_size(1);

@@ -134,6 +134,12 @@ foreach my $copy (sort keys %copy)
 }
 
 #
+# What is done to all tables of all databases.
+#
+$node->command_ok([ 'vacuumdb', '--full', '--all', '--quiet' ], 'vacuumdb --full comes to its end');
+is(contents('shop'), $shop, 'and has passed topics by');
+
+#
 # Another name, another place.
 #
 $node->safe_psql('postgres', 'ALTER DATABASE shop RENAME TO store');
