@@ -99,15 +99,15 @@ rq_parse_topic_dir_name(const char *name, RqKey *key)
 }
 
 bool
-rq_is_topic_trash_name(const char *name)
+rq_parse_topic_trash_name(const char *name, RqKey *key, uint64 *lsn)
 {
-	RqKey		key;
-	unsigned long long lsn;
+	unsigned long long n;
 	char		again[64];
 
-	if (sscanf(name, "%u_%u.gone.%16llX", &key.db, &key.rel, &lsn) != 3)
+	if (sscanf(name, "%u_%u.gone.%16llX", &key->db, &key->rel, &n) != 3)
 		return false;
-	snprintf(again, sizeof(again), "%u_%u.gone.%016llX", key.db, key.rel, lsn);
+	snprintf(again, sizeof(again), "%u_%u.gone.%016llX", key->db, key->rel, n);
+	*lsn = n;
 	return strcmp(again, name) == 0;
 }
 

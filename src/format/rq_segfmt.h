@@ -48,13 +48,14 @@ extern void rq_topic_dir_path(char *path, RqKey key);
 
 /* Where files go that a record with this LSN has made garbage. */
 extern void rq_topic_trash_path(char *path, RqKey key, uint64 lsn);
-extern bool rq_is_topic_trash_name(const char *name);
 extern void rq_queue_path(char *path, RqKey key, uint32 queue_id,
 						  uint64 segno);
 
 /* Parse a file name; false if it is not one of ours. */
 extern bool rq_parse_log_name(const char *name, uint64 *segno);
 extern bool rq_parse_topic_dir_name(const char *name, RqKey *key);
+extern bool rq_parse_topic_trash_name(const char *name, RqKey *key,
+									  uint64 *lsn);
 extern bool rq_parse_queue_name(const char *name, uint32 *queue_id,
 								uint64 *segno);
 

@@ -92,9 +92,10 @@ tidy_topic_dir(const char *dir, const char *name, void *arg)
 	TidyArg		tidy = *(const TidyArg *) arg;
 	char		path[MAXPGPATH];
 	RqKey		key;
+	uint64		lsn;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	if (rq_is_topic_trash_name(name))
+	if (rq_parse_topic_trash_name(name, &key, &lsn))
 		rq_remove_dir(path);
 	if (!rq_parse_topic_dir_name(name, &key))
 		return;

@@ -43,6 +43,11 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 		rq_topic_dir_path(path, key);
 		must_end(path, name);
 	}
+	if (rq_parse_topic_trash_name(name, &key, &segno))
+	{
+		rq_topic_trash_path(path, key, segno);
+		must_end(path, name);
+	}
 	free(name);
 	return 0;
 }
