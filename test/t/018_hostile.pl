@@ -204,6 +204,19 @@ EXCEPTION
 END $$;
 EOQ
 
+# What comes of each statement, as a user.  A timeout can strike outside the
+# statement, when its outcome is just handed back.
+sub outcomes
+{
+	my ($user, $settings, @statements) = @_;
+	my $out;
+
+	$node->psql('postgres', "SET client_min_messages = error; $settings\n" . join("\n", map {
+			"\\set outcome '57014 outside'\nSELECT outcome(\$sql\$$_\$sql\$) \\gset\n\\echo :'outcome'"
+		} @statements), stdout => \$out, stderr => \my $err, on_error_stop => 0, extra_params => [ '-U', $user ]);
+	return map { s/^ ?E?'//r } split /\n/, $out;
+}
+
 # Values of a type, as SQL; the first one is a sane one.
 my %wild = (
 	'text' => [
@@ -324,16 +337,13 @@ sub call_all
 {
 	my ($user, $setting) = @_;
 	my %outcomes;
-	my $out = run_as($user, 'postgres',
-		"SET statement_timeout = '100ms'; SET client_min_messages = error; $setting\n"
-		  . join("\n", map { "SELECT outcome(\$sql\$$_\$sql\$);" } @functions));
+	my @lines = outcomes($user, "SET statement_timeout = '100ms'; $setting", @functions);
 	my $called = run_as($user, 'postgres',
 		"SET statement_timeout = '100ms'; SET client_min_messages = error; $setting\n\\set VERBOSITY sqlstate\n"
 		  . join("\n", map { "$_;" } @procedures));
-	my @lines = split /\n/, $out;
 
 	is(scalar(@lines), scalar(@functions), "$user $setting: each call of a function has come back")
-	  or diag(substr($out, -2000));
+	  or diag($lines[-1]);
 	for my $i (0 .. $#lines)
 	{
 		my ($state) = $lines[$i] =~ /^(\w{5}) /;
@@ -432,11 +442,11 @@ my @rows = map { [ "'zoo.topic'", "'new'", $_, $_ ] } (
 push @rows, map { [ $_, "'new'", "'{1,1}'", "'{1,1}'" ] } ('NULL', "''", "'.'", "'a.b.c.d'", "'other.zoo.topic'", "'zoo.heap'",
 	"'zoo.view'", "'zoo.missing'", "'\"'", "'pg_class'", "'zoo.secured'");
 push @rows, map { [ "'zoo.topic'", $_, "'{1,1}'", "'{1,1}'" ] } ('NULL', @{ $wild{text} });
-my $inserts = join("\n", map { "SELECT outcome(\$sql\$INSERT INTO rocketq.saved_groups VALUES ($_)\$sql\$);" } map { join ', ', @$_ } @rows);
+my @inserts = map { 'INSERT INTO rocketq.saved_groups VALUES (' . join(', ', @$_) . ')' } @rows;
 foreach my $user ('alice', $superuser)
 {
 	$node->safe_psql('postgres', 'GRANT INSERT ON rocketq.saved_groups TO alice');
-	my @lines = split /\n/, run_as($user, 'postgres', "SET client_min_messages = error;\n$inserts");
+	my @lines = outcomes($user, '', @inserts);
 
 	is(scalar(@lines), scalar(@rows), "$user: all rows for saved_groups have come back");
 	is(scalar(grep { /^XX/ || !/^\w{5} / } @lines), 0, "$user: without internal error") or diag(join("\n", @lines));
@@ -485,10 +495,10 @@ foreach my $context (@contexts)
 		my ($make, $use) = map { s/%s/(SELECT count(*) FROM (SELECT $call) c)/gr } @$context;
 		($make, $use) = map { s/%s/length(($call)::text)/gr } @$context
 		  if $context->[0] =~ /CHECK|GENERATED|INDEX|DEFAULT/;
-		push @later, "SELECT outcome(\$sql\$$make; $use\$sql\$);";
+		push @later, "$make; $use";
 	}
 }
-my @lines = split /\n/, run_as('alice', 'postgres', "SET statement_timeout = '1s'; SET client_min_messages = error;\n" . join("\n", @later));
+my @lines = outcomes('alice', "SET statement_timeout = '1s';", @later);
 is(scalar(@lines), scalar(@later), 'all statements have come back');
 my @internal = grep { $lines[$_] !~ /^(?!XX)\w{5} / } 0 .. $#lines;
 is(scalar(@internal), 0, 'without internal error') or diag(map { "$later[$_]: $lines[$_]\n" } @internal);
