@@ -34,7 +34,7 @@ typedef struct Running
 	PlannedStmt *stmt;			/* NULL = none */
 	Oid			topic;			/* what "keep" is about, InvalidOid = nothing */
 	bool		keep;			/* see rq_copies_keep_queues() */
-}			Running;
+} Running;
 
 static Running running =
 {
@@ -105,10 +105,10 @@ typedef struct Sources
 	bool		same;			/* a topic with as many */
 	bool		different;		/* one with another number */
 	bool		unknown;		/* something else that can hold copies */
-}			Sources;
+} Sources;
 
 static void
-look_at_source(Sources * s, Oid relid)
+look_at_source(Sources *s, Oid relid)
 {
 	Relation	rel = table_open(relid, NoLock);
 

@@ -107,7 +107,7 @@ needs_executor(Relation rel)
 static bool
 has_insert_rule(Relation rel)
 {
-	const		RuleLock *rules = rel->rd_rules;
+	const RuleLock *rules = rel->rd_rules;
 
 	for (int i = 0; rules != NULL && i < rules->numLocks; i++)
 		if (rules->rules[i]->event == CMD_INSERT)

@@ -62,7 +62,7 @@ insert_query(Relation rel, LOCKMODE lockmode)
 static bool
 inserts_plainly(const PlannedStmt *stmt, Oid relid)
 {
-	const		ModifyTable *modify = (const ModifyTable *) stmt->planTree;
+	const ModifyTable *modify = (const ModifyTable *) stmt->planTree;
 
 	return IsA(modify, ModifyTable) && modify->operation == CMD_INSERT &&
 		list_length(modify->resultRelations) == 1 &&

@@ -103,7 +103,7 @@ has_topics(Oid relid)
 
 /* What is left of something that has topics, in VACUUM's own words. */
 static List *
-without_topics(Oid relid, const VacuumRelation * named)
+without_topics(Oid relid, const VacuumRelation *named)
 {
 	List	   *rels = NIL;
 	ListCell   *cell;

@@ -69,7 +69,7 @@ check_grants(HeapTuple tuple, Form_pg_namespace schema)
 	acl = DatumGetAclP(datum);
 	for (int i = 0; i < ACL_NUM(acl); i++)
 	{
-		const		AclItem *item = &ACL_DAT(acl)[i];
+		const AclItem *item = &ACL_DAT(acl)[i];
 
 		if ((ACLITEM_GET_PRIVS(*item) & ACL_CREATE) == 0 ||
 			(item->ai_grantee != ACL_ID_PUBLIC && superuser_arg(item->ai_grantee)))

@@ -89,7 +89,7 @@ typedef enum RqIdleEnd
 	RQ_IDLE_TIMEOUT = 0,
 	RQ_IDLE_MESSAGES,
 	RQ_IDLE_TOPIC_GONE			/* dropped, or truncated */
-}			RqIdleEnd;
+} RqIdleEnd;
 
 /*
  * Wait until there is something for a group in any queue that nobody owns, or

@@ -51,7 +51,7 @@ typedef struct Saved
 {
 	uint64		total;
 	uint64		left;
-}			Saved;
+} Saved;
 
 static Saved
 saved_of(RqOffset *o)
@@ -80,7 +80,7 @@ typedef enum EntryKind
 	NOTHING,					/* rolled back, or trimmed */
 	A_COPY,
 	ANOTHER
-}			EntryKind;
+} EntryKind;
 
 static EntryKind
 kind_of(uint32 topic, RqQueue *q, RqOff off)
@@ -144,7 +144,7 @@ typedef struct Loser
 	uint32		queue_id;
 	uint64		consumed;		/* as the dump has told; 0 = nothing to tell */
 	uint64		total;
-}			Loser;
+} Loser;
 
 /* The caller holds what keeps the group. */
 static Loser
@@ -160,7 +160,7 @@ loser(const RqOffset *o, Saved s)
 }
 
 static void
-tell(const Loser * l)
+tell(const Loser *l)
 {
 	if (l->consumed > 0)
 		ereport(LOG,
@@ -350,7 +350,7 @@ place_behind(const Known *k, uint32 topic, RqQueue *q, uint64 n)
  * meta lock is held.
  */
 static bool
-look_after(RqOffset *o, int *budget, Loser * l)
+look_after(RqOffset *o, int *budget, Loser *l)
 {
 	uint32		topic = rq_groups[o->group].topic;
 	RqQueue    *q = rq_topic_queue(topic, o->queue_id);

@@ -64,7 +64,7 @@ rq_slots_shmem_init(void)
 }
 
 static uint32
-take_slot(RqPool * pool)
+take_slot(RqPool *pool)
 {
 	uint32		slot = pool->first_free;
 
@@ -75,7 +75,7 @@ take_slot(RqPool * pool)
 }
 
 static void
-free_slot(RqPool * pool, uint32 slot)
+free_slot(RqPool *pool, uint32 slot)
 {
 	pool->next_free[slot] = pool->first_free;
 	pool->first_free = slot;
@@ -83,7 +83,7 @@ free_slot(RqPool * pool, uint32 slot)
 }
 
 static uint32
-take_page(RqPool * pool)
+take_page(RqPool *pool)
 {
 	uint32		page = pool->first_free_page;
 
@@ -93,7 +93,7 @@ take_page(RqPool * pool)
 }
 
 static void
-free_page(RqPool * pool, uint32 page)
+free_page(RqPool *pool, uint32 page)
 {
 	pool->pages[page].at[0] = pool->first_free_page;
 	pool->first_free_page = page;
@@ -115,7 +115,7 @@ place(uint32 far, uint32 height)
 }
 
 uint32
-rq_slots_find_far(const RqPool * pool, const RqSlotMap * map, uint32 i)
+rq_slots_find_far(const RqPool *pool, const RqSlotMap *map, uint32 i)
 {
 	uint32		far = i - RQ_SLOTS_NEAR;
 	uint32		at = map->root;
@@ -131,7 +131,7 @@ rq_slots_find_far(const RqPool * pool, const RqSlotMap * map, uint32 i)
 
 /* The tree is full: it becomes the first part of a higher one. */
 static void
-grow_tree(RqPool * pool, RqSlotMap * map)
+grow_tree(RqPool *pool, RqSlotMap *map)
 {
 	uint32		page = take_page(pool);
 
@@ -142,7 +142,7 @@ grow_tree(RqPool * pool, RqSlotMap * map)
 }
 
 static void
-add_far(RqPool * pool, RqSlotMap * map, uint32 far, uint32 slot)
+add_far(RqPool *pool, RqSlotMap *map, uint32 far, uint32 slot)
 {
 	uint32		page;
 
@@ -162,7 +162,7 @@ add_far(RqPool * pool, RqSlotMap * map, uint32 far, uint32 slot)
 
 /* Free the pages that hold nothing but this slot, which is the last one. */
 static void
-free_pages_of(RqPool * pool, RqSlotMap * map, uint32 far)
+free_pages_of(RqPool *pool, RqSlotMap *map, uint32 far)
 {
 	uint32		path[RQ_SLOTS_HEIGHT + 1];
 
@@ -177,7 +177,7 @@ free_pages_of(RqPool * pool, RqSlotMap * map, uint32 far)
 }
 
 void
-rq_slots_take(RqPool * pool, RqSlotMap * map, uint32 count)
+rq_slots_take(RqPool *pool, RqSlotMap *map, uint32 count)
 {
 	Assert(count <= pool->nfree);
 	for (; count > 0; count--)
@@ -193,7 +193,7 @@ rq_slots_take(RqPool * pool, RqSlotMap * map, uint32 count)
 }
 
 void
-rq_slots_cut(RqPool * pool, RqSlotMap * map, uint32 keep)
+rq_slots_cut(RqPool *pool, RqSlotMap *map, uint32 keep)
 {
 	while (map->n > keep)
 	{

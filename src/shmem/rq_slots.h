@@ -44,7 +44,7 @@ StaticAssertDecl(RQ_QUEUES_MAX - RQ_SLOTS_NEAR <=
 typedef struct RqSlotPage
 {
 	uint32		at[RQ_SLOTS_PAGE];	/* pages, or slots in a leaf */
-}			RqSlotPage;
+} RqSlotPage;
 
 typedef struct RqSlotMap
 {
@@ -52,7 +52,7 @@ typedef struct RqSlotMap
 	uint32		height;			/* of the tree; 0 = there is none */
 	uint32		root;
 	uint32		near[RQ_SLOTS_NEAR];
-}			RqSlotMap;
+} RqSlotMap;
 
 /* Lists of free slots and pages are linked through the places themselves. */
 typedef struct RqPool
@@ -64,10 +64,10 @@ typedef struct RqPool
 	uint32		first_free_page;
 	RqSlotPage *pages;			/* npages */
 	uint32	   *next_free;		/* nslots */
-}			RqPool;
+} RqPool;
 
-extern RqPool * rq_queue_pool;	/* slots of rq_queues */
-extern RqPool * rq_offset_pool; /* slots of rq_offsets */
+extern RqPool *rq_queue_pool;	/* slots of rq_queues */
+extern RqPool *rq_offset_pool;	/* slots of rq_offsets */
 
 /* In shmem_request_hook and shmem_startup_hook, while AddinShmemInitLock is held. */
 extern Size rq_slots_shmem_size(void);
@@ -77,20 +77,20 @@ extern void rq_slots_shmem_init(void);
  * Give the owner "count" more slots; there must be as many free.  Meta lock
  * exclusive.  Can't throw.
  */
-extern void rq_slots_take(RqPool * pool, RqSlotMap * map, uint32 count);
+extern void rq_slots_take(RqPool *pool, RqSlotMap *map, uint32 count);
 
 /* Take back all but the first "keep".  Meta lock exclusive.  Can't throw. */
-extern void rq_slots_cut(RqPool * pool, RqSlotMap * map, uint32 keep);
+extern void rq_slots_cut(RqPool *pool, RqSlotMap *map, uint32 keep);
 
 /*
  * The owner's i-th slot, RQ_NO_SLOT if it has fewer.  Without a lock that keeps
  * the owner and its i-th slot the answer may be about another owner, or be
  * RQ_NO_SLOT, but is never out of the table's bounds.
  */
-extern uint32 rq_slots_find_far(const RqPool * pool, const RqSlotMap * map, uint32 i);
+extern uint32 rq_slots_find_far(const RqPool *pool, const RqSlotMap *map, uint32 i);
 
 static inline uint32
-rq_slots_find(const RqPool * pool, const RqSlotMap * map, uint32 i)
+rq_slots_find(const RqPool *pool, const RqSlotMap *map, uint32 i)
 {
 	if (unlikely(i >= map->n))
 		return RQ_NO_SLOT;
