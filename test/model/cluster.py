@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 
+import psycopg
 from psycopg import pq
 
 GIVE_UP = 60        # seconds
@@ -65,7 +67,39 @@ class Connection:
 
     def run(self, sql):
         """(SQLSTATE or None, rows of text values or the error's message)."""
-        result = self.pg.exec_(sql.encode())
+        return self.outcome(self.pg.exec_(sql.encode()))
+
+    def start_and_stop(self, sql):
+        """Begin a statement that stops its process; false if it has ended instead."""
+        self.pg.send_query(sql.encode())
+        deadline = time.monotonic() + GIVE_UP
+        while time.monotonic() < deadline:
+            with open('/proc/%d/stat' % self.pg.backend_pid, encoding='utf-8') as stat:
+                if stat.read().rsplit(')', 1)[1].split()[0] == 'T':
+                    return True
+            self.pg.consume_input()
+            if not self.pg.is_busy():
+                return False
+            time.sleep(0.002)
+        raise ServerError('a statement neither ends nor stops')
+
+    def kill(self):
+        os.kill(self.pg.backend_pid, signal.SIGKILL)
+
+    def finish(self):
+        """The outcome of the statement that has begun."""
+        last = None
+        try:
+            result = self.pg.get_result()
+            while result is not None:
+                last = result
+                result = self.pg.get_result()
+        except psycopg.OperationalError:
+            pass
+        return ('gone', '') if last is None else self.outcome(last)
+
+    @staticmethod
+    def outcome(result):
         if result.status in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
             return None, [tuple(None if result.get_value(r, c) is None
                                 else result.get_value(r, c).decode()

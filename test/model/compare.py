@@ -164,6 +164,12 @@ class Comparison:
 
     # ---- the standby ----
 
+    def flush(self):
+        """A commit brings all WAL before it to disk, and so to the standby."""
+        next(iter(self.run.monitors.values())).rows(
+            "SELECT pg_logical_emit_message(true, 'model', 'flush')")
+        self.model.flushed()
+
     def compare_standby(self):
         server = self.run.cluster.standby
         if server is None:
@@ -171,10 +177,8 @@ class Comparison:
         if not self.standby:
             self.standby = {d: Connection(server, d, 'monitor').connect()
                             for d in self.run.monitors}
+        self.flush()
         monitor = next(iter(self.run.monitors.values()))
-        # A commit brings all WAL before it to disk, and so to the standby.
-        monitor.rows("SELECT pg_logical_emit_message(true, 'model', 'flush')")
-        self.model.flushed()
         lsn = monitor.rows('SELECT pg_current_wal_flush_lsn()')[0][0]
         there = next(iter(self.standby.values()))
         deadline = time.monotonic() + GIVE_UP

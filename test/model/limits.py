@@ -25,16 +25,12 @@ class Limits:
         self.model = model
         self.allowed = {name: int(settings.get(name, value)) for name, value in SETTINGS.items()}
         self.left_over = {name: 0 for name in SETTINGS}
-        self.either = False     # the statement at hand may be refused
-
-    def begin(self):
-        self.either = False
 
     def need(self, name, count, certain, possible):
         if count > 0 and certain + count > self.allowed[name]:
             raise Refused(TOO_MANY)
         if count > 0 and possible + self.left_over[name] + count > self.allowed[name]:
-            self.either = True
+            self.model.either.add(TOO_MANY)
 
     # ---- sums ----
 

@@ -55,7 +55,7 @@ Message = namedtuple('Message', 'id body tag key')
 # commit None: without a transaction, as the direct'th of all these
 Entry = namedtuple('Entry', 'message aborted commit direct')
 Pending = namedtuple('Pending', 'sid queue message nqueues')
-Shape = namedtuple('Shape', 'sid nqueues retention')
+Shape = namedtuple('Shape', 'sid nqueues retention born')     # born: created by that commit
 Reader = namedtuple('Reader', 'sid reading next committing commit')
 NO_READER = Reader(None, False, 0, False, 0)
 
@@ -106,6 +106,7 @@ class Transaction:
         self.implicit = implicit
         self.repeatable = repeatable
         self.snapshot = None
+        self.began = 0          # the last commit before
         self.failed = False
         self.saves = []         # (name, State)
         self.state = State()
@@ -142,6 +143,7 @@ class Model:
         self.key_queues = {}    # (key, nqueues) -> queue
         self.soft = set()       # (sid, queue, offset) of what a crash may forget
         self.limits = None      # set by the run
+        self.either = set()     # SQLSTATEs with which the statement at hand may be refused
 
     # ---- finding things ----
 
@@ -165,6 +167,9 @@ class Model:
         shape = session.tx.state.shapes.get(key, self.topics.get(key))
         if shape is None:
             raise Refused(UNDEFINED_TABLE)
+        if not session.tx.implicit and shape.born is not None and shape.born > session.tx.began:
+            # PostgreSQL may remember in a transaction that the name was nobody's, or another's.
+            self.either.add(UNDEFINED_TABLE)
         return shape
 
     def open(self, session, name, mode=SHARED):
@@ -284,7 +289,7 @@ class Model:
     def created_topic(self, session, name, nqueues):
         session.tx.state.locks[session.database, name] = EXCLUSIVE
         sid = self.new_store(session, nqueues)
-        self.set_shape(session, name, Shape(sid, nqueues, RETENTION_DEFAULT))
+        self.set_shape(session, name, Shape(sid, nqueues, RETENTION_DEFAULT, None))
 
     def truncate(self, session, name, shape):
         sid = self.new_store(session, shape.nqueues)
@@ -315,6 +320,7 @@ class Model:
 
     def begin(self, session, implicit=False, repeatable=False):
         session.tx = Transaction(self.directs, implicit, repeatable)
+        session.tx.began = self.commits
 
     def take_snapshot(self, session):
         tx = session.tx
@@ -408,7 +414,8 @@ class Model:
             if shape is None:
                 self.topics.pop(key, None)
             else:
-                self.topics[key] = shape
+                born = self.commits + 1 if shape.born is None else shape.born
+                self.topics[key] = shape._replace(born=born)
                 tx.stores.add(shape.sid)
         self.enqueue(pending, queue_of)
         for (gid, queue), r in state.readers.items():

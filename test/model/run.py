@@ -6,8 +6,7 @@ import time
 from cluster import Connection, ServerError, quote
 from compare import Comparison
 from limits import Limits
-from reference import (IN_FAILED_TRANSACTION, LOCK_NOT_AVAILABLE, TOO_MANY, Model, Refused,
-                       Waits)
+from reference import (IN_FAILED_TRANSACTION, LOCK_NOT_AVAILABLE, Model, Refused, Waits)
 from verbs import COLUMNS, VERBS, Mismatch
 
 DATABASES = ['one', 'two']
@@ -110,7 +109,7 @@ class Run:
             states = (IN_FAILED_TRANSACTION,)
         else:
             m.take_snapshot(session)
-            m.limits.begin()
+            m.either.clear()
             try:
                 apply = effect()
             except Refused as refused:
@@ -143,7 +142,7 @@ class Run:
             if waits and implicit:
                 self.send(session, 'RESET lock_timeout')
             return
-        if state == TOO_MANY and self.model.limits.either:
+        if state in self.model.either:
             self.model.fail(session)
             return
         if state is not None:
@@ -230,18 +229,29 @@ class Run:
         self.model.fail_commit(session, self.comparison.ends(session.database))
         return True
 
-    def commit_dies(self, session, point):
+    def commit_dies(self, session, point, flushed):
         self.comparison.allow_kill()
-        self.arm(session, point + '=kill')
-        state, message = self.send(session, 'COMMIT')
+        self.arm(session, '%s=%s' % (point, 'stop' if flushed else 'kill'))
+        self.note('c%d' % session.number, 'COMMIT')
+        connection = self.connections[session.number]
+        if flushed and connection.start_and_stop('COMMIT'):
+            # Others go on, and bring to disk what it has logged.
+            self.note('', '-- another transaction commits, then kill -9')
+            self.comparison.flush()
+            connection.kill()
+        state, message = connection.finish() if flushed else connection.run('COMMIT')
         if state is None:
             # It did not come there.
+            self.comparison.kills -= 1
             self.control(session, 'RESET rocketq.fault', lambda: None)
             self.model.commit(session, self.learn_queues(session))
             return True
         if state != 'gone':
             raise Mismatch('COMMIT must die at a stop point, and gives %s: %s' % (state, message))
         self.note('', '-- the server recovers')
+        # Until it has noticed, it would take connections, and end them.
+        for monitor in self.monitors.values():
+            wait_for(lambda m=monitor: m.run('SELECT 1')[0] is not None, 'the server goes down')
         self.connect()
         if point in ('commit-callback', 'resolve-flags', 'resolve-wal'):
             self.model.commit(session, self.learn_queues(session))

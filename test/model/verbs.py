@@ -92,7 +92,7 @@ def rollback(run, s):
     return run.control(s, 'ROLLBACK', lambda: run.model.abort(s))
 
 
-@verb(2)
+@verb(4)
 def commit_fails(run, s):
     """The entries are in their queues, and then the commit fails."""
     if s.tx is None or s.tx.failed or not s.tx.wants_room_at_end():
@@ -100,14 +100,17 @@ def commit_fails(run, s):
     return run.commit_fails(s)
 
 
-@verb(1, point=one_of(['precommit-sort', 'enqueue-store', 'enqueue-wal', 'enqueue-done',
+@verb(4, point=one_of(['precommit-sort', 'enqueue-store', 'enqueue-wal', 'enqueue-done',
                        'offset-wal', 'group-drop-wal', 'precommit-done', 'commit-callback',
-                       'resolve-flags', 'resolve-wal']))
-def commit_dies(run, s, point):
-    """The process is killed in its commit, and with it the server."""
+                       'resolve-flags', 'resolve-wal']), flushed=one_of([True, True, False]))
+def commit_dies(run, s, point, flushed):
+    """The process is killed in its commit, and with it the server.
+
+    What it has logged by then may be on disk, or not.
+    """
     if s.tx is None or s.tx.failed or not s.tx.wants_room_at_end():
         return None
-    return run.commit_dies(s, point)
+    return run.commit_dies(s, point, flushed)
 
 
 @verb(10, name=one_of(SAVEPOINTS))
