@@ -83,10 +83,12 @@ expire('1s');
 wait_for_groups('old open waits', 'what nobody uses goes');
 rq_wait_ticks($node, 'janitor', 5);
 is(groups(), 'old open waits', 'what somebody uses does not');
+expire('1h');
 done($creates, 'COMMIT');
 done($open, 'COMMIT');
 is(done($one, "SELECT sum(rocketq.committed_offset('t', 'open', q)) FROM generate_series(0, 1) q"),
 	'2', 'its offsets are committed');
+expire('1s');
 wait_for_groups('old waits', 'when it is not used any more it goes');
 done($drops, 'ROLLBACK');
 wait_for_groups('waits', 'so does one that was not dropped after all');
