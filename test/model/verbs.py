@@ -101,7 +101,8 @@ def commit_fails(run, s):
 
 
 @verb(4, point=one_of(['precommit-sort', 'enqueue-store', 'enqueue-wal', 'enqueue-done',
-                       'offset-wal', 'group-drop-wal', 'precommit-done', 'commit-callback',
+                       'offset-wal', 'group-drop-wal', 'precommit-done', 'precommit-done',
+                       'precommit-done', 'precommit-done', 'commit-callback',
                        'resolve-flags', 'resolve-wal']), flushed=one_of([True, True, False]))
 def commit_dies(run, s, point, flushed):
     """The process is killed in its commit, and with it the server.
