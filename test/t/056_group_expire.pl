@@ -103,9 +103,10 @@ SKIP:
 {
 	skip 'rocketq was built without RQ_TESTING', 3 if !rq_has_faults($node);
 
-	done($one, "SELECT rocketq.create_group('t', 'late')");
 	my $janitor = rq_worker_pid($node, 'janitor');
 	rq_arm($node, 'group-expire=stop');
+	rq_wait_ticks($node, 'janitor', 2);
+	done($one, "SELECT rocketq.create_group('t', 'late')");
 	rq_poll_stopped($janitor);
 	is(done($one, "SELECT count(*) FROM rocketq.consume('t', 'late')"), '0', 'it gets nothing at that moment');
 	rq_arm($node, '');
