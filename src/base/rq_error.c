@@ -4,8 +4,6 @@
  */
 #include "postgres.h"
 
-#include "utils/guc.h"
-
 #include "base/rq_error.h"
 
 void
@@ -19,14 +17,14 @@ rq_report_corruption(const char *what, const char *problem)
 }
 
 void
-rq_report_table_full(const char *what, const char *setting, uint32 needed,
-					 uint32 left, const char *drop)
+rq_report_table_full(const char *what, const char *setting, int allowed,
+					 uint32 needed, uint32 left, const char *drop)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("too many %s", what),
-			 errdetail("%u more are needed; of the %s that %s allows %u are left.",
-					   needed, GetConfigOption(setting, false, false), setting, left),
+			 errdetail("%u more are needed; of the %d that %s allows %u are left.",
+					   needed, allowed, setting, left),
 			 errhint("Drop what is no longer needed with rocketq.%s(), or raise %s and restart the server.",
 					 drop, setting)));
 }

@@ -21,12 +21,12 @@
 RQ_NORETURN extern void rq_report_corruption(const char *what, const char *problem);
 
 /*
- * A fixed table has no room for "needed" more: of those that "setting" allows
- * only "left" are free.  "drop" is the SQL function that makes room.
+ * A fixed table has no room for "needed" more: of the "allowed" ones, which
+ * "setting" says, only "left" are free.  "drop" is the SQL function that makes room.
  */
 RQ_NORETURN extern void rq_report_table_full(const char *what, const char *setting,
-											 uint32 needed, uint32 left,
-											 const char *drop);
+											 int allowed, uint32 needed,
+											 uint32 left, const char *drop);
 
 /* The same for what one topic may have of a table. */
 RQ_NORETURN extern void rq_report_share_used_up(const char *what, const char *setting, int value, const char *advice);

@@ -183,7 +183,8 @@ check_room(uint64 noffsets)
 		return;
 	rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
 	rq_report_table_full("consumer slots",
-						 "rocketq.max_consumer_slots", (uint32) noffsets, left,
+						 "rocketq.max_consumer_slots",
+						 rq_max_consumer_slots, (uint32) noffsets, left,
 						 "drop_group");
 }
 
@@ -194,7 +195,8 @@ check_room_for_new(uint32 nqueues)
 	if (free_slot() == RQ_NO_SLOT)
 	{
 		rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
-		rq_report_table_full("consumer groups", "rocketq.max_groups", 1, 0,
+		rq_report_table_full("consumer groups", "rocketq.max_groups",
+							 rq_max_groups, 1, 0,
 							 "drop_group");
 	}
 	check_room(nqueues);
