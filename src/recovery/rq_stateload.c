@@ -242,6 +242,10 @@ rq_state_load(void)
 	LWLockRelease(rq_meta_lock);
 	rq_reader_close(r);
 	refuse_upgraded();
+	if (rq_ctl->segment_mb != (uint32) rq_segment_size_mb)
+		ereport(LOG,
+				(errmsg("rocketq.segment_size = %dMB is ignored: the store has segments of %u MB",
+						rq_segment_size_mb, rq_ctl->segment_mb)));
 	rq_files_check_loaded();
 	rq_ctl->loaded = true;
 }

@@ -169,8 +169,13 @@ my $log_from = rq_log_from($node);
 is($node->start(fail_ok => 1), 0, 'no start with too small a table');
 like(slurp_file($node->logfile, $log_from),
 	qr/too many queues.*rocketq\.max_queues/s, 'the log names the setting');
-$node->append_conf('postgresql.conf', 'rocketq.max_queues = 40');
+unlike(slurp_file($node->logfile), qr/rocketq\.segment_size/, 'a segment size that is the store\'s needs no word');
+$node->append_conf('postgresql.conf', "rocketq.max_queues = 40\nrocketq.segment_size = '2MB'");
+$log_from = rq_log_from($node);
 $node->start;
+like(slurp_file($node->logfile, $log_from),
+	qr/LOG:\s+rocketq\.segment_size = 2MB is ignored: the store has segments of \d+ MB/,
+	'the log says that the store has another segment size');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM rocketq.queues'),
 	'34', 'nothing was lost by that');
 
