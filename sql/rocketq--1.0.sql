@@ -38,7 +38,7 @@ COMMENT ON COLUMN rocketq.message.sharding_key IS 'messages with the same key ar
 COMMENT ON COLUMN rocketq.message.properties IS 'application properties, a JSON object';
 COMMENT ON COLUMN rocketq.message.born_at IS 'when the producer''s statement began';
 COMMENT ON COLUMN rocketq.message.stored_at IS 'when the message was put into its queue; never falls within a queue';
-COMMENT ON COLUMN rocketq.message.delivery_attempt IS 'how often the message has been delivered, this time included';
+COMMENT ON COLUMN rocketq.message.delivery_attempt IS 'which delivery of the message to its group this is; always 1, as messages are not yet retried';
 COMMENT ON COLUMN rocketq.message.body IS 'the body; rocketq.text() and rocketq.json() read it';
 
 --
@@ -51,10 +51,10 @@ COMMENT ON FUNCTION rocketq.tableam_handler IS 'handler of the access method roc
 CREATE ACCESS METHOD rocketq TYPE TABLE HANDLER rocketq.tableam_handler;
 COMMENT ON ACCESS METHOD rocketq IS 'topics: append-only message queues on the rocketq commit log';
 
-CREATE FUNCTION rocketq.create_topic(name pg_catalog.text, queues int DEFAULT 8)
+CREATE FUNCTION rocketq.create_topic(name pg_catalog.text, queues int DEFAULT NULL)
     RETURNS pg_catalog.regclass
     AS 'MODULE_PATHNAME', 'rocketq_create_topic' LANGUAGE C VOLATILE;
-COMMENT ON FUNCTION rocketq.create_topic IS 'create a topic: CREATE TABLE name (LIKE rocketq.message) USING rocketq';
+COMMENT ON FUNCTION rocketq.create_topic IS 'create a topic with that many queues, by default rocketq.default_queues: CREATE TABLE name (LIKE rocketq.message) USING rocketq';
 
 CREATE FUNCTION rocketq.alter_topic(topic pg_catalog.regclass, queues int DEFAULT NULL,
     retention_time pg_catalog.text DEFAULT NULL) RETURNS pg_catalog.void
@@ -310,7 +310,7 @@ COMMENT ON COLUMN rocketq.groups.lag IS 'messages that the group has not consume
 COMMENT ON COLUMN rocketq.groups.oldest_unconsumed_at IS 'when the oldest message was stored that the group has not consumed yet; null if there is none';
 COMMENT ON COLUMN rocketq.groups.committed_at IS 'when the offset last moved; null if it has not since the server started';
 COMMENT ON COLUMN rocketq.groups.owner_pid IS 'process whose transaction consumes the queue for the group now; null if none does';
-COMMENT ON COLUMN rocketq.groups.created_at IS 'when the group was created';
+COMMENT ON COLUMN rocketq.groups.created_at IS 'when the group was created; TRUNCATE of the topic begins it anew';
 COMMENT ON COLUMN rocketq.groups.lag_seconds IS 'age of the oldest message that the group has not consumed yet; 0 if there is none';
 COMMENT ON COLUMN rocketq.groups.owner_since IS 'since when the owner does';
 COMMENT ON COLUMN rocketq.groups.consumed_per_second IS 'messages by which the offset has moved on per second, on the average of the last 30 to 60 seconds, or less for a new group; null on a standby';
@@ -504,6 +504,10 @@ CREATE TABLE rocketq.saved_groups (
     remaining bigint[]
 ) USING heap;
 COMMENT ON TABLE rocketq.saved_groups IS 'always empty: pg_dump writes the consumer groups as its rows, and inserting such a row creates the group';
+COMMENT ON COLUMN rocketq.saved_groups.topic IS 'schema and name of the topic';
+COMMENT ON COLUMN rocketq.saved_groups.consumer_group IS 'name of the group';
+COMMENT ON COLUMN rocketq.saved_groups.total IS 'for each queue, from 0 on: how many messages it had';
+COMMENT ON COLUMN rocketq.saved_groups.remaining IS 'for each queue, from 0 on: how many of them the group had still to consume';
 
 CREATE FUNCTION rocketq.restore_group() RETURNS pg_catalog.trigger
     AS 'MODULE_PATHNAME', 'rocketq_restore_group' LANGUAGE C;

@@ -26,6 +26,7 @@
 #include "am/rq_label.h"
 #include "am/rq_relation.h"
 #include "api/rq_args.h"
+#include "base/rq_guc.h"
 #include "queue/rq_topic.h"
 
 PG_FUNCTION_INFO_V1(rocketq_create_topic);
@@ -48,7 +49,7 @@ Datum
 rocketq_create_topic(PG_FUNCTION_ARGS)
 {
 	char	   *name = rq_arg_text(fcinfo, 0, "topic name");
-	int32		queues = rq_arg_int32(fcinfo, 1, "queues");
+	int32		queues = PG_ARGISNULL(1) ? rq_default_queues : PG_GETARG_INT32(1);
 	RangeVar   *rv;
 	char	   *quoted;
 	int			nest;
@@ -71,6 +72,8 @@ rocketq_create_topic(PG_FUNCTION_ARGS)
 									RangeVarGetCreationNamespace(rv)));
 }
 
+#define RETENTION_HINT "Use an interval, -1 for ever, or \"default\" for that of rocketq.retention_time."
+
 /* A retention time: an interval, -1 for ever, or "default". */
 static int32
 parse_retention(char *value)
@@ -82,10 +85,7 @@ parse_retention(char *value)
 		return RQ_RETENTION_DEFAULT;
 	if (strcmp(value, "-1") == 0)
 		return RQ_RETENTION_FOREVER;
-	interval = DatumGetIntervalP(DirectFunctionCall3(interval_in,
-													 CStringGetDatum(value),
-													 ObjectIdGetDatum(InvalidOid),
-													 Int32GetDatum(-1)));
+	interval = DatumGetIntervalP(rq_parse_value(interval_in, value, RETENTION_HINT));
 	seconds = (double) interval->time / USECS_PER_SEC +
 		(double) interval->day * SECS_PER_DAY +
 		(double) interval->month * DAYS_PER_MONTH * SECS_PER_DAY;
@@ -93,7 +93,7 @@ parse_retention(char *value)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid retention time \"%s\"", value),
-				 errhint("Use an interval, -1 for ever, or \"default\" for that of rocketq.retention_time.")));
+				 errhint(RETENTION_HINT)));
 	return (int32) ceil(seconds);
 }
 

@@ -75,11 +75,29 @@ check_name_length(const char *name)
 	}
 }
 
+static List *
+string_list(List *names)
+{
+	List	   *strings = NIL;
+	ListCell   *c;
+
+	foreach(c, names)
+		strings = lappend(strings, makeString(pstrdup(lfirst(c))));
+	return strings;
+}
+
 RangeVar *
 rq_range_var(const char *name)
 {
+	List	   *parts;
+
 	check_name_length(name);
-	return makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
+	if (!SplitIdentifierString(pstrdup(name), '.', &parts) || parts == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("invalid topic name \"%s\"", name),
+				 errhint("A name that is no plain identifier needs double quotes, as in '\"my topic\"' or 'my_schema.\"my topic\"'.")));
+	return makeRangeVarFromNameList(string_list(parts));
 }
 
 int
@@ -122,6 +140,28 @@ rq_arg_wait(FunctionCallInfo fcinfo, int argno, const char *name)
 	return ms == 0 && wait->time > 0 ? 1 : ms;
 }
 
+static void
+add_hint(void *hint)
+{
+	if (ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_DATA_EXCEPTION)
+		errhint("%s", (const char *) hint);
+}
+
+Datum
+rq_parse_value(PGFunction input, const char *value, const char *hint)
+{
+	ErrorContextCallback context = {.previous = error_context_stack,
+	.callback = add_hint, .arg = unconstify(char *, hint)};
+	Datum		result;
+
+	error_context_stack = &context;
+	result = DirectFunctionCall3(input, CStringGetDatum(value),
+								 ObjectIdGetDatum(InvalidOid),
+								 Int32GetDatum(-1));
+	error_context_stack = context.previous;
+	return result;
+}
+
 RqStart
 rq_arg_start(FunctionCallInfo fcinfo, int argno)
 {
@@ -136,10 +176,8 @@ rq_arg_start(FunctionCallInfo fcinfo, int argno)
 		return start;
 	}
 	start.kind = RQ_START_TIME;
-	start.when = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
-														 CStringGetDatum(word),
-														 ObjectIdGetDatum(InvalidOid),
-														 Int32GetDatum(-1)));
+	start.when = DatumGetTimestampTz(rq_parse_value(timestamptz_in, word,
+													"Use 'first', 'last' or a timestamp."));
 	return start;
 }
 

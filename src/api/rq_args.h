@@ -33,6 +33,13 @@ extern RqFilter *rq_arg_filter(FunctionCallInfo fcinfo, int argno);
 /* How long to wait, in milliseconds; NULL means not at all. */
 extern int64 rq_arg_wait(FunctionCallInfo fcinfo, int argno, const char *name);
 
+/*
+ * What the input function of a type makes of the value; the error of one that
+ * it refuses gets the hint.
+ */
+extern Datum rq_parse_value(PGFunction input, const char *value,
+							const char *hint);
+
 /* 'first', 'last' or a timestamp, as text or as a timestamptz. */
 extern RqStart rq_arg_start(FunctionCallInfo fcinfo, int argno);
 extern RqStart rq_arg_start_time(FunctionCallInfo fcinfo, int argno);

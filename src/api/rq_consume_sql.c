@@ -4,8 +4,12 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "executor/execdesc.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "nodes/execnodes.h"
+#include "tcop/pquery.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
@@ -151,14 +155,35 @@ get_group_args(FunctionCallInfo fcinfo, const char *function, AclMode acl,
 	return rq_arg_topic(fcinfo, AccessShareLock, acl, true);
 }
 
+/*
+ * Is the function called by the query that the client sent, and not by one of
+ * a function or block?  The executor looks functions up in its query's memory.
+ */
+static bool
+is_of_clients_statement(FunctionCallInfo fcinfo)
+{
+	const QueryDesc *query = ActivePortal ? ActivePortal->queryDesc : NULL;
+
+	return query != NULL && query->estate != NULL &&
+		fcinfo->flinfo->fn_mcxt == query->estate->es_query_cxt;
+}
+
 Datum
 rocketq_commit_consumed(PG_FUNCTION_ARGS)
 {
 	char	   *group;
 	uint32		topic = get_group_args(fcinfo, "rocketq.commit_offset()",
 									   ACL_SELECT, &group);
+	int			count = rq_commit_consumed(topic, group);
 
-	PG_RETURN_INT32(rq_commit_consumed(topic, group));
+	if (count == 0 && !rq_has_consumed() && is_of_clients_statement(fcinfo) &&
+		!IsInTransactionBlock(true))
+		ereport(WARNING,
+				(errcode(ERRCODE_NO_ACTIVE_SQL_TRANSACTION),
+				 errmsg("rocketq.commit_offset() had nothing to commit outside a transaction block"),
+				 errdetail("It commits what its own transaction has consumed."),
+				 errhint("Put BEGIN before rocketq.consume() and COMMIT after rocketq.commit_offset(), or consume with auto_commit => true.")));
+	PG_RETURN_INT32(count);
 }
 
 Datum

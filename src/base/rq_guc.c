@@ -251,7 +251,7 @@ rq_guc_define(void)
 							64 * 1024 * 1024,
 							PGC_SUSET, GUC_UNIT_BYTE, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.default_queues",
-							"Queues of a topic made by CREATE TABLE ... USING rocketq.",
+							"Queues of a new topic that is not told how many.",
 							NULL,
 							&rq_default_queues, 8, 1, RQ_QUEUES_MAX,
 							PGC_USERSET, 0, NULL, NULL, NULL);

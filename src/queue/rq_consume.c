@@ -11,7 +11,9 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "storage/proc.h"
 
+#include "base/rq_compat.h"
 #include "base/rq_error.h"
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
@@ -32,6 +34,9 @@
  * can lie anywhere in the log.
  */
 #define FETCH_AHEAD		4
+
+/* The last transaction of this backend that has called rq_consume(). */
+static LocalTransactionId consumed_in = InvalidLocalTransactionId;
 
 static void
 check_group_name(const char *name)
@@ -60,7 +65,7 @@ check_group_name(const char *name)
 }
 
 bool
-rq_find_group(uint32 topic, const char *name, bool missing_ok,
+rq_find_group(uint32 topic, const char *name, const char *hint,
 			  RqGroupRef *group)
 {
 	uint64		xid;
@@ -79,14 +84,20 @@ rq_find_group(uint32 topic, const char *name, bool missing_ok,
 		}
 		XactLockTableWait((TransactionId) xid, NULL, NULL, XLTW_None);
 	}
-	if (state == RQ_GROUP_ABSENT && !missing_ok)
+	if (state == RQ_GROUP_ABSENT && hint != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("consumer group \"%s\" does not exist", name),
-				 rq_auto_create_groups ?
-				 errhint("Create it with rocketq.create_group(), or consume with it.") :
-				 errhint("The owner of the topic can create it with rocketq.create_group().")));
+				 errhint("%s", hint)));
 	return state == RQ_GROUP_PRESENT;
+}
+
+const char *
+rq_hint_to_consume(void)
+{
+	if (rq_auto_create_groups)
+		return NULL;
+	return "The owner of the topic can create it with rocketq.create_group().";
 }
 
 /* Where a reader goes on; its lock is held. */
@@ -216,7 +227,7 @@ find_or_create_group(uint32 topic, const char *name)
 	RqGroupRef	group;
 	uint64		xid = 0;
 
-	while (!rq_find_group(topic, name, rq_auto_create_groups, &group))
+	while (!rq_find_group(topic, name, rq_hint_to_consume(), &group))
 	{
 		/* The name is free only if our own drop of it commits. */
 		if (rq_group_own_drop(topic, name))
@@ -331,9 +342,16 @@ rq_consume(const RqConsumeRequest *req)
 	int			count;
 
 	rq_txn_check_open();
+	consumed_in = RQ_MY_LXID;
 	count = consume(&want, RQ_ALL_QUEUES, unconstify(RqConsumeRequest *, req));
 	if (count == 0 && req->wait_ms > 0)
 		count = rq_wait(&want, req->wait_ms, consume,
 						unconstify(RqConsumeRequest *, req));
 	return count;
+}
+
+bool
+rq_has_consumed(void)
+{
+	return consumed_in == RQ_MY_LXID;
 }

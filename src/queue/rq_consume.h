@@ -103,6 +103,9 @@ extern RqIdleEnd rq_wait_for_messages(uint32 topic, uint64 incarnation,
 /* Commit all that this transaction consumed; returns how many queues. */
 extern int	rq_commit_consumed(uint32 topic, const char *group);
 
+/* Has this transaction tried to consume, for any group? */
+extern bool rq_has_consumed(void);
+
 /* Commit an offset; throws when it is behind the current one or past the end. */
 extern void rq_commit_offset(uint32 topic, const char *group, uint32 queue_id,
 							 int64 next);
@@ -115,10 +118,14 @@ extern void rq_reset_group(uint32 topic, const char *group,
 
 /*
  * Find a group; waits for a transaction that creates or drops it, except on a
- * standby.  Throws, or returns false if that is fine, when there is none.
+ * standby.  When there is none it throws with this hint, or without a hint
+ * returns false.
  */
-extern bool rq_find_group(uint32 topic, const char *name, bool missing_ok,
+extern bool rq_find_group(uint32 topic, const char *name, const char *hint,
 						  RqGroupRef *group);
+
+/* The hint for whoever consumes: none if consume() would create the group. */
+extern const char *rq_hint_to_consume(void);
 
 /*
  * The offset the group goes on from: the committed one, or the queue's start if

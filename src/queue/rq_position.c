@@ -16,6 +16,9 @@
 #include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
 
+/* For whoever names a group that should be there. */
+#define LIST_GROUPS		"The view rocketq.groups lists the groups of each topic."
+
 RqOff
 rq_start_offset(uint32 topic, uint32 queue_id, const RqStart *start)
 {
@@ -53,13 +56,13 @@ rq_create_group_at(uint32 topic, const char *name, const xl_rq_place *places)
 	RqGroupRef	group;
 
 	rq_txn_check_open();
-	if (rq_find_group(topic, name, true, &group))
+	if (rq_find_group(topic, name, NULL, &group))
 		return false;
 	xid = rq_xid_announce();
 	rq_txn_group_creating();
 	while (!rq_group_create(topic, name, places, xid,
 							rq_max_groups_per_topic, &group))
-		if (rq_find_group(topic, name, true, &group))
+		if (rq_find_group(topic, name, NULL, &group))
 			return false;
 	rq_txn_group_created(group);
 	return true;
@@ -90,7 +93,7 @@ lock_group(uint32 topic, const char *name)
 	RqGroupRef	group;
 
 	rq_txn_check_open();
-	rq_find_group(topic, name, false, &group);
+	rq_find_group(topic, name, LIST_GROUPS, &group);
 	if (!rq_owner_take_group(topic, group))
 		report_dropped(name);
 	return group;
@@ -110,7 +113,7 @@ lock_reader(uint32 topic, const char *name, uint32 queue_id)
 
 	rq_txn_check_open();
 	rq_check_queue_id(topic, queue_id);
-	rq_find_group(topic, name, false, &group);
+	rq_find_group(topic, name, LIST_GROUPS, &group);
 	if (!rq_owner_take(topic, group, queue_id, true))
 		report_dropped(name);
 	rq_saved_place(topic, group.slot, queue_id);
@@ -126,7 +129,7 @@ rq_commit_consumed(uint32 topic, const char *name)
 	int			count = 0;
 
 	rq_txn_check_open();
-	rq_find_group(topic, name, false, &group);
+	rq_find_group(topic, name, LIST_GROUPS, &group);
 	rq_group_used(group.slot);
 	for (int i = 0; (r = rq_txn_reader_at(i)) != NULL; i++)
 	{
@@ -138,21 +141,21 @@ rq_commit_consumed(uint32 topic, const char *name)
 	return count;
 }
 
-/* Throw unless "next" lies in [low, high]. */
+/* Throw unless the group can be moved on from "now" to "next". */
 static void
-check_bounds(int64 next, RqOff low, RqOff high, const char *low_is)
+check_commit(uint32 queue_id, int64 next, RqOff now, RqOff end)
 {
-	if (next < 0 || (RqOff) next < low)
+	if (next < 0 || (RqOff) next < now)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("offset " INT64_FORMAT " is before %s, " UINT64_FORMAT,
-						next, low_is, low),
+				 errmsg("offset " INT64_FORMAT " is before the group's committed offset in queue %u, " UINT64_FORMAT,
+						next, queue_id, now),
 				 errhint("rocketq.reset_offset() moves a group back.")));
-	if ((RqOff) next > high)
+	if ((RqOff) next > end)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("offset " INT64_FORMAT " is past the end of the queue, " UINT64_FORMAT,
-						next, high)));
+				 errmsg("offset " INT64_FORMAT " is past the end of queue %u, " UINT64_FORMAT,
+						next, queue_id, end)));
 }
 
 void
@@ -164,8 +167,7 @@ rq_commit_offset(uint32 topic, const char *name, uint32 queue_id, int64 next)
 	rq_offset_committed(rq_group_offset(r->group.slot, queue_id));
 
 	rq_queue_refresh(topic, q);
-	check_bounds(next, now, pg_atomic_read_u64(&q->stable),
-				 "the group's committed offset");
+	check_commit(queue_id, next, now, pg_atomic_read_u64(&q->stable));
 	rq_txn_set_commit(r, (RqOff) next);
 }
 
@@ -216,7 +218,7 @@ rq_committed_offset(uint32 topic, const char *name, uint32 queue_id)
 	RqGroupRef	group;
 
 	rq_check_queue_id(topic, queue_id);
-	rq_find_group(topic, name, false, &group);
+	rq_find_group(topic, name, LIST_GROUPS, &group);
 	return Max(rq_saved_offset(topic, rq_group_offset(group.slot, queue_id),
 							   &budget),
 			   pg_atomic_read_u64(&rq_topic_queue(topic, queue_id)->start));

@@ -63,6 +63,15 @@ SELECT rocketq.alter_topic('alt', retention_time => '1 h');
 SELECT count(rocketq.produce('alt', 'at once', queue_id => 5, transactional => false));
 ROLLBACK;
 SELECT rocketq.text(body) FROM rocketq.pull('alt', 5, 1);
+-- times that are none, and such without a unit
+SELECT rocketq.alter_topic('alt', retention_time => 'forever');
+SELECT rocketq.alter_topic('alt', retention_time => '-2 s');
+SELECT rocketq.create_topic('timed', 1);
+SELECT rocketq.alter_topic('timed', retention_time => '5');
+SELECT retention_time FROM rocketq.topics WHERE topic = 'timed';
+SELECT rocketq.alter_topic('timed', retention_time => '0');
+SELECT retention_time FROM rocketq.topics WHERE topic = 'timed';
+SELECT rocketq.drop_topic('timed');
 BEGIN;
 SELECT rocketq.alter_topic('alt', 8);
 SAVEPOINT s;

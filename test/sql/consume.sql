@@ -93,6 +93,18 @@ COMMIT;
 -- What an earlier transaction consumed is not what this one commits.
 SELECT count(*) FROM rocketq.consume('consumed', 'forgotten', 5);
 SELECT rocketq.commit_offset('consumed', 'forgotten');
+-- which it says, but not of a function's or a block's query, nor where it consumes itself
+CREATE FUNCTION commit_forgotten() RETURNS int LANGUAGE plpgsql
+    AS $$ BEGIN RETURN (SELECT rocketq.commit_offset('consumed', 'forgotten')); END $$;
+SELECT commit_forgotten();
+DO $$ BEGIN PERFORM rocketq.commit_offset('consumed', 'forgotten'); END $$;
+SELECT rocketq.create_group('consumed', 'at the end', 'last');
+SELECT rocketq.commit_offset('consumed', 'at the end') FROM (SELECT count(*) FROM rocketq.consume('consumed', 'at the end')) c;
+SELECT rocketq.drop_group('consumed', 'at the end');
+BEGIN;
+SELECT rocketq.commit_offset('consumed', 'forgotten');
+COMMIT;
+DROP FUNCTION commit_forgotten;
 SELECT stands('forgotten');
 
 --

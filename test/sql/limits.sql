@@ -136,6 +136,13 @@ RESET rocketq.max_groups_per_topic;
 SET rocketq.auto_create_groups = off;
 SELECT count(*) FROM rocketq.consume('limited', 'g5');
 \echo :LAST_ERROR_SQLSTATE
+-- nor is there anything to wait for, also when the topic is empty
+CALL rocketq.wait_for_messages('limited', 'g5', '1 s');
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.create_topic('limited_empty', 1);
+CALL rocketq.wait_for_messages('limited_empty', 'g5', '1 s');
+\echo :LAST_ERROR_SQLSTATE
+SELECT rocketq.drop_topic('limited_empty');
 SELECT rocketq.create_group('limited', 'g5');
 SELECT count(*) FROM rocketq.consume('limited', 'g5', 1);
 RESET rocketq.auto_create_groups;

@@ -28,10 +28,13 @@ CREATE TABLE made (LIKE rocketq.message) USING rocketq;
 SELECT queues FROM rocketq.topics WHERE topic = 'made';
 RESET rocketq.default_queues;
 DROP TABLE made;
--- which create_topic() leaves alone
+-- which create_topic() leaves alone, and takes where it is told no number
 SET rocketq.default_queues = 5;
 SELECT rocketq.create_topic('made', 2);
 SHOW rocketq.default_queues;
+SELECT rocketq.create_topic('made_too'), rocketq.create_topic('made_thus', NULL);
+SELECT topic, queues FROM rocketq.topics WHERE topic ~ '^made' ORDER BY 1;
+DROP TABLE made_too, made_thus;
 RESET rocketq.default_queues;
 DROP TABLE made;
 -- the columns may be spelled out
@@ -87,8 +90,8 @@ SELECT rocketq.create_topic('no_such_schema.topic');
 SELECT rocketq.create_topic('no_such_database.public.topic');
 SELECT rocketq.create_topic('a.b.c.d');
 SELECT rocketq.create_topic('x; DROP TABLE y');
+SELECT rocketq.create_topic('my topic');
 SELECT rocketq.create_topic(NULL);
-SELECT rocketq.create_topic('made', NULL);
 -- a temporary table of the same name is not what was created
 CREATE TEMP TABLE made (a int);
 SELECT rocketq.create_topic('made', 1);

@@ -5,10 +5,10 @@ SELECT table_name, column_name, data_type FROM information_schema.columns
 WHERE table_schema = 'rocketq' AND table_name IN ('topics', 'queues', 'groups', 'segments', 'workers', 'settings')
 ORDER BY table_name, ordinal_position;
 
--- every view and every column of them is explained, and but for three, which
--- choose their rows, they are for pg_monitor only
+-- every view is explained, and every column of views, tables and types; and but
+-- for three, which choose their rows, the views are for pg_monitor only
 SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-WHERE c.relnamespace = 'rocketq'::regnamespace AND c.relkind = 'v' AND a.attnum > 0
+WHERE c.relnamespace = 'rocketq'::regnamespace AND c.relkind IN ('v', 'r', 'c') AND a.attnum > 0
       AND col_description(c.oid, a.attnum) IS NULL;
 SELECT relname FROM pg_class c WHERE relnamespace = 'rocketq'::regnamespace AND relkind = 'v'
       AND (obj_description(oid, 'pg_class') IS NULL OR NOT has_table_privilege('pg_monitor', oid, 'SELECT')
