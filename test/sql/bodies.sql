@@ -47,6 +47,12 @@ SELECT rocketq.produce('bodied', NULL::int);
 SELECT rocketq.produce_batch('bodied', ARRAY[1, 2]);
 SELECT rocketq.produce_batch('bodied', 'one body'::text);
 
+-- a literal for a column is bytea, unless it is converted
+TRUNCATE bodied;
+INSERT INTO bodied (body) VALUES ('C:\\dir'), ('\x41');
+INSERT INTO bodied (body) SELECT convert_to(x::text, 'UTF8') FROM (VALUES ('C:\\dir'), ('\x41')) v(x);
+SELECT * FROM bodied_texts;
+
 -- batches
 TRUNCATE bodied;
 PREPARE untyped_batch AS SELECT count(*) FROM rocketq.produce_batch($1, $2);
