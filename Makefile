@@ -102,6 +102,7 @@ OBJS = \
 	src/queue/rq_filter.o \
 	src/queue/rq_group.o \
 	src/queue/rq_idle.o \
+	src/queue/rq_index.o \
 	src/queue/rq_lowest.o \
 	src/queue/rq_offset.o \
 	src/queue/rq_owner.o \
@@ -113,6 +114,7 @@ OBJS = \
 	src/queue/rq_retain.o \
 	src/queue/rq_saved.o \
 	src/queue/rq_topic.o \
+	src/queue/rq_touched.o \
 	src/queue/rq_trim.o \
 	src/queue/rq_txn.o \
 	src/queue/rq_unused.o \

@@ -459,6 +459,14 @@ rq_queue_resolve(uint32 topic, RqQueue *q, uint64 own_xid, RqXidStatus own)
 		;
 }
 
+bool
+rq_queue_resolve_some(uint32 topic, RqQueue *q, uint64 own_xid, RqXidStatus own)
+{
+	KnownXids	known = {.own = own_xid, .own_status = own};
+
+	return resolve_some(topic, q, &known, false);
+}
+
 /* Has the first entry that is not resolved an outcome? */
 static bool
 has_news(uint32 topic, RqQueue *q)

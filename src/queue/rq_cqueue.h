@@ -31,6 +31,10 @@ extern void rq_queue_unhold(void);
 extern void rq_queue_resolve(uint32 topic, RqQueue *q, uint64 own_xid,
 							 RqXidStatus own);
 
+/* A part of that, bounded; true if there may be more. */
+extern bool rq_queue_resolve_some(uint32 topic, RqQueue *q, uint64 own_xid,
+								  RqXidStatus own);
+
 /* The same as far as a look shows that there is something to raise. */
 extern void rq_queue_refresh(uint32 topic, RqQueue *q);
 

@@ -189,14 +189,26 @@ doom(RqTopic *t)
 
 /* What to do about a topic that somebody has dropped who may have ended. */
 static void
-settle_drop(RqTopic *t)
+settle_drop(uint32 slot)
 {
+	RqTopic    *t = &rq_topics[slot];
 	RqXidStatus status = rq_xid_status(t->drop_xid);
 
 	if (status == RQ_XID_COMMITTED)
 		doom(t);
 	else if (status == RQ_XID_ABORTED)
+	{
+		xl_rq_topic rec = rq_topic_record(slot);
+
+		/*
+		 * A standby can know of it by a state file, and has to forget it,
+		 * too.
+		 */
+		START_CRIT_SECTION();
 		t->drop_xid = 0;
+		t->resize_lsn = rq_topic_log(&rec);
+		END_CRIT_SECTION();
+	}
 }
 
 /* What to do about a topic whose creator may have ended. */
@@ -245,7 +257,7 @@ rq_topic_settle_all(void)
 		rq_gate_enter();
 		LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 		if (rq_topics[i].drop_xid != 0)
-			settle_drop(&rq_topics[i]);
+			settle_drop(i);
 		if (rq_topics[i].pend_xid != 0)
 			settle(i);
 		rq_topic_resize_settle(i, trash);
@@ -298,7 +310,14 @@ rq_topic_cut_queues(uint32 topic, uint32 nslots)
 	RqTopic    *t = &rq_topics[topic];
 
 	for (uint32 i = nslots; i < t->queues.n; i++)
-		rq_topic_queue(topic, i)->topic = RQ_NO_SLOT;
+	{
+		RqQueue    *q = rq_topic_queue(topic, i);
+
+		/* Nobody is in the middle of changing it when its slot is given away. */
+		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+		q->topic = RQ_NO_SLOT;
+		LWLockRelease(&q->lock);
+	}
 	rq_slots_cut(rq_queue_pool, &t->queues, nslots);
 }
 
@@ -540,7 +559,10 @@ rq_topic_redo(const xl_rq_topic *rec, XLogRecPtr lsn)
 		 lsn > rq_ctl->meta_lsn))
 		slot = rq_topic_apply(rec->key, rec->spc, &settings, rec->xid, lsn);
 	if (slot != RQ_NO_SLOT && lsn > rq_topics[slot].resize_lsn)
+	{
+		rq_topics[slot].drop_xid = 0;
 		rq_topic_redo_resize(slot, rec, lsn, trash);
+	}
 	LWLockRelease(rq_meta_lock);
 	if (trash[0] != '\0')
 		rq_remove_dir(trash);

@@ -2,7 +2,7 @@
  * rq_txn.c
  *	  What the current transaction has produced, consumed and changed.
  *
- * Three lists: messages to enqueue (rq_pending.c), queues being read
+ * Three lists: messages to enqueue (rq_touched.c), queues being read
  * (readers), and actions, a journal of everything else that a rollback to a
  * savepoint must undo.  A savepoint is a pair of list lengths; undoing it cuts
  * the lists back, newest action first.
@@ -27,27 +27,15 @@
 #include "base/rq_compat.h"
 #include "base/rq_fault.h"
 #include "log/rq_log.h"
-#include "queue/rq_ahead.h"
 #include "queue/rq_cqueue.h"
 #include "queue/rq_group.h"
 #include "queue/rq_owner.h"
-#include "queue/rq_pending.h"
+#include "queue/rq_index.h"
 #include "queue/rq_topic.h"
+#include "queue/rq_touched.h"
 #include "queue/rq_txn.h"
 #include "shmem/rq_latency.h"
 #include "shmem/rq_stats.h"
-
-/* A queue that gets messages of this transaction. */
-typedef struct Touch
-{
-	uint32		topic;			/* its slot, as long as that has this key */
-	RqKey		key;
-	uint32		queue_id;
-	uint64		pending;		/* entries, some of them perhaps rolled back */
-	uint64		told;			/* the allocator knows of as many */
-	bool		enqueued;		/* entries with our xid may be there */
-	RqOff		end;			/* behind the last of them that is for sure */
-} Touch;
 
 typedef enum ActionKind
 {
@@ -87,11 +75,7 @@ typedef struct Txn
 	MemoryContext cxt;
 	uint64		xid;			/* set by pre-commit */
 	instr_time	pre_commit_start;	/* zero if nothing was produced */
-	RqPending  *pending;
-	Touch	   *touches;
-	int			ntouches;
-	int			max_touches;
-	HTAB	   *touch_index;	/* once there are many */
+	RqTouched  *touched;		/* NULL if nothing was produced */
 	RqReader  **readers;
 	int			nreaders;
 	int			max_readers;
@@ -104,42 +88,12 @@ typedef struct Txn
 	int			max_marks;
 } Txn;
 
-/* So many touches or readers are found without an index. */
-#define MANY_QUEUES		16
-
-/* An index tells where in its list a queue is. */
-typedef struct QueueIndexKey
-{
-	uint64		of;				/* key of the topic, or id of the group */
-	uint32		queue_id;
-	uint32		unused;
-} QueueIndexKey;
-
-typedef struct QueueIndexEntry
-{
-	QueueIndexKey key;
-	int			at;
-} QueueIndexEntry;
-
 static Txn *txn = NULL;
 
 /* Too late for changes; also true for a transaction that has made none. */
 static bool pre_commit_done = false;
 
 /* ---- lists ---- */
-
-/* Make room for one more element of a growing array in the given context. */
-#define GROW(cxt, array, count, max) \
-	do { \
-		if ((count) == (max)) \
-		{ \
-			int			more_ = Max(8, (max) * 2); \
-			array = (array) == NULL ? \
-				MemoryContextAlloc((cxt), more_ * sizeof(*(array))) : \
-				repalloc((array), more_ * sizeof(*(array))); \
-			max = more_; \
-		} \
-	} while (0)
 
 static Txn *
 get_txn(void)
@@ -154,6 +108,13 @@ get_txn(void)
 		txn->cxt = cxt;
 	}
 	return txn;
+}
+
+/* Messages so far, without what was rolled back to a savepoint. */
+static uint64
+produced(void)
+{
+	return txn->touched == NULL ? 0 : rq_touched_count(txn->touched);
 }
 
 void
@@ -178,10 +139,10 @@ set_marks(void)
 	while (have < level)
 	{
 		have++;
-		GROW(txn->cxt, txn->marks, txn->nmarks, txn->max_marks);
+		RQ_GROW(txn->cxt, txn->marks, txn->nmarks, txn->max_marks);
 		txn->marks[txn->nmarks].level = have;
 		txn->marks[txn->nmarks].npending =
-			txn->pending ? rq_pending_count(txn->pending) : 0;
+			produced();
 		txn->marks[txn->nmarks].nactions = txn->nactions;
 		txn->nmarks++;
 	}
@@ -194,7 +155,7 @@ make_room_for_action(void)
 	rq_txn_check_open();
 	set_marks();
 	RQ_FAULT("action-room");
-	GROW(txn->cxt, txn->actions, txn->nactions, txn->max_actions);
+	RQ_GROW(txn->cxt, txn->actions, txn->nactions, txn->max_actions);
 }
 
 /* A new action; the caller fills it in before anything can fail. */
@@ -210,117 +171,19 @@ add_action(ActionKind kind)
 	return a;
 }
 
-/* The caller adds what there is before it lets the transaction have it. */
-static HTAB *
-create_index(const char *name)
-{
-	HASHCTL		info = {.keysize = sizeof(QueueIndexKey),
-		.entrysize = sizeof(QueueIndexEntry),
-	.hcxt = txn->cxt};
-
-	return hash_create(name, 256, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-}
-
-static void
-index_add(HTAB *index, uint64 of, uint32 queue_id, int at)
-{
-	QueueIndexKey key = {of, queue_id};
-	QueueIndexEntry *e = hash_search(index, &key, HASH_ENTER, NULL);
-
-	e->at = at;
-}
-
-/* -1 = it is not there. */
-static int
-index_find(HTAB *index, uint64 of, uint32 queue_id)
-{
-	QueueIndexKey key = {of, queue_id};
-	QueueIndexEntry *e = hash_search(index, &key, HASH_FIND, NULL);
-
-	return e == NULL ? -1 : e->at;
-}
-
 /* ---- produce ---- */
-
-static int
-add_touch(uint32 topic, uint32 queue_id)
-{
-	GROW(txn->cxt, txn->touches, txn->ntouches, txn->max_touches);
-	txn->touches[txn->ntouches].topic = topic;
-	txn->touches[txn->ntouches].key = rq_topic_key(topic);
-	txn->touches[txn->ntouches].queue_id = queue_id;
-	txn->touches[txn->ntouches].pending = 0;
-	txn->touches[txn->ntouches].told = 0;
-	txn->touches[txn->ntouches].enqueued = false;
-	txn->touches[txn->ntouches].end = 0;
-	return txn->ntouches++;
-}
-
-static int
-find_touch(uint32 topic, uint32 queue_id)
-{
-	RqKey		key = rq_topic_key(topic);
-	HTAB	   *index;
-	int			touch;
-
-	if (txn->touch_index == NULL)
-	{
-		for (int i = txn->ntouches - 1; i >= 0; i--)
-			if (RQ_KEY_EQ(txn->touches[i].key, key) &&
-				txn->touches[i].queue_id == queue_id)
-				return i;
-		if (txn->ntouches < MANY_QUEUES)
-			return add_touch(topic, queue_id);
-		index = create_index("rocketq touched queues");
-		for (int i = 0; i < txn->ntouches; i++)
-			index_add(index, RQ_KEY_PACK(txn->touches[i].key),
-					  txn->touches[i].queue_id, i);
-		txn->touch_index = index;
-	}
-	touch = index_find(txn->touch_index, RQ_KEY_PACK(key), queue_id);
-	if (touch < 0)
-	{
-		touch = add_touch(topic, queue_id);
-		index_add(txn->touch_index, RQ_KEY_PACK(key), queue_id, touch);
-	}
-	return touch;
-}
-
-/* Let the queue's segments be made before the commit needs them. */
-static void
-tell_ahead(Touch *t)
-{
-	if (t->pending < t->told + RQ_AHEAD_STEP)
-		return;
-	rq_ahead_pending(rq_topic_queue(t->topic, t->queue_id), t->pending);
-	t->told = t->pending;
-}
 
 void
 rq_txn_produce(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 			   int count)
 {
-	RqPendingItem item;
-
 	get_txn();
 	rq_txn_check_open();
 	RQ_FAULT("pending-add");
-	if (txn->pending == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(txn->cxt);
-
-		txn->pending = rq_pending_create();
-		MemoryContextSwitchTo(old);
-	}
+	if (txn->touched == NULL)
+		txn->touched = rq_touched_create(txn->cxt);
 	set_marks();
-	item.touch = find_touch(topic, queue_id);
-	for (int i = 0; i < count; i++)
-	{
-		item.entry = entries[i];
-		rq_pending_add(txn->pending, &item);
-	}
-	txn->touches[item.touch].pending += count;
-	tell_ahead(&txn->touches[item.touch]);
+	rq_touched_add(txn->touched, topic, queue_id, entries, count);
 }
 
 /* ---- readers ---- */
@@ -339,7 +202,7 @@ rq_txn_find_reader(RqGroupRef group, uint32 queue_id)
 
 	if (txn != NULL && txn->reader_index != NULL)
 	{
-		at = index_find(txn->reader_index, group.id, queue_id);
+		at = rq_index_find(txn->reader_index, group.id, queue_id);
 		return at < 0 ? NULL : txn->readers[at];
 	}
 	for (int i = 0; (r = rq_txn_reader_at(i)) != NULL; i++)
@@ -354,13 +217,13 @@ make_room_for_reader(void)
 {
 	HTAB	   *index;
 
-	GROW(txn->cxt, txn->readers, txn->nreaders, txn->max_readers);
-	if (txn->nreaders < MANY_QUEUES || txn->reader_index != NULL)
+	RQ_GROW(txn->cxt, txn->readers, txn->nreaders, txn->max_readers);
+	if (txn->nreaders < RQ_INDEX_FROM || txn->reader_index != NULL)
 		return;
-	index = create_index("rocketq readers");
+	index = rq_index_create(txn->cxt, "rocketq readers");
 	for (int i = 0; i < txn->nreaders; i++)
-		index_add(index, txn->readers[i]->group.id,
-				  txn->readers[i]->queue_id, i);
+		rq_index_add(index, txn->readers[i]->group.id,
+					 txn->readers[i]->queue_id, i);
 	txn->reader_index = index;
 }
 
@@ -381,7 +244,7 @@ rq_txn_reader(uint32 topic, RqGroupRef group, uint32 queue_id)
 	r->index = txn->nreaders;
 	r->next_action = r->commit_action = -1;
 	if (txn->reader_index != NULL)
-		index_add(txn->reader_index, group.id, queue_id, txn->nreaders);
+		rq_index_add(txn->reader_index, group.id, queue_id, txn->nreaders);
 	txn->readers[txn->nreaders++] = r;
 	return r;
 }
@@ -486,16 +349,16 @@ void
 rq_txn_topic_resized(uint32 topic, uint32 nqueues)
 {
 	Action	   *a = add_action(ACT_TOPIC_RESIZED);
+	uint32		queue_id;
 
 	a->key = rq_topic_key(topic);
 	a->old_settings = rq_topic_settings(topic);
-	for (int i = 0; i < txn->ntouches; i++)
-		if (txn->touches[i].topic == topic &&
-			txn->touches[i].queue_id >= nqueues)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_IN_USE),
-					 errmsg("cannot remove queue %u, into which this transaction has produced",
-							txn->touches[i].queue_id)));
+	if (txn->touched != NULL &&
+		rq_touched_has(txn->touched, a->key, nqueues, &queue_id))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("cannot remove queue %u, into which this transaction has produced",
+						queue_id)));
 }
 
 void
@@ -577,66 +440,6 @@ is_dropped(RqKey key)
 
 /* ---- pre-commit ---- */
 
-/* Enqueue the entries of one touched queue, in records of bounded size. */
-static void
-enqueue_touch(Touch *t, const xl_rq_entry *entries, uint64 n)
-{
-	while (n > 0)
-	{
-		int			run = Min(n, RQ_ENQUEUE_MAX);
-
-		CHECK_FOR_INTERRUPTS();
-		t->enqueued = true;
-		t->end = rq_queue_enqueue(t->topic, t->queue_id, entries, run,
-								  txn->xid, false, NULL) + run;
-		RQ_FAULT("enqueue-done");
-		entries += run;
-		n -= run;
-	}
-}
-
-/* Sort a stretch of the list by queue, keeping the order within each. */
-static void
-enqueue_stretch(const RqPendingItem *items, uint64 n)
-{
-	uint64	   *at = palloc0((txn->ntouches + 1) * sizeof(uint64));
-	xl_rq_entry *sorted = palloc_extended(n * sizeof(xl_rq_entry),
-										  MCXT_ALLOC_HUGE);
-
-	RQ_FAULT("precommit-sort");
-	for (uint64 i = 0; i < n; i++)
-		at[items[i].touch + 1]++;
-	for (int t = 0; t < txn->ntouches; t++)
-		at[t + 1] += at[t];
-	for (uint64 i = 0; i < n; i++)
-		sorted[at[items[i].touch]++] = items[i].entry;
-
-	/* at[t] is now where queue t ends. */
-	for (int t = 0; t < txn->ntouches; t++)
-	{
-		uint64		first = t == 0 ? 0 : at[t - 1];
-
-		if (at[t] > first && !is_dropped(txn->touches[t].key))
-			enqueue_touch(&txn->touches[t], sorted + first, at[t] - first);
-	}
-	pfree(sorted);
-	pfree(at);
-}
-
-static void
-enqueue_all(void)
-{
-	const RqPendingItem *items;
-	uint64		done = 0;
-	uint64		n;
-
-	while ((items = rq_pending_read(txn->pending, done, &n)) != NULL)
-	{
-		enqueue_stretch(items, n);
-		done += n;
-	}
-}
-
 static void
 drop_doomed_groups(void)
 {
@@ -688,7 +491,7 @@ stage_offsets(void)
 static bool
 writes_anything(void)
 {
-	if (txn->pending && rq_pending_count(txn->pending) > 0)
+	if (produced() > 0)
 		return true;
 	for (int i = 0; i < txn->nreaders; i++)
 		if (txn->readers[i]->committing)
@@ -703,7 +506,7 @@ writes_anything(void)
 static void
 pre_commit(void)
 {
-	if (txn->pending && rq_pending_count(txn->pending) > 0)
+	if (produced() > 0)
 		txn->pre_commit_start = rq_latency_begin();
 	rq_log_gather_write();
 	drop_doomed_groups();
@@ -711,13 +514,13 @@ pre_commit(void)
 	if (writes_anything())
 	{
 		txn->xid = U64FromFullTransactionId(GetTopFullTransactionId());
-		if (txn->pending != NULL)
-			enqueue_all();
+		if (txn->touched != NULL)
+			rq_touched_enqueue(txn->touched, txn->xid, is_dropped);
 		stage_offsets();
 		stage_drops();
 	}
-	if (txn->pending != NULL)
-		rq_pending_close(txn->pending);
+	if (txn->touched != NULL)
+		rq_touched_close(txn->touched);
 	RQ_FAULT("precommit-done");
 }
 
@@ -730,9 +533,17 @@ finish_offsets(bool committed)
 	{
 		RqReader   *r = txn->readers[i];
 
-		if (r->committing && r->group.id == rq_groups[r->group.slot].id)
+		if (!r->committing)
+			continue;
+
+		/* Groups that an aborted transaction has made go at any moment. */
+		if (!committed)
+			LWLockAcquire(rq_meta_lock, LW_SHARED);
+		if (r->group.id == rq_groups[r->group.slot].id)
 			rq_offset_finish(rq_group_offset(r->group.slot, r->queue_id),
 							 txn->xid, committed);
+		if (!committed)
+			LWLockRelease(rq_meta_lock);
 	}
 }
 
@@ -771,28 +582,6 @@ finish_objects(bool committed)
 		finish_object(&txn->actions[i], committed);
 }
 
-/* Returns false if entries still wait behind those of other transactions. */
-static bool
-resolve_touched(bool committed)
-{
-	bool		all = true;
-
-	for (int i = 0; i < txn->ntouches; i++)
-	{
-		Touch	   *t = &txn->touches[i];
-		RqQueue    *q;
-
-		if (!t->enqueued)
-			continue;
-		q = rq_topic_queue(t->topic, t->queue_id);
-		rq_queue_resolve(t->topic, q, txn->xid,
-						 committed ? RQ_XID_COMMITTED : RQ_XID_ABORTED);
-		if (pg_atomic_read_u64(&q->stable) < t->end)
-			all = false;
-	}
-	return all;
-}
-
 /*
  * An ERROR here, after the commit record, would bring the server down.  What
  * it leaves undone readers and the keeper do, or meet again where it can be
@@ -811,7 +600,8 @@ finish(bool committed)
 	PG_TRY();
 	{
 		finish_offsets(committed);
-		if (!resolve_touched(committed) && committed)
+		if (txn->touched != NULL &&
+			!rq_touched_resolve(txn->touched, txn->xid, committed) && committed)
 			rq_count(RQ_STAT_VISIBLE_LATE, 1);
 		if (committed)
 			rq_latency_end(RQ_PHASE_VISIBLE, txn->pre_commit_start);
@@ -860,7 +650,7 @@ static const char *const unpreparable[] = {
 static const char *
 find_unpreparable(void)
 {
-	if (txn->pending && rq_pending_count(txn->pending) > 0)
+	if (produced() > 0)
 		return gettext_noop("cannot PREPARE a transaction that has produced rocketq messages");
 	for (int i = 0; i < txn->nactions; i++)
 		if (txn->actions[i].kind < lengthof(unpreparable) &&
@@ -960,8 +750,8 @@ rollback_to(const Mark *m)
 		kept++;
 	}
 	txn->nactions = kept;
-	if (txn->pending)
-		rq_pending_truncate(txn->pending, m->npending);
+	if (txn->touched != NULL)
+		rq_touched_truncate(txn->touched, m->npending);
 }
 
 static void

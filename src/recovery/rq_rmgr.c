@@ -142,14 +142,15 @@ redo_xlog(XLogReaderState *record)
 
 /*
  * The end of a transaction can make messages readable, and tells how many queues
- * a topic has.  Until there is a snapshot nobody looks, and what has become of a
- * transaction is not known yet.
+ * a topic has.  Until there is a snapshot, and until replay is consistent, nobody
+ * looks, and what has become of a transaction is not known: the state file can
+ * name one that replay has not come to yet.
  */
 static void
 redo_xact(XLogReaderState *record)
 {
 	core_xact_redo(record);
-	if (standbyState == STANDBY_SNAPSHOT_READY)
+	if (standbyState == STANDBY_SNAPSHOT_READY && reachedConsistency)
 		rq_topic_resize_replayed();
 	rq_wait_replayed();
 	check_when_consistent();

@@ -184,6 +184,7 @@ copy_queue(RqWriter *w, uint32 topic, RqQueue *q)
 	s.start = pg_atomic_read_u64(&q->start);
 	s.stable = q->logged_stable;
 	s.end = pg_atomic_read_u64(&q->end);
+	Assert(s.start <= s.end && s.stable <= s.end);
 	s.last_time = q->last_time;
 	s.lsn = q->lsn;
 	s.born = q->born;
@@ -257,7 +258,9 @@ copy_state(RqWriter *w, RqStateHeader *h, XLogRecPtr wal_upto)
 
 	/* Who creates something logs it under this lock. */
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	h->meta_lsn = wal_upto != InvalidXLogRecPtr ? wal_upto : GetXLogInsertRecPtr();
+	/* Recovery begins behind what the state that it has loaded knows. */
+	h->meta_lsn = Max(rq_ctl->meta_lsn, wal_upto != InvalidXLogRecPtr ?
+					  wal_upto : GetXLogInsertRecPtr());
 	h->log_start = pg_atomic_read_u64(&rq_ctl->log_start);
 	h->next_group_id = rq_ctl->next_group_id;
 	for (int t = 0; t < rq_max_topics; t++)

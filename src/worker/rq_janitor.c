@@ -83,8 +83,11 @@ relation_exists(RqKey key, Oid hint)
 	return found;
 }
 
-/* Storage of topics that are gone, some of it; false if there was none. */
-static bool
+/* Something has come to an end: another round follows at once. */
+static bool again;
+
+/* Storage of topics that are gone, some of it. */
+static void
 drop_garbage(void)
 {
 	static TimestampTz next_look = 0;
@@ -93,35 +96,51 @@ drop_garbage(void)
 	int			dropped;
 
 	if (!look && pg_atomic_read_u32(&rq_ctl->ndoomed) == 0)
-		return false;
+		return;
 	dropped = rq_topic_drop_garbage(look ? relation_exists : NULL, DROP_ROUND);
 	if (look && dropped < DROP_ROUND)
 		next_look = TimestampTzPlusMilliseconds(now, LOOK_INTERVAL_MS);
-	return dropped > 0;
+	again |= dropped > 0;
+}
+
+static void
+settle_topics(void)
+{
+	RQ_FAULT("janitor-settle");
+	again |= rq_topic_settle_all();
+}
+
+static void
+settle_groups(void)
+{
+	again |= rq_group_settle_all();
 }
 
 /*
  * What others wait for comes first: room on the disk.  What users can make grow
- * without a limit is done in parts, see src/README.  Where something has come to
- * an end, the log may have something to lose, so another round follows at once.
+ * without a limit is done in parts, see src/README.  An error ends its own step
+ * only: one thing that stays wrong must not keep all others from being done.
  */
+static const RqRound steps[] = {
+	rq_disk_look,
+	rq_retain_round,
+	settle_topics,
+	settle_groups,
+	rq_group_drop_abandoned,
+	drop_garbage,
+	rq_unused_drop_expired,
+	rq_saved_place_round,
+	rq_rates_sample
+};
+
 static void
 clean(void)
 {
-	bool		again;
-
+	again = false;
 	if (!rq_ctl->gate_open)
 		return;
-	RQ_FAULT("janitor-settle");
-	rq_disk_look();
-	rq_retain_round();
-	again = rq_topic_settle_all();
-	again |= rq_group_settle_all();
-	rq_group_drop_abandoned();
-	again |= drop_garbage();
-	rq_unused_drop_expired();
-	rq_saved_place_round();
-	rq_rates_sample();
+	for (int i = 0; i < lengthof(steps); i++)
+		rq_worker_round(steps[i]);
 	if (again)
 		rq_worker_wake(RQ_JANITOR);
 }
@@ -131,6 +150,6 @@ rq_janitor_main(Datum arg)
 {
 	rq_worker_begin(RQ_JANITOR);
 	while (rq_worker_wait(rq_janitor_interval_ms))
-		rq_worker_round(clean);
+		clean();
 	proc_exit(1);
 }

@@ -295,6 +295,55 @@ is(queues_of('undone'), '5', 'and it is settled so');
 compare_standby('a failed resize');
 
 #
+# A transaction fails when its entries are written: the janitor may take queues
+# that it has made, and another topic get their slots, while it still resolves
+# what it has left behind.
+#
+$node->safe_psql('postgres', q{SELECT rocketq.create_topic('resolved', 1)});
+foreach my $make (
+	q{SELECT rocketq.create_topic('made', 1); SELECT rocketq.produce('made', 'never') FROM generate_series(1, 5)},
+	q{SELECT rocketq.alter_topic('resolved', 2); SELECT rocketq.produce('resolved', 'never', queue_id => 1) FROM generate_series(1, 5)})
+{
+	my $failing = $node->background_psql('postgres', on_error_stop => 0);
+	$failing->query_safe("SET rocketq.fault = 'precommit-done=error,resolve-flags=sleep:2000'");
+	$failing->query_safe('BEGIN');
+	$failing->query_safe($make);
+	my $xid = $failing->query_safe('SELECT pg_current_xact_id()');
+	$failing->query_until(qr/failing/, "\\echo failing\nCOMMIT;\n");
+	rq_poll_query($node, 'the transaction to fail', "SELECT pg_xact_status('$xid') = 'aborted'");
+	rq_wait_ticks($node, 'janitor', 2);
+	$node->safe_psql('postgres', q{SELECT rocketq.create_topic('after', 1)});
+	$failing->{stderr} = '';
+	$failing->query('SELECT 1');
+	$failing->quit;
+	is( $node->safe_psql('postgres',
+			q{SELECT max_offset, unresolved FROM rocketq.queues WHERE topic = 'after'}),
+		'0|0', 'what comes in its place is left alone');
+	is( $node->safe_psql('postgres', <<'EOQ'), 'm', 'and takes messages');
+SELECT rocketq.produce('after', 'm') IS NULL WHERE false;
+DO $$ BEGIN PERFORM rocketq.produce('after', 'm'); END $$;
+SELECT rocketq.text(body) FROM rocketq.consume('after', 'g');
+EOQ
+	$node->safe_psql('postgres', 'CHECKPOINT');
+	crash('a transaction that failed late');
+	$node->safe_psql('postgres', q{SELECT rocketq.drop_topic('after')});
+}
+
+#
+# What was produced and rolled back to a savepoint is in no queue's way.
+#
+$node->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.create_topic('savepoint', 4);
+BEGIN;
+SAVEPOINT s;
+SELECT rocketq.produce('savepoint', 'never', queue_id => 3);
+ROLLBACK TO s;
+SELECT rocketq.alter_topic('savepoint', 2);
+COMMIT;
+EOQ
+is(queues_of('savepoint'), '2', 'a queue goes that was produced into before a rollback');
+
+#
 # Promotion in the middle.
 #
 new_topic('promoted');
