@@ -115,6 +115,7 @@ OBJS = \
 	src/queue/rq_saved.o \
 	src/queue/rq_topic.o \
 	src/queue/rq_touched.o \
+	src/queue/rq_trash.o \
 	src/queue/rq_trim.o \
 	src/queue/rq_txn.o \
 	src/queue/rq_unused.o \

@@ -75,6 +75,8 @@ rq_is_blank(char c)
 #define RQ_LOG_DIR			RQ_DIR "/log"
 #define RQ_QUEUE_DIR		RQ_DIR "/queue"
 #define RQ_STATE_FILE		RQ_DIR "/state"
+#define RQ_CLOSED_FILE		RQ_DIR "/closed"	/* the state file is the last
+												 * word */
 #define RQ_MADE_FILE		RQ_DIR ".made"	/* there has been a store */
 
 /*

@@ -26,15 +26,13 @@
 
 #include "access/xlog.h"
 #include "miscadmin.h"
-#include "storage/fd.h"
 
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
-#include "format/rq_segfmt.h"
 #include "queue/rq_cqueue.h"
 #include "queue/rq_group.h"
 #include "queue/rq_topic_private.h"
-#include "store/rq_durable.h"
+#include "queue/rq_trash.h"
 
 /* ---- slots ---- */
 
@@ -108,43 +106,6 @@ rq_topic_apply_resize(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
 						Min(rec->nqueues, rec->resize_to));
 	if (rec->nslots < rq_topic_nslots(topic))
 		release_slots(topic, rec->nslots);
-}
-
-/* ---- files ---- */
-
-/* Move the files of queues from "first" on into a folder of their own. */
-static void
-trash_files(uint32 topic, uint32 first, XLogRecPtr lsn, char *trash)
-{
-	RqKey		key = rq_topic_key(topic);
-	char		path[MAXPGPATH];
-	DIR		   *dir;
-	struct dirent *de;
-
-	rq_topic_dir_path(path, key);
-	dir = AllocateDir(path);
-	if (dir == NULL && errno == ENOENT)
-		return;
-	rq_topic_trash_path(trash, key, lsn);
-	rq_make_dir(trash);
-	while ((de = ReadDirExtended(dir, path, LOG)) != NULL)
-	{
-		uint32		queue_id;
-		uint64		segno;
-		char		from[MAXPGPATH];
-		char		to[MAXPGPATH];
-
-		if (!rq_parse_queue_name(de->d_name, &queue_id, &segno) ||
-			queue_id < first)
-			continue;
-		rq_queue_path(from, key, queue_id, segno);
-		if (snprintf(to, sizeof(to), "%s/%s", trash, de->d_name) >= sizeof(to) ||
-			rename(from, to) != 0)
-			ereport(LOG,
-					(errcode_for_file_access(),
-					 errmsg("could not rename file \"%s\": %m", from)));
-	}
-	FreeDir(dir);
 }
 
 /* ---- resize ---- */
@@ -228,8 +189,7 @@ rq_topic_resize(uint32 topic, const RqTopicSettings *to, uint64 xid)
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
 	RQ_FAULT("resize-wal");
-	if (trash[0] != '\0')
-		rq_remove_dir(trash);
+	rq_trash_remove(trash);
 }
 
 void
@@ -303,7 +263,7 @@ rq_topic_resize_settle(uint32 topic, char *trash)
 	{
 		XLogFlush(lsn);
 		RQ_FAULT("resize-settled");
-		trash_files(topic, rec.nslots, lsn, trash);
+		rq_trash_queues(rq_topic_key(topic), rec.nslots, lsn, trash);
 	}
 }
 
@@ -355,6 +315,6 @@ rq_topic_redo_resize(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn,
 	{
 		/* Recovery must not be able to end before this record any more. */
 		XLogFlush(lsn);
-		trash_files(topic, rq_topic_nslots(topic), lsn, trash);
+		rq_trash_queues(rq_topic_key(topic), rq_topic_nslots(topic), lsn, trash);
 	}
 }

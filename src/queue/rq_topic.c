@@ -19,10 +19,10 @@
 #include "format/rq_segfmt.h"
 #include "queue/rq_group.h"
 #include "queue/rq_topic_private.h"
+#include "queue/rq_trash.h"
 #include "queue/rq_wait.h"
 #include "queue/rq_xid.h"
 #include "shmem/rq_stats.h"
-#include "store/rq_durable.h"
 
 uint32
 rq_topic_find(RqKey key)
@@ -265,8 +265,7 @@ rq_topic_settle_all(void)
 			settled++;
 		LWLockRelease(rq_meta_lock);
 		rq_gate_leave();
-		if (trash[0] != '\0')
-			rq_remove_dir(trash);
+		rq_trash_remove(trash);
 	}
 	return settled > 0;
 }
@@ -371,7 +370,6 @@ drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
 {
 	RqTopic    *t = &rq_topics[slot];
 	RqKey		key = rq_topic_key(slot);
-	char		path[MAXPGPATH];
 
 	rq_group_drop_all_apply(slot);
 	rq_topic_cut_queues(slot, 0);
@@ -386,12 +384,7 @@ drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
 	rq_topic_index_remove(key);
 	rq_ctl->ntopics--;
 	rq_wait_end_topic(slot);
-	rq_topic_dir_path(path, key);
-	rq_topic_trash_path(trash, key, lsn);
-	if (rename(path, trash) != 0 && errno != ENOENT)
-		ereport(LOG,
-				(errcode_for_file_access(),
-				 errmsg("could not rename directory \"%s\": %m", path)));
+	rq_trash_topic(key, lsn, trash);
 }
 
 bool
@@ -423,7 +416,7 @@ rq_topic_drop(RqKey key, XLogRecPtr created)
 	if (trash[0] != '\0')
 	{
 		RQ_FAULT("drop-rename");
-		rq_remove_dir(trash);
+		rq_trash_remove(trash);
 	}
 	return found;
 }
@@ -564,8 +557,7 @@ rq_topic_redo(const xl_rq_topic *rec, XLogRecPtr lsn)
 		rq_topic_redo_resize(slot, rec, lsn, trash);
 	}
 	LWLockRelease(rq_meta_lock);
-	if (trash[0] != '\0')
-		rq_remove_dir(trash);
+	rq_trash_remove(trash);
 }
 
 void
@@ -583,6 +575,5 @@ rq_topic_redo_drop(const xl_rq_topic_drop *rec, XLogRecPtr lsn)
 		drop_apply(slot, lsn, trash);
 	}
 	LWLockRelease(rq_meta_lock);
-	if (trash[0] != '\0')
-		rq_remove_dir(trash);
+	rq_trash_remove(trash);
 }

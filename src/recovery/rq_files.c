@@ -6,7 +6,11 @@
  * were there, and take what it does not know for garbage.  So it does not start
  * as far as it can know.
  *
- * When the server was shut down in order, the state is that of the files.  After
+ * When the server was shut down in order, the state is that of the files.  That
+ * PostgreSQL says so is not enough: the keeper may never have run since a crash,
+ * or files of what is gone may be left.  So the keeper says so too, when all is
+ * done, by a file of its own, which goes before anything is added: what can be
+ * taken back when the disk is full.  After
  * a crash, or in a base backup, files can be missing that WAL says are trimmed or
  * makes again; so what is missing then is noted, and looked for when replay has
  * come to a consistent state.  A file that redo has made again is whole if WAL
@@ -34,6 +38,7 @@
 #include "recovery/rq_files.h"
 #include "recovery/rq_files_private.h"
 #include "shmem/rq_shmem.h"
+#include "store/rq_durable.h"
 
 /* A segment. */
 typedef struct StoreFile
@@ -335,7 +340,25 @@ is_shut_down_in_order(void)
 	bool		in_order = crc_ok && control->state == DB_SHUTDOWNED;
 
 	pfree(control);
-	return in_order && !exists("backup_label");
+	return in_order && exists(RQ_CLOSED_FILE) && !exists("backup_label");
+}
+
+void
+rq_files_note_closed(void)
+{
+	rq_make_note(RQ_CLOSED_FILE,
+				 "The server was shut down in order, and \"state\" tells of all files that are\n"
+				 "here.  Others that are put here are refused.\n");
+}
+
+void
+rq_files_forget_closed(void)
+{
+	if (unlink(RQ_CLOSED_FILE) != 0 && errno != ENOENT)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not remove file \"%s\": %m", RQ_CLOSED_FILE)));
+	rq_fsync_path(RQ_DIR, true);
 }
 
 void

@@ -15,9 +15,25 @@
  */
 extern bool rq_files_check_replayed(int elevel);
 
-/* Call "visit" for each name in a directory; a missing one has none. */
+/*
+ * Say on disk that the state file is the last word: all is synced, nobody adds
+ * anything any more, and no files are left of what is gone.  Called by the
+ * keeper; throws if it cannot be.
+ */
+extern void rq_files_note_closed(void);
+
+/*
+ * Take that back on disk, before anything is added or tidied up, by whoever comes
+ * first: the startup process or the keeper.  Throws if it cannot be.
+ */
+extern void rq_files_forget_closed(void);
+
+/*
+ * Call "visit" for each name in a directory; a missing one has none.  False if
+ * the directory could not be read.
+ */
 typedef void (*RqFileVisit) (const char *dir, const char *name, void *arg);
-extern void rq_files_visit(const char *dir, RqFileVisit visit, void *arg);
+extern bool rq_files_visit(const char *dir, RqFileVisit visit, void *arg);
 
 /*
  * Remove what nobody will ever need: temporary files, what was put away to be
@@ -27,5 +43,11 @@ extern void rq_files_visit(const char *dir, RqFileVisit visit, void *arg);
  * and by the keeper after recovery.
  */
 extern void rq_files_tidy(bool all);
+
+/*
+ * Remove what is left of topics and queues that are gone (queue/rq_trash.c).
+ * False if there is still something, or may be.  Takes the meta lock.
+ */
+extern bool rq_files_tidy_leftovers(void);
 
 #endif							/* RQ_FILES_H */

@@ -114,6 +114,7 @@ rocketq_startup(void)
 {
 	redo_cxt = AllocSetContextCreate(TopMemoryContext, "rocketq redo",
 									 ALLOCSET_DEFAULT_SIZES);
+	rq_files_forget_closed();
 	if (ArchiveRecoveryRequested)
 		rq_files_tidy(false);
 }
@@ -135,7 +136,10 @@ redo_xlog(XLogReaderState *record)
 	uint8		info = XLogRecGetInfo(record) & ~XLR_INFO_MASK;
 
 	if (info == XLOG_CHECKPOINT_SHUTDOWN || info == XLOG_CHECKPOINT_ONLINE)
+	{
+		(void) rq_files_tidy_leftovers();
 		rq_state_sync(record->ReadRecPtr);
+	}
 	core_xlog_redo(record);
 	check_when_consistent();
 }

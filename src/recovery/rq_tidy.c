@@ -26,18 +26,21 @@ typedef struct TidyArg
 	bool		all;
 } TidyArg;
 
-void
+bool
 rq_files_visit(const char *path, RqFileVisit visit, void *arg)
 {
 	DIR		   *dir = AllocateDir(path);
 	struct dirent *de;
 
 	if (dir == NULL && errno == ENOENT)
-		return;
+		return true;
 	while ((de = ReadDirExtended(dir, path, LOG)) != NULL)
 		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
 			visit(path, de->d_name, arg);
+	if (dir == NULL)
+		return false;
 	FreeDir(dir);
+	return true;
 }
 
 /* Log segments that were trimmed, or lie where nothing was ever logged. */
@@ -117,4 +120,71 @@ rq_files_tidy(bool all)
 	rq_remove_temporaries(RQ_LOG_DIR);
 	rq_files_visit(RQ_LOG_DIR, tidy_log_file, &tidy);
 	rq_files_visit(RQ_QUEUE_DIR, tidy_topic_dir, &tidy);
+}
+
+/* ---- while the store is in use ---- */
+
+/* What is left in the directory of a topic that is there. */
+typedef struct LeftArg
+{
+	uint32		topic;
+	bool		gone;			/* nothing is */
+} LeftArg;
+
+/*
+ * A queue that came again under a number finds what is left of the earlier one;
+ * at a start it is told from what is the queue's own, here it is not.
+ */
+static void
+remove_left_queue(const char *dir, const char *name, void *arg)
+{
+	LeftArg    *left = arg;
+	uint32		queue_id;
+	uint64		segno;
+	char		path[MAXPGPATH];
+
+	if (!rq_parse_queue_name(name, &queue_id, &segno))
+		return;
+	rq_queue_path(path, rq_topic_key(left->topic), queue_id, segno);
+	if (queue_id >= rq_topic_nslots(left->topic))
+		left->gone &= rq_remove_segment(path);
+	else if (segno > rq_cq_segno(pg_atomic_read_u64(&rq_topic_queue(left->topic, queue_id)->end)))
+		left->gone = false;
+}
+
+/* Whose directory it is cannot change under the meta lock. */
+static void
+remove_left(const char *dir, const char *name, void *arg)
+{
+	bool	   *gone = arg;
+	LeftArg		left = {.gone = true};
+	char		path[MAXPGPATH];
+	RqKey		key;
+	uint64		lsn;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	if (rq_parse_topic_trash_name(name, &key, &lsn))
+		*gone &= rq_remove_dir(path);
+	if (!rq_parse_topic_dir_name(name, &key))
+		return;
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	left.topic = rq_topic_index_find(key);
+	if (left.topic == RQ_NO_SLOT)
+		*gone &= rq_remove_dir(path);
+	else
+		*gone &= rq_files_visit(path, remove_left_queue, &left) && left.gone;
+	LWLockRelease(rq_meta_lock);
+}
+
+bool
+rq_files_tidy_leftovers(void)
+{
+	uint32		seen = pg_atomic_read_u32(&rq_ctl->leftovers);
+	bool		gone = true;
+
+	if (seen == 0)
+		return true;
+	if (!rq_files_visit(RQ_QUEUE_DIR, remove_left, &gone))
+		return false;
+	return gone && pg_atomic_compare_exchange_u32(&rq_ctl->leftovers, &seen, 0);
 }

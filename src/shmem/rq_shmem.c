@@ -119,6 +119,7 @@ init_control(void)
 	pg_atomic_init_u32(&rq_ctl->alloc_errno, 0);
 	pg_atomic_init_u32(&rq_ctl->ndoomed, 0);
 	pg_atomic_init_u32(&rq_ctl->groups_abandoned, 0);
+	pg_atomic_init_u32(&rq_ctl->leftovers, 0);
 	pg_atomic_init_u32(&rq_ctl->nwaiters, 0);
 	pg_atomic_init_u64(&rq_ctl->trimming_to, 0);
 	pg_atomic_init_u32(&rq_ctl->disk_permille, 0);

@@ -352,6 +352,12 @@ typedef struct RqControl
 	pg_atomic_uint32 ndoomed;	/* topics */
 	pg_atomic_uint32 groups_abandoned;	/* 1 = there may be some */
 
+	/*
+	 * 0 = no files are left of topics and queues that are gone; see
+	 * rq_trash.c
+	 */
+	pg_atomic_uint32 leftovers;
+
 	pg_atomic_uint32 nwaiters;	/* of all topics */
 
 	/* retention; "kept" is the janitor's, under the meta lock */

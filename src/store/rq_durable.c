@@ -225,7 +225,7 @@ rq_flush_path(const char *path, uint64 from, uint64 to)
 	close(fd);
 }
 
-void
+bool
 rq_remove_segment(const char *path)
 {
 #if defined(FALLOC_FL_PUNCH_HOLE) && defined(FALLOC_FL_KEEP_SIZE)
@@ -242,20 +242,22 @@ rq_remove_segment(const char *path)
 		close(fd);
 	}
 #endif
-	if (unlink(path) != 0 && errno != ENOENT)
-		ereport(LOG,
-				(errcode_for_file_access(),
-				 errmsg("could not remove file \"%s\": %m", path)));
+	if (unlink(path) == 0 || errno == ENOENT)
+		return true;
+	ereport(LOG,
+			(errcode_for_file_access(),
+			 errmsg("could not remove file \"%s\": %m", path)));
+	return false;
 }
 
-void
+bool
 rq_remove_dir(const char *path)
 {
 	DIR		   *dir = AllocateDir(path);
 	struct dirent *de;
 
 	if (dir == NULL && errno == ENOENT)
-		return;
+		return true;
 	while ((de = ReadDirExtended(dir, path, LOG)) != NULL)
 	{
 		char		file[MAXPGPATH * 2];
@@ -265,11 +267,14 @@ rq_remove_dir(const char *path)
 		snprintf(file, sizeof(file), "%s/%s", path, de->d_name);
 		rq_remove_segment(file);
 	}
-	FreeDir(dir);
-	if (rmdir(path) != 0 && errno != ENOENT)
-		ereport(LOG,
-				(errcode_for_file_access(),
-				 errmsg("could not remove directory \"%s\": %m", path)));
+	if (dir != NULL)
+		FreeDir(dir);
+	if (rmdir(path) == 0 || errno == ENOENT)
+		return true;
+	ereport(LOG,
+			(errcode_for_file_access(),
+			 errmsg("could not remove directory \"%s\": %m", path)));
+	return false;
 }
 
 void

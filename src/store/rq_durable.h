@@ -53,12 +53,16 @@ extern void rq_flush_path(const char *path, uint64 from, uint64 to);
 
 /*
  * Give a segment's space back at once, also under mappings others still have
- * (they read zeros), then remove it.  A missing file is fine.
+ * (they read zeros), then remove it.  A missing file is fine.  False, and said in
+ * the server log, if it is still there.
  */
-extern void rq_remove_segment(const char *path);
+extern bool rq_remove_segment(const char *path);
 
-/* Remove a folder with all the files in it; a missing one is fine. */
-extern void rq_remove_dir(const char *path);
+/*
+ * Remove a directory with all the files in it; a missing one is fine.  False, and
+ * said in the server log, if it is still there.
+ */
+extern bool rq_remove_dir(const char *path);
 
 /* Remove temporary files that a crash left in a folder. */
 extern void rq_remove_temporaries(const char *dir);

@@ -30,10 +30,14 @@
 #include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_unused.h"
+#include "recovery/rq_files.h"
 #include "worker/rq_worker.h"
 
 /* How often all topics' files are looked for, in milliseconds. */
 #define LOOK_INTERVAL_MS	60000
+
+/* How often files that could not be removed are tried again, in milliseconds. */
+#define RETRY_INTERVAL_MS	2000
 
 /* How many topics' storage is removed in a round. */
 #define DROP_ROUND			32
@@ -116,6 +120,19 @@ settle_groups(void)
 	again |= rq_group_settle_all();
 }
 
+/* What could not be removed when it was dropped, because of the file system. */
+static void
+remove_leftovers(void)
+{
+	static TimestampTz next_try = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now < next_try || pg_atomic_read_u32(&rq_ctl->leftovers) == 0)
+		return;
+	next_try = TimestampTzPlusMilliseconds(now, RETRY_INTERVAL_MS);
+	(void) rq_files_tidy_leftovers();
+}
+
 /*
  * What others wait for comes first: room on the disk.  What users can make grow
  * without a limit is done in parts, see src/README.  An error ends its own step
@@ -128,6 +145,7 @@ static const RqRound steps[] = {
 	settle_groups,
 	rq_group_drop_abandoned,
 	drop_garbage,
+	remove_leftovers,
 	rq_unused_drop_expired,
 	rq_saved_place_round,
 	rq_rates_sample

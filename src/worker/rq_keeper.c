@@ -317,6 +317,14 @@ at_exit(int code, Datum arg)
 	}
 }
 
+/* The next start can tell files that are not of the same time as the others. */
+static void
+note_closed(void)
+{
+	if (rq_files_tidy_leftovers())
+		rq_files_note_closed();
+}
+
 /* A sync that keeps failing makes the next start a recovery. */
 static void
 close_store(void)
@@ -331,6 +339,7 @@ close_store(void)
 			return;
 		pg_usleep(1000000L);
 	}
+	(void) rq_worker_round(note_closed);
 	closed_in_order = true;
 	drop_guard();
 	ereport(LOG, (errmsg("rocketq store closed")));
@@ -359,6 +368,7 @@ rq_keeper_main(Datum arg)
 	synced_redo = rq_ctl->synced_redo = GetRedoRecPtr();
 	take_guard();
 	check_files();
+	rq_files_forget_closed();
 	tidy_up();
 	fill_gaps();
 	rq_topic_resize_recover();

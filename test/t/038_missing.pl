@@ -10,6 +10,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 
 use File::Find;
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use RocketqTest;
@@ -176,6 +177,79 @@ refused('an old state file: a topic', qr/FATAL:  rocketq's file "pg_rocketq\/que
 move("$data/away", "$store/state");
 rq_start($node);
 is(sql('SELECT count(*) FROM late'), '1', 'the topic is there');
+
+#
+# What a crash has left is removed by the first start that comes to it, also when
+# a shutdown in order lies between that nobody has tidied up in.
+#
+sub ctl
+{
+	my (@args) = @_;
+	local %ENV = $node->_get_env();
+	system_or_bail($node->installed_command('pg_ctl'), '-D', $data, '-l', $node->logfile, '-s', @args);
+	return;
+}
+
+# Crash with a message in a file whose WAL was never written.
+sub lose_message
+{
+	my ($topic) = @_;
+	sql("SELECT rocketq.create_topic('$topic', 1)");
+	my ($file) = sql("SELECT oid || '_' || pg_relation_filenode('$topic') || '/0.00000000' FROM pg_database WHERE datname = 'postgres'");
+	rq_signal($node, 'STOP', 'walwriter');
+	sql("SET synchronous_commit = off; SELECT rocketq.produce('$topic', 'x')");
+	like(slurp_file("$store/queue/$file"), qr/[^\0]/, "$topic: the entry is in its file");
+	rq_kill9($node, all => 1);
+	return "$store/queue/$file";
+}
+
+my %between = (
+	single => sub {
+		local %ENV = $node->_get_env();
+		ok(IPC::Run::run([ $node->installed_command('postgres'), '--single', '-D', $data, 'postgres' ],
+				'<', \'', '>', \my $out, '2>', \my $err), 'a server for one user recovers');
+	},
+	no_worker => sub {
+		ctl('-w', '-o', '-c max_worker_processes=0', 'start');
+		ctl('-m', 'fast', 'stop');
+	});
+foreach my $how (sort keys %between)
+{
+	my $file = lose_message("lost_$how");
+	$between{$how}->();
+	ok(-e $file, "$how: nobody has tidied up");
+	rq_start($node);
+	ok(!-e $file, "$how: then somebody has");
+	is(sql("SELECT count(*) FROM lost_$how"), '0', "$how: what was never acknowledged is lost");
+	is(contents(), $contents, "$how: the others are there");
+	rq_verify($node, $how);
+}
+
+# Shut down while recovery comes to its end.
+SKIP:
+{
+	skip 'built without RQ_TESTING', 1 if !rq_has_faults($node);
+	sql("ALTER SYSTEM SET rocketq.fault = 'keeper-fsynced=stop'");
+	my $file = lose_message('lost_ending');
+	my $startup;
+
+	ctl('-W', 'start');
+	rq_poll('recovery to come to its end',
+		sub {
+			($startup) = grep { (eval { slurp_file("/proc/$_/stat") } // '') =~ /\) T / } rq_processes($node);
+			return defined $startup;
+		});
+	rq_disarm($node);
+	my $from = rq_log_from($node);
+	ctl('-W', '-m', 'fast', 'stop');
+	$node->wait_for_log(qr/received fast shutdown request/, $from);
+	kill('CONT', $startup);
+	rq_stopped($node);
+	rq_start($node);
+	ok(!-e $file, 'shut down at the end of recovery: then somebody has tidied up');
+	is(contents(), $contents, 'shut down at the end of recovery: the others are there');
+	rq_verify($node, 'shut down at the end of recovery');
+}
 
 #
 # After a crash: what WAL makes again or has removed is not missed, the rest is,
