@@ -31,6 +31,7 @@
 #include "am/rq_relation.h"
 #include "api/rq_args.h"
 #include "queue/rq_group.h"
+#include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
 
 PG_FUNCTION_INFO_V1(rocketq_group_positions);
@@ -38,6 +39,9 @@ PG_FUNCTION_INFO_V1(rocketq_dump_groups);
 PG_FUNCTION_INFO_V1(rocketq_restore_group);
 
 /* ---- dump ---- */
+
+/* Entries of a topic that are looked at to find the places of restored groups. */
+#define PLACES_BUDGET	2000000
 
 /* Does the snapshot see what that transaction has done? */
 static bool
@@ -51,6 +55,20 @@ is_seen(void *snapshot, uint64 xid)
 }
 
 /*
+ * Where a group goes on, as the snapshot has it.  Whoever moves a restored group
+ * ends its wait for a place, so one that waits has not been moved.
+ */
+static RqOff
+position(uint32 topic, RqOffset *o, uint64 *budget)
+{
+	RqOff		place;
+
+	if (rq_saved_find(topic, o, budget, &place))
+		return place;
+	return rq_offset_as_of(o, is_seen, GetActiveSnapshot());
+}
+
+/*
  * Where a topic's groups stand, a row for each of their queues.
  */
 Datum
@@ -59,6 +77,7 @@ rocketq_group_positions(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Relation	rel;
 	uint32		topic;
+	uint64		budget = PLACES_BUDGET;
 
 	/* A dump comes by topics, too, that no other function would take. */
 	rq_arg_not_null(fcinfo, 0, "topic");
@@ -76,8 +95,7 @@ rocketq_group_positions(PG_FUNCTION_ARGS)
 			continue;
 		for (uint32 i = 0; i < rq_topic_nqueues(topic); i++)
 		{
-			RqOff		off = rq_offset_as_of(rq_group_offset(g, i), is_seen,
-											  GetActiveSnapshot());
+			RqOff		off = position(topic, rq_group_offset(g, i), &budget);
 			Datum		values[3] = {CStringGetTextDatum(rq_groups[g].name),
 			Int32GetDatum((int32) i), Int64GetDatum((int64) off)};
 			bool		nulls[3] = {false};

@@ -124,16 +124,21 @@ find_place(uint32 topic, RqQueue *q, Saved s, uint64 *budget, RqOff *place)
 	return count == s.total;
 }
 
+bool
+rq_saved_find(uint32 topic, RqOffset *o, uint64 *budget, RqOff *place)
+{
+	return unlikely(o->saved_total != 0) &&
+		find_place(topic, rq_topic_queue(topic, o->queue_id), saved_of(o),
+				   budget, place);
+}
+
 RqOff
 rq_saved_offset(uint32 topic, RqOffset *o, uint64 *budget)
 {
 	RqOff		place;
 
-	if (unlikely(o->saved_total != 0) &&
-		find_place(topic, rq_topic_queue(topic, o->queue_id), saved_of(o),
-				   budget, &place))
-		return place;
-	return rq_offset_committed(o);
+	return rq_saved_find(topic, o, budget, &place) ? place :
+		rq_offset_committed(o);
 }
 
 /* A group whose messages are not there. */

@@ -15,10 +15,15 @@
 extern void rq_saved_place(uint32 topic, uint32 group, uint32 queue_id);
 
 /*
- * The committed offset, or the place that a restored group will get, as far as
- * a look at "*budget" entries tells; those looked at are taken from that.  The
- * caller holds a lock on the topic's relation or the meta lock.
+ * The place that a restored group will get if it has none yet and nobody moves
+ * it; false if that is not so, or a look at "*budget" entries does not tell.
+ * Those looked at are taken from that.  The caller holds a lock on the topic's
+ * relation or the meta lock.
  */
+extern bool rq_saved_find(uint32 topic, RqOffset *o, uint64 *budget,
+						  RqOff *place);
+
+/* That place, or else the committed offset. */
 extern RqOff rq_saved_offset(uint32 topic, RqOffset *o, uint64 *budget);
 
 /*

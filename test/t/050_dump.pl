@@ -160,6 +160,11 @@ $node->reload;
 rq_poll_query($node, 'the setting', "SELECT current_setting('rocketq.janitor_interval') = '1h'");
 $db = new_database();
 restore('before the janitor', $custom, $db);
+$node->command_ok([ 'pg_dump', '-Fc', '-d', $node->connstr($db), '-f', "$again.early" ],
+	'dump the restored before the janitor');
+my $second = new_database();
+restore('a dump from before the janitor', "$again.early", $second);
+check_database($second, 'second generation before the janitor');
 my $next = <<'EOQ';
 SELECT md5(string_agg(body, '|' ORDER BY queue_id, ord)) FROM
 	(SELECT queue_id, md5(body) AS body, row_number() OVER () AS ord
