@@ -306,6 +306,20 @@ copy_groups(uint32 from, uint32 to, uint64 xid)
 	pfree(list);
 }
 
+/*
+ * The relation's file is empty and stays so, and PostgreSQL need not bring to
+ * disk what it never writes to.  But the janitor takes it for the proof that the
+ * topic exists: it must not be lost with the power.
+ */
+static void
+create_file(RelFileLocator locator, char persistence)
+{
+	SMgrRelation file = RelationCreateStorage(locator, persistence, true);
+
+	smgrimmedsync(file, MAIN_FORKNUM);
+	smgrclose(file);
+}
+
 void
 rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 					   char persistence, TransactionId *freezeXid,
@@ -342,7 +356,7 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 		rq_label_settings(RelationGetRelid(rel));
 	xid = rq_xid_announce();
 	rq_txn_topic_created(key);
-	smgrclose(RelationCreateStorage(locator, persistence, true));
+	create_file(locator, persistence);
 	topic = rq_topic_ensure(key, RQ_LOCATOR_SPC(locator), &settings, xid);
 	if (old != RQ_NO_SLOT)
 		copy_groups(old, topic, xid);
