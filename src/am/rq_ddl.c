@@ -300,7 +300,7 @@ copy_groups(uint32 from, uint32 to, uint64 xid)
 		if (rq_group_state(list[i].group, &other) != RQ_GROUP_PRESENT)
 			continue;
 		copy_places(list[i].group.slot, places, rq_topic_nqueues(to));
-		(void) rq_group_create(to, list[i].name, places, xid, INT_MAX, &copy);
+		(void) rq_group_create(to, list[i].name, places, xid, false, &copy);
 	}
 	pfree(places);
 	pfree(list);

@@ -69,15 +69,68 @@ position(uint32 topic, RqOffset *o, uint64 *budget)
 }
 
 /*
- * Where a topic's groups stand, a row for each of their queues.
+ * Read where a group stands in each queue, and copy its name; returns how many
+ * queues there are, 0 if there is no such group or it goes meanwhile.
+ */
+static uint32
+read_positions(uint32 topic, RqGroupRef group, RqOff *offsets,
+			   uint32 nqueues, uint64 *budget, char *name)
+{
+	for (uint32 i = 0; i < nqueues; i++)
+	{
+		uint64		xid;
+
+		rq_meta_lock_again();
+		nqueues = Min(nqueues, rq_topic_nqueues(topic));
+		if (rq_groups[group.slot].id != group.id ||
+			rq_group_state_locked(group.slot, &xid) != RQ_GROUP_PRESENT)
+			nqueues = 0;
+		if (i < nqueues)
+		{
+			strlcpy(name, rq_groups[group.slot].name, RQ_GROUP_NAME_MAX + 1);
+			offsets[i] = position(topic, rq_group_offset(group.slot, i), budget);
+		}
+		LWLockRelease(rq_meta_lock);
+	}
+	return nqueues;
+}
+
+static void
+put_positions(ReturnSetInfo *rsinfo, uint32 topic)
+{
+	uint64		budget = PLACES_BUDGET;
+	int			n;
+	RqGroupRef *groups = rq_group_list(topic, &n);
+	uint32		nqueues = rq_topic_nqueues(topic);
+	RqOff	   *offsets = palloc0(Max(nqueues, 1) * sizeof(RqOff));
+
+	for (int g = 0; g < n; g++)
+	{
+		char		name[RQ_GROUP_NAME_MAX + 1] = "";
+		uint32		known = read_positions(topic, groups[g], offsets, nqueues,
+										   &budget, name);
+
+		for (uint32 i = 0; i < known; i++)
+		{
+			Datum		values[3] = {CStringGetTextDatum(name),
+			Int32GetDatum((int32) i), Int64GetDatum((int64) offsets[i])};
+			bool		nulls[3] = {false};
+
+			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc,
+								 values, nulls);
+		}
+	}
+}
+
+/*
+ * Where a topic's groups stand, a row for each of their queues.  Others need the
+ * meta lock: it is held for one queue at a time.
  */
 Datum
 rocketq_group_positions(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Relation	rel;
 	uint32		topic;
-	uint64		budget = PLACES_BUDGET;
 
 	/* A dump comes by topics, too, that no other function would take. */
 	rq_arg_not_null(fcinfo, 0, "topic");
@@ -85,26 +138,8 @@ rocketq_group_positions(PG_FUNCTION_ARGS)
 	topic = rq_relation_topic(rel, false);
 	table_close(rel, NoLock);
 	InitMaterializedSRF(fcinfo, 0);
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	for (uint32 g = topic == RQ_NO_SLOT ? RQ_NO_SLOT : rq_topics[topic].first_group;
-		 g != RQ_NO_SLOT; g = rq_groups[g].next)
-	{
-		uint64		xid;
-
-		if (rq_group_state_locked(g, &xid) != RQ_GROUP_PRESENT)
-			continue;
-		for (uint32 i = 0; i < rq_topic_nqueues(topic); i++)
-		{
-			RqOff		off = position(topic, rq_group_offset(g, i), &budget);
-			Datum		values[3] = {CStringGetTextDatum(rq_groups[g].name),
-			Int32GetDatum((int32) i), Int64GetDatum((int64) off)};
-			bool		nulls[3] = {false};
-
-			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc,
-								 values, nulls);
-		}
-	}
-	LWLockRelease(rq_meta_lock);
+	if (topic != RQ_NO_SLOT)
+		put_positions((ReturnSetInfo *) fcinfo->resultinfo, topic);
 	return (Datum) 0;
 }
 

@@ -191,8 +191,8 @@ put_queue(ReturnSetInfo *rsinfo, uint32 topic, RqQueue *q, TimestampTz now)
 }
 
 /*
- * The meta lock is held for one queue at a time, here and for groups: a look
- * at an entry can mean to map a file.
+ * The meta lock is held for one queue at a time, here, for groups and for
+ * topics: a look at an entry can mean to map a file.
  */
 Datum
 rocketq_get_queues(PG_FUNCTION_ARGS)
@@ -207,8 +207,7 @@ rocketq_get_queues(PG_FUNCTION_ARGS)
 
 		for (uint32 i = 0; seen && i < rq_topic_nqueues(t); i++)
 		{
-			CHECK_FOR_INTERRUPTS();
-			LWLockAcquire(rq_meta_lock, LW_SHARED);
+			rq_meta_lock_again();
 			seen = rq_sees(&sight, rq_topic_key(t));
 			if (seen && i < rq_topic_nqueues(t))
 				put_queue(rsinfo, t, rq_topic_queue(t, i), now);
@@ -326,8 +325,7 @@ rocketq_get_groups(PG_FUNCTION_ARGS)
 
 		for (uint32 i = 0; more; i++)
 		{
-			CHECK_FOR_INTERRUPTS();
-			LWLockAcquire(rq_meta_lock, LW_SHARED);
+			rq_meta_lock_again();
 			more = rq_groups[g].id == id && group_is_shown(g) &&
 				rq_sees(&sight, rq_topic_key(rq_groups[g].topic)) &&
 				i < rq_topic_nqueues(rq_groups[g].topic);
@@ -377,24 +375,6 @@ add_queue(TopicSums *sums, uint32 topic, RqQueue *q, TimestampTz now)
 		sums->rate.since = rate.since;
 }
 
-static void
-add_group(TopicSums *sums, uint32 topic, uint32 group)
-{
-	uint64		lag = 0;
-	uint64	   *budget = &sums->places_budget;
-
-	for (uint32 i = 0; i < sums->queues; i++)
-	{
-		RqOff		from;
-		RqOff		stable;
-
-		lag += lag_of(topic, rq_topic_queue(topic, i),
-					  rq_group_offset(group, i), budget, &from, &stable);
-	}
-	sums->groups++;
-	sums->max_lag = Max(sums->max_lag, lag);
-}
-
 static Interval *
 seconds_interval(int seconds)
 {
@@ -427,6 +407,79 @@ put_topic(ReturnSetInfo *rsinfo, RqKey key, const TopicSums *sums)
 	finish(rsinfo, &row);
 }
 
+/*
+ * Hold the meta lock while the topic is the same; false, and without the lock,
+ * when it is not.
+ */
+static bool
+lock_topic(uint32 topic, RqKey key)
+{
+	rq_meta_lock_again();
+	if (RQ_KEY_EQ(rq_topic_key(topic), key))
+		return true;
+	LWLockRelease(rq_meta_lock);
+	return false;
+}
+
+/* Sum up what the topic holds; false if it has gone. */
+static bool
+add_queues(TopicSums *sums, uint32 topic, RqKey key, TimestampTz now)
+{
+	for (uint32 i = 0; i < sums->queues; i++)
+	{
+		if (!lock_topic(topic, key))
+			return false;
+		sums->queues = Min(sums->queues, rq_topic_nqueues(topic));
+		if (i < sums->queues)
+			add_queue(sums, topic, rq_topic_queue(topic, i), now);
+		LWLockRelease(rq_meta_lock);
+	}
+	return true;
+}
+
+/* The same for a group, unless that has gone or is not shown. */
+static bool
+add_group(TopicSums *sums, uint32 topic, RqKey key, RqGroupRef group)
+{
+	uint64		lag = 0;
+	bool		shown = true;
+
+	for (uint32 i = 0; shown && i < sums->queues; i++)
+	{
+		RqOff		from;
+		RqOff		stable;
+
+		if (!lock_topic(topic, key))
+			return false;
+		shown = rq_groups[group.slot].id == group.id &&
+			group_is_shown(group.slot);
+		if (shown && i < rq_topic_nqueues(topic))
+			lag += lag_of(topic, rq_topic_queue(topic, i),
+						  rq_group_offset(group.slot, i),
+						  &sums->places_budget, &from, &stable);
+		LWLockRelease(rq_meta_lock);
+	}
+	if (shown)
+	{
+		sums->groups++;
+		sums->max_lag = Max(sums->max_lag, lag);
+	}
+	return true;
+}
+
+static bool
+add_groups(TopicSums *sums, uint32 topic, RqKey key)
+{
+	int			n;
+	RqGroupRef *groups = rq_group_list(topic, &n);
+	bool		there = true;
+
+	for (int i = 0; there && i < n; i++)
+		there = add_group(sums, topic, key, groups[i]);
+	pfree(groups);
+	return there;
+}
+
 Datum
 rocketq_get_topics(PG_FUNCTION_ARGS)
 {
@@ -439,20 +492,13 @@ rocketq_get_topics(PG_FUNCTION_ARGS)
 		TopicSums	sums = {.places_budget = PLACES_BUDGET_ROW};
 		RqKey		key;
 
-		CHECK_FOR_INTERRUPTS();
-		LWLockAcquire(rq_meta_lock, LW_SHARED);
+		rq_meta_lock_again();
 		key = rq_topic_key(t);
 		sums.queues = rq_sees(&sight, key) ? rq_topic_nqueues(t) : 0;
 		sums.retention_s = rq_retain_time(t);
-		for (uint32 i = 0; i < sums.queues; i++)
-			add_queue(&sums, t, rq_topic_queue(t, i), now);
-		if (sums.queues > 0)
-			for (uint32 g = rq_topics[t].first_group; g != RQ_NO_SLOT;
-				 g = rq_groups[g].next)
-				if (group_is_shown(g))
-					add_group(&sums, t, g);
 		LWLockRelease(rq_meta_lock);
-		if (sums.queues > 0)
+		if (sums.queues > 0 && add_queues(&sums, t, key, now) &&
+			add_groups(&sums, t, key) && sums.queues > 0)
 			put_topic(rsinfo, key, &sums);
 	}
 	return (Datum) 0;

@@ -66,6 +66,8 @@
 	X(arg, "consume-read") \
 	/* a waiter has looked, and does not sleep yet */ \
 	X(arg, "wait-looked") \
+	/* who waits outside a transaction has looked at one queue */ \
+	X(arg, "idle-looked") \
 	/* TOPIC of a new topic is inserted, no commit record */ \
 	X(arg, "topic-wal") \
 	/* GROUP is inserted, no commit record */ \

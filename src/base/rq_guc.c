@@ -30,6 +30,7 @@ bool		rq_track_latency = true;
 /* fair shares */
 int			rq_max_groups_per_topic = 128;
 int			rq_max_queues_per_topic = 1024;
+int			rq_max_consumer_slots_per_topic = 4096;
 bool		rq_auto_create_groups = true;
 int			rq_group_expire_time_s = -1;
 
@@ -101,6 +102,11 @@ define_shares(void)
 							"Most queues that a topic can be given.",
 							NULL,
 							&rq_max_queues_per_topic, 1024, 1, RQ_QUEUES_MAX,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("rocketq.max_consumer_slots_per_topic",
+							"Most pairs of consumer group and queue that a topic can have.",
+							NULL,
+							&rq_max_consumer_slots_per_topic, 4096, 1, 10000000,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("rocketq.auto_create_groups",
 							 "Create a consumer group when somebody consumes for it.",

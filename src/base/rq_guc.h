@@ -23,6 +23,7 @@ extern bool rq_track_latency;
 /* fair shares */
 extern int	rq_max_groups_per_topic;
 extern int	rq_max_queues_per_topic;
+extern int	rq_max_consumer_slots_per_topic;
 extern bool rq_auto_create_groups;
 extern int	rq_group_expire_time_s; /* -1 = never */
 

@@ -236,7 +236,7 @@ find_or_create_group(uint32 topic, const char *name)
 			rq_txn_group_creating();
 		}
 		if (rq_group_create(topic, name, rq_start_places(topic, &first),
-							xid, rq_max_groups_per_topic, &group))
+							xid, true, &group))
 		{
 			if (xid != 0)
 				rq_txn_group_created(group);

@@ -32,7 +32,7 @@ rq_tag_problem(const char *tag, uint32 len)
 
 struct RqFilter
 {
-	int			ntags;			/* 0 = every message */
+	int			ntags;			/* 0 = every message; in order of their hashes */
 	FilterTag	tags[FLEXIBLE_ARRAY_MEMBER];
 };
 
@@ -44,6 +44,45 @@ report_malformed(const char *expression, const char *why)
 			 errmsg("invalid tag filter \"%s\"", expression),
 			 errdetail_internal("%s", _(why)),
 			 errhint("Write '*' for every message, or tags joined by ||, such as 'paid || shipped'.")));
+}
+
+static void
+report_too_many(int ntags)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("too many tags in a tag filter"),
+			 errdetail("The filter has %d tags; %d are allowed.",
+					   ntags, RQ_FILTER_TAGS_MAX),
+			 errhint("Filter for '*' and leave messages out after reading them, or give messages that are read together a common tag.")));
+}
+
+static int
+compare_hashes(const void *a, const void *b)
+{
+	const FilterTag *x = a;
+	const FilterTag *y = b;
+
+	return x->hash < y->hash ? -1 : x->hash > y->hash;
+}
+
+/* The first tag whose hash is not below this one, ntags if there is none. */
+static int
+first_from(const RqFilter *f, uint32 hash)
+{
+	int			low = 0;
+	int			high = f->ntags;
+
+	while (low < high)
+	{
+		int			mid = low + (high - low) / 2;
+
+		if (f->tags[mid].hash < hash)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
 }
 
 static void
@@ -74,6 +113,8 @@ rq_filter_parse(const char *expression)
 
 	for (const char *p = expression; (p = strstr(p, "||")) != NULL; p += 2)
 		n++;
+	if (n > RQ_FILTER_TAGS_MAX)
+		report_too_many(n);
 	f = palloc0(offsetof(RqFilter, tags) + n * sizeof(FilterTag));
 	if (strcmp(expression, "*") == 0)
 		return f;
@@ -83,26 +124,37 @@ rq_filter_parse(const char *expression)
 		from = bar + 2;
 	}
 	add_tag(f, expression, from, from + strlen(from));
+	qsort(f->tags, f->ntags, sizeof(FilterTag), compare_hashes);
 	return f;
 }
 
 bool
 rq_filter_entry(const RqFilter *f, const RqEntry *e)
 {
-	for (int i = 0; i < f->ntags; i++)
-		if (f->tags[i].hash == e->tag_hash)
-			return true;
-	return f->ntags == 0;
+	int			i;
+
+	if (f->ntags == 0)
+		return true;
+	i = first_from(f, e->tag_hash);
+	return i < f->ntags && f->tags[i].hash == e->tag_hash;
 }
 
 bool
 rq_filter_message(const RqFilter *f, const RqParts *m)
 {
-	for (int i = 0; i < f->ntags; i++)
-		if (m->tag != NULL && f->tags[i].len == m->tag_len &&
+	uint32		hash;
+
+	if (f->ntags == 0)
+		return true;
+	if (m->tag == NULL)
+		return false;
+	hash = rq_tag_hash(m->tag, m->tag_len);
+	for (int i = first_from(f, hash);
+		 i < f->ntags && f->tags[i].hash == hash; i++)
+		if (f->tags[i].len == m->tag_len &&
 			memcmp(f->tags[i].tag, m->tag, m->tag_len) == 0)
 			return true;
-	return f->ntags == 0;
+	return false;
 }
 
 uint32

@@ -10,13 +10,19 @@
 
 typedef struct RqFilter RqFilter;
 
+/* Each entry that is read is compared with them. */
+#define RQ_FILTER_TAGS_MAX	1000
+
 /*
  * Why nobody could filter for this tag; NULL if somebody can.  A sentence for an
  * error's detail.
  */
 extern const char *rq_tag_problem(const char *tag, uint32 len);
 
-/* Parse an expression; palloc'd.  Throws when it is malformed. */
+/*
+ * Parse an expression; palloc'd.  Throws when it is malformed, or has more than
+ * RQ_FILTER_TAGS_MAX tags.
+ */
 extern RqFilter *rq_filter_parse(const char *expression);
 
 /* Could the entry's message match? */

@@ -109,6 +109,24 @@ rq_group_find(uint32 topic, const char *name, RqGroupRef *group,
 	return state;
 }
 
+RqGroupRef *
+rq_group_list(uint32 topic, int *n)
+{
+	RqGroupRef *list;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	list = palloc(Max(rq_group_count(topic), 1) * sizeof(RqGroupRef));
+	*n = 0;
+	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
+		 i = rq_groups[i].next)
+		list[(*n)++] = (RqGroupRef)
+	{
+		.slot = i, .id = rq_groups[i].id
+	};
+	LWLockRelease(rq_meta_lock);
+	return list;
+}
+
 RqGroupState
 rq_group_state(RqGroupRef group, uint64 *xid)
 {
@@ -146,31 +164,72 @@ free_slot(void)
 	return RQ_NO_SLOT;
 }
 
-/*
- * Throw if the topic has "most" groups.  Those that a transaction has made and
- * given up again, or drops, have slots as well: of these it can have as many
- * again.  The meta lock is held.
- */
-static void
-check_share(uint32 topic, int most)
+/* Groups of a topic. */
+typedef struct GroupCount
 {
-	int			there = 0;
-	int			slots = 0;
+	int64		there;
+	int64		slots;			/* also of those that a transaction has made
+								 * and given up again, or drops */
+}			GroupCount;
+
+/* The meta lock is held. */
+static GroupCount
+count_groups(uint32 topic)
+{
+	GroupCount	n = {0};
 	uint64		xid;
 
 	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
 		 i = rq_groups[i].next)
 	{
-		slots++;
+		n.slots++;
 		if (state_of(&rq_groups[i], &xid) != RQ_GROUP_ABSENT)
-			there++;
+			n.there++;
 	}
-	if (there < most && slots / 2 < most)
+	return n;
+}
+
+/*
+ * Throw if the topic would have more than its share: groups that go have slots as
+ * well, and of these it can have as many again.
+ */
+static void
+check_share(GroupCount n, uint32 nqueues)
+{
+	if (n.there * nqueues <= rq_max_consumer_slots_per_topic &&
+		n.slots * nqueues / 2 <= rq_max_consumer_slots_per_topic)
 		return;
 	rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
-	rq_report_share_used_up("consumer groups", "rocketq.max_groups_per_topic",
-							most,
-							"Drop groups that are not wanted with rocketq.drop_group()");
+	rq_report_share_used_up("consumer slots",
+							"rocketq.max_consumer_slots_per_topic",
+							rq_max_consumer_slots_per_topic,
+							"A consumer group takes a slot for each queue: use fewer queues, drop groups that are not wanted with rocketq.drop_group()");
+}
+
+/* The same for one more group. */
+static void
+check_share_of_new(uint32 topic)
+{
+	GroupCount	n = count_groups(topic);
+
+	if (n.there >= rq_max_groups_per_topic ||
+		n.slots / 2 >= rq_max_groups_per_topic)
+	{
+		rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
+		rq_report_share_used_up("consumer groups",
+								"rocketq.max_groups_per_topic",
+								rq_max_groups_per_topic,
+								"Drop groups that are not wanted with rocketq.drop_group()");
+	}
+	n.there++;
+	n.slots++;
+	check_share(n, rq_topic_nslots(topic));
+}
+
+void
+rq_group_check_share(uint32 topic, uint32 nqueues)
+{
+	check_share(count_groups(topic), nqueues);
 }
 
 /* Throw unless there are slots for so many more offsets. */
@@ -281,7 +340,7 @@ log_group(uint32 topic, uint32 id, const char *name, const xl_rq_place *places,
 
 bool
 rq_group_create(uint32 topic, const char *name, const xl_rq_place *places,
-				uint64 xid, int most, RqGroupRef *group)
+				uint64 xid, bool limited, RqGroupRef *group)
 {
 	uint64		other;
 	bool		absent;
@@ -297,7 +356,8 @@ rq_group_create(uint32 topic, const char *name, const xl_rq_place *places,
 		TimestampTz now = GetCurrentTimestamp();
 		XLogRecPtr	lsn;
 
-		check_share(topic, most);
+		if (limited)
+			check_share_of_new(topic);
 		check_room_for_new(nqueues);
 		START_CRIT_SECTION();
 		lsn = log_group(topic, id, name, places, nqueues, xid, now);

@@ -36,6 +36,12 @@ typedef enum RqGroupState
 extern RqGroupState rq_group_find(uint32 topic, const char *name,
 								  RqGroupRef *group, uint64 *xid);
 
+/*
+ * All groups of a topic, in whatever state, as they are now; palloc'd.  Takes the
+ * meta lock.
+ */
+extern RqGroupRef *rq_group_list(uint32 topic, int *n);
+
 /* What a group is to the calling transaction now. */
 extern RqGroupState rq_group_state(RqGroupRef group, uint64 *xid);
 
@@ -46,11 +52,11 @@ extern RqGroupState rq_group_state_locked(uint32 group, uint64 *xid);
  * Create a group that goes on from these places, one for each slot of the
  * topic; with "xid" it goes away again unless that transaction commits.
  * False, with nothing done, when the name is taken meanwhile.  Throws when a
- * table is full, or the topic has "most" groups.
+ * table is full, or with "limited" when the topic's share is used up.
  */
 extern bool rq_group_create(uint32 topic, const char *name,
-							const xl_rq_place *places, uint64 xid, int most,
-							RqGroupRef *group);
+							const xl_rq_place *places, uint64 xid,
+							bool limited, RqGroupRef *group);
 
 /* Has the calling transaction dropped a group of that name? */
 extern bool rq_group_own_drop(uint32 topic, const char *name);
@@ -104,6 +110,12 @@ extern bool rq_group_drop_if(RqGroupRef group, RqGroupMay may);
 extern bool rq_group_settle_all(void);
 
 extern void rq_group_drop_all_apply(uint32 topic);
+
+/*
+ * Throw if the topic's groups would take more than its share of consumer slots
+ * with that many queues.  The caller holds the meta lock.
+ */
+extern void rq_group_check_share(uint32 topic, uint32 nqueues);
 
 /* How many slots of groups the topic has; the caller holds the meta lock. */
 extern uint64 rq_group_count(uint32 topic);

@@ -3,18 +3,32 @@
  *	  Wait for messages of a group without taking any.
  *
  * Those who wait so hold neither the topic nor a snapshot.  So each look goes
- * by the meta lock, and the topic and the group can be gone at any time.
+ * by the meta lock, and the topic and the group can be gone at any time.  Others
+ * need that lock: it is given up after each queue.
  */
 #include "postgres.h"
 
+#include "base/rq_fault.h"
 #include "queue/rq_consume.h"
 #include "queue/rq_cqueue.h"
 #include "queue/rq_owner.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_wait.h"
 
-/* Entries of a queue that are looked at; behind them there may be something. */
-#define LOOK_MAX	1024
+/*
+ * Entries of a queue, and of all queues, that are looked at; behind them there
+ * may be something.
+ */
+#define QUEUE_LOOK_MAX	1024
+#define LOOK_MAX		(64 * QUEUE_LOOK_MAX)
+
+/* A look at all queues. */
+typedef struct Look
+{
+	RqWant	   *want;
+	uint64		incarnation;
+	int			left;			/* of LOOK_MAX */
+}			Look;
 
 static bool
 is_gone(uint32 topic, uint64 incarnation)
@@ -44,17 +58,17 @@ first_unread(RqGroupRef group, RqQueue *q)
 
 /* Consuming from an owned queue would give nothing. */
 static bool
-has_message(const RqWant *want, uint32 queue_id)
+has_message(Look * look, RqQueue *q, bool *more)
 {
-	RqQueue    *q = rq_topic_queue(want->topic, queue_id);
+	const RqWant *want = look->want;
 	RqOff		from;
 	RqOff		stable;
 
 	if (want->group.id != 0)
 		rq_group_used(want->group.slot);
-	if (want->group.id != 0 && rq_owner_of(want->group, queue_id) >= 0)
+	if (want->group.id != 0 && rq_owner_of(want->group, q->id) >= 0)
 		return false;
-	rq_queue_refresh(want->topic, q);
+	*more = rq_queue_refresh_some(want->topic, q);
 	from = first_unread(want->group, q);
 	stable = pg_atomic_read_u64(&q->stable);
 	pg_read_barrier();
@@ -62,7 +76,7 @@ has_message(const RqWant *want, uint32 queue_id)
 	{
 		RqEntry		e;
 
-		if (off == from + LOOK_MAX ||
+		if (off == from + QUEUE_LOOK_MAX || look->left-- <= 0 ||
 			!rq_queue_probe(want->topic, q, off, &e) ||
 			((e.len_flags & RQ_CQ_ABORTED) == 0 &&
 			 rq_filter_entry(want->filter, &e)))
@@ -71,22 +85,45 @@ has_message(const RqWant *want, uint32 queue_id)
 	return false;
 }
 
-static int
-look(RqWant *want, uint32 unused, void *arg)
+/* Look at one queue; "more" says that not all of it could be seen. */
+static RqIdleEnd
+look_at(Look * look, uint32 queue_id, bool *more)
 {
-	const uint64 incarnation = *(uint64 *) arg;
+	RqWant	   *want = look->want;
 	RqIdleEnd	end = RQ_IDLE_TIMEOUT;
 
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	if (is_gone(want->topic, incarnation))
+	*more = false;
+	rq_meta_lock_again();
+	if (is_gone(want->topic, look->incarnation))
 		end = RQ_IDLE_TOPIC_GONE;
-	else if (want->group.id != 0 && is_dropped(want->group))
-		want->group.id = 0;
-	for (uint32 i = 0; end == RQ_IDLE_TIMEOUT &&
-		 i < rq_topic_nqueues(want->topic); i++)
-		if (has_message(want, i))
+	else
+	{
+		if (want->group.id != 0 && is_dropped(want->group))
+			want->group.id = 0;
+		if (queue_id < rq_topic_nqueues(want->topic) &&
+			has_message(look, rq_topic_queue(want->topic, queue_id), more))
 			end = RQ_IDLE_MESSAGES;
+	}
 	LWLockRelease(rq_meta_lock);
+	RQ_FAULT("idle-looked");
+	return end;
+}
+
+static int
+look_at_all(RqWant *want, uint32 unused, void *arg)
+{
+	Look		look = {.want = want, .incarnation = *(uint64 *) arg,
+	.left = LOOK_MAX};
+	RqIdleEnd	end = RQ_IDLE_TIMEOUT;
+
+	for (uint32 i = 0; end == RQ_IDLE_TIMEOUT &&
+		 i < Max(rq_topic_nqueues(want->topic), 1); i++)
+	{
+		bool		more = true;
+
+		while (more && end == RQ_IDLE_TIMEOUT)
+			end = look_at(&look, i, &more);
+	}
 	return end;
 }
 
@@ -97,5 +134,5 @@ rq_wait_for_messages(uint32 topic, uint64 incarnation, RqGroupRef group,
 	RqWant		want = {.topic = topic, .group = group,
 	.queue_id = RQ_ALL_QUEUES, .filter = filter};
 
-	return (RqIdleEnd) rq_wait(&want, timeout_ms, look, &incarnation);
+	return (RqIdleEnd) rq_wait(&want, timeout_ms, look_at_all, &incarnation);
 }

@@ -60,8 +60,8 @@ rq_create_group_at(uint32 topic, const char *name, const xl_rq_place *places)
 		return false;
 	xid = rq_xid_announce();
 	rq_txn_group_creating();
-	while (!rq_group_create(topic, name, places, xid,
-							rq_max_groups_per_topic, &group))
+	while (!rq_group_create(topic, name, places, xid, true,
+							&group))
 		if (rq_find_group(topic, name, NULL, &group))
 			return false;
 	rq_txn_group_created(group);

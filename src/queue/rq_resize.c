@@ -184,6 +184,8 @@ rq_topic_resize(uint32 topic, const RqTopicSettings *to, uint64 xid)
 	now = rq_topic_nqueues(topic);
 	for (uint32 i = nqueues; i < now; i++)
 		check_consumed(topic, i);
+	if (nqueues > now)
+		rq_group_check_share(topic, nqueues);
 	take_slots(topic, nqueues);
 	stage(topic, to, xid);
 	LWLockRelease(rq_meta_lock);

@@ -11,6 +11,7 @@
 #include "port/pg_bitutils.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/proclist.h"
 #include "storage/shmem.h"
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
@@ -24,6 +25,7 @@
 #include "shmem/rq_stats.h"
 
 #define GATE_WAIT_MS	10000
+#define META_WAIT_MS	10
 
 RqControl  *rq_ctl = NULL;
 RqTopic    *rq_topics = NULL;
@@ -233,6 +235,26 @@ rq_shmem_startup(void)
 		init_slots(queue_tranche->lock.tranche);
 	}
 	LWLockRelease(AddinShmemInitLock);
+}
+
+/*
+ * LWLocks let those who want a lock shared in beside others who have it so, even
+ * when somebody waits to have it alone.  A few processes that take it over and
+ * over would keep that one waiting for as long as they go on.  The list of those
+ * who wait is read without its lock: it is but a hint, and a wrong one costs a
+ * millisecond.
+ */
+void
+rq_meta_lock_again(void)
+{
+	for (int i = 0; i < META_WAIT_MS; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (proclist_is_empty(&rq_meta_lock->waiters))
+			break;
+		pg_usleep(1000);
+	}
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
 }
 
 void

@@ -418,6 +418,14 @@ extern int	rq_wanting_words(void);
 extern LWLock *rq_gate_lock;
 extern LWLock *rq_meta_lock;
 extern LWLock *rq_offset_lock(uint32 slot);
+
+/*
+ * Take the meta lock shared, for those who take it again and again: lets who
+ * waits for it go first.  Checks for interrupts.  A hold should cost no more than
+ * a look at a thousand entries.
+ */
+extern void rq_meta_lock_again(void);
+
 extern LWLock *rq_wait_lock(uint32 topic);
 
 #define RQ_MY_BACKEND	(&rq_backends[RQ_MY_PROC_NUMBER])

@@ -42,6 +42,9 @@ INSERT INTO limited (tag, body) VALUES ('blank ', 'tag');
 -- and these filters no tag
 SELECT * FROM rocketq.pull('limited', 0, 0, tags => repeat('t', 128));
 SELECT * FROM rocketq.pull('limited', 0, 0, tags => 'a || *');
+SELECT count(*) FROM rocketq.pull('limited', 0, 0, tags => (SELECT string_agg('t' || i, '||') FROM generate_series(1, 1000) i));
+SELECT * FROM rocketq.pull('limited', 0, 0, tags => (SELECT string_agg('t' || i, '||') FROM generate_series(1, 1001) i));
+\echo :LAST_ERROR_SQLSTATE
 
 SELECT count(rocketq.produce('limited', 'sharding key', sharding_key => repeat('s', 1024), queue_id => 1));
 SELECT rocketq.produce('limited', 'sharding key', sharding_key => repeat('s', 1025), queue_id => 1);
@@ -133,6 +136,39 @@ TRUNCATE limited;
 SELECT array_agg(DISTINCT consumer_group ORDER BY consumer_group) FROM rocketq.groups WHERE topic = 'limited';
 ROLLBACK;
 RESET rocketq.max_groups_per_topic;
+-- and of consumer slots, here 2 for a group
+SELECT count(*) AS groups FROM rocketq.groups WHERE topic = 'limited' AND queue_id = 0;
+SET rocketq.max_consumer_slots_per_topic = 7;
+SELECT rocketq.create_group('limited', 'g5');
+\echo :LAST_ERROR_SQLSTATE
+SELECT count(*) FROM rocketq.consume('limited', 'g5', 1);
+SELECT rocketq.alter_topic('limited', queues => 3);
+\echo :LAST_ERROR_SQLSTATE
+SELECT queues FROM rocketq.topics WHERE topic = 'limited';
+-- those that are there go on, also when the share gets smaller
+SELECT count(*) FROM rocketq.consume('limited', 'g4', 1);
+SET rocketq.max_consumer_slots_per_topic = 1;
+SELECT rocketq.alter_topic('limited', retention_time => '1 day');
+BEGIN;
+TRUNCATE limited;
+SELECT count(*) AS groups FROM rocketq.groups WHERE topic = 'limited' AND queue_id = 0;
+ROLLBACK;
+-- up to the last one
+SET rocketq.max_consumer_slots_per_topic = 9;
+BEGIN;
+SELECT rocketq.create_group('limited', 'g5');
+ROLLBACK;
+SELECT rocketq.alter_topic('limited', queues => 3);
+SELECT rocketq.alter_topic('limited', queues => 2);
+-- but not over and over in one transaction
+DO $$
+BEGIN
+    FOR i IN 1 .. 7 LOOP
+        PERFORM rocketq.drop_group('limited', 'g4');
+        PERFORM rocketq.create_group('limited', 'g4');
+    END LOOP;
+END $$;
+RESET rocketq.max_consumer_slots_per_topic;
 SET rocketq.auto_create_groups = off;
 SELECT count(*) FROM rocketq.consume('limited', 'g5');
 \echo :LAST_ERROR_SQLSTATE
@@ -152,12 +188,14 @@ CREATE ROLE limited_user;
 SET ROLE limited_user;
 SET rocketq.max_groups_per_topic = 1000;
 SET rocketq.max_queues_per_topic = 1000;
+SET rocketq.max_consumer_slots_per_topic = 1000;
 SET rocketq.auto_create_groups = on;
 RESET ROLE;
 DROP ROLE limited_user;
 
 -- here it is about all topics together
 SET rocketq.max_queues_per_topic = 65535;
+SET rocketq.max_consumer_slots_per_topic = 10000000;
 -- the errors name the setting that is to be raised
 \set VERBOSITY terse
 SELECT rocketq.create_topic('limited_too', current_setting('rocketq.max_queues')::int + 1);
