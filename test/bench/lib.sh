@@ -264,6 +264,7 @@ rocketq.max_topics = 2048
 rocketq.max_queues = 32768
 rocketq.max_queues_per_topic = 32768
 rocketq.max_consumer_slots = 65536
+rocketq.max_consumer_slots_per_topic = 65536
 END
 }
 

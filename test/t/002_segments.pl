@@ -15,6 +15,7 @@ use Test::More;
 my $node = rq_node('main', conf => <<'EOC');
 rocketq.segment_size = '1MB'
 rocketq.max_queues = 12000
+rocketq.max_consumer_slots_per_topic = 12000
 rocketq.janitor_interval = '20ms'
 rocketq.retention_time = -1
 EOC

@@ -19,6 +19,7 @@ my $node = rq_node('main', conf => <<'EOC');
 max_locks_per_transaction = 10
 max_connections = 20
 rocketq.max_queues_per_topic = 6000
+rocketq.max_consumer_slots_per_topic = 6000
 EOC
 my ($one, $two, $three) = rq_sessions($node, 3);
 
