@@ -135,6 +135,8 @@ entry_problem(uint32 topic, RqOff off, RqOff stable, const RqEntry *e,
 	RqFrame		frame;
 	RqParts		parts;
 
+	if (e->pos == 0 && (e->len_flags & RQ_CQ_ABORTED))
+		return "its file was missing and has been made again";
 	if (e->enqueued_at < last_time)
 		return "the entry is older than the one before it";
 	if (off >= stable && e->xid == 0 && (e->len_flags & RQ_CQ_ABORTED))

@@ -16,6 +16,13 @@
 extern bool rq_files_check_replayed(int elevel);
 
 /*
+ * Make again, without what they held, the segments that the log and the queues
+ * end in, where they are missing.  Called by the keeper if the server is to go on
+ * without, before anybody uses the store; throws if a file cannot be made.
+ */
+extern void rq_files_make_lost(void);
+
+/*
  * Say on disk that the state file is the last word: all is synced, nobody adds
  * anything any more, and no files are left of what is gone.  Called by the
  * keeper; throws if it cannot be.

@@ -370,6 +370,8 @@ rq_keeper_main(Datum arg)
 	check_files();
 	rq_files_forget_closed();
 	tidy_up();
+	if (rq_ignore_missing_files)
+		(void) rq_worker_round(rq_files_make_lost);
 	fill_gaps();
 	rq_topic_resize_recover();
 	if (!successor || catch_up())

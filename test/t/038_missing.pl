@@ -219,7 +219,7 @@ foreach my $how (sort keys %between)
 	$between{$how}->();
 	ok(-e $file, "$how: nobody has tidied up");
 	rq_start($node);
-	ok(!-e $file, "$how: then somebody has");
+	rq_poll("$how: the keeper to tidy up", sub { return !-e $file; });
 	is(sql("SELECT count(*) FROM lost_$how"), '0', "$how: what was never acknowledged is lost");
 	is(contents(), $contents, "$how: the others are there");
 	rq_verify($node, $how);
@@ -246,7 +246,7 @@ SKIP:
 	kill('CONT', $startup);
 	rq_stopped($node);
 	rq_start($node);
-	ok(!-e $file, 'shut down at the end of recovery: then somebody has tidied up');
+	rq_poll('the keeper to tidy up', sub { return !-e $file; });
 	is(contents(), $contents, 'shut down at the end of recovery: the others are there');
 	rq_verify($node, 'shut down at the end of recovery');
 }
@@ -327,6 +327,44 @@ like(slurp_file($node->logfile, $from), qr/WARNING:  rocketq's file "pg_rocketq\
 like(sql('SELECT string_agg(what, $$,$$) FROM rocketq.verify()'), qr/log\/0{15}2/, 'and so does verify()');
 is(sql("SELECT rocketq.produce('other', 'y') > 0"), 't', 'the others go on');
 is(sql('SELECT count(*) FROM other'), '2', 'and are all there');
+
+# Those that are written to are made again.
+sql(<<'EOQ');
+SELECT rocketq.create_topic('ends', 1), rocketq.create_topic('tail', 1);
+SELECT rocketq.create_group('ends', 'g'), rocketq.create_group('tail', 'g');
+SELECT count(rocketq.produce('ends', i::text)) FROM generate_series(1, 5000) i;
+SELECT count(rocketq.produce('tail', repeat('x', 2000))) FROM generate_series(1, 1200);
+EOQ
+my ($ends) = sql("SELECT oid || '_' || pg_relation_filenode('ends') FROM pg_database WHERE datname = 'postgres'");
+foreach my $crashed (0, 1)
+{
+	my $label = $crashed ? 'after a crash' : 'after a shutdown';
+	my $end_of_queue = (sort glob "$store/queue/$ends/0.*")[-1];
+	my $end_of_log = $data . '/' . sql("SELECT file FROM rocketq.segments WHERE state = 'writing'");
+
+	# Nothing in WAL that would bring them back.
+	sql('CHECKPOINT');
+	$node->stop($crashed ? 'immediate' : 'fast');
+	unlink($end_of_queue, $end_of_log) == 2 or die "could not remove the last files: $!";
+	$from = rq_log_from($node);
+	rq_start($node);
+	rq_poll_query($node, 'the keeper to be ready', 'SELECT rocketq.produce(\'ends\', \'new\') > 0');
+	my $log = slurp_file($node->logfile, $from);
+	like($log, qr/made the missing file "\Q$_\E" again/, "$label: $_ is made again")
+	  foreach map { s,.*(pg_rocketq/),$1,r } $crashed ? () : $end_of_queue, $end_of_log;
+	# Redo of RESOLVE has made it, with nothing in it.
+	like($log, qr/has lost \d+ messages with the file ".*\Q$ends\E/, "$label: and said what is lost");
+	is(sql("SELECT rocketq.produce('tail', 'after') > 0"), 't', "$label: the log takes messages");
+	is( sql("SELECT count(*), max(rocketq.text(body)::int) FILTER (WHERE rocketq.text(body) <> 'new'), count(*) FILTER (WHERE rocketq.text(body) = 'new') FROM rocketq.consume('ends', 'g', 10000, auto_commit => true)"),
+		$crashed ? '1||1' : '4097|4096|1', "$label: consumers get what is there, and what is new");
+	my $end = sql(q{SELECT max_offset FROM rocketq.queues WHERE topic::text = 'tail'});
+	sql("SELECT rocketq.commit_offset('tail', 'g', 0, $end - 1)");
+	is(sql("SELECT rocketq.text(body) FROM rocketq.consume('tail', 'g')"), 'after', "$label: and of the log");
+	my $found = sql('SELECT string_agg(DISTINCT problem, $$,$$) FROM rocketq.verify()');
+	like($found, qr/its file was missing and has been made again/, "$label: verify() tells of the queue's messages");
+	like($found, qr/the frame is filler, not a message/, "$label: and of those of the log");
+}
+is(sql("SELECT count(*) FROM ends"), '4097', 'so do those who scan');
 
 #
 # An empty store is made when somebody asks for it.
