@@ -485,12 +485,6 @@ COMMENT ON FUNCTION rocketq.stats_reset IS 'let the counters and the latency of 
 --
 -- Support: consumer groups in dumps
 --
-CREATE FUNCTION rocketq.group_positions(topic pg_catalog.regclass,
-    OUT consumer_group pg_catalog.text, OUT queue_id int, OUT next_offset bigint)
-    RETURNS SETOF pg_catalog.record
-    AS 'MODULE_PATHNAME', 'rocketq_group_positions' LANGUAGE C STABLE PARALLEL RESTRICTED;
-COMMENT ON FUNCTION rocketq.group_positions IS 'where a topic''s groups go on, as the caller''s snapshot has it, for dumps';
-
 CREATE FUNCTION rocketq.dump_groups(OUT topic pg_catalog.text,
     OUT consumer_group pg_catalog.text, OUT total bigint[], OUT remaining bigint[])
     RETURNS SETOF pg_catalog.record

@@ -16,6 +16,7 @@
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
+#include "utils/syscache.h"
 
 #include "am/rq_am_private.h"
 #include "am/rq_relation.h"
@@ -157,6 +158,35 @@ rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl)
 	{
 		refuse_executor_work(rel);
 		rq_serializable_produce(rel);
+	}
+	return rel;
+}
+
+/* A schema that is there is in the cache, and is so when it is asked for next. */
+static bool
+may_read_all(Oid relid)
+{
+	Oid			schema = get_rel_namespace(relid);
+	bool		is_missing = false;
+
+	return SearchSysCacheExists1(NAMESPACEOID, ObjectIdGetDatum(schema)) &&
+		rq_namespace_aclcheck(schema, GetUserId(), ACL_USAGE) == ACLCHECK_OK &&
+		pg_class_aclcheck_ext(relid, GetUserId(), ACL_SELECT, &is_missing) == ACLCHECK_OK &&
+		check_enable_rls(relid, InvalidOid, true) != RLS_ENABLED;
+}
+
+Relation
+rq_relation_open_readable(Oid relid)
+{
+	Relation	rel;
+
+	if (!may_read_all(relid))
+		return NULL;
+	rel = try_relation_open(relid, AccessShareLock);
+	if (rel != NULL && (!rq_relation_is_topic(rel) || !may_read_all(relid)))
+	{
+		relation_close(rel, AccessShareLock);
+		return NULL;
 	}
 	return rel;
 }

@@ -51,6 +51,13 @@ extern bool rq_relation_acquire(void *hold);
 extern bool rq_relation_is_in_the_way(void *hold);
 
 /*
+ * Open a topic, with AccessShareLock, of which the caller may read all rows.
+ * NULL if the relation is gone or no topic or the caller may not, also when that
+ * is so after waiting for the lock.
+ */
+extern Relation rq_relation_open_readable(Oid relid);
+
+/*
  * Open a topic for what everybody may know of every table, its size.  NULL if
  * there is no such relation; throws when it is no topic.
  */

@@ -12,20 +12,24 @@
 #include <math.h>
 
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
 #include "am/rq_label.h"
 #include "am/rq_relation.h"
 #include "api/rq_args.h"
+#include "base/rq_compat.h"
 #include "base/rq_guc.h"
 #include "queue/rq_topic.h"
 
@@ -45,12 +49,49 @@ run_utility(const char *sql)
 	SPI_finish();
 }
 
+/*
+ * Statements name what they are about, and while they run others can let that
+ * name mean something else, by renaming a schema of theirs or creating one that
+ * comes first in the search path: then all is undone.
+ */
+static RQ_NORETURN void
+refuse_swapped(const char *quoted)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("%s does not name the topic any more", quoted),
+			 errdetail("A schema was renamed or created at the same time."),
+			 errhint("Look at what the name means now, and call the function again.")));
+}
+
+/* The relation of that name, which this subtransaction must have created. */
+static Oid
+created_topic(Oid schema, const char *name, const char *quoted)
+{
+	Oid			relid = get_relname_relid(name, schema);
+	Relation	rel;
+	bool		is_ours;
+
+	/* Of what we have created we have the lock. */
+	if (!OidIsValid(relid) ||
+		!CheckRelationOidLockedByMe(relid, AccessExclusiveLock, false))
+		refuse_swapped(quoted);
+	rel = table_open(relid, NoLock);
+	is_ours = rel->rd_createSubid == GetCurrentSubTransactionId() &&
+		rq_relation_is_topic(rel);
+	table_close(rel, NoLock);
+	if (!is_ours)
+		refuse_swapped(quoted);
+	return relid;
+}
+
 Datum
 rocketq_create_topic(PG_FUNCTION_ARGS)
 {
 	char	   *name = rq_arg_text(fcinfo, 0, "topic name");
 	int32		queues = PG_ARGISNULL(1) ? rq_default_queues : PG_GETARG_INT32(1);
 	RangeVar   *rv;
+	Oid			schema;
 	char	   *quoted;
 	int			nest;
 
@@ -58,6 +99,7 @@ rocketq_create_topic(PG_FUNCTION_ARGS)
 	rq_refuse_read_only("rocketq.create_topic()");
 	rq_check_nqueues(queues, 0);
 	rv = rq_range_var(name);
+	schema = RangeVarGetCreationNamespace(rv);
 	quoted = quote_qualified_identifier(rv->schemaname, rv->relname);
 
 	nest = NewGUCNestLevel();
@@ -68,8 +110,7 @@ rocketq_create_topic(PG_FUNCTION_ARGS)
 						 quoted));
 	AtEOXact_GUC(true, nest);
 
-	PG_RETURN_OID(get_relname_relid(rv->relname,
-									RangeVarGetCreationNamespace(rv)));
+	PG_RETURN_OID(created_topic(schema, rv->relname, quoted));
 }
 
 #define RETENTION_HINT "Use an interval, -1 for ever, or \"default\" for that of rocketq.retention_time."
@@ -145,5 +186,7 @@ rocketq_drop_topic(PG_FUNCTION_ARGS)
 										RelationGetRelationName(rel));
 	table_close(rel, NoLock);
 	run_utility(psprintf("DROP TABLE %s", quoted));
+	if (SearchSysCacheExists1(RELOID, PG_GETARG_DATUM(0)))
+		refuse_swapped(quoted);
 	PG_RETURN_VOID();
 }

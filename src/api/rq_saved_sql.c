@@ -15,6 +15,7 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/transam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
@@ -22,19 +23,21 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/varlena.h"
 
 #include "am/rq_relation.h"
+#include "am/rq_values.h"
 #include "api/rq_args.h"
 #include "queue/rq_group.h"
 #include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
 
-PG_FUNCTION_INFO_V1(rocketq_group_positions);
 PG_FUNCTION_INFO_V1(rocketq_dump_groups);
 PG_FUNCTION_INFO_V1(rocketq_restore_group);
 
@@ -69,137 +72,228 @@ position(uint32 topic, RqOffset *o, uint64 *budget)
 }
 
 /*
- * Read where a group stands in each queue, and copy its name; returns how many
- * queues there are, 0 if there is no such group or it goes meanwhile.
+ * Where a group stands in one queue, and how many of the queue's messages that
+ * the snapshot sees are before that.
  */
-static uint32
-read_positions(uint32 topic, RqGroupRef group, RqOff *offsets,
-			   uint32 nqueues, uint64 *budget, char *name)
+typedef struct Position
 {
-	for (uint32 i = 0; i < nqueues; i++)
+	const char *group;
+	uint32		queue_id;
+	RqOff		next;
+	uint64		passed;
+} Position;
+
+/* What a topic's rows of the dump are made of. */
+typedef struct DumpedTopic
+{
+	uint32		nqueues;
+	uint64	   *total;			/* messages of each queue */
+	uint64		npositions;
+	Position   *positions;
+} DumpedTopic;
+
+/*
+ * Note where a group stands in each queue, unless it is gone or goes meanwhile.
+ * Others need the meta lock: it is held for one queue at a time.
+ */
+static void
+read_group(DumpedTopic *t, uint32 topic, RqGroupRef group, uint64 *budget)
+{
+	Position   *positions = &t->positions[t->npositions];
+	char	   *name = palloc(RQ_GROUP_NAME_MAX + 1);
+
+	for (uint32 i = 0; i < t->nqueues; i++)
 	{
 		uint64		xid;
+		bool		is_there;
 
 		rq_meta_lock_again();
-		nqueues = Min(nqueues, rq_topic_nqueues(topic));
-		if (rq_groups[group.slot].id != group.id ||
-			rq_group_state_locked(group.slot, &xid) != RQ_GROUP_PRESENT)
-			nqueues = 0;
-		if (i < nqueues)
+		is_there = i < rq_topic_nqueues(topic) &&
+			rq_groups[group.slot].id == group.id &&
+			rq_group_state_locked(group.slot, &xid) == RQ_GROUP_PRESENT;
+		if (is_there)
 		{
 			strlcpy(name, rq_groups[group.slot].name, RQ_GROUP_NAME_MAX + 1);
-			offsets[i] = position(topic, rq_group_offset(group.slot, i), budget);
+			positions[i].group = name;
+			positions[i].queue_id = i;
+			positions[i].next = position(topic, rq_group_offset(group.slot, i),
+										 budget);
 		}
 		LWLockRelease(rq_meta_lock);
+		if (!is_there)
+			return;
 	}
-	return nqueues;
+	t->npositions += t->nqueues;
 }
 
+/* Note where the groups of a topic stand; its relation is locked. */
 static void
-put_positions(ReturnSetInfo *rsinfo, uint32 topic)
+read_positions(DumpedTopic *t, uint32 topic)
 {
 	uint64		budget = PLACES_BUDGET;
 	int			n;
 	RqGroupRef *groups = rq_group_list(topic, &n);
-	uint32		nqueues = rq_topic_nqueues(topic);
-	RqOff	   *offsets = palloc0(Max(nqueues, 1) * sizeof(RqOff));
 
+	t->nqueues = rq_topic_nqueues(topic);
+	t->npositions = 0;
+	t->positions = palloc_extended((Size) n * t->nqueues * sizeof(Position),
+								   MCXT_ALLOC_HUGE);
 	for (int g = 0; g < n; g++)
+		read_group(t, topic, groups[g], &budget);
+}
+
+static int
+by_place(const void *a, const void *b)
+{
+	const Position *p = a;
+	const Position *q = b;
+
+	if (p->queue_id != q->queue_id)
+		return p->queue_id < q->queue_id ? -1 : 1;
+	return p->next < q->next ? -1 : p->next > q->next;
+}
+
+static int
+by_group(const void *a, const void *b)
+{
+	const Position *p = a;
+	const Position *q = b;
+	int			result = strcmp(p->group, q->group);
+
+	return result != 0 ? result : by_place(a, b);
+}
+
+/*
+ * Count the messages of each queue, and those before each position.  A scan
+ * gives a queue after the other, and each in the order of its offsets.
+ */
+static void
+count_messages(DumpedTopic *t, Relation rel)
+{
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
+	uint64		at = 0;
+
+	t->total = palloc0(t->nqueues * sizeof(uint64));
+	qsort(t->positions, t->npositions, sizeof(Position), by_place);
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
-		char		name[RQ_GROUP_NAME_MAX + 1] = "";
-		uint32		known = read_positions(topic, groups[g], offsets, nqueues,
-										   &budget, name);
+		bool		isnull;
+		Position	m = {.queue_id = (uint32)
+			DatumGetInt32(slot_getattr(slot, RQ_COL_QUEUE_ID + 1, &isnull)),
+			.next = (RqOff)
+		DatumGetInt64(slot_getattr(slot, RQ_COL_QUEUE_OFFSET + 1, &isnull))};
 
-		for (uint32 i = 0; i < known; i++)
+		CHECK_FOR_INTERRUPTS();
+		for (; at < t->npositions && by_place(&t->positions[at], &m) <= 0; at++)
+			t->positions[at].passed = t->total[t->positions[at].queue_id];
+		Assert(m.queue_id < t->nqueues);
+		t->total[m.queue_id]++;
+	}
+	for (; at < t->npositions; at++)
+		t->positions[at].passed = t->total[t->positions[at].queue_id];
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+static Datum
+int8_array(Datum *elems, uint32 n)
+{
+	return PointerGetDatum(construct_array(elems, (int) n, INT8OID, sizeof(int64),
+										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/* A row for each group. */
+static void
+put_groups(ReturnSetInfo *rsinfo, DumpedTopic *t, Datum topic)
+{
+	Datum	   *total = palloc(t->nqueues * sizeof(Datum));
+	Datum	   *left = palloc(t->nqueues * sizeof(Datum));
+
+	qsort(t->positions, t->npositions, sizeof(Position), by_group);
+	for (uint64 g = 0; g < t->npositions; g += t->nqueues)
+	{
+		Datum		values[4] = {topic};
+		bool		nulls[4] = {false};
+
+		for (uint32 i = 0; i < t->nqueues; i++)
 		{
-			Datum		values[3] = {CStringGetTextDatum(name),
-			Int32GetDatum((int32) i), Int64GetDatum((int64) offsets[i])};
-			bool		nulls[3] = {false};
-
-			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc,
-								 values, nulls);
+			total[i] = Int64GetDatum((int64) t->total[i]);
+			left[i] = Int64GetDatum((int64) (t->total[i] -
+											 t->positions[g + i].passed));
 		}
+		values[1] = CStringGetTextDatum(t->positions[g].group);
+		values[2] = int8_array(total, t->nqueues);
+		values[3] = int8_array(left, t->nqueues);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 }
 
 /*
- * Where a topic's groups stand, a row for each of their queues.  Others need the
- * meta lock: it is held for one queue at a time.
+ * Nothing is looked up by the topic's name, which can be another relation's by
+ * now: a view, say, whose functions would run with the caller's rights.
  */
-Datum
-rocketq_group_positions(PG_FUNCTION_ARGS)
-{
-	Relation	rel;
-	uint32		topic;
-
-	/* A dump comes by topics, too, that no other function would take. */
-	rq_arg_not_null(fcinfo, 0, "topic");
-	rel = rq_relation_open(PG_GETARG_OID(0), AccessShareLock, ACL_SELECT);
-	topic = rq_relation_topic(rel, false);
-	table_close(rel, NoLock);
-	InitMaterializedSRF(fcinfo, 0);
-	if (topic != RQ_NO_SLOT)
-		put_positions((ReturnSetInfo *) fcinfo->resultinfo, topic);
-	return (Datum) 0;
-}
-
-/* Run a query and hand on its rows. */
 static void
-put_rows(ReturnSetInfo *rsinfo, const char *sql)
+dump_topic(ReturnSetInfo *rsinfo, Oid relid, Datum name)
 {
-	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not run query \"%s\"", sql);
-	for (uint64 i = 0; i < SPI_processed; i++)
-		tuplestore_puttuple(rsinfo->setResult, SPI_tuptable->vals[i]);
-	SPI_freetuptable(SPI_tuptable);
+	Relation	rel = rq_relation_open_readable(relid);
+	uint32		topic;
+	DumpedTopic dumped;
+
+	if (rel == NULL)
+		return;
+	topic = rq_relation_topic(rel, false);
+	if (topic != RQ_NO_SLOT)
+	{
+		read_positions(&dumped, topic);
+		if (dumped.npositions > 0)
+		{
+			count_messages(&dumped, rel);
+			put_groups(rsinfo, &dumped, name);
+		}
+	}
+	table_close(rel, NoLock);
 }
 
-/*
- * The topics that the caller may read, as SELECT from all rows of the table
- * would have it; what pg_dump is told to leave out must not stop it.
- */
+/* Names of PostgreSQL's own schema only: nobody else can replace these. */
 static const char *const topics_sql =
-"SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)"
+"SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname)"
 " FROM pg_catalog.pg_class c"
 " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
 " JOIN pg_catalog.pg_am a ON a.oid OPERATOR(pg_catalog.=) c.relam"
 " WHERE a.amname OPERATOR(pg_catalog.=) 'rocketq' AND c.relkind OPERATOR(pg_catalog.=) 'r'"
-" AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
-" AND pg_catalog.has_table_privilege(c.oid, 'SELECT')"
-" AND NOT pg_catalog.row_security_active(c.oid) ORDER BY 1";
+" ORDER BY 2";
 
-/* The groups of one of them: its name as a literal, twice, and as it is. */
-static const char *const groups_sql =
-"SELECT %s::pg_catalog.text, consumer_group,"
-" pg_catalog.array_agg(total ORDER BY queue_id), pg_catalog.array_agg(remaining ORDER BY queue_id)"
-" FROM (SELECT p.consumer_group, p.queue_id, pg_catalog.count(m.queue_id) AS total,"
-" pg_catalog.count(m.queue_id)"
-" FILTER (WHERE m.queue_offset OPERATOR(pg_catalog.>=) p.next_offset) AS remaining"
-" FROM rocketq.group_positions(%s) p"
-" LEFT JOIN ONLY %s m ON m.queue_id OPERATOR(pg_catalog.=) p.queue_id"
-" GROUP BY 1, 2) q GROUP BY consumer_group ORDER BY consumer_group";
-
+/*
+ * The groups of the topics that the caller may read, as SELECT from all rows of
+ * the table would have it; what pg_dump is told to leave out must not stop it.
+ */
 Datum
 rocketq_dump_groups(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	SPITupleTable *topics;
-	uint64		ntopics;
+	MemoryContext cxt;
+	MemoryContext old;
 
 	rq_require_preload();
 	InitMaterializedSRF(fcinfo, 0);
 	SPI_connect();
 	if (SPI_execute(topics_sql, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not list topics");
-	topics = SPI_tuptable;
-	ntopics = SPI_processed;
-	for (uint64 i = 0; i < ntopics; i++)
+	cxt = AllocSetContextCreate(CurrentMemoryContext, "rocketq saved groups",
+								ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(cxt);
+	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		char	   *topic = SPI_getvalue(topics->vals[i], topics->tupdesc, 1);
-		char	   *literal = quote_literal_cstr(topic);
+		HeapTuple	row = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
 
-		put_rows(rsinfo, psprintf(groups_sql, literal, literal, topic));
+		dump_topic(rsinfo, DatumGetObjectId(SPI_getbinval(row, desc, 1, &isnull)),
+				   SPI_getbinval(row, desc, 2, &isnull));
+		MemoryContextReset(cxt);
 	}
+	MemoryContextSwitchTo(old);
 	SPI_finish();
 	return (Datum) 0;
 }

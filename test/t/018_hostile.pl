@@ -11,6 +11,7 @@ use lib $FindBin::RealBin;
 
 use PostgreSQL::Test::Utils;
 use RocketqTest;
+use RocketqWait;
 use Test::More;
 
 rq_seed();
@@ -504,6 +505,100 @@ my @internal = grep { $lines[$_] !~ /^(?!XX)\w{5} / } 0 .. $#lines;
 is(scalar(@internal), 0, 'without internal error') or diag(map { "$later[$_]: $lines[$_]\n" } @internal);
 cmp_ok(scalar(grep { /^RQ000/ } @lines), '>', @lines / 4, 'many of them work');
 is($node->safe_psql('postgres', "SELECT count(*) FROM vault.topic"), 1, 'what is not theirs is what it was');
+
+#
+# A name that becomes another relation's while a function waits.  What was called
+# for is found by its OID, or the call is undone.
+#
+my ($attacker, $caller) = rq_sessions($node, 2);
+
+sub run_in
+{
+	my ($session, $sql) = @_;
+	my $rows = $session->query($sql);
+
+	die "$session->{error} in: $sql\n" if $session->{error} ne '';
+	return join(' ', @$rows);
+}
+
+# Let the caller stand at a lock of the attacker's, who then does something and
+# lets go.  What the caller gets, or the error.
+sub swap_meanwhile
+{
+	my ($lock, $call, $swap) = @_;
+
+	run_in($attacker, "BEGIN; $lock");
+	$caller->ask($call);
+	rq_poll("\"$call\" to stand at a lock", sub {
+		return rq_value($node,
+			"SELECT count(*) FROM pg_stat_activity WHERE pid = $caller->{pid} AND wait_event_type = 'Lock'");
+	});
+	run_in($attacker, "$swap; COMMIT");
+	my $rows = $caller->answer;
+	return $caller->{error} || join(' ', @$rows);
+}
+
+run_in($attacker, "GRANT CREATE ON DATABASE postgres TO mallory; SET SESSION AUTHORIZATION mallory");
+run_in($attacker, <<'EOQ');
+CREATE SCHEMA att;
+GRANT USAGE ON SCHEMA att TO victim;
+CREATE SEQUENCE att.ran;
+CREATE FUNCTION att.run() RETURNS int LANGUAGE plpgsql VOLATILE AS $$BEGIN RETURN nextval('att.ran'); END$$;
+CREATE FUNCTION att.evil() RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RETURN att.run(); END$$;
+CREATE VIEW att.trap AS SELECT att.evil() AS queue_id, 1::bigint AS queue_offset;
+EOQ
+my $has_run = 'SELECT is_called FROM att.ran';
+run_in($caller, 'EXPLAIN SELECT * FROM att.trap');
+is(rq_value($node, $has_run), 't', 'a view that is planned runs a function');
+my $view = 'CREATE VIEW att.z9 AS SELECT * FROM att.trap';
+foreach my $case (
+	[ 'a1', "DROP TABLE att.z9; $view", 'att.a1' ],
+	[ 'z9', "DROP TABLE att.z9; $view", 'att.a1' ],
+	[ 'a1', "ALTER TABLE att.z9 RENAME TO y; $view", 'att.a1 att.z9' ],
+	[ 'a1', 'DROP TABLE att.z9', 'att.a1' ],
+	[ 'a1', 'TRUNCATE att.z9', 'att.a1 att.z9' ],
+	[ 'a1', 'REVOKE SELECT ON att.z9 FROM victim', 'att.a1', 'victim' ],
+	[ 'z9', 'REVOKE SELECT ON att.z9 FROM victim', 'att.a1', 'victim' ],
+	[ 'a1', 'REVOKE USAGE ON SCHEMA att FROM victim', '', 'victim' ],
+	[ 'z9', 'ALTER TABLE att.z9 ENABLE ROW LEVEL SECURITY', 'att.a1', 'victim' ])
+{
+	my ($locked, $swap, $expected, $user) = @$case;
+
+	run_in($attacker, <<'EOQ');
+SELECT rocketq.create_topic('att.a1', 1), rocketq.create_topic('att.z9', 1);
+SELECT rocketq.create_group('att.a1', 'g'), rocketq.create_group('att.z9', 'g');
+GRANT SELECT ON ALL TABLES IN SCHEMA att TO victim;
+GRANT USAGE ON SCHEMA att TO victim;
+EOQ
+	run_in($caller, 'SELECT setval(\'att.ran\', 1, false)');
+	run_in($caller, 'SET SESSION AUTHORIZATION ' . ($user // $superuser));
+	is(swap_meanwhile("LOCK TABLE att.$locked", "SELECT topic FROM rocketq.dump_groups() WHERE topic ~ '^att'", $swap),
+		$expected, "dump_groups() at a lock of $locked; $swap");
+	run_in($caller, 'RESET SESSION AUTHORIZATION');
+	is(rq_value($node, $has_run), 'f', 'nothing of his has run');
+	run_in($attacker, rq_value($node, <<'EOQ'));
+SELECT coalesce(string_agg(format('DROP %s att.%I', CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, relname), ';'), 'SELECT 1')
+FROM pg_class WHERE relnamespace = 'att'::regnamespace AND relname IN ('a1', 'y', 'z9')
+EOQ
+}
+
+# Between what create_topic() and drop_topic() call for and what is found, a schema
+# comes first in the search path, or is another one.
+run_in($caller, <<'EOQ');
+CREATE FUNCTION stand() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_advisory_xact_lock(1); END$$;
+CREATE EVENT TRIGGER made ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION stand();
+CREATE EVENT TRIGGER dropped ON ddl_command_start WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION stand();
+SET search_path = first, public;
+EOQ
+my $lock = 'SELECT pg_advisory_xact_lock(1)';
+my $created = swap_meanwhile($lock, "SELECT rocketq.create_topic('t', 1)::oid", 'CREATE SCHEMA first; CREATE TABLE first.t (a int)');
+is($created, rq_value($node, "SELECT 'public.t'::regclass::oid"), 'create_topic() gives back its own topic');
+run_in($attacker, "DROP SCHEMA first CASCADE; SELECT rocketq.create_topic('att.t', 1)");
+is(swap_meanwhile($lock, "SELECT rocketq.drop_topic('att.t')",
+		'ALTER SCHEMA att RENAME TO moved; CREATE SCHEMA att; CREATE TABLE att.t (a int)'),
+	'55006 att.t does not name the topic any more', 'drop_topic() drops the topic it was given');
+is(rq_value($node, "SELECT to_regclass('att.t') IS NOT NULL AND to_regclass('moved.t') IS NOT NULL"), 't', 'and no other table');
+run_in($caller, 'DROP EVENT TRIGGER made; DROP EVENT TRIGGER dropped; DROP FUNCTION stand(); DROP SCHEMA att, moved CASCADE; DROP TABLE public.t');
 
 #
 # Names that are text in another database only.
