@@ -16,6 +16,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_am.h"
@@ -31,7 +32,10 @@
 #include "catalog/pg_publication_rel.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
@@ -184,6 +188,30 @@ refuse_column_change(Oid relid)
 			 errhint("Put more data into the body or the properties of a message.")));
 }
 
+/*
+ * An attribute of rocketq.message is added, altered or dropped.  The functions
+ * that return messages, and what was compiled into them, know its attributes.
+ * An extension's script may do that, together with the library.
+ */
+static void
+refuse_type_change(Oid relid)
+{
+	Oid			extension;
+
+	if (creating_extension || get_rel_relkind(relid) != RELKIND_COMPOSITE_TYPE)
+		return;
+	extension = getExtensionOfObject(TypeRelationId, get_rel_type_id(relid));
+	if (!OidIsValid(extension) ||
+		extension != get_extension_oid("rocketq", true))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("attributes of type %s cannot be changed",
+					format_type_be_qualified(get_rel_type_id(relid))),
+			 errdetail("They are what functions of the extension rocketq return."),
+			 errhint("Put more data into the body or the properties of a message.")));
+}
+
 /* A column was added or altered: it must still be one of rocketq.message. */
 static void
 column_changed(Oid relid, int attnum)
@@ -191,6 +219,7 @@ column_changed(Oid relid, int attnum)
 	ScanKeyData keys[2];
 	HeapTuple	tuple;
 
+	refuse_type_change(relid);
 	if (!rq_oid_is_topic(relid))
 		return;
 	ScanKeyInit(&keys[0], Anum_pg_attribute_attrelid, BTEqualStrategyNumber,
@@ -239,6 +268,8 @@ relation_dropped(Oid relid, int attnum)
 {
 	RqKey		key;
 
+	if (attnum != 0)
+		refuse_type_change(relid);
 	if (!find_topic(relid, &key))
 		return;
 	if (attnum != 0)

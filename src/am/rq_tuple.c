@@ -14,7 +14,7 @@
 #include "access/htup_details.h"
 #include "executor/tuptable.h"
 
-#include "am/rq_values.h"
+#include "am/rq_am_private.h"
 #include "base/rq_compat.h"
 
 /* Where the next column goes; without "to" only the size is found. */
@@ -181,6 +181,22 @@ copy_minimal_tuple(RQ_COPY_MINIMAL_ARGS)
 	return tuple;
 }
 
+/* Tuples are laid out for these columns, whatever the descriptor says. */
+static void
+check_columns(TupleDesc desc)
+{
+	bool		fits = desc->natts == RQ_NCOLUMNS;
+
+	for (int i = 0; fits && i < desc->natts; i++)
+		fits = rq_column_fits(TupleDescAttr(desc, i));
+	if (!fits)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("type rocketq.message does not have the attributes of a message"),
+				 errdetail("It has been altered since the extension was created."),
+				 errhint("DROP EXTENSION and CREATE EXTENSION bring it back.")));
+}
+
 TupleTableSlot *
 rq_message_slot(TupleDesc desc)
 {
@@ -192,7 +208,7 @@ rq_message_slot(TupleDesc desc)
 		ops.copy_minimal_tuple = copy_minimal_tuple;
 		ops.base_slot_size = sizeof(RqMessageSlot);
 	}
-	Assert(desc->natts == RQ_NCOLUMNS);
+	check_columns(desc);
 	return MakeSingleTupleTableSlot(desc, &ops);
 }
 

@@ -56,7 +56,10 @@ extern Datum rq_properties_value(const RqParts *p);
 
 /* ---- rq_tuple.c: rows for a tuplestore ---- */
 
-/* A slot for rq_message_slot_set(); the columns are rocketq.message's. */
+/*
+ * A slot for rq_message_slot_set().  Throws unless the columns are those of
+ * rocketq.message.
+ */
 extern TupleTableSlot *rq_message_slot(TupleDesc desc);
 
 /*

@@ -182,6 +182,25 @@ ALTER TABLE plain ADD COLUMN more int;
 UPDATE plain SET tag = 'x';
 DROP TABLE refusing_child;
 
+-- What functions return stays what it is, and if it does not, they return nothing.
+ALTER TYPE rocketq.message ADD ATTRIBUTE more int;
+ALTER TYPE rocketq.message DROP ATTRIBUTE body;
+ALTER TYPE rocketq.message ALTER ATTRIBUTE queue_offset TYPE text CASCADE;
+ALTER TYPE rocketq.message RENAME ATTRIBUTE tag TO label CASCADE;
+BEGIN;
+ALTER EXTENSION rocketq DROP TYPE rocketq.message;
+SAVEPOINT before;
+ALTER TYPE rocketq.message ALTER ATTRIBUTE queue_offset TYPE text;
+SELECT * FROM rocketq.pull('refusing', 0, 0);
+ROLLBACK TO before;
+ALTER TYPE rocketq.message ADD ATTRIBUTE more text;
+SELECT * FROM rocketq.consume('refusing', 'altered');
+ROLLBACK TO before;
+ALTER TYPE rocketq.message DROP ATTRIBUTE body;
+SELECT * FROM rocketq.pull('refusing', 0, 0);
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+
 -- All of that left the topic as it was.
 SELECT queue_offset, tag, rocketq.text(body) FROM rocketq.pull('refusing', 0, 0);
 SELECT count(rocketq.produce('refusing', 'goes on'));
