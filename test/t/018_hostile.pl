@@ -585,7 +585,8 @@ EOQ
 # Between what create_topic() and drop_topic() call for and what is found, a schema
 # comes first in the search path, or is another one.
 run_in($caller, <<'EOQ');
-CREATE FUNCTION stand() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_advisory_xact_lock(1); END$$;
+CREATE FUNCTION stand() RETURNS event_trigger LANGUAGE plpgsql AS $$
+	BEGIN PERFORM pg_advisory_xact_lock(1); PERFORM FROM pg_language; END $$; -- whose lock lets in the news
 CREATE EVENT TRIGGER made ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION stand();
 CREATE EVENT TRIGGER dropped ON ddl_command_start WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION stand();
 SET search_path = first, public;
