@@ -54,8 +54,7 @@ like(rq_answer($waiter), qr/canceling statement due to user request/, 'and can b
 my %loop = (
 	wait => "CALL rocketq.wait_for_messages('wide', 'g1', '1 ms', 'b');",
 	topics => 'SELECT count(*) FROM rocketq.topics;',
-	groups => 'SELECT count(*) FROM rocketq.groups;',
-	positions => "SELECT count(*) FROM rocketq.group_positions('wide');");
+	groups => 'SELECT count(*) FROM rocketq.groups;');
 
 foreach my $name (sort keys %loop)
 {
