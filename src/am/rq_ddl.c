@@ -231,39 +231,6 @@ take_out_of_tablespace(Relation rel)
 	RQ_LOCATOR_SPC(rq_rel_locator(rel)) = MyDatabaseTableSpace;
 }
 
-/* A consumer group as it is found in shared memory. */
-typedef struct GroupName
-{
-	RqGroupRef	group;
-	char		name[RQ_GROUP_NAME_MAX + 1];
-} GroupName;
-
-/* List what groups the topic has, in whatever state. */
-static GroupName *
-list_groups(uint32 topic, int *n)
-{
-	GroupName  *list = palloc(sizeof(GroupName));
-	int			max = 1;
-
-	*n = 0;
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
-		 i = rq_groups[i].next)
-	{
-		if (*n == max)
-		{
-			max *= 2;
-			list = repalloc(list, max * sizeof(GroupName));
-		}
-		list[*n].group.slot = i;
-		list[*n].group.id = rq_groups[i].id;
-		strlcpy(list[*n].name, rq_groups[i].name, sizeof(list[*n].name));
-		(*n)++;
-	}
-	LWLockRelease(rq_meta_lock);
-	return list;
-}
-
 /*
  * From the first message on; if a restore has said how many of the messages
  * to come a group has consumed, behind those.
@@ -281,6 +248,28 @@ copy_places(uint32 group, xl_rq_place *places, uint32 nqueues)
 }
 
 /*
+ * What a copy of the group gets, all of one moment: the janitor can drop a group
+ * that nobody uses.  False if it is not there.
+ */
+static bool
+read_group(RqGroupRef group, char *name, xl_rq_place *places, uint32 nqueues)
+{
+	uint64		other;
+	bool		present;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	present = rq_groups[group.slot].id == group.id &&
+		rq_group_state_locked(group.slot, &other) == RQ_GROUP_PRESENT;
+	if (present)
+	{
+		strlcpy(name, rq_groups[group.slot].name, RQ_GROUP_NAME_MAX + 1);
+		copy_places(group.slot, places, nqueues);
+	}
+	LWLockRelease(rq_meta_lock);
+	return present;
+}
+
+/*
  * Give a topic the groups of another one, which the caller has locked against
  * everybody.  They come and go with the topic, so they need no undo of their
  * own.
@@ -289,21 +278,19 @@ static void
 copy_groups(uint32 from, uint32 to, uint64 xid)
 {
 	int			n;
-	GroupName  *list = list_groups(from, &n);
+	RqGroupRef *groups = rq_group_list(from, &n);
 	xl_rq_place *places = palloc0(rq_topic_nslots(to) * sizeof(xl_rq_place));
 
 	for (int i = 0; i < n; i++)
 	{
+		char		name[RQ_GROUP_NAME_MAX + 1];
 		RqGroupRef	copy;
-		uint64		other;
 
-		if (rq_group_state(list[i].group, &other) != RQ_GROUP_PRESENT)
-			continue;
-		copy_places(list[i].group.slot, places, rq_topic_nqueues(to));
-		(void) rq_group_create(to, list[i].name, places, xid, false, &copy);
+		if (read_group(groups[i], name, places, rq_topic_nqueues(to)))
+			(void) rq_group_create(to, name, places, xid, false, &copy);
 	}
 	pfree(places);
-	pfree(list);
+	pfree(groups);
 }
 
 /*
