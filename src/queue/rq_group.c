@@ -170,7 +170,7 @@ typedef struct GroupCount
 	int64		there;
 	int64		slots;			/* also of those that a transaction has made
 								 * and given up again, or drops */
-}			GroupCount;
+} GroupCount;
 
 /* The meta lock is held. */
 static GroupCount

@@ -28,7 +28,7 @@ typedef struct Look
 	RqWant	   *want;
 	uint64		incarnation;
 	int			left;			/* of LOOK_MAX */
-}			Look;
+} Look;
 
 static bool
 is_gone(uint32 topic, uint64 incarnation)
@@ -58,7 +58,7 @@ first_unread(RqGroupRef group, RqQueue *q)
 
 /* Consuming from an owned queue would give nothing. */
 static bool
-has_message(Look * look, RqQueue *q, bool *more)
+has_message(Look *look, RqQueue *q, bool *more)
 {
 	const RqWant *want = look->want;
 	RqOff		from;
@@ -87,7 +87,7 @@ has_message(Look * look, RqQueue *q, bool *more)
 
 /* Look at one queue; "more" says that not all of it could be seen. */
 static RqIdleEnd
-look_at(Look * look, uint32 queue_id, bool *more)
+look_at(Look *look, uint32 queue_id, bool *more)
 {
 	RqWant	   *want = look->want;
 	RqIdleEnd	end = RQ_IDLE_TIMEOUT;
