@@ -64,6 +64,7 @@ OBJS = \
 	src/am/rq_slot.o \
 	src/am/rq_tableam.o \
 	src/am/rq_tidscan.o \
+	src/am/rq_topic_name.o \
 	src/am/rq_tuple.o \
 	src/am/rq_utility_hook.o \
 	src/am/rq_values.o \

@@ -170,6 +170,7 @@ relation_created(Oid relid)
 	{
 		RqKey		key = {.db = MyDatabaseId, .rel = form->relfilenode};
 
+		rq_topic_name_check(NameStr(form->relname), form->relnamespace);
 		rq_label_created(relid, key);
 		rq_publication_topic_created(NameStr(form->relname),
 									 form->relnamespace);
@@ -320,7 +321,7 @@ undo_move(Oid relid, Form_pg_class now)
 
 /*
  * ALTER TABLE ... SET SCHEMA, of a topic or of what has topics as partitions;
- * SET TABLESPACE, of a topic.
+ * RENAME TO and SET TABLESPACE, of a topic.
  */
 static void
 relation_altered(Oid relid)
@@ -339,7 +340,24 @@ relation_altered(Oid relid)
 	if (form->relnamespace != get_rel_namespace(relid))
 		rq_publication_schema_changed(relid, form->relnamespace);
 	if (relkind == RELKIND_RELATION)
+	{
+		rq_topic_name_check(NameStr(form->relname), form->relnamespace);
 		undo_move(relid, form);
+	}
+	heap_freetuple(tuple);
+}
+
+/* ALTER SCHEMA ... RENAME TO */
+static void
+schema_altered(Oid nspid)
+{
+	HeapTuple	tuple = fetch_by_oid(NamespaceRelationId, NamespaceOidIndexId,
+									 Anum_pg_namespace_oid, nspid);
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	rq_topic_name_check_schema(NameStr(((Form_pg_namespace) GETSTRUCT(tuple))->nspname),
+							   nspid);
 	heap_freetuple(tuple);
 }
 
@@ -410,6 +428,8 @@ object_altered(Oid classId, Oid objectId, int subId,
 		column_changed(objectId, subId);
 	else if (classId == RelationRelationId && subId == 0)
 		relation_altered(objectId);
+	else if (classId == NamespaceRelationId)
+		schema_altered(objectId);
 	else if (classId == InheritsRelationId && OidIsValid(arg->auxiliary_id))
 		rq_publication_child_comes(objectId, arg->auxiliary_id);
 }

@@ -183,7 +183,21 @@ extern void rq_utility_hook_install(void);
 /* Is this process in ANALYZE, or in VACUUM, which can be with it? */
 extern bool rq_is_analyzing(void);
 
+/* ---- rq_topic_name.c ---- */
+
+/* Refuse a topic of this name in this schema, or throw because one is too long. */
+extern void rq_topic_name_check(const char *name, Oid nspid);
+
+/* The same for a new name of a schema, if it has topics. */
+extern void rq_topic_name_check_schema(const char *name, Oid nspid);
+
 /* ---- rq_publication.c ---- */
+
+/*
+ * All topics of the database (InvalidOid), or those that are in a schema or
+ * partitions of a table that is.  Reads pg_class as a whole.
+ */
+extern List *rq_topics_in(Oid nspid);
 
 extern void rq_publication_created(Oid pub);
 extern void rq_publication_got_schema(Oid member);

@@ -52,12 +52,8 @@ topics_of(Oid relid)
 	return topics;
 }
 
-/*
- * All topics of the database, or those that are in a schema or partitions of
- * a table that is.
- */
-static List *
-topics_in(Oid nspid)
+List *
+rq_topics_in(Oid nspid)
 {
 	Relation	rel = table_open(RelationRelationId, AccessShareLock);
 	SysScanDesc scan;
@@ -144,7 +140,7 @@ topics_in_schemas(const List *schemas)
 	ListCell   *cell;
 
 	foreach(cell, schemas)
-		topics = list_concat_unique_oid(topics, topics_in(lfirst_oid(cell)));
+		topics = list_concat_unique_oid(topics, rq_topics_in(lfirst_oid(cell)));
 	return topics;
 }
 
@@ -172,7 +168,7 @@ rq_publication_created(Oid pub)
 	List	   *topics;
 
 	if (publication->alltables)
-		topics = topics_in(InvalidOid);
+		topics = rq_topics_in(InvalidOid);
 	else
 	{
 		check_tables(member_oids(PublicationRelRelationId,

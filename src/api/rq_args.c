@@ -66,12 +66,12 @@ check_name_length(const char *name)
 			len = 0;
 		else if (quoted || !scanner_isspace(*p))
 			len++;
-		if (len >= NAMEDATALEN)
+		if (len > RQ_TOPIC_NAME_MAX)
 			ereport(ERROR,
 					(errcode(ERRCODE_NAME_TOO_LONG),
 					 errmsg("topic name \"%s\" is too long", name),
 					 errdetail("A name has at most %d bytes.",
-							   NAMEDATALEN - 1)));
+							   RQ_TOPIC_NAME_MAX)));
 	}
 }
 

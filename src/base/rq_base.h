@@ -10,6 +10,7 @@
 #define RQ_BASE_H
 
 #include "access/transam.h"
+#include "mb/pg_wchar.h"
 
 typedef uint64 RqPos;			/* byte position in the commit log */
 typedef uint64 RqOff;			/* entry number in one queue */
@@ -44,6 +45,8 @@ typedef struct RqTopicSettings
 
 /* Limits of one message and of the names around it, in bytes unless said. */
 #define RQ_TAG_MAX				127
+/* Of a topic and its schema; am/rq_topic_name.c says why. */
+#define RQ_TOPIC_NAME_MAX		(NAMEDATALEN - MAX_MULTIBYTE_CHAR_LEN - 1)
 #define RQ_GROUP_NAME_MAX		120
 #define RQ_SHARDING_KEY_MAX		1024
 #define RQ_KEYS_MAX				1024	/* keys of one message */

@@ -270,17 +270,38 @@ SELECT rocketq.create_group('limited', 'g ');
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM rocketq.consume('limited', E'g\ninvented line of the server log');
 SELECT count(*) FROM rocketq.groups WHERE topic = 'limited' AND consumer_group ~ '[[:cntrl:] ]';
--- a topic's name is not cut to that of another
-SELECT rocketq.create_topic(repeat('n', 63), 1) = repeat('n', 63)::regclass AS longest;
-SELECT rocketq.create_topic(repeat('n', 64), 1);
+-- a topic's name is not cut to that of another, and none has a name that a longer one could be cut to
+SELECT rocketq.create_topic(repeat('n', 59), 1) = repeat('n', 59)::regclass AS longest;
+SELECT rocketq.create_topic(repeat('n', 60), 1);
 \echo :LAST_ERROR_SQLSTATE
-SELECT rocketq.create_topic('public . ' || repeat('ä', 32), 1);
-SELECT rocketq.create_topic(repeat('s', 64) || '.t', 1);
-SELECT rocketq.create_topic('"' || repeat('x', 61) || '. ."', 1);
-SELECT rocketq.create_topic('public."' || repeat('""', 64) || '"', 1);
-SELECT rocketq.create_topic(' public . "' || repeat('""', 31) || repeat('.', 32) || '"', 1)::oid AS odd \gset
+SELECT rocketq.create_topic('public . ' || repeat('ä', 30), 1);
+SELECT rocketq.create_topic(repeat('s', 60) || '.t', 1);
+SELECT rocketq.create_topic('"' || repeat('x', 57) || '. ."', 1);
+SELECT rocketq.create_topic('public."' || repeat('""', 60) || '"', 1);
+SELECT rocketq.create_topic(' public . "' || repeat('""', 31) || repeat('.', 28) || '"', 1)::oid AS odd \gset
 SELECT length(relname), rocketq.drop_topic(oid) FROM pg_class WHERE oid = :odd;
-SELECT rocketq.drop_topic(repeat('n', 63)::regclass);
+SELECT repeat('n', 59) AS longest, repeat('n', 60) AS longer, repeat('n', 80) AS cut \gset
+CREATE TABLE :longer (LIKE rocketq.message) USING rocketq;
+CREATE TABLE :cut (LIKE rocketq.message) USING rocketq;
+\echo :LAST_ERROR_SQLSTATE
+ALTER TABLE :longest RENAME TO :longer;
+ALTER TABLE :longest RENAME TO m;
+ALTER TABLE m RENAME TO :longest;
+CREATE SCHEMA :longer;
+CREATE TABLE :longer.t (LIKE rocketq.message) USING rocketq;
+ALTER TABLE :longest SET SCHEMA :longer;
+ALTER SCHEMA :longer RENAME TO roomy;
+ALTER TABLE :longest SET SCHEMA roomy;
+ALTER SCHEMA roomy RENAME TO :longer;
+ALTER SCHEMA roomy RENAME TO :longest;
+SELECT rocketq.produce(:'cut', 'meant for another topic');
+SELECT rocketq.produce(:'longest' || '.' || :'cut', 'meant for another topic');
+SELECT rocketq.drop_topic((:'longest' || '.' || :'longest')::regclass);
+-- other tables are called what they like
+CREATE TABLE :longer ();
+DROP TABLE :longer;
+ALTER SCHEMA :longest RENAME TO :longer;
+DROP SCHEMA :longer;
 -- nor when a dump is restored
 INSERT INTO rocketq.saved_groups VALUES (repeat('n', 64), 'g', '{}', '{}');
 SELECT * FROM rocketq.consume('limited', repeat('g', 121));
