@@ -99,7 +99,6 @@ OBJS = \
 	src/log/rq_reader.o \
 	src/queue/rq_ahead.o \
 	src/queue/rq_consume.o \
-	src/queue/rq_cqueue.o \
 	src/queue/rq_filter.o \
 	src/queue/rq_group.o \
 	src/queue/rq_idle.o \
@@ -110,6 +109,7 @@ OBJS = \
 	src/queue/rq_pending.o \
 	src/queue/rq_position.o \
 	src/queue/rq_produce.o \
+	src/queue/rq_queue.o \
 	src/queue/rq_rates.o \
 	src/queue/rq_resize.o \
 	src/queue/rq_retain.o \

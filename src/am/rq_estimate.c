@@ -18,7 +18,7 @@
 #include "am/rq_relation.h"
 #include "format/rq_framefmt.h"
 #include "log/rq_log.h"
-#include "queue/rq_cqueue.h"
+#include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
 
 /* How many messages are measured. */

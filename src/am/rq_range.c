@@ -5,7 +5,7 @@
 #include "postgres.h"
 
 #include "am/rq_scan_private.h"
-#include "queue/rq_cqueue.h"
+#include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
 
 Size

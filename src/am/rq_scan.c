@@ -21,7 +21,7 @@
 #include "am/rq_relation.h"
 #include "am/rq_scan_private.h"
 #include "log/rq_log.h"
-#include "queue/rq_cqueue.h"
+#include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
 
 /* Scans that read rows in order, and see what others then can't change. */

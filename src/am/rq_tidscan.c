@@ -10,7 +10,7 @@
 #include "am/rq_am_private.h"
 #include "am/rq_relation.h"
 #include "am/rq_view.h"
-#include "queue/rq_cqueue.h"
+#include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
 
 /*

@@ -18,7 +18,7 @@
 #include "am/rq_relation.h"
 #include "am/rq_values.h"
 #include "api/rq_args.h"
-#include "queue/rq_cqueue.h"
+#include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
 
 PG_FUNCTION_INFO_V1(rocketq_consume);

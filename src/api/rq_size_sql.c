@@ -10,7 +10,7 @@
 
 #include "am/rq_relation.h"
 #include "format/rq_cqfmt.h"
-#include "queue/rq_cqueue.h"
+#include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
 
 PG_FUNCTION_INFO_V1(rocketq_topic_size);

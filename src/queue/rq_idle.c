@@ -10,8 +10,8 @@
 
 #include "base/rq_fault.h"
 #include "queue/rq_consume.h"
-#include "queue/rq_cqueue.h"
 #include "queue/rq_owner.h"
+#include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_wait.h"
 

@@ -16,8 +16,8 @@
 
 #include "base/rq_guc.h"
 #include "format/rq_cqfmt.h"
-#include "queue/rq_cqueue.h"
 #include "queue/rq_lowest.h"
+#include "queue/rq_queue.h"
 
 /* Entries in a block. */
 #define PER_BLOCK	2048

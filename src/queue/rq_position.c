@@ -9,10 +9,10 @@
 
 #include "base/rq_guc.h"
 #include "queue/rq_consume_private.h"
-#include "queue/rq_cqueue.h"
 #include "queue/rq_group.h"
 #include "queue/rq_owner.h"
 #include "queue/rq_produce.h"
+#include "queue/rq_queue.h"
 #include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
 

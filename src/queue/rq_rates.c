@@ -12,8 +12,8 @@
 #include "utils/timestamp.h"
 
 #include "base/rq_guc.h"
-#include "queue/rq_cqueue.h"
 #include "queue/rq_group.h"
+#include "queue/rq_queue.h"
 #include "queue/rq_rates.h"
 
 /* How old a sample gets before the next is taken. */

@@ -29,8 +29,8 @@
 
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
-#include "queue/rq_cqueue.h"
 #include "queue/rq_group.h"
+#include "queue/rq_queue.h"
 #include "queue/rq_topic_private.h"
 #include "queue/rq_trash.h"
 

@@ -28,7 +28,7 @@
 
 #include "base/rq_guc.h"
 #include "base/rq_text.h"
-#include "queue/rq_cqueue.h"
+#include "queue/rq_queue.h"
 #include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
 

@@ -14,9 +14,9 @@
 #include "base/rq_compat.h"
 #include "base/rq_fault.h"
 #include "queue/rq_ahead.h"
-#include "queue/rq_cqueue.h"
 #include "queue/rq_index.h"
 #include "queue/rq_pending.h"
+#include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_touched.h"
 

@@ -33,7 +33,7 @@
 #include "format/rq_segfmt.h"
 #include "format/rq_statefmt.h"
 #include "log/rq_log.h"
-#include "queue/rq_cqueue.h"
+#include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
 #include "recovery/rq_files.h"
 #include "recovery/rq_files_private.h"

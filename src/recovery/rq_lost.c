@@ -21,7 +21,7 @@
 #include "format/rq_framefmt.h"
 #include "format/rq_segfmt.h"
 #include "log/rq_log.h"
-#include "queue/rq_cqueue.h"
+#include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
 #include "recovery/rq_files.h"
 #include "shmem/rq_shmem.h"

@@ -17,10 +17,10 @@
 #include "format/rq_cqfmt.h"
 #include "format/rq_statefmt.h"
 #include "format/rq_walrec.h"
+#include "fuzz_server.h"
 #include "store/rq_durable.h"
 #include "store/rq_map.h"
 #include "store/rq_stream.h"
-#include "fuzz_server.h"
 
 /* For the table of functions that it gives the server. */
 #include "recovery/rq_rmgr.c"

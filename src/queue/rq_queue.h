@@ -1,9 +1,9 @@
 /*
- * rq_cqueue.h
+ * rq_queue.h
  *	  Consume queues: their entries, ends and resolution.
  */
-#ifndef RQ_CQUEUE_H
-#define RQ_CQUEUE_H
+#ifndef RQ_QUEUE_H
+#define RQ_QUEUE_H
 
 #include "format/rq_cqfmt.h"
 #include "format/rq_walrec.h"
@@ -134,4 +134,4 @@ extern void rq_queue_redo_enqueue(const xl_rq_enqueue *record,
 extern void rq_queue_redo_resolve(const xl_rq_resolve *rec,
 								  const xl_rq_range *ranges, XLogRecPtr lsn);
 
-#endif							/* RQ_CQUEUE_H */
+#endif							/* RQ_QUEUE_H */

@@ -1,5 +1,5 @@
 /*
- * rq_cqueue.c
+ * rq_queue.c
  *	  Consume queues: their entries, ends and resolution.
  *
  * Enqueueing has the three steps of an append (rq_append.c) under the queue's
@@ -27,7 +27,7 @@
 #include "base/rq_fault.h"
 #include "format/rq_segfmt.h"
 #include "queue/rq_ahead.h"
-#include "queue/rq_cqueue.h"
+#include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_wait.h"
 #include "shmem/rq_stats.h"
