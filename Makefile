@@ -98,6 +98,7 @@ OBJS = \
 	src/log/rq_read.o \
 	src/log/rq_reader.o \
 	src/queue/rq_ahead.o \
+	src/queue/rq_alter.o \
 	src/queue/rq_consume.o \
 	src/queue/rq_filter.o \
 	src/queue/rq_group.o \
@@ -111,7 +112,6 @@ OBJS = \
 	src/queue/rq_produce.o \
 	src/queue/rq_queue.o \
 	src/queue/rq_rates.o \
-	src/queue/rq_resize.o \
 	src/queue/rq_retain.o \
 	src/queue/rq_saved.o \
 	src/queue/rq_topic.o \

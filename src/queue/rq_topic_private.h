@@ -1,6 +1,6 @@
 /*
  * rq_topic_private.h
- *	  Between rq_topic.c and rq_resize.c.
+ *	  Between rq_topic.c and rq_alter.c.
  */
 #ifndef RQ_TOPIC_PRIVATE_H
 #define RQ_TOPIC_PRIVATE_H

@@ -58,7 +58,7 @@ typedef struct RqTopic
 {
 	pg_attribute_aligned(RQ_SLOT_ALIGN) pg_atomic_uint64 key;	/* RQ_KEY_PACK, 0 = free */
 	uint64		incarnation;	/* never the same for two topics */
-	pg_atomic_uint32 nqueues;	/* as users see it; see queue/rq_resize.c */
+	pg_atomic_uint32 nqueues;	/* as users see it; see queue/rq_alter.c */
 	pg_atomic_uint32 nwaiters;	/* see below; read without a lock */
 	RqSlotMap	queues;			/* as many as its count "n" says: more than
 								 * nqueues while queues that come or go are in

@@ -1,5 +1,5 @@
 /*
- * rq_resize.c
+ * rq_alter.c
  *	  Change the number of a topic's queues, and how long it keeps messages.
  *
  * A resize belongs to a transaction, which holds the topic's relation
