@@ -93,8 +93,8 @@ alter(Relation rel, const RqTopicSettings *to)
 		return;
 	rq_txn_check_open();
 	xid = rq_xid_announce();
-	rq_txn_topic_resized(topic, to->nqueues);
-	rq_topic_resize(topic, to, xid);
+	rq_txn_topic_altered(topic, to->nqueues);
+	rq_topic_alter(topic, to, xid);
 }
 
 /* SECURITY LABEL FOR rocketq ON ... IS label. */

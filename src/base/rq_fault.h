@@ -78,10 +78,10 @@
 	X(arg, "drop-wal") \
 	/* the folder has another name, no file is gone yet */ \
 	X(arg, "drop-rename") \
-	/* TOPIC of a resize is inserted, no commit record */ \
-	X(arg, "resize-wal") \
+	/* TOPIC with altered settings is inserted, no commit record */ \
+	X(arg, "alter-wal") \
 	/* that of its end is flushed, files are still there */ \
-	X(arg, "resize-settled") \
+	X(arg, "alter-settled") \
 	/* redo pointer has moved, nothing is synced yet */ \
 	X(arg, "keeper-sync") \
 	/* RESOLVE and SETTLE are logged, the state is not copied */ \

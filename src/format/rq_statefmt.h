@@ -64,9 +64,9 @@ typedef struct RqStateTopic
 	uint32		unused;
 	uint64		pend_xid;
 	uint64		drop_xid;
-	uint64		resize_xid;
+	uint64		alter_xid;
 	XLogRecPtr	lsn;
-	XLogRecPtr	resize_lsn;
+	XLogRecPtr	alter_lsn;
 } RqStateTopic;
 
 typedef struct RqStateQueue

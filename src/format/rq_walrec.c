@@ -240,9 +240,9 @@ desc_topic(StringInfo buf, const xl_rq_topic *rec)
 					 rec->nqueues, rec->xid);
 	if (rec->retention_s != RQ_RETENTION_DEFAULT)
 		appendStringInfo(buf, " retention %d", rec->retention_s);
-	if (rec->resize_xid != 0)
+	if (rec->alter_xid != 0)
 		appendStringInfo(buf, " resize to %u retention %d xid " UINT64_FORMAT,
-						 rec->resize_to, rec->retention_to, rec->resize_xid);
+						 rec->resize_to, rec->retention_to, rec->alter_xid);
 }
 
 static void

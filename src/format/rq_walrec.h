@@ -134,7 +134,7 @@ typedef struct xl_rq_settle
 
 /*
  * TOPIC: the topic exists, or will if "xid" (not 0) commits.  It has "nqueues"
- * queues, or "resize_to" if "resize_xid" (not 0) commits; until that has been
+ * queues, or "resize_to" if "alter_xid" (not 0) commits; until that has been
  * settled it keeps room for "nslots".  The same for "retention_s" and
  * "retention_to".
  */
@@ -144,7 +144,7 @@ typedef struct xl_rq_topic
 	Oid			spc;
 	uint32		nqueues;
 	uint64		xid;
-	uint64		resize_xid;
+	uint64		alter_xid;
 	uint32		resize_to;
 	uint32		nslots;
 	int32		retention_s;

@@ -87,7 +87,7 @@ stamp_slots(uint32 topic, XLogRecPtr lsn)
 }
 
 void
-rq_topic_apply_resize(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
+rq_topic_apply_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
 {
 	RqTopic    *t = &rq_topics[topic];
 
@@ -96,13 +96,13 @@ rq_topic_apply_resize(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
 	t->resize_to = rec->resize_to;
 	t->retention_s = t->retention_now = rec->retention_s;
 	t->retention_to = rec->retention_to;
-	t->resize_xid = rec->resize_xid;
-	t->resize_lsn = lsn;
-	if (t->resize_xid != 0)
-		rq_ctl->redo_resizing = true;
+	t->alter_xid = rec->alter_xid;
+	t->alter_lsn = lsn;
+	if (t->alter_xid != 0)
+		rq_ctl->redo_altering = true;
 	stamp_slots(topic, lsn);
 	pg_write_barrier();
-	pg_atomic_write_u32(&t->nqueues, rec->resize_xid == 0 ? rec->nqueues :
+	pg_atomic_write_u32(&t->nqueues, rec->alter_xid == 0 ? rec->nqueues :
 						Min(rec->nqueues, rec->resize_to));
 	if (rec->nslots < rq_topic_nslots(topic))
 		release_slots(topic, rec->nslots);
@@ -158,17 +158,17 @@ stage(uint32 topic, const RqTopicSettings *to, uint64 xid)
 	START_CRIT_SECTION();
 	t->resize_to = to->nqueues;
 	t->retention_to = t->retention_now = to->retention_s;
-	t->resize_xid = xid;
+	t->alter_xid = xid;
 	rec = rq_topic_record(topic);
-	t->resize_lsn = rq_topic_log(&rec);
-	stamp_slots(topic, t->resize_lsn);
+	t->alter_lsn = rq_topic_log(&rec);
+	stamp_slots(topic, t->alter_lsn);
 	pg_write_barrier();
 	pg_atomic_write_u32(&t->nqueues, to->nqueues);
 	END_CRIT_SECTION();
 }
 
 void
-rq_topic_resize(uint32 topic, const RqTopicSettings *to, uint64 xid)
+rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid)
 {
 	uint32		nqueues = to->nqueues;
 	char		trash[MAXPGPATH] = "";
@@ -180,7 +180,7 @@ rq_topic_resize(uint32 topic, const RqTopicSettings *to, uint64 xid)
 	make_room(topic, nqueues);
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	rq_topic_resize_settle(topic, trash);
+	rq_topic_alter_settle(topic, trash);
 	now = rq_topic_nqueues(topic);
 	for (uint32 i = nqueues; i < now; i++)
 		check_consumed(topic, i);
@@ -190,12 +190,12 @@ rq_topic_resize(uint32 topic, const RqTopicSettings *to, uint64 xid)
 	stage(topic, to, xid);
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
-	RQ_FAULT("resize-wal");
+	RQ_FAULT("alter-wal");
 	rq_trash_remove(trash);
 }
 
 void
-rq_topic_resize_undo(RqKey key, const RqTopicSettings *to)
+rq_topic_alter_undo(RqKey key, const RqTopicSettings *to)
 {
 	uint32		topic;
 
@@ -212,27 +212,27 @@ rq_topic_resize_undo(RqKey key, const RqTopicSettings *to)
 }
 
 void
-rq_topic_resize_log(RqKey key)
+rq_topic_alter_log(RqKey key)
 {
 	uint32		topic;
 
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	topic = rq_topic_index_find(key);
-	if (topic != RQ_NO_SLOT && rq_topics[topic].resize_xid != 0)
+	if (topic != RQ_NO_SLOT && rq_topics[topic].alter_xid != 0)
 	{
 		const RqTopicSettings now = rq_topic_settings(topic);
 
 		if (rq_topics[topic].resize_to != now.nqueues ||
 			rq_topics[topic].retention_to != now.retention_s)
-			stage(topic, &now, rq_topics[topic].resize_xid);
+			stage(topic, &now, rq_topics[topic].alter_xid);
 	}
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
 }
 
 void
-rq_topic_resize_settle(uint32 topic, char *trash)
+rq_topic_alter_settle(uint32 topic, char *trash)
 {
 	RqTopic    *t = &rq_topics[topic];
 	xl_rq_topic rec = rq_topic_record(topic);
@@ -240,9 +240,9 @@ rq_topic_resize_settle(uint32 topic, char *trash)
 	bool		fewer;
 	XLogRecPtr	lsn;
 
-	if (t->resize_xid == 0)
+	if (t->alter_xid == 0)
 		return;
-	status = rq_xid_status(t->resize_xid);
+	status = rq_xid_status(t->alter_xid);
 	if (status == RQ_XID_IN_PROGRESS)
 		return;
 	if (status == RQ_XID_COMMITTED)
@@ -253,34 +253,34 @@ rq_topic_resize_settle(uint32 topic, char *trash)
 	rec.nslots = rec.nqueues;
 	rec.resize_to = 0;
 	rec.retention_to = 0;
-	rec.resize_xid = 0;
+	rec.alter_xid = 0;
 	fewer = rec.nslots < rq_topic_nslots(topic);
 	START_CRIT_SECTION();
 	lsn = rq_topic_log(&rec);
-	rq_topic_apply_resize(topic, &rec, lsn);
+	rq_topic_apply_alter(topic, &rec, lsn);
 	END_CRIT_SECTION();
 
 	/* No undo of that: files may go only when the record is safe. */
 	if (fewer)
 	{
 		XLogFlush(lsn);
-		RQ_FAULT("resize-settled");
+		RQ_FAULT("alter-settled");
 		rq_trash_queues(rq_topic_key(topic), rec.nslots, lsn, trash);
 	}
 }
 
 void
-rq_topic_resize_recover(void)
+rq_topic_alter_recover(void)
 {
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	rq_ctl->redo_resizing = false;
+	rq_ctl->redo_altering = false;
 	for (int i = 0; i < rq_max_topics; i++)
 	{
 		RqTopic    *t = &rq_topics[i];
 
-		if (t->resize_xid == 0)
+		if (t->alter_xid == 0)
 			continue;
-		switch (rq_xid_status(t->resize_xid))
+		switch (rq_xid_status(t->alter_xid))
 		{
 			case RQ_XID_COMMITTED:
 				pg_atomic_write_u32(&t->nqueues, t->resize_to);
@@ -290,7 +290,7 @@ rq_topic_resize_recover(void)
 				pg_atomic_write_u32(&t->nqueues, t->base_queues);
 				break;
 			case RQ_XID_IN_PROGRESS:
-				rq_ctl->redo_resizing = true;
+				rq_ctl->redo_altering = true;
 				break;
 		}
 	}
@@ -300,19 +300,19 @@ rq_topic_resize_recover(void)
 /* ---- redo ---- */
 
 void
-rq_topic_resize_replayed(void)
+rq_topic_alter_replayed(void)
 {
-	if (rq_ctl->redo_resizing)
-		rq_topic_resize_recover();
+	if (rq_ctl->redo_altering)
+		rq_topic_alter_recover();
 }
 
 void
-rq_topic_redo_resize(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn,
-					 char *trash)
+rq_topic_redo_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn,
+					char *trash)
 {
 	uint32		before = rq_topic_nslots(topic);
 
-	rq_topic_apply_resize(topic, rec, lsn);
+	rq_topic_apply_alter(topic, rec, lsn);
 	if (rq_topic_nslots(topic) < before)
 	{
 		/* Recovery must not be able to end before this record any more. */

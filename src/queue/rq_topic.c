@@ -91,7 +91,7 @@ rq_topic_record(uint32 topic)
 	RqTopic    *t = &rq_topics[topic];
 	xl_rq_topic rec = {.key = rq_topic_key(topic), .spc = t->spc,
 		.nqueues = t->base_queues, .xid = t->pend_xid,
-		.resize_to = t->resize_to, .resize_xid = t->resize_xid,
+		.resize_to = t->resize_to, .alter_xid = t->alter_xid,
 		.nslots = t->queues.n, .retention_s = t->retention_s,
 	.retention_to = t->retention_to};
 
@@ -115,7 +115,7 @@ rq_topic_is_own(uint32 topic)
 
 	return xid != 0 &&
 		(t->pend_xid == xid ||
-		 (t->resize_xid == xid && rq_topic_nqueues(topic) != t->base_queues));
+		 (t->alter_xid == xid && rq_topic_nqueues(topic) != t->base_queues));
 }
 
 /* Is there storage that the key's earlier holder left, or ("any") at all? */
@@ -139,8 +139,8 @@ rq_topic_retention(uint32 topic)
 {
 	RqTopic    *t = &rq_topics[topic];
 
-	if (t->resize_xid != 0 &&
-		rq_xid_status(t->resize_xid) == RQ_XID_COMMITTED)
+	if (t->alter_xid != 0 &&
+		rq_xid_status(t->alter_xid) == RQ_XID_COMMITTED)
 		return t->retention_to;
 	return t->retention_s;
 }
@@ -206,7 +206,7 @@ settle_drop(uint32 slot)
 		 */
 		START_CRIT_SECTION();
 		t->drop_xid = 0;
-		t->resize_lsn = rq_topic_log(&rec);
+		t->alter_lsn = rq_topic_log(&rec);
 		END_CRIT_SECTION();
 	}
 }
@@ -237,7 +237,7 @@ static bool
 is_in_doubt(int topic)
 {
 	return rq_topics[topic].pend_xid != 0 || rq_topics[topic].drop_xid != 0 ||
-		rq_topics[topic].resize_xid != 0;
+		rq_topics[topic].alter_xid != 0;
 }
 
 bool
@@ -260,7 +260,7 @@ rq_topic_settle_all(void)
 			settle_drop(i);
 		if (rq_topics[i].pend_xid != 0)
 			settle(i);
-		rq_topic_resize_settle(i, trash);
+		rq_topic_alter_settle(i, trash);
 		if (!is_in_doubt(i))
 			settled++;
 		LWLockRelease(rq_meta_lock);
@@ -348,8 +348,8 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 	t->retention_s = t->retention_now = settings->retention_s;
 	t->retention_to = 0;
 	t->resize_to = 0;
-	t->resize_xid = 0;
-	t->resize_lsn = lsn;
+	t->alter_xid = 0;
+	t->alter_lsn = lsn;
 	for (uint32 i = 0; i < nqueues; i++)
 		rq_topic_queue(slot, i)->born = lsn;
 	pg_atomic_write_u32(&t->nqueues, nqueues);
@@ -378,7 +378,7 @@ drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
 	t->doomed = false;
 	t->pend_xid = 0;
 	t->drop_xid = 0;
-	t->resize_xid = 0;
+	t->alter_xid = 0;
 	pg_atomic_write_u32(&t->nqueues, 0);
 	pg_atomic_write_u64(&t->key, 0);
 	rq_topic_index_remove(key);
@@ -551,10 +551,10 @@ rq_topic_redo(const xl_rq_topic *rec, XLogRecPtr lsn)
 		(rq_topic_index_find(rec->key) == RQ_NO_SLOT &&
 		 lsn > rq_ctl->meta_lsn))
 		slot = rq_topic_apply(rec->key, rec->spc, &settings, rec->xid, lsn);
-	if (slot != RQ_NO_SLOT && lsn > rq_topics[slot].resize_lsn)
+	if (slot != RQ_NO_SLOT && lsn > rq_topics[slot].alter_lsn)
 	{
 		rq_topics[slot].drop_xid = 0;
-		rq_topic_redo_resize(slot, rec, lsn, trash);
+		rq_topic_redo_alter(slot, rec, lsn, trash);
 	}
 	LWLockRelease(rq_meta_lock);
 	rq_trash_remove(trash);

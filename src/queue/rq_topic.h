@@ -76,20 +76,20 @@ extern int32 rq_topic_retention(uint32 topic);
  * relation exclusively until then.  Throws when a table is full, or when a
  * queue that would go holds what a group has not consumed.
  */
-extern void rq_topic_resize(uint32 topic, const RqTopicSettings *to,
-							uint64 xid);
+extern void rq_topic_alter(uint32 topic, const RqTopicSettings *to,
+						   uint64 xid);
 
 /*
  * Back to these settings, which the transaction has seen before it called
- * rq_topic_resize() or meant to.  Can't throw.
+ * rq_topic_alter() or meant to.  Can't throw.
  */
-extern void rq_topic_resize_undo(RqKey key, const RqTopicSettings *to);
+extern void rq_topic_alter_undo(RqKey key, const RqTopicSettings *to);
 
 /* WAL-log what the calling transaction's resizes and undos have come to. */
-extern void rq_topic_resize_log(RqKey key);
+extern void rq_topic_alter_log(RqKey key);
 
 /* Make "nqueues" tell the outcome of resizes that a crash has ended. */
-extern void rq_topic_resize_recover(void);
+extern void rq_topic_alter_recover(void);
 
 /*
  * Would the topic's storage, or some of its queues, go if the calling
@@ -98,7 +98,7 @@ extern void rq_topic_resize_recover(void);
 extern bool rq_topic_is_own(uint32 topic);
 
 /* The same when the end of a transaction is replayed.  Startup process only. */
-extern void rq_topic_resize_replayed(void);
+extern void rq_topic_alter_replayed(void);
 
 /* The queue's slot; "queue_id" must be below the topic's number of queues. */
 extern RqQueue *rq_topic_queue(uint32 topic, uint32 queue_id);
@@ -135,8 +135,8 @@ extern uint32 rq_topic_apply(RqKey key, Oid spc,
 							 XLogRecPtr lsn);
 
 /* The same for the settings of an existing topic. */
-extern void rq_topic_apply_resize(uint32 topic, const xl_rq_topic *rec,
-								  XLogRecPtr lsn);
+extern void rq_topic_apply_alter(uint32 topic, const xl_rq_topic *rec,
+								 XLogRecPtr lsn);
 
 /* The slot a redo record with this LSN is about, RQ_NO_SLOT if it's gone. */
 extern uint32 rq_topic_for_redo(RqKey key, XLogRecPtr lsn);

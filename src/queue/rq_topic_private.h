@@ -26,9 +26,9 @@ extern void rq_topic_take_queues(uint32 topic, uint32 nslots);
 extern void rq_topic_cut_queues(uint32 topic, uint32 nslots);
 
 /* Settle the topic's resize if its transaction has ended. */
-extern void rq_topic_resize_settle(uint32 topic, char *trash);
+extern void rq_topic_alter_settle(uint32 topic, char *trash);
 
-extern void rq_topic_redo_resize(uint32 topic, const xl_rq_topic *rec,
-								 XLogRecPtr lsn, char *trash);
+extern void rq_topic_redo_alter(uint32 topic, const xl_rq_topic *rec,
+								XLogRecPtr lsn, char *trash);
 
 #endif							/* RQ_TOPIC_PRIVATE_H */

@@ -43,8 +43,8 @@ typedef enum ActionKind
 	ACT_COMMIT,					/* a reader's "commit" changed */
 	ACT_TOPIC_CREATED,
 	ACT_TOPIC_DROPPED,
-	ACT_TOPIC_RESIZED,			/* settings changed */
-	ACT_TOPIC_RESIZE_UNDONE,	/* the same, in what was rolled back */
+	ACT_TOPIC_ALTERED,			/* settings changed */
+	ACT_TOPIC_ALTER_UNDONE,		/* the same, in what was rolled back */
 	ACT_GROUP_CREATED,
 	ACT_GROUP_DROPPED,			/* claimed by us, staged at pre-commit */
 	ACT_GROUP_DOOMED,			/* created and dropped by us */
@@ -346,9 +346,9 @@ rq_txn_topic_dropped(RqKey key)
 }
 
 void
-rq_txn_topic_resized(uint32 topic, uint32 nqueues)
+rq_txn_topic_altered(uint32 topic, uint32 nqueues)
 {
-	Action	   *a = add_action(ACT_TOPIC_RESIZED);
+	Action	   *a = add_action(ACT_TOPIC_ALTERED);
 	uint32		queue_id;
 
 	a->key = rq_topic_key(topic);
@@ -409,10 +409,10 @@ undo(const Action *a)
 			break;
 		case ACT_TOPIC_DROPPED:
 			break;
-		case ACT_TOPIC_RESIZED:
-			rq_topic_resize_undo(a->key, &a->old_settings);
+		case ACT_TOPIC_ALTERED:
+			rq_topic_alter_undo(a->key, &a->old_settings);
 			break;
-		case ACT_TOPIC_RESIZE_UNDONE:
+		case ACT_TOPIC_ALTER_UNDONE:
 			break;
 		case ACT_GROUP_CREATED:
 			rq_group_abandon(a->group);
@@ -453,11 +453,11 @@ drop_doomed_groups(void)
 }
 
 static void
-log_resizes(void)
+log_alters(void)
 {
 	for (int i = 0; i < txn->nactions; i++)
-		if (txn->actions[i].kind == ACT_TOPIC_RESIZE_UNDONE)
-			rq_topic_resize_log(txn->actions[i].key);
+		if (txn->actions[i].kind == ACT_TOPIC_ALTER_UNDONE)
+			rq_topic_alter_log(txn->actions[i].key);
 }
 
 static void
@@ -510,7 +510,7 @@ pre_commit(void)
 		txn->pre_commit_start = rq_latency_begin();
 	rq_log_gather_write();
 	drop_doomed_groups();
-	log_resizes();
+	log_alters();
 	if (writes_anything())
 	{
 		txn->xid = U64FromFullTransactionId(GetTopFullTransactionId());
@@ -557,9 +557,9 @@ finish_object(const Action *a, bool committed)
 			if (committed == (a->kind == ACT_TOPIC_DROPPED))
 				rq_topic_doom(a->key);
 			break;
-		case ACT_TOPIC_RESIZED:
+		case ACT_TOPIC_ALTERED:
 			if (!committed)
-				rq_topic_resize_undo(a->key, &a->old_settings);
+				rq_topic_alter_undo(a->key, &a->old_settings);
 			rq_worker_wake(RQ_JANITOR);
 			break;
 		case ACT_GROUP_DROPPED:
@@ -639,8 +639,8 @@ forget_transaction(void)
  * of ours.  Topics that come or go need none: the janitor looks at their files.
  */
 static const char *const unpreparable[] = {
-	[ACT_TOPIC_RESIZED] = gettext_noop("cannot PREPARE a transaction that has changed the settings of a topic"),
-	[ACT_TOPIC_RESIZE_UNDONE] = gettext_noop("cannot PREPARE a transaction that has changed the settings of a topic and rolled that back"),
+	[ACT_TOPIC_ALTERED] = gettext_noop("cannot PREPARE a transaction that has changed the settings of a topic"),
+	[ACT_TOPIC_ALTER_UNDONE] = gettext_noop("cannot PREPARE a transaction that has changed the settings of a topic and rolled that back"),
 	[ACT_GROUP_CREATED] = gettext_noop("cannot PREPARE a transaction that has created a consumer group"),
 	[ACT_GROUP_DROPPED] = gettext_noop("cannot PREPARE a transaction that has dropped a consumer group"),
 	[ACT_GROUP_GONE] = gettext_noop("cannot PREPARE a transaction that has created a consumer group and rolled that back"),
@@ -722,9 +722,9 @@ remains_of(ActionKind kind, ActionKind *remains)
 		case ACT_GROUP_GONE:
 			*remains = ACT_GROUP_GONE;
 			return true;
-		case ACT_TOPIC_RESIZED:
-		case ACT_TOPIC_RESIZE_UNDONE:
-			*remains = ACT_TOPIC_RESIZE_UNDONE;
+		case ACT_TOPIC_ALTERED:
+		case ACT_TOPIC_ALTER_UNDONE:
+			*remains = ACT_TOPIC_ALTER_UNDONE;
 			return true;
 		default:
 			return false;

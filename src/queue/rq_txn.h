@@ -61,7 +61,7 @@ extern void rq_txn_topic_dropped(RqKey key);
  * Before the topic gets this number of queues: throws if the transaction has
  * produced into one that would go.
  */
-extern void rq_txn_topic_resized(uint32 topic, uint32 nqueues);
+extern void rq_txn_topic_altered(uint32 topic, uint32 nqueues);
 
 /*
  * Before and after a group is created: the first makes room for what the second

@@ -155,7 +155,7 @@ redo_xact(XLogReaderState *record)
 {
 	core_xact_redo(record);
 	if (standbyState == STANDBY_SNAPSHOT_READY && reachedConsistency)
-		rq_topic_resize_replayed();
+		rq_topic_alter_replayed();
 	rq_wait_replayed();
 	check_when_consistent();
 }

@@ -230,8 +230,8 @@ copy_topic(RqWriter *w, uint32 topic)
 		.nqueues = t->base_queues, .resize_to = t->resize_to,
 		.nslots = t->queues.n, .retention_s = t->retention_s,
 		.retention_to = t->retention_to,
-		.pend_xid = t->pend_xid, .drop_xid = t->drop_xid, .resize_xid = t->resize_xid,
-	.lsn = t->lsn, .resize_lsn = t->resize_lsn};
+		.pend_xid = t->pend_xid, .drop_xid = t->drop_xid, .alter_xid = t->alter_xid,
+	.lsn = t->lsn, .alter_lsn = t->alter_lsn};
 
 	for (uint32 g = t->first_group; g != RQ_NO_SLOT; g = rq_groups[g].next)
 		s.ngroups++;

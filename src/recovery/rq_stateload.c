@@ -105,14 +105,14 @@ load_topic(RqReader *r)
 		report_unreadable("a topic is in it twice");
 	rec.nqueues = s.nqueues;
 	rec.resize_to = s.resize_to;
-	rec.resize_xid = s.resize_xid;
+	rec.alter_xid = s.alter_xid;
 	rec.nslots = s.nslots;
 	rec.retention_s = settings.retention_s = s.retention_s;
 	rec.retention_to = s.retention_to;
 	settings.nqueues = s.nqueues;
 	topic = rq_topic_apply(s.key, s.spc, &settings, s.pend_xid, s.lsn);
 	rq_topics[topic].drop_xid = s.drop_xid;
-	rq_topic_apply_resize(topic, &rec, s.resize_lsn);
+	rq_topic_apply_alter(topic, &rec, s.alter_lsn);
 	for (uint32 i = 0; i < s.nslots; i++)
 		load_queue(rq_topic_queue(topic, i), r);
 	for (uint32 i = 0; i < s.ngroups; i++)

@@ -69,8 +69,8 @@ typedef struct RqTopic
 	int32		retention_s;	/* in force; see RqTopicSettings */
 	int32		retention_now;	/* as the one who alters the topic sees it */
 	int32		retention_to;	/* in force if that commits */
-	uint64		resize_xid;		/* who alters it, 0 = nobody */
-	XLogRecPtr	resize_lsn;		/* of the last record about the above */
+	uint64		alter_xid;		/* who alters it, 0 = nobody */
+	XLogRecPtr	alter_lsn;		/* of the last record about the above */
 	Oid			spc;			/* tablespace when it was created */
 	uint32		first_group;	/* chain of its groups, RQ_NO_SLOT ends it */
 	uint64		pend_xid;		/* its creator, until that has ended */
@@ -398,7 +398,7 @@ typedef struct RqControl
 	RqPos		redo_dirty;
 
 	/* Is a topic being altered, as far as is replayed? */
-	bool		redo_resizing;
+	bool		redo_altering;
 } RqControl;
 
 /* Addresses of the parts, the same in every process. */

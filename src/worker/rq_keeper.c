@@ -373,7 +373,7 @@ rq_keeper_main(Datum arg)
 	if (rq_ignore_missing_files)
 		(void) rq_worker_round(rq_files_make_lost);
 	fill_gaps();
-	rq_topic_resize_recover();
+	rq_topic_alter_recover();
 	if (!successor || catch_up())
 		run();
 

@@ -140,7 +140,7 @@ compare_standby('committed');
 # The janitor dies when the end is logged and the files are there.
 #
 new_topic('settled');
-rq_arm($node, 'resize-settled=kill');
+rq_arm($node, 'alter-settled=kill');
 # The server can be gone before it has answered.
 $node->psql('postgres', "SELECT rocketq.alter_topic('settled', 2 + 1)");
 rq_disarm_and_recover($node);

@@ -237,7 +237,7 @@ my %moment = (
 	points(sub { return 'DROP TABLE ' . other_topic(); }, 'drop-wal', 'drop-rename'),
 	points(
 		sub { return "SELECT rocketq.alter_topic('" . other_topic() . "', 2)"; },
-		'resize-wal', 'resize-settled'),
+		'alter-wal', 'alter-settled'),
 	'trim-wal'                 => sub { return stop_at_trim('trim-wal', ($ballast) x 100); },
 	'trim-removed'             => \&trim_removed,
 	'state written'            => \&state_written,

@@ -381,7 +381,7 @@ $node->safe_psql('postgres', "SELECT rocketq.create_topic(t, 2) FROM unnest('{dr
 $node->safe_psql('postgres', "SELECT rocketq.produce('dropped', 'x')");
 foreach my $case (
 	[ 'drop-rename', 'DROP TABLE dropped', 'TOPIC_DROP' ],
-	[ 'resize-settled', "SELECT rocketq.alter_topic('smaller', 1)", 'TOPIC' ])
+	[ 'alter-settled', "SELECT rocketq.alter_topic('smaller', 1)", 'TOPIC' ])
 {
 	my ($point, $work, $type) = @$case;
 	my $janitor = rq_pause($node, 'rocketq janitor');
