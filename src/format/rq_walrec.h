@@ -20,25 +20,51 @@
 #define RQ_RMGR_ID			RM_EXPERIMENTAL_ID
 #define RQ_RMGR_NAME		"rocketq"
 
-/* symbol, info bits, name */
+/*
+ * What frequent records are: name, its lower case, info bits, redo function.  Of
+ * a record "foo", rq_walrec.c has check_foo() and desc_foo(), and its data begin
+ * with an xl_rq_foo.  The redo function is an RqWalRedo of who writes the record;
+ * only recovery/rq_rmgr.c, which stands above them all, expands it.
+ */
 #define RQ_WAL_RECORDS(X) \
-	X(XLOG_RQ_APPEND,		0x00, "APPEND") \
-	X(XLOG_RQ_ENQUEUE,		0x10, "ENQUEUE") \
-	X(XLOG_RQ_RESOLVE,		0x20, "RESOLVE") \
-	X(XLOG_RQ_OFFSET,		0x30, "OFFSET") \
-	X(XLOG_RQ_SETTLE,		0x40, "SETTLE") \
-	X(XLOG_RQ_TOPIC,		0x50, "TOPIC") \
-	X(XLOG_RQ_TOPIC_DROP,	0x60, "TOPIC_DROP") \
-	X(XLOG_RQ_GROUP,		0x70, "GROUP") \
-	X(XLOG_RQ_GROUP_DROP,	0x80, "GROUP_DROP") \
-	X(XLOG_RQ_TRIM,			0x90, "TRIM") \
-	X(XLOG_RQ_SYNC,			0xA0, "SYNC")
+	X(APPEND,		append,		0x00,	rq_log_redo_append) \
+	X(ENQUEUE,		enqueue,	0x10,	rq_queue_redo_enqueue) \
+	X(RESOLVE,		resolve,	0x20,	rq_queue_redo_resolve) \
+	X(OFFSET,		offset,		0x30,	rq_offset_redo) \
+	X(SETTLE,		settle,		0x40,	rq_offset_redo_settle) \
+	X(TOPIC,		topic,		0x50,	rq_topic_redo) \
+	X(TOPIC_DROP,	topic_drop,	0x60,	rq_topic_redo_drop) \
+	X(GROUP,		group,		0x70,	rq_group_redo) \
+	X(TRIM,			trim,		0x90,	rq_retain_redo_trim)
 
-#define RQ_WAL_ENUM(symbol, info, name) symbol = info,
+/*
+ * PostgreSQL leaves a resource manager 16 values of the info bits.  So rare
+ * records share one of them, and tell their kind in the first two bytes: the
+ * same table, with the kind (from 1 on) in the place of the info bits.
+ */
+#define XLOG_RQ_EXT			0xF0
+
+#define RQ_WAL_EXT_KINDS(X) \
+	X(GROUP_DROP,	group_drop,	1,		rq_group_redo_drop) \
+	X(SYNC,			sync,		2,		rq_redo_nothing)
+
+#define RQ_WAL_ENUM(NAME, name, info, redo) XLOG_RQ_##NAME = info,
 enum RqWalRecord
 {
 	RQ_WAL_RECORDS(RQ_WAL_ENUM)
 };
+
+#define RQ_WAL_EXT_ENUM(NAME, name, kind, redo) RQ_EXT_##NAME = kind,
+enum RqWalExtKind
+{
+	RQ_WAL_EXT_KINDS(RQ_WAL_EXT_ENUM)
+};
+
+/*
+ * Replay a record whose data have passed rq_wal_check() and end at "lsn".  In the
+ * startup process, in a memory context that is reset after the record.
+ */
+typedef void (*RqWalRedo) (const void *data, uint32 len, XLogRecPtr lsn);
 
 /*
  * APPEND: the bytes at "pos" of the commit log are these, to the end of the
@@ -194,9 +220,10 @@ typedef struct xl_rq_place
 /* GROUP_DROP: the group is gone, or will be if "xid" (not 0) commits. */
 typedef struct xl_rq_group_drop
 {
-	RqKey		key;
+	uint16		kind;			/* RQ_EXT_GROUP_DROP */
+	uint16		unused;
 	uint32		group_id;
-	uint32		unused;
+	RqKey		key;
 	uint64		xid;
 } xl_rq_group_drop;
 
@@ -225,6 +252,8 @@ typedef struct xl_rq_queue_start
 /* SYNC: all that lies below "redo" is on disk. */
 typedef struct xl_rq_sync
 {
+	uint16		kind;			/* RQ_EXT_SYNC */
+	uint16		unused[3];
 	XLogRecPtr	redo;
 	uint64		log_start;
 	uint64		log_end;
@@ -233,11 +262,27 @@ typedef struct xl_rq_sync
 #define SizeOfRqSync	sizeof(xl_rq_sync)
 
 /*
- * NULL if a record of this kind can be of these bytes: it has the length that
- * its counts tell, and numbers are within their bounds.  Else the problem.
+ * The record's place in a table whose entries are initialized at
+ * RQ_WAL_INDEX(info) and RQ_WAL_EXT_INDEX(kind), or -1 if there is no such record.
+ */
+#define RQ_WAL_INDEX(info)		((info) >> 4)
+#define RQ_WAL_EXT_INDEX(kind)	(16 + (kind))
+
+extern int	rq_wal_index(uint8 info, const void *data, uint64 len);
+
+/* The kind of an extension record, 0 of any other and of one that is too short. */
+extern uint16 rq_wal_ext_kind(uint8 info, const void *data, uint64 len);
+
+/*
+ * NULL if the record can be of these bytes: it has the length that its counts
+ * tell, and numbers are within their bounds.  Else the problem.
  */
 extern const char *rq_wal_check(uint8 info, const void *data, uint64 len);
 
+/*
+ * For RmgrData.  All extension records have the same name, and a description that
+ * begins with their kind's.
+ */
 extern const char *rq_wal_identify(uint8 info);
 extern void rq_wal_desc(StringInfo buf, XLogReaderState *record);
 

@@ -506,8 +506,9 @@ redo_store(const xl_rq_append *rec, const char *bytes, uint32 len)
 
 /* Store first, publish then: on a standby others read meanwhile. */
 void
-rq_log_redo_append(const xl_rq_append *rec, const char *bytes, uint32 len)
+rq_log_redo_append(const void *data, uint32 len, XLogRecPtr lsn)
 {
+	const xl_rq_append *rec = data;
 	RqPos		rec_end = rec->pos + rec->span;
 	RqPos		end = pg_atomic_read_u64(&rq_ctl->log_end);
 
@@ -515,7 +516,7 @@ rq_log_redo_append(const xl_rq_append *rec, const char *bytes, uint32 len)
 
 	/* Its segment may be trimmed further on in the WAL already. */
 	if (rec->pos >= pg_atomic_read_u64(&rq_ctl->log_start))
-		redo_store(rec, bytes, len);
+		redo_store(rec, (const char *) (rec + 1), len - SizeOfRqAppend);
 	if (rec->pos >= end)
 	{
 		if (rec->pos > end)

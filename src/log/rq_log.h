@@ -44,8 +44,8 @@ extern RqPos rq_log_settled_end(void);
 /* Write and WAL-log fillers over a stretch nobody wrote; keeper only. */
 extern void rq_log_fill_gap(RqPos start, RqPos end);
 
-extern void rq_log_redo_append(const xl_rq_append *rec, const char *bytes,
-							   uint32 len);
+/* An RqWalRedo. */
+extern void rq_log_redo_append(const void *data, uint32 len, XLogRecPtr lsn);
 
 /* ---- rq_gather.c ---- */
 

@@ -377,12 +377,12 @@ static void
 log_drop(uint32 group, uint64 xid)
 {
 	RqGroup    *g = &rq_groups[group];
-	xl_rq_group_drop rec = {.key = rq_topic_key(g->topic), .group_id = g->id,
-	.xid = xid};
+	xl_rq_group_drop rec = {.kind = RQ_EXT_GROUP_DROP, .group_id = g->id,
+	.key = rq_topic_key(g->topic), .xid = xid};
 
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqGroupDrop);
-	rq_xlog_insert(XLOG_RQ_GROUP_DROP);
+	rq_xlog_insert(XLOG_RQ_EXT);
 }
 
 void
@@ -648,8 +648,9 @@ find_by_id(uint32 topic, uint32 id)
 }
 
 void
-rq_group_redo(const xl_rq_group *rec, XLogRecPtr lsn)
+rq_group_redo(const void *data, uint32 len, XLogRecPtr lsn)
 {
+	const xl_rq_group *rec = data;
 	const xl_rq_place *places = (const xl_rq_place *) (rec + 1);
 	const char *name = (const char *) (places + rec->nqueues);
 	uint32		topic;
@@ -679,8 +680,9 @@ rq_group_redo(const xl_rq_group *rec, XLogRecPtr lsn)
 }
 
 void
-rq_group_redo_drop(const xl_rq_group_drop *rec, XLogRecPtr lsn)
+rq_group_redo_drop(const void *data, uint32 len, XLogRecPtr lsn)
 {
+	const xl_rq_group_drop *rec = data;
 	uint32		topic;
 	uint32		group;
 

@@ -181,9 +181,10 @@ extern uint32 rq_group_apply(uint32 topic, uint32 id, const char *name,
 							 uint32 name_len, uint32 nqueues, uint64 xid,
 							 TimestampTz created_at);
 
-extern void rq_group_redo(const xl_rq_group *rec, XLogRecPtr lsn);
-extern void rq_group_redo_drop(const xl_rq_group_drop *rec, XLogRecPtr lsn);
-extern void rq_offset_redo(const xl_rq_offset *rec, XLogRecPtr lsn);
-extern void rq_offset_redo_settle(const xl_rq_settle *rec, XLogRecPtr lsn);
+/* These are RqWalRedo. */
+extern void rq_group_redo(const void *data, uint32 len, XLogRecPtr lsn);
+extern void rq_group_redo_drop(const void *data, uint32 len, XLogRecPtr lsn);
+extern void rq_offset_redo(const void *data, uint32 len, XLogRecPtr lsn);
+extern void rq_offset_redo_settle(const void *data, uint32 len, XLogRecPtr lsn);
 
 #endif							/* RQ_GROUP_H */

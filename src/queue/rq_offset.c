@@ -323,8 +323,9 @@ redo_end_pending(RqOffset *o, RqOff committed)
 }
 
 void
-rq_offset_redo(const xl_rq_offset *rec, XLogRecPtr lsn)
+rq_offset_redo(const void *data, uint32 len, XLogRecPtr lsn)
 {
+	const xl_rq_offset *rec = data;
 	RqOffset   *o = offset_for_redo(rec->key, rec->group_id, rec->queue_id, lsn);
 
 	if (o == NULL)
@@ -340,8 +341,9 @@ rq_offset_redo(const xl_rq_offset *rec, XLogRecPtr lsn)
 }
 
 void
-rq_offset_redo_settle(const xl_rq_settle *rec, XLogRecPtr lsn)
+rq_offset_redo_settle(const void *data, uint32 len, XLogRecPtr lsn)
 {
+	const xl_rq_settle *rec = data;
 	RqOffset   *o = offset_for_redo(rec->key, rec->group_id, rec->queue_id, lsn);
 
 	if (o == NULL)

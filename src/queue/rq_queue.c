@@ -717,10 +717,10 @@ rq_queue_for_redo(RqKey key, uint32 queue_id, XLogRecPtr lsn, uint32 *topic)
  * left out, their files may be gone.
  */
 void
-rq_queue_redo_enqueue(const xl_rq_enqueue *record, const xl_rq_entry *entries,
-					  XLogRecPtr lsn)
+rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn)
 {
-	xl_rq_enqueue rec = *record;
+	xl_rq_enqueue rec = *(const xl_rq_enqueue *) data;
+	const xl_rq_entry *entries = (const xl_rq_entry *) ((const xl_rq_enqueue *) data + 1);
 	uint32		topic;
 	RqQueue    *q = rq_queue_for_redo(rec.key, rec.queue_id, lsn, &topic);
 	RqOff		end = rec.offset + rec.count;
@@ -758,9 +758,10 @@ rq_queue_redo_enqueue(const xl_rq_enqueue *record, const xl_rq_entry *entries,
 }
 
 void
-rq_queue_redo_resolve(const xl_rq_resolve *rec, const xl_rq_range *ranges,
-					  XLogRecPtr lsn)
+rq_queue_redo_resolve(const void *data, uint32 len, XLogRecPtr lsn)
 {
+	const xl_rq_resolve *rec = data;
+	const xl_rq_range *ranges = (const xl_rq_range *) (rec + 1);
 	uint32		topic;
 	RqQueue    *q = rq_queue_for_redo(rec->key, rec->queue_id, lsn, &topic);
 	RqOff		start;

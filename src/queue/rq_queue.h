@@ -129,9 +129,8 @@ extern void rq_queue_remove_trimmed(RqKey key, RqQueue *q, RqOff from);
 extern RqQueue *rq_queue_for_redo(RqKey key, uint32 queue_id, XLogRecPtr lsn,
 								  uint32 *topic);
 
-extern void rq_queue_redo_enqueue(const xl_rq_enqueue *record,
-								  const xl_rq_entry *entries, XLogRecPtr lsn);
-extern void rq_queue_redo_resolve(const xl_rq_resolve *rec,
-								  const xl_rq_range *ranges, XLogRecPtr lsn);
+/* These are RqWalRedo. */
+extern void rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn);
+extern void rq_queue_redo_resolve(const void *data, uint32 len, XLogRecPtr lsn);
 
 #endif							/* RQ_QUEUE_H */

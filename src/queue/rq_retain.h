@@ -20,8 +20,7 @@ extern int	rq_retain_time(uint32 topic);
 /* Who or what keeps the log from being trimmed, for people; palloc'd. */
 extern char *rq_retain_kept_by(const RqKept *kept);
 
-extern void rq_retain_redo_trim(const xl_rq_trim *rec,
-								const xl_rq_queue_start *starts,
-								XLogRecPtr lsn);
+/* An RqWalRedo. */
+extern void rq_retain_redo_trim(const void *data, uint32 len, XLogRecPtr lsn);
 
 #endif							/* RQ_RETAIN_H */

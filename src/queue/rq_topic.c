@@ -535,8 +535,9 @@ rq_topic_for_redo(RqKey key, XLogRecPtr lsn)
 }
 
 void
-rq_topic_redo(const xl_rq_topic *rec, XLogRecPtr lsn)
+rq_topic_redo(const void *data, uint32 len, XLogRecPtr lsn)
 {
+	const xl_rq_topic *rec = data;
 	const RqTopicSettings settings = {.nqueues = rec->nqueues,
 	.retention_s = rec->retention_s};
 	char		trash[MAXPGPATH] = "";
@@ -561,8 +562,9 @@ rq_topic_redo(const xl_rq_topic *rec, XLogRecPtr lsn)
 }
 
 void
-rq_topic_redo_drop(const xl_rq_topic_drop *rec, XLogRecPtr lsn)
+rq_topic_redo_drop(const void *data, uint32 len, XLogRecPtr lsn)
 {
+	const xl_rq_topic_drop *rec = data;
 	char		trash[MAXPGPATH] = "";
 	uint32		slot;
 

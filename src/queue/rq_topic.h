@@ -141,7 +141,8 @@ extern void rq_topic_apply_alter(uint32 topic, const xl_rq_topic *rec,
 /* The slot a redo record with this LSN is about, RQ_NO_SLOT if it's gone. */
 extern uint32 rq_topic_for_redo(RqKey key, XLogRecPtr lsn);
 
-extern void rq_topic_redo(const xl_rq_topic *rec, XLogRecPtr lsn);
-extern void rq_topic_redo_drop(const xl_rq_topic_drop *rec, XLogRecPtr lsn);
+/* These are RqWalRedo. */
+extern void rq_topic_redo(const void *data, uint32 len, XLogRecPtr lsn);
+extern void rq_topic_redo_drop(const void *data, uint32 len, XLogRecPtr lsn);
 
 #endif							/* RQ_TOPIC_H */

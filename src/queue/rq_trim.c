@@ -339,10 +339,10 @@ rq_trim_tell_losses(TimestampTz now)
 /* ---- redo ---- */
 
 void
-rq_retain_redo_trim(const xl_rq_trim *rec, const xl_rq_queue_start *starts,
-					XLogRecPtr lsn)
+rq_retain_redo_trim(const void *data, uint32 len, XLogRecPtr lsn)
 {
-	Size		size = rec->count * sizeof(*starts);
+	const xl_rq_trim *rec = data;
+	Size		size = rec->count * sizeof(xl_rq_queue_start);
 	xl_rq_queue_start *copy = palloc(Max(size, 1));
 	RqPos		old_start;
 
@@ -350,7 +350,7 @@ rq_retain_redo_trim(const xl_rq_trim *rec, const xl_rq_queue_start *starts,
 	if (rq_log_segno(rec->log_start) >
 		rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_end)) + 1)
 		elog(PANIC, "TRIM record goes past the end of the commit log");
-	memcpy(copy, starts, size);
+	memcpy(copy, rec + 1, size);
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	old_start = trim_apply(rec->log_start, copy, rec->count, lsn);
 	LWLockRelease(rq_meta_lock);

@@ -40,48 +40,19 @@ static MemoryContext redo_cxt = NULL;
 static void (*core_xlog_redo) (XLogReaderState *record) = NULL;
 static void (*core_xact_redo) (XLogReaderState *record) = NULL;
 
-/* "data" has passed rq_wal_check(). */
+/* Of what is in WAL for the record only. */
 static void
-redo_record(uint8 info, const void *data, uint32 len, XLogRecPtr lsn)
+rq_redo_nothing(const void *data, uint32 len, XLogRecPtr lsn)
 {
-#define FOLLOWS(type) ((const void *) ((const type *) data + 1))
-	switch (info & ~XLR_INFO_MASK)
-	{
-		case XLOG_RQ_APPEND:
-			rq_log_redo_append(data, FOLLOWS(xl_rq_append),
-							   len - SizeOfRqAppend);
-			break;
-		case XLOG_RQ_ENQUEUE:
-			rq_queue_redo_enqueue(data, FOLLOWS(xl_rq_enqueue), lsn);
-			break;
-		case XLOG_RQ_RESOLVE:
-			rq_queue_redo_resolve(data, FOLLOWS(xl_rq_resolve), lsn);
-			break;
-		case XLOG_RQ_OFFSET:
-			rq_offset_redo(data, lsn);
-			break;
-		case XLOG_RQ_SETTLE:
-			rq_offset_redo_settle(data, lsn);
-			break;
-		case XLOG_RQ_TOPIC:
-			rq_topic_redo(data, lsn);
-			break;
-		case XLOG_RQ_TOPIC_DROP:
-			rq_topic_redo_drop(data, lsn);
-			break;
-		case XLOG_RQ_GROUP:
-			rq_group_redo(data, lsn);
-			break;
-		case XLOG_RQ_GROUP_DROP:
-			rq_group_redo_drop(data, lsn);
-			break;
-		case XLOG_RQ_TRIM:
-			rq_retain_redo_trim(data, FOLLOWS(xl_rq_trim), lsn);
-			break;
-		case XLOG_RQ_SYNC:
-			break;
-	}
 }
+
+#define REDO_RECORD(NAME, name, info, redo) [RQ_WAL_INDEX(info)] = redo,
+#define REDO_EXT(NAME, name, kind, redo) [RQ_WAL_EXT_INDEX(kind)] = redo,
+
+static const RqWalRedo redo_functions[] = {
+	RQ_WAL_RECORDS(REDO_RECORD)
+	RQ_WAL_EXT_KINDS(REDO_EXT)
+};
 
 /* From a consistent state on, files that WAL needs are there. */
 static void
@@ -97,12 +68,13 @@ rocketq_redo(XLogReaderState *record)
 	MemoryContext old = MemoryContextSwitchTo(redo_cxt);
 	uint8		info = XLogRecGetInfo(record);
 	const void *data = XLogRecGetData(record);
-	const char *problem = rq_wal_check(info, data, XLogRecGetDataLen(record));
+	uint32		len = XLogRecGetDataLen(record);
+	const char *problem = rq_wal_check(info, data, len);
 
 	if (problem)
-		elog(PANIC, "rocketq WAL record of type %u: %s", info & ~XLR_INFO_MASK,
-			 problem);
-	redo_record(info, data, XLogRecGetDataLen(record), record->EndRecPtr);
+		elog(PANIC, "rocketq WAL record of type %u, kind %u: %s",
+			 info & ~XLR_INFO_MASK, rq_wal_ext_kind(info, data, len), problem);
+	redo_functions[rq_wal_index(info, data, len)] (data, len, record->EndRecPtr);
 	rq_ctl->redo_changed = true;
 	check_when_consistent();
 	MemoryContextSwitchTo(old);

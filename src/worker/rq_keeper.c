@@ -198,14 +198,14 @@ log_settled(bool all)
 static void
 log_sync(XLogRecPtr redo)
 {
-	xl_rq_sync	rec = {.redo = redo,
+	xl_rq_sync	rec = {.kind = RQ_EXT_SYNC, .redo = redo,
 		.log_start = pg_atomic_read_u64(&rq_ctl->log_start),
 	.log_end = pg_atomic_read_u64(&rq_ctl->log_end)};
 
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqSync);
 	XLogSetRecordFlags(XLOG_MARK_UNIMPORTANT);
-	rq_xlog_insert(XLOG_RQ_SYNC);
+	rq_xlog_insert(XLOG_RQ_EXT);
 }
 
 static void

@@ -3,7 +3,8 @@
  *	  WAL records of any bytes: check and describe them, and read what redo
  *	  reads of those that pass.
  *
- * The first input byte is the type of the record, the rest its data.
+ * The first input byte is the type of the record, the rest its data, which begins
+ * with the kind of an extension record.
  */
 #include "fuzz_format.h"
 

@@ -49,6 +49,8 @@ SELECT rocketq.create_topic('orders', 4);
 SELECT rocketq.produce('orders', 'message ' || i, 'tag' || i % 2,
 	sharding_key => 'k' || i % 10) FROM generate_series(1, 200) i;
 SELECT rocketq.create_group('orders', 'named');
+SELECT rocketq.create_group('orders', 'gone');
+SELECT rocketq.drop_group('orders', 'gone');
 EOQ
 $node->safe_psql('postgres', <<'EOQ');
 BEGIN;
@@ -99,10 +101,13 @@ my %described = (
 	GROUP => qr/^topic \d+\/\d+ group \d+ queues 4 xid \d+ name named$/m,
 	OFFSET => qr/^topic \d+\/\d+ queue [0-3] group \d+ base 0 next \d+ xid [1-9]\d*$/m,
 	SETTLE => qr/^topic \d+\/\d+ queue [0-3] group \d+ committed \d+$/m,
-	SYNC => qr/^redo [0-9A-F]+\/[0-9A-F]+ log start 0 end \d+$/m);
-foreach my $type (sort keys %described)
+	'EXT GROUP_DROP' => qr/^GROUP_DROP topic \d+\/\d+ group \d+ xid [1-9]\d*$/m,
+	'EXT SYNC' => qr/^SYNC redo [0-9A-F]+\/[0-9A-F]+ log start 0 end \d+$/m);
+foreach my $name (sort keys %described)
 {
-	like( $node->safe_psql('postgres', <<EOQ), $described{$type}, "WAL records $type can be read");
+	my $type = $name =~ s/ .*//r;
+
+	like( $node->safe_psql('postgres', <<EOQ), $described{$name}, "WAL records $name can be read");
 SELECT description FROM pg_get_wal_records_info_till_end_of_wal('$from')
 WHERE resource_manager = 'rocketq' AND record_type = '$type'
 EOQ

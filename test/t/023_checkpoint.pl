@@ -86,9 +86,11 @@ rq_arm($node, '');
 
 # What WAL says: whatever the store logged below the redo pointer of a
 # checkpoint lies below that of a SYNC record before the checkpoint's own.
-my ($count, $unsynced) = split /\|/, $node->safe_psql('postgres', <<"EOQ");
+my ($count, $synced, $unsynced) = split /\|/, $node->safe_psql('postgres', <<"EOQ");
 WITH r AS MATERIALIZED (
-	SELECT start_lsn, record_type AS type,
+	SELECT start_lsn,
+		CASE record_type WHEN 'EXT' THEN substring(description FROM '^[A-Z_]+')
+			ELSE record_type END AS type,
 		substring(description FROM 'redo ([0-9A-F]+/[0-9A-F]+)')::pg_lsn AS redo
 	FROM pg_get_wal_records_info_till_end_of_wal('$from')
 	WHERE resource_manager = 'rocketq' OR record_type = 'CHECKPOINT_ONLINE'
@@ -96,12 +98,13 @@ WITH r AS MATERIALIZED (
 	SELECT *, max(redo) FILTER (WHERE type = 'SYNC') OVER (ORDER BY start_lsn) AS synced
 	FROM r
 )
-SELECT count(*), count(*) FILTER (WHERE EXISTS (
+SELECT count(*), count(synced), count(*) FILTER (WHERE EXISTS (
 	SELECT FROM r WHERE r.redo IS NULL AND
 		r.start_lsn >= c.synced AND r.start_lsn < c.redo))
 FROM c WHERE type = 'CHECKPOINT_ONLINE'
 EOQ
 cmp_ok($count, '>=', $made, 'checkpoints were made');
+cmp_ok($synced, '>=', $made, 'after SYNC records');
 is($unsynced, '0', 'SYNC records precede the records of them all');
 rq_stop_load($load);
 rq_check($node, 'after the checkpoints');
