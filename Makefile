@@ -47,7 +47,7 @@ DATA = $(wildcard sql/rocketq--*.sql) sql/rocketq_exporter.yml
 # Every source file below src/, checked by src/tools/check_objs_listed.
 OBJS = \
 	src/am/rq_access_hook.o \
-	src/am/rq_ddl.o \
+	src/am/rq_columns.o \
 	src/am/rq_estimate.o \
 	src/am/rq_executor_hook.o \
 	src/am/rq_insert.o \
@@ -56,19 +56,23 @@ OBJS = \
 	src/am/rq_parallel.o \
 	src/am/rq_publication.o \
 	src/am/rq_range.o \
+	src/am/rq_refuse.o \
 	src/am/rq_relation.o \
 	src/am/rq_routed.o \
 	src/am/rq_sample.o \
 	src/am/rq_scan.o \
 	src/am/rq_serializable.o \
 	src/am/rq_slot.o \
+	src/am/rq_statement.o \
+	src/am/rq_storage.o \
 	src/am/rq_tableam.o \
 	src/am/rq_tidscan.o \
+	src/am/rq_topic_label.o \
 	src/am/rq_topic_name.o \
 	src/am/rq_tuple.o \
 	src/am/rq_utility_hook.o \
 	src/am/rq_values.o \
-	src/am/rq_view.o \
+	src/am/rq_visibility.o \
 	src/api/rq_admin_sql.o \
 	src/api/rq_args.o \
 	src/api/rq_body.o \

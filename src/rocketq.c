@@ -10,8 +10,13 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 
+#include "am/rq_access_hook.h"
+#include "am/rq_executor_hook.h"
+#include "am/rq_label.h"
+#include "am/rq_relation.h"
 #include "am/rq_serializable.h"
 #include "am/rq_tableam.h"
+#include "am/rq_utility_hook.h"
 #include "base/rq_guc.h"
 #include "queue/rq_owner.h"
 #include "queue/rq_txn.h"
@@ -23,6 +28,8 @@
 PG_MODULE_MAGIC;
 
 extern PGDLLEXPORT void _PG_init(void);
+
+PG_FUNCTION_INFO_V1(rocketq_tableam_handler);
 
 static shmem_request_hook_type prev_shmem_request = NULL;
 static shmem_startup_hook_type prev_shmem_startup = NULL;
@@ -46,6 +53,35 @@ rocketq_shmem_startup(void)
 }
 
 /*
+ * Everything of PostgreSQL's that leads to the folders ddl/ and am/.  They are
+ * independent of each other; what matters is that value/ knows the routine of a
+ * topic before the first hook asks whether something is one.
+ *
+ * At server start, or in a server that has not preloaded the library when a
+ * process first opens a topic: its columns must stay as they are there, too.
+ */
+static void
+install_hooks(void)
+{
+	static bool installed = false;
+
+	if (installed)
+		return;
+	installed = true;
+	rq_relation_init(&rq_table_am);
+	rq_access_hook_install();
+	rq_executor_hook_install();
+	rq_utility_hook_install();
+}
+
+Datum
+rocketq_tableam_handler(PG_FUNCTION_ARGS)
+{
+	install_hooks();
+	PG_RETURN_POINTER(&rq_table_am);
+}
+
+/*
  * Without preloading nothing is installed, and every function says so: shared
  * memory and the resource manager can only be had at server start.
  */
@@ -60,7 +96,8 @@ _PG_init(void)
 	rq_serializable_init();
 	rq_txn_init();
 	rq_owner_init();
-	rq_tableam_init();
+	install_hooks();
+	rq_label_init();
 
 	prev_shmem_request = shmem_request_hook;
 	shmem_request_hook = rocketq_shmem_request;

@@ -19,7 +19,6 @@
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/objectaccess.h"
-#include "catalog/pg_am.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
@@ -41,60 +40,17 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#include "am/rq_am_private.h"
+#include "am/rq_access_hook.h"
+#include "am/rq_columns.h"
+#include "am/rq_label.h"
+#include "am/rq_publication.h"
+#include "am/rq_refuse.h"
+#include "am/rq_relation.h"
+#include "am/rq_topic_name.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_txn.h"
 
 static object_access_hook_type prev_object_access = NULL;
-
-/* ---- topics by OID ---- */
-
-static bool
-am_is_ours(Oid amoid)
-{
-	HeapTuple	tuple;
-	bool		ours = false;
-
-	if (amoid == InvalidOid || amoid == HEAP_TABLE_AM_OID)
-		return false;
-	tuple = SearchSysCache1(AMOID, ObjectIdGetDatum(amoid));
-	if (HeapTupleIsValid(tuple))
-	{
-		Form_pg_am	form = (Form_pg_am) GETSTRUCT(tuple);
-
-		ours = form->amtype == AMTYPE_TABLE &&
-			GetTableAmRoutine(form->amhandler) == &rq_table_am;
-		ReleaseSysCache(tuple);
-	}
-	return ours;
-}
-
-/* The key of a topic's storage; false if the relation is not a topic. */
-static bool
-find_topic(Oid relid, RqKey *key)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	bool		found = false;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
-
-		found = form->relkind == RELKIND_RELATION && am_is_ours(form->relam);
-		key->db = MyDatabaseId;
-		key->rel = form->relfilenode;
-		ReleaseSysCache(tuple);
-	}
-	return found;
-}
-
-bool
-rq_oid_is_topic(Oid relid)
-{
-	RqKey		key;
-
-	return find_topic(relid, &key);
-}
 
 /* ---- catalog rows that only we can see ---- */
 
@@ -166,7 +122,7 @@ relation_created(Oid relid)
 				 errmsg("the access method of topic \"%s\" cannot be changed",
 						get_rel_name(form->relrewrite)),
 				 errhint("CREATE TABLE ... AS SELECT * FROM the topic makes a table of its messages.")));
-	else if (form->relkind == RELKIND_RELATION && am_is_ours(form->relam))
+	else if (form->relkind == RELKIND_RELATION && rq_am_is_ours(form->relam))
 	{
 		RqKey		key = {.db = MyDatabaseId, .rel = form->relfilenode};
 
@@ -271,7 +227,7 @@ relation_dropped(Oid relid, int attnum)
 
 	if (attnum != 0)
 		refuse_type_change(relid);
-	if (!find_topic(relid, &key))
+	if (!rq_oid_topic_key(relid, &key))
 		return;
 	if (attnum != 0)
 		refuse_column_change(relid);

@@ -14,7 +14,8 @@
 #include "optimizer/plancat.h"
 #include "utils/rel.h"
 
-#include "am/rq_am_private.h"
+#include "am/rq_columns.h"
+#include "am/rq_estimate.h"
 #include "am/rq_relation.h"
 #include "format/rq_framefmt.h"
 #include "log/rq_log.h"
@@ -126,7 +127,7 @@ rq_relation_estimate_size(Relation rel, int32 *attr_widths,
 	Measure		m;
 
 	rq_require_preload();
-	topic = rq_relation_topic(rel, false);
+	topic = rq_relation_topic(rel, RQ_STORAGE_OPTIONAL);
 	count = rq_relation_count(topic);
 	measure(&m, topic, count);
 	if (m.count > 0)

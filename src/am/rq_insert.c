@@ -21,19 +21,16 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "am/rq_am_private.h"
+#include "am/rq_columns.h"
+#include "am/rq_insert.h"
 #include "am/rq_relation.h"
 #include "am/rq_serializable.h"
+#include "am/rq_slot.h"
+#include "am/rq_statement.h"
+#include "am/rq_tid.h"
+#include "am/rq_values.h"
 #include "queue/rq_produce.h"
 #include "queue/rq_topic.h"
-
-const RqColumn rq_computed[RQ_NCOMPUTED] = {
-	RQ_COL_QUEUE_OFFSET,
-	RQ_COL_MESSAGE_ID,
-	RQ_COL_BORN_AT,
-	RQ_COL_STORED_AT,
-	RQ_COL_DELIVERY_ATTEMPT
-};
 
 /* Is the row a whole message?  Throws if it is one in part only. */
 static bool
@@ -160,7 +157,7 @@ rq_multi_insert(Relation rel, TupleTableSlot **slots, int nslots,
 
 	rq_require_preload();
 	rq_serializable_produce(rel);
-	target.topic = rq_relation_topic(rel, true);
+	target.topic = rq_relation_topic(rel, RQ_STORAGE_CREATE);
 	cxt = row_context();
 	old = MemoryContextSwitchTo(cxt);
 	messages = palloc(nslots * sizeof(RqParts));

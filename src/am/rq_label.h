@@ -1,6 +1,6 @@
 /*
  * rq_label.h
- *	  The settings of a topic, kept as its security label.
+ *	  The label provider rocketq: a topic's settings, kept as its label.
  */
 #ifndef RQ_LABEL_H
 #define RQ_LABEL_H
@@ -9,8 +9,11 @@
 
 #include "base/rq_base.h"
 
-/* Throw unless a topic that has "now" queues (0 = a new one) can have so many. */
-extern void rq_check_nqueues(int64 nqueues, uint32 now);
+/* Register the provider; from _PG_init. */
+extern void rq_label_init(void);
+
+/* A topic was created, with this storage: keep its settings. */
+extern void rq_label_created(Oid relid, RqKey key);
 
 /*
  * Give the topic these settings and keep them in its label.  The caller holds

@@ -19,8 +19,9 @@
 #include "utils/inval.h"
 #include "utils/syscache.h"
 
-#include "am/rq_am_private.h"
+#include "am/rq_lookup.h"
 #include "am/rq_relation.h"
+#include "am/rq_routed.h"
 #include "base/rq_compat.h"
 #include "queue/rq_topic.h"
 
@@ -128,15 +129,12 @@ note_locked(Known *k)
 	k->subid = GetCurrentSubTransactionId();
 }
 
-/*
- * Is it still known once its lock is held and all news is in?  A serializable transaction
- * has to be told about each message, and looks at the relation for that.
- */
+/* Is it still known once its lock is held and all news is in? */
 static bool
 lock_known(Known *k, Oid relid, LOCKMODE lockmode, AclMode acl)
 {
 	if (k->relid != relid || k->acl != acl || k->lockmode != lockmode ||
-		k->userid != GetUserId() || IsolationIsSerializable())
+		k->userid != GetUserId())
 		return false;
 	if (is_locked(k))
 		AcceptInvalidationMessages();
@@ -169,7 +167,7 @@ remember(Known *k, Relation rel, uint32 topic, LOCKMODE lockmode, AclMode acl)
 }
 
 uint32
-rq_relation_lookup(Oid relid, LOCKMODE lockmode, AclMode acl, bool create)
+rq_relation_lookup(Oid relid, LOCKMODE lockmode, AclMode acl, RqStorageUse use)
 {
 	Known	   *k = place_of(relid, acl);
 	uint64		changes_before;
@@ -186,7 +184,7 @@ rq_relation_lookup(Oid relid, LOCKMODE lockmode, AclMode acl, bool create)
 	rel = rq_relation_open(relid, lockmode, acl);
 	if (k->relid != relid || k->acl != acl)
 		rq_refuse_routed(rel, lockmode);
-	topic = rq_relation_topic(rel, create);
+	topic = rq_relation_topic(rel, use);
 	if (changes == changes_before)
 		remember(k, rel, topic, lockmode, acl);
 	table_close(rel, NoLock);
@@ -262,7 +260,7 @@ rq_relation_acquire(void *arg)
 	{
 		/* This takes the lock once more. */
 		topic = rq_relation_lookup(hold->relid, AccessShareLock, ACL_SELECT,
-								   false);
+								   RQ_STORAGE_OPTIONAL);
 		UnlockRelationOid(hold->relid, AccessShareLock);
 	}
 	if (topic != RQ_NO_SLOT && topic == hold->topic &&

@@ -10,8 +10,9 @@
 
 #include "utils/rel.h"
 
+#include "am/rq_parallel.h"
+#include "am/rq_range.h"
 #include "am/rq_relation.h"
-#include "am/rq_scan_private.h"
 #include "queue/rq_topic.h"
 
 /* Rows of a chunk: a share of those left, within these limits. */
@@ -42,7 +43,7 @@ rq_parallelscan_estimate(Relation rel)
 	uint32		topic;
 
 	rq_require_preload();
-	topic = rq_relation_topic(rel, false);
+	topic = rq_relation_topic(rel, RQ_STORAGE_OPTIONAL);
 	return shared_size(topic == RQ_NO_SLOT ?
 					   RQ_QUEUES_MAX : rq_topic_nqueues(topic));
 }
@@ -51,7 +52,7 @@ Size
 rq_parallelscan_initialize(Relation rel, ParallelTableScanDesc pscan)
 {
 	ParallelScan *p = (ParallelScan *) pscan;
-	uint32		topic = rq_relation_topic(rel, false);
+	uint32		topic = rq_relation_topic(rel, RQ_STORAGE_OPTIONAL);
 	uint32		nqueues = topic == RQ_NO_SLOT ? 0 : rq_topic_nqueues(topic);
 
 	(void) table_block_parallelscan_initialize(rel, pscan);

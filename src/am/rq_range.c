@@ -4,7 +4,8 @@
  */
 #include "postgres.h"
 
-#include "am/rq_scan_private.h"
+#include "am/rq_range.h"
+#include "am/rq_tid.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
 

@@ -7,8 +7,10 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "catalog/objectaddress.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "miscadmin.h"
@@ -18,12 +20,27 @@
 #include "utils/rls.h"
 #include "utils/syscache.h"
 
-#include "am/rq_am_private.h"
 #include "am/rq_relation.h"
-#include "am/rq_serializable.h"
+#include "am/rq_topic_label.h"
 #include "base/rq_compat.h"
 #include "base/rq_guc.h"
 #include "queue/rq_topic.h"
+
+/* Set by rq_relation_init(), before any relation has it. */
+static const TableAmRoutine *topic_routine = NULL;
+
+void
+rq_relation_init(const TableAmRoutine *routine)
+{
+	topic_routine = routine;
+}
+
+static bool
+is_topic_routine(const TableAmRoutine *routine)
+{
+	Assert(topic_routine != NULL);
+	return routine == topic_routine;
+}
 
 /* What a statement looks up on its way to a table has to be allowed, too. */
 static void
@@ -155,10 +172,7 @@ rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl)
 		refuse_other_relation(rel);
 	check_row_security(rel);
 	if (acl & ACL_INSERT)
-	{
 		refuse_executor_work(rel);
-		rq_serializable_produce(rel);
-	}
 	return rel;
 }
 
@@ -203,10 +217,58 @@ rq_relation_open_to_measure(Oid relid)
 	return rel;
 }
 
+/* ---- topics by OID ---- */
+
+bool
+rq_am_is_ours(Oid amoid)
+{
+	HeapTuple	tuple;
+	bool		ours = false;
+
+	if (amoid == InvalidOid || amoid == HEAP_TABLE_AM_OID)
+		return false;
+	tuple = SearchSysCache1(AMOID, ObjectIdGetDatum(amoid));
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_am	form = (Form_pg_am) GETSTRUCT(tuple);
+
+		ours = form->amtype == AMTYPE_TABLE &&
+			is_topic_routine(GetTableAmRoutine(form->amhandler));
+		ReleaseSysCache(tuple);
+	}
+	return ours;
+}
+
+bool
+rq_oid_topic_key(Oid relid, RqKey *key)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	bool		found = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+
+		found = form->relkind == RELKIND_RELATION && rq_am_is_ours(form->relam);
+		key->db = MyDatabaseId;
+		key->rel = form->relfilenode;
+		ReleaseSysCache(tuple);
+	}
+	return found;
+}
+
+bool
+rq_oid_is_topic(Oid relid)
+{
+	RqKey		key;
+
+	return rq_oid_topic_key(relid, &key);
+}
+
 bool
 rq_relation_is_topic(Relation rel)
 {
-	return rel->rd_tableam == &rq_table_am;
+	return is_topic_routine(rel->rd_tableam);
 }
 
 RqKey
@@ -224,18 +286,18 @@ rq_relation_settings(Relation rel)
 	uint32		topic = rq_topic_find(rq_relation_key(rel));
 
 	return topic != RQ_NO_SLOT ? rq_topic_settings(topic) :
-		rq_label_settings(RelationGetRelid(rel));
+		rq_topic_label_settings(RelationGetRelid(rel));
 }
 
 uint32
-rq_relation_topic(Relation rel, bool create)
+rq_relation_topic(Relation rel, RqStorageUse use)
 {
 	RqKey		key = rq_relation_key(rel);
 	uint32		topic = rq_topic_find(key);
 
-	if (topic == RQ_NO_SLOT && create)
+	if (topic == RQ_NO_SLOT && use == RQ_STORAGE_CREATE)
 	{
-		RqTopicSettings settings = rq_label_settings(RelationGetRelid(rel));
+		RqTopicSettings settings = rq_topic_label_settings(RelationGetRelid(rel));
 
 		topic = rq_topic_ensure(key, RQ_LOCATOR_SPC(rq_rel_locator(rel)),
 								&settings, 0);

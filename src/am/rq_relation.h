@@ -5,10 +5,28 @@
 #ifndef RQ_RELATION_H
 #define RQ_RELATION_H
 
+#include "access/tableam.h"
 #include "nodes/parsenodes.h"
 #include "utils/rel.h"
 
 #include "base/rq_base.h"
+
+/*
+ * A topic without storage (a copy made by CREATE DATABASE) is empty and has no
+ * queues yet.  Whoever only reads can do without; whoever writes, or waits for
+ * somebody who does, needs storage.
+ */
+typedef enum RqStorageUse
+{
+	RQ_STORAGE_OPTIONAL,		/* without storage the slot is RQ_NO_SLOT */
+	RQ_STORAGE_CREATE			/* the topic is given storage if it has none */
+} RqStorageUse;
+
+/*
+ * A relation is a topic if its access method has this routine.  Called before
+ * any relation can have it, when the library is loaded.
+ */
+extern void rq_relation_init(const TableAmRoutine *routine);
 
 /*
  * Open a topic.  Throws when the relation is no topic, or when the caller has
@@ -18,37 +36,11 @@
  * the caller to keep until the end of the transaction (table_close(rel,
  * NoLock)) when the topic is changed or its groups move.
  *
- * With ACL_INSERT the messages to come count as written by the transaction, for
- * SERIALIZABLE (see rq_serializable.h), and a table is refused whose INSERT is
- * more than the rows.
+ * With ACL_INSERT a table is refused whose INSERT does more than store the row.
+ * That the transaction is going to write to the topic is for the producer to
+ * say (rq_serializable.h).
  */
 extern Relation rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl);
-
-/*
- * The slot of a topic that is opened so for a function call, or RQ_NO_SLOT (see
- * rq_relation_topic).  The lock stays until the transaction ends.
- */
-extern uint32 rq_relation_lookup(Oid relid, LOCKMODE lockmode, AclMode acl,
-								 bool create);
-
-/*
- * The lock of a function call that reads a topic (ACL_SELECT) and can wait: what
- * the members of RqWaitLock get.  rq_relation_hold() is called first, and
- * rq_relation_held() once the topic has been looked up.
- */
-typedef struct RqRelationHold
-{
-	Oid			relid;
-	bool		is_ours;		/* the transaction had no lock on it before */
-	uint32		topic;
-	uint64		incarnation;	/* of the topic */
-} RqRelationHold;
-
-extern RqRelationHold rq_relation_hold(Oid relid);
-extern void rq_relation_held(RqRelationHold *hold, uint32 topic);
-extern bool rq_relation_release(void *hold);
-extern bool rq_relation_acquire(void *hold);
-extern bool rq_relation_is_in_the_way(void *hold);
 
 /*
  * Open a topic, with AccessShareLock, of which the caller may read all rows.
@@ -66,6 +58,15 @@ extern Relation rq_relation_open_to_measure(Oid relid);
 /* Is the relation of the access method rocketq? */
 extern bool rq_relation_is_topic(Relation rel);
 
+/* Is this access method rocketq, by whatever name? */
+extern bool rq_am_is_ours(Oid amoid);
+
+/* Is there a relation with this OID, committed or our own, that is a topic? */
+extern bool rq_oid_is_topic(Oid relid);
+
+/* The same, and if so the key of the topic's storage. */
+extern bool rq_oid_topic_key(Oid relid, RqKey *key);
+
 /* The key of the topic's storage. */
 extern RqKey rq_relation_key(Relation rel);
 
@@ -73,10 +74,9 @@ extern RqKey rq_relation_key(Relation rel);
 extern RqTopicSettings rq_relation_settings(Relation rel);
 
 /*
- * The topic's slot.  A topic without storage (a copy made by CREATE DATABASE)
- * is given some if "create" is set, else the result is RQ_NO_SLOT: it is empty
- * and has no queues yet.
+ * The topic's slot, or RQ_NO_SLOT with RQ_STORAGE_OPTIONAL.  Creating storage
+ * throws where that is not possible: in recovery, or without a free slot.
  */
-extern uint32 rq_relation_topic(Relation rel, bool create);
+extern uint32 rq_relation_topic(Relation rel, RqStorageUse use);
 
 #endif							/* RQ_RELATION_H */

@@ -23,7 +23,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "am/rq_am_private.h"
+#include "am/rq_routed.h"
 #include "base/rq_compat.h"
 
 /* INSERT INTO rel VALUES ($1, $2, ...), as the parser gives it to the planner. */

@@ -14,9 +14,13 @@
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
 #include "pgstat.h"
+#include "postmaster/autovacuum.h"
 
+#include "am/rq_estimate.h"
 #include "am/rq_relation.h"
-#include "am/rq_scan_private.h"
+#include "am/rq_sample.h"
+#include "am/rq_scan.h"
+#include "am/rq_slot.h"
 
 /* Rows of a block, unless there are too many blocks then. */
 #define BLOCK_ROWS		64
@@ -101,6 +105,29 @@ rq_scan_sample_next_tuple(TableScanDesc scan, SampleScanState *state,
 
 /* ---- ANALYZE ---- */
 
+/* How many statements VACUUM or ANALYZE we are in. */
+static int	analyzing = 0;
+
+void
+rq_analyze_begin(void)
+{
+	analyzing++;
+}
+
+void
+rq_analyze_end(void)
+{
+	Assert(analyzing > 0);
+	analyzing--;
+}
+
+/* Is this process in ANALYZE, or in VACUUM, which can be with it? */
+static bool
+is_analyzing(void)
+{
+	return analyzing > 0 || IsAutoVacuumWorkerProcess();
+}
+
 /*
  * How many blocks ANALYZE chooses from.  For all else a topic has no pages: who
  * looks at those of a table (pg_prewarm, pg_visibility) would try to read them.
@@ -110,11 +137,11 @@ rq_relation_size(Relation rel, ForkNumber fork)
 {
 	uint64		nrows;
 
-	if (!rq_is_analyzing() ||
+	if (!is_analyzing() ||
 		(fork != MAIN_FORKNUM && fork != InvalidForkNumber))
 		return 0;
 	rq_require_preload();
-	nrows = rq_relation_count(rq_relation_topic(rel, false));
+	nrows = rq_relation_count(rq_relation_topic(rel, RQ_STORAGE_OPTIONAL));
 	return divide_up(nrows, block_rows(nrows, ANALYZE_BLOCKS)) * BLCKSZ;
 }
 

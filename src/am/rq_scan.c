@@ -18,8 +18,12 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "am/rq_parallel.h"
+#include "am/rq_range.h"
 #include "am/rq_relation.h"
-#include "am/rq_scan_private.h"
+#include "am/rq_scan.h"
+#include "am/rq_slot.h"
+#include "am/rq_visibility.h"
 #include "log/rq_log.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
@@ -46,7 +50,7 @@ set_range(RqScan *s, Relation rel, ParallelTableScanDesc pscan)
 {
 	uint32		nqueues = 0;
 
-	s->topic = rq_relation_topic(rel, false);
+	s->topic = rq_relation_topic(rel, RQ_STORAGE_OPTIONAL);
 	if (pscan)
 		s->all = rq_parallel_range(pscan);
 	else
@@ -77,7 +81,7 @@ rq_scan_begin(Relation rel, Snapshot snapshot, int nkeys,
 	s->base.rs_snapshot = snapshot;
 	s->base.rs_flags = flags;
 	s->base.rs_parallel = pscan;
-	rq_view_init(&s->view, rel, snapshot);
+	rq_visibility_init(&s->visibility, rel, snapshot);
 	RelationIncrementReferenceCount(rel);
 	if (flags & READS_ROWS)
 		PredicateLockRelation(rel, snapshot);
@@ -214,7 +218,7 @@ rq_scan_fetch(RqScan *s, TupleTableSlot *slot)
 		pg_read_barrier();
 	}
 	if (!rq_queue_entry(s->topic, s->queue, off, &entry) ||
-		!rq_view_sees(&s->view, &entry, off, s->stable, q->plain_below) ||
+		!rq_visibility_sees(&s->visibility, &entry, off, s->stable, q->plain_below) ||
 		entry.pos < pg_atomic_read_u64(&rq_ctl->log_start))
 		return false;
 	rq_slot_store(slot, RelationGetRelid(s->base.rs_rd), q->queue_id, off,

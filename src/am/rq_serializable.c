@@ -18,7 +18,6 @@
 #include "storage/predicate.h"
 #include "utils/memutils.h"
 
-#include "am/rq_am_private.h"
 #include "am/rq_serializable.h"
 
 /* A topic that got messages, and the subtransaction level it counts for. */
@@ -58,6 +57,18 @@ rq_serializable_produce(Relation rel)
 		return;
 	CheckForSerializableConflictIn(rel, NULL, InvalidBlockNumber);
 	remember(RelationGetRelid(rel));
+}
+
+void
+rq_serializable_produce_into(Oid relid)
+{
+	Relation	rel;
+
+	if (!IsolationIsSerializable())
+		return;
+	rel = relation_open(relid, NoLock);
+	rq_serializable_produce(rel);
+	relation_close(rel, NoLock);
 }
 
 /* The transaction still has its locks on the topics that it did not drop. */

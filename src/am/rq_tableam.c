@@ -9,28 +9,27 @@
 #include "postgres.h"
 
 #include "access/table.h"
-#include "fmgr.h"
 #include "utils/rel.h"
 
-#include "am/rq_am_private.h"
-#include "am/rq_relation.h"
+#include "am/rq_estimate.h"
+#include "am/rq_insert.h"
+#include "am/rq_parallel.h"
+#include "am/rq_refuse.h"
+#include "am/rq_sample.h"
+#include "am/rq_scan.h"
+#include "am/rq_slot.h"
+#include "am/rq_storage.h"
 #include "am/rq_tableam.h"
-
-PG_FUNCTION_INFO_V1(rocketq_tableam_handler);
+#include "am/rq_tidscan.h"
 
 /* ---- refused ---- */
 
-#define REFUSE(message, hint) \
-	ereport(ERROR, \
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), \
-			 errmsg(message), errhint(hint)))
-
 #define NO_INDEXES() \
-	REFUSE("indexes on topics are not supported", \
+	RQ_REFUSE("indexes on topics are not supported", \
 		   "Filter by tag, or consume into a table that has the index.")
 
 #define NO_ON_CONFLICT() \
-	REFUSE("INSERT ... ON CONFLICT with an index is not supported on topics", \
+	RQ_REFUSE("INSERT ... ON CONFLICT with an index is not supported on topics", \
 		   "A topic takes every message.")
 
 static struct IndexFetchTableData *
@@ -103,34 +102,6 @@ tuple_complete_speculative(Relation rel, TupleTableSlot *slot,
 	NO_ON_CONFLICT();
 }
 
-RQ_NORETURN void
-rq_refuse_delete(void)
-{
-	REFUSE("messages of a topic cannot be deleted",
-		   "Messages are removed by retention, or all at once by TRUNCATE.");
-}
-
-RQ_NORETURN void
-rq_refuse_update(void)
-{
-	REFUSE("messages of a topic cannot be updated",
-		   "Produce a new message.  Old ones are removed by retention.");
-}
-
-RQ_NORETURN void
-rq_refuse_lock(void)
-{
-	REFUSE("messages of a topic cannot be locked",
-		   "rocketq.consume() gives messages to one transaction at a time.");
-}
-
-RQ_NORETURN void
-rq_refuse_foreign_key(void)
-{
-	REFUSE("foreign keys from a topic are not supported",
-		   "Check the message in a BEFORE ROW trigger.");
-}
-
 static TM_Result
 tuple_delete(Relation rel, ItemPointer tid, CommandId cid, Snapshot snapshot,
 			 Snapshot crosscheck, bool wait, TM_FailureData *tmfd,
@@ -170,8 +141,8 @@ relation_copy_for_cluster(Relation NewTable, Relation OldTable,
 						  MultiXactId *multi_cutoff, double *num_tuples,
 						  double *tups_vacuumed, double *tups_recently_dead)
 {
-	REFUSE("topics cannot be rewritten",
-		   "There is nothing to vacuum in a topic.");
+	RQ_REFUSE("topics cannot be rewritten",
+			  "There is nothing to vacuum in a topic.");
 }
 
 /* ---- nothing to do ---- */
@@ -187,7 +158,7 @@ relation_vacuum(Relation rel, struct VacuumParams *params,
 static void
 relation_copy_data(Relation rel, const RelFileLocator *newrlocator)
 {
-	rq_tell_of_tablespace(RelationGetRelationName(rel));
+	rq_report_no_tablespace(RelationGetRelationName(rel));
 }
 
 /* Values of any length go into the log whole. */
@@ -258,34 +229,3 @@ const TableAmRoutine rq_table_am = {
 	.scan_sample_next_block = rq_scan_sample_next_block,
 	.scan_sample_next_tuple = rq_scan_sample_next_tuple,
 };
-
-/*
- * At server start, or in a server that has not preloaded us when a process
- * first opens a topic: its columns must stay as they are there, too.
- */
-static void
-install_hooks(void)
-{
-	static bool installed = false;
-
-	if (installed)
-		return;
-	installed = true;
-	rq_access_hook_install();
-	rq_executor_hook_install();
-	rq_utility_hook_install();
-}
-
-Datum
-rocketq_tableam_handler(PG_FUNCTION_ARGS)
-{
-	install_hooks();
-	PG_RETURN_POINTER(&rq_table_am);
-}
-
-void
-rq_tableam_init(void)
-{
-	install_hooks();
-	rq_label_init();
-}

@@ -5,7 +5,9 @@
 #ifndef RQ_TABLEAM_H
 #define RQ_TABLEAM_H
 
-/* Install the hook that notices dropped topics; from _PG_init. */
-extern void rq_tableam_init(void);
+#include "access/tableam.h"
+
+/* The routine that the handler of the access method returns. */
+extern const TableAmRoutine rq_table_am;
 
 #endif							/* RQ_TABLEAM_H */

@@ -7,9 +7,11 @@
 #include "executor/tuptable.h"
 #include "storage/predicate.h"
 
-#include "am/rq_am_private.h"
 #include "am/rq_relation.h"
-#include "am/rq_view.h"
+#include "am/rq_slot.h"
+#include "am/rq_tid.h"
+#include "am/rq_tidscan.h"
+#include "am/rq_visibility.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
 
@@ -54,10 +56,10 @@ static bool
 fetch_entry(Relation rel, ItemPointer tid, Snapshot snapshot,
 			uint32 *queue_id, RqOff *off, RqEntry *entry)
 {
-	uint32		topic = rq_relation_topic(rel, false);
+	uint32		topic = rq_relation_topic(rel, RQ_STORAGE_OPTIONAL);
 	RqQueue    *q;
 	RqOff		stable;
-	RqView		view;
+	RqVisibility visibility;
 
 	if (!find_tid(topic, tid, queue_id, off))
 		return false;
@@ -65,10 +67,10 @@ fetch_entry(Relation rel, ItemPointer tid, Snapshot snapshot,
 	rq_queue_refresh(topic, q);
 	stable = pg_atomic_read_u64(&q->stable);
 	pg_read_barrier();
-	rq_view_init(&view, rel, snapshot);
+	rq_visibility_init(&visibility, rel, snapshot);
 	return rq_queue_entry(topic, q, *off, entry) &&
-		rq_view_sees(&view, entry, *off, stable,
-					 view.mvcc ? stable : PG_UINT64_MAX) &&
+		rq_visibility_sees(&visibility, entry, *off, stable,
+						   visibility.mvcc ? stable : PG_UINT64_MAX) &&
 		entry->pos >= pg_atomic_read_u64(&rq_ctl->log_start);
 }
 
@@ -100,7 +102,7 @@ rq_tuple_tid_valid(TableScanDesc scan, ItemPointer tid)
 	uint32		queue_id;
 	RqOff		off;
 
-	if (find_tid(rq_relation_topic(scan->rs_rd, false), tid, &queue_id, &off))
+	if (find_tid(rq_relation_topic(scan->rs_rd, RQ_STORAGE_OPTIONAL), tid, &queue_id, &off))
 		return true;
 	PredicateLockRelation(scan->rs_rd, scan->rs_snapshot);
 	return false;

@@ -12,7 +12,8 @@
 
 #include "utils/lsyscache.h"
 
-#include "am/rq_am_private.h"
+#include "am/rq_publication.h"
+#include "am/rq_topic_name.h"
 #include "base/rq_base.h"
 
 static void

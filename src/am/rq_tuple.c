@@ -14,7 +14,9 @@
 #include "access/htup_details.h"
 #include "executor/tuptable.h"
 
-#include "am/rq_am_private.h"
+#include "am/rq_columns.h"
+#include "am/rq_tuple.h"
+#include "am/rq_values.h"
 #include "base/rq_compat.h"
 
 /* Where the next column goes; without "to" only the size is found. */

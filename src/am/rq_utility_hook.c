@@ -17,16 +17,14 @@
 #include "catalog/pg_inherits.h"
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
-#include "postmaster/autovacuum.h"
 #include "tcop/utility.h"
 #include "utils/lsyscache.h"
 
-#include "am/rq_am_private.h"
+#include "am/rq_relation.h"
+#include "am/rq_sample.h"
+#include "am/rq_utility_hook.h"
 
 static ProcessUtility_hook_type prev_process_utility = NULL;
-
-/* How many statements VACUUM or ANALYZE we are in. */
-static int	analyzing = 0;
 
 /* VACUUM takes it for a relation that was dropped meanwhile, and passes it by. */
 #define NO_RELATION		((Oid) 1)
@@ -175,7 +173,7 @@ rocketq_process_utility(PlannedStmt *pstmt, const char *queryString,
 			 dest, qc);
 		return;
 	}
-	analyzing++;
+	rq_analyze_begin();
 	PG_TRY();
 	{
 		next(pass_by_topics(pstmt), queryString, readOnlyTree, context, params,
@@ -183,15 +181,9 @@ rocketq_process_utility(PlannedStmt *pstmt, const char *queryString,
 	}
 	PG_FINALLY();
 	{
-		analyzing--;
+		rq_analyze_end();
 	}
 	PG_END_TRY();
-}
-
-bool
-rq_is_analyzing(void)
-{
-	return analyzing > 0 || IsAutoVacuumWorkerProcess();
 }
 
 void

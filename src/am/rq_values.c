@@ -19,6 +19,7 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+#include "am/rq_columns.h"
 #include "am/rq_values.h"
 
 /* ---- from SQL values ---- */

@@ -1,32 +1,12 @@
 /*
  * rq_values.h
- *	  Between SQL values and the parts of a message, and rocketq.message's
- *	  columns.
+ *	  Between SQL values and the parts of a message.
  */
 #ifndef RQ_VALUES_H
 #define RQ_VALUES_H
 
-#include "executor/tuptable.h"
-
+#include "am/rq_columns.h"
 #include "queue/rq_consume.h"
-
-/* The columns of rocketq.message, in order. */
-typedef enum RqColumn
-{
-	RQ_COL_QUEUE_ID,			/* int4 */
-	RQ_COL_QUEUE_OFFSET,		/* int8 */
-	RQ_COL_MESSAGE_ID,			/* int8 */
-	RQ_COL_TAG,					/* text */
-	RQ_COL_KEYS,				/* text[] */
-	RQ_COL_SHARDING_KEY,		/* text */
-	RQ_COL_PROPERTIES,			/* jsonb */
-	RQ_COL_BORN_AT,				/* timestamptz */
-	RQ_COL_STORED_AT,			/* timestamptz */
-	RQ_COL_DELIVERY_ATTEMPT,	/* int4 */
-	RQ_COL_BODY					/* bytea */
-} RqColumn;
-
-#define RQ_NCOLUMNS		11
 
 /* Of every message, as long as nothing is delivered again by itself. */
 #define RQ_FIRST_DELIVERY	1
@@ -53,20 +33,6 @@ extern void rq_message_values(const RqMessage *m, int ncolumns,
 /* Columns of a message that has them, in the current memory context. */
 extern Datum rq_keys_value(const RqParts *p);
 extern Datum rq_properties_value(const RqParts *p);
-
-/* ---- rq_tuple.c: rows for a tuplestore ---- */
-
-/*
- * A slot for rq_message_slot_set().  Throws unless the columns are those of
- * rocketq.message.
- */
-extern TupleTableSlot *rq_message_slot(TupleDesc desc);
-
-/*
- * Let it hold a message, which must stay as long as somebody asks for it, as
- * must the current memory context.  All it can do is be put into a tuplestore.
- */
-extern void rq_message_slot_set(TupleTableSlot *slot, const RqMessage *m);
 
 /* Throw unless these bytes are valid text in the database's encoding. */
 extern void rq_check_text(const char *what, const char *bytes, uint32 len);

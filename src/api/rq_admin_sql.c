@@ -28,6 +28,7 @@
 
 #include "am/rq_label.h"
 #include "am/rq_relation.h"
+#include "am/rq_topic_label.h"
 #include "api/rq_args.h"
 #include "base/rq_compat.h"
 #include "base/rq_guc.h"
@@ -160,7 +161,7 @@ rocketq_alter_topic(PG_FUNCTION_ARGS)
 	if (has_retention)
 		retention_s = parse_retention(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	rel = rq_relation_open(PG_GETARG_OID(0), AccessExclusiveLock, ACL_NO_RIGHTS);
-	settings = rq_topic_settings(rq_relation_topic(rel, true));
+	settings = rq_topic_settings(rq_relation_topic(rel, RQ_STORAGE_CREATE));
 	if (has_queues)
 	{
 		rq_check_nqueues(queues, settings.nqueues);

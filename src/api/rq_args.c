@@ -12,6 +12,7 @@
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
+#include "am/rq_lookup.h"
 #include "am/rq_relation.h"
 #include "api/rq_args.h"
 #include "queue/rq_produce.h"
@@ -193,10 +194,10 @@ rq_arg_start_time(FunctionCallInfo fcinfo, int argno)
 
 uint32
 rq_arg_topic(FunctionCallInfo fcinfo, LOCKMODE lockmode, AclMode acl,
-			 bool create)
+			 RqStorageUse use)
 {
 	rq_arg_not_null(fcinfo, 0, "topic");
-	return rq_relation_lookup(PG_GETARG_OID(0), lockmode, acl, create);
+	return rq_relation_lookup(PG_GETARG_OID(0), lockmode, acl, use);
 }
 
 void

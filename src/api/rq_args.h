@@ -9,6 +9,7 @@
 #include "nodes/parsenodes.h"
 #include "storage/lockdefs.h"
 
+#include "am/rq_lookup.h"
 #include "queue/rq_consume.h"
 
 /* Throw with the argument's name if it is NULL. */
@@ -46,11 +47,10 @@ extern RqStart rq_arg_start_time(FunctionCallInfo fcinfo, int argno);
 
 /*
  * The topic in argument 0, opened and locked until the end of the transaction
- * (see rq_relation_open about "acl").  With "create" the topic has storage
- * afterwards; else the result can be RQ_NO_SLOT.
+ * (see rq_relation_open about "acl", and RqStorageUse).
  */
 extern uint32 rq_arg_topic(FunctionCallInfo fcinfo, LOCKMODE lockmode,
-						   AclMode acl, bool create);
+						   AclMode acl, RqStorageUse use);
 
 /* Refuse a function that writes, in a read-only transaction or on a standby. */
 extern void rq_refuse_read_only(const char *function);

@@ -15,7 +15,9 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "am/rq_lookup.h"
 #include "am/rq_relation.h"
+#include "am/rq_tuple.h"
 #include "am/rq_values.h"
 #include "api/rq_args.h"
 #include "queue/rq_queue.h"
@@ -74,7 +76,7 @@ put_message(void *arg, const RqMessage *m)
 
 /* The topic of a call that can wait, and its lock meanwhile. */
 static uint32
-get_topic_to_wait(FunctionCallInfo fcinfo, int64 wait_ms, bool create,
+get_topic_to_wait(FunctionCallInfo fcinfo, int64 wait_ms, RqStorageUse use,
 				  RqRelationHold *hold)
 {
 	uint32		topic;
@@ -82,7 +84,7 @@ get_topic_to_wait(FunctionCallInfo fcinfo, int64 wait_ms, bool create,
 	rq_arg_not_null(fcinfo, 0, "topic");
 	if (wait_ms > 0)
 		*hold = rq_relation_hold(PG_GETARG_OID(0));
-	topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, create);
+	topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, use);
 	if (wait_ms > 0)
 		rq_relation_held(hold, topic);
 	return topic;
@@ -108,7 +110,7 @@ rocketq_consume(PG_FUNCTION_ARGS)
 	req.filter = rq_arg_filter(fcinfo, 3);
 	req.auto_commit = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
 	req.wait_ms = rq_arg_wait(fcinfo, 5, "wait");
-	req.topic = get_topic_to_wait(fcinfo, req.wait_ms, true, &hold);
+	req.topic = get_topic_to_wait(fcinfo, req.wait_ms, RQ_STORAGE_CREATE, &hold);
 	req.lock = &lock;
 
 	result = begin_result(fcinfo);
@@ -135,7 +137,8 @@ rocketq_pull(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("from_offset must not be negative")));
 	req.from = (RqOff) from;
-	req.topic = get_topic_to_wait(fcinfo, req.wait_ms, false, &hold);
+	req.topic = get_topic_to_wait(fcinfo, req.wait_ms, RQ_STORAGE_OPTIONAL,
+								  &hold);
 	req.lock = &lock;
 	req.queue_id = rq_arg_queue(fcinfo, 1, req.topic);
 	result = begin_result(fcinfo);
@@ -152,7 +155,7 @@ get_group_args(FunctionCallInfo fcinfo, const char *function, AclMode acl,
 {
 	rq_refuse_read_only(function);
 	*group = rq_arg_text(fcinfo, 1, "consumer_group");
-	return rq_arg_topic(fcinfo, AccessShareLock, acl, true);
+	return rq_arg_topic(fcinfo, AccessShareLock, acl, RQ_STORAGE_CREATE);
 }
 
 /*
@@ -277,7 +280,7 @@ Datum
 rocketq_committed_offset(PG_FUNCTION_ARGS)
 {
 	char	   *group = rq_arg_text(fcinfo, 1, "consumer_group");
-	uint32		topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, false);
+	uint32		topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, RQ_STORAGE_OPTIONAL);
 	uint32		queue_id = rq_arg_queue(fcinfo, 2, topic);
 
 	PG_RETURN_INT64((int64) rq_committed_offset(topic, group, queue_id));
@@ -286,7 +289,7 @@ rocketq_committed_offset(PG_FUNCTION_ARGS)
 static Datum
 queue_bound(FunctionCallInfo fcinfo, RqStart start)
 {
-	uint32		topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, false);
+	uint32		topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, RQ_STORAGE_OPTIONAL);
 	uint32		queue_id = rq_arg_queue(fcinfo, 1, topic);
 
 	PG_RETURN_INT64((int64) rq_start_offset(topic, queue_id, &start));

@@ -9,6 +9,8 @@
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 
+#include "am/rq_relation.h"
+#include "am/rq_serializable.h"
 #include "am/rq_values.h"
 #include "api/rq_args.h"
 #include "api/rq_body.h"
@@ -37,7 +39,9 @@ get_target(FunctionCallInfo fcinfo, const char *function)
 
 	rq_arg_not_null(fcinfo, ARG_TOPIC, "topic");
 	rq_refuse_read_only(function);
-	target.topic = rq_arg_topic(fcinfo, RowExclusiveLock, ACL_INSERT, true);
+	target.topic = rq_arg_topic(fcinfo, RowExclusiveLock, ACL_INSERT,
+								RQ_STORAGE_CREATE);
+	rq_serializable_produce_into(PG_GETARG_OID(ARG_TOPIC));
 	if (!PG_ARGISNULL(ARG_QUEUE_ID))
 	{
 		target.queue_id = PG_GETARG_INT32(ARG_QUEUE_ID);

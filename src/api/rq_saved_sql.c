@@ -31,8 +31,8 @@
 #include "utils/snapmgr.h"
 #include "utils/varlena.h"
 
+#include "am/rq_columns.h"
 #include "am/rq_relation.h"
-#include "am/rq_values.h"
 #include "api/rq_args.h"
 #include "queue/rq_group.h"
 #include "queue/rq_saved.h"
@@ -242,7 +242,7 @@ dump_topic(ReturnSetInfo *rsinfo, Oid relid, Datum name)
 
 	if (rel == NULL)
 		return;
-	topic = rq_relation_topic(rel, false);
+	topic = rq_relation_topic(rel, RQ_STORAGE_OPTIONAL);
 	if (topic != RQ_NO_SLOT)
 	{
 		read_positions(&dumped, topic);
@@ -343,7 +343,7 @@ text_column(HeapTuple row, TupleDesc desc, int column)
 static void
 restore_group(Relation rel, HeapTuple row, TupleDesc desc)
 {
-	uint32		topic = rq_relation_topic(rel, true);
+	uint32		topic = rq_relation_topic(rel, RQ_STORAGE_CREATE);
 	char	   *group = text_column(row, desc, 2);
 	xl_rq_place *places = palloc0(rq_topic_nslots(topic) * sizeof(xl_rq_place));
 	int			nqueues = (int) rq_topic_nqueues(topic);

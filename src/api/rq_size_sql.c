@@ -41,7 +41,7 @@ rocketq_topic_size(PG_FUNCTION_ARGS)
 
 	if (rel == NULL)
 		PG_RETURN_NULL();
-	topic = rq_relation_topic(rel, false);
+	topic = rq_relation_topic(rel, RQ_STORAGE_OPTIONAL);
 	bytes = topic == RQ_NO_SLOT ? 0 : measure(topic);
 	table_close(rel, AccessShareLock);
 	PG_RETURN_INT64((int64) bytes);

@@ -20,6 +20,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "am/rq_relation.h"
 #include "api/rq_args.h"
 #include "queue/rq_topic.h"
 
@@ -52,7 +53,7 @@ static RqIdleEnd
 wait_once(FunctionCallInfo fcinfo, const char *name, const RqFilter *filter,
 		  int64 timeout_ms)
 {
-	uint32		topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, true);
+	uint32		topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, RQ_STORAGE_CREATE);
 	uint64		incarnation = rq_topics[topic].incarnation;
 	RqGroupRef	group = {0};
 	RqIdleEnd	end;

@@ -1,5 +1,5 @@
 /*
- * rq_view.c
+ * rq_visibility.c
  *	  What a snapshot sees of a queue's entries.
  *
  * What a statement sees is up to its snapshot, as with any table, and not to
@@ -18,7 +18,7 @@
 #include "storage/predicate.h"
 #include "utils/snapmgr.h"
 
-#include "am/rq_view.h"
+#include "am/rq_visibility.h"
 
 /* A transaction id near the next one, with its epoch. */
 static uint64
@@ -32,7 +32,7 @@ full_xid(TransactionId xid, FullTransactionId next)
 }
 
 void
-rq_view_init(RqView *v, Relation rel, Snapshot snapshot)
+rq_visibility_init(RqVisibility *v, Relation rel, Snapshot snapshot)
 {
 	memset(v, 0, sizeof(*v));
 	v->rel = rel;
@@ -51,7 +51,7 @@ rq_view_init(RqView *v, Relation rel, Snapshot snapshot)
 
 /* Was the transaction still running when the snapshot was taken? */
 static bool
-is_running(RqView *v, uint64 xid)
+is_running(RqVisibility *v, uint64 xid)
 {
 	if (xid < v->xmin)
 		return false;
@@ -66,8 +66,8 @@ is_running(RqView *v, uint64 xid)
 }
 
 bool
-rq_view_sees(RqView *v, const RqEntry *e, RqOff off, RqOff stable,
-			 RqOff plain_below)
+rq_visibility_sees(RqVisibility *v, const RqEntry *e, RqOff off, RqOff stable,
+				   RqOff plain_below)
 {
 	if ((e->len_flags & RQ_CQ_ABORTED) != 0)
 		return false;

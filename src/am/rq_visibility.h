@@ -1,9 +1,9 @@
 /*
- * rq_view.h
+ * rq_visibility.h
  *	  What a snapshot sees of a queue's entries.
  */
-#ifndef RQ_VIEW_H
-#define RQ_VIEW_H
+#ifndef RQ_VISIBILITY_H
+#define RQ_VISIBILITY_H
 
 #include "utils/rel.h"
 #include "utils/snapshot.h"
@@ -11,7 +11,7 @@
 
 #include "format/rq_cqfmt.h"
 
-typedef struct RqView
+typedef struct RqVisibility
 {
 	Relation	rel;
 	Snapshot	snapshot;
@@ -22,10 +22,10 @@ typedef struct RqView
 								 * that were enqueued by then are seen */
 	uint64		last_xid;		/* the last one that was looked up between */
 	bool		last_running;
-} RqView;
+} RqVisibility;
 
 /* A snapshot that is not an MVCC one (NULL is none) sees what is resolved. */
-extern void rq_view_init(RqView *v, Relation rel, Snapshot snapshot);
+extern void rq_visibility_init(RqVisibility *v, Relation rel, Snapshot snapshot);
 
 /*
  * Does the snapshot see this entry?  "stable" is the queue's stable offset as
@@ -33,7 +33,7 @@ extern void rq_view_init(RqView *v, Relation rel, Snapshot snapshot);
  * come, so that pg_xact need not be asked, which may be truncated.  Entries
  * without a transaction are seen below "plain_below".
  */
-extern bool rq_view_sees(RqView *v, const RqEntry *e, RqOff off, RqOff stable,
-						 RqOff plain_below);
+extern bool rq_visibility_sees(RqVisibility *v, const RqEntry *e, RqOff off, RqOff stable,
+							   RqOff plain_below);
 
-#endif							/* RQ_VIEW_H */
+#endif							/* RQ_VISIBILITY_H */

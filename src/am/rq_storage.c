@@ -1,6 +1,6 @@
 /*
- * rq_ddl.c
- *	  Create and truncate topics.
+ * rq_storage.c
+ *	  Storage of topics: create and truncate.
  *
  * PostgreSQL asks for new storage when a table is created, when it is
  * truncated and when it is rewritten.  The first two give a topic; in a
@@ -15,142 +15,20 @@
 #include "access/multixact.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_type.h"
 #include "catalog/storage.h"
 #include "miscadmin.h"
 #include "storage/lwlock.h"
 #include "storage/smgr.h"
-#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "am/rq_am_private.h"
-#include "am/rq_label.h"
+#include "am/rq_columns.h"
 #include "am/rq_relation.h"
+#include "am/rq_storage.h"
+#include "am/rq_topic_label.h"
 #include "base/rq_guc.h"
 #include "queue/rq_group.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_txn.h"
-
-/* ---- columns ---- */
-
-typedef struct ColumnSpec
-{
-	const char *name;
-	Oid			type;
-} ColumnSpec;
-
-static const ColumnSpec columns[RQ_NCOLUMNS] = {
-	[RQ_COL_QUEUE_ID] = {"queue_id", INT4OID},
-	[RQ_COL_QUEUE_OFFSET] = {"queue_offset", INT8OID},
-	[RQ_COL_MESSAGE_ID] = {"message_id", INT8OID},
-	[RQ_COL_TAG] = {"tag", TEXTOID},
-	[RQ_COL_KEYS] = {"keys", TEXTARRAYOID},
-	[RQ_COL_SHARDING_KEY] = {"sharding_key", TEXTOID},
-	[RQ_COL_PROPERTIES] = {"properties", JSONBOID},
-	[RQ_COL_BORN_AT] = {"born_at", TIMESTAMPTZOID},
-	[RQ_COL_STORED_AT] = {"stored_at", TIMESTAMPTZOID},
-	[RQ_COL_DELIVERY_ATTEMPT] = {"delivery_attempt", INT4OID},
-	[RQ_COL_BODY] = {"body", BYTEAOID},
-};
-
-const char *
-rq_column_name(RqColumn column)
-{
-	return columns[column].name;
-}
-
-bool
-rq_column_fits(const FormData_pg_attribute *att)
-{
-	int			i = att->attnum - 1;
-
-	return i >= 0 && i < RQ_NCOLUMNS && !att->attisdropped &&
-		strcmp(NameStr(att->attname), columns[i].name) == 0 &&
-		att->atttypid == columns[i].type && att->atttypmod == -1;
-}
-
-/*
- * A value of its own in such a column would make INSERT fail for ever, unless
- * the row is the copy of a message, and so would NOT NULL.
- */
-static bool
-is_computed(int attnum)
-{
-	for (int i = 0; i < RQ_NCOMPUTED; i++)
-		if (attnum == rq_computed[i] + 1)
-			return true;
-	return false;
-}
-
-static void
-refuse_value(const char *column, const char *what)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("column \"%s\" of a topic cannot have %s", column, what),
-			 errdetail("rocketq sets this column when the message is put into its queue."),
-			 errhint("Leave the column as it is in rocketq.message, and without a primary key.")));
-}
-
-void
-rq_check_computed(const FormData_pg_attribute *att)
-{
-	if (rq_column_is_virtual(att))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("column \"%s\" of a topic cannot be a virtual generated column",
-						NameStr(att->attname)),
-				 errdetail("Consumers would not see its values."),
-				 errhint("Say STORED.")));
-	if (!is_computed(att->attnum))
-		return;
-	if (att->attidentity != '\0')
-		refuse_value(NameStr(att->attname), "an identity");
-	if (att->attgenerated != '\0')
-		refuse_value(NameStr(att->attname), "a generation expression");
-	if (att->attnotnull)
-		refuse_value(NameStr(att->attname), "a NOT NULL constraint");
-}
-
-void
-rq_check_default(Oid relid, int attnum)
-{
-	if (is_computed(attnum) && rq_oid_is_topic(relid))
-		refuse_value(rq_column_name((RqColumn) (attnum - 1)), "a default");
-}
-
-/* Throw unless the table's columns are those of rocketq.message. */
-static void
-check_columns(Relation rel)
-{
-	TupleDesc	desc = RelationGetDescr(rel);
-	const char *wrong = NULL;
-
-	for (int i = 0; i < RQ_NCOLUMNS && wrong == NULL; i++)
-	{
-		if (i >= desc->natts)
-			wrong = psprintf(_("Column \"%s\" of type %s is missing."),
-							 columns[i].name, format_type_be(columns[i].type));
-		else if (!rq_column_fits(TupleDescAttr(desc, i)))
-			wrong = psprintf(_("Column %d is \"%s\" of type %s, and must be \"%s\" of type %s."),
-							 i + 1, NameStr(TupleDescAttr(desc, i)->attname),
-							 format_type_with_typemod(TupleDescAttr(desc, i)->atttypid,
-													  TupleDescAttr(desc, i)->atttypmod),
-							 columns[i].name, format_type_be(columns[i].type));
-	}
-	if (wrong == NULL && desc->natts > RQ_NCOLUMNS)
-		wrong = psprintf(_("Column \"%s\" is not one of them."),
-						 NameStr(TupleDescAttr(desc, RQ_NCOLUMNS)->attname));
-	if (wrong != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("columns of topic \"%s\" are not those of rocketq.message",
-						RelationGetRelationName(rel)),
-				 errdetail_internal("%s", wrong),
-				 errhint("Use CREATE TABLE name (LIKE rocketq.message) USING rocketq, or rocketq.create_topic().")));
-	for (int i = 0; i < RQ_NCOLUMNS; i++)
-		rq_check_computed(TupleDescAttr(desc, i));
-}
 
 /* ---- what cannot be a topic ---- */
 
@@ -209,7 +87,7 @@ refuse_other_kinds(Relation rel, char persistence)
 /* ---- storage ---- */
 
 void
-rq_tell_of_tablespace(const char *topic)
+rq_report_no_tablespace(const char *topic)
 {
 	ereport(NOTICE,
 			(errmsg("topic \"%s\" is not put into a tablespace", topic),
@@ -226,7 +104,7 @@ take_out_of_tablespace(Relation rel)
 {
 	if (RQ_LOCATOR_SPC(rq_rel_locator(rel)) == MyDatabaseTableSpace)
 		return;
-	rq_tell_of_tablespace(RelationGetRelationName(rel));
+	rq_report_no_tablespace(RelationGetRelationName(rel));
 	rel->rd_rel->reltablespace = InvalidOid;
 	RQ_LOCATOR_SPC(rq_rel_locator(rel)) = MyDatabaseTableSpace;
 }
@@ -324,7 +202,7 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 	rq_require_preload();
 	refuse_rewrite(rel);
 	refuse_other_kinds(rel, persistence);
-	check_columns(rel);
+	rq_check_columns(rel);
 	if (RQ_KEY_EQ(key, old_key))
 		rq_check_nqueues(rq_default_queues, 0);
 
@@ -340,7 +218,7 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 	else
 		old = rq_topic_find(old_key);
 	settings = old != RQ_NO_SLOT ? rq_topic_settings(old) :
-		rq_label_settings(RelationGetRelid(rel));
+		rq_topic_label_settings(RelationGetRelid(rel));
 	xid = rq_xid_announce();
 	rq_txn_topic_created(key);
 	create_file(locator, persistence);

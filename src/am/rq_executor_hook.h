@@ -1,0 +1,11 @@
+/*
+ * rq_executor_hook.h
+ *	  Refuse statements that would change messages, before they run.
+ */
+#ifndef RQ_EXECUTOR_HOOK_H
+#define RQ_EXECUTOR_HOOK_H
+
+
+extern void rq_executor_hook_install(void);
+
+#endif							/* RQ_EXECUTOR_HOOK_H */

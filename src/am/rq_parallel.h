@@ -1,0 +1,25 @@
+/*
+ * rq_parallel.h
+ *	  Scans of a topic by several processes.
+ */
+#ifndef RQ_PARALLEL_H
+#define RQ_PARALLEL_H
+
+#include "access/tableam.h"
+
+#include "am/rq_range.h"
+
+extern Size rq_parallelscan_estimate(Relation rel);
+extern Size rq_parallelscan_initialize(Relation rel,
+									   ParallelTableScanDesc pscan);
+extern void rq_parallelscan_reinitialize(Relation rel,
+										 ParallelTableScanDesc pscan);
+
+/* What all processes of the scan read. */
+extern RqRange *rq_parallel_range(ParallelTableScanDesc pscan);
+
+/* Take the next chunk; false when all are taken. */
+extern bool rq_parallel_take(ParallelTableScanDesc pscan, uint64 *first,
+							 uint64 *last);
+
+#endif							/* RQ_PARALLEL_H */

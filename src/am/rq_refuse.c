@@ -1,0 +1,39 @@
+/*
+ * rq_refuse.c
+ *	  What statements cannot do to messages: one wording for all who refuse it.
+ *
+ * The executor hook refuses a statement before it runs, so that it does not
+ * depend on the rows it finds; the access method refuses what gets past that,
+ * such as an UPDATE of a partitioned table that comes upon a message.
+ */
+#include "postgres.h"
+
+#include "am/rq_refuse.h"
+
+RQ_NORETURN void
+rq_refuse_delete(void)
+{
+	RQ_REFUSE("messages of a topic cannot be deleted",
+			  "Messages are removed by retention, or all at once by TRUNCATE.");
+}
+
+RQ_NORETURN void
+rq_refuse_update(void)
+{
+	RQ_REFUSE("messages of a topic cannot be updated",
+			  "Produce a new message.  Old ones are removed by retention.");
+}
+
+RQ_NORETURN void
+rq_refuse_lock(void)
+{
+	RQ_REFUSE("messages of a topic cannot be locked",
+			  "rocketq.consume() gives messages to one transaction at a time.");
+}
+
+RQ_NORETURN void
+rq_refuse_foreign_key(void)
+{
+	RQ_REFUSE("foreign keys from a topic are not supported",
+			  "Check the message in a BEFORE ROW trigger.");
+}
