@@ -46,32 +46,17 @@ DATA = $(wildcard sql/rocketq--*.sql) sql/rocketq_exporter.yml
 
 # Every source file below src/, checked by src/tools/check_objs_listed.
 OBJS = \
-	src/am/rq_access_hook.o \
-	src/am/rq_columns.o \
 	src/am/rq_estimate.o \
-	src/am/rq_executor_hook.o \
 	src/am/rq_insert.o \
-	src/am/rq_label.o \
-	src/am/rq_lookup.o \
 	src/am/rq_parallel.o \
-	src/am/rq_publication.o \
 	src/am/rq_range.o \
-	src/am/rq_refuse.o \
-	src/am/rq_relation.o \
-	src/am/rq_routed.o \
 	src/am/rq_sample.o \
 	src/am/rq_scan.o \
-	src/am/rq_serializable.o \
 	src/am/rq_slot.o \
 	src/am/rq_statement.o \
 	src/am/rq_storage.o \
 	src/am/rq_tableam.o \
 	src/am/rq_tidscan.o \
-	src/am/rq_topic_label.o \
-	src/am/rq_topic_name.o \
-	src/am/rq_tuple.o \
-	src/am/rq_utility_hook.o \
-	src/am/rq_values.o \
 	src/am/rq_visibility.o \
 	src/api/rq_admin_sql.o \
 	src/api/rq_args.o \
@@ -90,6 +75,12 @@ OBJS = \
 	src/base/rq_fault.o \
 	src/base/rq_guc.o \
 	src/base/rq_text.o \
+	src/ddl/rq_access_hook.o \
+	src/ddl/rq_executor_hook.o \
+	src/ddl/rq_label.o \
+	src/ddl/rq_publication.o \
+	src/ddl/rq_topic_name.o \
+	src/ddl/rq_utility_hook.o \
 	src/format/rq_cqfmt.o \
 	src/format/rq_framefmt.o \
 	src/format/rq_segfmt.o \
@@ -140,6 +131,15 @@ OBJS = \
 	src/store/rq_durable.o \
 	src/store/rq_map.o \
 	src/store/rq_stream.o \
+	src/value/rq_columns.o \
+	src/value/rq_lookup.o \
+	src/value/rq_refuse.o \
+	src/value/rq_relation.o \
+	src/value/rq_routed.o \
+	src/value/rq_serializable.o \
+	src/value/rq_topic_label.o \
+	src/value/rq_tuple.o \
+	src/value/rq_values.o \
 	src/worker/rq_allocator.o \
 	src/worker/rq_janitor.o \
 	src/worker/rq_keeper.o \

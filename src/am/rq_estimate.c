@@ -14,13 +14,13 @@
 #include "optimizer/plancat.h"
 #include "utils/rel.h"
 
-#include "am/rq_columns.h"
 #include "am/rq_estimate.h"
-#include "am/rq_relation.h"
 #include "format/rq_framefmt.h"
 #include "log/rq_log.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
+#include "value/rq_columns.h"
+#include "value/rq_relation.h"
 
 /* How many messages are measured. */
 #define MEASURED		24

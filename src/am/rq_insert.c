@@ -21,16 +21,16 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "am/rq_columns.h"
 #include "am/rq_insert.h"
-#include "am/rq_relation.h"
-#include "am/rq_serializable.h"
 #include "am/rq_slot.h"
 #include "am/rq_statement.h"
 #include "am/rq_tid.h"
-#include "am/rq_values.h"
 #include "queue/rq_produce.h"
 #include "queue/rq_topic.h"
+#include "value/rq_columns.h"
+#include "value/rq_relation.h"
+#include "value/rq_serializable.h"
+#include "value/rq_values.h"
 
 /* Is the row a whole message?  Throws if it is one in part only. */
 static bool

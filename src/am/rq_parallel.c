@@ -12,8 +12,8 @@
 
 #include "am/rq_parallel.h"
 #include "am/rq_range.h"
-#include "am/rq_relation.h"
 #include "queue/rq_topic.h"
+#include "value/rq_relation.h"
 
 /* Rows of a chunk: a share of those left, within these limits. */
 #define MIN_CHUNK		512

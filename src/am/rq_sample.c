@@ -17,10 +17,10 @@
 #include "postmaster/autovacuum.h"
 
 #include "am/rq_estimate.h"
-#include "am/rq_relation.h"
 #include "am/rq_sample.h"
 #include "am/rq_scan.h"
 #include "am/rq_slot.h"
+#include "value/rq_relation.h"
 
 /* Rows of a block, unless there are too many blocks then. */
 #define BLOCK_ROWS		64

@@ -20,13 +20,13 @@
 
 #include "am/rq_parallel.h"
 #include "am/rq_range.h"
-#include "am/rq_relation.h"
 #include "am/rq_scan.h"
 #include "am/rq_slot.h"
 #include "am/rq_visibility.h"
 #include "log/rq_log.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
+#include "value/rq_relation.h"
 
 /* Scans that read rows in order, and see what others then can't change. */
 #define READS_ROWS \

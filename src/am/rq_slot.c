@@ -13,12 +13,12 @@
 #include "executor/tuptable.h"
 #include "utils/memutils.h"
 
-#include "am/rq_columns.h"
 #include "am/rq_slot.h"
 #include "am/rq_tid.h"
-#include "am/rq_values.h"
 #include "base/rq_compat.h"
 #include "log/rq_log.h"
+#include "value/rq_columns.h"
+#include "value/rq_values.h"
 
 typedef struct RqSlot
 {

@@ -11,8 +11,8 @@
 #include "catalog/pg_class.h"
 #include "nodes/parsenodes.h"
 
-#include "am/rq_relation.h"
 #include "am/rq_statement.h"
+#include "value/rq_relation.h"
 
 static RqStatement running =
 {

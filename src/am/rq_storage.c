@@ -21,14 +21,14 @@
 #include "storage/smgr.h"
 #include "utils/lsyscache.h"
 
-#include "am/rq_columns.h"
-#include "am/rq_relation.h"
 #include "am/rq_storage.h"
-#include "am/rq_topic_label.h"
 #include "base/rq_guc.h"
 #include "queue/rq_group.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_txn.h"
+#include "value/rq_columns.h"
+#include "value/rq_relation.h"
+#include "value/rq_topic_label.h"
 
 /* ---- what cannot be a topic ---- */
 

@@ -14,13 +14,13 @@
 #include "am/rq_estimate.h"
 #include "am/rq_insert.h"
 #include "am/rq_parallel.h"
-#include "am/rq_refuse.h"
 #include "am/rq_sample.h"
 #include "am/rq_scan.h"
 #include "am/rq_slot.h"
 #include "am/rq_storage.h"
 #include "am/rq_tableam.h"
 #include "am/rq_tidscan.h"
+#include "value/rq_refuse.h"
 
 /* ---- refused ---- */
 

@@ -7,13 +7,13 @@
 #include "executor/tuptable.h"
 #include "storage/predicate.h"
 
-#include "am/rq_relation.h"
 #include "am/rq_slot.h"
 #include "am/rq_tid.h"
 #include "am/rq_tidscan.h"
 #include "am/rq_visibility.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
+#include "value/rq_relation.h"
 
 /*
  * The queue and offset of a row.  The block gives the offset up to a multiple

@@ -26,13 +26,13 @@
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
-#include "am/rq_label.h"
-#include "am/rq_relation.h"
-#include "am/rq_topic_label.h"
 #include "api/rq_args.h"
 #include "base/rq_compat.h"
 #include "base/rq_guc.h"
+#include "ddl/rq_label.h"
 #include "queue/rq_topic.h"
+#include "value/rq_relation.h"
+#include "value/rq_topic_label.h"
 
 PG_FUNCTION_INFO_V1(rocketq_create_topic);
 PG_FUNCTION_INFO_V1(rocketq_alter_topic);

@@ -12,10 +12,10 @@
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
-#include "am/rq_lookup.h"
-#include "am/rq_relation.h"
 #include "api/rq_args.h"
 #include "queue/rq_produce.h"
+#include "value/rq_lookup.h"
+#include "value/rq_relation.h"
 
 void
 rq_arg_not_null(FunctionCallInfo fcinfo, int argno, const char *name)

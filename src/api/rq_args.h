@@ -9,8 +9,8 @@
 #include "nodes/parsenodes.h"
 #include "storage/lockdefs.h"
 
-#include "am/rq_lookup.h"
 #include "queue/rq_consume.h"
+#include "value/rq_lookup.h"
 
 /* Throw with the argument's name if it is NULL. */
 extern void rq_arg_not_null(FunctionCallInfo fcinfo, int argno, const char *name);

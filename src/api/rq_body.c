@@ -16,8 +16,8 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "am/rq_values.h"
 #include "api/rq_body.h"
+#include "value/rq_values.h"
 
 /* The blanks that fill a value of type char(n) mean nothing. */
 static void

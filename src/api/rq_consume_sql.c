@@ -15,13 +15,13 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "am/rq_lookup.h"
-#include "am/rq_relation.h"
-#include "am/rq_tuple.h"
-#include "am/rq_values.h"
 #include "api/rq_args.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
+#include "value/rq_lookup.h"
+#include "value/rq_relation.h"
+#include "value/rq_tuple.h"
+#include "value/rq_values.h"
 
 PG_FUNCTION_INFO_V1(rocketq_consume);
 PG_FUNCTION_INFO_V1(rocketq_pull);

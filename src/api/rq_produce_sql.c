@@ -9,12 +9,12 @@
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 
-#include "am/rq_relation.h"
-#include "am/rq_serializable.h"
-#include "am/rq_values.h"
 #include "api/rq_args.h"
 #include "api/rq_body.h"
 #include "queue/rq_produce.h"
+#include "value/rq_relation.h"
+#include "value/rq_serializable.h"
+#include "value/rq_values.h"
 
 PG_FUNCTION_INFO_V1(rocketq_produce);
 PG_FUNCTION_INFO_V1(rocketq_produce_batch);

@@ -31,12 +31,12 @@
 #include "utils/snapmgr.h"
 #include "utils/varlena.h"
 
-#include "am/rq_columns.h"
-#include "am/rq_relation.h"
 #include "api/rq_args.h"
 #include "queue/rq_group.h"
 #include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
+#include "value/rq_columns.h"
+#include "value/rq_relation.h"
 
 PG_FUNCTION_INFO_V1(rocketq_dump_groups);
 PG_FUNCTION_INFO_V1(rocketq_restore_group);

@@ -8,10 +8,10 @@
 #include "access/table.h"
 #include "fmgr.h"
 
-#include "am/rq_relation.h"
 #include "format/rq_cqfmt.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
+#include "value/rq_relation.h"
 
 PG_FUNCTION_INFO_V1(rocketq_topic_size);
 

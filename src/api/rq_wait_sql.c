@@ -20,9 +20,9 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#include "am/rq_relation.h"
 #include "api/rq_args.h"
 #include "queue/rq_topic.h"
+#include "value/rq_relation.h"
 
 PG_FUNCTION_INFO_V1(rocketq_wait_for_messages);
 

@@ -45,7 +45,7 @@ typedef struct RqTopicSettings
 
 /* Limits of one message and of the names around it, in bytes unless said. */
 #define RQ_TAG_MAX				127
-/* Of a topic and its schema; am/rq_topic_name.c says why. */
+/* Of a topic and its schema; ddl/rq_topic_name.c says why. */
 #define RQ_TOPIC_NAME_MAX		(NAMEDATALEN - MAX_MULTIBYTE_CHAR_LEN - 1)
 #define RQ_GROUP_NAME_MAX		120
 #define RQ_SHARDING_KEY_MAX		1024

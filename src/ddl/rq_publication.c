@@ -27,8 +27,8 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
-#include "am/rq_publication.h"
-#include "am/rq_relation.h"
+#include "ddl/rq_publication.h"
+#include "value/rq_relation.h"
 
 #define HINT_NOT_PUBLISHED \
 	"Leave the topic out.  A program that consumes it can produce elsewhere."

@@ -8,7 +8,7 @@
  */
 #include "postgres.h"
 
-#include "am/rq_refuse.h"
+#include "value/rq_refuse.h"
 
 RQ_NORETURN void
 rq_refuse_delete(void)

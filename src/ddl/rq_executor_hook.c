@@ -18,12 +18,12 @@
 #include "nodes/plannodes.h"
 #include "parser/parsetree.h"
 
-#include "am/rq_executor_hook.h"
-#include "am/rq_refuse.h"
-#include "am/rq_relation.h"
 #include "am/rq_statement.h"
 #include "base/rq_compat.h"
+#include "ddl/rq_executor_hook.h"
 #include "log/rq_log.h"
+#include "value/rq_refuse.h"
+#include "value/rq_relation.h"
 
 static ExecutorStart_hook_type prev_executor_start = NULL;
 static ExecutorRun_hook_type prev_executor_run = NULL;

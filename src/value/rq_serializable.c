@@ -18,7 +18,7 @@
 #include "storage/predicate.h"
 #include "utils/memutils.h"
 
-#include "am/rq_serializable.h"
+#include "value/rq_serializable.h"
 
 /* A topic that got messages, and the subtransaction level it counts for. */
 typedef struct Produced

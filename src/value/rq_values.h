@@ -5,8 +5,8 @@
 #ifndef RQ_VALUES_H
 #define RQ_VALUES_H
 
-#include "am/rq_columns.h"
 #include "queue/rq_consume.h"
+#include "value/rq_columns.h"
 
 /* Of every message, as long as nothing is delivered again by itself. */
 #define RQ_FIRST_DELIVERY	1

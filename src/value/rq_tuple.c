@@ -14,10 +14,10 @@
 #include "access/htup_details.h"
 #include "executor/tuptable.h"
 
-#include "am/rq_columns.h"
-#include "am/rq_tuple.h"
-#include "am/rq_values.h"
 #include "base/rq_compat.h"
+#include "value/rq_columns.h"
+#include "value/rq_tuple.h"
+#include "value/rq_values.h"
 
 /* Where the next column goes; without "to" only the size is found. */
 typedef struct Cursor

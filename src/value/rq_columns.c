@@ -11,9 +11,9 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
-#include "am/rq_columns.h"
-#include "am/rq_relation.h"
 #include "base/rq_compat.h"
+#include "value/rq_columns.h"
+#include "value/rq_relation.h"
 
 const RqColumn rq_computed[RQ_NCOMPUTED] = {
 	RQ_COL_QUEUE_OFFSET,

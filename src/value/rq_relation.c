@@ -20,11 +20,11 @@
 #include "utils/rls.h"
 #include "utils/syscache.h"
 
-#include "am/rq_relation.h"
-#include "am/rq_topic_label.h"
 #include "base/rq_compat.h"
 #include "base/rq_guc.h"
 #include "queue/rq_topic.h"
+#include "value/rq_relation.h"
+#include "value/rq_topic_label.h"
 
 /* Set by rq_relation_init(), before any relation has it. */
 static const TableAmRoutine *topic_routine = NULL;

@@ -19,11 +19,11 @@
 #include "utils/inval.h"
 #include "utils/syscache.h"
 
-#include "am/rq_lookup.h"
-#include "am/rq_relation.h"
-#include "am/rq_routed.h"
 #include "base/rq_compat.h"
 #include "queue/rq_topic.h"
+#include "value/rq_lookup.h"
+#include "value/rq_relation.h"
+#include "value/rq_routed.h"
 
 /* Each topic has some places where it can be, so that few are in others' way. */
 #define SETS	1024			/* a power of 2 */

@@ -12,9 +12,9 @@
 
 #include "utils/lsyscache.h"
 
-#include "am/rq_publication.h"
-#include "am/rq_topic_name.h"
 #include "base/rq_base.h"
+#include "ddl/rq_publication.h"
+#include "ddl/rq_topic_name.h"
 
 static void
 refuse_long_name(const char *what, const char *name)

@@ -10,9 +10,9 @@
 #include "catalog/pg_class.h"
 #include "commands/seclabel.h"
 
-#include "am/rq_topic_label.h"
 #include "base/rq_error.h"
 #include "base/rq_guc.h"
+#include "value/rq_topic_label.h"
 
 static void
 build(char *label, int64 nqueues, int64 retention_s)

@@ -21,12 +21,12 @@
 #include "catalog/pg_class.h"
 #include "commands/seclabel.h"
 
-#include "am/rq_label.h"
-#include "am/rq_relation.h"
-#include "am/rq_topic_label.h"
 #include "base/rq_guc.h"
+#include "ddl/rq_label.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_txn.h"
+#include "value/rq_relation.h"
+#include "value/rq_topic_label.h"
 
 static void
 alter(Relation rel, const RqTopicSettings *to)

@@ -5,7 +5,7 @@
 #ifndef RQ_LOOKUP_H
 #define RQ_LOOKUP_H
 
-#include "am/rq_relation.h"
+#include "value/rq_relation.h"
 
 /*
  * The slot of a topic that is opened so for a function call, or RQ_NO_SLOT (see

@@ -40,15 +40,15 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#include "am/rq_access_hook.h"
-#include "am/rq_columns.h"
-#include "am/rq_label.h"
-#include "am/rq_publication.h"
-#include "am/rq_refuse.h"
-#include "am/rq_relation.h"
-#include "am/rq_topic_name.h"
+#include "ddl/rq_access_hook.h"
+#include "ddl/rq_label.h"
+#include "ddl/rq_publication.h"
+#include "ddl/rq_topic_name.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_txn.h"
+#include "value/rq_columns.h"
+#include "value/rq_refuse.h"
+#include "value/rq_relation.h"
 
 static object_access_hook_type prev_object_access = NULL;
 

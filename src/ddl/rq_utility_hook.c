@@ -20,9 +20,9 @@
 #include "tcop/utility.h"
 #include "utils/lsyscache.h"
 
-#include "am/rq_relation.h"
 #include "am/rq_sample.h"
-#include "am/rq_utility_hook.h"
+#include "ddl/rq_utility_hook.h"
+#include "value/rq_relation.h"
 
 static ProcessUtility_hook_type prev_process_utility = NULL;
 

@@ -19,8 +19,8 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
-#include "am/rq_columns.h"
-#include "am/rq_values.h"
+#include "value/rq_columns.h"
+#include "value/rq_values.h"
 
 /* ---- from SQL values ---- */
 

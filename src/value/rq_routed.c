@@ -23,8 +23,8 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "am/rq_routed.h"
 #include "base/rq_compat.h"
+#include "value/rq_routed.h"
 
 /* INSERT INTO rel VALUES ($1, $2, ...), as the parser gives it to the planner. */
 static Query *
