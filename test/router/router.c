@@ -2,7 +2,7 @@
  * router.c
  *	  An extension that sends statements about some tables elsewhere, as those
  *	  do that distribute tables: what is asked of "shell_NAME" is planned for
- *	  "NAME".  For test/t/055_routed.pl.
+ *	  "NAME".  For test/t/065_routed.pl.
  */
 #include "postgres.h"
 

@@ -89,10 +89,7 @@ rq_verify($node, 'crash after DROP EXTENSION');
 # comes back; but the WAL up to there is still about the store.
 #
 $node->safe_psql('postgres', $use);
-$node->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($node, 'backup', has_streaming => 1);
-$standby->start;
+my $standby = rq_standby($node);
 $node->wait_for_catchup($standby, 'replay',
 	$node->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()'));
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM t1'),

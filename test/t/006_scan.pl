@@ -80,10 +80,7 @@ rq_check($node, 'after the load');
 #
 # The same on a standby that follows.
 #
-$node->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($node, 'backup', has_streaming => 1);
-$standby->start;
+my $standby = rq_standby($node);
 $load = rq_start_load($node);
 foreach my $i (1 .. 5)
 {

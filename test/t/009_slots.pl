@@ -20,10 +20,7 @@ rocketq.max_consumer_slots = 140
 rocketq.max_groups = 20
 checkpoint_timeout = 1h
 EOC
-$node->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($node, 'backup', has_streaming => 1);
-$standby->start;
+my $standby = rq_standby($node);
 
 sub sql
 {

@@ -12,45 +12,13 @@ use lib $FindBin::RealBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use RocketqTest;
-use RocketqWait;
+use RocketqWait qw(:DEFAULT $producer topic produce consume wait_for);
 use Test::More;
 use Time::HiRes qw(time);
 
 my $node = rq_node('main');
-my ($one, $two, $producer) = rq_sessions($node, 3);
-
-# A fresh topic of so many queues, with a group "g".
-my $topics = 0;
-
-sub topic
-{
-	my ($queues) = @_;
-	my $topic = 'topic' . ++$topics;
-	$producer->query("SELECT rocketq.create_topic('$topic', $queues)");
-	$producer->query("SELECT rocketq.create_group('$topic', 'g')");
-	return $topic;
-}
-
-sub produce
-{
-	my ($topic, $body, $more) = @_;
-	$producer->query("SELECT rocketq.produce('$topic', '$body'" . ($more // '') . ')');
-	die $producer->{error} if $producer->{error} ne '';
-	return;
-}
-
-sub consume
-{
-	my ($topic, $more) = @_;
-	return "SELECT rocketq.text(body) FROM rocketq.consume('$topic', 'g', "
-	  . 'auto_commit => true' . ($more // ", wait => '60 s'") . ')';
-}
-
-sub wait_for
-{
-	my ($topic, $more) = @_;
-	return "CALL rocketq.wait_for_messages('$topic', 'g', '60 s'" . ($more // '') . ')';
-}
+my ($one, $two) = rq_sessions($node, 2);
+$producer = rq_session($node);
 
 # The answer to a query, and how long it took.
 sub timed
@@ -260,7 +228,7 @@ rq_ask_and_sleep(
 produce($topic, 'again');
 is(rq_answer($one), 'again', 'consumed without a commit');
 is($two->query(consume($topic))->[0], 'again', 'comes again');
-is($two->query(consume($topic, ''))->[0], undef, 'and with one does not');
+is($two->query(consume($topic, ", wait => '0'"))->[0], undef, 'and with one does not');
 
 # A group that comes back to messages has something to consume.
 rq_ask_and_sleep(consume($topic), $one);

@@ -289,10 +289,7 @@ like($node->safe_psql('postgres', $janitor), qr/\|t\|.*fault/, 'its errors stay 
 #
 # A standby.
 #
-$node->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($node, 'backup', has_streaming => 1);
-$standby->start;
+my $standby = rq_standby($node);
 $node->safe_psql('postgres', <<'EOQ');
 SELECT count(rocketq.produce('t', repeat('z', i), queue_id => i % 3)) FROM generate_series(1, 300) i;
 SELECT rocketq.commit_offset('t', 'g', 1, 7001);

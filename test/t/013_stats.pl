@@ -574,10 +574,7 @@ EOQ
 #
 # A standby counts for itself.
 #
-$node->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($node, 'backup', has_streaming => 1);
-$standby->start;
+my $standby = rq_standby($node);
 sql("SELECT rocketq.produce('t', repeat('s', 1000000)) FROM generate_series(1, 9) i");
 sql('CHECKPOINT');
 $node->wait_for_catchup($standby, 'replay', $node->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()'));

@@ -208,10 +208,7 @@ SKIP:
 }
 
 # All of them work on a standby.
-$node->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($node, 'backup', has_streaming => 1);
-$standby->start;
+my $standby = rq_standby($node);
 rq_catch_up($node, $standby);
 foreach my $entry (@entries)
 {

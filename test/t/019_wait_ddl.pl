@@ -10,22 +10,12 @@ use lib $FindBin::RealBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use RocketqTest;
-use RocketqWait;
+use RocketqWait qw(:DEFAULT $producer topic produce consume wait_for);
 use Test::More;
 
 my $node = rq_node('main');
-my ($one, $two, $ddl, $producer) = rq_sessions($node, 4);
-
-# A fresh topic of two queues, with a group "g".
-my $topics = 0;
-
-sub topic
-{
-	my $topic = 'topic' . ++$topics;
-	$producer->query("SELECT rocketq.create_topic('$topic', 2)");
-	$producer->query("SELECT rocketq.create_group('$topic', 'g')");
-	return $topic;
-}
+my ($one, $two, $ddl) = rq_sessions($node, 3);
+$producer = rq_session($node);
 
 sub run
 {
@@ -33,19 +23,6 @@ sub run
 	my $rows = $session->query($sql);
 	die "$session->{error} in: $sql\n" if $session->{error} ne '';
 	return join(' ', @$rows);
-}
-
-sub produce
-{
-	my ($topic, $body, $more) = @_;
-	return run($producer, "SELECT count(rocketq.produce('$topic', '$body'" . ($more // '') . '))');
-}
-
-sub consume
-{
-	my ($topic, $more) = @_;
-	return "SELECT rocketq.text(body) FROM rocketq.consume('$topic', 'g', "
-	  . 'auto_commit => true' . ($more // ", wait => '60 s'") . ')';
 }
 
 sub pull
@@ -96,7 +73,7 @@ foreach my $kind (sort keys %waiter)
 		'BEGIN; TRUNCATE %s; ROLLBACK',
 		'BEGIN; DROP TABLE %s; ROLLBACK')
 	{
-		my $topic = topic();
+		my $topic = topic(2);
 
 		rq_ask_and_sleep($waiter{$kind}->($topic), $one);
 		is(locks($one, $topic), 'none', "$kind sleeps without a lock");
@@ -108,7 +85,7 @@ foreach my $kind (sort keys %waiter)
 	}
 	foreach my $sql ('TRUNCATE %s', 'DROP TABLE %s')
 	{
-		my $topic = topic();
+		my $topic = topic(2);
 
 		rq_ask_and_sleep($waiter{$kind}->($topic), $one, $two);
 		run($ddl, sprintf($sql, $topic));
@@ -136,7 +113,7 @@ sub rq_answer_to
 }
 
 # New queues count, and those that have gone do not.
-my $topic = topic();
+my $topic = topic(2);
 rq_ask_and_sleep(consume($topic), $one);
 rq_ask_and_sleep(pull($topic), $two);
 run($ddl, "SELECT rocketq.alter_topic('$topic', 3)");
@@ -148,7 +125,7 @@ rq_value($node, "SELECT pg_cancel_backend($two->{pid})");
 like(rq_answer($two), qr/^57014/, 'and ends as any wait');
 
 # A lock that somebody has when the message comes: no row, and the message stays.
-$topic = topic();
+$topic = topic(2);
 rq_ask_and_sleep(consume($topic), $one);
 run($ddl, "BEGIN; LOCK TABLE $topic; SELECT rocketq.produce('$topic', 'late', transactional => false)");
 is(rq_answer($one), '', 'a locked topic gives no row');
@@ -156,7 +133,7 @@ run($ddl, 'COMMIT');
 is(run($one, consume($topic)), 'late', 'and nothing is lost');
 
 # Rights that are gone when it wakes.
-$topic = topic();
+$topic = topic(2);
 run($producer, "CREATE ROLE reader; GRANT SELECT ON $topic TO reader");
 run($one, 'SET ROLE reader');
 rq_ask_and_sleep(consume($topic), $one);
@@ -167,7 +144,7 @@ run($one, 'RESET ROLE');
 is(run($one, consume($topic)), 'secret', 'but others do');
 
 # What it has read belongs to its transaction, and so does the lock then.
-$topic = topic();
+$topic = topic(2);
 run($one, 'BEGIN; SAVEPOINT a');
 rq_ask_and_sleep(consume($topic), $one);
 is(locks($one, $topic), 'none', 'it sleeps without a lock in a savepoint, too');
@@ -191,7 +168,7 @@ foreach my $sql (
 	'ALTER TABLE %s REPLICA IDENTITY FULL', "SELECT rocketq.alter_topic('%s', 3)",
 	'TRUNCATE %s', 'DROP TABLE %s')
 {
-	my $topic = topic();
+	my $topic = topic(2);
 
 	produce($topic, 'not for us', ", tag => 'b', queue_id => 0");
 	rq_ask_and_sleep(
@@ -207,7 +184,7 @@ foreach my $sql (
 }
 
 # A transaction that had used the topic before: it is its client's to end it.
-$topic = topic();
+$topic = topic(2);
 produce($topic, 'first');
 run($one, 'BEGIN');
 is(run($one, consume($topic)), 'first', 'a transaction has consumed');
@@ -219,7 +196,7 @@ run($one, 'COMMIT');
 is(rq_answer($ddl), '', 'and then goes on');
 
 # Producers stand behind the DDL for that long only.
-$topic = topic();
+$topic = topic(2);
 produce($topic, 'not for us', ", tag => 'b', queue_id => 0");
 rq_ask_and_sleep(consume($topic, ", tags => 'a', wait => '60 s'"), $one);
 $ddl->ask("ALTER TABLE $topic REPLICA IDENTITY FULL");
@@ -233,7 +210,7 @@ is($got, 'for us', 'and the waiter gets the message, if not in this wait then in
 #
 # A client that has died, as the README has it.
 #
-$topic = topic();
+$topic = topic(2);
 foreach my $kind (sort keys %waiter)
 {
 	my $dying = rq_session($node);

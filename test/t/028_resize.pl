@@ -16,10 +16,7 @@ rq_seed();
 my $node = rq_node('main', allows_streaming => 1,
 	conf => "checkpoint_timeout = 1h\nwal_keep_size = 1GB\n");
 rq_require_faults($node);
-$node->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($node, 'backup', has_streaming => 1);
-$standby->start;
+my $standby = rq_standby($node);
 
 my $contents = <<'EOQ';
 SELECT t.topic, t.queues, l.label,

@@ -103,10 +103,7 @@ EOQ
 	my %pid;
 
 	query("SELECT rocketq.create_topic('gaps', 1); CHECKPOINT");
-	$node->backup('backup');
-	my $standby = PostgreSQL::Test::Cluster->new('standby');
-	$standby->init_from_backup($node, 'backup', has_streaming => 1);
-	$standby->start;
+	my $standby = rq_standby($node);
 	foreach my $name (qw(first second middle fourth))
 	{
 		($session{$name}, $pid{$name}) = rq_stopped_session($node, $at{$name}, 'BEGIN',

@@ -380,9 +380,7 @@ checkpoint_timeout = 1h
 wal_keep_size = 1GB
 EOC
 rq_create_load($primary);
-$primary->backup('backup', backup_options => [ '--checkpoint', 'fast' ]);
-$node = PostgreSQL::Test::Cluster->new('standby');
-$node->init_from_backup($primary, 'backup', has_streaming => 1);
+$node = rq_standby($primary, start => 0);
 rq_power_move($node, $file_systems[ rq_random(0, 1) ]);
 $node->start;
 

@@ -14,7 +14,7 @@ use lib $FindBin::RealBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use RocketqTest;
-use RocketqWait;
+use RocketqWait qw(:DEFAULT $producer topic produce consume wait_for);
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -24,41 +24,7 @@ max_connections = 100
 synchronous_commit = off
 EOC
 rq_require_faults($node);
-my $producer = rq_session($node);
-
-# A fresh topic of so many queues, with a group "g".
-my $topics = 0;
-
-sub topic
-{
-	my ($queues) = @_;
-	my $topic = 'topic' . ++$topics;
-	$producer->query("SELECT rocketq.create_topic('$topic', $queues)");
-	$producer->query("SELECT rocketq.create_group('$topic', 'g')");
-	return $topic;
-}
-
-sub produce
-{
-	my ($topic, $body, $more) = @_;
-	$producer->query("SELECT rocketq.produce('$topic', '$body'" . ($more // '') . ')');
-	die $producer->{error} if $producer->{error} ne '';
-	return;
-}
-
-sub consume
-{
-	my ($topic, $more, $group) = @_;
-	$group //= 'g';
-	return "SELECT rocketq.text(body) FROM rocketq.consume('$topic', '$group', "
-	  . "auto_commit => true, wait => '60 s'" . ($more // '') . ')';
-}
-
-sub wait_for
-{
-	my ($topic) = @_;
-	return "CALL rocketq.wait_for_messages('$topic', 'g', '60 s')";
-}
+$producer = rq_session($node);
 
 #
 # No wake-up is lost.

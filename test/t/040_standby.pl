@@ -19,10 +19,7 @@ my $primary = rq_node(
 	conf => "rocketq.segment_size = '1MB'\nmax_wal_size = 1GB");
 rq_create_load($primary);
 $primary->safe_psql('postgres', 'SELECT load.make_for(k, 10) FROM generate_series(0, 39) k');
-$primary->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($primary, 'backup', has_streaming => 1);
-$standby->start;
+my $standby = rq_standby($primary);
 $primary->append_conf('postgresql.conf', "synchronous_standby_names = '*'");
 $primary->reload;
 

@@ -87,12 +87,9 @@ rq_poll_query($node, 'the WAL to be archived',
 foreach my $entry (@points)
 {
 	my ($point, $sum) = @$entry;
-	my $copy = PostgreSQL::Test::Cluster->new("to_$point");
 	my $now = $node->safe_psql('postgres', 'SELECT sum(seq) FROM load.keys');
 
-	$copy->init_from_backup($node, 'backup1', has_restoring => 1, standby => 0);
-	$copy->append_conf('postgresql.conf', <<"EOC");
-archive_mode = off
+	my $copy = rq_restored($node, "to_$point", 'backup1', conf => <<"EOC");
 recovery_target_name = '$point'
 recovery_target_action = 'promote'
 EOC

@@ -21,10 +21,7 @@ max_wal_size = 1GB
 wal_keep_size = 1GB
 EOC
 rq_create_load($old);
-$old->backup('backup');
-my $new = PostgreSQL::Test::Cluster->new('new');
-$new->init_from_backup($old, 'backup', has_streaming => 1);
-$new->start;
+my $new = rq_standby($old, name => 'new');
 
 my $load = rq_start_load($old);
 rq_wait_progress($old, 500);

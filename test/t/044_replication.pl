@@ -34,12 +34,7 @@ EOQ
 sub make_standby
 {
 	my ($name, $from) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
-
-	$from->backup($name, backup_options => [ '--checkpoint', 'fast' ]);
-	$node->init_from_backup($from, $name, has_streaming => 1);
-	$node->start;
-	return $node;
+	return rq_standby($from, name => $name);
 }
 
 # Wait until a node has replayed what another has.

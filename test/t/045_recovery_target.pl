@@ -148,10 +148,8 @@ rq_poll_query($node, 'the WAL to be archived',
 sub restore
 {
 	my ($name, $backup, $conf) = @_;
-	my $copy = PostgreSQL::Test::Cluster->new($name);
+	my $copy = rq_restored($node, $name, $backup, conf => $conf);
 
-	$copy->init_from_backup($node, $backup, has_restoring => 1, standby => 0);
-	$copy->append_conf('postgresql.conf', "archive_mode = off\n$conf");
 	rq_start($copy);
 	return $copy;
 }

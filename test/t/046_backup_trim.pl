@@ -102,11 +102,7 @@ EOQ
 sub restore
 {
 	my ($name, $backup, $conf) = @_;
-	my $copy = PostgreSQL::Test::Cluster->new($name);
-
-	$copy->init_from_backup($node, $backup, has_restoring => 1, standby => 0);
-	$copy->append_conf('postgresql.conf', "archive_mode = off\nrocketq.retention_time = -1\n" . ($conf // ''));
-	return $copy;
+	return rq_restored($node, $name, $backup, conf => "rocketq.retention_time = -1\n" . ($conf // ''));
 }
 
 #

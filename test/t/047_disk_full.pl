@@ -62,9 +62,7 @@ $node->safe_psql('postgres', 'DROP TABLESPACE small');
 # A standby with less room than its primary: recovery ends with a clear error,
 # and goes on where it was when it is started with room.
 #
-$node->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($node, 'backup', has_streaming => 1);
+my $standby = rq_standby($node, start => 0);
 my $standby_disk = mount_small($standby, 20);
 rq_start($standby);
 rq_poll_query($standby, 'the standby to stream',

@@ -27,10 +27,7 @@ $primary->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.create_topic('t', 1), rocketq.create_topic('brief', 1);
 SELECT rocketq.create_group('t', 'slow');
 EOQ
-$primary->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($primary, 'backup', has_streaming => 1);
-$standby->start;
+my $standby = rq_standby($primary);
 
 sub produce
 {

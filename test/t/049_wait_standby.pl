@@ -23,11 +23,7 @@ $primary->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.create_topic('topic', 2), rocketq.create_topic('other', 1);
 SELECT rocketq.create_group('topic', 'g');
 EOQ
-$primary->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($primary, 'backup', has_streaming => 1);
-$standby->append_conf('postgresql.conf', "max_standby_streaming_delay = '100ms'");
-$standby->start;
+my $standby = rq_standby($primary, conf => "max_standby_streaming_delay = '100ms'");
 rq_catch_up($primary, $standby);
 
 my $producer = rq_session($primary);

@@ -97,9 +97,7 @@ $session->quit;
 ok(-e "$to/pg_rocketq/queue/$folder{dropped}/0.00000000" && -e "$to/pg_rocketq/queue/$folder{narrow}/3.00000000" &&
 	-e "$to/pg_rocketq/log/0000000000000000", 'the backup holds what has gone');
 
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($node, 'by_hand', has_streaming => 1);
-$standby->start;
+my $standby = rq_standby($node, backup => 'by_hand');
 rq_catch_up($node, $standby);
 
 sub names
@@ -137,8 +135,7 @@ foreach my $label ('standby', 'standby, started again')
 my ($first) = $standby->safe_psql('postgres', "SELECT replace(min(file), 'pg_rocketq/', '') FROM rocketq.segments");
 system_or_bail('cp', '-a', $to, $node->backup_dir . '/holes');
 unlink($node->backup_dir . "/holes/pg_rocketq/$first") or die "no such file: $!";
-my $holes = PostgreSQL::Test::Cluster->new('holes');
-$holes->init_from_backup($node, 'holes', has_streaming => 1);
+my $holes = rq_standby($node, name => 'holes', backup => 'holes', start => 0);
 $holes->start(fail_ok => 1);
 rq_poll('a standby with holes to end', sub { return !rq_processes($holes); });
 rq_stopped($holes);

@@ -46,11 +46,7 @@ my %view = (
 foreach my $name (sort keys %view)
 {
 	my ($query, $expected) = @{ $view{$name} };
-	my $copy = PostgreSQL::Test::Cluster->new("paused_$name");
-
-	$copy->init_from_backup($node, 'backup', has_restoring => 1, standby => 0);
-	$copy->append_conf('postgresql.conf', <<'EOC');
-archive_mode = off
+	my $copy = rq_restored($node, "paused_$name", 'backup', conf => <<'EOC');
 recovery_target_name = 'here'
 recovery_target_action = 'pause'
 EOC

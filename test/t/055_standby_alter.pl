@@ -22,10 +22,7 @@ SELECT rocketq.create_group('grown', 'g');
 SELECT rocketq.produce('kept', 'three', queue_id => 2);
 EOQ
 rq_wait_ticks($primary, 'janitor', 2);
-$primary->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($primary, 'backup', has_streaming => 1);
-$standby->start;
+my $standby = rq_standby($primary);
 
 # Nobody settles anything from now on.
 my $janitor = rq_worker_pid($primary, 'janitor');

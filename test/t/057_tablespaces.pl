@@ -18,10 +18,7 @@ allow_in_place_tablespaces = on
 rocketq.janitor_interval = '20ms'
 EOC
 my $primary = rq_node('primary', allows_streaming => 1, conf => $conf);
-$primary->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($primary, 'backup', has_streaming => 1);
-$standby->start;
+my $standby = rq_standby($primary);
 
 # All topics, where their files are, what they hold and take.
 sub topics

@@ -20,11 +20,7 @@ wal_keep_size = 1GB
 EOC
 rq_require_faults($node);
 $node->safe_psql('postgres', q{SELECT rocketq.create_topic('a', 8)});
-$node->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($node, 'backup', has_streaming => 1);
-$standby->append_conf('postgresql.conf', 'checkpoint_timeout = 1h');
-$standby->start;
+my $standby = rq_standby($node, conf => 'checkpoint_timeout = 1h');
 
 my $topics = q{SELECT string_agg(topic || ' ' || queues, ', ' ORDER BY topic) FROM rocketq.topics};
 

@@ -30,10 +30,7 @@ SELECT count(rocketq.produce('trimmed', repeat('x', 10000))) FROM generate_serie
 SELECT rocketq.produce('dropped', 'x');
 CHECKPOINT;
 EOQ
-$node->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($node, 'backup', has_streaming => 1);
-$standby->start;
+my $standby = rq_standby($node);
 rq_catch_up($node, $standby);
 
 # Do it, wait for its record, which "is" tells, and let the standby replay it.

@@ -36,10 +36,7 @@ rocketq.janitor_interval = '50ms'
 wal_keep_size = '1GB'
 checkpoint_timeout = 1h
 EOC
-$node->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($node, 'backup', has_streaming => 1);
-$standby->start;
+my $standby = rq_standby($node);
 
 # What is there: of each topic its queues, its groups, and the last queue that
 # has a message.

@@ -14,6 +14,13 @@ use RocketqTest;
 our @EXPORT = qw(rq_session rq_sessions rq_ask_and_sleep rq_is_asleep rq_asleep
   rq_answer rq_value rq_look_anew rq_wakeups rq_hold_keeper rq_let_keeper);
 
+# For tests that do little else: the session that produces, which they set, and
+# what it does for them.
+our @EXPORT_OK = qw($producer topic produce consume wait_for);
+our %EXPORT_TAGS = (DEFAULT => \@EXPORT);
+our $producer;
+my $topics = 0;
+
 # The session by which we look, for each node.
 my %look;
 
@@ -103,6 +110,44 @@ sub rq_wakeups
 {
 	my ($node) = @_;
 	return rq_value($node, 'SELECT wakeups FROM rocketq.stats');
+}
+
+# A fresh topic of so many queues, with a group "g".
+sub topic
+{
+	my ($queues) = @_;
+	my $topic = 'topic' . ++$topics;
+
+	$producer->query("SELECT rocketq.create_topic('$topic', $queues)");
+	$producer->query("SELECT rocketq.create_group('$topic', 'g')");
+	return $topic;
+}
+
+# Produce; "more" are further arguments.
+sub produce
+{
+	my ($topic, $body, $more) = @_;
+
+	$producer->query("SELECT count(rocketq.produce('$topic', '$body'" . ($more // '') . '))');
+	die $producer->{error} if $producer->{error} ne '';
+	return;
+}
+
+# How to consume; it waits unless "more" says for how long.
+sub consume
+{
+	my ($topic, $more, $group) = @_;
+
+	$more //= '';
+	$more .= ", wait => '60 s'" if $more !~ /\bwait =>/;
+	$group //= 'g';
+	return "SELECT rocketq.text(body) FROM rocketq.consume('$topic', '$group', auto_commit => true$more)";
+}
+
+sub wait_for
+{
+	my ($topic, $more) = @_;
+	return "CALL rocketq.wait_for_messages('$topic', 'g', '60 s'" . ($more // '') . ')';
 }
 
 # The keeper offers again what nobody has taken, and resolves what nobody has

@@ -1,4 +1,4 @@
-# 039_late.pl -- what comes too late or in between while the log is trimmed: a
+# 064_late.pl -- what comes too late or in between while the log is trimmed: a
 # transaction that commits old messages, one that ends while retention asks who
 # needs what, a reader that is overtaken.
 

@@ -1,4 +1,4 @@
-# 055_routed.pl -- tables whose rows an extension sends elsewhere: the functions
+# 065_routed.pl -- tables whose rows an extension sends elsewhere: the functions
 # do not put messages where nobody looks for them.
 
 use strict;
