@@ -42,7 +42,8 @@ else
 
 MODULE_big = rocketq
 EXTENSION = rocketq
-DATA = $(wildcard sql/rocketq--*.sql) sql/rocketq_exporter.yml
+DATA = $(call files,sql/rocketq--*.sql) sql/rocketq_exporter.yml
+files = $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/$(1)))
 
 # Every source file below src/, checked by src/tools/check_objs_listed.
 OBJS = \
@@ -199,7 +200,7 @@ PROVE_TESTS = test/t/*.pl
 # The server that a TAP test sets up reads this file after its own defaults.
 export TEMP_CONFIG = $(abspath test/rocketq.conf)
 
-PG_CPPFLAGS = -I$(srcdir)/src
+PG_CPPFLAGS = -I$(srcdir)/src -MMD -MP
 ifdef RQ_TESTING
 PG_CPPFLAGS += -DRQ_TESTING
 endif
@@ -215,7 +216,7 @@ PG_CFLAGS += -Werror -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers -Wshadow
 endif
 
-EXTRA_CLEAN = .build_switches tmp_check output_iso
+EXTRA_CLEAN = .build_switches $(OBJS:.o=.d) tmp_check output_iso
 
 # No function of ours is worth inlining into a query's JIT code, and bitcode
 # would need the very clang that the server was built with.
@@ -225,8 +226,14 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-# PGXS tracks no headers, and none of the switches above.
-$(OBJS): $(wildcard src/*.h src/*/*.h) .build_switches
+# PGXS tracks neither the headers that a file includes, which the compiler writes
+# down beside its object file, nor the switches above.
+-include $(OBJS:.o=.d)
+$(OBJS): .build_switches | $(sort $(dir $(OBJS)))
+
+# There already, unless the build is outside of the tree.
+$(sort $(dir $(OBJS))):
+	$(MKDIR_P) $@
 
 .build_switches: force
 	@echo '$(PG_CPPFLAGS) $(PG_CFLAGS)' | cmp -s - $@ || \
