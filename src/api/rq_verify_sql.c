@@ -215,28 +215,47 @@ verify_queue(uint32 topic, RqQueue *q)
 	PG_END_TRY();
 }
 
+/* The meta lock is held. */
 static void
 verify_offsets(uint32 topic)
 {
 	RqKey		key = rq_topic_key(topic);
+	int			problems = 0;
 
 	for (uint32 g = rq_topics[topic].first_group; g != RQ_NO_SLOT;
 		 g = rq_groups[g].next)
-		for (uint32 i = 0; i < rq_groups[g].offsets.n; i++)
+		for (uint32 i = 0; i < rq_groups[g].offsets.n && problems < MAX_PROBLEMS; i++)
 		{
 			RqOff		committed = rq_offset_committed(rq_group_offset(g, i));
 			RqOff		end = pg_atomic_read_u64(&rq_topic_queue(topic, i)->end);
 
-			if (committed > end)
-				report("its committed offset is past the end of the queue",
-					   "group \"%s\", queue %u of topic %u/%u",
-					   rq_text_from(key.db, rq_groups[g].name), i, key.db, key.rel);
+			if (committed <= end)
+				continue;
+			report("its committed offset is past the end of the queue",
+				   "group \"%s\", queue %u of topic %u/%u",
+				   rq_text_from(key.db, rq_groups[g].name), i, key.db, key.rel);
+			problems++;
 		}
 }
 
+/* Verify the offsets, and say whether the topic is the one of this incarnation. */
+static bool
+verify_offsets_of(uint32 topic, uint64 incarnation)
+{
+	bool		same;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	same = rq_topic_nqueues(topic) > 0 &&
+		rq_topics[topic].incarnation == incarnation;
+	if (same)
+		verify_offsets(topic);
+	LWLockRelease(rq_meta_lock);
+	return same;
+}
+
 /*
- * The meta lock is not held while entries are read, a topic can be dropped
- * meanwhile: its problems are then forgotten with it.
+ * The meta lock is not held while entries are read, so a topic can be dropped
+ * concurrently: its problems are then forgotten with it.
  */
 static void
 verify_topic(uint32 topic)
@@ -247,20 +266,15 @@ verify_topic(uint32 topic)
 	result->setResult = tuplestore_begin_heap(true, false, work_mem);
 	for (uint32 i = 0; i < rq_topic_nqueues(topic); i++)
 		verify_queue(topic, rq_topic_queue(topic, i));
-
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	if (rq_topic_nqueues(topic) > 0 &&
-		rq_topics[topic].incarnation == incarnation)
+	if (verify_offsets_of(topic, incarnation))
 	{
 		TupleTableSlot *slot = MakeSingleTupleTableSlot(result->setDesc,
 														&TTSOpsMinimalTuple);
 
-		verify_offsets(topic);
 		while (tuplestore_gettupleslot(result->setResult, true, false, slot))
 			tuplestore_puttupleslot(all, slot);
 		ExecDropSingleTupleTableSlot(slot);
 	}
-	LWLockRelease(rq_meta_lock);
 	tuplestore_end(result->setResult);
 	result->setResult = all;
 }
