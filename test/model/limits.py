@@ -17,6 +17,7 @@ SETTINGS = {
     'rocketq.max_consumer_slots': UNLIMITED,
     'rocketq.max_queues_per_topic': UNLIMITED,
     'rocketq.max_groups_per_topic': UNLIMITED,
+    'rocketq.max_consumer_slots_per_topic': UNLIMITED,
 }
 
 
@@ -61,6 +62,15 @@ class Limits:
                   sum(len(stores[sid].groups) for sid in self.used()),
                   sum(len(s.groups) for s in stores.values()))
 
+    def share_of_slots(self, groups_there, groups, queues_there, queues):
+        """A slot for each group and queue; in between is what may be there still."""
+        name = 'rocketq.max_consumer_slots_per_topic'
+        if groups_there * queues_there > self.allowed[name]:
+            raise Refused(TOO_MANY)
+        if (groups + self.left_over['rocketq.max_groups']) * \
+                (queues + self.left_over['rocketq.max_queues']) > self.allowed[name]:
+            self.model.either.add(TOO_MANY)
+
     # ---- what needs them ----
 
     def share(self, nqueues):
@@ -76,10 +86,14 @@ class Limits:
         self.need_groups(ngroups)
         self.need_slots(ngroups * shape.nqueues)
 
-    def growth(self, shape, nqueues):
+    def growth(self, session, shape, nqueues):
         store = self.model.stores[shape.sid]
         if nqueues > max(shape.nqueues, self.allowed['rocketq.max_queues_per_topic']):
             raise Refused(TOO_MANY)
+        if nqueues > shape.nqueues:
+            there = len(list(self.model.visible_groups(session, shape.sid)))
+            self.share_of_slots(there, len(store.groups), nqueues,
+                                max(nqueues, len(store.queues)))
         more = nqueues - len(store.queues)
         self.need_queues(more)
         self.need_slots(more * len(store.groups))
@@ -88,6 +102,7 @@ class Limits:
         store = self.model.stores[shape.sid]
         there = len(list(self.model.visible_groups(session, shape.sid)))
         self.need('rocketq.max_groups_per_topic', 1, there, len(store.groups))
+        self.share_of_slots(there + 1, len(store.groups) + 1, shape.nqueues, len(store.queues))
         self.need_groups(1)
         self.need_slots(len(store.queues))
 

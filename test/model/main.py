@@ -34,6 +34,7 @@ def choose_run(seed, nsteps):
         settings.update({'rocketq.max_queues': rng.choice([16, 20, 28]),
                          'rocketq.max_groups': rng.choice([16, 2048]),
                          'rocketq.max_consumer_slots': rng.choice([64, 16384]),
+                         'rocketq.max_consumer_slots_per_topic': rng.choice([6, 4096]),
                          'rocketq.max_queues_per_topic': rng.choice([4, 1024]),
                          'rocketq.max_groups_per_topic': rng.choice([1, 128])})
     standby = rng.random() < 0.4

@@ -36,6 +36,7 @@ LOCK_NOT_AVAILABLE = '55P03'
 IN_FAILED_TRANSACTION = '25P02'
 TOO_MANY = '53400'
 DIVISION_BY_ZERO = '22012'
+SERIALIZATION_FAILURE = '40001'
 
 RETENTION_DEFAULT = 'default'
 
@@ -101,10 +102,11 @@ class State:
 
 
 class Transaction:
-    def __init__(self, directs, implicit, repeatable=False):
+    def __init__(self, directs, implicit, level):
         self.directs = directs  # messages without a transaction that were there
         self.implicit = implicit
-        self.repeatable = repeatable
+        self.repeatable = level != 'READ COMMITTED'
+        self.serializable = level == 'SERIALIZABLE'
         self.snapshot = None
         self.began = 0          # the last commit before
         self.failed = False
@@ -318,8 +320,8 @@ class Model:
 
     # ---- transactions ----
 
-    def begin(self, session, implicit=False, repeatable=False):
-        session.tx = Transaction(self.directs, implicit, repeatable)
+    def begin(self, session, level='READ COMMITTED', implicit=False):
+        session.tx = Transaction(self.directs, implicit, level)
         session.tx.began = self.commits
 
     def take_snapshot(self, session):

@@ -6,7 +6,8 @@ import time
 from cluster import Connection, ServerError, quote
 from compare import Comparison
 from limits import Limits
-from reference import (IN_FAILED_TRANSACTION, LOCK_NOT_AVAILABLE, Model, Refused, Waits)
+from reference import (IN_FAILED_TRANSACTION, LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE, Model,
+                       Refused, Waits)
 from verbs import COLUMNS, VERBS, Mismatch
 
 DATABASES = ['one', 'two']
@@ -110,6 +111,9 @@ class Run:
         else:
             m.take_snapshot(session)
             m.either.clear()
+            if tx.serializable:
+                # Whether others have read what it writes is not followed here.
+                m.either.add(SERIALIZATION_FAILURE)
             try:
                 apply = effect()
             except Refused as refused:
@@ -131,6 +135,9 @@ class Run:
         if waits:
             self.send(session, "SET lock_timeout = '20ms'")
         state, result = self.send(session, sql)
+        if state == SERIALIZATION_FAILURE and state in self.model.either:
+            self.model.fail(session)
+            return
         if states is not None:
             if state is None:
                 raise Mismatch('this must be refused with %s, and is not' % '/'.join(states))
@@ -209,6 +216,8 @@ class Run:
     def commit(self, session):
         tx = session.tx
         state, message = self.send(session, 'COMMIT')
+        if state == SERIALIZATION_FAILURE and tx.serializable:
+            return self.committed_in_vain(session)
         if state is not None:
             raise Mismatch('COMMIT must succeed, and fails with %s: %s' % (state, message))
         if tx.failed:
@@ -225,6 +234,9 @@ class Run:
         state, message = self.send(session, 'COMMIT')
         if state != 'XX000':
             raise Mismatch('COMMIT must fail at a stop point, and gives %s: %s' % (state, message))
+        return self.committed_in_vain(session)
+
+    def committed_in_vain(self, session):
         self.comparison.settle(session.database)
         self.model.fail_commit(session, self.comparison.ends(session.database))
         return True

@@ -70,12 +70,11 @@ def literal(value):
 
 # ---- transactions ----
 
-@verb(16, repeatable=one_of([False, False, True]))
-def begin(run, s, repeatable):
+@verb(16, level=one_of(['READ COMMITTED'] * 4 + ['REPEATABLE READ', 'SERIALIZABLE']))
+def begin(run, s, level):
     if s.tx is not None:
         return None
-    return run.control(s, 'BEGIN' + (' ISOLATION LEVEL REPEATABLE READ' if repeatable else ''),
-                       lambda: run.model.begin(s, repeatable=repeatable))
+    return run.control(s, 'BEGIN ISOLATION LEVEL ' + level, lambda: run.model.begin(s, level))
 
 
 @verb(7)
@@ -111,6 +110,8 @@ def commit_dies(run, s, point, flushed):
     """
     if s.tx is None or s.tx.failed or not s.tx.wants_room_at_end():
         return None
+    if s.tx.serializable:
+        return None     # it could fail before it comes to the point
     return run.commit_dies(s, point, flushed)
 
 
@@ -223,6 +224,19 @@ def insert(run, s, topic, tag, key, count):
                                 for b in bodies)), effect)
 
 
+@verb(3, topic=TOPIC, tag=one_of(TAGS), key=one_of(KEYS), count=number(1, 3))
+def copy(run, s, topic, tag, key, count):
+    bodies = [run.new_body(0) for _ in range(count)]
+
+    def effect():
+        shape = run.model.open(s, topic)
+        return lambda rows: produced(run, s, shape,
+                                     [Message(None, b, tag, key) for b in bodies], None)
+    lines = ["'%s,%s,\\x%s'" % (tag or '', key or '', b.encode().hex()) for b in bodies]
+    return ("COPY %s (tag, sharding_key, body) FROM PROGRAM $$printf '%%s\\n' %s$$ (FORMAT csv)"
+            % (topic, ' '.join(lines)), effect)
+
+
 @verb(2, topic=TOPIC, count=number(1, 3))
 def insert_fails(run, s, topic, count):
     """The last row of several fails, and takes the others with it."""
@@ -307,8 +321,9 @@ def matches(tags, message):
 
 
 @verb(18, topic=TOPIC, group=GROUP, most=one_of([1, 2, 3, 1000, 1000, 1000]),
-      tags=one_of(['*', '*', '*', 'red', 'red || blue']), auto=one_of([False, False, True]))
-def consume(run, s, topic, group, most, tags, auto):
+      tags=one_of(['*', '*', '*', 'red', 'red || blue']), auto=one_of([False, False, True]),
+      wait=one_of(['0'] * 9 + ['20 ms']))
+def consume(run, s, topic, group, most, tags, auto, wait):
     if tags != '*':
         most = 1000     # all queues are looked at, else we would not know which
 
@@ -324,8 +339,8 @@ def consume(run, s, topic, group, most, tags, auto):
                 s, shape, group, transactional=run.model.dropped_here(s, shape.sid, group))
             Consumption(run, s, shape, the_group, most, tags, auto).check(rows, before)
         return apply
-    return ('SELECT %s FROM rocketq.consume(%s, %s, %d, %s, auto_commit => %s)'
-            % (COLUMNS, quote(topic), quote(group), most, quote(tags), auto), effect)
+    return ('SELECT %s FROM rocketq.consume(%s, %s, %d, %s, auto_commit => %s, wait => %s)'
+            % (COLUMNS, quote(topic), quote(group), most, quote(tags), auto, quote(wait)), effect)
 
 
 class Consumption:
@@ -548,7 +563,7 @@ def alter_queues(run, s, topic, nqueues):
     def effect():
         shape = run.model.open(s, topic, EXCLUSIVE)
         run.model.check_shrink(s, shape, nqueues)
-        run.model.limits.growth(shape, nqueues)
+        run.model.limits.growth(s, shape, nqueues)
         return lambda rows: run.model.alter(s, topic, shape, nqueues, shape.retention)
     return 'SELECT rocketq.alter_topic(%s, queues => %d)' % (quote(topic), nqueues), effect
 
