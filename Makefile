@@ -85,6 +85,7 @@ OBJS = \
 	src/format/rq_cqfmt.o \
 	src/format/rq_framefmt.o \
 	src/format/rq_segfmt.o \
+	src/format/rq_settings.o \
 	src/format/rq_statefmt.o \
 	src/format/rq_walrec.o \
 	src/log/rq_append.o \

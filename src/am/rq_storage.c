@@ -23,6 +23,7 @@
 
 #include "am/rq_storage.h"
 #include "base/rq_guc.h"
+#include "queue/rq_alter.h"
 #include "queue/rq_group.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_txn.h"
@@ -203,8 +204,12 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 	refuse_rewrite(rel);
 	refuse_other_kinds(rel, persistence);
 	rq_check_columns(rel);
+	if (!RQ_KEY_EQ(key, old_key))
+		old = rq_topic_find(old_key);
+	settings = old != RQ_NO_SLOT ? rq_topic_settings(old) :
+		rq_topic_label_settings(RelationGetRelid(rel));
 	if (RQ_KEY_EQ(key, old_key))
-		rq_check_nqueues(rq_default_queues, 0);
+		rq_check_settings(&settings, NULL);
 
 	/* Entries carry their transactions: nothing here ever needs freezing. */
 	*freezeXid = InvalidTransactionId;
@@ -215,10 +220,6 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 		take_out_of_tablespace(rel);
 		locator = rq_rel_locator(rel);
 	}
-	else
-		old = rq_topic_find(old_key);
-	settings = old != RQ_NO_SLOT ? rq_topic_settings(old) :
-		rq_topic_label_settings(RelationGetRelid(rel));
 	xid = rq_xid_announce();
 	rq_txn_topic_created(key);
 	create_file(locator, persistence);

@@ -30,6 +30,7 @@
 #include "base/rq_compat.h"
 #include "base/rq_guc.h"
 #include "ddl/rq_label.h"
+#include "queue/rq_alter.h"
 #include "queue/rq_topic.h"
 #include "value/rq_relation.h"
 #include "value/rq_topic_label.h"
@@ -91,6 +92,7 @@ rocketq_create_topic(PG_FUNCTION_ARGS)
 {
 	char	   *name = rq_arg_text(fcinfo, 0, "topic name");
 	int32		queues = PG_ARGISNULL(1) ? rq_default_queues : PG_GETARG_INT32(1);
+	RqTopicSettings settings;
 	RangeVar   *rv;
 	Oid			schema;
 	char	   *quoted;
@@ -98,7 +100,9 @@ rocketq_create_topic(PG_FUNCTION_ARGS)
 
 	rq_require_preload();
 	rq_refuse_read_only("rocketq.create_topic()");
-	rq_check_nqueues(queues, 0);
+	rq_settings_init(&settings);
+	settings.nqueues = queues;
+	rq_check_settings(&settings, NULL);
 	rv = rq_range_var(name);
 	schema = RangeVarGetCreationNamespace(rv);
 	quoted = quote_qualified_identifier(rv->schemaname, rv->relname);
@@ -142,9 +146,9 @@ parse_retention(char *value)
 Datum
 rocketq_alter_topic(PG_FUNCTION_ARGS)
 {
-	RqTopicSettings settings;
+	RqTopicSettings now;
+	RqTopicSettings to;
 	bool		has_queues = !PG_ARGISNULL(1);
-	int32		queues = 0;
 	bool		has_retention = !PG_ARGISNULL(2);
 	int32		retention_s = 0;
 	Relation	rel;
@@ -156,20 +160,16 @@ rocketq_alter_topic(PG_FUNCTION_ARGS)
 				 errmsg("nothing to change is given"),
 				 errhint("Give queues, retention_time, or both.")));
 	rq_refuse_read_only("rocketq.alter_topic()");
-	if (has_queues)
-		queues = PG_GETARG_INT32(1);
 	if (has_retention)
 		retention_s = parse_retention(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	rel = rq_relation_open(PG_GETARG_OID(0), AccessExclusiveLock, ACL_NO_RIGHTS);
-	settings = rq_topic_settings(rq_relation_topic(rel, RQ_STORAGE_CREATE));
+	to = now = rq_topic_settings(rq_relation_topic(rel, RQ_STORAGE_CREATE));
 	if (has_queues)
-	{
-		rq_check_nqueues(queues, settings.nqueues);
-		settings.nqueues = (uint32) queues;
-	}
+		to.nqueues = PG_GETARG_INT32(1);
 	if (has_retention)
-		settings.retention_s = retention_s;
-	rq_label_alter(rel, &settings);
+		to.retention_s = retention_s;
+	rq_check_settings(&to, &now);
+	rq_label_alter(rel, &to);
 	table_close(rel, NoLock);
 	PG_RETURN_VOID();
 }

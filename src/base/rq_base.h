@@ -30,16 +30,6 @@ typedef struct RqKey
 	Oid			rel;			/* relfilenumber */
 } RqKey;
 
-/* What the owner of a topic can set for it. */
-typedef struct RqTopicSettings
-{
-	uint32		nqueues;
-	int32		retention_s;	/* seconds, or one of these */
-} RqTopicSettings;
-
-#define RQ_RETENTION_FOREVER	(-1)
-#define RQ_RETENTION_DEFAULT	(-2)	/* as rocketq.retention_time says */
-
 #define RQ_KEY_EQ(a, b)		((a).db == (b).db && (a).rel == (b).rel)
 #define RQ_KEY_PACK(k)		(((uint64) (k).db << 32) | (k).rel)
 

@@ -2,14 +2,14 @@
  * rq_label.c
  *	  The settings of a topic, kept as its security label.
  *
- * A topic carries the label "queues=N" of the provider "rocketq" from its
- * creation on; with a retention time of its own "queues=N, retention_time=Ss",
- * in seconds, or "-1" for ever.  Labels are rows of a catalog: they come and go with the table
- * and the transaction, they are copied with a database, and pg_dump writes
- * them behind CREATE TABLE and before the table's data, so that a restored
- * topic has its queues before it gets its messages.  (A table of settings
- * would be restored in between or after them, and own storage parameters are
- * not open to access methods.)
+ * A topic carries a label of the provider "rocketq" from its creation on, which
+ * lists its settings (format/rq_settings.h), "queues=8" if only its number of
+ * queues is its own.  Labels are rows of a catalog: they come and go with the
+ * table and the transaction, they are copied with a database, and pg_dump writes
+ * them after CREATE TABLE and before the table's data, so that a restored topic
+ * has its queues before it gets its messages.  (A table of settings would be
+ * restored in between or after them, and storage parameters of their own are not
+ * open to access methods.)
  *
  * The store goes by settings of its own, which this file keeps in step: whoever
  * sets the label alters the topic.
@@ -23,6 +23,7 @@
 
 #include "base/rq_guc.h"
 #include "ddl/rq_label.h"
+#include "queue/rq_alter.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_txn.h"
 #include "value/rq_relation.h"
@@ -35,7 +36,7 @@ alter(Relation rel, const RqTopicSettings *to)
 	RqTopicSettings now = rq_topic_settings(topic);
 	uint64		xid;
 
-	if (now.nqueues == to->nqueues && now.retention_s == to->retention_s)
+	if (rq_settings_equal(&now, to))
 		return;
 	rq_txn_check_open();
 	xid = rq_xid_announce();
@@ -49,7 +50,8 @@ set_label(const ObjectAddress *object, const char *label)
 {
 	Relation	rel = NULL;
 	RqTopicSettings settings;
-	int64		nqueues;
+	RqTopicSettings now;
+	char	   *problem;
 
 	rq_require_preload();
 	if (object->classId == RelationRelationId && object->objectSubId == 0)
@@ -59,13 +61,16 @@ set_label(const ObjectAddress *object, const char *label)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("only topics can have a label of provider \"%s\"",
 						RQ_LABEL_PROVIDER)));
-	if (label == NULL || !rq_topic_label_parse(label, &nqueues, &settings))
+	problem = label == NULL ? "A topic always has a label." :
+		rq_settings_parse(label, &settings);
+	if (problem != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the label of a topic must be \"queues=\" and a number, and may go on with \", retention_time=\" and seconds"),
+				 errmsg("the label of a topic must be a list of its settings"),
+				 errdetail_internal("%s", problem),
 				 errhint("rocketq.alter_topic() sets it.")));
-	rq_check_nqueues(nqueues,
-					 rq_topic_nqueues(rq_relation_topic(rel, RQ_STORAGE_CREATE)));
+	now = rq_topic_settings(rq_relation_topic(rel, RQ_STORAGE_CREATE));
+	rq_check_settings(&settings, &now);
 	alter(rel, &settings);
 	relation_close(rel, NoLock);
 }
@@ -74,10 +79,11 @@ static void
 store_label(Oid relid, const RqTopicSettings *settings)
 {
 	ObjectAddress object = {.classId = RelationRelationId, .objectId = relid};
-	char		label[RQ_LABEL_SIZE];
+	StringInfoData label;
 
-	rq_topic_label_build(label, settings);
-	SetSecurityLabel(&object, RQ_LABEL_PROVIDER, label);
+	initStringInfo(&label);
+	rq_settings_print(&label, settings);
+	SetSecurityLabel(&object, RQ_LABEL_PROVIDER, label.data);
 }
 
 void

@@ -7,7 +7,7 @@
 
 #include "utils/rel.h"
 
-#include "base/rq_base.h"
+#include "format/rq_settings.h"
 
 /* Register the provider; from _PG_init. */
 extern void rq_label_init(void);

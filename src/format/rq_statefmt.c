@@ -86,9 +86,10 @@ topic_fits(Cursor *c, const RqStateHeader *h)
 	RqStateTopic t;
 
 	if (!take(c, &t, sizeof(t)) || t.key.rel == InvalidOid ||
-		t.nslots > RQ_QUEUES_MAX || t.nqueues > t.nslots ||
-		t.resize_to > t.nslots || t.retention_s < RQ_RETENTION_DEFAULT ||
-		t.retention_to < RQ_RETENTION_DEFAULT)
+		t.nslots > RQ_QUEUES_MAX ||
+		rq_settings_find_wrong(&t.committed) != NULL ||
+		rq_settings_find_wrong(&t.staged) != NULL ||
+		t.committed.nqueues > t.nslots || t.staged.nqueues > t.nslots)
 		return false;
 	for (uint32 i = 0; i < t.nslots; i++)
 	{

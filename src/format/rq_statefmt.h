@@ -18,10 +18,10 @@
 #include "access/xlogdefs.h"
 #include "port/pg_crc32c.h"
 
-#include "base/rq_base.h"
+#include "format/rq_settings.h"
 
 #define RQ_STATE_MAGIC		0x52515354	/* "RQST" */
-#define RQ_STATE_VERSION	4
+#define RQ_STATE_VERSION	5
 #define RQ_STATE_PEND_OP_MAX	2
 
 typedef struct RqStateHeader
@@ -55,18 +55,16 @@ typedef struct RqStateTopic
 {
 	RqKey		key;
 	Oid			spc;
-	uint32		nqueues;		/* if the resize aborts */
-	uint32		ngroups;
-	uint32		resize_to;		/* nqueues if it commits; 0 = none */
 	uint32		nslots;			/* queues that follow */
-	int32		retention_s;	/* as in RqTopicSettings */
-	int32		retention_to;	/* the same if the resize commits */
+	uint32		ngroups;
 	uint32		unused;
 	uint64		pend_xid;
 	uint64		drop_xid;
 	uint64		alter_xid;
 	XLogRecPtr	lsn;
 	XLogRecPtr	alter_lsn;
+	RqTopicSettings committed;	/* as in RqTopic */
+	RqTopicSettings staged;
 } RqStateTopic;
 
 typedef struct RqStateQueue
@@ -103,7 +101,8 @@ typedef struct RqStateOffset
 } RqStateOffset;
 
 StaticAssertDecl(sizeof(RqStateHeader) == 64, "on-disk layout");
-StaticAssertDecl(sizeof(RqStateTopic) == 80, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateTopic) == 64 + 2 * sizeof(RqTopicSettings),
+				 "on-disk layout");
 StaticAssertDecl(sizeof(RqStateQueue) == 64, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateGroup) == 152, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateOffset) == 48, "on-disk layout");

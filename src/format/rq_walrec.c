@@ -91,9 +91,10 @@ check_topic(const void *data, uint64 len)
 	const xl_rq_topic *rec = data;
 
 	if (rec->key.rel == InvalidOid || rec->nslots > RQ_QUEUES_MAX ||
-		rec->nqueues > rec->nslots || rec->resize_to > rec->nslots ||
-		rec->retention_s < RQ_RETENTION_DEFAULT ||
-		rec->retention_to < RQ_RETENTION_DEFAULT)
+		rq_settings_find_wrong(&rec->committed) != NULL ||
+		rq_settings_find_wrong(&rec->staged) != NULL ||
+		rec->committed.nqueues > rec->nslots ||
+		rec->staged.nqueues > rec->nslots)
 		return out_of_bounds;
 	return NULL;
 }
@@ -229,13 +230,12 @@ desc_topic(StringInfo buf, const void *data)
 	const xl_rq_topic *rec = data;
 
 	desc_key(buf, rec->key);
-	appendStringInfo(buf, " queues %u xid " UINT64_FORMAT,
-					 rec->nqueues, rec->xid);
-	if (rec->retention_s != RQ_RETENTION_DEFAULT)
-		appendStringInfo(buf, " retention %d", rec->retention_s);
-	if (rec->alter_xid != 0)
-		appendStringInfo(buf, " resize to %u retention %d xid " UINT64_FORMAT,
-						 rec->resize_to, rec->retention_to, rec->alter_xid);
+	appendStringInfo(buf, " xid " UINT64_FORMAT " settings ", rec->xid);
+	rq_settings_print(buf, &rec->committed);
+	if (rec->alter_xid == 0)
+		return;
+	appendStringInfo(buf, " alter xid " UINT64_FORMAT " to ", rec->alter_xid);
+	rq_settings_print(buf, &rec->staged);
 }
 
 static void

@@ -12,6 +12,7 @@
 #include "lib/stringinfo.h"
 
 #include "base/rq_base.h"
+#include "format/rq_settings.h"
 
 /*
  * The experimental id, to be replaced by a reserved one before a release that
@@ -159,22 +160,19 @@ typedef struct xl_rq_settle
 #define SizeOfRqSettle	sizeof(xl_rq_settle)
 
 /*
- * TOPIC: the topic exists, or will if "xid" (not 0) commits.  It has "nqueues"
- * queues, or "resize_to" if "alter_xid" (not 0) commits; until that has been
- * settled it keeps room for "nslots".  The same for "retention_s" and
- * "retention_to".
+ * TOPIC: the topic exists, or will if "xid" (not 0) commits.  Its settings are
+ * "committed", or "staged" if "alter_xid" (not 0) commits, else both are the
+ * same.  Until that has been settled it keeps room for "nslots" queues.
  */
 typedef struct xl_rq_topic
 {
 	RqKey		key;
 	Oid			spc;
-	uint32		nqueues;
+	uint32		nslots;
 	uint64		xid;
 	uint64		alter_xid;
-	uint32		resize_to;
-	uint32		nslots;
-	int32		retention_s;
-	int32		retention_to;
+	RqTopicSettings committed;
+	RqTopicSettings staged;
 } xl_rq_topic;
 
 #define SizeOfRqTopic	sizeof(xl_rq_topic)

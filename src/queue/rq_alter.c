@@ -1,17 +1,15 @@
 /*
  * rq_alter.c
- *	  Change the number of a topic's queues, and how long it keeps messages.
+ *	  Change the settings of a topic, the number of its queues being one.
  *
- * A resize belongs to a transaction, which holds the topic's relation
- * exclusively: nobody else uses the topic until it has ended.  So "nqueues"
+ * A change belongs to a transaction, which holds the topic's relation
+ * exclusively: nobody else uses the topic until it has ended.  So what is "seen"
  * changes at once and goes back if the transaction, or a part of it, is rolled
- * back.  The topic keeps "base_queues" in mind for an abort and "resize_to" for
- * a commit, and holds on to the slots of all numbers it has had.  The
- * janitor settles that afterwards, and only then slots and files of queues go.
- *
- * The retention time goes along: retention_now, retention_s and retention_to are
- * to it what the other three are to the number of queues.  What is in force for
- * all is retention_s, or retention_to from the commit on (rq_topic_retention()).
+ * back.  The topic keeps in mind what is "committed", for an abort, and what is
+ * "staged", for a commit, and holds on to the slots of all numbers of queues it
+ * has had.  The janitor settles that afterwards, and only then slots and files
+ * of queues go.  Who works for a topic without a lock on its relation, as
+ * retention does, goes by rq_topic_committed().
  *
  * A record tells of both outcomes, and a further record of the settlement.
  * During recovery a topic has the queues that both outcomes have, on a hot
@@ -29,10 +27,40 @@
 
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
+#include "queue/rq_alter.h"
 #include "queue/rq_group.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_topic_private.h"
 #include "queue/rq_trash.h"
+#include "queue/rq_xid.h"
+
+/* ---- what holds ---- */
+
+RqTopicSettings
+rq_topic_settings(uint32 topic)
+{
+	return rq_topics[topic].seen;
+}
+
+const RqTopicSettings *
+rq_topic_committed(uint32 topic)
+{
+	const RqTopic *t = &rq_topics[topic];
+
+	if (t->alter_xid != 0 && rq_xid_status(t->alter_xid) == RQ_XID_COMMITTED)
+		return &t->staged;
+	return &t->committed;
+}
+
+void
+rq_topic_set_seen(uint32 topic, const RqTopicSettings *settings)
+{
+	RqTopic    *t = &rq_topics[topic];
+
+	t->seen = *settings;
+	pg_write_barrier();
+	pg_atomic_write_u32(&t->nqueues, settings->nqueues);
+}
 
 /* ---- slots ---- */
 
@@ -90,25 +118,23 @@ void
 rq_topic_apply_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
 {
 	RqTopic    *t = &rq_topics[topic];
+	RqTopicSettings seen = rec->committed;
 
 	take_slots(topic, rec->nslots);
-	t->base_queues = rec->nqueues;
-	t->resize_to = rec->resize_to;
-	t->retention_s = t->retention_now = rec->retention_s;
-	t->retention_to = rec->retention_to;
+	t->committed = rec->committed;
+	t->staged = rec->staged;
 	t->alter_xid = rec->alter_xid;
 	t->alter_lsn = lsn;
 	if (t->alter_xid != 0)
 		rq_ctl->redo_altering = true;
 	stamp_slots(topic, lsn);
-	pg_write_barrier();
-	pg_atomic_write_u32(&t->nqueues, rec->alter_xid == 0 ? rec->nqueues :
-						Min(rec->nqueues, rec->resize_to));
+	seen.nqueues = Min(rec->committed.nqueues, rec->staged.nqueues);
+	rq_topic_set_seen(topic, &seen);
 	if (rec->nslots < rq_topic_nslots(topic))
 		release_slots(topic, rec->nslots);
 }
 
-/* ---- resize ---- */
+/* ---- change ---- */
 
 /*
  * The first offset of a queue that no group has consumed; without a group,
@@ -156,14 +182,12 @@ stage(uint32 topic, const RqTopicSettings *to, uint64 xid)
 	xl_rq_topic rec;
 
 	START_CRIT_SECTION();
-	t->resize_to = to->nqueues;
-	t->retention_to = t->retention_now = to->retention_s;
+	t->staged = *to;
 	t->alter_xid = xid;
 	rec = rq_topic_record(topic);
 	t->alter_lsn = rq_topic_log(&rec);
 	stamp_slots(topic, t->alter_lsn);
-	pg_write_barrier();
-	pg_atomic_write_u32(&t->nqueues, to->nqueues);
+	rq_topic_set_seen(topic, to);
 	END_CRIT_SECTION();
 }
 
@@ -202,12 +226,7 @@ rq_topic_alter_undo(RqKey key, const RqTopicSettings *to)
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	topic = rq_topic_index_find(key);
 	if (topic != RQ_NO_SLOT)
-	{
-		RqTopic    *t = &rq_topics[topic];
-
-		pg_atomic_write_u32(&t->nqueues, to->nqueues);
-		t->retention_now = to->retention_s;
-	}
+		rq_topic_set_seen(topic, to);
 	LWLockRelease(rq_meta_lock);
 }
 
@@ -223,8 +242,7 @@ rq_topic_alter_log(RqKey key)
 	{
 		const RqTopicSettings now = rq_topic_settings(topic);
 
-		if (rq_topics[topic].resize_to != now.nqueues ||
-			rq_topics[topic].retention_to != now.retention_s)
+		if (!rq_settings_equal(&rq_topics[topic].staged, &now))
 			stage(topic, &now, rq_topics[topic].alter_xid);
 	}
 	LWLockRelease(rq_meta_lock);
@@ -246,13 +264,9 @@ rq_topic_alter_settle(uint32 topic, char *trash)
 	if (status == RQ_XID_IN_PROGRESS)
 		return;
 	if (status == RQ_XID_COMMITTED)
-	{
-		rec.nqueues = t->resize_to;
-		rec.retention_s = t->retention_to;
-	}
-	rec.nslots = rec.nqueues;
-	rec.resize_to = 0;
-	rec.retention_to = 0;
+		rec.committed = t->staged;
+	rec.staged = rec.committed;
+	rec.nslots = rec.committed.nqueues;
 	rec.alter_xid = 0;
 	fewer = rec.nslots < rq_topic_nslots(topic);
 	START_CRIT_SECTION();
@@ -283,11 +297,10 @@ rq_topic_alter_recover(void)
 		switch (rq_xid_status(t->alter_xid))
 		{
 			case RQ_XID_COMMITTED:
-				pg_atomic_write_u32(&t->nqueues, t->resize_to);
-				t->retention_now = t->retention_to;
+				rq_topic_set_seen(i, &t->staged);
 				break;
 			case RQ_XID_ABORTED:
-				pg_atomic_write_u32(&t->nqueues, t->base_queues);
+				rq_topic_set_seen(i, &t->committed);
 				break;
 			case RQ_XID_IN_PROGRESS:
 				rq_ctl->redo_altering = true;

@@ -43,6 +43,7 @@
 #include "base/rq_text.h"
 #include "log/rq_disk.h"
 #include "log/rq_log.h"
+#include "queue/rq_alter.h"
 #include "queue/rq_group.h"
 #include "queue/rq_lowest.h"
 #include "queue/rq_queue.h"
@@ -123,7 +124,7 @@ is_settled(const Round *r)
 int
 rq_retain_time(uint32 topic)
 {
-	int32		s = rq_topic_retention(topic);
+	int32		s = rq_topic_committed(topic)->retention_s;
 
 	return s == RQ_RETENTION_DEFAULT ? rq_retention_time_s : s;
 }
@@ -204,7 +205,7 @@ ask_entries(Round *r, uint32 topic, RqQueue *q)
 
 	who.what = RQ_KEEPS_TIME;
 	from = rq_queue_offset_at(topic, q, expires_before(topic, r->now));
-	if (rq_topic_retention(topic) == RQ_RETENTION_DEFAULT)
+	if (rq_topic_committed(topic)->retention_s == RQ_RETENTION_DEFAULT)
 		who.key.db = who.key.rel = 0;
 	need(r, &who, rq_lowest_below(topic, q, from, resolved, r->kept.pos),
 		 r->young_floor);
@@ -512,7 +513,7 @@ expire_topics(const Round *r)
 		for (uint32 i = 0; i < rq_topic_nslots(topic) && left > 0; i++)
 		{
 			LWLockAcquire(rq_meta_lock, LW_SHARED);
-			if (i < rq_topic_nslots(topic) && rq_topic_retention(topic) >= 0)
+			if (i < rq_topic_nslots(topic) && rq_topic_committed(topic)->retention_s >= 0)
 			{
 				RqQueue    *q = rq_topic_queue(topic, i);
 				RqOff		start = start_unexpired(r, topic, q);

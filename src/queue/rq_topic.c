@@ -17,6 +17,7 @@
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "format/rq_segfmt.h"
+#include "queue/rq_alter.h"
 #include "queue/rq_group.h"
 #include "queue/rq_topic_private.h"
 #include "queue/rq_trash.h"
@@ -90,21 +91,10 @@ rq_topic_record(uint32 topic)
 {
 	RqTopic    *t = &rq_topics[topic];
 	xl_rq_topic rec = {.key = rq_topic_key(topic), .spc = t->spc,
-		.nqueues = t->base_queues, .xid = t->pend_xid,
-		.resize_to = t->resize_to, .alter_xid = t->alter_xid,
-		.nslots = t->queues.n, .retention_s = t->retention_s,
-	.retention_to = t->retention_to};
+		.nslots = t->queues.n, .xid = t->pend_xid, .alter_xid = t->alter_xid,
+	.committed = t->committed, .staged = t->staged};
 
 	return rec;
-}
-
-RqTopicSettings
-rq_topic_settings(uint32 topic)
-{
-	RqTopicSettings s = {.nqueues = rq_topic_nqueues(topic),
-	.retention_s = rq_topics[topic].retention_now};
-
-	return s;
 }
 
 bool
@@ -115,7 +105,7 @@ rq_topic_is_own(uint32 topic)
 
 	return xid != 0 &&
 		(t->pend_xid == xid ||
-		 (t->alter_xid == xid && rq_topic_nqueues(topic) != t->base_queues));
+		 (t->alter_xid == xid && t->seen.nqueues != t->committed.nqueues));
 }
 
 /* Is there storage that the key's earlier holder left, or ("any") at all? */
@@ -132,17 +122,6 @@ find_remains(RqKey key, bool any, XLogRecPtr *created)
 		*created = rq_topics[slot].lsn;
 	LWLockRelease(rq_meta_lock);
 	return found;
-}
-
-int32
-rq_topic_retention(uint32 topic)
-{
-	RqTopic    *t = &rq_topics[topic];
-
-	if (t->alter_xid != 0 &&
-		rq_xid_status(t->alter_xid) == RQ_XID_COMMITTED)
-		return t->retention_to;
-	return t->retention_s;
 }
 
 uint32
@@ -162,9 +141,8 @@ rq_topic_ensure(RqKey key, Oid spc, const RqTopicSettings *settings,
 	if (slot == RQ_NO_SLOT)
 	{
 		xl_rq_topic rec = {.key = key, .spc = spc,
-			.nqueues = settings->nqueues, .xid = xid,
-			.nslots = settings->nqueues,
-		.retention_s = settings->retention_s};
+			.nslots = settings->nqueues, .xid = xid,
+		.committed = *settings, .staged = *settings};
 
 		check_room(settings->nqueues);
 		START_CRIT_SECTION();
@@ -344,15 +322,12 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 	t->lsn = lsn;
 	Assert(t->queues.n == 0);
 	rq_topic_take_queues(slot, nqueues);
-	t->base_queues = nqueues;
-	t->retention_s = t->retention_now = settings->retention_s;
-	t->retention_to = 0;
-	t->resize_to = 0;
+	t->committed = t->staged = *settings;
 	t->alter_xid = 0;
 	t->alter_lsn = lsn;
 	for (uint32 i = 0; i < nqueues; i++)
 		rq_topic_queue(slot, i)->born = lsn;
-	pg_atomic_write_u32(&t->nqueues, nqueues);
+	rq_topic_set_seen(slot, settings);
 	rq_topic_index_add(key, slot);
 	rq_ctl->ntopics++;
 	t->pend_xid = xid;
@@ -538,8 +513,6 @@ void
 rq_topic_redo(const void *data, uint32 len, XLogRecPtr lsn)
 {
 	const xl_rq_topic *rec = data;
-	const RqTopicSettings settings = {.nqueues = rec->nqueues,
-	.retention_s = rec->retention_s};
 	char		trash[MAXPGPATH] = "";
 	uint32		slot = RQ_NO_SLOT;
 
@@ -551,7 +524,7 @@ rq_topic_redo(const void *data, uint32 len, XLogRecPtr lsn)
 	if (rq_topic_for_redo(rec->key, lsn) != RQ_NO_SLOT ||
 		(rq_topic_index_find(rec->key) == RQ_NO_SLOT &&
 		 lsn > rq_ctl->meta_lsn))
-		slot = rq_topic_apply(rec->key, rec->spc, &settings, rec->xid, lsn);
+		slot = rq_topic_apply(rec->key, rec->spc, &rec->committed, rec->xid, lsn);
 	if (slot != RQ_NO_SLOT && lsn > rq_topics[slot].alter_lsn)
 	{
 		rq_topics[slot].drop_xid = 0;

@@ -55,50 +55,16 @@ extern void rq_topic_stage_drop(RqKey key, uint64 xid);
 extern void rq_topic_doom(RqKey key);
 
 /*
- * Settle topics whose creator or resizer has ended, some in a call; false if
- * there was none.  Janitor only.
+ * Settle topics whose creator has ended, or who has dropped or altered them;
+ * some in a call.  False if there was none.  Janitor only.
  */
 extern bool rq_topic_settle_all(void);
-
-/* The settings as the calling transaction sees them. */
-extern RqTopicSettings rq_topic_settings(uint32 topic);
-
-/*
- * The topic's own retention time as it is committed, whether or not the
- * janitor has settled that.  The caller holds the meta lock.  Throws when the
- * commit log can't be read.
- */
-extern int32 rq_topic_retention(uint32 topic);
-
-/*
- * Change the settings, from now on for the calling transaction, whose
- * id is "xid", and for all if it commits.  The caller holds the topic's
- * relation exclusively until then.  Throws when a table is full, or when a
- * queue that would go holds what a group has not consumed.
- */
-extern void rq_topic_alter(uint32 topic, const RqTopicSettings *to,
-						   uint64 xid);
-
-/*
- * Back to these settings, which the transaction has seen before it called
- * rq_topic_alter() or meant to.  Can't throw.
- */
-extern void rq_topic_alter_undo(RqKey key, const RqTopicSettings *to);
-
-/* WAL-log what the calling transaction's resizes and undos have come to. */
-extern void rq_topic_alter_log(RqKey key);
-
-/* Make "nqueues" tell the outcome of resizes that a crash has ended. */
-extern void rq_topic_alter_recover(void);
 
 /*
  * Would the topic's storage, or some of its queues, go if the calling
  * transaction, which holds a lock on its relation, were rolled back?
  */
 extern bool rq_topic_is_own(uint32 topic);
-
-/* The same when the end of a transaction is replayed.  Startup process only. */
-extern void rq_topic_alter_replayed(void);
 
 /* The queue's slot; "queue_id" must be below the topic's number of queues. */
 extern RqQueue *rq_topic_queue(uint32 topic, uint32 queue_id);
@@ -133,10 +99,6 @@ rq_topic_nslots(uint32 topic)
 extern uint32 rq_topic_apply(RqKey key, Oid spc,
 							 const RqTopicSettings *settings, uint64 xid,
 							 XLogRecPtr lsn);
-
-/* The same for the settings of an existing topic. */
-extern void rq_topic_apply_alter(uint32 topic, const xl_rq_topic *rec,
-								 XLogRecPtr lsn);
 
 /* The slot a redo record with this LSN is about, RQ_NO_SLOT if it's gone. */
 extern uint32 rq_topic_for_redo(RqKey key, XLogRecPtr lsn);

@@ -7,10 +7,7 @@
 
 #include "queue/rq_topic.h"
 
-/*
- * These are called with the meta lock held exclusively.  A "trash" gets the
- * path of a folder to be removed when the lock is released, if there is any.
- */
+/* These are called with the meta lock held exclusively. */
 
 /* What the topic's slot says, and WAL-log such. */
 extern xl_rq_topic rq_topic_record(uint32 topic);
@@ -24,11 +21,5 @@ extern void rq_topic_take_queues(uint32 topic, uint32 nslots);
 
 /* Take back all but the first "nslots". */
 extern void rq_topic_cut_queues(uint32 topic, uint32 nslots);
-
-/* Settle the topic's resize if its transaction has ended. */
-extern void rq_topic_alter_settle(uint32 topic, char *trash);
-
-extern void rq_topic_redo_alter(uint32 topic, const xl_rq_topic *rec,
-								XLogRecPtr lsn, char *trash);
 
 #endif							/* RQ_TOPIC_PRIVATE_H */

@@ -27,6 +27,7 @@
 #include "base/rq_compat.h"
 #include "base/rq_fault.h"
 #include "log/rq_log.h"
+#include "queue/rq_alter.h"
 #include "queue/rq_group.h"
 #include "queue/rq_index.h"
 #include "queue/rq_owner.h"

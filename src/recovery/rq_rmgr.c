@@ -26,6 +26,7 @@
 #include "base/rq_compat.h"
 #include "format/rq_walrec.h"
 #include "log/rq_log.h"
+#include "queue/rq_alter.h"
 #include "queue/rq_group.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_retain.h"

@@ -227,9 +227,7 @@ copy_topic(RqWriter *w, uint32 topic)
 {
 	RqTopic    *t = &rq_topics[topic];
 	RqStateTopic s = {.key = rq_topic_key(topic), .spc = t->spc,
-		.nqueues = t->base_queues, .resize_to = t->resize_to,
-		.nslots = t->queues.n, .retention_s = t->retention_s,
-		.retention_to = t->retention_to,
+		.nslots = t->queues.n, .committed = t->committed, .staged = t->staged,
 		.pend_xid = t->pend_xid, .drop_xid = t->drop_xid, .alter_xid = t->alter_xid,
 	.lsn = t->lsn, .alter_lsn = t->alter_lsn};
 

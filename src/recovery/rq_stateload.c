@@ -17,6 +17,7 @@
 
 #include "base/rq_guc.h"
 #include "format/rq_statefmt.h"
+#include "queue/rq_alter.h"
 #include "queue/rq_group.h"
 #include "queue/rq_topic.h"
 #include "recovery/rq_files_private.h"
@@ -96,22 +97,18 @@ static void
 load_topic(RqReader *r)
 {
 	RqStateTopic s;
-	RqTopicSettings settings;
 	xl_rq_topic rec;
 	uint32		topic;
 
 	take(r, &s, sizeof(s));
 	if (rq_topic_index_find(s.key) != RQ_NO_SLOT)
 		report_unreadable("a topic is in it twice");
-	rec.nqueues = s.nqueues;
-	rec.resize_to = s.resize_to;
+	topic = rq_topic_apply(s.key, s.spc, &s.committed, s.pend_xid, s.lsn);
+	rq_topics[topic].drop_xid = s.drop_xid;
+	rec.committed = s.committed;
+	rec.staged = s.staged;
 	rec.alter_xid = s.alter_xid;
 	rec.nslots = s.nslots;
-	rec.retention_s = settings.retention_s = s.retention_s;
-	rec.retention_to = s.retention_to;
-	settings.nqueues = s.nqueues;
-	topic = rq_topic_apply(s.key, s.spc, &settings, s.pend_xid, s.lsn);
-	rq_topics[topic].drop_xid = s.drop_xid;
 	rq_topic_apply_alter(topic, &rec, s.alter_lsn);
 	for (uint32 i = 0; i < s.nslots; i++)
 		load_queue(rq_topic_queue(topic, i), r);

@@ -36,6 +36,7 @@
 #include "storage/spin.h"
 
 #include "base/rq_base.h"
+#include "format/rq_settings.h"
 #include "shmem/rq_slots.h"
 
 #define RQ_NOT_LOGGED		PG_UINT64_MAX
@@ -58,17 +59,18 @@ typedef struct RqTopic
 {
 	pg_attribute_aligned(RQ_SLOT_ALIGN) pg_atomic_uint64 key;	/* RQ_KEY_PACK, 0 = free */
 	uint64		incarnation;	/* never the same for two topics */
-	pg_atomic_uint32 nqueues;	/* as users see it; see queue/rq_alter.c */
+	pg_atomic_uint32 nqueues;	/* that of "seen", for who holds no lock */
 	pg_atomic_uint32 nwaiters;	/* see below; read without a lock */
 	RqSlotMap	queues;			/* as many as its count "n" says: more than
 								 * nqueues while queues that come or go are in
 								 * doubt */
 
-	uint32		base_queues;	/* nqueues if the resize aborts */
-	uint32		resize_to;		/* nqueues if it commits */
-	int32		retention_s;	/* in force; see RqTopicSettings */
-	int32		retention_now;	/* as the one who alters the topic sees it */
-	int32		retention_to;	/* in force if that commits */
+	/* see queue/rq_alter.c */
+	RqTopicSettings committed;	/* what holds unless alter_xid commits */
+	RqTopicSettings staged;		/* what holds if it does; else the same */
+	RqTopicSettings seen;		/* by users of the topic, of whom there is
+								 * only the one who alters it until he has
+								 * ended */
 	uint64		alter_xid;		/* who alters it, 0 = nobody */
 	XLogRecPtr	alter_lsn;		/* of the last record about the above */
 	Oid			spc;			/* tablespace when it was created */

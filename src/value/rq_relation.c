@@ -22,6 +22,7 @@
 
 #include "base/rq_compat.h"
 #include "base/rq_guc.h"
+#include "queue/rq_alter.h"
 #include "queue/rq_topic.h"
 #include "value/rq_relation.h"
 #include "value/rq_topic_label.h"

@@ -10,6 +10,7 @@
 #include "utils/rel.h"
 
 #include "base/rq_base.h"
+#include "format/rq_settings.h"
 
 /*
  * A topic without storage (a copy made by CREATE DATABASE) is empty and has no

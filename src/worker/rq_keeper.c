@@ -45,6 +45,7 @@
 #include "format/rq_statefmt.h"
 #include "format/rq_walrec.h"
 #include "log/rq_log.h"
+#include "queue/rq_alter.h"
 #include "queue/rq_group.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_topic.h"

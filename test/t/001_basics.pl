@@ -94,7 +94,7 @@ is( $node->safe_psql('postgres',
 	'the resource manager has a name') if $node->pg_version >= 16;
 
 my %described = (
-	TOPIC => qr/^topic \d+\/\d+ queues 4 xid [1-9]\d*$/m,
+	TOPIC => qr/^topic \d+\/\d+ xid [1-9]\d* settings queues=4$/m,
 	APPEND => qr/^pos \d+ end \d+ frames 1$/m,
 	ENQUEUE => qr/^topic \d+\/\d+ queue [0-3] offset \d+ count \d+ xid [1-9]\d*$/m,
 	RESOLVE => qr/^topic \d+\/\d+ queue [0-3] from \d+ to \d+ aborted ranges \d+$/m,

@@ -67,7 +67,7 @@ noted('trimmed', 'TRIM', 'log start [1-9]',
 	});
 cmp_ok(scalar(rq_store_files($standby, 'log')), '<', $files, 'files of the log have gone');
 
-noted('resized', 'TOPIC', ' queues 1 xid 0',
+noted('resized', 'TOPIC', ' xid 0 settings queues=1',
 	sub { query("SELECT rocketq.alter_topic('resized', 1)"); });
 
 my $folders = scalar(rq_store_files($standby, 'queue'));
