@@ -43,6 +43,7 @@ else
 MODULE_big = rocketq
 EXTENSION = rocketq
 DATA = $(call files,sql/rocketq--*.sql) sql/rocketq_exporter.yml
+DOCS = $(call files,sql/doc/*.md)
 files = $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/$(1)))
 
 # Every source file below src/, checked by src/tools/check_objs_listed.
@@ -222,6 +223,9 @@ EXTRA_CLEAN = .build_switches $(OBJS:.o=.d) tmp_check output_iso
 # No function of ours is worth inlining into a query's JIT code, and bitcode
 # would need the very clang that the server was built with.
 override with_llvm = no
+
+# PGXS would put the pages of all extensions into one directory.
+override docmoduledir = rocketq
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)

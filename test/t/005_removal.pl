@@ -1,5 +1,5 @@
 # 005_removal.pl -- the extension is dropped and created again, and rocketq is
-# removed for good as the README says, on a server and on its standby.
+# removed for good as sql/doc/operations.md says, on a server and on its standby.
 
 use strict;
 use warnings;

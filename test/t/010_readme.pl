@@ -1,42 +1,109 @@
-# The README's five-minute tour runs, and its monitoring queries do.
+# 010_readme.pl -- README.md and sql/doc are true: each block of SQL on a page runs
+# and prints what the page shows, and what they list of settings, functions, views,
+# columns and types is what there is, without anything missing on either side.
 
 use strict;
 use warnings FATAL => 'all';
 
-use File::Basename;
+use FindBin;
+use lib $FindBin::RealBin;
+
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use RocketqDocs;
 use Test::More;
 
-# The SQL blocks below a heading of the README.
-sub sql_below
-{
-	my ($heading) = @_;
-	my $readme = slurp_file(dirname(__FILE__) . '/../../README.md');
-	my ($section) = $readme =~ /^## \Q$heading\E\n(.*?)(?=^## )/ms
-	  or die "no section \"$heading\" in README.md";
+my @pages = rq_doc_pages();
+my %blocks = map { $_ => [ rq_doc_blocks($_) ] } @pages;
 
-	return join("\n", $section =~ /^```sql\n(.*?)^```/msg);
-}
+# Where the other languages are run: here (conf), and in 017_readme_workers.pl.
+my %runs_elsewhere = map { $_ => 'sql/doc/consumers.md' } qw(psql sh python js);
 
 my $node = PostgreSQL::Test::Cluster->new('readme');
 $node->init;
+foreach my $block (map { grep { $_->{language} eq 'conf' } @$_ } values %blocks)
+{
+	$node->append_conf('postgresql.conf', $block->{code});
+}
 $node->start;
 
-my $tour = $node->safe_psql('postgres', sql_below('Five minutes'));
-like($tour, qr/^1\|12\.50$/m, 'the order was invoiced once');
-like($tour, qr/^orders\|invoicing\|0$/m, 'nothing is left to consume');
-like($tour, qr/^\d\|0\|created\|\{"id": 1, "amount": 12\.50\}$/m,
-	'another group reads the same message');
-unlike($tour, qr/"id": 2/, 'the rolled back order has no message');
+#
+# The blocks.
+#
 
-# What the box at consume warns of is so, and what it offers is no part of it.
+# Run statements as somebody at a terminal would; what they print, without blanks
+# at the ends of lines, which nobody keeps in a file.
+sub shown
+{
+	my ($db, $code) = @_;
+	my ($in, $out, $err) = ($code, '', '');
+	my $ok = IPC::Run::run(
+		[ 'psql', '-XqP', 'pager=off', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($db), '-f', '-' ],
+		'<', \$in, '>', \$out, '2>', \$err);
+
+	return ($ok, $out =~ s/ +$//mgr, $err);
+}
+
+# The blocks of a page in a database, one after the other.
+sub run_page
+{
+	my ($page, $db) = @_;
+	my $last = '';
+
+	foreach my $block (@{ $blocks{$page} })
+	{
+		my ($language, $code) = @$block{ 'language', 'code' };
+		my $where = "$page, line $block->{line}";
+
+		if ($language eq 'sql')
+		{
+			(my $ok, $last, my $err) = shown($db, $code);
+			ok($ok, "$where: runs") or diag($err);
+		}
+		elsif ($language eq 'text')
+		{
+			is($last, "$code\n", "$where: is what psql shows");
+		}
+		elsif ($language ne 'conf')
+		{
+			is($page, $runs_elsewhere{$language} // 'nowhere', "$where: $language is run");
+		}
+	}
+	return;
+}
+
+# Each page goes on where the README's five minutes end.
+foreach my $page (@pages)
+{
+	my $db = lc($page =~ s/\W/_/gr);
+
+	$node->safe_psql('postgres', "CREATE DATABASE $db");
+	if ($page ne 'README.md')
+	{
+		my @tour = grep { $_->{language} eq 'sql' } @{ $blocks{'README.md'} };
+		my ($ok, $out, $err) = shown($db, join('', map { $_->{code} } @tour));
+		die "the README does not run: $err" if !$ok;
+	}
+	run_page($page, $db);
+}
+
+# What the README's tour comes to, in whatever words it is told.
+my $tour = 'readme_md';
+is($node->safe_psql($tour, 'SELECT * FROM invoice'), '1|12.50', 'the order was invoiced once');
+is($node->safe_psql($tour, q{SELECT rocketq.json(body)->>'id' FROM orders}), '1', 'the rolled back order has no message');
+
+#
+# What the box at commit_offset() warns of is so, and what the page on consumers
+# offers instead is no part of it.
+#
 my @ways = (
 	"SELECT FROM rocketq.consume('orders', 'g') LIMIT 2",
 	"DECLARE c CURSOR FOR SELECT FROM rocketq.consume('orders', 'g'); FETCH 2 FROM c; CLOSE c",
 	"DO \$\$ DECLARE m record; BEGIN FOR m IN SELECT FROM rocketq.consume('orders', 'g') LOOP EXIT; END LOOP; END \$\$",
 	"DO \$\$ DECLARE m record; BEGIN FOR m IN SELECT FROM rocketq.consume('orders', 'g', auto_commit => true) LOOP COMMIT; EXIT; END LOOP; END \$\$");
-$node->safe_psql('postgres', <<'EOQ');
+my ($part, $each, $aside) =
+  map { $_->{code} } grep { $_->{language} eq 'sql' && $_->{code} =~ /invoice/ } @{ $blocks{'sql/doc/consumers.md'} };
+$node->safe_psql($tour, <<'EOQ');
 TRUNCATE invoice;
 SELECT rocketq.drop_topic('orders');
 SELECT rocketq.create_topic('orders', 2);
@@ -47,26 +114,119 @@ foreach my $way (@ways)
 {
 	my $commit = $way =~ /auto_commit/ ? '' : "SELECT rocketq.commit_offset('orders', 'g')";
 
-	$node->safe_psql('postgres', $commit ? "BEGIN; $way; $commit; COMMIT" : $way);
-	is($node->safe_psql('postgres', "$lag = 'g'"), '0', "a part is fetched, all is committed: $way");
-	$node->safe_psql('postgres', "SELECT rocketq.reset_offset('orders', 'g', 'first')");
+	$node->safe_psql($tour, $commit ? "BEGIN; $way; $commit; COMMIT" : $way);
+	is($node->safe_psql($tour, "$lag = 'g'"), '0', "a part is fetched, all is committed: $way");
+	$node->safe_psql($tour, "SELECT rocketq.reset_offset('orders', 'g', 'first')");
 }
-$node->safe_psql('postgres', sql_below('SQL reference'));
-is($node->safe_psql('postgres', 'SELECT amount, count(*), count(DISTINCT purchase_id) FROM invoice GROUP BY 1 ORDER BY 1'),
+$node->safe_psql($tour, $part);
+$node->safe_psql($tour, $each);
+is($node->safe_psql($tour, 'SELECT amount, count(*), count(DISTINCT purchase_id) FROM invoice GROUP BY 1 ORDER BY 1'),
 	"1|2|2\n2|5|5", 'a part of a batch, then each message by itself');
-is($node->safe_psql('postgres', "SELECT count(DISTINCT purchase_id) FROM invoice"), '7', 'each message once');
-is($node->safe_psql('postgres', "$lag = 'invoicing'"), '1', 'and all is consumed but what was inserted after');
-is($node->safe_psql('postgres', q{SELECT rocketq.json(body)->>'path' FROM orders WHERE rocketq.json(body)->>'id' = '8'}),
-	'C:\\dir', 'which has the backslashes that it was written with');
+is($node->safe_psql($tour, 'SELECT count(DISTINCT purchase_id) FROM invoice'), '7', 'each message once');
+is($node->safe_psql($tour, "$lag = 'invoicing'"), '0', 'and all is consumed');
 
-$node->safe_psql('postgres', "SELECT rocketq.create_topic('t')");
-$node->safe_psql('postgres', "SELECT rocketq.produce('t', 'x')");
-$node->safe_psql('postgres', "SELECT * FROM rocketq.consume('t', 'g')");
-$node->safe_psql('postgres', sql_below('Watching'));
-$node->safe_psql('postgres', sql_below('Retention'));
-pass('the monitoring queries run');
+$node->safe_psql($tour, <<'EOQ');
+SELECT rocketq.produce('orders', body, queue_id => 0) FROM unnest(ARRAY['{"id": 8}', 'broken', '{"id": 9}']) body;
+EOQ
+$node->safe_psql($tour, $aside);
+is($node->safe_psql($tour, 'SELECT purchase_id FROM invoice WHERE amount = 3 ORDER BY 1'),
+	"8\n9", 'a message that fails does not stop the others');
+is($node->safe_psql($tour, "SELECT rocketq.text(body), properties->>'state' FROM orders_failed"), 'broken|22P02', 'and is put aside');
+is($node->safe_psql($tour, "$lag = 'invoicing'"), '0', 'and does not come again');
 
-is($node->safe_psql('postgres', 'SELECT * FROM rocketq.verify()'),
-	'', 'the store is sound');
+#
+# The lists.
+#
+
+# Compare what a page lists with what a query gives, as sorted lines.
+sub same
+{
+	my ($what, $query, @listed) = @_;
+	my @there = split /\n/, $node->safe_psql($tour, $query);
+
+	return is_deeply([ sort @listed ], [ sort @there ], $what)
+	  || diag("not listed: @{[missing(\@there, \@listed)]}; not there: @{[missing(\@listed, \@there)]}");
+}
+
+# Which of some are not among others.
+sub missing
+{
+	my ($some, $others) = @_;
+	my %other = map { $_ => 1 } @$others;
+
+	return join(', ', grep { !$other{$_} } @$some);
+}
+
+my $reference = 'sql/doc/sql.md';
+my %unit = (B => 1, kB => 1024, MB => 1024**2, GB => 1024**3,
+	ms => 1, s => 1000, min => 60_000, h => 3_600_000, d => 86_400_000);
+
+# A number with a unit in bytes or milliseconds; whatever has none stays.
+sub in_base_units
+{
+	my ($value, $default_unit) = @_;
+	my ($number, $unit) = $value =~ /^(\d+)([a-zA-Z]*)$/ or return $value;
+
+	$unit ||= $default_unit;
+	return $unit ? $number * $unit{$unit} : $number;
+}
+
+my %when = (postmaster => 'restart', sighup => 'reload', superuser => 'superuser', user => 'user');
+my @settings;
+foreach (split /\n/, $node->safe_psql($tour, <<'EOQ'))
+SELECT name, boot_val, unit, context FROM pg_settings
+WHERE name LIKE 'rocketq.%' AND name <> 'rocketq.fault'
+EOQ
+{
+	my ($name, $default, $unit, $context) = split /\|/;
+	push @settings, join(' ', $name, in_base_units($default, $unit), $when{$context});
+}
+is_deeply(
+	[ sort map { join(' ', $_->[0], in_base_units($_->[1]), $_->[2]) } rq_doc_table($reference, 'Settings') ],
+	[ sort @settings ],
+	'settings, with their defaults and what a change needs');
+
+# Functions are listed with their whole signature, in indented blocks.
+my $text = rq_doc_page($reference);
+my @functions = map { s/\s+/ /gr =~ s/timestamptz/timestamp with time zone/gr }
+  $text =~ /^ {4}(?:procedure )?(\w+\([^)]*\)(?: → .*)?)$/mg;
+push @functions, map { split /`, `/ } map { $_->[0] } rq_doc_table($reference, 'Support functions');
+same('functions, with their arguments and results', <<'EOQ', @functions);
+SELECT CASE WHEN p.proname ~ '^(get_|dump_|restore_|tableam_)' THEN p.proname
+	ELSE p.proname || '(' || regexp_replace(regexp_replace(replace(pg_get_function_arguments(p.oid), '00:00:00', '0'),
+		'::[a-z]+(\[\])?', '', 'g'), '\mIN ', '', 'g') || ')' ||
+		coalesce(' → ' || pg_get_function_result(p.oid), '') END
+FROM pg_proc p WHERE p.pronamespace = 'rocketq'::regnamespace
+EOQ
+
+# Views and the type of messages, with their columns.
+my $columns = <<'EOQ';
+SELECT c.relname || '.' || a.attname || ' ' ||
+	replace(format_type(a.atttypid, a.atttypmod), 'timestamp with time zone', 'timestamptz')
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+WHERE c.relnamespace = 'rocketq'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped
+EOQ
+my ($views) = rq_doc_page('sql/doc/monitoring.md') =~ /^## Views\n(.*?)^## /ms;
+my @listed;
+foreach my $view ($views =~ /^### (\w+)$/mg)
+{
+	push @listed, map { "$view.$_->[0] $_->[1]" } rq_doc_table('sql/doc/monitoring.md', $view);
+}
+same('views and their columns', "$columns AND c.relkind = 'v'", @listed);
+same('the columns of a message', "$columns AND c.relkind = 'c' AND c.relname = 'message'",
+	map { "message.$_->[0] $_->[1]" } rq_doc_table($reference, 'Messages'));
+
+# The version is the one that is installed, and so are the pages.
+my $version = $node->safe_psql($tour, "SELECT extversion FROM pg_extension WHERE extname = 'rocketq'");
+like(rq_doc_page($_), qr/^rocketq \Q$version\E |^# rocketq \Q$version\E$/m, "$_ names version $version")
+  foreach 'README.md', 'sql/doc/index.md';
+my ($installed) = run_command([ 'pg_config', '--docdir' ]);
+foreach my $page (grep { m,^sql/doc/, } @pages)
+{
+	my ($name) = $page =~ m,([^/]+)$,;
+	ok(-e "$installed/rocketq/$name", "$page is installed");
+}
+
+is($node->safe_psql($tour, 'SELECT * FROM rocketq.verify()'), '', 'the store is sound');
 $node->stop;
 done_testing();

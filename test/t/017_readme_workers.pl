@@ -1,6 +1,6 @@
-# 017_readme_workers.pl -- the loops of the README's "Consumers that wait" run, as
-# they stand there; those of programs also in three copies behind pgbouncer in
-# transaction mode.  What the machine lacks is left out, and that is said.
+# 017_readme_workers.pl -- the loops of sql/doc/consumers.md run, as they stand there;
+# those of programs also in three copies behind pgbouncer in transaction mode.
+# Whatever the machine lacks is left out, and the test says so.
 
 use strict;
 use warnings;
@@ -11,17 +11,12 @@ use lib $FindBin::RealBin;
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use RocketqDocs;
 use RocketqTest;
 use Test::More;
 
-my $readme = slurp_file("$FindBin::RealBin/../../README.md");
-my ($chapter) = $readme =~ /^## Consumers that wait\n(.*?)(?=^## )/ms
-  or die "no chapter on waiting in README.md\n";
 my %block;
-while ($chapter =~ /^```(\w+)\n(.*?)^```/msg)
-{
-	push @{ $block{$1} }, $2;
-}
+push @{ $block{ $_->{language} } }, $_->{code} foreach rq_doc_blocks('sql/doc/consumers.md');
 
 my $user = getpwuid($<);
 my $node = rq_node('main');
@@ -215,6 +210,9 @@ EOC
 	try(3, 8, '(b) Node behind pgbouncer', 'js', 1, PGPORT => $port);
 	$bouncer->kill_kill;
 }
+
+is(join(' ', map { "$_ " . @{ $block{$_} } } qw(js psql python sh)),
+	'js 2 psql 1 python 2 sh 1', 'these are all loops there are');
 
 rq_verify($node, 'after all');
 $node->stop;

@@ -208,7 +208,7 @@ $got = run($one, consume($topic, ", tags => 'a', wait => '60 s'")) if $got eq ''
 is($got, 'for us', 'and the waiter gets the message, if not in this wait then in the next');
 
 #
-# A client that has died, as the README has it.
+# A client that has died, as sql/doc/consumers.md has it.
 #
 $topic = topic(2);
 foreach my $kind (sort keys %waiter)

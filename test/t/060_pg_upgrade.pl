@@ -1,4 +1,4 @@
-# 060_pg_upgrade.pl -- pg_upgrade to another cluster, as the README says: all
+# 060_pg_upgrade.pl -- pg_upgrade to another cluster, as sql/doc says: all
 # messages, groups and offsets are there, and work goes on.
 
 use strict;
