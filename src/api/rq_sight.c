@@ -18,6 +18,7 @@
 #include "utils/acl.h"
 
 #include "api/rq_sight.h"
+#include "value/rq_relation.h"
 
 /* The storage of the topics that the current user may read. */
 static HTAB *
@@ -37,7 +38,7 @@ readable_topics(void)
 		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
 
 		if (form->relam == am && OidIsValid(am) &&
-			pg_class_aclcheck(form->oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
+			rq_may_read_all(form->oid))
 			(void) hash_search(readable, &form->relfilenode, HASH_ENTER, NULL);
 	}
 	systable_endscan(scan);

@@ -178,8 +178,8 @@ rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl)
 }
 
 /* A schema that is there is in the cache, and is so when it is asked for next. */
-static bool
-may_read_all(Oid relid)
+bool
+rq_may_read_all(Oid relid)
 {
 	Oid			schema = get_rel_namespace(relid);
 	bool		is_missing = false;
@@ -195,10 +195,10 @@ rq_relation_open_readable(Oid relid)
 {
 	Relation	rel;
 
-	if (!may_read_all(relid))
+	if (!rq_may_read_all(relid))
 		return NULL;
 	rel = try_relation_open(relid, AccessShareLock);
-	if (rel != NULL && (!rq_relation_is_topic(rel) || !may_read_all(relid)))
+	if (rel != NULL && (!rq_relation_is_topic(rel) || !rq_may_read_all(relid)))
 	{
 		relation_close(rel, AccessShareLock);
 		return NULL;

@@ -44,6 +44,12 @@ extern void rq_relation_init(const TableAmRoutine *routine);
 extern Relation rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl);
 
 /*
+ * May the current user read all rows of this relation: schema, table, and row
+ * security?  False if it is gone.
+ */
+extern bool rq_may_read_all(Oid relid);
+
+/*
  * Open a topic, with AccessShareLock, of which the caller may read all rows.
  * NULL if the relation is gone or no topic or the caller may not, also when that
  * is so after waiting for the lock.

@@ -115,6 +115,14 @@ SELECT seen('regress_rocketq_consumer'), seen('regress_rocketq_nobody');
 REVOKE SELECT ON others_topic FROM PUBLIC;
 GRANT SELECT (body) ON others_topic TO regress_rocketq_nobody;
 SELECT seen('regress_rocketq_nobody');
+-- who cannot read all rows, since the schema or row security is in the way, sees none of it
+GRANT SELECT ON others_topic TO PUBLIC;
+REVOKE USAGE ON SCHEMA guarded FROM PUBLIC;
+ALTER TABLE others_topic ENABLE ROW LEVEL SECURITY;
+SELECT r.role, seen('regress_rocketq_' || role) FROM unnest(ARRAY['owner', 'consumer', 'monitor']) r(role);
+ALTER TABLE others_topic DISABLE ROW LEVEL SECURITY;
+GRANT USAGE ON SCHEMA guarded TO PUBLIC;
+SELECT seen('regress_rocketq_consumer');
 -- a role that is somebody else inside a function sees what that one does
 CREATE FUNCTION guarded.lag() RETURNS numeric LANGUAGE sql SECURITY DEFINER
     AS $$ SELECT sum(lag) FROM rocketq.groups WHERE topic_oid = 'guarded.topic'::regclass $$;
