@@ -145,6 +145,16 @@ refuse_column_change(Oid relid)
 			 errhint("Put more data into the body or the properties of a message.")));
 }
 
+/* Is it a member of the extension? */
+static bool
+is_ours(Oid classId, Oid objectId)
+{
+	Oid			extension = getExtensionOfObject(classId, objectId);
+
+	return OidIsValid(extension) &&
+		extension == get_extension_oid("rocketq", true);
+}
+
 /*
  * An attribute of rocketq.message is added, altered or dropped.  The functions
  * that return messages, and what was compiled into them, know its attributes.
@@ -153,13 +163,8 @@ refuse_column_change(Oid relid)
 static void
 refuse_type_change(Oid relid)
 {
-	Oid			extension;
-
-	if (creating_extension || get_rel_relkind(relid) != RELKIND_COMPOSITE_TYPE)
-		return;
-	extension = getExtensionOfObject(TypeRelationId, get_rel_type_id(relid));
-	if (!OidIsValid(extension) ||
-		extension != get_extension_oid("rocketq", true))
+	if (creating_extension || get_rel_relkind(relid) != RELKIND_COMPOSITE_TYPE ||
+		!is_ours(TypeRelationId, get_rel_type_id(relid)))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -303,17 +308,55 @@ relation_altered(Oid relid)
 	heap_freetuple(tuple);
 }
 
-/* ALTER SCHEMA ... RENAME TO */
+/* The library looks up types of the extension, and its schema, by their names. */
+static void
+refuse_other_name(const char *what, const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("%s %s of extension rocketq cannot be renamed or moved",
+					what, name),
+			 errdetail("The library of the extension looks it up by its name.")));
+}
+
+/* ALTER TYPE ... RENAME TO or SET SCHEMA; the cache has the row as it was. */
+static void
+type_altered(Oid typid)
+{
+	HeapTuple	now = fetch_by_oid(TypeRelationId, TypeOidIndexId,
+								   Anum_pg_type_oid, typid);
+	HeapTuple	before = SearchSysCache1(TYPEOID, ObjectIdGetDatum(typid));
+
+	if (HeapTupleIsValid(now) && HeapTupleIsValid(before) && !creating_extension)
+	{
+		Form_pg_type is = (Form_pg_type) GETSTRUCT(now);
+		Form_pg_type was = (Form_pg_type) GETSTRUCT(before);
+
+		if ((is->typnamespace != was->typnamespace ||
+			 strcmp(NameStr(is->typname), NameStr(was->typname)) != 0) &&
+			is_ours(TypeRelationId, typid))
+			refuse_other_name("type", format_type_be_qualified(typid));
+	}
+	if (HeapTupleIsValid(before))
+		ReleaseSysCache(before);
+}
+
+/* ALTER SCHEMA ... RENAME TO; the cache has the row as it was. */
 static void
 schema_altered(Oid nspid)
 {
 	HeapTuple	tuple = fetch_by_oid(NamespaceRelationId, NamespaceOidIndexId,
 									 Anum_pg_namespace_oid, nspid);
+	const char *was = get_namespace_name(nspid);
+	const char *is;
 
-	if (!HeapTupleIsValid(tuple))
+	if (!HeapTupleIsValid(tuple) || was == NULL)
 		return;
-	rq_topic_name_check_schema(NameStr(((Form_pg_namespace) GETSTRUCT(tuple))->nspname),
-							   nspid);
+	is = NameStr(((Form_pg_namespace) GETSTRUCT(tuple))->nspname);
+	if (strcmp(was, "rocketq") == 0 && strcmp(is, was) != 0 &&
+		OidIsValid(get_extension_oid("rocketq", true)))
+		refuse_other_name("schema", was);
+	rq_topic_name_check_schema(is, nspid);
 	heap_freetuple(tuple);
 }
 
@@ -386,6 +429,8 @@ object_altered(Oid classId, Oid objectId, int subId,
 		relation_altered(objectId);
 	else if (classId == NamespaceRelationId)
 		schema_altered(objectId);
+	else if (classId == TypeRelationId)
+		type_altered(objectId);
 	else if (classId == InheritsRelationId && OidIsValid(arg->auxiliary_id))
 		rq_publication_child_comes(objectId, arg->auxiliary_id);
 }

@@ -187,6 +187,15 @@ ALTER TYPE rocketq.message ADD ATTRIBUTE more int;
 ALTER TYPE rocketq.message DROP ATTRIBUTE body;
 ALTER TYPE rocketq.message ALTER ATTRIBUTE queue_offset TYPE text CASCADE;
 ALTER TYPE rocketq.message RENAME ATTRIBUTE tag TO label CASCADE;
+ALTER TYPE rocketq.message RENAME TO letter;
+ALTER TYPE rocketq.message SET SCHEMA public;
+ALTER SCHEMA rocketq RENAME TO letters;
+-- but it can have another owner
+BEGIN;
+CREATE ROLE regress_rocketq_heir;
+ALTER TYPE rocketq.message OWNER TO regress_rocketq_heir;
+ALTER SCHEMA rocketq OWNER TO regress_rocketq_heir;
+ROLLBACK;
 BEGIN;
 ALTER EXTENSION rocketq DROP TYPE rocketq.message;
 SAVEPOINT before;
