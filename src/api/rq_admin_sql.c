@@ -143,30 +143,39 @@ parse_retention(char *value)
 	return (int32) ceil(seconds);
 }
 
+/* Throw unless one of the arguments after the topic asks for a change. */
+static void
+check_changes(FunctionCallInfo fcinfo)
+{
+	for (int i = 1; i < PG_NARGS(); i++)
+		if (!PG_ARGISNULL(i))
+			return;
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("no change specified"),
+			 errhint("Specify at least one setting of the topic.")));
+}
+
 Datum
 rocketq_alter_topic(PG_FUNCTION_ARGS)
 {
 	RqTopicSettings now;
 	RqTopicSettings to;
-	bool		has_queues = !PG_ARGISNULL(1);
-	bool		has_retention = !PG_ARGISNULL(2);
 	int32		retention_s = 0;
 	Relation	rel;
 
 	rq_arg_not_null(fcinfo, 0, "topic");
-	if (!has_queues && !has_retention)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("nothing to change is given"),
-				 errhint("Give queues, retention_time, or both.")));
+	check_changes(fcinfo);
 	rq_refuse_read_only("rocketq.alter_topic()");
-	if (has_retention)
+
+	/* What is wrong with a value is said before anybody is waited for. */
+	if (!PG_ARGISNULL(2))
 		retention_s = parse_retention(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	rel = rq_relation_open(PG_GETARG_OID(0), AccessExclusiveLock, ACL_NO_RIGHTS);
 	to = now = rq_topic_settings(rq_relation_topic(rel, RQ_STORAGE_CREATE));
-	if (has_queues)
+	if (!PG_ARGISNULL(1))
 		to.nqueues = PG_GETARG_INT32(1);
-	if (has_retention)
+	if (!PG_ARGISNULL(2))
 		to.retention_s = retention_s;
 	rq_check_settings(&to, &now);
 	rq_label_alter(rel, &to);
