@@ -210,7 +210,7 @@ rocketq_create_group(PG_FUNCTION_ARGS)
 									   ACL_NO_RIGHTS, &group);
 	RqStart		start = rq_arg_start(fcinfo, 2);
 
-	rq_create_group(topic, group, &start);
+	rq_consumer_create_group(topic, group, &start);
 	PG_RETURN_VOID();
 }
 
@@ -222,7 +222,7 @@ rocketq_create_group_time(PG_FUNCTION_ARGS)
 									   ACL_NO_RIGHTS, &group);
 	RqStart		start = rq_arg_start_time(fcinfo, 2);
 
-	rq_create_group(topic, group, &start);
+	rq_consumer_create_group(topic, group, &start);
 	PG_RETURN_VOID();
 }
 
@@ -233,7 +233,7 @@ rocketq_drop_group(PG_FUNCTION_ARGS)
 	uint32		topic = get_group_args(fcinfo, "rocketq.drop_group()",
 									   ACL_NO_RIGHTS, &group);
 
-	rq_drop_group(topic, group);
+	rq_consumer_drop_group(topic, group);
 	PG_RETURN_VOID();
 }
 
@@ -283,7 +283,7 @@ rocketq_committed_offset(PG_FUNCTION_ARGS)
 	uint32		topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, RQ_STORAGE_OPTIONAL);
 	uint32		queue_id = rq_arg_queue(fcinfo, 2, topic);
 
-	PG_RETURN_INT64((int64) rq_committed_offset(topic, group, queue_id));
+	PG_RETURN_INT64((int64) rq_consumer_offset(topic, group, queue_id));
 }
 
 static Datum

@@ -360,7 +360,7 @@ restore_group(Relation rel, HeapTuple row, TupleDesc desc)
 			places[i].saved_total = array_element(row, desc, 3, i);
 			places[i].saved_left = array_element(row, desc, 4, i);
 		}
-	if (!rq_create_group_at(topic, group, places))
+	if (!rq_consumer_create_group_at(topic, group, places))
 		ereport(WARNING,
 				(errmsg("consumer group \"%s\" of topic \"%s\" exists and stays where it is",
 						group, RelationGetRelationName(rel))));

@@ -58,7 +58,7 @@ wait_once(FunctionCallInfo fcinfo, const char *name, const RqFilter *filter,
 	RqGroupRef	group = {0};
 	RqIdleEnd	end;
 
-	if (!rq_find_group(topic, name, rq_hint_to_consume(), &group))
+	if (!rq_consumer_find_group(topic, name, rq_hint_to_consume(), &group))
 		group.id = 0;
 	leave_transaction();
 	end = rq_wait_for_messages(topic, incarnation, group, filter, timeout_ms);

@@ -65,8 +65,8 @@ check_group_name(const char *name)
 }
 
 bool
-rq_find_group(uint32 topic, const char *name, const char *hint,
-			  RqGroupRef *group)
+rq_consumer_find_group(uint32 topic, const char *name, const char *hint,
+					   RqGroupRef *group)
 {
 	uint64		xid;
 	RqGroupState state;
@@ -227,7 +227,7 @@ find_or_create_group(uint32 topic, const char *name)
 	RqGroupRef	group;
 	uint64		xid = 0;
 
-	while (!rq_find_group(topic, name, rq_hint_to_consume(), &group))
+	while (!rq_consumer_find_group(topic, name, rq_hint_to_consume(), &group))
 	{
 		/* The name is free only if our own drop of it commits. */
 		if (rq_group_own_drop(topic, name))

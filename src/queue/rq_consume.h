@@ -121,8 +121,8 @@ extern void rq_reset_group(uint32 topic, const char *group,
  * standby.  When there is none it throws with this hint, or without a hint
  * returns false.
  */
-extern bool rq_find_group(uint32 topic, const char *name, const char *hint,
-						  RqGroupRef *group);
+extern bool rq_consumer_find_group(uint32 topic, const char *name, const char *hint,
+								   RqGroupRef *group);
 
 /* The hint for whoever consumes: none if consume() would create the group. */
 extern const char *rq_hint_to_consume(void);
@@ -131,19 +131,19 @@ extern const char *rq_hint_to_consume(void);
  * The offset the group goes on from: the committed one, or the queue's start if
  * retention has passed it.  Throws when there is no such group.
  */
-extern RqOff rq_committed_offset(uint32 topic, const char *group,
-								 uint32 queue_id);
+extern RqOff rq_consumer_offset(uint32 topic, const char *group,
+								uint32 queue_id);
 
-extern void rq_create_group(uint32 topic, const char *group,
-							const RqStart *start);
-extern void rq_drop_group(uint32 topic, const char *group);
+extern void rq_consumer_create_group(uint32 topic, const char *group,
+									 const RqStart *start);
+extern void rq_consumer_drop_group(uint32 topic, const char *group);
 
 /*
  * Create a group with a place for each slot of the topic; false if the name
  * is taken.
  */
-extern bool rq_create_group_at(uint32 topic, const char *group,
-							   const xl_rq_place *places);
+extern bool rq_consumer_create_group_at(uint32 topic, const char *group,
+										const xl_rq_place *places);
 
 /* Where "start" is in a queue. */
 extern RqOff rq_start_offset(uint32 topic, uint32 queue_id,

@@ -50,28 +50,28 @@ rq_start_places(uint32 topic, const RqStart *start)
 }
 
 bool
-rq_create_group_at(uint32 topic, const char *name, const xl_rq_place *places)
+rq_consumer_create_group_at(uint32 topic, const char *name, const xl_rq_place *places)
 {
 	uint64		xid;
 	RqGroupRef	group;
 
 	rq_txn_check_open();
-	if (rq_find_group(topic, name, NULL, &group))
+	if (rq_consumer_find_group(topic, name, NULL, &group))
 		return false;
 	xid = rq_xid_announce();
 	rq_txn_group_creating();
 	while (!rq_group_create(topic, name, places, xid, true,
 							&group))
-		if (rq_find_group(topic, name, NULL, &group))
+		if (rq_consumer_find_group(topic, name, NULL, &group))
 			return false;
 	rq_txn_group_created(group);
 	return true;
 }
 
 void
-rq_create_group(uint32 topic, const char *name, const RqStart *start)
+rq_consumer_create_group(uint32 topic, const char *name, const RqStart *start)
 {
-	if (!rq_create_group_at(topic, name, rq_start_places(topic, start)))
+	if (!rq_consumer_create_group_at(topic, name, rq_start_places(topic, start)))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("consumer group \"%s\" already exists", name),
@@ -93,14 +93,14 @@ lock_group(uint32 topic, const char *name)
 	RqGroupRef	group;
 
 	rq_txn_check_open();
-	rq_find_group(topic, name, LIST_GROUPS, &group);
+	rq_consumer_find_group(topic, name, LIST_GROUPS, &group);
 	if (!rq_owner_take_group(topic, group))
 		report_dropped(name);
 	return group;
 }
 
 void
-rq_drop_group(uint32 topic, const char *name)
+rq_consumer_drop_group(uint32 topic, const char *name)
 {
 	rq_txn_group_dropped(lock_group(topic, name));
 }
@@ -113,7 +113,7 @@ lock_reader(uint32 topic, const char *name, uint32 queue_id)
 
 	rq_txn_check_open();
 	rq_check_queue_id(topic, queue_id);
-	rq_find_group(topic, name, LIST_GROUPS, &group);
+	rq_consumer_find_group(topic, name, LIST_GROUPS, &group);
 	if (!rq_owner_take(topic, group, queue_id, true))
 		report_dropped(name);
 	rq_saved_place(topic, group.slot, queue_id);
@@ -129,7 +129,7 @@ rq_commit_consumed(uint32 topic, const char *name)
 	int			count = 0;
 
 	rq_txn_check_open();
-	rq_find_group(topic, name, LIST_GROUPS, &group);
+	rq_consumer_find_group(topic, name, LIST_GROUPS, &group);
 	rq_group_used(group.slot);
 	for (int i = 0; (r = rq_txn_reader_at(i)) != NULL; i++)
 	{
@@ -212,13 +212,13 @@ rq_reset_group(uint32 topic, const char *name, const RqStart *start)
 }
 
 RqOff
-rq_committed_offset(uint32 topic, const char *name, uint32 queue_id)
+rq_consumer_offset(uint32 topic, const char *name, uint32 queue_id)
 {
 	uint64		budget = PG_UINT64_MAX;
 	RqGroupRef	group;
 
 	rq_check_queue_id(topic, queue_id);
-	rq_find_group(topic, name, LIST_GROUPS, &group);
+	rq_consumer_find_group(topic, name, LIST_GROUPS, &group);
 	return Max(rq_saved_offset(topic, rq_group_offset(group.slot, queue_id),
 							   &budget),
 			   pg_atomic_read_u64(&rq_topic_queue(topic, queue_id)->start));
