@@ -47,6 +47,7 @@ rq_topic_committed(uint32 topic)
 {
 	const RqTopic *t = &rq_topics[topic];
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	if (t->alter_xid != 0 && rq_xid_status(t->alter_xid) == RQ_XID_COMMITTED)
 		return &t->staged;
 	return &t->committed;
@@ -57,6 +58,7 @@ rq_topic_set_seen(uint32 topic, const RqTopicSettings *settings)
 {
 	RqTopic    *t = &rq_topics[topic];
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	t->seen = *settings;
 	pg_write_barrier();
 	pg_atomic_write_u32(&t->nqueues, settings->nqueues);
@@ -70,6 +72,7 @@ take_slots(uint32 topic, uint32 nslots)
 {
 	uint32		have = rq_topic_nslots(topic);
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	if (nslots <= have)
 		return;
 	rq_topic_check_room(nslots - have);
@@ -95,6 +98,7 @@ make_room(uint32 topic, uint32 nslots)
 static void
 release_slots(uint32 topic, uint32 nslots)
 {
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	rq_group_cut_slots(topic, nslots);
 	rq_topic_cut_queues(topic, nslots);
 	rq_topics[topic].incarnation = rq_ctl->next_incarnation++;
@@ -104,6 +108,7 @@ release_slots(uint32 topic, uint32 nslots)
 static void
 stamp_slots(uint32 topic, XLogRecPtr lsn)
 {
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	for (uint32 i = 0; i < rq_topic_nslots(topic); i++)
 	{
 		RqQueue    *q = rq_topic_queue(topic, i);
@@ -120,6 +125,7 @@ rq_topic_apply_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
 	RqTopic    *t = &rq_topics[topic];
 	RqTopicSettings seen = rec->committed;
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	take_slots(topic, rec->nslots);
 	t->committed = rec->committed;
 	t->staged = rec->staged;
@@ -146,6 +152,7 @@ first_unconsumed(uint32 topic, RqQueue *q)
 	RqOff		first = PG_UINT64_MAX;
 	uint64		xid;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	for (uint32 g = rq_topics[topic].first_group; g != RQ_NO_SLOT;
 		 g = rq_groups[g].next)
 		if (rq_group_state_locked(g, &xid) != RQ_GROUP_ABSENT)
@@ -163,6 +170,7 @@ check_consumed(uint32 topic, uint32 queue_id)
 	RqOff		end = pg_atomic_read_u64(&q->end);
 	RqEntry		e;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	for (RqOff off = first_unconsumed(topic, q); off < end; off++)
 		if (rq_queue_entry(topic, q, off, &e) &&
 			(e.len_flags & RQ_CQ_ABORTED) == 0)
@@ -181,6 +189,7 @@ stage(uint32 topic, const RqTopicSettings *to, uint64 xid)
 	RqTopic    *t = &rq_topics[topic];
 	xl_rq_topic rec;
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	START_CRIT_SECTION();
 	t->staged = *to;
 	t->alter_xid = xid;
@@ -258,6 +267,7 @@ rq_topic_alter_settle(uint32 topic, char *trash)
 	bool		fewer;
 	XLogRecPtr	lsn;
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	if (t->alter_xid == 0)
 		return;
 	status = rq_xid_status(t->alter_xid);
@@ -325,6 +335,7 @@ rq_topic_redo_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn,
 {
 	uint32		before = rq_topic_nslots(topic);
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	rq_topic_apply_alter(topic, rec, lsn);
 	if (rq_topic_nslots(topic) < before)
 	{

@@ -22,10 +22,11 @@
 #include "queue/rq_topic.h"
 #include "shmem/rq_stats.h"
 
-/* Is the slot still that group's?  The meta lock is held. */
+/* Is the slot still that group's? */
 static bool
 is_still(RqGroupRef group)
 {
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	return rq_groups[group.slot].id == group.id;
 }
 
@@ -35,12 +36,13 @@ is_own_xid(uint64 xid)
 	return U64FromFullTransactionId(GetTopFullTransactionIdIfAny()) == xid;
 }
 
-/* The group's state for the caller; the meta lock is held. */
+/* The group's state for the caller. */
 static RqGroupState
 state_of(const RqGroup *g, uint64 *xid)
 {
 	bool		there = g->pend_op != RQ_PEND_CREATE;	/* if it aborts */
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	if (g->abandoned || (g->claim_xid != 0 && is_own_xid(g->claim_xid)))
 		return RQ_GROUP_ABSENT;
 
@@ -72,12 +74,13 @@ state_of(const RqGroup *g, uint64 *xid)
 	return there ? RQ_GROUP_ABSENT : RQ_GROUP_PRESENT;
 }
 
-/* The meta lock is held.  Prefers a present group over one that is going. */
+/* Prefers a present group over one that is going. */
 static RqGroupState
 find_locked(uint32 topic, const char *name, RqGroupRef *group, uint64 *xid)
 {
 	RqGroupState found = RQ_GROUP_ABSENT;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
 		 i = rq_groups[i].next)
 	{
@@ -158,6 +161,7 @@ rq_group_used(uint32 group)
 static uint32
 free_slot(void)
 {
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	for (uint32 i = 0; i < (uint32) rq_max_groups; i++)
 		if (rq_groups[i].id == 0)
 			return i;
@@ -172,13 +176,13 @@ typedef struct GroupCount
 								 * and given up again, or drops */
 } GroupCount;
 
-/* The meta lock is held. */
 static GroupCount
 count_groups(uint32 topic)
 {
 	GroupCount	n = {0};
 	uint64		xid;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
 		 i = rq_groups[i].next)
 	{
@@ -238,6 +242,7 @@ check_room(uint64 noffsets)
 {
 	uint32		left = rq_offset_pool->nfree;
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	if (noffsets <= left)
 		return;
 	rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
@@ -268,6 +273,7 @@ take_offsets(uint32 group, uint32 nqueues)
 	RqSlotMap  *map = &rq_groups[group].offsets;
 	uint32		before = map->n;
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	rq_slots_take(rq_offset_pool, map, nqueues - before);
 	for (uint32 i = before; i < nqueues; i++)
 	{
@@ -286,6 +292,7 @@ rq_group_apply(uint32 topic, uint32 id, const char *name, uint32 name_len,
 	uint32		slot;
 	RqGroup    *g;
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	check_room_for_new(nqueues);
 	slot = free_slot();
 	g = &rq_groups[slot];
@@ -309,6 +316,7 @@ rq_group_apply(uint32 topic, uint32 id, const char *name, uint32 name_len,
 static void
 set_places(uint32 group, const xl_rq_place *places, XLogRecPtr lsn)
 {
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	for (uint32 i = 0; i < rq_groups[group].offsets.n; i++)
 	{
 		RqOffset   *o = rq_group_offset(group, i);
@@ -330,6 +338,7 @@ log_group(uint32 topic, uint32 id, const char *name, const xl_rq_place *places,
 		.nqueues = nqueues, .xid = xid, .created_at = created_at,
 	.name_len = strlen(name)};
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqGroup);
 	if (nqueues > 0)
@@ -380,6 +389,7 @@ log_drop(uint32 group, uint64 xid)
 	xl_rq_group_drop rec = {.kind = RQ_EXT_GROUP_DROP, .group_id = g->id,
 	.key = rq_topic_key(g->topic), .xid = xid};
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqGroupDrop);
 	rq_xlog_insert(XLOG_RQ_EXT);
@@ -438,6 +448,7 @@ rq_group_abandon(RqGroupRef group)
 static bool
 is_own_drop(const RqGroup *g)
 {
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	if (g->doomed)
 		return !g->abandoned && is_own_xid(g->pend_xid);
 	return g->claim_xid != 0 && is_own_xid(g->claim_xid);
@@ -460,9 +471,14 @@ rq_group_own_drop(uint32 topic, const char *name)
 bool
 rq_group_is_own(RqGroupRef group)
 {
-	return is_still(group) &&
-		rq_groups[group.slot].pend_op == RQ_PEND_CREATE &&
-		is_own_xid(rq_groups[group.slot].pend_xid);
+	const RqGroup *g = &rq_groups[group.slot];
+
+	/*
+	 * Without the lock: nobody else ends a group before its creator has
+	 * ended.
+	 */
+	return g->id == group.id && g->pend_op == RQ_PEND_CREATE &&
+		is_own_xid(g->pend_xid);
 }
 
 static void
@@ -470,6 +486,7 @@ cut_offsets(uint32 group, uint32 nqueues)
 {
 	RqSlotMap  *map = &rq_groups[group].offsets;
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	for (uint32 i = nqueues; i < map->n; i++)
 		rq_group_offset(group, i)->group = RQ_NO_SLOT;
 	rq_slots_cut(rq_offset_pool, map, nqueues);
@@ -480,6 +497,7 @@ rq_group_count(uint32 topic)
 {
 	uint64		n = 0;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
 		 i = rq_groups[i].next)
 		n++;
@@ -489,6 +507,7 @@ rq_group_count(uint32 topic)
 void
 rq_group_cut_slots(uint32 topic, uint32 nslots)
 {
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
 		 i = rq_groups[i].next)
 		cut_offsets(i, nslots);
@@ -497,6 +516,7 @@ rq_group_cut_slots(uint32 topic, uint32 nslots)
 void
 rq_group_take_slots(uint32 topic, uint32 nslots)
 {
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	check_room(rq_group_count(topic) * (nslots - rq_topic_nslots(topic)));
 	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
 		 i = rq_groups[i].next)
@@ -506,6 +526,7 @@ rq_group_take_slots(uint32 topic, uint32 nslots)
 void
 rq_group_stamp_slots(uint32 topic, XLogRecPtr lsn)
 {
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
 		 i = rq_groups[i].next)
 		for (uint32 k = 0; k < rq_groups[i].offsets.n; k++)
@@ -523,6 +544,7 @@ drop_apply(uint32 group)
 	RqGroup    *g = &rq_groups[group];
 	uint32	   *link = &rq_topics[g->topic].first_group;
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	while (*link != group)
 		link = &rq_groups[*link].next;
 	*link = g->next;
@@ -534,6 +556,7 @@ drop_apply(uint32 group)
 void
 rq_group_drop_all_apply(uint32 topic)
 {
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	while (rq_topics[topic].first_group != RQ_NO_SLOT)
 		drop_apply(rq_topics[topic].first_group);
 }
@@ -541,6 +564,7 @@ rq_group_drop_all_apply(uint32 topic)
 static void
 drop_for_good(uint32 group)
 {
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	START_CRIT_SECTION();
 	log_drop(group, 0);
 	drop_apply(group);
@@ -596,6 +620,7 @@ settle(uint32 group, RqXidStatus status)
 {
 	RqGroup    *g = &rq_groups[group];
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	if ((g->pend_op == RQ_PEND_CREATE) == (status == RQ_XID_ABORTED))
 	{
 		drop_for_good(group);
@@ -640,6 +665,7 @@ rq_group_settle_all(void)
 static uint32
 find_by_id(uint32 topic, uint32 id)
 {
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
 		 i = rq_groups[i].next)
 		if (rq_groups[i].id == id)

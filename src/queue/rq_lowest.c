@@ -93,6 +93,7 @@ rq_lowest_learn(uint32 topic, RqQueue *q, int blocks)
 	Known	   *k = known_of(topic, q);
 	uint64		end = q->logged_stable / PER_BLOCK;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	while (k->first + k->n < end && blocks-- > 0)
 	{
 		RqOff		from = (k->first + k->n) * PER_BLOCK;

@@ -44,10 +44,10 @@ lock_of(const RqOffset *o)
 	return rq_offset_lock((uint32) (o - rq_offsets));
 }
 
-/* The slot's offset lock is held. */
 static RqOff
 resolved(const RqOffset *o)
 {
+	Assert(LWLockHeldByMe(lock_of(o)));
 	if (o->pend_xid != 0 && rq_xid_status(o->pend_xid) == RQ_XID_COMMITTED)
 		return o->pend_next;
 	return o->committed;
@@ -100,10 +100,11 @@ note_move(RqOffset *o, RqOff from, RqOff next, uint64 xid)
 	o->nmoves++;
 }
 
-/* The pending move's transaction has ended; the lock is held exclusively. */
+/* The pending move's transaction has ended. */
 static void
 end_pending(RqOffset *o, bool committed)
 {
+	Assert(LWLockHeldByMeInMode(lock_of(o), LW_EXCLUSIVE));
 	if (committed)
 	{
 		note_move(o, o->committed, o->pend_next, o->pend_xid);
@@ -228,7 +229,7 @@ rq_offset_finish(RqOffset *o, uint64 xid, bool committed)
 	LWLockRelease(lock_of(o));
 }
 
-/* WAL-log an offset for good; its lock is held exclusively. */
+/* WAL-log an offset for good. */
 static void
 log_settled(RqOffset *o, RqOff committed)
 {
@@ -237,6 +238,7 @@ log_settled(RqOffset *o, RqOff committed)
 		.queue_id = o->queue_id, .committed = committed,
 	.saved_total = o->saved_total};
 
+	Assert(LWLockHeldByMeInMode(lock_of(o), LW_EXCLUSIVE));
 	START_CRIT_SECTION();
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqSettle);
@@ -257,10 +259,11 @@ rq_offset_place(RqOffset *o, RqOff offset)
 	LWLockRelease(lock_of(o));
 }
 
-/* Settle one offset; its lock is held exclusively, and the meta lock. */
+/* Settle one offset, unless its transaction runs. */
 static void
 settle(RqOffset *o)
 {
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	if (o->pend_xid != 0)
 	{
 		RqXidStatus status = rq_xid_status(o->pend_xid);

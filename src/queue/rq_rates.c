@@ -47,6 +47,7 @@ take(RqSample *samples, TimestampTz now, uint64 count, uint64 bytes)
 static void
 sample_queue(RqQueue *q, TimestampTz now)
 {
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	/* Else the next round takes it: the meta lock is held. */
 	if (!LWLockConditionalAcquire(&q->lock, LW_EXCLUSIVE))
 		return;

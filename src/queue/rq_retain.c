@@ -171,6 +171,7 @@ find_holder(uint32 topic, const RqQueue *q, RqOff *from)
 {
 	uint32		holder = RQ_NO_SLOT;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	for (uint32 g = rq_topics[topic].first_group; g != RQ_NO_SLOT;
 		 g = rq_groups[g].next)
 	{
@@ -188,7 +189,7 @@ find_holder(uint32 topic, const RqQueue *q, RqOff *from)
 	return holder;
 }
 
-/* What of a queue must stay; the meta lock is held. */
+/* What of a queue must stay. */
 static void
 ask_entries(Round *r, uint32 topic, RqQueue *q)
 {
@@ -199,6 +200,7 @@ ask_entries(Round *r, uint32 topic, RqQueue *q)
 	RqOff		from;
 	uint32		holder;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	pg_read_barrier();
 	resolved = Min(q->logged_stable, end);
 	need(r, &who, rq_lowest_below(topic, q, resolved, end, r->kept.pos), 0);

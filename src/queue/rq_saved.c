@@ -350,10 +350,7 @@ place_behind(const Known *k, uint32 topic, RqQueue *q, uint64 n)
 
 /* ---- the janitor's round ---- */
 
-/*
- * Look after one offset for a while; false if that has not come to an end.  The
- * meta lock is held.
- */
+/* Look after one offset for a while; false if that has not come to an end. */
 static bool
 look_after(RqOffset *o, int *budget, Loser *l)
 {
@@ -364,6 +361,7 @@ look_after(RqOffset *o, int *budget, Loser *l)
 	RqOff		before;
 	bool		done;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	if (s.total == 0 || !has_room_for(q, s.total))
 		return true;
 	k = known_of(topic, q);

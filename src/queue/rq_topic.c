@@ -47,6 +47,7 @@ rq_topic_find(RqKey key)
 static uint32
 free_slot(void)
 {
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	for (uint32 i = 0; i < rq_max_topics; i++)
 		if (pg_atomic_read_u64(&rq_topics[i].key) == 0)
 			return i;
@@ -58,6 +59,7 @@ rq_topic_check_room(uint32 nqueues)
 {
 	uint32		left = rq_queue_pool->nfree;
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	if (nqueues <= left)
 		return;
 	rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
@@ -81,6 +83,7 @@ check_room(uint32 nqueues)
 XLogRecPtr
 rq_topic_log(const xl_rq_topic *rec)
 {
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	XLogBeginInsert();
 	rq_xlog_register(rec, SizeOfRqTopic);
 	return rq_xlog_insert(XLOG_RQ_TOPIC);
@@ -94,6 +97,7 @@ rq_topic_record(uint32 topic)
 		.nslots = t->queues.n, .xid = t->pend_xid, .alter_xid = t->alter_xid,
 	.committed = t->committed, .staged = t->staged};
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	return rec;
 }
 
@@ -159,6 +163,7 @@ rq_topic_ensure(RqKey key, Oid spc, const RqTopicSettings *settings,
 static void
 doom(RqTopic *t)
 {
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	if (t->doomed)
 		return;
 	t->doomed = true;
@@ -172,6 +177,7 @@ settle_drop(uint32 slot)
 	RqTopic    *t = &rq_topics[slot];
 	RqXidStatus status = rq_xid_status(t->drop_xid);
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	if (status == RQ_XID_COMMITTED)
 		doom(t);
 	else if (status == RQ_XID_ABORTED)
@@ -196,6 +202,7 @@ settle(uint32 slot)
 	RqTopic    *t = &rq_topics[slot];
 	RqXidStatus status = rq_xid_status(t->pend_xid);
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	if (status == RQ_XID_ABORTED)
 		doom(t);
 	else if (status == RQ_XID_COMMITTED)
@@ -273,9 +280,9 @@ void
 rq_topic_take_queues(uint32 topic, uint32 nslots)
 {
 	RqTopic    *t = &rq_topics[topic];
-
 	uint32		before = t->queues.n;
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	rq_slots_take(rq_queue_pool, &t->queues, nslots - before);
 	for (uint32 i = before; i < nslots; i++)
 		init_queue(rq_topic_queue(topic, i), topic, i);
@@ -286,6 +293,7 @@ rq_topic_cut_queues(uint32 topic, uint32 nslots)
 {
 	RqTopic    *t = &rq_topics[topic];
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	for (uint32 i = nslots; i < t->queues.n; i++)
 	{
 		RqQueue    *q = rq_topic_queue(topic, i);
@@ -306,6 +314,7 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 	uint32		slot = rq_topic_index_find(key);
 	RqTopic    *t;
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	if (slot != RQ_NO_SLOT)
 	{
 		rq_topics[slot].pend_xid = xid;
@@ -346,6 +355,7 @@ drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
 	RqTopic    *t = &rq_topics[slot];
 	RqKey		key = rq_topic_key(slot);
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	rq_group_drop_all_apply(slot);
 	rq_topic_cut_queues(slot, 0);
 	if (t->doomed)
@@ -504,6 +514,7 @@ rq_topic_for_redo(RqKey key, XLogRecPtr lsn)
 {
 	uint32		slot = rq_topic_index_find(key);
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	if (slot != RQ_NO_SLOT && lsn < rq_topics[slot].lsn)
 		return RQ_NO_SLOT;
 	return slot;

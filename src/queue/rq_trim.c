@@ -123,9 +123,9 @@ rq_trim_queue(RqTrim *t, uint32 topic, RqQueue *q, RqOff start)
 {
 	xl_rq_queue_start s = {.key = rq_topic_key(topic), .queue_id = q->id,
 	.start = start};
-
 	RqEntry		e;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	if (start > pg_atomic_read_u64(&q->start) || t->new_start > t->old_start)
 		add_losses(t, topic, q, start);
 	if (start <= pg_atomic_read_u64(&q->start))
@@ -197,6 +197,7 @@ keep_valid(RqTrim *t)
 	const XLogRecPtr *born = (const XLogRecPtr *) t->born.data;
 	uint32		kept = 0;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	for (uint32 i = 0; i < t->nstarts; i++)
 	{
 		RqQueue    *q = queue_of(&starts[i], PG_UINT64_MAX);
@@ -214,6 +215,7 @@ is_valid(const Loss *l)
 {
 	const RqGroup *g = &rq_groups[l->group];
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	return g->id == l->group_id && l->queue_id < g->offsets.n &&
 		rq_topic_queue(g->topic, l->queue_id)->born == l->born;
 }
@@ -234,7 +236,7 @@ note_losses(const RqTrim *t)
 		}
 }
 
-/* Insert the record and raise the starts; the meta lock is held exclusively. */
+/* Insert the record and raise the starts. */
 static XLogRecPtr
 log_and_apply(RqTrim *t)
 {
@@ -242,6 +244,7 @@ log_and_apply(RqTrim *t)
 	xl_rq_queue_start *starts = (xl_rq_queue_start *) t->starts.data;
 	XLogRecPtr	lsn;
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	START_CRIT_SECTION();
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqTrim);

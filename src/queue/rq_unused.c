@@ -135,12 +135,13 @@ is_settled(uint32 group)
 }
 
 /*
- * The meta lock is held exclusively, and the group is kept from all who would
- * own it.  Somebody can have used it since it was found to be expired.
+ * The group is kept from all who would own it.  But somebody can have used it
+ * since it was found to be expired.
  */
 static bool
 may_drop(uint32 group)
 {
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	return is_expired(group) && !somebody_waits(group) && is_settled(group);
 }
 

@@ -237,6 +237,16 @@ rq_shmem_startup(void)
 	LWLockRelease(AddinShmemInitLock);
 }
 
+bool
+rq_holds_meta_lock(LWLockMode mode)
+{
+	if (!IsUnderPostmaster)
+		return true;
+	if (mode == LW_EXCLUSIVE)
+		return LWLockHeldByMeInMode(rq_meta_lock, LW_EXCLUSIVE);
+	return AmStartupProcess() || LWLockHeldByMe(rq_meta_lock);
+}
+
 /*
  * LWLocks let those who want a lock shared in beside others who have it so, even
  * when somebody waits to have it alone.  A few processes that take it over and
@@ -278,6 +288,7 @@ rq_topic_index_find(RqKey key)
 {
 	TopicIndexEntry *e = hash_search(topic_index, &key, HASH_FIND, NULL);
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	return e ? e->slot : RQ_NO_SLOT;
 }
 
@@ -286,12 +297,14 @@ rq_topic_index_add(RqKey key, uint32 slot)
 {
 	TopicIndexEntry *e = hash_search(topic_index, &key, HASH_ENTER, NULL);
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	e->slot = slot;
 }
 
 void
 rq_topic_index_remove(RqKey key)
 {
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	hash_search(topic_index, &key, HASH_REMOVE, NULL);
 }
 

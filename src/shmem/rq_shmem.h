@@ -422,6 +422,15 @@ extern LWLock *rq_meta_lock;
 extern LWLock *rq_offset_lock(uint32 slot);
 
 /*
+ * What a function says that leaves it to its caller to hold the meta lock, in
+ * this mode or a stronger one.  Those who load the state go without, since there
+ * is nobody else yet; and to look at things (LW_SHARED) the startup process does,
+ * since during recovery nobody else changes them.
+ */
+#define RQ_ASSERT_META_LOCK(mode)	Assert(rq_holds_meta_lock(mode))
+extern bool rq_holds_meta_lock(LWLockMode mode);
+
+/*
  * Take the meta lock shared, for those who take it again and again: lets who
  * waits for it go first.  Checks for interrupts.  A hold should cost no more than
  * a look at a thousand entries.

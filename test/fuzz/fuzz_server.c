@@ -187,6 +187,18 @@ LWLockRelease(LWLock *lock)
 {
 }
 
+bool
+LWLockHeldByMe(LWLock *lock)
+{
+	return true;
+}
+
+bool
+LWLockHeldByMeInMode(LWLock *lock, LWLockMode mode)
+{
+	return true;
+}
+
 void
 LWLockInitialize(LWLock *lock, int tranche)
 {

@@ -400,7 +400,8 @@ SKIP:
 	my $behind = "FROM rocketq.groups WHERE topic = 'aborted'";
 	rq_poll_query($node, 'the entries to be resolved', "SELECT max_offset = 304 $behind");
 	settings(retention_time => 0);
-	rq_poll_query($node, 'them to go', "SELECT rocketq.min_offset('aborted', 0) > 200");
+	# Up to 104 of the 200 are in the last segment, which stays.
+	rq_poll_query($node, 'them to go', "SELECT rocketq.min_offset('aborted', 0) >= 200");
 	is(query("SELECT committed_offset = rocketq.min_offset('aborted', 0) $behind"), 't', 'a group goes on from the first offset that is kept');
 	is(query("SELECT committed_offset = rocketq.committed_offset('aborted', 'g', 0) $behind"), 't', 'and both ways to ask tell so');
 	query('DROP TABLE aborted');
