@@ -60,7 +60,11 @@ rq_topic_set_seen(uint32 topic, const RqTopicSettings *settings)
 
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	t->seen = *settings;
-	pg_write_barrier();
+
+	/*
+	 * No barrier: whoever goes to a queue by this number holds the topic's
+	 * relation or the meta lock, and for others it is but a number.
+	 */
 	pg_atomic_write_u32(&t->nqueues, settings->nqueues);
 }
 

@@ -201,6 +201,8 @@ ask_entries(Round *r, uint32 topic, RqQueue *q)
 	uint32		holder;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
+
+	/* The end before its entries: pairs with rq_queue_enqueue(). */
 	pg_read_barrier();
 	resolved = Min(q->logged_stable, end);
 	need(r, &who, rq_lowest_below(topic, q, resolved, end, r->kept.pos), 0);
@@ -394,9 +396,21 @@ find_kept(Round *r)
 		need(r, &young, r->start, 0);
 		return;
 	}
+
+	/*
+	 * The end has been read before: who has appended below it has noted that
+	 * (xact_pos) before it gave up its reservation.  Pairs with
+	 * rq_log_reserve() and rq_log_published(), between which WAL is inserted.
+	 */
 	pg_memory_barrier();
 	ask_backends(r);
 	RQ_FAULT("retain-asked");
+
+	/*
+	 * Who had nothing noted any more has enqueued its entries.  Pairs with
+	 * the release of the queue's lock before rq_txn.c forgets the
+	 * transaction.
+	 */
 	pg_memory_barrier();
 	ask_queues(r);
 }

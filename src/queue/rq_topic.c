@@ -31,8 +31,15 @@ rq_topic_find(RqKey key)
 	static uint32 last = 0;
 	uint32		slot;
 
+	/*
+	 * Mostly it is the one of the last call, which costs no lock.  The caller
+	 * holds a lock on the relation, so its topic does not go now.
+	 */
 	if (pg_atomic_read_u64(&rq_topics[last].key) == RQ_KEY_PACK(key))
+	{
+		pg_read_barrier();		/* the rest of the slot: see rq_topic_apply() */
 		return last;
+	}
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	slot = rq_topic_index_find(key);
 	LWLockRelease(rq_meta_lock);
@@ -340,6 +347,11 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 	rq_topic_index_add(key, slot);
 	rq_ctl->ntopics++;
 	t->pend_xid = xid;
+
+	/*
+	 * The key comes last: who finds it without the lock uses the rest of the
+	 * slot.  Pairs with rq_topic_find().
+	 */
 	pg_write_barrier();
 	pg_atomic_write_u64(&t->key, RQ_KEY_PACK(key));
 	return slot;
