@@ -70,7 +70,11 @@ rq_topic_set_seen(uint32 topic, const RqTopicSettings *settings)
 
 /* ---- slots ---- */
 
-/* Make room in all tables for "nslots" queues, or throw and change nothing. */
+/*
+ * Make room in all tables for "nslots" queues, or throw and change nothing: the
+ * room for queues is checked first, and rq_group_take_slots() checks before it
+ * takes.
+ */
 static void
 take_slots(uint32 topic, uint32 nslots)
 {
@@ -186,7 +190,11 @@ check_consumed(uint32 topic, uint32 queue_id)
 					 errhint("Let every consumer group consume them, or move the groups with rocketq.reset_offset().")));
 }
 
-/* WAL-log that the topic gets these settings if the transaction commits. */
+/*
+ * WAL-log that the topic gets these settings if the transaction commits.  The
+ * record says what the slot does, so the slot comes first; nobody looks at it in
+ * between, since the lock is held exclusively.
+ */
 static void
 stage(uint32 topic, const RqTopicSettings *to, uint64 xid)
 {
@@ -204,6 +212,11 @@ stage(uint32 topic, const RqTopicSettings *to, uint64 xid)
 	END_CRIT_SECTION();
 }
 
+/*
+ * Everything that can fail comes before stage(): what is consumed, shares and
+ * room.  What take_slots() has done by then needs no undo, since it is the last
+ * of these.
+ */
 void
 rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid)
 {
@@ -231,6 +244,10 @@ rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid)
 	rq_trash_remove(trash);
 }
 
+/*
+ * Only what is seen goes back.  What is staged is put right by
+ * rq_topic_alter_log() before a commit, which can fail as this can't.
+ */
 void
 rq_topic_alter_undo(RqKey key, const RqTopicSettings *to)
 {
@@ -262,6 +279,11 @@ rq_topic_alter_log(RqKey key)
 	rq_gate_leave();
 }
 
+/*
+ * From here on nothing rests on the transaction.  Slots that both outcomes kept
+ * go with the same record; their files only when it is flushed, since a crash
+ * cannot bring them back.
+ */
 void
 rq_topic_alter_settle(uint32 topic, char *trash)
 {
@@ -287,8 +309,6 @@ rq_topic_alter_settle(uint32 topic, char *trash)
 	lsn = rq_topic_log(&rec);
 	rq_topic_apply_alter(topic, &rec, lsn);
 	END_CRIT_SECTION();
-
-	/* No undo of that: files may go only when the record is safe. */
 	if (fewer)
 	{
 		XLogFlush(lsn);

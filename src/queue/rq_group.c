@@ -329,7 +329,10 @@ set_places(uint32 group, const xl_rq_place *places, XLogRecPtr lsn)
 	}
 }
 
-/* Also logs an existing group again, then without a transaction. */
+/*
+ * Also logs an existing group again, without places, when nobody has to be asked
+ * any more for the outcome of the transaction that made it.
+ */
 static XLogRecPtr
 log_group(uint32 topic, uint32 id, const char *name, const xl_rq_place *places,
 		  uint32 nqueues, uint64 xid, TimestampTz created_at)
@@ -347,6 +350,11 @@ log_group(uint32 topic, uint32 id, const char *name, const xl_rq_place *places,
 	return rq_xlog_insert(XLOG_RQ_GROUP);
 }
 
+/*
+ * Log, then apply, under one hold of the meta lock: a copy of the state that is
+ * taken later has the group, and one taken before is followed by the record.
+ * All that can fail comes before the critical section.
+ */
 bool
 rq_group_create(uint32 topic, const char *name, const xl_rq_place *places,
 				uint64 xid, bool limited, RqGroupRef *group)
@@ -365,6 +373,7 @@ rq_group_create(uint32 topic, const char *name, const xl_rq_place *places,
 		TimestampTz now = GetCurrentTimestamp();
 		XLogRecPtr	lsn;
 
+		/* What was made room for may have been taken by others since. */
 		if (limited)
 			check_share_of_new(topic);
 		check_room_for_new(nqueues);
@@ -561,6 +570,7 @@ rq_group_drop_all_apply(uint32 topic)
 		drop_apply(rq_topics[topic].first_group);
 }
 
+/* Log and apply that the group is gone, whatever any transaction means to do. */
 static void
 drop_for_good(uint32 group)
 {

@@ -119,22 +119,30 @@ rq_topic_is_own(uint32 topic)
 		 (t->alter_xid == xid && t->seen.nqueues != t->committed.nqueues));
 }
 
-/* Is there storage that the key's earlier holder left, or ("any") at all? */
+/*
+ * Is there storage that an earlier holder of the key has left?  All that is
+ * there, if the key is a new relation's; else only what is known to be garbage.
+ */
 static bool
-find_remains(RqKey key, bool any, XLogRecPtr *created)
+find_remains(RqKey key, bool is_new, XLogRecPtr *created)
 {
 	uint32		slot;
 	bool		found;
 
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	slot = rq_topic_index_find(key);
-	found = slot != RQ_NO_SLOT && (any || rq_topics[slot].doomed);
+	found = slot != RQ_NO_SLOT && (is_new || rq_topics[slot].doomed);
 	if (found)
 		*created = rq_topics[slot].lsn;
 	LWLockRelease(rq_meta_lock);
 	return found;
 }
 
+/*
+ * What can be in the way is removed first, under locks of its own; then the slot
+ * is logged and filled under one hold of the meta lock, so that a copy of the
+ * state has either all of it or none.
+ */
 uint32
 rq_topic_ensure(RqKey key, Oid spc, const RqTopicSettings *settings,
 				uint64 xid)
@@ -142,7 +150,10 @@ rq_topic_ensure(RqKey key, Oid spc, const RqTopicSettings *settings,
 	uint32		slot;
 	XLogRecPtr	created;
 
-	/* A key that is used again before the janitor came by. */
+	/*
+	 * A key that is used again before the janitor came by.  It may come to
+	 * drop the storage while we do: rq_topic_drop() says so by doing nothing.
+	 */
 	while (find_remains(key, xid != 0, &created))
 		rq_topic_drop(key, created);
 	rq_topic_make_room(settings->nqueues, 0);
@@ -155,6 +166,7 @@ rq_topic_ensure(RqKey key, Oid spc, const RqTopicSettings *settings,
 			.nslots = settings->nqueues, .xid = xid,
 		.committed = *settings, .staged = *settings};
 
+		/* What was made room for may have been taken by others since. */
 		check_room(settings->nqueues);
 		START_CRIT_SECTION();
 		slot = rq_topic_apply(key, spc, settings, xid, rq_topic_log(&rec));
@@ -193,7 +205,7 @@ settle_drop(uint32 slot)
 
 		/*
 		 * A standby can know of it by a state file, and has to forget it,
-		 * too.
+		 * too: redo of this record does that.
 		 */
 		START_CRIT_SECTION();
 		t->drop_xid = 0;
@@ -202,7 +214,11 @@ settle_drop(uint32 slot)
 	}
 }
 
-/* What to do about a topic whose creator may have ended. */
+/*
+ * What to do about a topic whose creator may have ended.  Of one that has
+ * committed the record says that nobody has to be asked for the outcome any
+ * more, whose id PostgreSQL may forget one day.
+ */
 static void
 settle(uint32 slot)
 {
@@ -358,8 +374,10 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 }
 
 /*
- * Forget the topic.  Its files only get another name here, "trash", so that
- * the key can be used again at once; the caller removes them.
+ * Forget the topic: its groups first, whose chain hangs on its slot, then its
+ * queues, then the key.  Its files only get another name here, "trash", so that
+ * the key can be used again at once; the caller removes them when it has
+ * released the lock.
  */
 static void
 drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
@@ -400,7 +418,12 @@ rq_topic_drop(RqKey key, XLogRecPtr created)
 		xl_rq_topic_drop rec = {.key = key};
 		XLogRecPtr	lsn;
 
-		/* No undo of the drop: files may go only when the record is safe. */
+		/*
+		 * Log, flush, forget, then remove.  A crash cannot bring back a file
+		 * that has gone, so the record that says why must be on disk by then.
+		 * No critical section: if the flush fails, the topic is still there
+		 * to be dropped again, and nobody uses what redo of the record drops.
+		 */
 		XLogBeginInsert();
 		rq_xlog_register(&rec, SizeOfRqTopicDrop);
 		lsn = rq_xlog_insert(XLOG_RQ_TOPIC_DROP);
