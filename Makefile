@@ -122,6 +122,7 @@ OBJS = \
 	src/queue/rq_xid.o \
 	src/recovery/rq_files.o \
 	src/recovery/rq_lost.o \
+	src/recovery/rq_missing.o \
 	src/recovery/rq_rmgr.o \
 	src/recovery/rq_state.o \
 	src/recovery/rq_stateload.o \

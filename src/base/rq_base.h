@@ -71,6 +71,8 @@ rq_is_blank(char c)
 #define RQ_CLOSED_FILE		RQ_DIR "/closed"	/* the state file is the last
 												 * word */
 #define RQ_MADE_FILE		RQ_DIR ".made"	/* there has been a store */
+#define RQ_MISSING_FILE		RQ_DIR ".missing"	/* what of it was missing when
+												 * recovery began */
 
 /*
  * The last field of LOCKTAG_ADVISORY for a lock on one queue of one group

@@ -14,8 +14,8 @@
  * a crash, or in a base backup, files can be missing that WAL says are trimmed or
  * makes again; so what is missing then is noted, and looked for when replay has
  * come to a consistent state.  A file that redo has made again is whole if WAL
- * has brought all of it: otherwise it is removed again, so that the next start
- * sees the same.
+ * has brought all of it.  Otherwise it is missing still, also for the next start
+ * (rq_missing.c), and what redo has made of it is removed.
  */
 #include "postgres.h"
 
@@ -40,35 +40,12 @@
 #include "shmem/rq_shmem.h"
 #include "store/rq_durable.h"
 
-/* A segment. */
-typedef struct StoreFile
-{
-	RqKey		key;			/* zeros: of the log */
-	uint32		queue_id;
-	uint64		segno;
-} StoreFile;
-
 /* Those that were missing when the state was loaded. */
-static StoreFile *missing = NULL;
+static RqStoreFile *missing = NULL;
 static uint64 nmissing = 0;
 static uint64 max_missing = 0;
 
 static bool shut_down_in_order;
-
-static bool
-is_of_log(const StoreFile *f)
-{
-	return f->key.rel == InvalidOid;
-}
-
-static void
-path_of(char *path, const StoreFile *f)
-{
-	if (is_of_log(f))
-		rq_log_path(path, f->segno);
-	else
-		rq_queue_path(path, f->key, f->queue_id, f->segno);
-}
 
 /* ---- before anything is changed ---- */
 
@@ -177,36 +154,37 @@ log_range(uint64 segno, RqPos *from, RqPos *to)
 	return *from < *to;
 }
 
-/*
- * Is the file there?  One that is too short is as good as none; but only when
- * redo will not mend it.
- */
+/* One that is too short is as good as none, although redo would make it longer. */
 static bool
-is_there(const StoreFile *f)
+is_complete(RqStoreFile *f)
 {
-	uint64		size = is_of_log(f) ? rq_ctl->segment_size : rq_cq_segment_size(f->segno);
+	uint64		size = RQ_IS_OF_LOG(f) ? rq_ctl->segment_size : rq_cq_segment_size(f->segno);
 	char		path[MAXPGPATH];
 	struct stat st;
 
-	path_of(path, f);
-	if (stat(path, &st) != 0)
-		return errno != ENOENT;
-	return !shut_down_in_order || (uint64) st.st_size >= size;
+	rq_store_file_path(path, f);
+	f->there = stat(path, &st) == 0;
+	return f->there ? (uint64) st.st_size >= size : errno != ENOENT;
 }
 
 static void
-note_if_missing(StoreFile f)
+add_missing(RqStoreFile f)
 {
-	if (is_there(&f))
-		return;
 	if (nmissing == max_missing)
 	{
 		max_missing = Max(64, 2 * max_missing);
 		missing = missing == NULL ?
-			MemoryContextAllocHuge(TopMemoryContext, max_missing * sizeof(StoreFile)) :
-			repalloc_huge(missing, max_missing * sizeof(StoreFile));
+			MemoryContextAllocHuge(TopMemoryContext, max_missing * sizeof(RqStoreFile)) :
+			repalloc_huge(missing, max_missing * sizeof(RqStoreFile));
 	}
 	missing[nmissing++] = f;
+}
+
+static void
+note_if_missing(RqStoreFile f)
+{
+	if (!is_complete(&f))
+		add_missing(f);
 }
 
 static void
@@ -214,7 +192,7 @@ note_missing_of_queue(uint32 topic, RqQueue *q)
 {
 	RqOff		start = pg_atomic_read_u64(&q->start);
 	RqOff		end = pg_atomic_read_u64(&q->end);
-	StoreFile	f = {.key = rq_topic_key(topic), .queue_id = q->id};
+	RqStoreFile f = {.key = rq_topic_key(topic), .queue_id = q->id};
 
 	if (start >= end)
 		return;
@@ -226,7 +204,7 @@ static void
 note_missing(void)
 {
 	RqPos		end = pg_atomic_read_u64(&rq_ctl->log_end);
-	StoreFile	f = {.segno = rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start))};
+	RqStoreFile f = {.segno = rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start))};
 	RqPos		from;
 	RqPos		to;
 
@@ -239,15 +217,45 @@ note_missing(void)
 			note_missing_of_queue(t, rq_topic_queue(t, i));
 }
 
+/* Does the state tell of the file? */
+static bool
+is_needed(const RqStoreFile *f)
+{
+	uint32		topic;
+	RqQueue    *q;
+	RqPos		from;
+	RqPos		to;
+
+	if (RQ_IS_OF_LOG(f))
+		return log_range(f->segno, &from, &to);
+	topic = rq_topic_index_find(f->key);
+	if (topic == RQ_NO_SLOT || f->queue_id >= rq_topic_nslots(topic))
+		return false;
+	q = rq_topic_queue(topic, f->queue_id);
+	return f->segno >= rq_cq_segno(pg_atomic_read_u64(&q->start)) &&
+		rq_cq_segment_start(f->segno) < pg_atomic_read_u64(&q->end);
+}
+
+/*
+ * A file was missing when an earlier recovery began: what is there now may be what
+ * that has made of it.  Those that are still missing have been found already.
+ */
 static void
-report_missing(const StoreFile *first, uint64 n, int elevel)
+note_again(RqStoreFile f)
+{
+	if (is_needed(&f) && is_complete(&f))
+		add_missing(f);
+}
+
+static void
+report_missing(const RqStoreFile *first, uint64 n, int elevel)
 {
 	char		path[MAXPGPATH];
 
-	path_of(path, first);
+	rq_store_file_path(path, first);
 	ereport(rq_ignore_missing_files ? WARNING : elevel,
 			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("rocketq's file \"%s\" is missing or too short", path),
+			 errmsg("rocketq's file \"%s\" is missing or incomplete", path),
 			 n > 1 ? errdetail("It holds messages, and so do " UINT64_FORMAT " more files that are missing.", n - 1) :
 			 errdetail("It holds messages."),
 			 errhint("Put back what is missing, mount its file system, or restore the data directory from a backup. "
@@ -375,12 +383,16 @@ rq_files_check_loaded(void)
 		rq_files_visit(RQ_LOG_DIR, check_log_file, NULL);
 		rq_files_visit(RQ_QUEUE_DIR, check_topic_dir, NULL);
 	}
+	else
+		rq_missing_read(note_again);
 	LWLockRelease(rq_meta_lock);
+	if (nmissing > 0)
+		rq_missing_write(missing, nmissing);
 }
 
 /* Has WAL brought all of a segment that redo has made? */
 static bool
-log_is_whole(const StoreFile *f)
+log_is_whole(const RqStoreFile *f)
 {
 	RqPos		from;
 	RqPos		to;
@@ -397,7 +409,7 @@ log_is_whole(const StoreFile *f)
 }
 
 static bool
-queue_is_whole(const StoreFile *f)
+queue_is_whole(const RqStoreFile *f)
 {
 	uint32		topic = rq_topic_index_find(f->key);
 	RqQueue    *q;
@@ -423,11 +435,25 @@ find_incomplete(void)
 
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	for (uint64 i = 0; i < nmissing; i++)
-		if (is_of_log(&missing[i]) ? !log_is_whole(&missing[i]) :
+		if (RQ_IS_OF_LOG(&missing[i]) ? !log_is_whole(&missing[i]) :
 			!queue_is_whole(&missing[i]))
 			missing[n++] = missing[i];
 	LWLockRelease(rq_meta_lock);
 	nmissing = n;
+}
+
+/* Remove what redo has made where there was nothing. */
+static void
+remove_begun(void)
+{
+	char		path[MAXPGPATH];
+
+	for (uint64 i = 0; i < nmissing; i++)
+	{
+		rq_store_file_path(path, &missing[i]);
+		if (!missing[i].there)
+			unlink(path);
+	}
 }
 
 bool
@@ -436,14 +462,13 @@ rq_files_check_replayed(int elevel)
 	if (rq_ctl->files_checked)
 		return true;
 	find_incomplete();
-	rq_ctl->files_checked = nmissing == 0 || rq_ignore_missing_files;
-	for (uint64 i = 0; i < nmissing && !rq_ignore_missing_files; i++)
+	if (nmissing == 0 || rq_ignore_missing_files)
 	{
-		char		path[MAXPGPATH];
-
-		path_of(path, &missing[i]);
-		unlink(path);
+		rq_missing_forget();
+		rq_ctl->files_checked = true;
 	}
+	else
+		remove_begun();
 	if (nmissing > 0)
 		report_missing(&missing[0], nmissing, elevel);
 	return rq_ctl->files_checked;

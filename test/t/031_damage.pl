@@ -417,7 +417,7 @@ $undo = replace_file($log_file, undef);
 my $from = rq_log_from($node);
 ok(!$node->start(fail_ok => 1), 'missing log segment: the server does not start');
 like(slurp_file($node->logfile, $from),
-	qr/FATAL:  rocketq's file "pg_rocketq\/log\/0{16}" is missing or too short/,
+	qr/FATAL:  rocketq's file "pg_rocketq\/log\/0{16}" is missing or incomplete/,
 	'missing log segment: it says why');
 $node->append_conf('postgresql.conf', 'rocketq.ignore_missing_files = on');
 rq_start($node);

@@ -106,11 +106,11 @@ my %part = (
 	"$store/queue" => qr/FATAL:  rocketq's directory "pg_rocketq\/queue" is missing.*since there is "pg_rocketq\/state".*$gone/s,
 	$store => qr/FATAL:  rocketq's directory "pg_rocketq" is missing.*since there is "pg_rocketq.made".*$gone/s,
 	"$store/queue/$folder" =>
-	  qr/FATAL:  rocketq's file "pg_rocketq\/queue\/$folder\/0.00000000" is missing or too short.*and so do 5 more files.*HINT:  Put back .* backup. With rocketq.ignore_missing_files = on /s,
+	  qr/FATAL:  rocketq's file "pg_rocketq\/queue\/$folder\/0.00000000" is missing or incomplete.*and so do 5 more files.*HINT:  Put back .* backup. With rocketq.ignore_missing_files = on /s,
 	$middle_of_log =>
-	  qr/FATAL:  rocketq's file "pg_rocketq\/log\/0{15}2" is missing or too short\n.*DETAIL:  It holds messages\.\n.*HINT:  Put back/s,
+	  qr/FATAL:  rocketq's file "pg_rocketq\/log\/0{15}2" is missing or incomplete\n.*DETAIL:  It holds messages\.\n.*HINT:  Put back/s,
 	$middle_of_queue =>
-	  qr/FATAL:  rocketq's file "pg_rocketq\/queue\/$folder\/1.00000001" is missing or too short\n.*DETAIL:  It holds messages\.\n/s);
+	  qr/FATAL:  rocketq's file "pg_rocketq\/queue\/$folder\/1.00000001" is missing or incomplete\n.*DETAIL:  It holds messages\.\n/s);
 foreach my $path (sort keys %part)
 {
 	my $name = $path =~ s/.*(pg_rocketq)/$1/r;
@@ -147,7 +147,7 @@ ok(-s $made, 'who starts with a state makes the note');
 $node->stop('fast');
 move($middle_of_log, "$data/away");
 append_to_file($middle_of_log, 'x' x 1000);
-refused('a segment too short', qr/FATAL:  rocketq's file "pg_rocketq\/log\/0{15}2" is missing or too short/);
+refused('a segment too short', qr/FATAL:  rocketq's file "pg_rocketq\/log\/0{15}2" is missing or incomplete/);
 move("$data/away", $middle_of_log);
 
 #
@@ -269,7 +269,7 @@ sub comes_to_nothing
 	rq_poll("the server not to be up ($label)", sub { return !rq_processes($node); });
 	rq_stopped($node);
 	like(slurp_file($node->logfile, $from),
-		qr/$level:  rocketq's file "\Q$name\E" is missing or too short.*HINT:  Put back/s,
+		qr/$level:  rocketq's file "\Q$name\E" is missing or incomplete.*HINT:  Put back/s,
 		"$label: it does not stay up, and says why");
 	return;
 }
