@@ -53,8 +53,8 @@ is_copy(const bool *nulls)
 				(errcode(ERRCODE_GENERATED_ALWAYS),
 				 errmsg("cannot insert a non-DEFAULT value into column \"%s\"",
 						rq_column_name(one)),
-				 errdetail("rocketq sets this column when the message is put into its queue."),
-				 errhint("Leave the column out.  Only a row with all columns of a message is taken as a copy of it.")));
+				 errdetail("rocketq sets this column when the message enters its queue."),
+				 errhint("Omit the column.  Only a row with all columns of a message is accepted as a copy of that message.")));
 	return false;
 }
 

@@ -74,7 +74,7 @@ rq_scan_begin(Relation rel, Snapshot snapshot, int nkeys,
 	if (nkeys != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("scans of a topic with scan keys are not supported")));
+				 errmsg("scan keys are not supported in scans of topics")));
 
 	s = palloc0(sizeof(RqScan));
 	s->base.rs_rd = rel;

@@ -205,7 +205,7 @@ rq_slot_store(TupleTableSlot *slot, Oid relid, uint32 queue_id, RqOff offset,
 	if (slot->tts_ops != rq_slot_ops())
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("tuple slot is not one for topics")));
+				 errmsg("tuple slot does not belong to a topic")));
 	Assert(TTS_EMPTY(slot));
 	s->stored = true;
 	s->shorten = false;

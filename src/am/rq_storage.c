@@ -54,13 +54,13 @@ refuse_rewrite(Relation rel)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("topic \"%s\" cannot be rewritten", get_rel_name(old)),
-				 errdetail("VACUUM FULL, CLUSTER and ALTER TABLE forms that rewrite a table do not work on topics."),
-				 errhint("There is nothing to vacuum in a topic.  INSERT INTO another topic ... SELECT * copies its messages.")));
+				 errdetail("VACUUM FULL, CLUSTER, and forms of ALTER TABLE that rewrite a table do not work on topics."),
+				 errhint("A topic never needs VACUUM.  To copy its messages, use INSERT INTO another_topic SELECT * FROM topic.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("table \"%s\" cannot be turned into a topic",
 					get_rel_name(old)),
-			 errhint("Create a topic with rocketq.create_topic() and INSERT into it.")));
+			 errhint("Create a topic with rocketq.create_topic() and insert the rows into it.")));
 }
 
 static void
@@ -71,18 +71,18 @@ refuse_other_kinds(Relation rel, char persistence)
 	if (rel->rd_rel->relkind != RELKIND_RELATION)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("\"%s\" cannot use the access method rocketq", name),
-				 errhint("Only tables can be topics.  Say USING heap.")));
+				 errmsg("\"%s\" cannot use access method \"rocketq\"", name),
+				 errhint("Only tables can be topics.  Specify USING heap.")));
 	if (persistence == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("topic \"%s\" cannot be temporary", name),
-				 errhint("Leave out TEMPORARY, or say USING heap.")));
+				 errhint("Omit TEMPORARY, or specify USING heap.")));
 	if (persistence == RELPERSISTENCE_UNLOGGED)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("topic \"%s\" cannot be unlogged", name),
-				 errhint("Leave out UNLOGGED, or say USING heap.  With synchronous_commit = off producers do not wait for WAL.")));
+				 errhint("Omit UNLOGGED, or specify USING heap.  With synchronous_commit = off, producers do not wait for WAL.")));
 }
 
 /* ---- storage ---- */
@@ -91,8 +91,8 @@ void
 rq_report_no_tablespace(const char *topic)
 {
 	ereport(NOTICE,
-			(errmsg("topic \"%s\" is not put into a tablespace", topic),
-			 errdetail("All topics are stored in the directory pg_rocketq of the data directory.")));
+			(errmsg("tablespace of topic \"%s\" is ignored", topic),
+			 errdetail("All topics are stored in directory \"pg_rocketq\" of the data directory.")));
 }
 
 /*

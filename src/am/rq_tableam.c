@@ -142,7 +142,7 @@ relation_copy_for_cluster(Relation NewTable, Relation OldTable,
 						  double *tups_vacuumed, double *tups_recently_dead)
 {
 	RQ_REFUSE("topics cannot be rewritten",
-			  "There is nothing to vacuum in a topic.");
+			  "A topic never needs VACUUM.");
 }
 
 /* ---- nothing to do ---- */

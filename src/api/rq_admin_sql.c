@@ -61,9 +61,9 @@ refuse_swapped(const char *quoted)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_IN_USE),
-			 errmsg("%s does not name the topic any more", quoted),
-			 errdetail("A schema was renamed or created at the same time."),
-			 errhint("Look at what the name means now, and call the function again.")));
+			 errmsg("%s no longer refers to the topic", quoted),
+			 errdetail("A schema was renamed or created concurrently."),
+			 errhint("Check what the name refers to now, and call the function again.")));
 }
 
 /* The relation of that name, which this subtransaction must have created. */
@@ -90,7 +90,7 @@ created_topic(Oid schema, const char *name, const char *quoted)
 Datum
 rocketq_create_topic(PG_FUNCTION_ARGS)
 {
-	char	   *name = rq_arg_text(fcinfo, 0, "topic name");
+	char	   *name = rq_arg_text(fcinfo, 0, "name");
 	int32		queues = PG_ARGISNULL(1) ? rq_default_queues : PG_GETARG_INT32(1);
 	RqTopicSettings settings;
 	RangeVar   *rv;
@@ -118,7 +118,7 @@ rocketq_create_topic(PG_FUNCTION_ARGS)
 	PG_RETURN_OID(created_topic(schema, rv->relname, quoted));
 }
 
-#define RETENTION_HINT "Use an interval, -1 for ever, or \"default\" for that of rocketq.retention_time."
+#define RETENTION_HINT "Use an interval, -1 to keep messages forever, or \"default\" to follow rocketq.retention_time."
 
 /* A retention time: an interval, -1 for ever, or "default". */
 static int32

@@ -23,7 +23,7 @@ rq_arg_not_null(FunctionCallInfo fcinfo, int argno, const char *name)
 	if (PG_ARGISNULL(argno))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
+				 errmsg("argument \"%s\" must not be null", name)));
 }
 
 char *
@@ -71,7 +71,7 @@ check_name_length(const char *name)
 			ereport(ERROR,
 					(errcode(ERRCODE_NAME_TOO_LONG),
 					 errmsg("topic name \"%s\" is too long", name),
-					 errdetail("A name has at most %d bytes.",
+					 errdetail("A name can have at most %d bytes.",
 							   RQ_TOPIC_NAME_MAX)));
 	}
 }
@@ -97,7 +97,7 @@ rq_range_var(const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
 				 errmsg("invalid topic name \"%s\"", name),
-				 errhint("A name that is no plain identifier needs double quotes, as in '\"my topic\"' or 'my_schema.\"my topic\"'.")));
+				 errhint("A name that is not a plain identifier must be double-quoted, as in '\"my topic\"' or 'my_schema.\"my topic\"'.")));
 	return makeRangeVarFromNameList(string_list(parts));
 }
 
@@ -109,7 +109,7 @@ rq_arg_max_messages(FunctionCallInfo fcinfo, int argno)
 	if (max < 1 || max > RQ_BATCH_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("max_messages must be between 1 and %d", RQ_BATCH_MAX)));
+				 errmsg("argument \"max_messages\" must be between 1 and %d", RQ_BATCH_MAX)));
 	return max;
 }
 
@@ -136,7 +136,7 @@ rq_arg_wait(FunctionCallInfo fcinfo, int argno, const char *name)
 	if (ms < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must not be negative", name)));
+				 errmsg("argument \"%s\" must not be negative", name)));
 	/* Less than a millisecond is not nothing. */
 	return ms == 0 && wait->time > 0 ? 1 : ms;
 }
@@ -217,7 +217,7 @@ rq_arg_queue(FunctionCallInfo fcinfo, int argno, uint32 topic)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("queue %d does not exist", queue_id),
-				 errdetail("The topic has no queues before its first message.")));
+				 errdetail("A topic copied by CREATE DATABASE has no queues before its first message.")));
 	rq_check_queue_id(topic, queue_id);
 	return (uint32) queue_id;
 }

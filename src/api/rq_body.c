@@ -35,11 +35,11 @@ refuse_type(Oid type)
 				 errmsg("could not determine the type of the message body")));
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("a message body cannot be of type %s", format_type_be(type)),
-			 errdetail("It is text, bytea, json or jsonb."),
+			 errmsg("message body cannot be of type %s", format_type_be(type)),
+			 errdetail("A message body must be of type text, bytea, json, or jsonb."),
 			 OidIsValid(get_element_type(type)) ?
-			 errhint("rocketq.produce_batch() takes an array of bodies.") :
-			 errhint("Cast it to one of them, or use to_jsonb().")));
+			 errhint("Use rocketq.produce_batch() for an array of bodies.") :
+			 errhint("Cast the value to one of these types, or use to_jsonb().")));
 }
 
 typedef void (*SetBody) (RqParts *m, Datum value);

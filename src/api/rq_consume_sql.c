@@ -135,7 +135,7 @@ rocketq_pull(PG_FUNCTION_ARGS)
 	if (from < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("from_offset must not be negative")));
+				 errmsg("argument \"from_offset\" must not be negative")));
 	req.from = (RqOff) from;
 	req.topic = get_topic_to_wait(fcinfo, req.wait_ms, RQ_STORAGE_OPTIONAL,
 								  &hold);
@@ -184,8 +184,8 @@ rocketq_commit_consumed(PG_FUNCTION_ARGS)
 		ereport(WARNING,
 				(errcode(ERRCODE_NO_ACTIVE_SQL_TRANSACTION),
 				 errmsg("rocketq.commit_offset() had nothing to commit outside a transaction block"),
-				 errdetail("It commits what its own transaction has consumed."),
-				 errhint("Put BEGIN before rocketq.consume() and COMMIT after rocketq.commit_offset(), or consume with auto_commit => true.")));
+				 errdetail("The function commits what its own transaction has consumed."),
+				 errhint("Use BEGIN before rocketq.consume() and COMMIT after rocketq.commit_offset(), or consume with auto_commit => true.")));
 	PG_RETURN_INT32(count);
 }
 

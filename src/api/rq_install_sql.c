@@ -40,7 +40,7 @@ refuse_schema(const char *detail, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("cannot install rocketq into the schema \"%s\"", SCHEMA),
+			 errmsg("cannot install extension \"rocketq\" into schema \"%s\"", SCHEMA),
 			 errdetail_internal("%s", detail),
 			 errhint("%s", hint)));
 }
@@ -50,9 +50,9 @@ check_owner(Form_pg_namespace schema)
 {
 	if (superuser_arg(schema->nspowner))
 		return;
-	refuse_schema(psprintf("It is owned by role \"%s\", which is not a superuser and could put its own functions in the place of rocketq's.",
+	refuse_schema(psprintf("The schema is owned by role \"%s\", which is not a superuser and could replace functions of the extension.",
 						   GetUserNameFromId(schema->nspowner, false)),
-				  "Drop or rename the schema, or make a superuser its owner once you have looked into it.");
+				  "Drop or rename the schema, or make a superuser its owner after inspecting its contents.");
 }
 
 /* May somebody create in the schema who could not do anything anyway? */
@@ -74,10 +74,10 @@ check_grants(HeapTuple tuple, Form_pg_namespace schema)
 		if ((ACLITEM_GET_PRIVS(*item) & ACL_CREATE) == 0 ||
 			(item->ai_grantee != ACL_ID_PUBLIC && superuser_arg(item->ai_grantee)))
 			continue;
-		refuse_schema(psprintf("%s may create objects in it and could put functions in the place of rocketq's.",
-							   item->ai_grantee == ACL_ID_PUBLIC ? "Everybody" :
+		refuse_schema(psprintf("%s can create objects in the schema and could replace functions of the extension.",
+							   item->ai_grantee == ACL_ID_PUBLIC ? "PUBLIC" :
 							   psprintf("Role \"%s\"", GetUserNameFromId(item->ai_grantee, false))),
-					  "REVOKE CREATE ON SCHEMA " SCHEMA " from whoever is not a superuser.");
+					  "Revoke CREATE on schema \"" SCHEMA "\" from all roles that are not superusers.");
 	}
 }
 
@@ -103,9 +103,9 @@ check_empty(Oid schema, Oid caller)
 		if (d->classid == ExtensionRelationId ||
 			(d->classid == ProcedureRelationId && d->objid == caller))
 			continue;
-		refuse_schema(psprintf("It is not empty: there is %s.",
+		refuse_schema(psprintf("The schema is not empty: it contains %s.",
 							   getObjectDescription(&object, false)),
-					  "Drop what is in the schema, or move it into another one.");
+					  "Drop the objects in the schema, or move them to another schema.");
 	}
 	systable_endscan(scan);
 	table_close(depend, AccessShareLock);

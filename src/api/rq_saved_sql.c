@@ -351,9 +351,9 @@ restore_group(Relation rel, HeapTuple row, TupleDesc desc)
 	if (count_elements(row, desc, 3) != nqueues ||
 		count_elements(row, desc, 4) != nqueues)
 		ereport(WARNING,
-				(errmsg("consumer group \"%s\" of topic \"%s\" starts from the first message",
+				(errmsg("consumer group \"%s\" of topic \"%s\" will start from the first message",
 						group, RelationGetRelationName(rel)),
-				 errdetail("It was saved from a topic with another number of queues.")));
+				 errdetail("The group was saved from a topic with a different number of queues.")));
 	else
 		for (int i = 0; i < nqueues; i++)
 		{
@@ -362,7 +362,7 @@ restore_group(Relation rel, HeapTuple row, TupleDesc desc)
 		}
 	if (!rq_consumer_create_group_at(topic, group, places))
 		ereport(WARNING,
-				(errmsg("consumer group \"%s\" of topic \"%s\" exists and stays where it is",
+				(errmsg("consumer group \"%s\" of topic \"%s\" already exists and keeps its offsets",
 						group, RelationGetRelationName(rel))));
 }
 
@@ -404,8 +404,8 @@ check_trigger(FunctionCallInfo fcinfo)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-			 errmsg("rocketq.restore_group() is the trigger of rocketq.saved_groups"),
-			 errdetail("It cannot be called in any other way, nor be the trigger of another table.")));
+			 errmsg("rocketq.restore_group() can only be called as the trigger of rocketq.saved_groups"),
+			 errdetail("It must be fired BEFORE INSERT FOR EACH ROW.")));
 }
 
 /* The owner makes groups, and so it is the owner who restores them. */
@@ -419,9 +419,9 @@ restore_row(HeapTuple row, TupleDesc desc)
 	if (!OidIsValid(relid))
 	{
 		ereport(WARNING,
-				(errmsg("consumer group \"%s\" is not restored",
+				(errmsg("could not restore consumer group \"%s\"",
 						text_column(row, desc, 2)),
-				 errdetail("Its topic \"%s\" does not exist.", name)));
+				 errdetail("Topic \"%s\" does not exist.", name)));
 		return;
 	}
 	rel = rq_relation_open(relid, AccessShareLock, ACL_NO_RIGHTS);

@@ -44,8 +44,8 @@ check_top_level(FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("rocketq.wait_for_messages() cannot run inside a transaction block"),
-				 errdetail("It waits without holding a transaction open."),
-				 errhint("CALL it on its own, or wait in a transaction with rocketq.consume(..., wait => ...).")));
+				 errdetail("The procedure waits without holding a transaction open."),
+				 errhint("Call it outside a transaction block, or wait within a transaction with rocketq.consume(..., wait => ...).")));
 }
 
 /* Find topic and group, and wait outside the transaction that did so. */
@@ -73,7 +73,7 @@ check_still_there(FunctionCallInfo fcinfo, const char *topic)
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(PG_GETARG_OID(0))))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("topic \"%s\" has been dropped meanwhile", topic)));
+				 errmsg("topic \"%s\" was dropped concurrently", topic)));
 }
 
 /*

@@ -119,9 +119,9 @@ relation_created(Oid relid)
 	else if (OidIsValid(form->relrewrite) && rq_oid_is_topic(form->relrewrite))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the access method of topic \"%s\" cannot be changed",
+				 errmsg("access method of topic \"%s\" cannot be changed",
 						get_rel_name(form->relrewrite)),
-				 errhint("CREATE TABLE ... AS SELECT * FROM the topic makes a table of its messages.")));
+				 errhint("Use CREATE TABLE ... AS SELECT * FROM topic to copy its messages into a table.")));
 	else if (form->relkind == RELKIND_RELATION && rq_am_is_ours(form->relam))
 	{
 		RqKey		key = {.db = MyDatabaseId, .rel = form->relfilenode};
@@ -142,7 +142,7 @@ refuse_column_change(Oid relid)
 			 errmsg("columns of topic \"%s\" cannot be changed",
 					get_rel_name(relid)),
 			 errdetail("Every topic has the columns of rocketq.message."),
-			 errhint("Put more data into the body or the properties of a message.")));
+			 errhint("Store additional data in the body or the properties of a message.")));
 }
 
 /* Is it a member of the extension? */
@@ -170,8 +170,8 @@ refuse_type_change(Oid relid)
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("attributes of type %s cannot be changed",
 					format_type_be_qualified(get_rel_type_id(relid))),
-			 errdetail("They are what functions of the extension rocketq return."),
-			 errhint("Put more data into the body or the properties of a message.")));
+			 errdetail("Functions of extension \"rocketq\" return rows with these attributes."),
+			 errhint("Store additional data in the body or the properties of a message.")));
 }
 
 /* A column was added or altered: it must still be one of rocketq.message. */

@@ -68,7 +68,7 @@ set_label(const ObjectAddress *object, const char *label)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the label of a topic must be a list of its settings"),
 				 errdetail_internal("%s", problem),
-				 errhint("rocketq.alter_topic() sets it.")));
+				 errhint("Use rocketq.alter_topic() to change the settings of a topic.")));
 	now = rq_topic_settings(rq_relation_topic(rel, RQ_STORAGE_CREATE));
 	rq_check_settings(&settings, &now);
 	alter(rel, &settings);

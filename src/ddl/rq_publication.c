@@ -31,7 +31,7 @@
 #include "value/rq_relation.h"
 
 #define HINT_NOT_PUBLISHED \
-	"Leave the topic out.  A program that consumes it can produce elsewhere."
+	"Exclude the topic.  To replicate its messages, consume them and produce them elsewhere."
 
 /* ---- the topics in question ---- */
 
@@ -129,7 +129,7 @@ check_tables(const List *tables)
 							get_rel_name(linitial_oid(topics))),
 					 relid == linitial_oid(topics) ?
 					 errdetail("Logical replication does not carry messages.") :
-					 errdetail("It is a partition of \"%s\".", get_rel_name(relid)),
+					 errdetail("The topic is a partition of \"%s\".", get_rel_name(relid)),
 					 errhint(HINT_NOT_PUBLISHED)));
 	}
 }
@@ -155,8 +155,8 @@ warn_of_topics(const char *publication, const List *topics)
 	ereport(WARNING,
 			(errmsg("publication \"%s\" does not replicate topics",
 					publication),
-			 errdetail_plural("It covers %d topic, \"%s\".",
-							  "It covers %d topics, \"%s\" for one.",
+			 errdetail_plural("The publication covers %d topic, \"%s\".",
+							  "The publication covers %d topics, including \"%s\".",
 							  n, n, get_rel_name(linitial_oid(topics))),
 			 errhint(HINT_NOT_PUBLISHED)));
 }
@@ -224,7 +224,7 @@ warn_of_publications(const char *topic, List *pubs)
 				(errmsg("topic \"%s\" is not replicated by publication \"%s\"",
 						topic, get_publication_name(lfirst_oid(cell), false)),
 				 errdetail("The publication covers the topic, but logical replication does not carry messages."),
-				 errhint("A program that consumes the topic can produce elsewhere.")));
+				 errhint("To replicate its messages, consume them and produce them elsewhere.")));
 }
 
 void
@@ -263,7 +263,7 @@ check_ancestor(Oid topic, Oid ancestor)
 				 errdetail("Table \"%s\" is in publication \"%s\", and logical replication does not carry messages.",
 						   get_rel_name(ancestor),
 						   get_publication_name(linitial_oid(pubs), false)),
-				 errhint("Take the table out of the publication, and put those of its partitions in that are no topics.")));
+				 errhint("Remove the table from the publication, and add its partitions that are not topics.")));
 	pubs = list_difference_oid(GetSchemaPublications(get_rel_namespace(ancestor)),
 							   GetSchemaPublications(get_rel_namespace(topic)));
 	warn_of_publications(get_rel_name(topic), pubs);

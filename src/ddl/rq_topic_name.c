@@ -17,12 +17,12 @@
 #include "ddl/rq_topic_name.h"
 
 static void
-refuse_long_name(const char *what, const char *name)
+refuse_long_name(const char *message, const char *name)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_NAME_TOO_LONG),
-			 errmsg("%s name \"%s\" is too long", what, name),
-			 errdetail("The names of a topic and of its schema have at most %d bytes, since PostgreSQL can cut longer names when it looks them up.",
+			 errmsg(message, name),
+			 errdetail("The names of a topic and of its schema can have at most %d bytes, because PostgreSQL may truncate longer names when looking them up.",
 					   RQ_TOPIC_NAME_MAX)));
 }
 
@@ -32,9 +32,9 @@ rq_topic_name_check(const char *name, Oid nspid)
 	const char *schema = get_namespace_name(nspid);
 
 	if (strlen(name) > RQ_TOPIC_NAME_MAX)
-		refuse_long_name("topic", name);
+		refuse_long_name(gettext_noop("topic name \"%s\" is too long"), name);
 	if (schema != NULL && strlen(schema) > RQ_TOPIC_NAME_MAX)
-		refuse_long_name("schema", schema);
+		refuse_long_name(gettext_noop("schema name \"%s\" is too long"), schema);
 }
 
 /* A schema has got this name, which the caller alone sees yet. */
@@ -42,5 +42,5 @@ void
 rq_topic_name_check_schema(const char *name, Oid nspid)
 {
 	if (strlen(name) > RQ_TOPIC_NAME_MAX && rq_topics_in(nspid) != NIL)
-		refuse_long_name("schema", name);
+		refuse_long_name(gettext_noop("schema name \"%s\" is too long"), name);
 }

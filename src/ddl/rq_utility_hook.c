@@ -82,7 +82,7 @@ tell_of_topic(Oid relid)
 		ereport(WARNING,
 				(errmsg("skipping \"%s\" --- VACUUM FULL does not work on topics",
 						name),
-				 errdetail("There is nothing to vacuum in a topic.")));
+				 errdetail("A topic never needs VACUUM.")));
 }
 
 /* Is it a topic, or are there topics among its partitions? */

@@ -72,14 +72,15 @@ is_computed(int attnum)
 	return false;
 }
 
+/* "message" is one of those below, with the column's name to put in. */
 static void
-refuse_value(const char *column, const char *what)
+refuse_value(const char *message, const char *column)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("column \"%s\" of a topic cannot have %s", column, what),
-			 errdetail("rocketq sets this column when the message is put into its queue."),
-			 errhint("Leave the column as it is in rocketq.message, and without a primary key.")));
+			 errmsg(message, column),
+			 errdetail("rocketq sets this column when the message enters its queue."),
+			 errhint("Define the column as in rocketq.message, without a primary key.")));
 }
 
 void
@@ -91,22 +92,26 @@ rq_check_computed(const FormData_pg_attribute *att)
 				 errmsg("column \"%s\" of a topic cannot be a virtual generated column",
 						NameStr(att->attname)),
 				 errdetail("Consumers would not see its values."),
-				 errhint("Say STORED.")));
+				 errhint("Use STORED.")));
 	if (!is_computed(att->attnum))
 		return;
 	if (att->attidentity != '\0')
-		refuse_value(NameStr(att->attname), "an identity");
+		refuse_value(gettext_noop("column \"%s\" of a topic cannot be an identity column"),
+					 NameStr(att->attname));
 	if (att->attgenerated != '\0')
-		refuse_value(NameStr(att->attname), "a generation expression");
+		refuse_value(gettext_noop("column \"%s\" of a topic cannot be a generated column"),
+					 NameStr(att->attname));
 	if (att->attnotnull)
-		refuse_value(NameStr(att->attname), "a NOT NULL constraint");
+		refuse_value(gettext_noop("column \"%s\" of a topic cannot be declared NOT NULL"),
+					 NameStr(att->attname));
 }
 
 void
 rq_check_default(Oid relid, int attnum)
 {
 	if (is_computed(attnum) && rq_oid_is_topic(relid))
-		refuse_value(rq_column_name((RqColumn) (attnum - 1)), "a default");
+		refuse_value(gettext_noop("column \"%s\" of a topic cannot have a default"),
+					 rq_column_name((RqColumn) (attnum - 1)));
 }
 
 void
@@ -133,7 +138,7 @@ rq_check_columns(Relation rel)
 	if (wrong != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("columns of topic \"%s\" are not those of rocketq.message",
+				 errmsg("columns of topic \"%s\" do not match those of rocketq.message",
 						RelationGetRelationName(rel)),
 				 errdetail_internal("%s", wrong),
 				 errhint("Use CREATE TABLE name (LIKE rocketq.message) USING rocketq, or rocketq.create_topic().")));

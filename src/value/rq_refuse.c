@@ -21,14 +21,14 @@ RQ_NORETURN void
 rq_refuse_update(void)
 {
 	RQ_REFUSE("messages of a topic cannot be updated",
-			  "Produce a new message.  Old ones are removed by retention.");
+			  "Produce a new message; retention removes old ones.");
 }
 
 RQ_NORETURN void
 rq_refuse_lock(void)
 {
 	RQ_REFUSE("messages of a topic cannot be locked",
-			  "rocketq.consume() gives messages to one transaction at a time.");
+			  "rocketq.consume() delivers messages to one transaction at a time.");
 }
 
 RQ_NORETURN void

@@ -81,7 +81,7 @@ check_row_security(Relation rel)
 		check_enable_rls(RelationGetRelid(rel), InvalidOid, false) == RLS_ENABLED)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot use topic \"%s\" with row-level security by a rocketq function",
+				 errmsg("cannot use rocketq functions on topic \"%s\" with row-level security",
 						RelationGetRelationName(rel)),
 				 errhint("Use INSERT and SELECT, or a role that bypasses row-level security.")));
 }
@@ -96,7 +96,7 @@ refuse_other_relation(Relation rel)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a topic", name),
 				 errdetail("It is a partitioned table."),
-				 errhint("Use those of its partitions that are topics.")));
+				 errhint("Use its partitions that are topics.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 			 errmsg("\"%s\" is not a topic", name),
@@ -147,11 +147,11 @@ refuse_executor_work(Relation rel)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot produce into topic \"%s\" by a function",
+			 errmsg("cannot produce into topic \"%s\" with rocketq functions",
 					RelationGetRelationName(rel)),
 			 rule ?
-			 errdetail("It has a rule for INSERT, which only INSERT heeds.") :
-			 errdetail("It is a partition or has constraints, defaults, triggers or generated columns, which only INSERT and COPY heed."),
+			 errdetail("The topic has a rule for INSERT, which only INSERT applies.") :
+			 errdetail("The topic is a partition or has constraints, defaults, triggers, or generated columns, which only INSERT and COPY enforce."),
 			 rule ? errhint("Use INSERT.") : errhint("Use INSERT or COPY.")));
 }
 

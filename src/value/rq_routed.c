@@ -95,8 +95,8 @@ rq_refuse_routed(Relation rel, LOCKMODE lockmode)
 	if (!plain)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot use topic \"%s\" by a rocketq function",
+				 errmsg("cannot use rocketq functions on topic \"%s\"",
 						RelationGetRelationName(rel)),
-				 errdetail("An extension sends what is inserted into it elsewhere."),
-				 errhint("Use INSERT and SELECT, or the functions with the table that gets the rows.")));
+				 errdetail("An extension redirects rows inserted into the topic to another table."),
+				 errhint("Use INSERT and SELECT, or use the functions on the table that receives the rows.")));
 }

@@ -194,9 +194,9 @@ check_columns(TupleDesc desc)
 	if (!fits)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("type rocketq.message does not have the attributes of a message"),
-				 errdetail("It has been altered since the extension was created."),
-				 errhint("DROP EXTENSION and CREATE EXTENSION bring it back.")));
+				 errmsg("type rocketq.message does not have the expected attributes"),
+				 errdetail("The type was altered after the extension was created."),
+				 errhint("DROP EXTENSION and CREATE EXTENSION restore it.")));
 }
 
 TupleTableSlot *

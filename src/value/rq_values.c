@@ -54,7 +54,7 @@ check_keys(const ArrayType *array)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("message keys must not contain nulls"),
-				 errhint("array_remove(keys, NULL) leaves them out.")));
+				 errhint("Use array_remove(keys, NULL) to remove them.")));
 }
 
 /* Pack the keys as a frame has them; no keys are the same as none given. */
@@ -107,7 +107,7 @@ rq_set_properties(RqParts *m, Datum jsonb_value)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("message properties must be a JSON object"),
-				 errhint("Write them like '{\"name\": \"value\"}'.")));
+				 errhint("Use an object such as '{\"name\": \"value\"}'.")));
 	m->properties = jsonb_text(j, &m->properties_len);
 }
 

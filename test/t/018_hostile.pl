@@ -57,16 +57,16 @@ CREATE FUNCTION rocketq.grab(oid, oid) RETURNS bool LANGUAGE plpgsql AS
 	$$BEGIN ALTER ROLE mallory SUPERUSER; RETURN true; END$$;
 CREATE OPERATOR rocketq.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = rocketq.grab);
 EOQ
-like(install(), qr/cannot install rocketq into the schema "rocketq"\nDETAIL:  It is owned by role "mallory".*\nHINT: /,
+like(install(), qr/cannot install extension "rocketq" into schema "rocketq"\nDETAIL:  The schema is owned by role "mallory".*\nHINT: /,
 	'a schema of somebody else is refused');
 is($node->safe_psql('planted', "SELECT rolsuper, (SELECT count(*) FROM pg_extension WHERE extname = 'rocketq') FROM pg_roles WHERE rolname = 'mallory'"),
 	'f|0', 'with nothing done');
 $node->safe_psql('planted', 'ALTER SCHEMA rocketq OWNER TO CURRENT_USER');
-like(install(), qr/DETAIL:  It is not empty: there is (operator|function) .*\nHINT: /, 'so is what he has put there');
+like(install(), qr/DETAIL:  The schema is not empty: it contains (operator|function) .*\nHINT: /, 'so is what he has put there');
 $node->safe_psql('planted', 'DROP SCHEMA rocketq CASCADE; CREATE SCHEMA rocketq; GRANT CREATE ON SCHEMA rocketq TO mallory');
-like(install(), qr/DETAIL:  Role "mallory" may create objects in it .*\nHINT:  REVOKE CREATE/, 'a schema where he can put something');
+like(install(), qr/DETAIL:  Role "mallory" can create objects in the schema .*\nHINT:  Revoke CREATE/, 'a schema where he can put something');
 $node->safe_psql('planted', 'REVOKE CREATE ON SCHEMA rocketq FROM mallory; GRANT CREATE ON SCHEMA rocketq TO PUBLIC');
-like(install(), qr/DETAIL:  Everybody may create objects in it/, 'or everybody');
+like(install(), qr/DETAIL:  PUBLIC can create objects in the schema/, 'or everybody');
 $node->safe_psql('planted', 'REVOKE CREATE ON SCHEMA rocketq FROM PUBLIC');
 is(install(), 'installed', 'a superuser\'s empty schema will do');
 $node->safe_psql('planted', 'DROP EXTENSION rocketq');
@@ -427,7 +427,7 @@ foreach my $function (@triggers)
 		my ($table, $event, $fire) = @$attempt;
 
 		like(run_as('alice', 'postgres', "SELECT outcome(\$\$$table; CREATE TRIGGER t $event EXECUTE FUNCTION $function(); $fire\$\$)"),
-			qr/^(39P01 .* is the trigger of|42501 must be owner of table|42501 permission denied for table saved_groups)/, "$table; $event");
+			qr/^(39P01 .* can only be called as the trigger of|42501 must be owner of table|42501 permission denied for table saved_groups)/, "$table; $event");
 	}
 	like(run_as('alice', 'postgres', "SELECT outcome('SELECT $function()')"), qr/^39P01 /, 'called as a function');
 	like(run_as($superuser, 'postgres', "CREATE EVENT TRIGGER t ON ddl_command_end EXECUTE FUNCTION $function()"),
@@ -597,7 +597,7 @@ is($created, rq_value($node, "SELECT 'public.t'::regclass::oid"), 'create_topic(
 run_in($attacker, "DROP SCHEMA first CASCADE; SELECT rocketq.create_topic('att.t', 1)");
 is(swap_meanwhile($lock, "SELECT rocketq.drop_topic('att.t')",
 		'ALTER SCHEMA att RENAME TO moved; CREATE SCHEMA att; CREATE TABLE att.t (a int)'),
-	'55006 att.t does not name the topic any more', 'drop_topic() drops the topic it was given');
+	'55006 att.t no longer refers to the topic', 'drop_topic() drops the topic it was given');
 is(rq_value($node, "SELECT to_regclass('att.t') IS NOT NULL AND to_regclass('moved.t') IS NOT NULL"), 't', 'and no other table');
 run_in($caller, 'DROP EVENT TRIGGER made; DROP EVENT TRIGGER dropped; DROP FUNCTION stand(); DROP SCHEMA att, moved CASCADE; DROP TABLE public.t');
 

@@ -251,9 +251,9 @@ INSERT INTO rocketq.saved_groups VALUES ('nothing', 'new', '{-5,9223372036854775
 INSERT INTO rocketq.saved_groups VALUES ('nothing', NULL, '{1,1}', '{1,1}');
 INSERT INTO rocketq.saved_groups VALUES ('pg_class', 'g', '{1}', '{1}');
 EOQ
-like($err, qr/"g" is not restored.*"no\.topic" does not exist/s, 'a group without a topic');
-like($err, qr/"w" of topic "wide" exists and stays/, 'a group that exists');
-like($err, qr/"new" of topic "wide" starts from the first.*another number of queues/s,
+like($err, qr/could not restore consumer group "g".*"no\.topic" does not exist/s, 'a group without a topic');
+like($err, qr/"w" of topic "wide" already exists and keeps its offsets/, 'a group that exists');
+like($err, qr/"new" of topic "wide" will start from the first.*different number of queues/s,
 	'another number of queues');
 like($err, qr/"consumer_group" of rocketq.saved_groups must not be null/, 'a group without a name');
 like($err, qr/must be owner of table pg_class|"pg_class" is not a topic/, 'no topic');

@@ -63,7 +63,7 @@ foreach my $call (
 		my ($rc, $out, $err) = $node->psql('postgres',
 			"\\set VERBOSITY verbose\nSET default_transaction_isolation = '$isolation';\n"
 			  . sprintf($call, 'shell_orders'));
-		like($err, qr/0A000: cannot use topic "shell_orders" by a rocketq function.*An extension sends/s,
+		like($err, qr/0A000: cannot use rocketq functions on topic "shell_orders".*An extension redirects/s,
 			"$isolation: " . sprintf($call, 'shell_orders'));
 	}
 	is($node->psql('postgres', sprintf($call, $_)), 0, sprintf($call, $_)) foreach 'orders', 'shell_alone';
@@ -91,7 +91,7 @@ ALTER TABLE shell_alone RENAME TO shell_orders_too;
 CREATE TABLE orders_too (LIKE rocketq.message) USING rocketq;
 SELECT count(rocketq.produce('shell_orders_too', 'x'));
 EOQ
-like($err, qr/cannot use topic "shell_orders_too"/, 'is told when that changes');
+like($err, qr/cannot use rocketq functions on topic "shell_orders_too"/, 'is told when that changes');
 
 # It can be dumped and dropped.
 $node->command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), '-f', "$dir/dump" ], 'pg_dump');
