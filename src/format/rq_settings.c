@@ -150,8 +150,14 @@ parse_item(char *item, RqTopicSettings *s, bool *given)
 	if (given[setting - settings])
 		return psprintf("Setting \"%s\" is given more than once.", item);
 	if (!parse_value(value, setting, &number))
-		return psprintf("Setting \"%s\" must be %s, not \"%s\".",
-						item, rq_setting_range(setting), value);
+	{
+		char	   *range = rq_setting_range(setting);
+		char	   *problem = psprintf("Setting \"%s\" must be %s, not \"%s\".",
+									   item, range, value);
+
+		pfree(range);
+		return problem;
+	}
 	given[setting - settings] = true;
 	set_value(s, setting, number);
 	return NULL;
@@ -180,8 +186,10 @@ rq_settings_parse(const char *list, RqTopicSettings *s)
 	for (;;)
 	{
 		Size		len = strcspn(list, ",");
-		char	   *problem = parse_item(copy_trimmed(list, len), s, given);
+		char	   *item = copy_trimmed(list, len);
+		char	   *problem = parse_item(item, s, given);
 
+		pfree(item);
 		if (problem != NULL)
 			return problem;
 		if (list[len] == '\0')
