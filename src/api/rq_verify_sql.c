@@ -18,6 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "base/rq_text.h"
 #include "format/rq_segfmt.h"
@@ -238,45 +239,79 @@ verify_offsets(uint32 topic)
 		}
 }
 
-/* Verify the offsets, and say whether the topic is the one of this incarnation. */
-static bool
-verify_offsets_of(uint32 topic, uint64 incarnation)
+/* A queue, and which of those that have had its number. */
+typedef struct QueueRef
 {
-	bool		same;
+	RqQueue    *q;
+	XLogRecPtr	born;
+} QueueRef;
+
+/* The topic's queue of this number; false if there is none, or no such topic. */
+static bool
+find_queue(uint32 topic, RqKey key, uint32 queue_id, QueueRef *ref)
+{
+	bool		found;
 
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	same = rq_topic_nqueues(topic) > 0 &&
-		rq_topics[topic].incarnation == incarnation;
-	if (same)
-		verify_offsets(topic);
+	found = RQ_KEY_EQ(rq_topic_key(topic), key) &&
+		queue_id < rq_topic_nqueues(topic);
+	if (found)
+	{
+		ref->q = rq_topic_queue(topic, queue_id);
+		ref->born = ref->q->born;
+	}
 	LWLockRelease(rq_meta_lock);
-	return same;
+	return found;
+}
+
+static void
+hand_on(Tuplestorestate *from, Tuplestorestate *to)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(result->setDesc,
+													&TTSOpsMinimalTuple);
+
+	while (tuplestore_gettupleslot(from, true, false, slot))
+		tuplestore_puttupleslot(to, slot);
+	ExecDropSingleTupleTableSlot(slot);
 }
 
 /*
- * The meta lock is not held while entries are read, so a topic can be dropped
- * concurrently: its problems are then forgotten with it.
+ * Verify one queue; false if there is none of this number.  The meta lock is not
+ * held while entries are read, so the queue can go concurrently, and its files
+ * with it: what looked like a problem then is forgotten.
  */
+static bool
+verify_queue_of(uint32 topic, RqKey key, uint32 queue_id)
+{
+	Tuplestorestate *all = result->setResult;
+	QueueRef	before;
+	QueueRef	after;
+
+	if (!find_queue(topic, key, queue_id, &before))
+		return false;
+	result->setResult = tuplestore_begin_heap(true, false, work_mem);
+	RQ_FAULT("verify-queue");
+	verify_queue(topic, before.q);
+	if (find_queue(topic, key, queue_id, &after) &&
+		after.q == before.q && after.born == before.born)
+		hand_on(result->setResult, all);
+	tuplestore_end(result->setResult);
+	result->setResult = all;
+	return true;
+}
+
 static void
 verify_topic(uint32 topic)
 {
-	uint64		incarnation = rq_topics[topic].incarnation;
-	Tuplestorestate *all = result->setResult;
+	RqKey		key = rq_topic_key(topic);
 
-	result->setResult = tuplestore_begin_heap(true, false, work_mem);
-	for (uint32 i = 0; i < rq_topic_nqueues(topic); i++)
-		verify_queue(topic, rq_topic_queue(topic, i));
-	if (verify_offsets_of(topic, incarnation))
-	{
-		TupleTableSlot *slot = MakeSingleTupleTableSlot(result->setDesc,
-														&TTSOpsMinimalTuple);
+	for (uint32 i = 0; verify_queue_of(topic, key, i); i++)
+		CHECK_FOR_INTERRUPTS();
 
-		while (tuplestore_gettupleslot(result->setResult, true, false, slot))
-			tuplestore_puttupleslot(all, slot);
-		ExecDropSingleTupleTableSlot(slot);
-	}
-	tuplestore_end(result->setResult);
-	result->setResult = all;
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	if (RQ_KEY_EQ(rq_topic_key(topic), key) && rq_topic_nqueues(topic) > 0)
+		verify_offsets(topic);
+	LWLockRelease(rq_meta_lock);
 }
 
 /* ---- files ---- */

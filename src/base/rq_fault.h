@@ -109,7 +109,9 @@
 	/* TRIM is inserted, no file is gone yet */ \
 	X(arg, "trim-wal") \
 	/* the files are gone */ \
-	X(arg, "trim-removed")
+	X(arg, "trim-removed") \
+	/* verify() knows which queue it looks at next, and holds no lock */ \
+	X(arg, "verify-queue")
 
 #ifdef RQ_TESTING
 extern void rq_fault_point(const char *name);

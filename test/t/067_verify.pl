@@ -1,0 +1,51 @@
+# 067_verify.pl -- verify() holds no lock while it reads: topics and queues that go
+# concurrently are none of its problems, and hide none of others.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+my $node = rq_node('main', conf => <<'EOC');
+rocketq.janitor_interval = '50ms'
+EOC
+rq_require_faults($node);
+$node->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.create_topic('smaller', 4), rocketq.create_topic('dropped', 4);
+SELECT rocketq.produce(t, 'm', queue_id => q)
+	FROM unnest('{smaller,dropped}'::regclass[]) t, generate_series(0, 3) q;
+SELECT count(*) FROM rocketq.consume('smaller', 'g', auto_commit => true);
+EOQ
+
+# The first entry of the first queue points elsewhere.
+my $file = $node->data_dir . '/pg_rocketq/queue/' . $node->safe_psql('postgres',
+	"SELECT oid || '_' || pg_relation_filenode('smaller') || '/0.00000000' FROM pg_database WHERE datname = 'postgres'");
+open my $fh, '+<:raw', $file or die "could not open \"$file\": $!";
+sysseek($fh, 0, 0);
+sysread($fh, my $byte, 1);
+sysseek($fh, 0, 0);
+syswrite($fh, chr(ord($byte) ^ 1));
+close $fh;
+my $count = 'SELECT count(*), min(what) LIKE \'%queue 0 of topic%\' FROM ';
+is($node->safe_psql('postgres', "$count rocketq.verify()"), '1|t', 'there is a problem');
+
+foreach my $change ("SELECT rocketq.alter_topic('smaller', 2)", 'DROP TABLE dropped')
+{
+	my ($session, $pid) = rq_stopped_session($node, 'verify-queue', 'SELECT 1',
+		'CREATE TABLE found AS SELECT * FROM rocketq.verify();');
+
+	$node->safe_psql('postgres', $change);
+	rq_wait_ticks($node, 'janitor', 3);
+	rq_resume_session($node, $session, $pid);
+	$session->quit;
+	is($node->safe_psql('postgres', "$count found; DROP TABLE found"), '1|t',
+		"it is the only problem after $change");
+}
+
+done_testing();
