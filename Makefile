@@ -101,7 +101,6 @@ OBJS = \
 	src/queue/rq_filter.o \
 	src/queue/rq_group.o \
 	src/queue/rq_idle.o \
-	src/queue/rq_index.o \
 	src/queue/rq_lowest.o \
 	src/queue/rq_offset.o \
 	src/queue/rq_owner.o \
@@ -135,6 +134,7 @@ OBJS = \
 	src/store/rq_durable.o \
 	src/store/rq_map.o \
 	src/store/rq_stream.o \
+	src/txn/rq_index.o \
 	src/value/rq_columns.o \
 	src/value/rq_lookup.o \
 	src/value/rq_refuse.o \

@@ -14,11 +14,11 @@
 #include "base/rq_compat.h"
 #include "base/rq_fault.h"
 #include "queue/rq_ahead.h"
-#include "queue/rq_index.h"
 #include "queue/rq_pending.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_touched.h"
+#include "txn/rq_index.h"
 
 /* A queue that gets messages. */
 typedef struct Touch

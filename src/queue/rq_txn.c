@@ -29,7 +29,6 @@
 #include "log/rq_log.h"
 #include "queue/rq_alter.h"
 #include "queue/rq_group.h"
-#include "queue/rq_index.h"
 #include "queue/rq_owner.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
@@ -37,6 +36,7 @@
 #include "queue/rq_txn.h"
 #include "shmem/rq_latency.h"
 #include "shmem/rq_stats.h"
+#include "txn/rq_index.h"
 
 typedef enum ActionKind
 {

@@ -4,7 +4,7 @@
  */
 #include "postgres.h"
 
-#include "queue/rq_index.h"
+#include "txn/rq_index.h"
 
 typedef struct QueueIndexKey
 {
