@@ -100,6 +100,7 @@ OBJS = \
 	src/queue/rq_consume.o \
 	src/queue/rq_filter.o \
 	src/queue/rq_group.o \
+	src/queue/rq_group_txn.o \
 	src/queue/rq_idle.o \
 	src/queue/rq_lowest.o \
 	src/queue/rq_offset.o \
@@ -109,13 +110,14 @@ OBJS = \
 	src/queue/rq_produce.o \
 	src/queue/rq_queue.o \
 	src/queue/rq_rates.o \
+	src/queue/rq_readers.o \
 	src/queue/rq_retain.o \
 	src/queue/rq_saved.o \
 	src/queue/rq_topic.o \
+	src/queue/rq_topic_txn.o \
 	src/queue/rq_touched.o \
 	src/queue/rq_trash.o \
 	src/queue/rq_trim.o \
-	src/queue/rq_txn.o \
 	src/queue/rq_unused.o \
 	src/queue/rq_wait.o \
 	src/queue/rq_xid.o \
@@ -135,6 +137,7 @@ OBJS = \
 	src/store/rq_map.o \
 	src/store/rq_stream.o \
 	src/txn/rq_index.o \
+	src/txn/rq_txn.o \
 	src/value/rq_columns.o \
 	src/value/rq_lookup.o \
 	src/value/rq_refuse.o \

@@ -17,10 +17,13 @@
 #include "ddl/rq_label.h"
 #include "ddl/rq_utility_hook.h"
 #include "queue/rq_owner.h"
-#include "queue/rq_txn.h"
+#include "queue/rq_produce.h"
+#include "queue/rq_readers.h"
+#include "queue/rq_touched.h"
 #include "recovery/rq_rmgr.h"
 #include "recovery/rq_state.h"
 #include "shmem/rq_shmem.h"
+#include "txn/rq_txn.h"
 #include "value/rq_relation.h"
 #include "value/rq_serializable.h"
 #include "worker/rq_worker.h"
@@ -95,6 +98,9 @@ _PG_init(void)
 	rq_rmgr_register();
 	rq_serializable_init();
 	rq_txn_init();
+	rq_produce_init();
+	rq_touched_init();
+	rq_readers_init();
 	rq_owner_init();
 	install_hooks();
 	rq_label_init();

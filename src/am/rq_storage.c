@@ -26,7 +26,7 @@
 #include "queue/rq_alter.h"
 #include "queue/rq_group.h"
 #include "queue/rq_topic.h"
-#include "queue/rq_txn.h"
+#include "queue/rq_topic_txn.h"
 #include "value/rq_columns.h"
 #include "value/rq_relation.h"
 #include "value/rq_topic_label.h"
@@ -221,13 +221,13 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 		locator = rq_rel_locator(rel);
 	}
 	xid = rq_xid_announce();
-	rq_txn_topic_created(key);
+	rq_topic_note_created(key);
 	create_file(locator, persistence);
 	topic = rq_topic_ensure(key, RQ_LOCATOR_SPC(locator), &settings, xid);
 	if (old != RQ_NO_SLOT)
 		copy_groups(old, topic, xid);
 	if (!RQ_KEY_EQ(key, old_key))
-		rq_txn_topic_dropped(old_key);
+		rq_topic_note_dropped(old_key);
 }
 
 /*

@@ -45,7 +45,7 @@
 #include "ddl/rq_publication.h"
 #include "ddl/rq_topic_name.h"
 #include "queue/rq_topic.h"
-#include "queue/rq_txn.h"
+#include "queue/rq_topic_txn.h"
 #include "value/rq_columns.h"
 #include "value/rq_refuse.h"
 #include "value/rq_relation.h"
@@ -237,7 +237,7 @@ relation_dropped(Oid relid, int attnum)
 	if (attnum != 0)
 		refuse_column_change(relid);
 	if (rq_ctl != NULL)
-		rq_txn_topic_dropped(key);
+		rq_topic_note_dropped(key);
 }
 
 /*

@@ -25,7 +25,10 @@
 #include "ddl/rq_label.h"
 #include "queue/rq_alter.h"
 #include "queue/rq_topic.h"
-#include "queue/rq_txn.h"
+#include "queue/rq_topic_txn.h"
+#include "queue/rq_touched.h"
+#include "queue/rq_xid.h"
+#include "txn/rq_txn.h"
 #include "value/rq_relation.h"
 #include "value/rq_topic_label.h"
 
@@ -40,7 +43,8 @@ alter(Relation rel, const RqTopicSettings *to)
 		return;
 	rq_txn_check_open();
 	xid = rq_xid_announce();
-	rq_txn_topic_altered(topic, to->nqueues);
+	rq_topic_note_altered(topic);
+	rq_touched_check_removal(topic, to->nqueues);
 	rq_topic_alter(topic, to, xid);
 }
 

@@ -199,6 +199,15 @@ note_xact_pos(RqPos pos)
 		pg_atomic_write_u64(&me->xact_pos, pos);
 }
 
+void
+rq_log_forget_xact(void)
+{
+	RqBackend  *me = RQ_MY_BACKEND;
+
+	if (pg_atomic_read_u64(&me->xact_pos) != RQ_INVALID_POS)
+		pg_atomic_write_u64(&me->xact_pos, RQ_INVALID_POS);
+}
+
 static void
 log_append(RqPos pos, RqPos end, const char *bytes, uint32 len, uint32 nframes)
 {

@@ -26,6 +26,12 @@
 extern void rq_log_append(char *frames, const uint32 *lens, int n, RqPos *pos,
 						  bool gather);
 
+/*
+ * The transaction that appended has ended: nothing needs its frames any more
+ * but entries.  Can't throw.
+ */
+extern void rq_log_forget_xact(void);
+
 /* Largest frame that a segment can take, in bytes. */
 extern uint64 rq_log_max_frame(void);
 

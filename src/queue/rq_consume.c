@@ -19,15 +19,16 @@
 #include "base/rq_guc.h"
 #include "log/rq_log.h"
 #include "queue/rq_consume.h"
-#include "queue/rq_consume_private.h"
 #include "queue/rq_group.h"
+#include "queue/rq_group_txn.h"
 #include "queue/rq_owner.h"
 #include "queue/rq_queue.h"
+#include "queue/rq_readers.h"
 #include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
-#include "queue/rq_txn.h"
 #include "queue/rq_wait.h"
 #include "shmem/rq_stats.h"
+#include "txn/rq_txn.h"
 
 /*
  * How many messages ahead frames are fetched from memory: neighbours in a queue
@@ -98,20 +99,6 @@ rq_hint_to_consume(void)
 	if (rq_auto_create_groups)
 		return NULL;
 	return "The owner of the topic can create it with rocketq.create_group().";
-}
-
-/* Where a reader goes on; its lock is held. */
-RqOff
-rq_reader_position(const RqReader *r)
-{
-	RqQueue    *q = rq_topic_queue(r->topic, r->queue_id);
-	RqOff		at;
-
-	if (r->reading || r->committing)
-		at = Max(r->reading ? r->next : 0, r->committing ? r->commit : 0);
-	else
-		at = rq_offset_committed(rq_group_offset(r->group.slot, r->queue_id));
-	return Max(at, pg_atomic_read_u64(&q->start));
 }
 
 /*
@@ -225,32 +212,18 @@ find_or_create_group(uint32 topic, const char *name)
 {
 	const RqStart first = {.kind = RQ_START_FIRST};
 	RqGroupRef	group;
-	uint64		xid = 0;
 
 	while (!rq_consumer_find_group(topic, name, rq_hint_to_consume(), &group))
 	{
+		xl_rq_place *places = rq_start_places(topic, &first);
+
 		/* The name is free only if our own drop of it commits. */
-		if (rq_group_own_drop(topic, name))
-		{
-			xid = rq_xid_announce();
-			rq_txn_group_creating();
-		}
-		if (rq_group_create(topic, name, rq_start_places(topic, &first),
-							xid, true, &group))
-		{
-			if (xid != 0)
-				rq_txn_group_created(group);
+		if (rq_group_own_drop(topic, name) ?
+			rq_group_create_own(topic, name, places, &group) :
+			rq_group_create(topic, name, places, 0, true, &group))
 			break;
-		}
 	}
 	return group;
-}
-
-void
-rq_commit_read(RqReader *r)
-{
-	if (!r->committing || r->commit < r->next)
-		rq_txn_set_commit(r, r->next);
 }
 
 /* Read what one queue has for the group; returns the count. */
@@ -266,23 +239,23 @@ consume_queue(const RqConsumeRequest *req, RqGroupRef group, uint32 queue_id,
 	int			count;
 
 	rq_queue_refresh(req->topic, q);
-	if (rq_txn_find_reader(group, queue_id) == NULL && o->saved_total == 0 &&
+	if (rq_readers_find(group, queue_id) == NULL && o->saved_total == 0 &&
 		pg_atomic_read_u64(&q->stable) <=
 		Max(rq_offset_committed(o), pg_atomic_read_u64(&q->start)))
 		return 0;
 	if (!rq_owner_take(req->topic, group, queue_id, false))
 		return 0;
 	rq_saved_place(req->topic, group.slot, queue_id);
-	r = rq_txn_reader(req->topic, group, queue_id);
+	r = rq_readers_get(req->topic, group, queue_id);
 	from = rq_reader_position(r);
 	count = read_forward(req->topic, queue_id, from, false, max, req->filter,
 						 req->sink, req->sink_arg, &next);
 	RQ_FAULT("consume-read");
 	if (next == from)
 		return 0;
-	rq_txn_set_next(r, next);
+	rq_reader_set_next(r, next);
 	if (req->auto_commit)
-		rq_commit_read(r);
+		rq_reader_commit_read(r);
 	rq_count(RQ_STAT_CONSUMED, count);
 	return count;
 }
@@ -310,7 +283,7 @@ reads_topic(uint32 topic)
 {
 	RqReader   *r;
 
-	for (int i = 0; (r = rq_txn_reader_at(i)) != NULL; i++)
+	for (int i = 0; (r = rq_readers_at(i)) != NULL; i++)
 		if (r->topic == topic)
 			return true;
 	return false;

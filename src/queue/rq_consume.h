@@ -149,4 +149,7 @@ extern bool rq_consumer_create_group_at(uint32 topic, const char *group,
 extern RqOff rq_start_offset(uint32 topic, uint32 queue_id,
 							 const RqStart *start);
 
+/* The same place in all queues; palloc'd, for each slot of the topic. */
+extern xl_rq_place *rq_start_places(uint32 topic, const RqStart *start);
+
 #endif							/* RQ_CONSUME_H */

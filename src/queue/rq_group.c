@@ -18,22 +18,15 @@
 #include "base/rq_error.h"
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
-#include "queue/rq_group.h"
+#include "queue/rq_group_private.h"
 #include "queue/rq_topic.h"
 #include "shmem/rq_stats.h"
 
-/* Is the slot still that group's? */
-static bool
-is_still(RqGroupRef group)
+bool
+rq_group_is_still(RqGroupRef group)
 {
 	RQ_ASSERT_META_LOCK(LW_SHARED);
 	return rq_groups[group.slot].id == group.id;
-}
-
-static bool
-is_own_xid(uint64 xid)
-{
-	return U64FromFullTransactionId(GetTopFullTransactionIdIfAny()) == xid;
 }
 
 /* The group's state for the caller. */
@@ -43,11 +36,11 @@ state_of(const RqGroup *g, uint64 *xid)
 	bool		there = g->pend_op != RQ_PEND_CREATE;	/* if it aborts */
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
-	if (g->abandoned || (g->claim_xid != 0 && is_own_xid(g->claim_xid)))
+	if (g->abandoned || (g->claim_xid != 0 && rq_xid_is_own(g->claim_xid)))
 		return RQ_GROUP_ABSENT;
 
 	/* For others it can still come back, by ROLLBACK TO SAVEPOINT. */
-	if (g->doomed && (is_own_xid(g->pend_xid) ||
+	if (g->doomed && (rq_xid_is_own(g->pend_xid) ||
 					  rq_xid_status(g->pend_xid) != RQ_XID_IN_PROGRESS))
 		return RQ_GROUP_ABSENT;
 	if (g->claim_xid != 0 &&
@@ -58,7 +51,7 @@ state_of(const RqGroup *g, uint64 *xid)
 	}
 	if (g->pend_op == RQ_PEND_NONE)
 		return RQ_GROUP_PRESENT;
-	if (!is_own_xid(g->pend_xid))
+	if (!rq_xid_is_own(g->pend_xid))
 	{
 		switch (rq_xid_status(g->pend_xid))
 		{
@@ -136,7 +129,7 @@ rq_group_state(RqGroupRef group, uint64 *xid)
 	RqGroupState state = RQ_GROUP_ABSENT;
 
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	if (is_still(group))
+	if (rq_group_is_still(group))
 		state = state_of(&rq_groups[group.slot], xid);
 	LWLockRelease(rq_meta_lock);
 	return state;
@@ -391,8 +384,8 @@ rq_group_create(uint32 topic, const char *name, const xl_rq_place *places,
 	return absent;
 }
 
-static void
-log_drop(uint32 group, uint64 xid)
+void
+rq_group_log_drop(uint32 group, uint64 xid)
 {
 	RqGroup    *g = &rq_groups[group];
 	xl_rq_group_drop rec = {.kind = RQ_EXT_GROUP_DROP, .group_id = g->id,
@@ -402,92 +395,6 @@ log_drop(uint32 group, uint64 xid)
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqGroupDrop);
 	rq_xlog_insert(XLOG_RQ_EXT);
-}
-
-void
-rq_group_stage_drop(RqGroupRef group, uint64 xid)
-{
-	rq_gate_enter();
-	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	if (is_still(group))
-	{
-		START_CRIT_SECTION();
-		log_drop(group.slot, xid);
-		rq_groups[group.slot].pend_op = RQ_PEND_DROP;
-		rq_groups[group.slot].pend_xid = xid;
-		END_CRIT_SECTION();
-	}
-	LWLockRelease(rq_meta_lock);
-	rq_gate_leave();
-	RQ_FAULT("group-drop-wal");
-}
-
-void
-rq_group_claim(RqGroupRef group, uint64 xid)
-{
-	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	if (is_still(group))
-		rq_groups[group.slot].claim_xid = xid;
-	LWLockRelease(rq_meta_lock);
-}
-
-void
-rq_group_doom(RqGroupRef group, bool doomed)
-{
-	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	if (is_still(group))
-		rq_groups[group.slot].doomed = doomed;
-	LWLockRelease(rq_meta_lock);
-}
-
-void
-rq_group_abandon(RqGroupRef group)
-{
-	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	if (is_still(group))
-	{
-		rq_groups[group.slot].doomed = rq_groups[group.slot].abandoned = true;
-		pg_atomic_write_u32(&rq_ctl->groups_abandoned, 1);
-	}
-	LWLockRelease(rq_meta_lock);
-	rq_worker_wake(RQ_JANITOR);
-}
-
-/* Has the calling transaction dropped it, and can take that back? */
-static bool
-is_own_drop(const RqGroup *g)
-{
-	RQ_ASSERT_META_LOCK(LW_SHARED);
-	if (g->doomed)
-		return !g->abandoned && is_own_xid(g->pend_xid);
-	return g->claim_xid != 0 && is_own_xid(g->claim_xid);
-}
-
-bool
-rq_group_own_drop(uint32 topic, const char *name)
-{
-	bool		found = false;
-
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT && !found;
-		 i = rq_groups[i].next)
-		found = strcmp(rq_groups[i].name, name) == 0 &&
-			is_own_drop(&rq_groups[i]);
-	LWLockRelease(rq_meta_lock);
-	return found;
-}
-
-bool
-rq_group_is_own(RqGroupRef group)
-{
-	const RqGroup *g = &rq_groups[group.slot];
-
-	/*
-	 * Without the lock: nobody else ends a group before its creator has
-	 * ended.
-	 */
-	return g->id == group.id && g->pend_op == RQ_PEND_CREATE &&
-		is_own_xid(g->pend_xid);
 }
 
 static void
@@ -570,26 +477,14 @@ rq_group_drop_all_apply(uint32 topic)
 		drop_apply(rq_topics[topic].first_group);
 }
 
-/* Log and apply that the group is gone, whatever any transaction means to do. */
-static void
-drop_for_good(uint32 group)
+void
+rq_group_drop_for_good(uint32 group)
 {
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	START_CRIT_SECTION();
-	log_drop(group, 0);
+	rq_group_log_drop(group, 0);
 	drop_apply(group);
 	END_CRIT_SECTION();
-}
-
-void
-rq_group_drop_doomed(RqGroupRef group)
-{
-	rq_gate_enter();
-	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	if (is_still(group))
-		drop_for_good(group.slot);
-	LWLockRelease(rq_meta_lock);
-	rq_gate_leave();
 }
 
 bool
@@ -600,10 +495,10 @@ rq_group_drop_if(RqGroupRef group, RqGroupMay may)
 
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	go = is_still(group) && g->pend_op == RQ_PEND_NONE && !g->doomed &&
+	go = rq_group_is_still(group) && g->pend_op == RQ_PEND_NONE && !g->doomed &&
 		g->claim_xid == 0 && may(group.slot);
 	if (go)
-		drop_for_good(group.slot);
+		rq_group_drop_for_good(group.slot);
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
 	return go;
@@ -619,7 +514,7 @@ rq_group_drop_abandoned(void)
 	pg_atomic_write_u32(&rq_ctl->groups_abandoned, 0);
 	for (uint32 i = 0; i < (uint32) rq_max_groups; i++)
 		if (rq_groups[i].id != 0 && rq_groups[i].abandoned)
-			drop_for_good(i);
+			rq_group_drop_for_good(i);
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
 }
@@ -633,7 +528,7 @@ settle(uint32 group, RqXidStatus status)
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	if ((g->pend_op == RQ_PEND_CREATE) == (status == RQ_XID_ABORTED))
 	{
-		drop_for_good(group);
+		rq_group_drop_for_good(group);
 		return;
 	}
 	START_CRIT_SECTION();

@@ -58,47 +58,19 @@ extern bool rq_group_create(uint32 topic, const char *name,
 							const xl_rq_place *places, uint64 xid,
 							bool limited, RqGroupRef *group);
 
-/* Has the calling transaction dropped a group of that name? */
-extern bool rq_group_own_drop(uint32 topic, const char *name);
-
 /* Somebody consumes for the group or moves it; to the second. */
 extern void rq_group_used(uint32 group);
 
-/* Was the group created by the calling transaction? */
-extern bool rq_group_is_own(RqGroupRef group);
-
 /*
- * The next five do nothing when the slot has gone to a group with another id:
- * the group has ended with its topic.
+ * WAL-log the end of all groups whose creation has been rolled back to a
+ * savepoint; takes the gate and the meta lock.
  */
-
-/*
- * "xid" means to drop the group: others wait for its end.  0 takes the claim
- * back.  Can't throw.
- */
-extern void rq_group_claim(RqGroupRef group, uint64 xid);
-
-/* WAL-log that a claimed group goes away if "xid" commits. */
-extern void rq_group_stage_drop(RqGroupRef group, uint64 xid);
-
-/* Hide a group that its own creator gave up again, or show it.  Can't throw. */
-extern void rq_group_doom(RqGroupRef group, bool doomed);
-
-/*
- * The creation of a group has been rolled back to a savepoint: nobody needs it
- * any more, but that is still to be logged.  Can't throw.
- */
-extern void rq_group_abandon(RqGroupRef group);
-
-/* WAL-log the end of all such groups; takes the gate and the meta lock. */
 extern void rq_group_drop_abandoned(void);
 
-/* WAL-log the end of a doomed group. */
-extern void rq_group_drop_doomed(RqGroupRef group);
-
 /*
- * The same for one that no transaction is about to create or drop, if "may"
- * says so under the meta lock.  False, with nothing done, if not.
+ * WAL-log the end of a group that no transaction is about to create or drop, if
+ * "may" says so under the meta lock.  False, with nothing done, if not, or when
+ * the slot has gone to a group with another id.
  */
 typedef bool (*RqGroupMay) (uint32 group);
 extern bool rq_group_drop_if(RqGroupRef group, RqGroupMay may);

@@ -29,6 +29,7 @@
 #include "queue/rq_owner.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_wait.h"
+#include "txn/rq_txn.h"
 
 typedef struct Owned
 {
@@ -231,14 +232,18 @@ rq_owner_of(RqGroupRef group, uint32 queue_id)
 	return (int) owner - 1;
 }
 
-bool
-rq_owner_any(void)
+static const char *
+why_unpreparable(void)
 {
-	return nowned > 0;
+	return nowned == 0 ? NULL :
+		gettext_noop("cannot PREPARE a transaction that has locked a queue for a consumer group");
 }
 
 void
 rq_owner_init(void)
 {
+	static const RqParticipant owner = {.unpreparable = why_unpreparable};
+
 	RegisterResourceReleaseCallback(locks_released, NULL);
+	rq_txn_register(&owner);
 }

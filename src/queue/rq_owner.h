@@ -7,7 +7,7 @@
 
 #include "queue/rq_group.h"
 
-/* Register the callback; once, from _PG_init. */
+/* Register callbacks; once, from _PG_init. */
 extern void rq_owner_init(void);
 
 /*
@@ -38,8 +38,5 @@ extern void rq_owner_free_group(Oid db, RqGroupRef group);
  * does or the group has gone.  Can't throw, and needs no lock.
  */
 extern int	rq_owner_of(RqGroupRef group, uint32 queue_id);
-
-/* Does this transaction own any queue? */
-extern bool rq_owner_any(void);
 
 #endif							/* RQ_OWNER_H */

@@ -8,13 +8,16 @@
 #include "miscadmin.h"
 
 #include "base/rq_guc.h"
-#include "queue/rq_consume_private.h"
+#include "queue/rq_consume.h"
 #include "queue/rq_group.h"
+#include "queue/rq_group_txn.h"
 #include "queue/rq_owner.h"
 #include "queue/rq_produce.h"
 #include "queue/rq_queue.h"
+#include "queue/rq_readers.h"
 #include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
+#include "txn/rq_txn.h"
 
 /* For whoever names a group that should be there. */
 #define LIST_GROUPS		"The view rocketq.groups lists the groups of each topic."
@@ -52,19 +55,14 @@ rq_start_places(uint32 topic, const RqStart *start)
 bool
 rq_consumer_create_group_at(uint32 topic, const char *name, const xl_rq_place *places)
 {
-	uint64		xid;
 	RqGroupRef	group;
 
 	rq_txn_check_open();
-	if (rq_consumer_find_group(topic, name, NULL, &group))
-		return false;
-	xid = rq_xid_announce();
-	rq_txn_group_creating();
-	while (!rq_group_create(topic, name, places, xid, true,
-							&group))
+	do
+	{
 		if (rq_consumer_find_group(topic, name, NULL, &group))
 			return false;
-	rq_txn_group_created(group);
+	} while (!rq_group_create_own(topic, name, places, &group));
 	return true;
 }
 
@@ -102,7 +100,7 @@ lock_group(uint32 topic, const char *name)
 void
 rq_consumer_drop_group(uint32 topic, const char *name)
 {
-	rq_txn_group_dropped(lock_group(topic, name));
+	rq_group_drop(lock_group(topic, name));
 }
 
 /* Lock one queue of a group and give the transaction's reader of it. */
@@ -118,7 +116,7 @@ lock_reader(uint32 topic, const char *name, uint32 queue_id)
 		report_dropped(name);
 	rq_saved_place(topic, group.slot, queue_id);
 	rq_group_used(group.slot);
-	return rq_txn_reader(topic, group, queue_id);
+	return rq_readers_get(topic, group, queue_id);
 }
 
 int
@@ -131,11 +129,11 @@ rq_commit_consumed(uint32 topic, const char *name)
 	rq_txn_check_open();
 	rq_consumer_find_group(topic, name, LIST_GROUPS, &group);
 	rq_group_used(group.slot);
-	for (int i = 0; (r = rq_txn_reader_at(i)) != NULL; i++)
+	for (int i = 0; (r = rq_readers_at(i)) != NULL; i++)
 	{
 		if (r->topic != topic || r->group.id != group.id || !r->reading)
 			continue;
-		rq_commit_read(r);
+		rq_reader_commit_read(r);
 		count++;
 	}
 	return count;
@@ -168,14 +166,14 @@ rq_commit_offset(uint32 topic, const char *name, uint32 queue_id, int64 next)
 
 	rq_queue_refresh(topic, q);
 	check_commit(queue_id, next, now, pg_atomic_read_u64(&q->stable));
-	rq_txn_set_commit(r, (RqOff) next);
+	rq_reader_set_commit(r, (RqOff) next);
 }
 
 static void
 move_reader(RqReader *r, RqOff to)
 {
-	rq_txn_set_next(r, to);
-	rq_txn_set_commit(r, to);
+	rq_reader_set_next(r, to);
+	rq_reader_set_commit(r, to);
 }
 
 void
@@ -206,7 +204,7 @@ rq_reset_group(uint32 topic, const char *name, const RqStart *start)
 	for (uint32 i = 0; i < rq_topic_nqueues(topic); i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		move_reader(rq_txn_reader(topic, group, i),
+		move_reader(rq_readers_get(topic, group, i),
 					rq_start_offset(topic, i, start));
 	}
 }

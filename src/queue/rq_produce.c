@@ -24,9 +24,10 @@
 #include "queue/rq_produce.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
-#include "queue/rq_txn.h"
+#include "queue/rq_touched.h"
 #include "shmem/rq_latency.h"
 #include "shmem/rq_stats.h"
+#include "txn/rq_txn.h"
 
 /* A run of frames for one call of rq_log_append(). */
 #define RUN_BYTES		(128 * 1024)
@@ -194,8 +195,8 @@ enqueue_run(const RqTarget *target, const RqParts *messages, int n,
 		if (i > first && queue_id != queues[first])
 		{
 			if (target->transactional)
-				rq_txn_produce(target->topic, queues[first],
-							   entries + first, i - first);
+				rq_touched_produce(target->topic, queues[first],
+								   entries + first, i - first);
 			else
 				enqueue_now(target->topic, queues[first],
 							entries + first, i - first);
@@ -208,7 +209,7 @@ enqueue_run(const RqTarget *target, const RqParts *messages, int n,
 			(messages[i].is_copy ? RQ_CQ_COPY : 0);
 	}
 	if (target->transactional)
-		rq_txn_produce(target->topic, queues[first], entries + first, n - first);
+		rq_touched_produce(target->topic, queues[first], entries + first, n - first);
 	else
 		enqueue_now(target->topic, queues[first], entries + first, n - first);
 }
@@ -330,4 +331,13 @@ rq_produce(const RqTarget *target, const RqParts *messages, int n,
 		return;
 	write_messages(target, messages, n, ids, queues);
 	rq_latency_end(RQ_PHASE_PRODUCE, start);
+}
+
+/* An error can have come between an entry and its being let go. */
+void
+rq_produce_init(void)
+{
+	static const RqParticipant producer = {.forget = rq_queue_unhold};
+
+	rq_txn_register(&producer);
 }

@@ -20,6 +20,9 @@ typedef struct RqTarget
 	bool		transactional;
 } RqTarget;
 
+/* Take part in transactions; once, from _PG_init. */
+extern void rq_produce_init(void);
+
 /*
  * Produce "n" messages.  Their ids go to "ids", their queues to "queues" (may
  * be NULL).  Every message is checked before the first one is written.  The

@@ -507,18 +507,6 @@ rq_topic_make_room(uint32 nqueues, uint64 noffsets)
 }
 
 void
-rq_topic_stage_drop(RqKey key, uint64 xid)
-{
-	uint32		slot;
-
-	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	slot = rq_topic_index_find(key);
-	if (slot != RQ_NO_SLOT)
-		rq_topics[slot].drop_xid = xid;
-	LWLockRelease(rq_meta_lock);
-}
-
-void
 rq_topic_doom(RqKey key)
 {
 	uint32		slot;

@@ -44,13 +44,6 @@ extern int	rq_topic_drop_garbage(RqTopicExists exists, int most);
 /* The same for all topics of a database. */
 extern void rq_topic_drop_database(Oid db);
 
-/*
- * Note before the commit record who drops the topic.  The state file tells it,
- * too: a crash can leave the relation's file behind for ever, if the commit
- * lies below the redo pointer and the file was still to be unlinked.
- */
-extern void rq_topic_stage_drop(RqKey key, uint64 xid);
-
 /* Mark the storage of a dropped topic for the janitor.  Can't throw. */
 extern void rq_topic_doom(RqKey key);
 

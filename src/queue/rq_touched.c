@@ -3,8 +3,11 @@
  *	  The queues that get messages of the current transaction, and which.
  *
  * Messages stand in one list, in the order they were produced (rq_pending.c), so
- * that a savepoint is a length to go back to.  At commit they are sorted by
- * queue, a stretch at a time, and each queue is locked once for a stretch.
+ * that a savepoint is a length to go back to.  The first message after a
+ * savepoint notes that length in the transaction's journal.
+ *
+ * At commit the messages are sorted by queue, a stretch at a time, and each queue
+ * is locked once for a stretch.
  */
 #include "postgres.h"
 
@@ -13,12 +16,17 @@
 
 #include "base/rq_compat.h"
 #include "base/rq_fault.h"
+#include "log/rq_log.h"
 #include "queue/rq_ahead.h"
 #include "queue/rq_pending.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
+#include "queue/rq_topic_txn.h"
 #include "queue/rq_touched.h"
+#include "shmem/rq_latency.h"
+#include "shmem/rq_stats.h"
 #include "txn/rq_index.h"
+#include "txn/rq_txn.h"
 
 /* A queue that gets messages. */
 typedef struct Touch
@@ -33,7 +41,7 @@ typedef struct Touch
 	RqOff		end;			/* behind the last of them that is for sure */
 } Touch;
 
-struct RqTouched
+typedef struct Touched
 {
 	MemoryContext cxt;
 	RqPending  *pending;
@@ -41,42 +49,70 @@ struct RqTouched
 	int			n;
 	int			max;
 	HTAB	   *index;			/* once there are many */
+	int			noted;			/* last action that noted a length; -1 = none */
+	instr_time	pre_commit_start;	/* zero if there is nothing to enqueue */
+} Touched;
+
+/* NULL if the transaction has produced nothing. */
+static Touched *touched = NULL;
+
+static Touched *
+get_touched(void)
+{
+	if (touched == NULL)
+	{
+		MemoryContext cxt = rq_txn_context();
+		MemoryContext old = MemoryContextSwitchTo(cxt);
+		Touched    *t = palloc0(sizeof(*t));
+
+		t->cxt = cxt;
+		t->pending = rq_pending_create();
+		t->noted = -1;
+		MemoryContextSwitchTo(old);
+		touched = t;
+	}
+	return touched;
+}
+
+/* ---- the journal ---- */
+
+/* The action: messages have been produced. */
+typedef struct Length
+{
+	uint64		count;			/* so many were there before */
+	int			noted;
+} Length;
+
+static void
+undo_produce(const void *action)
+{
+	const Length *before = action;
+
+	rq_pending_truncate(touched->pending, before->count);
+	touched->noted = before->noted;
+}
+
+static const RqActionOps produced = {
+	.size = sizeof(Length),
+	.stage = RQ_STAGE_ENTRIES,
+	.undo = undo_produce,
+	.unpreparable = gettext_noop("cannot PREPARE a transaction that has produced rocketq messages"),
 };
 
-RqTouched *
-rq_touched_create(MemoryContext cxt)
+static void
+note_length(Touched *t)
 {
-	MemoryContext old = MemoryContextSwitchTo(cxt);
-	RqTouched  *t = palloc0(sizeof(*t));
+	const Length before = {.count = rq_pending_count(t->pending),
+	.noted = t->noted};
 
-	t->cxt = cxt;
-	t->pending = rq_pending_create();
-	MemoryContextSwitchTo(old);
-	return t;
-}
-
-void
-rq_touched_close(RqTouched *t)
-{
-	rq_pending_close(t->pending);
-}
-
-uint64
-rq_touched_count(const RqTouched *t)
-{
-	return rq_pending_count(t->pending);
-}
-
-void
-rq_touched_truncate(RqTouched *t, uint64 count)
-{
-	rq_pending_truncate(t->pending, count);
+	if (t->noted < rq_txn_savepoint())
+		t->noted = rq_txn_note(&produced, &before);
 }
 
 /* ---- produce ---- */
 
 static int
-add_touch(RqTouched *t, uint32 topic, uint32 queue_id)
+add_touch(Touched *t, uint32 topic, uint32 queue_id)
 {
 	Touch		touch = {.topic = topic, .key = rq_topic_key(topic),
 	.queue_id = queue_id};
@@ -87,7 +123,7 @@ add_touch(RqTouched *t, uint32 topic, uint32 queue_id)
 }
 
 static int
-find_touch(RqTouched *t, uint32 topic, uint32 queue_id)
+find_touch(Touched *t, uint32 topic, uint32 queue_id)
 {
 	RqKey		key = rq_topic_key(topic);
 	HTAB	   *index;
@@ -127,11 +163,17 @@ tell_ahead(Touch *t)
 }
 
 void
-rq_touched_add(RqTouched *t, uint32 topic, uint32 queue_id,
-			   const xl_rq_entry *entries, int count)
+rq_touched_produce(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
+				   int count)
 {
-	RqPendingItem item = {.touch = find_touch(t, topic, queue_id)};
+	RqPendingItem item;
+	Touched    *t;
 
+	rq_txn_check_open();
+	RQ_FAULT("pending-add");
+	t = get_touched();
+	note_length(t);
+	item.touch = find_touch(t, topic, queue_id);
 	for (int i = 0; i < count; i++)
 	{
 		item.entry = entries[i];
@@ -143,7 +185,7 @@ rq_touched_add(RqTouched *t, uint32 topic, uint32 queue_id,
 
 /* Are there messages for the queue that have not been rolled back? */
 static bool
-has_pending(RqTouched *t, int touch)
+has_pending(Touched *t, int touch)
 {
 	const RqPendingItem *items;
 	uint64		done = 0;
@@ -159,17 +201,22 @@ has_pending(RqTouched *t, int touch)
 	return false;
 }
 
-bool
-rq_touched_has(RqTouched *t, RqKey topic, uint32 from, uint32 *queue_id)
+void
+rq_touched_check_removal(uint32 topic, uint32 nqueues)
 {
-	for (int i = 0; i < t->n; i++)
-		if (RQ_KEY_EQ(t->touches[i].key, topic) &&
-			t->touches[i].queue_id >= from && has_pending(t, i))
-		{
-			*queue_id = t->touches[i].queue_id;
-			return true;
-		}
-	return false;
+	RqKey		key = rq_topic_key(topic);
+
+	for (int i = 0; touched != NULL && i < touched->n; i++)
+	{
+		const Touch *t = &touched->touches[i];
+
+		if (RQ_KEY_EQ(t->key, key) && t->queue_id >= nqueues &&
+			has_pending(touched, i))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("cannot remove queue %u, into which this transaction has produced",
+							t->queue_id)));
+	}
 }
 
 /* ---- commit ---- */
@@ -195,8 +242,8 @@ enqueue_touch(Touch *t, const xl_rq_entry *entries, uint64 n, uint64 xid)
 
 /* Sort a stretch of the list by queue, keeping the order within each. */
 static void
-enqueue_stretch(RqTouched *t, const RqPendingItem *items, uint64 n,
-				uint64 xid, RqTopicIsDropped is_dropped)
+enqueue_stretch(Touched *t, const RqPendingItem *items, uint64 n,
+				uint64 xid)
 {
 	uint64	   *at = palloc0((t->n + 1) * sizeof(uint64));
 	xl_rq_entry *sorted = palloc_extended(n * sizeof(xl_rq_entry),
@@ -215,15 +262,19 @@ enqueue_stretch(RqTouched *t, const RqPendingItem *items, uint64 n,
 	{
 		uint64		first = k == 0 ? 0 : at[k - 1];
 
-		if (at[k] > first && !is_dropped(t->touches[k].key))
+		if (at[k] > first && !rq_topic_is_dropped(t->touches[k].key))
 			enqueue_touch(&t->touches[k], sorted + first, at[k] - first, xid);
 	}
 	pfree(sorted);
 	pfree(at);
 }
 
-void
-rq_touched_enqueue(RqTouched *t, uint64 xid, RqTopicIsDropped is_dropped)
+/*
+ * Write the entries of all queues, but for topics that the transaction has
+ * dropped.  May throw between any two records.
+ */
+static void
+enqueue_all(Touched *t, uint64 xid)
 {
 	const RqPendingItem *items;
 	uint64		done = 0;
@@ -231,9 +282,29 @@ rq_touched_enqueue(RqTouched *t, uint64 xid, RqTopicIsDropped is_dropped)
 
 	while ((items = rq_pending_read(t->pending, done, &n)) != NULL)
 	{
-		enqueue_stretch(t, items, n, xid, is_dropped);
+		enqueue_stretch(t, items, n, xid);
 		done += n;
 	}
+}
+
+/* The list's file must be closed by commit, also if all was rolled back. */
+static void
+log_entries(uint64 xid)
+{
+	if (touched == NULL)
+		return;
+	if (xid != 0)
+		enqueue_all(touched, xid);
+	rq_pending_close(touched->pending);
+}
+
+/* Entries will refer to what has been gathered. */
+static void
+log_frames(uint64 xid)
+{
+	if (touched != NULL && rq_pending_count(touched->pending) > 0)
+		touched->pre_commit_start = rq_latency_begin();
+	rq_log_gather_write();
 }
 
 /* ---- end of transaction ---- */
@@ -274,8 +345,9 @@ resolve_aborted(const Touch *t, uint64 xid)
 	}
 }
 
-bool
-rq_touched_resolve(RqTouched *t, uint64 xid, bool committed)
+/* Raise the stable offsets; false as for resolve_committed(). */
+static bool
+resolve(const Touched *t, uint64 xid, bool committed)
 {
 	bool		all = true;
 
@@ -291,4 +363,40 @@ rq_touched_resolve(RqTouched *t, uint64 xid, bool committed)
 			all = false;
 	}
 	return all;
+}
+
+static void
+finish_entries(uint64 xid, bool committed)
+{
+	if (touched == NULL)
+		return;
+	if (!resolve(touched, xid, committed) && committed)
+		rq_count(RQ_STAT_VISIBLE_LATE, 1);
+	if (committed)
+		rq_latency_end(RQ_PHASE_VISIBLE, touched->pre_commit_start);
+}
+
+/* A file that is still open is closed with the transaction. */
+static void
+forget(void)
+{
+	touched = NULL;
+}
+
+void
+rq_touched_init(void)
+{
+	static const RqParticipant frames = {
+		.stage = RQ_STAGE_FRAMES,
+		.pre_commit = log_frames,
+	};
+	static const RqParticipant entries = {
+		.stage = RQ_STAGE_ENTRIES,
+		.pre_commit = log_entries,
+		.finish = finish_entries,
+		.forget = forget,
+	};
+
+	rq_txn_register(&frames);
+	rq_txn_register(&entries);
 }

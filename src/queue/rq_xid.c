@@ -37,6 +37,12 @@ rq_xid_announce(void)
 	return U64FromFullTransactionId(GetTopFullTransactionId());
 }
 
+bool
+rq_xid_is_own(uint64 full_xid)
+{
+	return U64FromFullTransactionId(GetTopFullTransactionIdIfAny()) == full_xid;
+}
+
 RqXidStatus
 rq_xid_status(uint64 full_xid)
 {

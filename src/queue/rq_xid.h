@@ -28,4 +28,7 @@ extern RqXidStatus rq_xid_status(uint64 full_xid);
  */
 extern uint64 rq_xid_announce(void);
 
+/* Is it the id of the calling transaction? */
+extern bool rq_xid_is_own(uint64 full_xid);
+
 #endif							/* RQ_XID_H */

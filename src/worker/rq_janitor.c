@@ -6,8 +6,8 @@
  * A topic's own empty relation file is the proof that it exists.  A commit
  * that drops a topic says so at once (rq_topic_doom); what a crash or DROP
  * DATABASE left is found by looking for the files, without any catalog.  A crash
- * can leave the file of a dropped topic, too, for which rq_topic_stage_drop() is
- * there.
+ * can leave the file of a dropped topic, too, for which drop_xid is there
+ * (rq_topic_txn.c).
  */
 #include "postgres.h"
 

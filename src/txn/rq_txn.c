@@ -1,0 +1,436 @@
+/*
+ * rq_txn.c
+ *	  The current transaction: its journal, and who takes part in its end.
+ *
+ * The journal is a list of actions, each a copy of what its owner noted and a
+ * pointer to the owner's callbacks.  A savepoint is a length of the list;
+ * rolling back to it undoes what is beyond, the newest action first, and cuts
+ * the list back to it.  What an undone action has left to be logged stays in
+ * the list as an action of another kind (after_undo), so "survives" is no
+ * question to be asked of an action but a kind of its own, with a stage and a
+ * finish of its own.
+ *
+ * Participants are for what is done once in a transaction and not once for each
+ * action: a queue's entries are enqueued together, though they were produced in
+ * several savepoints.  Their state is not kept here, nor does a savepoint
+ * remember anything of it.  They note an action with their first change after a
+ * savepoint, and go back when that is undone.
+ *
+ * Order of events at the end of a transaction:
+ *
+ *		pre-commit	the stages of RqTxnStage, in each first the participants,
+ *					then the actions of the journal.  Everything that can fail
+ *					is here.
+ *		commit		the transaction's own commit record, flushed as
+ *					synchronous_commit asks
+ *		callback	backwards: actions finish, the newest first, then
+ *					participants, the last stage first.  Only shared memory and
+ *					mapped files; nothing may fail, and what an error leaves
+ *					undone the keeper and readers do.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "utils/memutils.h"
+
+#include "base/rq_fault.h"
+#include "log/rq_log.h"
+#include "txn/rq_index.h"
+#include "txn/rq_txn.h"
+
+#define MAX_PARTICIPANTS	8
+
+typedef struct Action
+{
+	const RqActionOps *ops;
+	union
+	{
+		char		bytes[RQ_ACTION_MAX];
+		uint64		align;
+	}			noted;
+} Action;
+
+/* Length of the journal when a subtransaction began. */
+typedef struct Mark
+{
+	int			level;
+	int			nactions;
+} Mark;
+
+typedef struct Txn
+{
+	MemoryContext cxt;
+	uint64		xid;			/* set by pre-commit */
+	Action	   *actions;
+	int			nactions;
+	int			max_actions;
+	Mark	   *marks;
+	int			nmarks;
+	int			max_marks;
+} Txn;
+
+/* NULL until something is noted or remembered. */
+static Txn *txn = NULL;
+
+/* Too late for changes; also true for a transaction that has made none. */
+static bool pre_commit_done = false;
+
+/* By stage. */
+static const RqParticipant *participants[MAX_PARTICIPANTS];
+static int	nparticipants = 0;
+
+/* ---- the journal ---- */
+
+/*
+ * What a small transaction needs fits into the first block of a context of the
+ * default sizes, and PostgreSQL keeps such blocks for the next one.
+ */
+static Txn *
+get_txn(void)
+{
+	if (txn == NULL)
+	{
+		MemoryContext cxt = AllocSetContextCreate(TopTransactionContext,
+												  "rocketq transaction",
+												  ALLOCSET_DEFAULT_SIZES);
+
+		txn = MemoryContextAllocZero(cxt, sizeof(Txn));
+		txn->cxt = cxt;
+	}
+	return txn;
+}
+
+MemoryContext
+rq_txn_context(void)
+{
+	return get_txn()->cxt;
+}
+
+void
+rq_txn_check_open(void)
+{
+	if (pre_commit_done)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("cannot use rocketq while the transaction is being committed")));
+}
+
+/*
+ * Remember the journal's length at the start of the subtransactions we are in.
+ * Called before every action; a level that is not there yet has seen none.
+ */
+static void
+set_marks(void)
+{
+	int			level = GetCurrentTransactionNestLevel();
+	int			have = txn->nmarks > 0 ? txn->marks[txn->nmarks - 1].level : 1;
+
+	while (have < level)
+	{
+		have++;
+		RQ_GROW(txn->cxt, txn->marks, txn->nmarks, txn->max_marks);
+		txn->marks[txn->nmarks].level = have;
+		txn->marks[txn->nmarks].nactions = txn->nactions;
+		txn->nmarks++;
+	}
+}
+
+void
+rq_txn_make_room(void)
+{
+	get_txn();
+	rq_txn_check_open();
+	set_marks();
+	RQ_FAULT("action-room");
+	RQ_GROW(txn->cxt, txn->actions, txn->nactions, txn->max_actions);
+}
+
+int
+rq_txn_note(const RqActionOps *ops, const void *action)
+{
+	Assert(ops->size <= RQ_ACTION_MAX);
+	rq_txn_make_room();
+	txn->actions[txn->nactions].ops = ops;
+	memcpy(&txn->actions[txn->nactions].noted, action, ops->size);
+	return txn->nactions++;
+}
+
+/* Where the innermost savepoint that has a mark begins. */
+static int
+last_mark(void)
+{
+	return txn->nmarks > 0 ? txn->marks[txn->nmarks - 1].nactions : 0;
+}
+
+int
+rq_txn_savepoint(void)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (txn == NULL || level == 1)
+		return 0;
+	if (txn->nmarks == 0 || txn->marks[txn->nmarks - 1].level != level)
+		return txn->nactions;
+	return last_mark();
+}
+
+const void *
+rq_txn_older(const RqActionOps *ops, int *at, int since)
+{
+	if (txn == NULL)
+		return NULL;
+	for (int i = Min(*at, txn->nactions) - 1; i >= since; i--)
+		if (txn->actions[i].ops == ops)
+		{
+			*at = i;
+			return &txn->actions[i].noted;
+		}
+	return NULL;
+}
+
+/* ---- participants ---- */
+
+void
+rq_txn_register(const RqParticipant *participant)
+{
+	int			at = nparticipants;
+
+	if (nparticipants == MAX_PARTICIPANTS)
+		elog(ERROR, "too many participants in transactions of rocketq");
+	for (; at > 0 && participants[at - 1]->stage > participant->stage; at--)
+		participants[at] = participants[at - 1];
+	participants[at] = participant;
+	nparticipants++;
+}
+
+/* ---- pre-commit ---- */
+
+/* The stages that actions of the journal have, a bit for each. */
+static uint32
+stages_of_actions(void)
+{
+	uint32		stages = 0;
+
+	for (int i = 0; i < txn->nactions; i++)
+		stages |= 1U << txn->actions[i].ops->stage;
+	return stages;
+}
+
+static void
+log_actions(RqTxnStage stage)
+{
+	for (int i = 0; i < txn->nactions; i++)
+	{
+		const Action *a = &txn->actions[i];
+
+		if (a->ops->stage == stage && a->ops->pre_commit != NULL)
+			a->ops->pre_commit(&a->noted, txn->xid);
+	}
+}
+
+static void
+pre_commit(void)
+{
+	uint32		stages = stages_of_actions();
+	int			next = 0;
+
+	for (int stage = RQ_STAGE_NONE + 1; stage <= RQ_STAGE_LAST; stage++)
+	{
+		if (stage == RQ_STAGE_FIRST_WITH_XID && stages >> stage != 0)
+			txn->xid = U64FromFullTransactionId(GetTopFullTransactionId());
+		for (; next < nparticipants && participants[next]->stage <= stage; next++)
+			if (participants[next]->pre_commit != NULL)
+				participants[next]->pre_commit(txn->xid);
+		if ((stages & (1U << stage)) != 0)
+			log_actions(stage);
+	}
+	RQ_FAULT("precommit-done");
+}
+
+/* ---- end of transaction ---- */
+
+static void
+finish_actions(bool committed)
+{
+	for (int i = txn->nactions - 1; i >= 0; i--)
+	{
+		const Action *a = &txn->actions[i];
+
+		if (a->ops->finish != NULL)
+			a->ops->finish(&a->noted, committed);
+	}
+}
+
+/*
+ * An ERROR here, after the commit record, would bring the server down.  What
+ * it leaves undone readers and the keeper do, or meet again where it can be
+ * reported: say, an unreadable pg_xact or queue file.
+ */
+static void
+finish(bool committed)
+{
+	uint32		holdoff = InterruptHoldoffCount;
+	MemoryContext old = CurrentMemoryContext;
+
+	RQ_FAULT("commit-callback");
+	finish_actions(committed);
+	if (txn->xid == 0)
+		return;
+	PG_TRY();
+	{
+		for (int i = nparticipants - 1; i >= 0; i--)
+			if (participants[i]->finish != NULL)
+				participants[i]->finish(txn->xid, committed);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *e;
+
+		LWLockReleaseAll();
+		InterruptHoldoffCount = holdoff;
+		MemoryContextSwitchTo(old);
+		e = CopyErrorData();
+		FlushErrorState();
+		/* Not for the client, whose transaction has gone well. */
+		ereport(LOG,
+				(errmsg("rocketq left a transaction's entries to the keeper: %s",
+						e->message)));
+	}
+	PG_END_TRY();
+}
+
+static void
+forget_transaction(void)
+{
+	txn = NULL;
+	pre_commit_done = false;
+	for (int i = 0; i < nparticipants; i++)
+		if (participants[i]->forget != NULL)
+			participants[i]->forget();
+	rq_log_forget_xact();
+}
+
+/* The reason why it cannot be prepared, NULL if it can. */
+static const char *
+find_unpreparable(void)
+{
+	const char *reason = NULL;
+
+	for (int i = 0; txn != NULL && i < txn->nactions && reason == NULL; i++)
+		reason = txn->actions[i].ops->unpreparable;
+	for (int i = 0; i < nparticipants && reason == NULL; i++)
+		if (participants[i]->unpreparable != NULL)
+			reason = participants[i]->unpreparable();
+	return reason;
+}
+
+/* What a prepared transaction could not do later: its commit calls none of us. */
+static void
+refuse_prepare(void)
+{
+	const char *reason = find_unpreparable();
+
+	if (reason != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg_internal("%s", _(reason)),
+				 errhint("End the transaction with COMMIT.")));
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	if (rq_ctl == NULL || MyProc == NULL)
+		return;
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			pre_commit_done = true;
+			if (txn != NULL)
+				pre_commit();
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+			rq_log_gather_write();
+			if (txn != NULL)
+				finish(event == XACT_EVENT_COMMIT);
+			forget_transaction();
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			refuse_prepare();
+			break;
+		case XACT_EVENT_PREPARE:
+			forget_transaction();
+			break;
+		default:
+			break;
+	}
+}
+
+/* ---- savepoints ---- */
+
+/* Undo what a subtransaction did, and all that committed into it. */
+static void
+rollback_to(int first)
+{
+	int			kept = first;
+
+	for (int i = txn->nactions - 1; i >= first; i--)
+		if (txn->actions[i].ops->undo != NULL)
+			txn->actions[i].ops->undo(&txn->actions[i].noted);
+	for (int i = first; i < txn->nactions; i++)
+	{
+		const RqActionOps *after = txn->actions[i].ops->after_undo;
+
+		if (after == NULL)
+			continue;
+		txn->actions[kept] = txn->actions[i];
+		txn->actions[kept].ops = after;
+		kept++;
+	}
+	txn->nactions = kept;
+}
+
+/* The actions of a subtransaction now belong to the one around it. */
+static void
+release_to(int first)
+{
+	int			since = last_mark();
+
+	for (int i = first; i < txn->nactions; i++)
+		if (txn->actions[i].ops->released != NULL)
+			txn->actions[i].ops->released(&txn->actions[i].noted, i, since);
+}
+
+static void
+subxact_callback(SubXactEvent event, SubTransactionId subid,
+				 SubTransactionId parent, void *arg)
+{
+	int			level;
+	int			first;
+
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		rq_log_gather_write();
+	if (txn == NULL || txn->nmarks == 0 ||
+		(event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB))
+		return;
+	level = GetCurrentTransactionNestLevel();
+	first = txn->nactions;
+	while (txn->nmarks > 0 && txn->marks[txn->nmarks - 1].level >= level)
+	{
+		first = txn->marks[--txn->nmarks].nactions;
+		if (event == SUBXACT_EVENT_ABORT_SUB)
+			rollback_to(first);
+	}
+	if (event == SUBXACT_EVENT_COMMIT_SUB)
+		release_to(first);
+}
+
+void
+rq_txn_init(void)
+{
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
+}
