@@ -76,8 +76,9 @@ is($one->query(consume($topic, ", wait => $longest"))->[0],
 #
 my $keeper = rq_hold_keeper($node);
 
+# One message each: who comes late to its look must not take what woke another.
 my %waiter = (
-	consume => sub { consume($_[0], ", wait => $longest") },
+	consume => sub { consume($_[0], ", max_messages => 1, wait => $longest") },
 	wait_for_messages =>
 	  sub { "CALL rocketq.wait_for_messages('$_[0]', 'g', $longest)" },
 	pull => sub {
