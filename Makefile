@@ -91,18 +91,22 @@ OBJS = \
 	src/format/rq_walrec.o \
 	src/log/rq_append.o \
 	src/log/rq_disk.o \
+	src/log/rq_gaps.o \
 	src/log/rq_gather.o \
 	src/log/rq_logfile.o \
 	src/log/rq_read.o \
 	src/log/rq_reader.o \
+	src/log/rq_reserve.o \
 	src/queue/rq_ahead.o \
 	src/queue/rq_alter.o \
 	src/queue/rq_consume.o \
-	src/queue/rq_filter.o \
+	src/queue/rq_consumed.o \
+	src/queue/rq_consumer.o \
 	src/queue/rq_group.o \
 	src/queue/rq_group_txn.o \
 	src/queue/rq_idle.o \
 	src/queue/rq_lowest.o \
+	src/queue/rq_offer.o \
 	src/queue/rq_offset.o \
 	src/queue/rq_owner.o \
 	src/queue/rq_pending.o \
@@ -111,15 +115,20 @@ OBJS = \
 	src/queue/rq_queue.o \
 	src/queue/rq_rates.o \
 	src/queue/rq_readers.o \
+	src/queue/rq_resolve.o \
 	src/queue/rq_retain.o \
 	src/queue/rq_saved.o \
+	src/queue/rq_tagfilter.o \
 	src/queue/rq_topic.o \
+	src/queue/rq_topic_create.o \
+	src/queue/rq_topic_drop.o \
 	src/queue/rq_topic_txn.o \
 	src/queue/rq_touched.o \
 	src/queue/rq_trash.o \
 	src/queue/rq_trim.o \
 	src/queue/rq_unused.o \
 	src/queue/rq_wait.o \
+	src/queue/rq_wake.o \
 	src/queue/rq_xid.o \
 	src/recovery/rq_files.o \
 	src/recovery/rq_lost.o \

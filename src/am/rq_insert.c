@@ -99,7 +99,7 @@ row_to_message(TupleTableSlot *slot, Relation rel, uint32 topic, RqParts *m,
 		*queue_id %= nqueues;
 	}
 	/* Here, because a negative one must not be taken for "any queue". */
-	rq_check_queue_id(topic, *queue_id);
+	rq_topic_check_queue(topic, *queue_id);
 }
 
 /*

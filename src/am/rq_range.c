@@ -7,6 +7,7 @@
 #include "am/rq_range.h"
 #include "am/rq_tid.h"
 #include "queue/rq_queue.h"
+#include "queue/rq_resolve.h"
 #include "queue/rq_topic.h"
 
 Size
@@ -42,7 +43,7 @@ rq_range_fill(RqRange *r, uint32 topic, uint32 nqueues)
 		RqStretch	s = {.queue_id = i};
 		RqOff		from;
 
-		rq_queue_refresh(topic, q);
+		rq_resolve_refresh(topic, q);
 		s.plain_below = pg_atomic_read_u64(&q->stable);
 		from = pg_atomic_read_u64(&q->start);
 		pg_read_barrier();

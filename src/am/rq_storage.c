@@ -26,6 +26,7 @@
 #include "queue/rq_alter.h"
 #include "queue/rq_group.h"
 #include "queue/rq_topic.h"
+#include "queue/rq_topic_create.h"
 #include "queue/rq_topic_txn.h"
 #include "value/rq_columns.h"
 #include "value/rq_relation.h"

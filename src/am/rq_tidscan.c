@@ -12,6 +12,7 @@
 #include "am/rq_tidscan.h"
 #include "am/rq_visibility.h"
 #include "queue/rq_queue.h"
+#include "queue/rq_resolve.h"
 #include "queue/rq_topic.h"
 #include "value/rq_relation.h"
 
@@ -64,7 +65,7 @@ fetch_entry(Relation rel, ItemPointer tid, Snapshot snapshot,
 	if (!find_tid(topic, tid, queue_id, off))
 		return false;
 	q = rq_topic_queue(topic, *queue_id);
-	rq_queue_refresh(topic, q);
+	rq_resolve_refresh(topic, q);
 	stable = pg_atomic_read_u64(&q->stable);
 	pg_read_barrier();
 	rq_visibility_init(&visibility, rel, snapshot);

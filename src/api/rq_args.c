@@ -13,7 +13,8 @@
 #include "utils/varlena.h"
 
 #include "api/rq_args.h"
-#include "queue/rq_produce.h"
+#include "queue/rq_tagfilter.h"
+#include "queue/rq_topic.h"
 #include "value/rq_lookup.h"
 #include "value/rq_relation.h"
 
@@ -117,8 +118,8 @@ RqFilter *
 rq_arg_filter(FunctionCallInfo fcinfo, int argno)
 {
 	if (PG_ARGISNULL(argno))
-		return rq_filter_parse("*");
-	return rq_filter_parse(text_to_cstring(PG_GETARG_TEXT_PP(argno)));
+		return rq_tagfilter_parse("*");
+	return rq_tagfilter_parse(text_to_cstring(PG_GETARG_TEXT_PP(argno)));
 }
 
 int64
@@ -218,6 +219,6 @@ rq_arg_queue(FunctionCallInfo fcinfo, int argno, uint32 topic)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("queue %d does not exist", queue_id),
 				 errdetail("A topic copied by CREATE DATABASE has no queues before its first message.")));
-	rq_check_queue_id(topic, queue_id);
+	rq_topic_check_queue(topic, queue_id);
 	return (uint32) queue_id;
 }

@@ -10,6 +10,7 @@
 #include "storage/lockdefs.h"
 
 #include "queue/rq_consume.h"
+#include "queue/rq_consumer.h"
 #include "value/rq_lookup.h"
 
 /* Throw with the argument's name if it is NULL. */

@@ -16,6 +16,8 @@
 #include "utils/timestamp.h"
 
 #include "api/rq_args.h"
+#include "queue/rq_consumer.h"
+#include "queue/rq_position.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
 #include "value/rq_lookup.h"
@@ -177,7 +179,7 @@ rocketq_commit_consumed(PG_FUNCTION_ARGS)
 	char	   *group;
 	uint32		topic = get_group_args(fcinfo, "rocketq.commit_offset()",
 									   ACL_SELECT, &group);
-	int			count = rq_commit_consumed(topic, group);
+	int			count = rq_position_commit_all(topic, group);
 
 	if (count == 0 && !rq_has_consumed() && is_of_clients_statement(fcinfo) &&
 		!IsInTransactionBlock(true))
@@ -197,8 +199,8 @@ rocketq_commit_offset(PG_FUNCTION_ARGS)
 									   ACL_SELECT, &group);
 	uint32		queue_id = rq_arg_queue(fcinfo, 2, topic);
 
-	rq_commit_offset(topic, group, queue_id,
-					 rq_arg_int64(fcinfo, 3, "next_offset"));
+	rq_position_commit(topic, group, queue_id,
+					   rq_arg_int64(fcinfo, 3, "next_offset"));
 	PG_RETURN_VOID();
 }
 
@@ -245,7 +247,7 @@ rocketq_reset_group(PG_FUNCTION_ARGS)
 									   ACL_NO_RIGHTS, &group);
 	RqStart		start = rq_arg_start(fcinfo, 2);
 
-	rq_reset_group(topic, group, &start);
+	rq_position_reset_all(topic, group, &start);
 	PG_RETURN_VOID();
 }
 
@@ -257,7 +259,7 @@ rocketq_reset_group_time(PG_FUNCTION_ARGS)
 									   ACL_NO_RIGHTS, &group);
 	RqStart		start = rq_arg_start_time(fcinfo, 2);
 
-	rq_reset_group(topic, group, &start);
+	rq_position_reset_all(topic, group, &start);
 	PG_RETURN_VOID();
 }
 
@@ -269,8 +271,8 @@ rocketq_reset_offset(PG_FUNCTION_ARGS)
 									   ACL_NO_RIGHTS, &group);
 	uint32		queue_id = rq_arg_queue(fcinfo, 2, topic);
 
-	rq_reset_offset(topic, group, queue_id,
-					rq_arg_int64(fcinfo, 3, "next_offset"));
+	rq_position_reset(topic, group, queue_id,
+					  rq_arg_int64(fcinfo, 3, "next_offset"));
 	PG_RETURN_VOID();
 }
 
@@ -283,7 +285,7 @@ rocketq_committed_offset(PG_FUNCTION_ARGS)
 	uint32		topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, RQ_STORAGE_OPTIONAL);
 	uint32		queue_id = rq_arg_queue(fcinfo, 2, topic);
 
-	PG_RETURN_INT64((int64) rq_consumer_offset(topic, group, queue_id));
+	PG_RETURN_INT64((int64) rq_position_committed(topic, group, queue_id));
 }
 
 static Datum
@@ -292,7 +294,7 @@ queue_bound(FunctionCallInfo fcinfo, RqStart start)
 	uint32		topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, RQ_STORAGE_OPTIONAL);
 	uint32		queue_id = rq_arg_queue(fcinfo, 1, topic);
 
-	PG_RETURN_INT64((int64) rq_start_offset(topic, queue_id, &start));
+	PG_RETURN_INT64((int64) rq_consumer_start(topic, queue_id, &start));
 }
 
 Datum

@@ -12,6 +12,7 @@
 #include "api/rq_args.h"
 #include "api/rq_body.h"
 #include "queue/rq_produce.h"
+#include "queue/rq_topic.h"
 #include "value/rq_relation.h"
 #include "value/rq_serializable.h"
 #include "value/rq_values.h"
@@ -45,7 +46,7 @@ get_target(FunctionCallInfo fcinfo, const char *function)
 	if (!PG_ARGISNULL(ARG_QUEUE_ID))
 	{
 		target.queue_id = PG_GETARG_INT32(ARG_QUEUE_ID);
-		rq_check_queue_id(target.topic, target.queue_id);
+		rq_topic_check_queue(target.topic, target.queue_id);
 	}
 	if (!PG_ARGISNULL(ARG_TRANSACTIONAL))
 		target.transactional = PG_GETARG_BOOL(ARG_TRANSACTIONAL);

@@ -32,7 +32,9 @@
 #include "utils/varlena.h"
 
 #include "api/rq_args.h"
+#include "queue/rq_consumer.h"
 #include "queue/rq_group.h"
+#include "queue/rq_offset.h"
 #include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
 #include "value/rq_columns.h"

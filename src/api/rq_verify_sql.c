@@ -24,6 +24,7 @@
 #include "format/rq_segfmt.h"
 #include "log/rq_log.h"
 #include "queue/rq_group.h"
+#include "queue/rq_offset.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_topic.h"
 #include "recovery/rq_state.h"

@@ -26,6 +26,7 @@
 #include "queue/rq_group.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_rates.h"
+#include "queue/rq_resolve.h"
 #include "queue/rq_retain.h"
 #include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
@@ -146,7 +147,7 @@ put_unresolved(Row *row, uint32 topic, RqQueue *q)
 	TimestampTz since;
 	int			pid;
 
-	if (rq_queue_unresolved(topic, q, &since, &pid))
+	if (rq_resolve_blocker(topic, q, &since, &pid))
 	{
 		put_time(row, since);
 		put_pid(row, pid);
@@ -161,7 +162,7 @@ put_unresolved(Row *row, uint32 topic, RqQueue *q)
 static RqQueueCounts
 settled_counts(uint32 topic, RqQueue *q)
 {
-	rq_queue_try_refresh(topic, q);
+	rq_resolve_try_refresh(topic, q);
 	return rq_queue_counts(q);
 }
 
@@ -254,7 +255,7 @@ lag_of(uint32 topic, RqQueue *q, RqOffset *o, uint64 *budget, RqOff *from,
 	uint64		here = Min(*budget, PLACES_BUDGET_ROW);
 	uint64		left = here;
 
-	rq_queue_try_refresh(topic, q);
+	rq_resolve_try_refresh(topic, q);
 	*from = Max(rq_saved_offset(topic, o, &left), pg_atomic_read_u64(&q->start));
 	*budget -= here - left;
 	*stable = pg_atomic_read_u64(&q->stable);

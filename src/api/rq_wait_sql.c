@@ -21,6 +21,8 @@
 #include "utils/syscache.h"
 
 #include "api/rq_args.h"
+#include "queue/rq_consumer.h"
+#include "queue/rq_idle.h"
 #include "queue/rq_topic.h"
 #include "value/rq_relation.h"
 
@@ -58,7 +60,7 @@ wait_once(FunctionCallInfo fcinfo, const char *name, const RqFilter *filter,
 	RqGroupRef	group = {0};
 	RqIdleEnd	end;
 
-	if (!rq_consumer_find_group(topic, name, rq_hint_to_consume(), &group))
+	if (!rq_consumer_find_group(topic, name, rq_consumer_hint(), &group))
 		group.id = 0;
 	leave_transaction();
 	end = rq_wait_for_messages(topic, incarnation, group, filter, timeout_ms);

@@ -45,6 +45,7 @@
 #include "ddl/rq_publication.h"
 #include "ddl/rq_topic_name.h"
 #include "queue/rq_topic.h"
+#include "queue/rq_topic_drop.h"
 #include "queue/rq_topic_txn.h"
 #include "value/rq_columns.h"
 #include "value/rq_refuse.h"

@@ -24,6 +24,7 @@
 #include "base/rq_guc.h"
 #include "ddl/rq_label.h"
 #include "queue/rq_alter.h"
+#include "queue/rq_consumed.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_topic_txn.h"
 #include "queue/rq_touched.h"
@@ -45,7 +46,8 @@ alter(Relation rel, const RqTopicSettings *to)
 	xid = rq_xid_announce();
 	rq_topic_note_altered(topic);
 	rq_touched_check_removal(topic, to->nqueues);
-	rq_topic_alter(topic, to, xid);
+	rq_consumed_prepare(topic, to->nqueues);
+	rq_topic_alter(topic, to, xid, rq_consumed_check);
 }
 
 /* SECURITY LABEL FOR rocketq ON ... IS label. */

@@ -78,4 +78,10 @@ rq_cq_segment_size(uint64 segno)
 /* The hash an entry keeps of its message's tag; never 0 for a tag. */
 extern uint32 rq_tag_hash(const char *tag, uint32 len);
 
+/*
+ * Why nobody could filter for this tag; NULL if somebody can.  A sentence for an
+ * error's detail.
+ */
+extern const char *rq_tag_problem(const char *tag, uint32 len);
+
 #endif							/* RQ_CQFMT_H */

@@ -30,13 +30,13 @@
 #define RQ_WAL_RECORDS(X) \
 	X(APPEND,		append,		0x00,	rq_log_redo_append) \
 	X(ENQUEUE,		enqueue,	0x10,	rq_queue_redo_enqueue) \
-	X(RESOLVE,		resolve,	0x20,	rq_queue_redo_resolve) \
+	X(RESOLVE,		resolve,	0x20,	rq_resolve_redo) \
 	X(OFFSET,		offset,		0x30,	rq_offset_redo) \
 	X(SETTLE,		settle,		0x40,	rq_offset_redo_settle) \
 	X(TOPIC,		topic,		0x50,	rq_topic_redo) \
 	X(TOPIC_DROP,	topic_drop,	0x60,	rq_topic_redo_drop) \
 	X(GROUP,		group,		0x70,	rq_group_redo) \
-	X(TRIM,			trim,		0x90,	rq_retain_redo_trim)
+	X(TRIM,			trim,		0x90,	rq_trim_redo)
 
 /*
  * PostgreSQL leaves a resource manager 16 values of the info bits.  So rare

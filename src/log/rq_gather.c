@@ -25,7 +25,8 @@
 #include "utils/timestamp.h"
 
 #include "base/rq_fault.h"
-#include "log/rq_append_private.h"
+#include "log/rq_gather_private.h"
+#include "log/rq_reserve.h"
 #include "store/rq_map.h"
 
 /*

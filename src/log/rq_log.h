@@ -11,7 +11,7 @@
 #include "format/rq_walrec.h"
 #include "shmem/rq_shmem.h"
 
-/* ---- rq_append.c ---- */
+/* ---- rq_append.c, rq_reserve.c, rq_gaps.c ---- */
 
 /*
  * Append frames that stand one behind the other at "frames", built but not

@@ -29,44 +29,10 @@
 #include "base/rq_guc.h"
 #include "queue/rq_alter.h"
 #include "queue/rq_group.h"
-#include "queue/rq_queue.h"
+#include "queue/rq_topic_drop.h"
 #include "queue/rq_topic_private.h"
 #include "queue/rq_trash.h"
 #include "queue/rq_xid.h"
-
-/* ---- what holds ---- */
-
-RqTopicSettings
-rq_topic_settings(uint32 topic)
-{
-	return rq_topics[topic].seen;
-}
-
-const RqTopicSettings *
-rq_topic_committed(uint32 topic)
-{
-	const RqTopic *t = &rq_topics[topic];
-
-	RQ_ASSERT_META_LOCK(LW_SHARED);
-	if (t->alter_xid != 0 && rq_xid_status(t->alter_xid) == RQ_XID_COMMITTED)
-		return &t->staged;
-	return &t->committed;
-}
-
-void
-rq_topic_set_seen(uint32 topic, const RqTopicSettings *settings)
-{
-	RqTopic    *t = &rq_topics[topic];
-
-	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	t->seen = *settings;
-
-	/*
-	 * No barrier: whoever goes to a queue by this number holds the topic's
-	 * relation or the meta lock, and for others it is but a number.
-	 */
-	pg_atomic_write_u32(&t->nqueues, settings->nqueues);
-}
 
 /* ---- slots ---- */
 
@@ -151,46 +117,6 @@ rq_topic_apply_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
 /* ---- change ---- */
 
 /*
- * The first offset of a queue that no group has consumed; without a group,
- * the first one there is.
- */
-static RqOff
-first_unconsumed(uint32 topic, RqQueue *q)
-{
-	RqOff		first = PG_UINT64_MAX;
-	uint64		xid;
-
-	RQ_ASSERT_META_LOCK(LW_SHARED);
-	for (uint32 g = rq_topics[topic].first_group; g != RQ_NO_SLOT;
-		 g = rq_groups[g].next)
-		if (rq_group_state_locked(g, &xid) != RQ_GROUP_ABSENT)
-			first = Min(first, rq_offset_committed(rq_group_offset(g, q->id)));
-	if (first == PG_UINT64_MAX)
-		return pg_atomic_read_u64(&q->start);
-	return Max(first, pg_atomic_read_u64(&q->start));
-}
-
-/* Throw if the queue holds a message that somebody may still want. */
-static void
-check_consumed(uint32 topic, uint32 queue_id)
-{
-	RqQueue    *q = rq_topic_queue(topic, queue_id);
-	RqOff		end = pg_atomic_read_u64(&q->end);
-	RqEntry		e;
-
-	RQ_ASSERT_META_LOCK(LW_SHARED);
-	for (RqOff off = first_unconsumed(topic, q); off < end; off++)
-		if (rq_queue_entry(topic, q, off, &e) &&
-			(e.len_flags & RQ_CQ_ABORTED) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_IN_USE),
-					 errmsg("queue %u holds messages that have not been consumed",
-							queue_id),
-					 errdetail("The first of them has offset " UINT64_FORMAT ".", off),
-					 errhint("Let every consumer group consume them, or move the groups with rocketq.reset_offset().")));
-}
-
-/*
  * WAL-log that the topic gets these settings if the transaction commits.  The
  * record says what the slot does, so the slot comes first; nobody looks at it in
  * between, since the lock is held exclusively.
@@ -218,14 +144,12 @@ stage(uint32 topic, const RqTopicSettings *to, uint64 xid)
  * of these.
  */
 void
-rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid)
+rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid,
+			   RqQueueMayGo check)
 {
 	uint32		nqueues = to->nqueues;
 	char		trash[MAXPGPATH] = "";
 	uint32		now;
-
-	for (uint32 i = nqueues; i < rq_topic_nqueues(topic); i++)
-		rq_queue_refresh(topic, rq_topic_queue(topic, i));
 
 	make_room(topic, nqueues);
 	rq_gate_enter();
@@ -233,7 +157,7 @@ rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid)
 	rq_topic_alter_settle(topic, trash);
 	now = rq_topic_nqueues(topic);
 	for (uint32 i = nqueues; i < now; i++)
-		check_consumed(topic, i);
+		check(topic, rq_topic_queue(topic, i));
 	if (nqueues > now)
 		rq_group_check_share(topic, nqueues);
 	take_slots(topic, nqueues);

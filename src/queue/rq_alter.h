@@ -7,27 +7,22 @@
 
 #include "format/rq_settings.h"
 #include "format/rq_walrec.h"
+#include "shmem/rq_shmem.h"
 
 /*
- * The settings as the calling transaction sees them, which holds a lock on the
- * topic's relation, or the meta lock.
+ * Throw if a queue holds messages that somebody may still want.  The meta lock is
+ * held exclusively.
  */
-extern RqTopicSettings rq_topic_settings(uint32 topic);
-
-/*
- * The settings as they are committed, whether or not the janitor has settled
- * that.  The caller holds the meta lock as long as it uses the result.  Throws
- * when the commit log of PostgreSQL can't be read.
- */
-extern const RqTopicSettings *rq_topic_committed(uint32 topic);
+typedef void (*RqQueueMayGo) (uint32 topic, RqQueue *q);
 
 /*
  * Change the settings, from now on for the calling transaction, whose
  * id is "xid", and for all if it commits.  The caller holds the topic's
  * relation exclusively until then.  Throws when a table is full, or when a
- * queue that would go holds what a group has not consumed.
+ * queue that would go may not: "check" is asked for each of them, and throws.
  */
-extern void rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid);
+extern void rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid,
+						   RqQueueMayGo check);
 
 /*
  * Back to these settings, which the transaction has seen before it called
@@ -48,9 +43,6 @@ extern void rq_topic_alter_replayed(void);
  * The next ones are called with the meta lock held exclusively.  "trash" gets the
  * path of a folder to be removed when the lock is released, if there is any.
  */
-
-/* Let the topic's users see these settings. */
-extern void rq_topic_set_seen(uint32 topic, const RqTopicSettings *settings);
 
 /* Settle the change of the topic's settings if its transaction has ended. */
 extern void rq_topic_alter_settle(uint32 topic, char *trash);

@@ -19,11 +19,13 @@
 #include "base/rq_guc.h"
 #include "log/rq_log.h"
 #include "queue/rq_consume.h"
+#include "queue/rq_consumer.h"
 #include "queue/rq_group.h"
-#include "queue/rq_group_txn.h"
+#include "queue/rq_offset.h"
 #include "queue/rq_owner.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_readers.h"
+#include "queue/rq_resolve.h"
 #include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_wait.h"
@@ -38,68 +40,6 @@
 
 /* The last transaction of this backend that has called rq_consume(). */
 static LocalTransactionId consumed_in = InvalidLocalTransactionId;
-
-static void
-check_group_name(const char *name)
-{
-	size_t		len = strlen(name);
-	bool		odd;
-
-	if (len == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("consumer group name must not be empty")));
-	if (len > RQ_GROUP_NAME_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_NAME_TOO_LONG),
-				 errmsg("consumer group name is too long"),
-				 errdetail("It has %zu bytes, %d are allowed.",
-						   len, RQ_GROUP_NAME_MAX)));
-	odd = rq_is_blank(name[0]) || rq_is_blank(name[len - 1]);
-	for (size_t i = 0; i < len; i++)
-		odd |= rq_is_control(name[i]);
-	if (odd)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("invalid consumer group name \"%s\"", name),
-				 errdetail("It cannot begin or end with a blank, nor contain control characters.")));
-}
-
-bool
-rq_consumer_find_group(uint32 topic, const char *name, const char *hint,
-					   RqGroupRef *group)
-{
-	uint64		xid;
-	RqGroupState state;
-
-	check_group_name(name);
-	while ((state = rq_group_find(topic, name, group, &xid)) == RQ_GROUP_IN_DOUBT)
-	{
-		/* A standby cannot wait; it shows what was before the transaction. */
-		if (RecoveryInProgress())
-		{
-			if (rq_groups[group->slot].pend_op == RQ_PEND_DROP)
-				return true;
-			state = RQ_GROUP_ABSENT;
-			break;
-		}
-		XactLockTableWait((TransactionId) xid, NULL, NULL, XLTW_None);
-	}
-	if (state == RQ_GROUP_ABSENT && hint != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("consumer group \"%s\" does not exist", name),
-				 errhint("%s", hint)));
-	return state == RQ_GROUP_PRESENT;
-}
-
-const char *
-rq_hint_to_consume(void)
-{
-	if (rq_auto_create_groups)
-		return NULL;
-	return "The owner of the topic can create it with rocketq.create_group().";
-}
 
 /*
  * A reader that is told nothing would wait for what never comes, or go on behind
@@ -184,7 +124,7 @@ pull(RqWant *want, uint32 unused, void *arg)
 	if (req->queue_id >= rq_topic_nqueues(req->topic))
 		return 0;
 	q = rq_topic_queue(req->topic, req->queue_id);
-	rq_queue_refresh(req->topic, q);
+	rq_resolve_refresh(req->topic, q);
 	if (from < pg_atomic_read_u64(&q->start))
 		report_illegal_offset(req->queue_id, q, from, true);
 	if (from > pg_atomic_read_u64(&q->end) && !RecoveryInProgress())
@@ -206,26 +146,6 @@ rq_pull(const RqPullRequest *req)
 	return count;
 }
 
-/* Find the group, or create it from the first message on. */
-static RqGroupRef
-find_or_create_group(uint32 topic, const char *name)
-{
-	const RqStart first = {.kind = RQ_START_FIRST};
-	RqGroupRef	group;
-
-	while (!rq_consumer_find_group(topic, name, rq_hint_to_consume(), &group))
-	{
-		xl_rq_place *places = rq_start_places(topic, &first);
-
-		/* The name is free only if our own drop of it commits. */
-		if (rq_group_own_drop(topic, name) ?
-			rq_group_create_own(topic, name, places, &group) :
-			rq_group_create(topic, name, places, 0, true, &group))
-			break;
-	}
-	return group;
-}
-
 /* Read what one queue has for the group; returns the count. */
 static int
 consume_queue(const RqConsumeRequest *req, RqGroupRef group, uint32 queue_id,
@@ -238,7 +158,7 @@ consume_queue(const RqConsumeRequest *req, RqGroupRef group, uint32 queue_id,
 	RqOff		next;
 	int			count;
 
-	rq_queue_refresh(req->topic, q);
+	rq_resolve_refresh(req->topic, q);
 	if (rq_readers_find(group, queue_id) == NULL && o->saved_total == 0 &&
 		pg_atomic_read_u64(&q->stable) <=
 		Max(rq_offset_committed(o), pg_atomic_read_u64(&q->start)))
@@ -299,7 +219,7 @@ consume(RqWant *want, uint32 queue_id, void *arg)
 
 	if (turn == 0)
 		turn = hash_bytes_uint32((uint32) MyProcPid);
-	want->group = find_or_create_group(req->topic, req->group);
+	want->group = rq_consumer_find_or_create_group(req->topic, req->group);
 	rq_group_used(want->group.slot);
 	count = consume_from(req, want->group,
 						 queue_id == RQ_ALL_QUEUES ? &turn : &woken_for);

@@ -1,6 +1,9 @@
 /*
  * rq_filter.h
- *	  Tag filters: "*", or tags joined by ||.
+ *	  Which messages a reader wants.
+ *
+ * A kind of filter says so by functions, so that consuming need not know what
+ * they need to decide.  Tags are one kind (rq_tagfilter.h).
  */
 #ifndef RQ_FILTER_H
 #define RQ_FILTER_H
@@ -8,33 +11,40 @@
 #include "format/rq_cqfmt.h"
 #include "format/rq_framefmt.h"
 
+/* The first member of each kind's own struct.  Functions may be NULL. */
 typedef struct RqFilter RqFilter;
+struct RqFilter
+{
+	/* Could the entry's message match?  Decides without it. */
+	bool		(*match_entry) (const RqFilter *f, const RqEntry *e);
 
-/* Each entry that is read is compared with them. */
-#define RQ_FILTER_TAGS_MAX	1000
+	/* Does the message match?  Its parts last for the call.  May throw. */
+	bool		(*match_message) (const RqFilter *f, const RqParts *m);
 
-/*
- * Why nobody could filter for this tag; NULL if somebody can.  A sentence for an
- * error's detail.
- */
-extern const char *rq_tag_problem(const char *tag, uint32 len);
+	/*
+	 * The hashes of tags one of which every message that matches has, for
+	 * those who wake waiters; returns how many.  0 stands for every message,
+	 * and for more than "max" tags.  Can't throw.
+	 */
+	uint32		(*wake_tags) (const RqFilter *f, uint32 *hashes, uint32 max);
+};
 
-/*
- * Parse an expression; palloc'd.  Throws when it is malformed, or has more than
- * RQ_FILTER_TAGS_MAX tags.
- */
-extern RqFilter *rq_filter_parse(const char *expression);
+static inline bool
+rq_filter_entry(const RqFilter *f, const RqEntry *e)
+{
+	return f->match_entry == NULL || f->match_entry(f, e);
+}
 
-/* Could the entry's message match? */
-extern bool rq_filter_entry(const RqFilter *f, const RqEntry *e);
+static inline bool
+rq_filter_message(const RqFilter *f, const RqParts *m)
+{
+	return f->match_message == NULL || f->match_message(f, m);
+}
 
-/* Does the message match? */
-extern bool rq_filter_message(const RqFilter *f, const RqParts *m);
-
-/*
- * The hashes of its tags; returns how many.  0 stands for every message, and
- * for more than "max" tags.
- */
-extern uint32 rq_filter_tags(const RqFilter *f, uint32 *hashes, uint32 max);
+static inline uint32
+rq_filter_tags(const RqFilter *f, uint32 *hashes, uint32 max)
+{
+	return f->wake_tags == NULL ? 0 : f->wake_tags(f, hashes, max);
+}
 
 #endif							/* RQ_FILTER_H */

@@ -151,6 +151,31 @@ rq_group_used(uint32 group)
 		pg_atomic_write_u64(used_at, now);
 }
 
+RqOffset *
+rq_group_offset(uint32 group, uint32 queue_id)
+{
+	uint32		slot = rq_slots_find(rq_offset_pool, &rq_groups[group].offsets,
+									 queue_id);
+
+	if (unlikely(slot == RQ_NO_SLOT))
+		elog(ERROR, "queue %u of a consumer group has no slot", queue_id);
+	return &rq_offsets[slot];
+}
+
+int
+rq_group_owner(RqGroupRef group, uint32 queue_id)
+{
+	const RqGroup *g = &rq_groups[group.slot];
+	uint32		slot = rq_slots_find(rq_offset_pool, &g->offsets, queue_id);
+	uint32		owner = pg_atomic_read_u32(unconstify(pg_atomic_uint32 *, &g->owner));
+
+	if (g->id != group.id || slot == RQ_NO_SLOT)
+		return -1;
+	if (owner == 0)
+		owner = pg_atomic_read_u32(&rq_offsets[slot].owner);
+	return (int) owner - 1;
+}
+
 static uint32
 free_slot(void)
 {
@@ -355,7 +380,6 @@ rq_group_create(uint32 topic, const char *name, const xl_rq_place *places,
 	uint64		other;
 	bool		absent;
 
-	rq_topic_make_room(0, rq_topic_nslots(topic));
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	absent = find_locked(topic, name, group, &other) == RQ_GROUP_ABSENT;

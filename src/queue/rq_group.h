@@ -1,6 +1,6 @@
 /*
  * rq_group.h
- *	  Consumer groups and their offsets.
+ *	  Consumer groups: which exist.
  */
 #ifndef RQ_GROUP_H
 #define RQ_GROUP_H
@@ -8,8 +8,6 @@
 #include "format/rq_walrec.h"
 #include "queue/rq_xid.h"
 #include "shmem/rq_shmem.h"
-
-/* ---- groups ---- */
 
 /*
  * A group as a process remembers it.  The slot can go to another group, which
@@ -51,8 +49,8 @@ extern RqGroupState rq_group_state_locked(uint32 group, uint64 *xid);
 /*
  * Create a group that goes on from these places, one for each slot of the
  * topic; with "xid" it goes away again unless that transaction commits.
- * False, with nothing done, when the name is taken meanwhile.  Throws when a
- * table is full, or with "limited" when the topic's share is used up.
+ * False, with nothing done, when the name is taken meanwhile.  The caller has made
+ * room (rq_topic_make_room()).  Throws when a table is full, or with "limited" when the topic's share is used up.
  */
 extern bool rq_group_create(uint32 topic, const char *name,
 							const xl_rq_place *places, uint64 xid,
@@ -60,6 +58,12 @@ extern bool rq_group_create(uint32 topic, const char *name,
 
 /* Somebody consumes for the group or moves it; to the second. */
 extern void rq_group_used(uint32 group);
+
+/*
+ * The process that owns the queue for the group: its number, or -1 when nobody
+ * does or the group has gone.  Can't throw, and needs no lock.
+ */
+extern int	rq_group_owner(RqGroupRef group, uint32 queue_id);
 
 /*
  * WAL-log the end of all groups whose creation has been rolled back to a
@@ -101,50 +105,11 @@ extern void rq_group_take_slots(uint32 topic, uint32 nslots);
 extern void rq_group_cut_slots(uint32 topic, uint32 nslots);
 extern void rq_group_stamp_slots(uint32 topic, XLogRecPtr lsn);
 
-/* ---- offsets: the caller owns the queue or the group (rq_owner.h) to change
- * one, or holds no lock to read it ---- */
-
+/*
+ * The slot of the group's offset in a queue, which the topic has (rq_offset.h).
+ * Throws if there is none.
+ */
 extern RqOffset *rq_group_offset(uint32 group, uint32 queue_id);
-
-/* The committed offset, a pending one resolved. */
-extern RqOff rq_offset_committed(RqOffset *o);
-
-/* An offset that the committed one is not below.  Can't throw. */
-extern RqOff rq_offset_at_least(RqOffset *o);
-
-/*
- * Retention has taken that many messages the group had not consumed, from
- * "from" on.
- */
-extern void rq_offset_lose(RqOffset *o, RqOff from, uint64 count);
-
-/*
- * Messages lost that the log is to tell of now, and where the group was before;
- * 0 = none, or it did a short while ago.
- */
-extern uint64 rq_offset_untold(RqOffset *o, TimestampTz now, RqOff *from);
-
-/*
- * The offset as a snapshot has it that sees just these transactions.  If that
- * is no longer known, a smaller one.
- */
-typedef bool (*RqXidIsSeen) (void *arg, uint64 xid);
-extern RqOff rq_offset_as_of(RqOffset *o, RqXidIsSeen is_seen, void *arg);
-
-/*
- * Put the group of a restored dump at this offset, unless that has been done
- * or a transaction moves the group.  Called inside the gate.
- */
-extern void rq_offset_place(RqOffset *o, RqOff offset);
-
-/* WAL-log that the group moves to "next" if "xid" commits. */
-extern void rq_offset_stage(RqOffset *o, RqOff next, uint64 xid);
-
-/* The transaction that staged it has ended.  Can't throw. */
-extern void rq_offset_finish(RqOffset *o, uint64 xid, bool committed);
-
-/* WAL-log committed offsets that still rest on a transaction's outcome. */
-extern void rq_offset_settle_all(void);
 
 /* ---- loading the state and redo ---- */
 
@@ -156,7 +121,5 @@ extern uint32 rq_group_apply(uint32 topic, uint32 id, const char *name,
 /* These are RqWalRedo. */
 extern void rq_group_redo(const void *data, uint32 len, XLogRecPtr lsn);
 extern void rq_group_redo_drop(const void *data, uint32 len, XLogRecPtr lsn);
-extern void rq_offset_redo(const void *data, uint32 len, XLogRecPtr lsn);
-extern void rq_offset_redo_settle(const void *data, uint32 len, XLogRecPtr lsn);
 
 #endif							/* RQ_GROUP_H */

@@ -9,9 +9,10 @@
 #include "postgres.h"
 
 #include "base/rq_fault.h"
-#include "queue/rq_consume.h"
-#include "queue/rq_owner.h"
+#include "queue/rq_idle.h"
+#include "queue/rq_offset.h"
 #include "queue/rq_queue.h"
+#include "queue/rq_resolve.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_wait.h"
 
@@ -66,9 +67,9 @@ has_message(Look *look, RqQueue *q, bool *more)
 
 	if (want->group.id != 0)
 		rq_group_used(want->group.slot);
-	if (want->group.id != 0 && rq_owner_of(want->group, q->id) >= 0)
+	if (want->group.id != 0 && rq_group_owner(want->group, q->id) >= 0)
 		return false;
-	*more = rq_queue_refresh_some(want->topic, q);
+	*more = rq_resolve_refresh_some(want->topic, q);
 	from = first_unread(want->group, q);
 	stable = pg_atomic_read_u64(&q->stable);
 	pg_read_barrier();

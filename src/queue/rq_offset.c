@@ -18,7 +18,9 @@
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "queue/rq_group.h"
+#include "queue/rq_offset.h"
 #include "queue/rq_topic.h"
+#include "queue/rq_xid.h"
 #include "shmem/rq_stats.h"
 
 /* A group's losses in a queue are told of so often at most. */
@@ -26,17 +28,6 @@
 
 /* Offsets settled under one hold of the meta lock. */
 #define HOLD_MAX		256
-
-RqOffset *
-rq_group_offset(uint32 group, uint32 queue_id)
-{
-	uint32		slot = rq_slots_find(rq_offset_pool, &rq_groups[group].offsets,
-									 queue_id);
-
-	if (unlikely(slot == RQ_NO_SLOT))
-		elog(ERROR, "queue %u of a consumer group has no slot", queue_id);
-	return &rq_offsets[slot];
-}
 
 static LWLock *
 lock_of(const RqOffset *o)

@@ -26,9 +26,9 @@
 #include "utils/timestamp.h"
 
 #include "base/rq_compat.h"
+#include "queue/rq_offer.h"
 #include "queue/rq_owner.h"
 #include "queue/rq_topic.h"
-#include "queue/rq_wait.h"
 #include "txn/rq_txn.h"
 
 typedef struct Owned
@@ -190,11 +190,11 @@ give_up(const Owned *o)
 	if (o->queue_id == RQ_ALL_QUEUES)
 	{
 		pg_atomic_compare_exchange_u32(&rq_groups[o->group.slot].owner, &me, 0);
-		rq_wait_offer_all(o->topic, o->group);
+		rq_offer_all(o->topic, o->group);
 		return;
 	}
 	pg_atomic_compare_exchange_u32(&o->offset->owner, &me, 0);
-	rq_wait_offer(o->topic, o->group, o->queue_id);
+	rq_offer(o->topic, o->group, o->queue_id);
 }
 
 /* Nothing may fail in here. */
@@ -216,20 +216,6 @@ locks_released(ResourceReleasePhase phase, bool is_commit, bool is_top,
 			give_up(&owned[i]);
 	}
 	nowned = kept;
-}
-
-int
-rq_owner_of(RqGroupRef group, uint32 queue_id)
-{
-	RqGroup    *g = &rq_groups[group.slot];
-	uint32		slot = rq_slots_find(rq_offset_pool, &g->offsets, queue_id);
-	uint32		owner = pg_atomic_read_u32(&g->owner);
-
-	if (g->id != group.id || slot == RQ_NO_SLOT)
-		return -1;
-	if (owner == 0)
-		owner = pg_atomic_read_u32(&rq_offsets[slot].owner);
-	return (int) owner - 1;
 }
 
 static const char *

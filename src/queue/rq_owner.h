@@ -33,10 +33,5 @@ extern bool rq_owner_take_group(uint32 topic, RqGroupRef group);
 extern bool rq_owner_hold_group(Oid db, RqGroupRef group);
 extern void rq_owner_free_group(Oid db, RqGroupRef group);
 
-/*
- * The process that owns the queue for the group: its number, or -1 when nobody
- * does or the group has gone.  Can't throw, and needs no lock.
- */
-extern int	rq_owner_of(RqGroupRef group, uint32 queue_id);
 
 #endif							/* RQ_OWNER_H */

@@ -20,9 +20,9 @@
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "log/rq_log.h"
-#include "queue/rq_filter.h"
 #include "queue/rq_produce.h"
 #include "queue/rq_queue.h"
+#include "queue/rq_resolve.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_touched.h"
 #include "shmem/rq_latency.h"
@@ -94,17 +94,6 @@ check_message(const RqParts *m)
 	}
 }
 
-void
-rq_check_queue_id(uint32 topic, int64 queue_id)
-{
-	if (queue_id < 0 || queue_id >= rq_topic_nqueues(topic))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("queue " INT64_FORMAT " does not exist", queue_id),
-				 errdetail("The topic has queues 0 to %u.",
-						   rq_topic_nqueues(topic) - 1)));
-}
-
 /* The next queue in turn: a new one per transaction and per STICKY_MESSAGES. */
 static uint32
 sticky_queue(uint32 nqueues)
@@ -168,7 +157,7 @@ enqueue_now(uint32 topic, uint32 queue_id, const xl_rq_entry *entries, int n)
 	wait_until_durable(lsn);
 	RQ_FAULT("direct-flushed");
 	rq_queue_unhold();
-	rq_queue_resolve(topic, q, 0, RQ_XID_IN_PROGRESS);
+	rq_resolve(topic, q, 0, RQ_XID_IN_PROGRESS);
 	if (pg_atomic_read_u64(&q->stable) < end)
 		rq_count(RQ_STAT_VISIBLE_LATE, 1);
 }
@@ -324,7 +313,7 @@ rq_produce(const RqTarget *target, const RqParts *messages, int n,
 	if (!target->transactional)
 		check_at_once(target->topic);
 	if (target->queue_id != RQ_ANY_QUEUE)
-		rq_check_queue_id(target->topic, target->queue_id);
+		rq_topic_check_queue(target->topic, target->queue_id);
 	for (int i = 0; i < n; i++)
 		check_message(&messages[i]);
 	if (n == 0)

@@ -31,7 +31,4 @@ extern void rq_produce_init(void);
 extern void rq_produce(const RqTarget *target, const RqParts *messages, int n,
 					   RqPos *ids, uint32 *queues);
 
-/* Throw unless the topic has that queue. */
-extern void rq_check_queue_id(uint32 topic, int64 queue_id);
-
 #endif							/* RQ_PRODUCE_H */

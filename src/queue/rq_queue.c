@@ -1,25 +1,17 @@
 /*
  * rq_queue.c
- *	  Consume queues: their entries, ends and resolution.
+ *	  Consume queues: their files, entries and ends.
  *
  * Enqueueing has the three steps of an append (rq_append.c) under the queue's
  * lock: store the entries, insert the WAL record, raise the end.  So LSN order
- * is offset order within a queue.
- *
- * An entry counts if its transaction commits.  "stable" is raised over an
- * entry once the outcome is known, aborted ones being flagged first.  That
- * needs no WAL of its own at once, since after a crash pg_xact tells the same;
- * the keeper logs it in bulk (RESOLVE) and only what is logged goes into the
- * state file, so a replayed ENQUEUE, which clears flags, is always followed by
- * the RESOLVE that sets them again.
+ * is offset order within a queue.  Whether an entry counts is decided later
+ * (rq_resolve.c).
  */
 #include "postgres.h"
 
 #include "access/xlog.h"
 #include "access/xloginsert.h"
 #include "miscadmin.h"
-#include "storage/proc.h"
-#include "storage/procarray.h"
 #include "utils/timestamp.h"
 
 #include "base/rq_compat.h"
@@ -27,22 +19,14 @@
 #include "base/rq_fault.h"
 #include "format/rq_segfmt.h"
 #include "queue/rq_ahead.h"
-#include "queue/rq_queue.h"
+#include "queue/rq_queue_private.h"
 #include "queue/rq_topic.h"
-#include "queue/rq_wait.h"
 #include "shmem/rq_stats.h"
 #include "store/rq_durable.h"
 #include "store/rq_map.h"
 
-/* Entries looked at under one hold of the queue's lock. */
-#define RESOLVE_CHUNK	8192
-
-/* Aborted ranges in one RESOLVE record, and entries looked at for them. */
-#define RESOLVE_RANGES	512
-#define RESOLVE_LOOK	65536
-
-/* Chunks resolved under one hold of the meta lock. */
-#define SETTLE_CHUNKS	8
+/* Entries that rq_queue_news() looks at. */
+#define NEWS_LOOK_MAX	1024
 
 /* ---- files ---- */
 
@@ -91,14 +75,19 @@ create_segment(RqKey key, uint32 queue_id, uint64 segno, bool redo)
 	report_no_file(what, path, err);
 }
 
-/*
- * Map a segment for writing.  A missing one is created, unless it "must_exist"
- * because it holds entries.
- */
-static RqEntry *
-open_segment(uint32 topic, uint32 queue_id, uint64 segno, bool must_exist,
-			 bool repair)
+/* How to open a segment. */
+typedef enum OpenFlags
 {
+	OPEN_EXISTING = 1,			/* it holds entries, so it must exist */
+	OPEN_REPAIR = 2				/* redo: make what is not there as it should
+								 * be */
+} OpenFlags;
+
+/* Map a segment for writing; a missing one is created. */
+static RqEntry *
+open_segment(uint32 topic, uint32 queue_id, uint64 segno, int flags)
+{
+	bool		repair = (flags & OPEN_REPAIR) != 0;
 	RqKey		key = rq_topic_key(topic);
 	uint64		incarnation = rq_topics[topic].incarnation;
 	char	   *base;
@@ -106,7 +95,7 @@ open_segment(uint32 topic, uint32 queue_id, uint64 segno, bool must_exist,
 	base = rq_map_queue(key, incarnation, queue_id, segno, RQ_MAP_WRITE, repair);
 	if (base != NULL)
 		return (RqEntry *) base;
-	if (must_exist)
+	if (flags & OPEN_EXISTING)
 		report_missing(key, queue_id, segno);
 
 	create_segment(key, queue_id, segno, repair);
@@ -116,12 +105,8 @@ open_segment(uint32 topic, uint32 queue_id, uint64 segno, bool must_exist,
 	return (RqEntry *) base;
 }
 
-/*
- * The address of an existing entry; NULL if it has been trimmed, or can't be had
- * with a mode that probes.
- */
-static RqEntry *
-find_entry(uint32 topic, RqQueue *q, RqOff off, RqMapMode mode)
+RqEntry *
+rq_queue_find_entry(uint32 topic, RqQueue *q, RqOff off, RqMapMode mode)
 {
 	RqKey		key = rq_topic_key(topic);
 	char	   *base = rq_map_queue(key, rq_topics[topic].incarnation, q->id,
@@ -156,7 +141,7 @@ rq_queue_entry(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry)
 {
 	if (off < pg_atomic_read_u64(&q->start))
 		return false;
-	return copy_entry(q, off, find_entry(topic, q, off, RQ_MAP_READ), entry);
+	return copy_entry(q, off, rq_queue_find_entry(topic, q, off, RQ_MAP_READ), entry);
 }
 
 bool
@@ -168,7 +153,7 @@ rq_queue_next_entry(uint32 topic, RqQueue *q, RqOff off, RqEntryRun *run,
 		run->first = run->end = 0;
 		if (off < pg_atomic_read_u64(&q->start))
 			return false;
-		run->entries = find_entry(topic, q, off, RQ_MAP_READ);
+		run->entries = rq_queue_find_entry(topic, q, off, RQ_MAP_READ);
 		if (run->entries == NULL)
 			return false;
 		run->first = off;
@@ -186,6 +171,25 @@ rq_queue_probe(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry)
 
 	return base != NULL &&
 		copy_entry(q, off, (RqEntry *) base + rq_cq_in_segment(off), entry);
+}
+
+int
+rq_queue_news(uint32 topic, RqQueue *q, RqOff from, RqOff to, RqNews *news)
+{
+	int			looked = 0;
+
+	rq_news_init(news, to, to - from > NEWS_LOOK_MAX);
+	for (RqOff off = from; off < to && !news->any; off++)
+	{
+		RqEntry		e;
+
+		looked++;
+		if (!rq_queue_probe(topic, q, off, &e))
+			news->any = true;
+		else if ((e.len_flags & RQ_CQ_ABORTED) == 0)
+			rq_news_add(news, e.tag_hash);
+	}
+	return looked;
 }
 
 bool
@@ -214,14 +218,16 @@ typedef struct Run
 } Run;
 
 static Run
-open_run(uint32 topic, uint32 queue_id, RqOff first, int count, bool repair)
+open_run(uint32 topic, uint32 queue_id, RqOff first, int count, int flags)
 {
 	Run			r = {.segno = rq_cq_segno(first), .last_segno = rq_cq_segno(first + count - 1)};
 
+	/* A segment that begins before these entries holds others. */
 	r.base[0] = open_segment(topic, queue_id, r.segno,
-							 rq_cq_in_segment(first) > 0 && !repair, repair);
+							 rq_cq_in_segment(first) > 0 && flags == 0 ?
+							 OPEN_EXISTING : flags);
 	if (r.last_segno != r.segno)
-		r.base[1] = open_segment(topic, queue_id, r.last_segno, false, repair);
+		r.base[1] = open_segment(topic, queue_id, r.last_segno, flags);
 	return r;
 }
 
@@ -301,7 +307,7 @@ rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 	for (;;)
 	{
 		RqOff		end = pg_atomic_read_u64(&q->end);
-		Run			run = open_run(topic, queue_id, end, count, false);
+		Run			run = open_run(topic, queue_id, end, count, 0);
 		TimestampTz now;
 
 		rq_gate_enter();
@@ -337,207 +343,6 @@ rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 	}
 }
 
-/* ---- resolution ---- */
-
-/*
- * The number of a process that still flushes the WAL of this entry without
- * transaction, -1 if none does.
- */
-static int
-holder_of(RqQueue *q, RqOff off)
-{
-	uint32		slot = (uint32) (q - rq_queues);
-
-	if (pg_atomic_read_u32(&q->holders) == 0)
-		return -1;
-	for (int i = 0; i < rq_max_backends(); i++)
-		if (pg_atomic_read_u32(&rq_backends[i].hold_queue) == slot &&
-			pg_atomic_read_u64(&rq_backends[i].hold_from) <= off)
-			return i;
-	return -1;
-}
-
-/*
- * What is known about transactions: the calling one, and the last one asked
- * about, since neighbours often share one.
- */
-typedef struct KnownXids
-{
-	uint64		own;
-	RqXidStatus own_status;
-	uint64		last;
-	RqXidStatus last_status;
-} KnownXids;
-
-static RqXidStatus
-entry_status(RqQueue *q, RqOff off, const RqEntry *e, KnownXids *known)
-{
-	if (e->xid == 0)
-		return holder_of(q, off) >= 0 ? RQ_XID_IN_PROGRESS : RQ_XID_COMMITTED;
-	if (e->xid == known->own)
-		return known->own_status;
-	if (e->xid != known->last)
-	{
-		known->last_status = rq_xid_status(e->xid);
-		known->last = e->xid;
-	}
-	return known->last_status;
-}
-
-/* One stretch, under the queue's lock; true if there may be more. */
-static bool
-resolve_chunk(uint32 topic, RqQueue *q, KnownXids *known, RqMapMode mode)
-{
-	RqOff		from = pg_atomic_read_u64(&q->stable);
-	RqOff		end = pg_atomic_read_u64(&q->end);
-	RqOff		to = Min(end, from + RESOLVE_CHUNK);
-	uint32		aborts = 0;
-	RqEntry    *e = NULL;
-	RqOff		off;
-
-	for (off = from; off < to; off++)
-	{
-		RqXidStatus status;
-
-		/* Neighbours in a segment are neighbours in memory. */
-		if (e != NULL && rq_cq_in_segment(off) > 0)
-			e++;
-		else
-			e = find_entry(topic, q, off, mode);
-		if (e == NULL && off < pg_atomic_read_u64(&q->start))
-			continue;
-		if (e == NULL)
-			break;
-		status = entry_status(q, off, e, known);
-		if (status == RQ_XID_IN_PROGRESS)
-			break;
-		if (status == RQ_XID_ABORTED)
-		{
-			e->len_flags |= RQ_CQ_ABORTED;
-			q->unlogged_aborts++;
-			aborts++;
-		}
-	}
-	RQ_FAULT("resolve-flags");
-	pg_write_barrier();
-	pg_atomic_write_u64(&q->stable, off);
-	rq_count(RQ_STAT_ABORTED, aborts);
-	return off == to && to < end;
-}
-
-/*
- * One stretch; true if there may be more.  With "probe" neither a lock that
- * somebody keeps for long nor a file is in the way.
- */
-static bool
-resolve_some(uint32 topic, RqQueue *q, KnownXids *known, bool probe)
-{
-	RqOff		from;
-	RqOff		to;
-	bool		more;
-
-	if (!probe)
-		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
-	else if (!rq_queue_try_lock(q, LW_EXCLUSIVE))
-		return false;
-	from = pg_atomic_read_u64(&q->stable);
-	more = resolve_chunk(topic, q, known,
-						 probe ? RQ_MAP_PROBE_WRITE : RQ_MAP_WRITE);
-	to = pg_atomic_read_u64(&q->stable);
-	LWLockRelease(&q->lock);
-	if (to > from)
-		rq_wait_news(topic, q, from, to);
-	return more;
-}
-
-void
-rq_queue_resolve(uint32 topic, RqQueue *q, uint64 own_xid, RqXidStatus own)
-{
-	KnownXids	known = {.own = own_xid, .own_status = own};
-
-	while (resolve_some(topic, q, &known, false))
-		;
-}
-
-bool
-rq_queue_resolve_some(uint32 topic, RqQueue *q, uint64 own_xid, RqXidStatus own)
-{
-	KnownXids	known = {.own = own_xid, .own_status = own};
-
-	return resolve_some(topic, q, &known, false);
-}
-
-/* Has the first entry that is not resolved an outcome? */
-static bool
-has_news(uint32 topic, RqQueue *q)
-{
-	RqOff		stable = pg_atomic_read_u64(&q->stable);
-	KnownXids	known = {0};
-	RqEntry		e;
-
-	if (stable >= pg_atomic_read_u64(&q->end))
-		return false;
-	pg_read_barrier();
-	return rq_queue_entry(topic, q, stable, &e) &&
-		entry_status(q, stable, &e, &known) != RQ_XID_IN_PROGRESS;
-}
-
-void
-rq_queue_refresh(uint32 topic, RqQueue *q)
-{
-	if (has_news(topic, q))
-		rq_queue_resolve(topic, q, 0, RQ_XID_IN_PROGRESS);
-}
-
-bool
-rq_queue_refresh_some(uint32 topic, RqQueue *q)
-{
-	KnownXids	known = {0};
-	bool		more = has_news(topic, q);
-
-	for (int i = 0; more && i < SETTLE_CHUNKS; i++)
-		more = resolve_some(topic, q, &known, false);
-	return more;
-}
-
-void
-rq_queue_try_refresh(uint32 topic, RqQueue *q)
-{
-	RqOff		stable = pg_atomic_read_u64(&q->stable);
-	KnownXids	known = {0};
-	RqEntry		e;
-
-	if (stable >= pg_atomic_read_u64(&q->end))
-		return;
-	pg_read_barrier();
-	if (!rq_queue_probe(topic, q, stable, &e) ||
-		entry_status(q, stable, &e, &known) == RQ_XID_IN_PROGRESS)
-		return;
-	while (resolve_some(topic, q, &known, true))
-		;
-}
-
-bool
-rq_queue_unresolved(uint32 topic, RqQueue *q, TimestampTz *since, int *pid)
-{
-	RqOff		stable = pg_atomic_read_u64(&q->stable);
-	int			holder;
-	RqEntry		e;
-
-	if (stable >= pg_atomic_read_u64(&q->end))
-		return false;
-	pg_read_barrier();
-	if (!rq_queue_probe(topic, q, stable, &e))
-		return false;
-	*since = e.enqueued_at;
-	*pid = 0;
-	if (e.xid != 0)
-		*pid = BackendXidGetPid((TransactionId) e.xid);
-	else if ((holder = holder_of(q, stable)) >= 0)
-		*pid = ProcGlobal->allProcs[holder].pid;
-	return true;
-}
-
 RqOff
 rq_queue_offset_at(uint32 topic, RqQueue *q, TimestampTz when)
 {
@@ -555,77 +360,6 @@ rq_queue_offset_at(uint32 topic, RqQueue *q, TimestampTz when)
 			high = mid;
 	}
 	return low;
-}
-
-/* ---- RESOLVE ---- */
-
-/*
- * Collect the aborted ranges of [from, to) into "ranges" and count them;
- * returns where the table was full, or "to".
- */
-static RqOff
-collect_aborted(uint32 topic, RqQueue *q, RqOff from, RqOff to,
-				xl_rq_range *ranges, uint32 *n, uint64 *count)
-{
-	*n = 0;
-	for (RqOff off = from; off < to; off++)
-	{
-		RqEntry    *e = find_entry(topic, q, off, RQ_MAP_READ);
-
-		if (e == NULL || (e->len_flags & RQ_CQ_ABORTED) == 0)
-			continue;
-		if (*n > 0 && ranges[*n - 1].first + ranges[*n - 1].count == off)
-		{
-			ranges[*n - 1].count++;
-			(*count)++;
-			continue;
-		}
-		if (*n == RESOLVE_RANGES)
-			return off;
-		(*count)++;
-		ranges[*n].first = off;
-		ranges[*n].count = 1;
-		(*n)++;
-	}
-	return to;
-}
-
-/* One record; the queue's lock is held. */
-static void
-log_resolved(uint32 topic, RqQueue *q)
-{
-	xl_rq_range ranges[RESOLVE_RANGES];
-	uint64		aborts = 0;
-	xl_rq_resolve rec = {.key = rq_topic_key(topic), .queue_id = q->id,
-		.from = q->logged_stable,
-	.to = pg_atomic_read_u64(&q->stable)};
-
-	/* Others wait for the lock, so a look at many entries comes in parts. */
-	if (q->unlogged_aborts > 0)
-		rec.to = collect_aborted(topic, q, rec.from,
-								 Min(rec.to, rec.from + RESOLVE_LOOK),
-								 ranges, &rec.nranges, &aborts);
-	XLogBeginInsert();
-	rq_xlog_register(&rec, SizeOfRqResolve);
-	if (rec.nranges > 0)
-		rq_xlog_register(ranges, rec.nranges * sizeof(xl_rq_range));
-	rq_xlog_insert(XLOG_RQ_RESOLVE);
-	RQ_FAULT("resolve-wal");
-	q->logged_stable = rec.to;
-	q->unlogged_aborts -= Min(aborts, q->unlogged_aborts);
-}
-
-bool
-rq_queue_log_resolved(uint32 topic, RqQueue *q)
-{
-	bool		more;
-
-	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
-	if (q->logged_stable < pg_atomic_read_u64(&q->stable))
-		log_resolved(topic, q);
-	more = q->logged_stable < pg_atomic_read_u64(&q->stable);
-	LWLockRelease(&q->lock);
-	return more;
 }
 
 /* ---- counts ---- */
@@ -711,6 +445,27 @@ rq_queue_for_redo(RqKey key, uint32 queue_id, XLogRecPtr lsn, uint32 *topic)
 	return lsn < q->born ? NULL : q;
 }
 
+RqEntry *
+rq_queue_redo_entry(uint32 topic, RqQueue *q, RqOff off)
+{
+	return open_segment(topic, q->id, rq_cq_segno(off), OPEN_REPAIR) +
+		rq_cq_in_segment(off);
+}
+
+/* What has a transaction can be read when the end of that is replayed. */
+static void
+tell_waiters(uint32 topic, const xl_rq_enqueue *rec, const xl_rq_entry *entries)
+{
+	RqNews		news;
+
+	if (rec->xid != 0 || !rq_wake_is_awaited(topic))
+		return;
+	rq_news_init(&news, rec->offset + rec->count, false);
+	for (uint32 i = 0; i < rec->count && !news.any; i++)
+		rq_news_add(&news, entries[i].tag_hash);
+	rq_wake_news(topic, rec->queue_id, &news);
+}
+
 /*
  * The entries are written whatever the slot's LSN: in a base backup the queue
  * file can be older than the state file.  Those below the queue's start are
@@ -739,7 +494,7 @@ rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn)
 		rec.count -= start - rec.offset;
 		rec.offset = start;
 	}
-	run = open_run(topic, rec.queue_id, rec.offset, rec.count, true);
+	run = open_run(topic, rec.queue_id, rec.offset, rec.count, OPEN_REPAIR);
 	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
 	enqueue_apply(&run, &rec, entries);
 	q->redo_dirty = Min(q->redo_dirty, rec.offset);
@@ -752,38 +507,5 @@ rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn)
 		pg_atomic_write_u64(&q->end, end);
 	}
 	LWLockRelease(&q->lock);
-	/* What has a transaction can be read when the end of that is replayed. */
-	if (rec.xid == 0)
-		rq_wait_news(topic, q, rec.offset, end);
-}
-
-void
-rq_queue_redo_resolve(const void *data, uint32 len, XLogRecPtr lsn)
-{
-	const xl_rq_resolve *rec = data;
-	const xl_rq_range *ranges = (const xl_rq_range *) (rec + 1);
-	uint32		topic;
-	RqQueue    *q = rq_queue_for_redo(rec->key, rec->queue_id, lsn, &topic);
-	RqOff		start;
-	RqOff		stable;
-
-	if (q == NULL)
-		return;
-	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
-	stable = pg_atomic_read_u64(&q->stable);
-	start = pg_atomic_read_u64(&q->start);
-	q->redo_dirty = Min(q->redo_dirty, Max(start, rec->from));
-	for (uint32 i = 0; i < rec->nranges; i++)
-		for (RqOff off = Max(start, ranges[i].first);
-			 off < ranges[i].first + ranges[i].count; off++)
-			open_segment(topic, q->id, rq_cq_segno(off), false, true)[rq_cq_in_segment(off)].len_flags
-				|= RQ_CQ_ABORTED;
-	pg_write_barrier();
-	if (rec->to > stable)
-		pg_atomic_write_u64(&q->stable, rec->to);
-	if (rec->to > q->logged_stable)
-		q->logged_stable = rec->to;
-	LWLockRelease(&q->lock);
-	if (rec->to > stable)
-		rq_wait_news(topic, q, Max(start, stable), rec->to);
+	tell_waiters(topic, &rec, entries);
 }

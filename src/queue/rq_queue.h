@@ -1,13 +1,13 @@
 /*
  * rq_queue.h
- *	  Consume queues: their entries, ends and resolution.
+ *	  Consume queues: their files, entries and ends.
  */
 #ifndef RQ_QUEUE_H
 #define RQ_QUEUE_H
 
 #include "format/rq_cqfmt.h"
 #include "format/rq_walrec.h"
-#include "queue/rq_xid.h"
+#include "queue/rq_wake.h"
 #include "shmem/rq_shmem.h"
 
 /*
@@ -22,41 +22,6 @@ extern RqOff rq_queue_enqueue(uint32 topic, uint32 queue_id,
 
 /* End what "hold" began, if anything.  Can't throw. */
 extern void rq_queue_unhold(void);
-
-/*
- * Raise the queue's stable offset as far as the outcome of transactions is
- * known.  "own_xid" (0 = none) is the calling transaction, whose outcome is
- * "own".  May throw, having changed nothing that others could not redo.
- */
-extern void rq_queue_resolve(uint32 topic, RqQueue *q, uint64 own_xid,
-							 RqXidStatus own);
-
-/* A part of that, bounded; true if there may be more. */
-extern bool rq_queue_resolve_some(uint32 topic, RqQueue *q, uint64 own_xid,
-								  RqXidStatus own);
-
-/* The same as far as a look shows that there is something to raise. */
-extern void rq_queue_refresh(uint32 topic, RqQueue *q);
-
-/*
- * The same, but only for a while: true if there may be more.  For those who hold
- * a lock that others wait for.
- */
-extern bool rq_queue_refresh_some(uint32 topic, RqQueue *q);
-
-/*
- * The same for those who only show the queue: does not wait for its lock for
- * long, and leaves what can't be read or written as it is.
- */
-extern void rq_queue_try_refresh(uint32 topic, RqQueue *q);
-
-/*
- * When the first entry that is not resolved was enqueued, and which process it
- * waits for (0 = none that is known).  False if there is no such entry, or it
- * can't be read.
- */
-extern bool rq_queue_unresolved(uint32 topic, RqQueue *q, TimestampTz *since,
-								int *pid);
 
 /*
  * Read an entry, which must lie in [start, end).  False when it has been
@@ -85,14 +50,15 @@ extern bool rq_queue_next_entry(uint32 topic, RqQueue *q, RqOff off,
 /* As rq_queue_entry(), but false, too, when the file is missing or damaged. */
 extern bool rq_queue_probe(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry);
 
+/*
+ * Read the entries [from, to) as news for waiters, of very many only that there
+ * is something; returns how many were looked at.
+ */
+extern int	rq_queue_news(uint32 topic, RqQueue *q, RqOff from, RqOff to,
+						  RqNews *news);
+
 /* First offset in [start, stable] enqueued at or after that time. */
 extern RqOff rq_queue_offset_at(uint32 topic, RqQueue *q, TimestampTz when);
-
-/*
- * WAL-log how far the queue is resolved, if that has changed; true if there is
- * more to log.  Keeper only.
- */
-extern bool rq_queue_log_resolved(uint32 topic, RqQueue *q);
 
 /* fsync the segments that hold [from, to); true if there were any. */
 extern bool rq_queue_sync(RqKey key, uint32 queue_id, RqOff from, RqOff to);
@@ -129,8 +95,7 @@ extern void rq_queue_remove_trimmed(RqKey key, RqQueue *q, RqOff from);
 extern RqQueue *rq_queue_for_redo(RqKey key, uint32 queue_id, XLogRecPtr lsn,
 								  uint32 *topic);
 
-/* These are RqWalRedo. */
+/* An RqWalRedo. */
 extern void rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn);
-extern void rq_queue_redo_resolve(const void *data, uint32 len, XLogRecPtr lsn);
 
 #endif							/* RQ_QUEUE_H */

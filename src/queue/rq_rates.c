@@ -13,6 +13,7 @@
 
 #include "base/rq_guc.h"
 #include "queue/rq_group.h"
+#include "queue/rq_offset.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_rates.h"
 

@@ -12,6 +12,7 @@
 
 #include "miscadmin.h"
 
+#include "queue/rq_offset.h"
 #include "queue/rq_readers.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_topic_txn.h"

@@ -46,9 +46,11 @@
 #include "queue/rq_alter.h"
 #include "queue/rq_group.h"
 #include "queue/rq_lowest.h"
+#include "queue/rq_offset.h"
 #include "queue/rq_queue.h"
-#include "queue/rq_retain_private.h"
+#include "queue/rq_retain.h"
 #include "queue/rq_topic.h"
+#include "queue/rq_trim.h"
 #include "queue/rq_unused.h"
 
 /* Blocks of entries looked at under one hold of the meta lock, and in a round. */

@@ -5,7 +5,6 @@
 #ifndef RQ_RETAIN_H
 #define RQ_RETAIN_H
 
-#include "format/rq_walrec.h"
 #include "shmem/rq_shmem.h"
 
 /* Trim what may go.  Janitor only. */
@@ -19,8 +18,5 @@ extern int	rq_retain_time(uint32 topic);
 
 /* Who or what keeps the log from being trimmed, for people; palloc'd. */
 extern char *rq_retain_kept_by(const RqKept *kept);
-
-/* An RqWalRedo. */
-extern void rq_retain_redo_trim(const void *data, uint32 len, XLogRecPtr lsn);
 
 #endif							/* RQ_RETAIN_H */

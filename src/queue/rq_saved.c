@@ -28,7 +28,9 @@
 
 #include "base/rq_guc.h"
 #include "base/rq_text.h"
+#include "queue/rq_offset.h"
 #include "queue/rq_queue.h"
+#include "queue/rq_resolve.h"
 #include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
 
@@ -190,7 +192,7 @@ rq_saved_place(uint32 topic, uint32 group, uint32 queue_id)
 	s = saved_of(o);
 	if (s.total == 0)
 		return;
-	rq_queue_refresh(topic, q);
+	rq_resolve_refresh(topic, q);
 	found = find_place(topic, q, s, &budget, &off);
 	if (!found)
 		off = pg_atomic_read_u64(&q->start);

@@ -1,10 +1,10 @@
 /*
  * rq_topic.c
- *	  Topics as storage: which exist and which queues they have.
+ *	  Slots of topics: which there are, their queues and settings.
  *
- * A topic's slot is created when its relation gets a new file, and removed by
- * the janitor once that file is gone.  Both are WAL-logged under the meta lock
- * held exclusively.  The folder of the queues is made with the first entry.
+ * A slot is made when the topic's relation gets a new file (rq_topic_create.c),
+ * and given back when that file is gone (rq_topic_drop.c).  What others may do
+ * meanwhile stands at RqTopic in shmem/.
  */
 #include "postgres.h"
 
@@ -14,14 +14,8 @@
 
 #include "base/rq_compat.h"
 #include "base/rq_error.h"
-#include "base/rq_fault.h"
 #include "base/rq_guc.h"
-#include "format/rq_segfmt.h"
-#include "queue/rq_alter.h"
-#include "queue/rq_group.h"
 #include "queue/rq_topic_private.h"
-#include "queue/rq_trash.h"
-#include "queue/rq_wait.h"
 #include "queue/rq_xid.h"
 #include "shmem/rq_stats.h"
 
@@ -48,9 +42,6 @@ rq_topic_find(RqKey key)
 	return slot;
 }
 
-/* Topics settled in a round of the janitor: some remove files. */
-#define SETTLE_ROUND	64
-
 static uint32
 free_slot(void)
 {
@@ -74,9 +65,8 @@ rq_topic_check_room(uint32 nqueues)
 						 "drop_topic");
 }
 
-/* Throw unless there is room for a topic with that many queues. */
-static void
-check_room(uint32 nqueues)
+void
+rq_topic_check_room_for_new(uint32 nqueues)
 {
 	if (rq_ctl->ntopics >= (uint32) rq_max_topics)
 	{
@@ -108,6 +98,49 @@ rq_topic_record(uint32 topic)
 	return rec;
 }
 
+void
+rq_topic_check_queue(uint32 topic, int64 queue_id)
+{
+	if (queue_id < 0 || queue_id >= rq_topic_nqueues(topic))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("queue " INT64_FORMAT " does not exist", queue_id),
+				 errdetail("The topic has queues 0 to %u.",
+						   rq_topic_nqueues(topic) - 1)));
+}
+
+RqTopicSettings
+rq_topic_settings(uint32 topic)
+{
+	return rq_topics[topic].seen;
+}
+
+const RqTopicSettings *
+rq_topic_committed(uint32 topic)
+{
+	const RqTopic *t = &rq_topics[topic];
+
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	if (t->alter_xid != 0 && rq_xid_status(t->alter_xid) == RQ_XID_COMMITTED)
+		return &t->staged;
+	return &t->committed;
+}
+
+void
+rq_topic_set_seen(uint32 topic, const RqTopicSettings *settings)
+{
+	RqTopic    *t = &rq_topics[topic];
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	t->seen = *settings;
+
+	/*
+	 * No barrier: whoever goes to a queue by this number holds the topic's
+	 * relation or the meta lock, and for others it is but a number.
+	 */
+	pg_atomic_write_u32(&t->nqueues, settings->nqueues);
+}
+
 bool
 rq_topic_is_own(uint32 topic)
 {
@@ -117,165 +150,6 @@ rq_topic_is_own(uint32 topic)
 	return xid != 0 &&
 		(t->pend_xid == xid ||
 		 (t->alter_xid == xid && t->seen.nqueues != t->committed.nqueues));
-}
-
-/*
- * Is there storage that an earlier holder of the key has left?  All that is
- * there, if the key is a new relation's; else only what is known to be garbage.
- */
-static bool
-find_remains(RqKey key, bool is_new, XLogRecPtr *created)
-{
-	uint32		slot;
-	bool		found;
-
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	slot = rq_topic_index_find(key);
-	found = slot != RQ_NO_SLOT && (is_new || rq_topics[slot].doomed);
-	if (found)
-		*created = rq_topics[slot].lsn;
-	LWLockRelease(rq_meta_lock);
-	return found;
-}
-
-/*
- * What can be in the way is removed first, under locks of its own; then the slot
- * is logged and filled under one hold of the meta lock, so that a copy of the
- * state has either all of it or none.
- */
-uint32
-rq_topic_ensure(RqKey key, Oid spc, const RqTopicSettings *settings,
-				uint64 xid)
-{
-	uint32		slot;
-	XLogRecPtr	created;
-
-	/*
-	 * A key that is used again before the janitor came by.  It may come to
-	 * drop the storage while we do: rq_topic_drop() says so by doing nothing.
-	 */
-	while (find_remains(key, xid != 0, &created))
-		rq_topic_drop(key, created);
-	rq_topic_make_room(settings->nqueues, 0);
-	rq_gate_enter();
-	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	slot = rq_topic_index_find(key);
-	if (slot == RQ_NO_SLOT)
-	{
-		xl_rq_topic rec = {.key = key, .spc = spc,
-			.nslots = settings->nqueues, .xid = xid,
-		.committed = *settings, .staged = *settings};
-
-		/* What was made room for may have been taken by others since. */
-		check_room(settings->nqueues);
-		START_CRIT_SECTION();
-		slot = rq_topic_apply(key, spc, settings, xid, rq_topic_log(&rec));
-		END_CRIT_SECTION();
-	}
-	LWLockRelease(rq_meta_lock);
-	rq_gate_leave();
-	RQ_FAULT("topic-wal");
-	rq_worker_wake(RQ_ALLOCATOR);
-	return slot;
-}
-
-static void
-doom(RqTopic *t)
-{
-	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	if (t->doomed)
-		return;
-	t->doomed = true;
-	pg_atomic_fetch_add_u32(&rq_ctl->ndoomed, 1);
-}
-
-/* What to do about a topic that somebody has dropped who may have ended. */
-static void
-settle_drop(uint32 slot)
-{
-	RqTopic    *t = &rq_topics[slot];
-	RqXidStatus status = rq_xid_status(t->drop_xid);
-
-	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	if (status == RQ_XID_COMMITTED)
-		doom(t);
-	else if (status == RQ_XID_ABORTED)
-	{
-		xl_rq_topic rec = rq_topic_record(slot);
-
-		/*
-		 * A standby can know of it by a state file, and has to forget it,
-		 * too: redo of this record does that.
-		 */
-		START_CRIT_SECTION();
-		t->drop_xid = 0;
-		t->alter_lsn = rq_topic_log(&rec);
-		END_CRIT_SECTION();
-	}
-}
-
-/*
- * What to do about a topic whose creator may have ended.  Of one that has
- * committed the record says that nobody has to be asked for the outcome any
- * more, whose id PostgreSQL may forget one day.
- */
-static void
-settle(uint32 slot)
-{
-	RqTopic    *t = &rq_topics[slot];
-	RqXidStatus status = rq_xid_status(t->pend_xid);
-
-	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	if (status == RQ_XID_ABORTED)
-		doom(t);
-	else if (status == RQ_XID_COMMITTED)
-	{
-		xl_rq_topic rec = rq_topic_record(slot);
-
-		rec.xid = 0;
-		START_CRIT_SECTION();
-		rq_topic_log(&rec);
-		t->pend_xid = 0;
-		END_CRIT_SECTION();
-	}
-}
-
-/* Is there somebody's transaction whose outcome the topic does not tell? */
-static bool
-is_in_doubt(int topic)
-{
-	return rq_topics[topic].pend_xid != 0 || rq_topics[topic].drop_xid != 0 ||
-		rq_topics[topic].alter_xid != 0;
-}
-
-bool
-rq_topic_settle_all(void)
-{
-	static int	next = 0;		/* where it goes on the next time */
-	int			settled = 0;
-
-	for (int n = 0; n < rq_max_topics && settled < SETTLE_ROUND; n++)
-	{
-		char		trash[MAXPGPATH] = "";
-		int			i = next;
-
-		next = (next + 1) % rq_max_topics;
-		if (!is_in_doubt(i))
-			continue;
-		rq_gate_enter();
-		LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-		if (rq_topics[i].drop_xid != 0)
-			settle_drop(i);
-		if (rq_topics[i].pend_xid != 0)
-			settle(i);
-		rq_topic_alter_settle(i, trash);
-		if (!is_in_doubt(i))
-			settled++;
-		LWLockRelease(rq_meta_lock);
-		rq_gate_leave();
-		rq_trash_remove(trash);
-	}
-	return settled > 0;
 }
 
 static void
@@ -343,7 +217,7 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 		rq_topics[slot].pend_xid = xid;
 		return slot;
 	}
-	check_room(nqueues);
+	rq_topic_check_room_for_new(nqueues);
 	slot = free_slot();
 	t = &rq_topics[slot];
 	t->spc = spc;
@@ -373,152 +247,6 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 	return slot;
 }
 
-/*
- * Forget the topic: its groups first, whose chain hangs on its slot, then its
- * queues, then the key.  Its files only get another name here, "trash", so that
- * the key can be used again at once; the caller removes them when it has
- * released the lock.
- */
-static void
-drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
-{
-	RqTopic    *t = &rq_topics[slot];
-	RqKey		key = rq_topic_key(slot);
-
-	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	rq_group_drop_all_apply(slot);
-	rq_topic_cut_queues(slot, 0);
-	if (t->doomed)
-		pg_atomic_fetch_sub_u32(&rq_ctl->ndoomed, 1);
-	t->doomed = false;
-	t->pend_xid = 0;
-	t->drop_xid = 0;
-	t->alter_xid = 0;
-	pg_atomic_write_u32(&t->nqueues, 0);
-	pg_atomic_write_u64(&t->key, 0);
-	rq_topic_index_remove(key);
-	rq_ctl->ntopics--;
-	rq_wait_end_topic(slot);
-	rq_trash_topic(key, lsn, trash);
-}
-
-bool
-rq_topic_drop(RqKey key, XLogRecPtr created)
-{
-	char		trash[MAXPGPATH] = "";
-	uint32		slot;
-	bool		found;
-
-	rq_gate_enter();
-	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	slot = rq_topic_index_find(key);
-	found = slot != RQ_NO_SLOT && rq_topics[slot].lsn == created;
-	if (found)
-	{
-		xl_rq_topic_drop rec = {.key = key};
-		XLogRecPtr	lsn;
-
-		/*
-		 * Log, flush, forget, then remove.  A crash cannot bring back a file
-		 * that has gone, so the record that says why must be on disk by then.
-		 * No critical section: if the flush fails, the topic is still there
-		 * to be dropped again, and nobody uses what redo of the record drops.
-		 */
-		XLogBeginInsert();
-		rq_xlog_register(&rec, SizeOfRqTopicDrop);
-		lsn = rq_xlog_insert(XLOG_RQ_TOPIC_DROP);
-		XLogFlush(lsn);
-		RQ_FAULT("drop-wal");
-		drop_apply(slot, lsn, trash);
-	}
-	LWLockRelease(rq_meta_lock);
-	rq_gate_leave();
-	if (trash[0] != '\0')
-	{
-		RQ_FAULT("drop-rename");
-		rq_trash_remove(trash);
-	}
-	return found;
-}
-
-/* Which topic has the slot, and since when; false if none. */
-static bool
-holder_of(int slot, RqKey *key, XLogRecPtr *created, bool *doomed)
-{
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	*key = rq_topic_key(slot);
-	*created = rq_topics[slot].lsn;
-	*doomed = rq_topics[slot].doomed;
-	LWLockRelease(rq_meta_lock);
-	return key->rel != InvalidOid;
-}
-
-void
-rq_topic_drop_database(Oid db)
-{
-	for (int t = 0; t < rq_max_topics; t++)
-	{
-		RqKey		key;
-		XLogRecPtr	created;
-		bool		doomed;
-
-		if (rq_topic_key(t).db == db &&
-			holder_of(t, &key, &created, &doomed) && key.db == db)
-			rq_topic_drop(key, created);
-	}
-}
-
-int
-rq_topic_drop_garbage(RqTopicExists exists, int most)
-{
-	int			dropped = 0;
-
-	for (int t = 0; t < rq_max_topics && dropped < most; t++)
-	{
-		RqKey		key;
-		XLogRecPtr	created;
-		bool		doomed;
-
-		if (rq_topic_key(t).rel == InvalidOid ||
-			!holder_of(t, &key, &created, &doomed))
-			continue;
-		if (!doomed && (exists == NULL || exists(key, rq_topics[t].spc)))
-			continue;
-		if (!rq_topic_drop(key, created))
-			continue;
-		dropped++;
-		ereport(LOG,
-				(errmsg("rocketq removed the storage of dropped topic %u/%u",
-						key.db, key.rel)));
-	}
-	return dropped;
-}
-
-void
-rq_topic_make_room(uint32 nqueues, uint64 noffsets)
-{
-	if (rq_ctl->ntopics < (uint32) rq_max_topics &&
-		rq_ctl->ngroups < (uint32) rq_max_groups &&
-		rq_queue_pool->nfree >= nqueues && rq_offset_pool->nfree >= noffsets)
-		return;
-	if (pg_atomic_read_u32(&rq_ctl->ndoomed) > 0)
-		rq_topic_drop_garbage(NULL, INT_MAX);
-	rq_group_drop_abandoned();
-}
-
-void
-rq_topic_doom(RqKey key)
-{
-	uint32		slot;
-
-	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	slot = rq_topic_index_find(key);
-	if (slot != RQ_NO_SLOT)
-		doom(&rq_topics[slot]);
-	LWLockRelease(rq_meta_lock);
-	rq_worker_wake(RQ_JANITOR);
-}
-
 RqQueue *
 rq_topic_queue(uint32 topic, uint32 queue_id)
 {
@@ -541,48 +269,4 @@ rq_topic_for_redo(RqKey key, XLogRecPtr lsn)
 	if (slot != RQ_NO_SLOT && lsn < rq_topics[slot].lsn)
 		return RQ_NO_SLOT;
 	return slot;
-}
-
-void
-rq_topic_redo(const void *data, uint32 len, XLogRecPtr lsn)
-{
-	const xl_rq_topic *rec = data;
-	char		trash[MAXPGPATH] = "";
-	uint32		slot = RQ_NO_SLOT;
-
-	/*
-	 * A topic that the state file no longer had has been dropped by then, and
-	 * is not made again for a while: there need not be room.
-	 */
-	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	if (rq_topic_for_redo(rec->key, lsn) != RQ_NO_SLOT ||
-		(rq_topic_index_find(rec->key) == RQ_NO_SLOT &&
-		 lsn > rq_ctl->meta_lsn))
-		slot = rq_topic_apply(rec->key, rec->spc, &rec->committed, rec->xid, lsn);
-	if (slot != RQ_NO_SLOT && lsn > rq_topics[slot].alter_lsn)
-	{
-		rq_topics[slot].drop_xid = 0;
-		rq_topic_redo_alter(slot, rec, lsn, trash);
-	}
-	LWLockRelease(rq_meta_lock);
-	rq_trash_remove(trash);
-}
-
-void
-rq_topic_redo_drop(const void *data, uint32 len, XLogRecPtr lsn)
-{
-	const xl_rq_topic_drop *rec = data;
-	char		trash[MAXPGPATH] = "";
-	uint32		slot;
-
-	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	slot = rq_topic_for_redo(rec->key, lsn);
-	if (slot != RQ_NO_SLOT)
-	{
-		/* Recovery must not be able to end before this record any more. */
-		XLogFlush(lsn);
-		drop_apply(slot, lsn, trash);
-	}
-	LWLockRelease(rq_meta_lock);
-	rq_trash_remove(trash);
 }

@@ -1,10 +1,11 @@
 /*
  * rq_topic.h
- *	  Topics as storage: which exist and which queues they have.
+ *	  Slots of topics: which there are, their queues and settings.
  */
 #ifndef RQ_TOPIC_H
 #define RQ_TOPIC_H
 
+#include "format/rq_settings.h"
 #include "format/rq_walrec.h"
 #include "shmem/rq_shmem.h"
 
@@ -12,46 +13,23 @@
 extern uint32 rq_topic_find(RqKey key);
 
 /*
- * Give the topic storage with these settings.  WAL-logged at once.  With an
- * "xid" it is a new relation's: it goes away again unless that transaction
- * commits, and what an earlier holder of the key left is removed first.
- * Without, storage that is there already stays.  Returns the slot.  Throws
- * when a table is full.
+ * The settings as the calling transaction sees them, which holds a lock on the
+ * topic's relation, or the meta lock.
  */
-extern uint32 rq_topic_ensure(RqKey key, Oid spc,
-							  const RqTopicSettings *settings, uint64 xid);
+extern RqTopicSettings rq_topic_settings(uint32 topic);
 
 /*
- * Remove the topic's storage, if it is still the one created by the record with
- * this LSN; WAL-logged.  Nobody uses it any more.  False if it is gone.
+ * The settings as they are committed, whether or not the janitor has settled
+ * that.  The caller holds the meta lock as long as it uses the result.  Throws
+ * when the commit log of PostgreSQL can't be read.
  */
-extern bool rq_topic_drop(RqKey key, XLogRecPtr created);
+extern const RqTopicSettings *rq_topic_committed(uint32 topic);
 
 /*
- * Unless so many slots of queues and of offsets are free, remove what is known
- * to be garbage and waits for the janitor.  Takes the gate and the meta lock.
+ * Let the topic's users see these settings.  The caller holds the meta lock
+ * exclusively.
  */
-extern void rq_topic_make_room(uint32 nqueues, uint64 noffsets);
-
-/*
- * Remove the storage of topics that have been dropped and, given a function
- * that looks for a topic's relation, of those that have none; at most that many.
- * Returns how many.
- */
-typedef bool (*RqTopicExists) (RqKey key, Oid spc);
-extern int	rq_topic_drop_garbage(RqTopicExists exists, int most);
-
-/* The same for all topics of a database. */
-extern void rq_topic_drop_database(Oid db);
-
-/* Mark the storage of a dropped topic for the janitor.  Can't throw. */
-extern void rq_topic_doom(RqKey key);
-
-/*
- * Settle topics whose creator has ended, or who has dropped or altered them;
- * some in a call.  False if there was none.  Janitor only.
- */
-extern bool rq_topic_settle_all(void);
+extern void rq_topic_set_seen(uint32 topic, const RqTopicSettings *settings);
 
 /*
  * Would the topic's storage, or some of its queues, go if the calling
@@ -61,6 +39,9 @@ extern bool rq_topic_is_own(uint32 topic);
 
 /* The queue's slot; "queue_id" must be below the topic's number of queues. */
 extern RqQueue *rq_topic_queue(uint32 topic, uint32 queue_id);
+
+/* Throw unless the topic has that queue. */
+extern void rq_topic_check_queue(uint32 topic, int64 queue_id);
 
 static inline RqKey
 rq_topic_key(uint32 topic)
@@ -95,9 +76,5 @@ extern uint32 rq_topic_apply(RqKey key, Oid spc,
 
 /* The slot a redo record with this LSN is about, RQ_NO_SLOT if it's gone. */
 extern uint32 rq_topic_for_redo(RqKey key, XLogRecPtr lsn);
-
-/* These are RqWalRedo. */
-extern void rq_topic_redo(const void *data, uint32 len, XLogRecPtr lsn);
-extern void rq_topic_redo_drop(const void *data, uint32 len, XLogRecPtr lsn);
 
 #endif							/* RQ_TOPIC_H */

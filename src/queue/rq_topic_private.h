@@ -1,6 +1,6 @@
 /*
  * rq_topic_private.h
- *	  Between rq_topic.c and rq_alter.c.
+ *	  Between rq_topic.c and those who create, alter and drop topics.
  */
 #ifndef RQ_TOPIC_PRIVATE_H
 #define RQ_TOPIC_PRIVATE_H
@@ -15,6 +15,9 @@ extern XLogRecPtr rq_topic_log(const xl_rq_topic *rec);
 
 /* Throw unless there are slots for "nqueues" more queues. */
 extern void rq_topic_check_room(uint32 nqueues);
+
+/* The same for a new topic with that many. */
+extern void rq_topic_check_room_for_new(uint32 nqueues);
 
 /* Give the topic new queues until it has "nslots"; there is room. */
 extern void rq_topic_take_queues(uint32 topic, uint32 nslots);

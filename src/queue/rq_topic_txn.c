@@ -10,6 +10,7 @@
 
 #include "queue/rq_alter.h"
 #include "queue/rq_topic.h"
+#include "queue/rq_topic_drop.h"
 #include "queue/rq_topic_txn.h"
 #include "shmem/rq_shmem.h"
 #include "txn/rq_txn.h"

@@ -20,6 +20,7 @@
 #include "queue/rq_ahead.h"
 #include "queue/rq_pending.h"
 #include "queue/rq_queue.h"
+#include "queue/rq_resolve.h"
 #include "queue/rq_topic.h"
 #include "queue/rq_topic_txn.h"
 #include "queue/rq_touched.h"
@@ -315,7 +316,7 @@ resolve_committed(const Touch *t, uint64 xid)
 {
 	RqQueue    *q = rq_topic_queue(t->topic, t->queue_id);
 
-	rq_queue_resolve(t->topic, q, xid, RQ_XID_COMMITTED);
+	rq_resolve(t->topic, q, xid, RQ_XID_COMMITTED);
 	return pg_atomic_read_u64(&q->stable) >= t->end;
 }
 
@@ -339,7 +340,7 @@ resolve_aborted(const Touch *t, uint64 xid)
 			RqQueue    *q = rq_topic_queue(t->topic, t->queue_id);
 
 			more = q->born == t->born &&
-				rq_queue_resolve_some(t->topic, q, xid, RQ_XID_ABORTED);
+				rq_resolve_some(t->topic, q, xid, RQ_XID_ABORTED);
 		}
 		LWLockRelease(rq_meta_lock);
 	}

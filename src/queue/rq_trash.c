@@ -14,8 +14,6 @@
 #include "storage/fd.h"
 
 #include "format/rq_segfmt.h"
-#include "queue/rq_queue.h"
-#include "queue/rq_topic.h"
 #include "queue/rq_trash.h"
 #include "shmem/rq_shmem.h"
 #include "store/rq_durable.h"

@@ -21,9 +21,10 @@
 #include "log/rq_log.h"
 #include "queue/rq_group.h"
 #include "queue/rq_lowest.h"
+#include "queue/rq_offset.h"
 #include "queue/rq_queue.h"
-#include "queue/rq_retain_private.h"
 #include "queue/rq_topic.h"
+#include "queue/rq_trim.h"
 #include "shmem/rq_stats.h"
 
 /* How many losses the server log is told of in a round. */
@@ -342,7 +343,7 @@ rq_trim_tell_losses(TimestampTz now)
 /* ---- redo ---- */
 
 void
-rq_retain_redo_trim(const void *data, uint32 len, XLogRecPtr lsn)
+rq_trim_redo(const void *data, uint32 len, XLogRecPtr lsn)
 {
 	const xl_rq_trim *rec = data;
 	Size		size = rec->count * sizeof(xl_rq_queue_start);

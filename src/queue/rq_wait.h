@@ -1,14 +1,12 @@
 /*
  * rq_wait.h
- *	  Waiting for messages, and waking those who wait.
+ *	  Waiting for messages.
  */
 #ifndef RQ_WAIT_H
 #define RQ_WAIT_H
 
 #include "queue/rq_filter.h"
 #include "queue/rq_group.h"
-
-/* ---- waiting ---- */
 
 /*
  * A waiter's lock on the topic's relation, which would keep everybody waiting
@@ -56,34 +54,5 @@ typedef int (*RqLook) (RqWant *want, uint32 queue_id, void *arg);
  * also because the wait is cancelled.
  */
 extern int	rq_wait(RqWant *want, int64 timeout_ms, RqLook look, void *arg);
-
-/* ---- waking; none of these can throw unless it says so ---- */
-
-/*
- * The entries [from, to) of a queue can be read from now on.  Takes the wait
- * lock if anybody waits.  May throw, having waked nobody.
- */
-extern void rq_wait_news(uint32 topic, RqQueue *q, RqOff from, RqOff to);
-
-/*
- * A queue is nobody's any more for this group: wake one waiter of the group if
- * there is something left in it.
- */
-extern void rq_wait_offer(uint32 topic, RqGroupRef group, uint32 queue_id);
-
-/* The same for all of its queues, for which all of the group's waiters look. */
-extern void rq_wait_offer_all(uint32 topic, RqGroupRef group);
-
-/* Wake all who wait for this topic: it is going. */
-extern void rq_wait_end_topic(uint32 topic);
-
-/* Replay of a transaction's end: what waiters could not read they may now. */
-extern void rq_wait_replayed(void);
-
-/*
- * Offer again what nobody has taken, for those who were waked and then did
- * nothing about it.  Keeper only.  May throw.
- */
-extern void rq_wait_offer_again(void);
 
 #endif							/* RQ_WAIT_H */

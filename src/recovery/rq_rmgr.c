@@ -28,10 +28,14 @@
 #include "log/rq_log.h"
 #include "queue/rq_alter.h"
 #include "queue/rq_group.h"
+#include "queue/rq_offset.h"
 #include "queue/rq_queue.h"
-#include "queue/rq_retain.h"
+#include "queue/rq_resolve.h"
 #include "queue/rq_topic.h"
-#include "queue/rq_wait.h"
+#include "queue/rq_topic_create.h"
+#include "queue/rq_topic_drop.h"
+#include "queue/rq_trim.h"
+#include "queue/rq_wake.h"
 #include "recovery/rq_files.h"
 #include "recovery/rq_rmgr.h"
 #include "recovery/rq_state.h"
@@ -129,7 +133,7 @@ redo_xact(XLogReaderState *record)
 	core_xact_redo(record);
 	if (standbyState == STANDBY_SNAPSHOT_READY && reachedConsistency)
 		rq_topic_alter_replayed();
-	rq_wait_replayed();
+	rq_wake_replayed();
 	check_when_consistent();
 }
 

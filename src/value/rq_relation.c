@@ -24,6 +24,7 @@
 #include "base/rq_guc.h"
 #include "queue/rq_alter.h"
 #include "queue/rq_topic.h"
+#include "queue/rq_topic_create.h"
 #include "value/rq_relation.h"
 #include "value/rq_topic_label.h"
 

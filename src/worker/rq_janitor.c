@@ -29,6 +29,8 @@
 #include "queue/rq_retain.h"
 #include "queue/rq_saved.h"
 #include "queue/rq_topic.h"
+#include "queue/rq_topic_create.h"
+#include "queue/rq_topic_drop.h"
 #include "queue/rq_unused.h"
 #include "recovery/rq_files.h"
 #include "worker/rq_worker.h"

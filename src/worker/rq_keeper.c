@@ -47,9 +47,11 @@
 #include "log/rq_log.h"
 #include "queue/rq_alter.h"
 #include "queue/rq_group.h"
+#include "queue/rq_offer.h"
+#include "queue/rq_offset.h"
 #include "queue/rq_queue.h"
+#include "queue/rq_resolve.h"
 #include "queue/rq_topic.h"
-#include "queue/rq_wait.h"
 #include "recovery/rq_files.h"
 #include "recovery/rq_state.h"
 #include "shmem/rq_stats.h"
@@ -137,10 +139,10 @@ is_turn(RqQueue *q)
 static bool
 settle_some(uint32 topic, RqQueue *q, bool *turn)
 {
-	bool		more = rq_queue_refresh_some(topic, q);
+	bool		more = rq_resolve_refresh_some(topic, q);
 
 	*turn = *turn || is_turn(q);
-	if (*turn && rq_queue_log_resolved(topic, q))
+	if (*turn && rq_resolve_log(topic, q))
 		more = true;
 	return !more;
 }
@@ -191,7 +193,7 @@ log_settled(bool all)
 	while (!rq_worker_round(settle_queues))
 		;
 	rq_worker_round(rq_offset_settle_all);
-	rq_worker_round(rq_wait_offer_again);
+	rq_worker_round(rq_offer_again);
 	next_logging = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 											   LOG_INTERVAL_MS);
 }

@@ -1,10 +1,11 @@
 /*
- * rq_append_private.h
- *	  The steps of an append, for the two ways to make one.
+ * rq_reserve.h
+ *	  Reserve a stretch of the commit log, write to it, end the reservation.
  */
-#ifndef RQ_APPEND_PRIVATE_H
-#define RQ_APPEND_PRIVATE_H
+#ifndef RQ_RESERVE_H
+#define RQ_RESERVE_H
 
+#include "base/rq_compat.h"
 #include "log/rq_log.h"
 
 /* Where frames go. */
@@ -40,11 +41,12 @@ extern void rq_log_write_filler(char *base, RqPos pos, uint32 len);
 /* All that was reserved is logged. */
 extern void rq_log_published(void);
 
-/*
- * Take a built frame into the chunk of this statement, and give its position;
- * false if it has to be appended by itself, behind rq_log_gather_write().
- * Throws before anything is changed.
- */
-extern bool rq_log_gather(char *frame, uint32 len, RqPos *pos);
+/* The record of a stretch that stands in the map; "bytes" are its first ones. */
+extern void rq_log_insert_append(RqPos pos, RqPos end, const char *bytes,
+								 uint32 len, uint32 nframes);
 
-#endif							/* RQ_APPEND_PRIVATE_H */
+/* Throw because a segment could not be made, or should be there. */
+extern void rq_log_report_no_segment(int err);
+RQ_NORETURN extern void rq_log_report_missing(uint64 segno);
+
+#endif							/* RQ_RESERVE_H */

@@ -1,11 +1,11 @@
 /*
- * rq_filter.c
- *	  Tag filters.  The hash in the entry sorts out most messages without
+ * rq_tagfilter.c
+ *	  Tag filters: "*", or tags joined by ||.  The hash in the entry sorts out most messages without
  *	  touching the log; the tag itself decides.
  */
 #include "postgres.h"
 
-#include "queue/rq_filter.h"
+#include "queue/rq_tagfilter.h"
 
 typedef struct FilterTag
 {
@@ -14,27 +14,12 @@ typedef struct FilterTag
 	uint32		hash;
 } FilterTag;
 
-const char *
-rq_tag_problem(const char *tag, uint32 len)
+typedef struct TagFilter
 {
-	if (len == 0)
-		return "A tag cannot be empty.";
-	if (len > RQ_TAG_MAX)
-		return "A tag cannot have more than " CppAsString2(RQ_TAG_MAX) " bytes.";
-	if (len == 1 && tag[0] == '*')
-		return "A tag cannot be *, which alone stands for every message.";
-	if (rq_is_blank(tag[0]) || rq_is_blank(tag[len - 1]))
-		return "A tag cannot begin or end with a blank, which filters leave out.";
-	if (memchr(tag, '|', len))
-		return "A tag cannot contain |, which joins tags in filters.";
-	return NULL;
-}
-
-struct RqFilter
-{
-	int			ntags;			/* 0 = every message; in order of their hashes */
-	FilterTag	tags[FLEXIBLE_ARRAY_MEMBER];
-};
+	RqFilter	filter;
+	int			ntags;			/* 0 = every message */
+	FilterTag	tags[FLEXIBLE_ARRAY_MEMBER];	/* in order of their hashes */
+} TagFilter;
 
 static void
 report_malformed(const char *expression, const char *why)
@@ -68,7 +53,7 @@ compare_hashes(const void *a, const void *b)
 
 /* The first tag whose hash is not below this one, ntags if there is none. */
 static int
-first_from(const RqFilter *f, uint32 hash)
+first_from(const TagFilter *f, uint32 hash)
 {
 	int			low = 0;
 	int			high = f->ntags;
@@ -86,7 +71,7 @@ first_from(const RqFilter *f, uint32 hash)
 }
 
 static void
-add_tag(RqFilter *f, const char *expression, const char *from, const char *to)
+add_tag(TagFilter *f, const char *expression, const char *from, const char *to)
 {
 	FilterTag  *t = &f->tags[f->ntags++];
 	const char *problem;
@@ -103,49 +88,23 @@ add_tag(RqFilter *f, const char *expression, const char *from, const char *to)
 	t->hash = rq_tag_hash(t->tag, t->len);
 }
 
-RqFilter *
-rq_filter_parse(const char *expression)
+/* ---- RqFilter ---- */
+
+static bool
+match_entry(const RqFilter *filter, const RqEntry *e)
 {
-	int			n = 1;
-	RqFilter   *f;
-	const char *from = expression;
-	const char *bar;
+	const TagFilter *f = (const TagFilter *) filter;
+	int			i = first_from(f, e->tag_hash);
 
-	for (const char *p = expression; (p = strstr(p, "||")) != NULL; p += 2)
-		n++;
-	if (n > RQ_FILTER_TAGS_MAX)
-		report_too_many(n);
-	f = palloc0(offsetof(RqFilter, tags) + n * sizeof(FilterTag));
-	if (strcmp(expression, "*") == 0)
-		return f;
-	while ((bar = strstr(from, "||")) != NULL)
-	{
-		add_tag(f, expression, from, bar);
-		from = bar + 2;
-	}
-	add_tag(f, expression, from, from + strlen(from));
-	qsort(f->tags, f->ntags, sizeof(FilterTag), compare_hashes);
-	return f;
-}
-
-bool
-rq_filter_entry(const RqFilter *f, const RqEntry *e)
-{
-	int			i;
-
-	if (f->ntags == 0)
-		return true;
-	i = first_from(f, e->tag_hash);
 	return i < f->ntags && f->tags[i].hash == e->tag_hash;
 }
 
-bool
-rq_filter_message(const RqFilter *f, const RqParts *m)
+static bool
+match_message(const RqFilter *filter, const RqParts *m)
 {
+	const TagFilter *f = (const TagFilter *) filter;
 	uint32		hash;
 
-	if (f->ntags == 0)
-		return true;
 	if (m->tag == NULL)
 		return false;
 	hash = rq_tag_hash(m->tag, m->tag_len);
@@ -157,12 +116,43 @@ rq_filter_message(const RqFilter *f, const RqParts *m)
 	return false;
 }
 
-uint32
-rq_filter_tags(const RqFilter *f, uint32 *hashes, uint32 max)
+static uint32
+wake_tags(const RqFilter *filter, uint32 *hashes, uint32 max)
 {
+	const TagFilter *f = (const TagFilter *) filter;
+
 	if ((uint32) f->ntags > max)
 		return 0;
 	for (int i = 0; i < f->ntags; i++)
 		hashes[i] = f->tags[i].hash;
 	return f->ntags;
+}
+
+/* "*" sets none of the functions: every message matches. */
+RqFilter *
+rq_tagfilter_parse(const char *expression)
+{
+	int			n = 1;
+	TagFilter  *f;
+	const char *from = expression;
+	const char *bar;
+
+	for (const char *p = expression; (p = strstr(p, "||")) != NULL; p += 2)
+		n++;
+	if (n > RQ_FILTER_TAGS_MAX)
+		report_too_many(n);
+	f = palloc0(offsetof(TagFilter, tags) + n * sizeof(FilterTag));
+	if (strcmp(expression, "*") == 0)
+		return &f->filter;
+	f->filter.match_entry = match_entry;
+	f->filter.match_message = match_message;
+	f->filter.wake_tags = wake_tags;
+	while ((bar = strstr(from, "||")) != NULL)
+	{
+		add_tag(f, expression, from, bar);
+		from = bar + 2;
+	}
+	add_tag(f, expression, from, from + strlen(from));
+	qsort(f->tags, f->ntags, sizeof(FilterTag), compare_hashes);
+	return &f->filter;
 }

@@ -1,13 +1,13 @@
 /*
- * rq_retain_private.h
- *	  Between rq_retain.c, which decides what goes, and rq_trim.c.
+ * rq_trim.h
+ *	  Raise the starts of the log and of queues, and remove what lies below.
  */
-#ifndef RQ_RETAIN_PRIVATE_H
-#define RQ_RETAIN_PRIVATE_H
+#ifndef RQ_TRIM_H
+#define RQ_TRIM_H
 
 #include "lib/stringinfo.h"
 
-#include "queue/rq_retain.h"
+#include "format/rq_walrec.h"
 #include "shmem/rq_shmem.h"
 
 /*
@@ -39,4 +39,7 @@ extern bool rq_trim(RqTrim *t, bool despite_readers);
 /* Write what groups have lost to the server log. */
 extern void rq_trim_tell_losses(TimestampTz now);
 
-#endif							/* RQ_RETAIN_PRIVATE_H */
+/* An RqWalRedo. */
+extern void rq_trim_redo(const void *data, uint32 len, XLogRecPtr lsn);
+
+#endif							/* RQ_TRIM_H */

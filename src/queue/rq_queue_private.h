@@ -1,0 +1,21 @@
+/*
+ * rq_queue_private.h
+ *	  Between rq_queue.c and rq_resolve.c.
+ */
+#ifndef RQ_QUEUE_PRIVATE_H
+#define RQ_QUEUE_PRIVATE_H
+
+#include "queue/rq_queue.h"
+#include "store/rq_map.h"
+
+/*
+ * The address of an existing entry; NULL if it has been trimmed, or can't be had
+ * with a mode that probes.  Entries of one segment are neighbours in memory.
+ */
+extern RqEntry *rq_queue_find_entry(uint32 topic, RqQueue *q, RqOff off,
+									RqMapMode mode);
+
+/* The same for redo, which makes the segment if it is missing. */
+extern RqEntry *rq_queue_redo_entry(uint32 topic, RqQueue *q, RqOff off);
+
+#endif							/* RQ_QUEUE_PRIVATE_H */

@@ -1,0 +1,356 @@
+/*
+ * rq_resolve.c
+ *	  Which entries of a queue count, and how far that is known.
+ *
+ * An entry counts if its transaction commits.  "stable" is raised over an
+ * entry once the outcome is known, aborted ones being flagged first.  That
+ * needs no WAL of its own at once, since after a crash pg_xact tells the same;
+ * the keeper logs it in bulk (RESOLVE) and only what is logged goes into the
+ * state file, so a replayed ENQUEUE, which clears flags, is always followed by
+ * the RESOLVE that sets them again.
+ *
+ * Whoever raises "stable" has just read the entries, and so can say what has come
+ * when it wakes waiters afterwards (rq_wake.c).
+ */
+#include "postgres.h"
+
+#include "access/xloginsert.h"
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_fault.h"
+#include "queue/rq_queue_private.h"
+#include "queue/rq_resolve.h"
+#include "queue/rq_topic.h"
+#include "queue/rq_wake.h"
+#include "queue/rq_xid.h"
+#include "shmem/rq_stats.h"
+
+/* Entries looked at under one hold of the queue's lock. */
+#define RESOLVE_CHUNK	8192
+
+/* Aborted ranges in one RESOLVE record, and entries looked at for them. */
+#define RESOLVE_RANGES	512
+#define RESOLVE_LOOK	65536
+
+/* Chunks resolved under one hold of the meta lock. */
+#define SETTLE_CHUNKS	8
+
+/* ---- resolving ---- */
+
+/*
+ * The number of a process that still flushes the WAL of this entry without
+ * transaction, -1 if none does.
+ */
+static int
+holder_of(RqQueue *q, RqOff off)
+{
+	uint32		slot = (uint32) (q - rq_queues);
+
+	if (pg_atomic_read_u32(&q->holders) == 0)
+		return -1;
+	for (int i = 0; i < rq_max_backends(); i++)
+		if (pg_atomic_read_u32(&rq_backends[i].hold_queue) == slot &&
+			pg_atomic_read_u64(&rq_backends[i].hold_from) <= off)
+			return i;
+	return -1;
+}
+
+/*
+ * What is known about transactions: the calling one, and the last one asked
+ * about, since neighbours often share one.
+ */
+typedef struct KnownXids
+{
+	uint64		own;
+	RqXidStatus own_status;
+	uint64		last;
+	RqXidStatus last_status;
+} KnownXids;
+
+static RqXidStatus
+entry_status(RqQueue *q, RqOff off, const RqEntry *e, KnownXids *known)
+{
+	if (e->xid == 0)
+		return holder_of(q, off) >= 0 ? RQ_XID_IN_PROGRESS : RQ_XID_COMMITTED;
+	if (e->xid == known->own)
+		return known->own_status;
+	if (e->xid != known->last)
+	{
+		known->last_status = rq_xid_status(e->xid);
+		known->last = e->xid;
+	}
+	return known->last_status;
+}
+
+/*
+ * One stretch, under the queue's lock, adding what can be read now to the news;
+ * true if there may be more.
+ */
+static bool
+resolve_chunk(uint32 topic, RqQueue *q, KnownXids *known, RqMapMode mode,
+			  RqNews *news)
+{
+	RqOff		from = pg_atomic_read_u64(&q->stable);
+	RqOff		end = pg_atomic_read_u64(&q->end);
+	RqOff		to = Min(end, from + RESOLVE_CHUNK);
+	uint32		aborts = 0;
+	RqEntry    *e = NULL;
+	RqOff		off;
+
+	for (off = from; off < to; off++)
+	{
+		RqXidStatus status;
+
+		/* Neighbours in a segment are neighbours in memory. */
+		if (e != NULL && rq_cq_in_segment(off) > 0)
+			e++;
+		else
+			e = rq_queue_find_entry(topic, q, off, mode);
+		if (e == NULL && off < pg_atomic_read_u64(&q->start))
+			continue;
+		if (e == NULL)
+			break;
+		status = entry_status(q, off, e, known);
+		if (status == RQ_XID_IN_PROGRESS)
+			break;
+		if (status == RQ_XID_ABORTED)
+		{
+			e->len_flags |= RQ_CQ_ABORTED;
+			q->unlogged_aborts++;
+			aborts++;
+		}
+		else
+			rq_news_add(news, e->tag_hash);
+	}
+	RQ_FAULT("resolve-flags");
+	pg_write_barrier();
+	pg_atomic_write_u64(&q->stable, off);
+	rq_count(RQ_STAT_ABORTED, aborts);
+	return off == to && to < end;
+}
+
+/*
+ * One stretch; true if there may be more.  With "probe" neither a lock that
+ * somebody keeps for long nor a file is in the way.
+ */
+static bool
+resolve_some(uint32 topic, RqQueue *q, KnownXids *known, bool probe)
+{
+	RqNews		news;
+	RqOff		from;
+	bool		more;
+
+	/* Who joins the list from now on may be told of anything. */
+	rq_news_init(&news, 0, pg_atomic_read_u32(&rq_topics[topic].nwaiters) == 0);
+	if (!probe)
+		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+	else if (!rq_queue_try_lock(q, LW_EXCLUSIVE))
+		return false;
+	from = pg_atomic_read_u64(&q->stable);
+	more = resolve_chunk(topic, q, known,
+						 probe ? RQ_MAP_PROBE_WRITE : RQ_MAP_WRITE, &news);
+	news.to = pg_atomic_read_u64(&q->stable);
+	LWLockRelease(&q->lock);
+	if (news.to > from)
+		rq_wake_news(topic, q->id, &news);
+	return more;
+}
+
+void
+rq_resolve(uint32 topic, RqQueue *q, uint64 own_xid, RqXidStatus own)
+{
+	KnownXids	known = {.own = own_xid, .own_status = own};
+
+	while (resolve_some(topic, q, &known, false))
+		;
+}
+
+bool
+rq_resolve_some(uint32 topic, RqQueue *q, uint64 own_xid, RqXidStatus own)
+{
+	KnownXids	known = {.own = own_xid, .own_status = own};
+
+	return resolve_some(topic, q, &known, false);
+}
+
+/* Has the first entry that is not resolved an outcome? */
+static bool
+has_news(uint32 topic, RqQueue *q)
+{
+	RqOff		stable = pg_atomic_read_u64(&q->stable);
+	KnownXids	known = {0};
+	RqEntry		e;
+
+	if (stable >= pg_atomic_read_u64(&q->end))
+		return false;
+	pg_read_barrier();
+	return rq_queue_entry(topic, q, stable, &e) &&
+		entry_status(q, stable, &e, &known) != RQ_XID_IN_PROGRESS;
+}
+
+void
+rq_resolve_refresh(uint32 topic, RqQueue *q)
+{
+	if (has_news(topic, q))
+		rq_resolve(topic, q, 0, RQ_XID_IN_PROGRESS);
+}
+
+bool
+rq_resolve_refresh_some(uint32 topic, RqQueue *q)
+{
+	KnownXids	known = {0};
+	bool		more = has_news(topic, q);
+
+	for (int i = 0; more && i < SETTLE_CHUNKS; i++)
+		more = resolve_some(topic, q, &known, false);
+	return more;
+}
+
+void
+rq_resolve_try_refresh(uint32 topic, RqQueue *q)
+{
+	RqOff		stable = pg_atomic_read_u64(&q->stable);
+	KnownXids	known = {0};
+	RqEntry		e;
+
+	if (stable >= pg_atomic_read_u64(&q->end))
+		return;
+	pg_read_barrier();
+	if (!rq_queue_probe(topic, q, stable, &e) ||
+		entry_status(q, stable, &e, &known) == RQ_XID_IN_PROGRESS)
+		return;
+	while (resolve_some(topic, q, &known, true))
+		;
+}
+
+bool
+rq_resolve_blocker(uint32 topic, RqQueue *q, TimestampTz *since, int *pid)
+{
+	RqOff		stable = pg_atomic_read_u64(&q->stable);
+	int			holder;
+	RqEntry		e;
+
+	if (stable >= pg_atomic_read_u64(&q->end))
+		return false;
+	pg_read_barrier();
+	if (!rq_queue_probe(topic, q, stable, &e))
+		return false;
+	*since = e.enqueued_at;
+	*pid = 0;
+	if (e.xid != 0)
+		*pid = BackendXidGetPid((TransactionId) e.xid);
+	else if ((holder = holder_of(q, stable)) >= 0)
+		*pid = ProcGlobal->allProcs[holder].pid;
+	return true;
+}
+
+/* ---- RESOLVE ---- */
+
+/*
+ * Collect the aborted ranges of [from, to) into "ranges" and count them;
+ * returns where the table was full, or "to".
+ */
+static RqOff
+collect_aborted(uint32 topic, RqQueue *q, RqOff from, RqOff to,
+				xl_rq_range *ranges, uint32 *n, uint64 *count)
+{
+	*n = 0;
+	for (RqOff off = from; off < to; off++)
+	{
+		RqEntry    *e = rq_queue_find_entry(topic, q, off, RQ_MAP_READ);
+
+		if (e == NULL || (e->len_flags & RQ_CQ_ABORTED) == 0)
+			continue;
+		if (*n > 0 && ranges[*n - 1].first + ranges[*n - 1].count == off)
+		{
+			ranges[*n - 1].count++;
+			(*count)++;
+			continue;
+		}
+		if (*n == RESOLVE_RANGES)
+			return off;
+		(*count)++;
+		ranges[*n].first = off;
+		ranges[*n].count = 1;
+		(*n)++;
+	}
+	return to;
+}
+
+/* One record; the queue's lock is held. */
+static void
+log_resolved(uint32 topic, RqQueue *q)
+{
+	xl_rq_range ranges[RESOLVE_RANGES];
+	uint64		aborts = 0;
+	xl_rq_resolve rec = {.key = rq_topic_key(topic), .queue_id = q->id,
+		.from = q->logged_stable,
+	.to = pg_atomic_read_u64(&q->stable)};
+
+	/* Others wait for the lock, so a look at many entries comes in parts. */
+	if (q->unlogged_aborts > 0)
+		rec.to = collect_aborted(topic, q, rec.from,
+								 Min(rec.to, rec.from + RESOLVE_LOOK),
+								 ranges, &rec.nranges, &aborts);
+	XLogBeginInsert();
+	rq_xlog_register(&rec, SizeOfRqResolve);
+	if (rec.nranges > 0)
+		rq_xlog_register(ranges, rec.nranges * sizeof(xl_rq_range));
+	rq_xlog_insert(XLOG_RQ_RESOLVE);
+	RQ_FAULT("resolve-wal");
+	q->logged_stable = rec.to;
+	q->unlogged_aborts -= Min(aborts, q->unlogged_aborts);
+}
+
+bool
+rq_resolve_log(uint32 topic, RqQueue *q)
+{
+	bool		more;
+
+	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+	if (q->logged_stable < pg_atomic_read_u64(&q->stable))
+		log_resolved(topic, q);
+	more = q->logged_stable < pg_atomic_read_u64(&q->stable);
+	LWLockRelease(&q->lock);
+	return more;
+}
+
+/* ---- redo ---- */
+
+void
+rq_resolve_redo(const void *data, uint32 len, XLogRecPtr lsn)
+{
+	const xl_rq_resolve *rec = data;
+	const xl_rq_range *ranges = (const xl_rq_range *) (rec + 1);
+	uint32		topic;
+	RqQueue    *q = rq_queue_for_redo(rec->key, rec->queue_id, lsn, &topic);
+	RqOff		start;
+	RqOff		stable;
+
+	if (q == NULL)
+		return;
+	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+	stable = pg_atomic_read_u64(&q->stable);
+	start = pg_atomic_read_u64(&q->start);
+	q->redo_dirty = Min(q->redo_dirty, Max(start, rec->from));
+	for (uint32 i = 0; i < rec->nranges; i++)
+		for (RqOff off = Max(start, ranges[i].first);
+			 off < ranges[i].first + ranges[i].count; off++)
+			rq_queue_redo_entry(topic, q, off)->len_flags |= RQ_CQ_ABORTED;
+	pg_write_barrier();
+	if (rec->to > stable)
+		pg_atomic_write_u64(&q->stable, rec->to);
+	if (rec->to > q->logged_stable)
+		q->logged_stable = rec->to;
+	LWLockRelease(&q->lock);
+	if (rec->to > stable && rq_wake_is_awaited(topic))
+	{
+		RqNews		news;
+
+		rq_queue_news(topic, q, Max(start, stable), rec->to, &news);
+		rq_wake_news(topic, q->id, &news);
+	}
+}

@@ -1,0 +1,44 @@
+/*
+ * rq_topic_drop.h
+ *	  Topics whose storage goes.
+ */
+#ifndef RQ_TOPIC_DROP_H
+#define RQ_TOPIC_DROP_H
+
+#include "access/xlogdefs.h"
+
+#include "base/rq_base.h"
+
+/*
+ * Remove the topic's storage, if it is still the one created by the record with
+ * this LSN; WAL-logged.  Nobody uses it any more.  False if it is gone.
+ */
+extern bool rq_topic_drop(RqKey key, XLogRecPtr created);
+
+/*
+ * Unless so many slots of queues and of offsets are free, remove what is known
+ * to be garbage and waits for the janitor.  Takes the gate and the meta lock.
+ */
+extern void rq_topic_make_room(uint32 nqueues, uint64 noffsets);
+
+/*
+ * Remove the storage of topics that have been dropped and, given a function
+ * that looks for a topic's relation, of those that have none; at most that many.
+ * Returns how many.
+ */
+typedef bool (*RqTopicExists) (RqKey key, Oid spc);
+extern int	rq_topic_drop_garbage(RqTopicExists exists, int most);
+
+/* The same for all topics of a database. */
+extern void rq_topic_drop_database(Oid db);
+
+/* Mark the storage of a dropped topic for the janitor.  Can't throw. */
+extern void rq_topic_doom(RqKey key);
+
+/* The same for the topic in this slot; the meta lock is held exclusively. */
+extern void rq_topic_doom_locked(uint32 topic);
+
+/* An RqWalRedo. */
+extern void rq_topic_redo_drop(const void *data, uint32 len, XLogRecPtr lsn);
+
+#endif							/* RQ_TOPIC_DROP_H */
