@@ -224,6 +224,7 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 	t->incarnation = rq_ctl->next_incarnation++;
 	t->first_group = RQ_NO_SLOT;
 	t->doomed = false;
+	t->lost_files = false;
 	t->drop_xid = 0;
 	t->lsn = lsn;
 	Assert(t->queues.n == 0);

@@ -7,7 +7,9 @@
  * and then they are removed under the lock.  What cannot even be removed is
  * counted in rq_ctl->leftovers: the janitor tries again, and as long as there is
  * something the store is not closed in order, so that the next start removes it
- * instead of taking it for messages of another time.
+ * instead of taking it for messages of another time.  What is removed can come
+ * back as long as its directory is not synced; so that is done before the store is
+ * noted as closed.
  */
 #include "postgres.h"
 
@@ -18,8 +20,8 @@
 #include "shmem/rq_shmem.h"
 #include "store/rq_durable.h"
 
-static void
-note_left(void)
+void
+rq_trash_note_left(void)
 {
 	pg_atomic_fetch_add_u32(&rq_ctl->leftovers, 1);
 }
@@ -40,7 +42,7 @@ rq_trash_topic(RqKey key, XLogRecPtr lsn, char *trash)
 				(errcode_for_file_access(),
 				 errmsg("could not rename directory \"%s\": %m", path)));
 	if (!rq_remove_dir(path))
-		note_left();
+		rq_trash_note_left();
 }
 
 /* Make the place for files of queues; an empty name if there can be none. */
@@ -86,6 +88,7 @@ rq_trash_queues(RqKey key, uint32 first, XLogRecPtr lsn, char *trash)
 	struct dirent *de;
 	bool		gone;
 
+	rq_topics[rq_topic_index_find(key)].lost_files = true;
 	rq_topic_dir_path(path, key);
 	dir = AllocateDir(path);
 	if (dir == NULL && errno == ENOENT)
@@ -108,12 +111,12 @@ rq_trash_queues(RqKey key, uint32 first, XLogRecPtr lsn, char *trash)
 	if (dir != NULL)
 		FreeDir(dir);
 	if (!gone)
-		note_left();
+		rq_trash_note_left();
 }
 
 void
 rq_trash_remove(const char *trash)
 {
 	if (trash[0] != '\0' && !rq_remove_dir(trash))
-		note_left();
+		rq_trash_note_left();
 }

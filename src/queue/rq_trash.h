@@ -14,12 +14,16 @@
  * in one of a name of its own, "trash" (MAXPGPATH bytes): the names can be used
  * again at once.  The record at "lsn" that says so is flushed, so they do not
  * throw for a file; what cannot be moved is removed where it is.  "trash" is set
- * if there may be something in it.  The meta lock is held exclusively.
+ * if there may be something in it.  The meta lock is held exclusively; a topic
+ * whose queues go is there.
  */
 extern void rq_trash_topic(RqKey key, XLogRecPtr lsn, char *trash);
 extern void rq_trash_queues(RqKey key, uint32 first, XLogRecPtr lsn, char *trash);
 
 /* Remove what was put away, if anything was ("trash" is not empty); no lock. */
 extern void rq_trash_remove(const char *trash);
+
+/* Something could not be removed that the state file will not know of. */
+extern void rq_trash_note_left(void);
 
 #endif							/* RQ_TRASH_H */

@@ -264,9 +264,8 @@ report_missing(const RqStoreFile *first, uint64 n, int elevel)
 
 /* ---- what is unknown ---- */
 
-/* Does a segment begin with something behind "skip" bytes? */
-static bool
-holds_something(const char *path, uint32 skip)
+bool
+rq_file_holds_something(const char *path, uint32 skip)
 {
 	const char	zeros[32] = {0};
 	char		bytes[32];
@@ -284,7 +283,7 @@ holds_something(const char *path, uint32 skip)
 static void
 refuse_unknown(const char *path, uint32 skip)
 {
-	if (holds_something(path, skip))
+	if (rq_file_holds_something(path, skip))
 		ereport(FATAL,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("rocketq's file \"%s\" holds messages that the state file does not know of", path),
@@ -351,9 +350,30 @@ is_shut_down_in_order(void)
 	return in_order && exists(RQ_CLOSED_FILE) && !exists("backup_label");
 }
 
+/* What has been removed must not come back when the power fails. */
+static void
+sync_removals(void)
+{
+	char		path[MAXPGPATH];
+
+	for (int t = 0; t < rq_max_topics; t++)
+	{
+		RqKey		key = rq_topic_key(t);
+
+		if (key.rel == InvalidOid || !rq_topics[t].lost_files)
+			continue;
+		rq_topics[t].lost_files = false;
+		rq_topic_dir_path(path, key);
+		rq_fsync_path(path, true);
+	}
+	rq_fsync_path(RQ_QUEUE_DIR, true);
+	rq_fsync_path(RQ_LOG_DIR, true);
+}
+
 void
 rq_files_note_closed(void)
 {
+	sync_removals();
 	rq_make_note(RQ_CLOSED_FILE,
 				 "The server was shut down in order, and \"state\" tells of all files that are\n"
 				 "here.  Others that are put here are refused.\n");

@@ -28,6 +28,9 @@ extern void rq_files_check_begin(bool found);
  */
 extern void rq_files_check_loaded(void);
 
+/* Does a segment begin with something behind "skip" bytes? */
+extern bool rq_file_holds_something(const char *path, uint32 skip);
+
 /* ---- rq_missing.c ---- */
 
 /* A segment; of the log if "key" is zeros. */

@@ -15,7 +15,9 @@
 #include "format/rq_segfmt.h"
 #include "log/rq_log.h"
 #include "queue/rq_topic.h"
+#include "queue/rq_trash.h"
 #include "recovery/rq_files.h"
+#include "recovery/rq_files_private.h"
 #include "shmem/rq_shmem.h"
 #include "store/rq_durable.h"
 
@@ -49,16 +51,18 @@ tidy_log_file(const char *dir, const char *name, void *arg)
 {
 	const TidyArg *tidy = arg;
 	uint64		segno;
+	bool		unknown;
 	char		path[MAXPGPATH];
 
 	if (!rq_parse_log_name(name, &segno))
 		return;
+	unknown = rq_log_segment_start(segno) >= pg_atomic_read_u64(&rq_ctl->log_end);
 	if (segno >= rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start)) &&
-		(!tidy->all ||
-		 rq_log_segment_start(segno) < pg_atomic_read_u64(&rq_ctl->log_end)))
+		!(tidy->all && unknown))
 		return;
 	rq_log_path(path, segno);
-	rq_remove_segment(path);
+	if (!rq_remove_segment(path) && unknown)
+		rq_trash_note_left();
 }
 
 /*
@@ -71,6 +75,7 @@ tidy_queue_file(const char *dir, const char *name, void *arg)
 	const TidyArg *tidy = arg;
 	uint32		queue_id;
 	uint64		segno;
+	bool		unknown = true;
 	char		path[MAXPGPATH];
 
 	if (!rq_parse_queue_name(name, &queue_id, &segno))
@@ -79,13 +84,15 @@ tidy_queue_file(const char *dir, const char *name, void *arg)
 	{
 		RqQueue    *q = rq_topic_queue(tidy->topic, queue_id);
 
+		unknown = rq_cq_segment_start(segno) >= pg_atomic_read_u64(&q->end);
 		if (segno >= rq_cq_segno(pg_atomic_read_u64(&q->start)) &&
-			(!tidy->all ||
-			 rq_cq_segment_start(segno) < pg_atomic_read_u64(&q->end)))
+			!(tidy->all && unknown))
 			return;
 	}
 	rq_queue_path(path, rq_topic_key(tidy->topic), queue_id, segno);
-	rq_remove_segment(path);
+	rq_topics[tidy->topic].lost_files = true;
+	if (!rq_remove_segment(path) && unknown)
+		rq_trash_note_left();
 }
 
 /* Directories of topics that do not exist go altogether. */
@@ -97,19 +104,24 @@ tidy_topic_dir(const char *dir, const char *name, void *arg)
 	RqKey		key;
 	uint64		lsn;
 
+	bool		gone = true;
+
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	if (rq_parse_topic_trash_name(name, &key, &lsn))
-		rq_remove_dir(path);
-	if (!rq_parse_topic_dir_name(name, &key))
-		return;
-	tidy.topic = rq_topic_find(key);
-	if (tidy.topic == RQ_NO_SLOT)
+		gone = rq_remove_dir(path);
+	else if (rq_parse_topic_dir_name(name, &key))
 	{
-		rq_remove_dir(path);
-		return;
+		tidy.topic = rq_topic_find(key);
+		if (tidy.topic == RQ_NO_SLOT)
+			gone = rq_remove_dir(path);
+		else
+		{
+			rq_remove_temporaries(path);
+			gone = rq_files_visit(path, tidy_queue_file, &tidy);
+		}
 	}
-	rq_remove_temporaries(path);
-	rq_files_visit(path, tidy_queue_file, &tidy);
+	if (!gone)
+		rq_trash_note_left();
 }
 
 void
@@ -118,8 +130,9 @@ rq_files_tidy(bool all)
 	TidyArg		tidy = {.topic = RQ_NO_SLOT, .all = all};
 
 	rq_remove_temporaries(RQ_LOG_DIR);
-	rq_files_visit(RQ_LOG_DIR, tidy_log_file, &tidy);
-	rq_files_visit(RQ_QUEUE_DIR, tidy_topic_dir, &tidy);
+	if (!rq_files_visit(RQ_LOG_DIR, tidy_log_file, &tidy) ||
+		!rq_files_visit(RQ_QUEUE_DIR, tidy_topic_dir, &tidy))
+		rq_trash_note_left();
 }
 
 /* ---- while the store is in use ---- */
@@ -133,7 +146,9 @@ typedef struct LeftArg
 
 /*
  * A queue that came again under a number finds what is left of the earlier one;
- * at a start it is told from what is the queue's own, here it is not.
+ * at a start it is told from what is the queue's own, here it is not.  It counts
+ * as long as the next start would take it for messages (rq_files.c); a segment
+ * that has been made ahead holds nothing.
  */
 static void
 remove_left_queue(const char *dir, const char *name, void *arg)
@@ -147,9 +162,33 @@ remove_left_queue(const char *dir, const char *name, void *arg)
 		return;
 	rq_queue_path(path, rq_topic_key(left->topic), queue_id, segno);
 	if (queue_id >= rq_topic_nslots(left->topic))
+	{
+		rq_topics[left->topic].lost_files = true;
 		left->gone &= rq_remove_segment(path);
-	else if (segno > rq_cq_segno(pg_atomic_read_u64(&rq_topic_queue(left->topic, queue_id)->end)))
+	}
+	else if (rq_cq_segment_start(segno) >=
+			 pg_atomic_read_u64(&rq_topic_queue(left->topic, queue_id)->end) &&
+			 rq_file_holds_something(path, 0))
 		left->gone = false;
+}
+
+/*
+ * The same for the log: who appends goes on in a segment that is there, so the
+ * end will come to it.
+ */
+static void
+look_for_left_log(const char *dir, const char *name, void *arg)
+{
+	bool	   *gone = arg;
+	uint64		segno;
+	char		path[MAXPGPATH];
+
+	if (!rq_parse_log_name(name, &segno) ||
+		rq_log_segment_start(segno) < pg_atomic_read_u64(&rq_ctl->log_end))
+		return;
+	rq_log_path(path, segno);
+	if (rq_file_holds_something(path, RQ_SEG_HEADER_SIZE))
+		*gone = false;
 }
 
 /* Whose directory it is cannot change under the meta lock. */
@@ -184,7 +223,8 @@ rq_files_tidy_leftovers(void)
 
 	if (seen == 0)
 		return true;
-	if (!rq_files_visit(RQ_QUEUE_DIR, remove_left, &gone))
+	if (!rq_files_visit(RQ_LOG_DIR, look_for_left_log, &gone) ||
+		!rq_files_visit(RQ_QUEUE_DIR, remove_left, &gone))
 		return false;
 	return gone && pg_atomic_compare_exchange_u32(&rq_ctl->leftovers, &seen, 0);
 }

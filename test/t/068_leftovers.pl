@@ -1,0 +1,179 @@
+# 068_leftovers.pl -- files that should be gone and cannot be removed: as long as
+# there are any, the store is not noted as closed, and the server starts all the
+# same; afterwards it is, however many segments have been made ahead, and nothing
+# that it vouches for can come back.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use POSIX ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+if ($> == 0)
+{
+	plan(skip_all => 'root may remove everything');
+}
+
+# Folders that nothing can be removed from, should the test end before its time.
+my %read_only;
+END { chmod(0755, keys %read_only); }
+
+my $node = rq_node('main', conf => <<'EOC');
+rocketq.segment_size = '1MB'
+rocketq.retention_time = -1
+rocketq.preallocate_segments = 1
+checkpoint_timeout = 1h
+EOC
+my $store = $node->data_dir . '/pg_rocketq';
+my $closed = "$store/closed";
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+sub folder_of
+{
+	return "$store/queue/" . sql("SELECT oid || '_' || pg_relation_filenode('$_[0]') FROM pg_database WHERE datname = 'postgres'");
+}
+
+# Nothing can be removed from a folder, nor written to what is in it.
+sub set_writable
+{
+	my ($folder, $writable) = @_;
+	my @files = glob "$folder/*";
+
+	$read_only{$folder} = 1;
+	chmod($writable ? 0755 : 0555, $folder) or die "could not chmod \"$folder\": $!";
+	is(chmod($writable ? 0644 : 0444, @files), scalar(@files), 'modes are changed');
+	return;
+}
+
+# What is in the queues that will go has been consumed.
+sub create_wide
+{
+	my ($topic) = @_;
+	sql(<<"EOQ");
+SELECT rocketq.create_topic('$topic', 4);
+SELECT rocketq.create_group('$topic', 'g');
+SELECT rocketq.produce('$topic', 'x', queue_id => q) FROM generate_series(0, 3) q;
+EOQ
+	rq_poll("all of $topic to be consumed", sub {
+			return sql("SELECT count(*) FROM rocketq.consume('$topic', 'g', 100, auto_commit => true)") eq '0'
+			  && sql("SELECT sum(lag) FROM rocketq.groups WHERE topic = '$topic'") eq '0';
+		});
+	return;
+}
+
+sub wide_files
+{
+	my ($folder) = @_;
+	return join(' ', map { s/.*\///r } grep { /\/[23]\.[^\/]*$/ } glob "$folder/*");
+}
+
+# ---- queues that went ----
+
+sql("SELECT rocketq.create_topic('other', 1)");
+create_wide('u');
+my $u = folder_of('u');
+my $from = rq_log_from($node);
+set_writable($u, 0);
+sql("SELECT rocketq.alter_topic('u', queues => 2)");
+$node->wait_for_log(qr/could not remove file "pg_rocketq\/queue\/\S+\/3\.00000000"/, $from);
+$node->stop('fast');
+ok(!-e $closed, 'files are left: the store is not noted as closed');
+foreach my $start ('a start', 'another start')
+{
+	rq_start($node);
+	is(sql("SELECT rocketq.produce('other', 'more') > 0"), 't', "$start: producers go on");
+	is(wide_files($u), '2.00000000 3.00000000', "$start: the files are still there");
+	$node->stop('fast');
+	ok(!-e $closed, "$start: the store is not noted as closed");
+}
+
+# A segment that is made ahead is none of that.
+rq_start($node);
+sql(<<'EOQ');
+SELECT rocketq.create_topic('ahead', 1);
+SELECT count(rocketq.produce('ahead', 'x')) FROM generate_series(1, 1500);
+EOQ
+my $ahead = folder_of('ahead');
+rq_poll('a segment to be made ahead', sub { return -e "$ahead/0.00000001"; });
+set_writable($u, 1);
+rq_poll('the janitor to remove the files', sub { return wide_files($u) eq ''; });
+$node->stop('fast');
+ok(-e $closed, 'no file is left: the store is noted as closed');
+rq_start($node);
+rq_verify($node, 'closed');
+
+# ---- a segment of the log ----
+
+# As a crash can leave it whose WAL did not reach the disk.
+$node->stop('immediate');
+system_or_bail('cp', "$store/log/0000000000000000", "$store/log/00000000000000F0");
+set_writable("$store/log", 0);
+chmod(0644, grep { !/F0$/ } glob "$store/log/*");
+foreach my $start ('a start', 'another start')
+{
+	$from = rq_log_from($node);
+	rq_start($node);
+	is(sql("SELECT rocketq.produce('other', 'more') > 0"), 't', "$start: producers go on");
+	like(slurp_file($node->logfile, $from), qr/could not remove file "pg_rocketq\/log\/0{14}F0"/, "$start: the log says what it cannot remove");
+	$node->stop('fast');
+	ok(!-e $closed, "$start: the store is not noted as closed");
+}
+set_writable("$store/log", 1);
+rq_start($node);
+is(sql("SELECT rocketq.produce('other', 'more') > 0"), 't', 'producers go on');
+ok(!-e "$store/log/00000000000000F0", 'it is gone');
+$node->stop('fast');
+ok(-e $closed, 'and the store is noted as closed');
+rq_start($node);
+
+# ---- what is noted as gone ----
+
+#
+# The folder that has lost files is synced before the note is made.  File systems
+# differ in what else comes to disk with the note, so look at what is opened.
+#
+my %calls = (x86_64 => [ 294, 254 ], aarch64 => [ 26, 27 ]);
+my ($init, $add) = @{ $calls{ (POSIX::uname())[4] } // [] };
+SKIP:
+{
+	skip 'no inotify on this machine', 1 if !$init;
+	my ($is_open, $is_moved_to) = (0x20, 0x80);
+
+	create_wide('w');
+	my $w = folder_of('w');
+	sql("SELECT rocketq.alter_topic('w', queues => 2)");
+	rq_poll('the files to go', sub { return wide_files($w) eq ''; });
+	sql('CHECKPOINT');
+	my $fd = syscall($init, 0);
+	my %watch = map { (syscall($add, $fd, "$_->[0]\0", $_->[1]) => $_->[2]) }
+	  ([ $w, $is_open, 'queue' ], [ "$store/queue", $is_open, 'queues' ],
+		[ "$store/log", $is_open, 'log' ], [ $store, $is_moved_to, 'store' ]);
+	open(my $events, '<&=', $fd) or die "could not look at events: $!";
+	$node->stop('fast');
+	sysread($events, my $bytes, 65536);
+	my @seen;
+	while (length $bytes)
+	{
+		my ($wd, $mask, $cookie, $len) = unpack('iIII', $bytes);
+		my $name = unpack('Z*', substr($bytes, 16, $len));
+
+		push @seen, $watch{$wd} if $mask & $is_open && $name eq '';
+		push @seen, $name if $mask & $is_moved_to && $name eq 'closed';
+		$bytes = substr($bytes, 16 + $len);
+	}
+	my $seen = join(' ', @seen);
+	like($seen, qr/\b$_\b.* closed$/, "$_: synced before the store is noted as closed")
+	  foreach ('queue', 'queues', 'log');
+	rq_start($node);
+}
+rq_verify($node, 'at the end');
+$node->stop;
+
+done_testing();
