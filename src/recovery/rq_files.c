@@ -105,20 +105,13 @@ report_gone(const char *kind, const char *path, const char *witness)
 void
 rq_files_check_begin(bool found)
 {
-	static const char *const dirs[] = {RQ_LOG_DIR, RQ_QUEUE_DIR};
 	char		witness[MAXPGPATH];
 
-	if (!found)
-	{
-		if (!was_used(witness))
-			return;
-		if (exists(RQ_DIR))
-			report_gone("state file", RQ_STATE_FILE, witness);
-		report_gone("directory", RQ_DIR, witness);
-	}
-	for (int i = 0; i < lengthof(dirs); i++)
-		if (!exists(dirs[i]) && !rq_ignore_missing_files)
-			report_gone("directory", dirs[i], RQ_STATE_FILE);
+	if (found || !was_used(witness))
+		return;
+	if (exists(RQ_DIR))
+		report_gone("state file", RQ_STATE_FILE, witness);
+	report_gone("directory", RQ_DIR, witness);
 }
 
 /* ---- what is missing ---- */
@@ -245,6 +238,19 @@ note_again(RqStoreFile f)
 {
 	if (is_needed(&f) && is_complete(&f))
 		add_missing(f);
+}
+
+/* Of an empty directory a tool that copies files may have made nothing. */
+static void
+check_dirs(void)
+{
+	for (uint64 i = 0; i < nmissing && !rq_ignore_missing_files; i++)
+	{
+		const char *dir = RQ_IS_OF_LOG(&missing[i]) ? RQ_LOG_DIR : RQ_QUEUE_DIR;
+
+		if (!exists(dir))
+			report_gone("directory", dir, RQ_STATE_FILE);
+	}
 }
 
 static void
@@ -395,6 +401,7 @@ rq_files_check_loaded(void)
 	shut_down_in_order = is_shut_down_in_order();
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	note_missing();
+	check_dirs();
 	if (shut_down_in_order)
 	{
 		if (nmissing > 0)

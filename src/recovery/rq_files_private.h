@@ -16,13 +16,14 @@
 
 /*
  * Before anything is changed, "found" = there is a state file: FATAL if there
- * should be one, or a directory.
+ * should be one.
  */
 extern void rq_files_check_begin(bool found);
 
 /*
  * The state has been loaded, nothing is replayed yet.  FATAL if the server was
- * shut down in order and the files are not those that the state tells of;
+ * shut down in order and the files are not those that the state tells of, or if
+ * a directory of theirs is missing;
  * otherwise those that are missing are noted for rq_files_check_replayed()
  * (rq_files.h).
  */

@@ -227,9 +227,11 @@ rq_state_load(void)
 	if (problem)
 		report_unreadable(problem);
 	rq_files_check_begin(found);
-	rq_make_folders();
 	if (!found)
+	{
+		rq_make_folders();
 		write_first_state();
+	}
 	rq_make_note(RQ_MADE_FILE,
 				 "This data directory has a rocketq store, in " RQ_DIR ".  As long as this file\n"
 				 "is here, the server does not start without it.\n");
@@ -244,5 +246,6 @@ rq_state_load(void)
 				(errmsg("rocketq.segment_size = %dMB is ignored: the store has segments of %u MB",
 						rq_segment_size_mb, rq_ctl->segment_mb)));
 	rq_files_check_loaded();
+	rq_make_folders();
 	rq_ctl->loaded = true;
 }

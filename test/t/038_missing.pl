@@ -80,7 +80,9 @@ move("$store/state", "$data/away");
 refused('a store that holds nothing, without its state file',
 	qr/FATAL:  rocketq's state file "pg_rocketq\/state" is missing.*DETAIL:  The store has been used, since there is "pg_rocketq.made".*HINT:  Put it back .*restore .* backup.*remove "pg_rocketq" and "pg_rocketq.made"/s);
 move("$data/away", "$store/state");
+system_or_bail('rm', '-r', "$store/log", "$store/queue");
 rq_start($node);
+ok(-d "$store/log" && -d "$store/queue", "a store that holds nothing is made complete without its directories");
 
 sql(<<'EOQ');
 SELECT rocketq.create_topic('t', 2), rocketq.create_topic('other', 1);
