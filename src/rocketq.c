@@ -56,12 +56,11 @@ rocketq_shmem_startup(void)
 }
 
 /*
- * Everything of PostgreSQL's that leads to the folders ddl/ and am/.  They are
- * independent of each other; what matters is that value/ knows the routine of a
- * topic before the first hook asks whether something is one.
+ * Install the hooks of ddl/.  Their order does not matter, but value/ has to know
+ * the routine of topics before the first hook checks whether a relation is one.
  *
- * At server start, or in a server that has not preloaded the library when a
- * process first opens a topic: its columns must stay as they are there, too.
+ * Called at server start.  If the library is not preloaded, called when a process
+ * first opens a topic, so that its columns are protected even then.
  */
 static void
 install_hooks(void)
@@ -85,8 +84,8 @@ rocketq_tableam_handler(PG_FUNCTION_ARGS)
 }
 
 /*
- * Without preloading nothing is installed, and every function says so: shared
- * memory and the resource manager can only be had at server start.
+ * Shared memory and the resource manager are available only at server start.  So
+ * nothing is set up unless the library is preloaded; every function checks that.
  */
 void
 _PG_init(void)
@@ -96,6 +95,8 @@ _PG_init(void)
 
 	rq_guc_define();
 	rq_rmgr_register();
+
+	/* In this order: see rq_serializable_init(). */
 	rq_serializable_init();
 	rq_txn_init();
 	rq_produce_init();

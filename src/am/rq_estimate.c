@@ -1,11 +1,10 @@
 /*
  * rq_estimate.c
- *	  What the planner is told of a topic's size.
+ *	  Estimate a topic's size for the planner.
  *
- * The number of messages is known.  How long they are is measured at a few of
- * them, evenly spread over all: this happens each time a query is planned, so
- * it must be cheap, and it must not fail on damage that the query may not
- * even meet.
+ * The number of messages is known.  Their lengths are measured on a few of them,
+ * evenly spread: this happens each time a query is planned, so it has to be
+ * cheap, and must not fail on damage that the query may never encounter.
  */
 #include "postgres.h"
 
@@ -22,10 +21,10 @@
 #include "value/rq_columns.h"
 #include "value/rq_relation.h"
 
-/* How many messages are measured. */
+/* How many messages are measured, at most one more. */
 #define MEASURED		24
 
-/* Sums over those measured. */
+/* Sums over the messages measured. */
 typedef struct Measure
 {
 	int			count;
@@ -55,7 +54,7 @@ rq_relation_count(uint32 topic)
 	return count;
 }
 
-/* The width of the columns whose width differs; a missing one has none. */
+/* Add the widths of a message's variable-length columns; null has none. */
 static void
 add_message(Measure *m, uint32 topic, RqQueue *q, RqOff off)
 {
@@ -78,12 +77,12 @@ add_message(Measure *m, uint32 topic, RqQueue *q, RqOff off)
 		m->width[RQ_COL_PROPERTIES] += VARHDRSZ + f.properties_len;
 }
 
-/* Measure every so many messages of the topic, which has "total". */
+/* Measure messages at equal distances among the topic's "total" messages. */
 static void
-measure(Measure *m, uint32 topic, uint64 total)
+measure_messages(Measure *m, uint32 topic, uint64 total)
 {
 	uint64		each = Max(total / MEASURED, 1);
-	uint64		next = each / 2;	/* the message to look at */
+	uint64		next = each / 2;	/* the message to measure next */
 	uint64		passed = 0;
 
 	memset(m, 0, sizeof(*m));
@@ -101,7 +100,7 @@ measure(Measure *m, uint32 topic, uint64 total)
 	}
 }
 
-/* Columns of a fixed width have no sum and are left to PostgreSQL. */
+/* Fixed-width columns are left to PostgreSQL. */
 static void
 set_widths(const Measure *m, int32 *attr_widths)
 {
@@ -129,7 +128,7 @@ rq_relation_estimate_size(Relation rel, int32 *attr_widths,
 	rq_require_preload();
 	topic = rq_relation_topic(rel, RQ_STORAGE_OPTIONAL);
 	count = rq_relation_count(topic);
-	measure(&m, topic, count);
+	measure_messages(&m, topic, count);
 	if (m.count > 0)
 	{
 		bytes = m.frame_bytes / m.count;

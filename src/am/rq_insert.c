@@ -2,17 +2,17 @@
  * rq_insert.c
  *	  INSERT and COPY into a topic: rows become messages.
  *
- * A producer gives the body, and may give tag, keys, sharding key, properties
- * and the queue.  The other columns are known only when the message is in its
- * queue, so a value for one of them is a mistake, with one exception: a row
- * that has all of them is the copy of a message, as COPY, pg_dump and SELECT *
- * make it.  It is produced again: what a producer gives and the time of birth
- * are taken over, the rest is new.
+ * A producer supplies the body, and optionally tag, keys, sharding key, properties
+ * and queue.  The other columns are known only once the message is in its queue,
+ * so supplying one of them is a mistake, with one exception: a row that has all
+ * of them is a copy of a message, as made by COPY, pg_dump and SELECT *.  It is
+ * produced again, with the values that its producer supplied and its time of
+ * birth; everything else is new.
  *
- * A copy keeps its queue, or, where there are not as many, gets it modulo their
- * number, which keeps the order within each queue of the original.  But if the
- * original had another number of queues, a copy with a sharding key goes where
- * that key's messages go from now on.
+ * A copy keeps its queue, modulo the number of queues if there are fewer, which
+ * preserves the order within each of the original queues.  But if the original
+ * topic had a different number of queues, a copy with a sharding key goes to the
+ * queue where further messages with that key will go.
  */
 #include "postgres.h"
 
@@ -32,7 +32,7 @@
 #include "value/rq_serializable.h"
 #include "value/rq_values.h"
 
-/* Is the row a whole message?  Throws if it is one in part only. */
+/* Is the row a copy of a message?  Throws if it is one only in part. */
 static bool
 is_copy(const bool *nulls)
 {
@@ -58,7 +58,7 @@ is_copy(const bool *nulls)
 	return false;
 }
 
-/* The parts of a message and the queue that is asked for, from a row. */
+/* Convert a row to the parts of a message and the queue requested. */
 static void
 row_to_message(TupleTableSlot *slot, Relation rel, uint32 topic, RqParts *m,
 			   int64 *queue_id)
@@ -98,13 +98,13 @@ row_to_message(TupleTableSlot *slot, Relation rel, uint32 topic, RqParts *m,
 		}
 		*queue_id %= nqueues;
 	}
-	/* Here, because a negative one must not be taken for "any queue". */
+	/* Checked here, because a negative number could be taken for "any queue". */
 	rq_topic_check_queue(topic, *queue_id);
 }
 
 /*
- * Let RETURNING and transition tables see what is known by now.  The row gets
- * a ctid that says that its offset is not.
+ * Set the columns that are known now, for RETURNING and transition tables.  The
+ * ctid says that the offset is not known yet.
  */
 static void
 set_result(Relation rel, TupleTableSlot *slot, const RqParts *m, RqPos id,
@@ -127,8 +127,8 @@ set_result(Relation rel, TupleTableSlot *slot, const RqParts *m, RqPos id,
 }
 
 /*
- * Memory for the conversion of rows.  The executor inserts in the query's own
- * context, where what a row needs would pile up until the query ends.
+ * Memory for converting rows.  The executor calls us in the query's memory
+ * context, where the memory of every row would accumulate until the query ends.
  */
 static MemoryContext
 row_context(void)
@@ -138,10 +138,14 @@ row_context(void)
 	if (cxt == NULL)
 		cxt = AllocSetContextCreate(TopMemoryContext, "rocketq insert",
 									ALLOCSET_DEFAULT_SIZES);
-	MemoryContextReset(cxt);	/* an error may have left something */
+	MemoryContextReset(cxt);	/* an error may have left something behind */
 	return cxt;
 }
 
+/*
+ * All rows are converted before the first is produced, so that a bad row leaves
+ * nothing behind.
+ */
 void
 rq_multi_insert(Relation rel, TupleTableSlot **slots, int nslots,
 				CommandId cid, int options,

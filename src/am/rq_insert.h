@@ -8,6 +8,11 @@
 #include "access/tableam.h"
 #include "utils/rel.h"
 
+/*
+ * Callbacks of the access method: produce rows as messages of the current
+ * transaction, and set the columns known now in the slots.  Throw if a row is not a
+ * valid message, or if the store refuses it.
+ */
 extern void rq_tuple_insert(Relation rel, TupleTableSlot *slot, CommandId cid,
 							int options, struct BulkInsertStateData *bistate);
 extern void rq_multi_insert(Relation rel, TupleTableSlot **slots, int nslots,

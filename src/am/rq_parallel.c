@@ -2,9 +2,9 @@
  * rq_parallel.c
  *	  Scans of a topic by several processes.
  *
- * The leader fixes in shared memory what all of them read.  Each process takes
- * chunks of it until there are none left: large ones first, for the sake of
- * order in memory, and smaller ones in the end, so that all finish together.
+ * The leader stores in shared memory what all processes read.  Each process takes
+ * chunks of it until none are left: large ones first, so that access is mostly
+ * sequential, and smaller ones at the end, so that all finish together.
  */
 #include "postgres.h"
 
@@ -15,7 +15,7 @@
 #include "queue/rq_topic.h"
 #include "value/rq_relation.h"
 
-/* Rows of a chunk: a share of those left, within these limits. */
+/* A chunk has 1/CHUNK_SHARE of the rows left, within these limits. */
 #define MIN_CHUNK		512
 #define MAX_CHUNK		16384
 #define CHUNK_SHARE		64
@@ -23,7 +23,7 @@
 typedef struct ParallelScan
 {
 	ParallelBlockTableScanDescData block;	/* its base part is PostgreSQL's */
-	pg_atomic_uint64 next_row;	/* can be past the end */
+	pg_atomic_uint64 next_row;	/* first row not taken, or past the end */
 	RqRange		range;
 } ParallelScan;
 
@@ -34,8 +34,9 @@ shared_size(uint32 nqueues)
 }
 
 /*
- * Our lock on the relation keeps a topic's number of queues as it is, but one
- * without storage can get some at any time.
+ * Our lock on the relation keeps the number of queues from changing before
+ * rq_parallelscan_initialize(), but a topic without storage can get storage at any
+ * time: assume the most queues that it can have.
  */
 Size
 rq_parallelscan_estimate(Relation rel)

@@ -9,16 +9,17 @@
 
 #include "am/rq_range.h"
 
+/* Callbacks of the access method; the first one gives an upper bound. */
 extern Size rq_parallelscan_estimate(Relation rel);
 extern Size rq_parallelscan_initialize(Relation rel,
 									   ParallelTableScanDesc pscan);
 extern void rq_parallelscan_reinitialize(Relation rel,
 										 ParallelTableScanDesc pscan);
 
-/* What all processes of the scan read. */
+/* The range that all processes of the scan share. */
 extern RqRange *rq_parallel_range(ParallelTableScanDesc pscan);
 
-/* Take the next chunk; false when all are taken. */
+/* Take the next chunk [*first, *last); false if none are left. */
 extern bool rq_parallel_take(ParallelTableScanDesc pscan, uint64 *first,
 							 uint64 *last);
 

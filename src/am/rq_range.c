@@ -16,9 +16,9 @@ rq_range_size(uint64 nstretches)
 	return MAXALIGN(offsetof(RqRange, stretch) + nstretches * sizeof(RqStretch));
 }
 
-/* Append the part of "q" from "from" to "to", if that is anything. */
+/* Append entries [from, to) of "q", if there are any. */
 static void
-add(RqRange *r, const RqStretch *q, RqOff from, RqOff to)
+add_stretch(RqRange *r, const RqStretch *q, RqOff from, RqOff to)
 {
 	RqStretch  *new = &r->stretch[r->n];
 
@@ -46,9 +46,12 @@ rq_range_fill(RqRange *r, uint32 topic, uint32 nqueues)
 		rq_resolve_refresh(topic, q);
 		s.plain_below = pg_atomic_read_u64(&q->stable);
 		from = pg_atomic_read_u64(&q->start);
+		/* Neither offset ever falls: read in this order, start <= end. */
 		pg_read_barrier();
-		add(r, &s, from, pg_atomic_read_u64(&q->end));
+		add_stretch(r, &s, from, pg_atomic_read_u64(&q->end));
 	}
+
+	/* Pairs with rq_queue_enqueue(): entries are written before "end". */
 	pg_read_barrier();
 }
 
@@ -73,14 +76,14 @@ rq_range_find(const RqRange *r, uint64 row)
 
 /* ---- ranges of row identifiers ---- */
 
-/* How often the blocks of a stretch begin anew, plus one. */
+/* How many times the block numbers of a stretch wrap around, plus one. */
 static uint64
 cycles(const RqStretch *q)
 {
 	return (q->to - 1) / RQ_TID_BLOCKS - q->from / RQ_TID_BLOCKS + 1;
 }
 
-/* Add what of a stretch has blocks [first, last); there can be a part of each cycle. */
+/* Add the entries of a stretch whose blocks are in [first, last), from each cycle. */
 static void
 add_blocks(RqRange *r, const RqStretch *q, uint64 first, uint64 last)
 {
@@ -88,7 +91,7 @@ add_blocks(RqRange *r, const RqStretch *q, uint64 first, uint64 last)
 
 	for (uint64 i = cycles(q); i > 0; i--)
 	{
-		add(r, q, Max(q->from, base + first), Min(q->to, base + last));
+		add_stretch(r, q, Max(q->from, base + first), Min(q->to, base + last));
 		base += RQ_TID_BLOCKS;
 	}
 }

@@ -3,8 +3,9 @@
  *	  What a scan of a topic reads: stretches of its queues.
  *
  * A scan numbers the entries that it will read: those of the first queue, then
- * those of the second and so on.  Such a number is a row here, seen or not.
- * The numbers hold within one scan, and for all processes of a parallel one.
+ * those of the second, and so on.  Such a number is called a row here, whether
+ * the entry is visible or not.  The numbers are valid within one scan, for all
+ * processes of a parallel one.
  */
 #ifndef RQ_RANGE_H
 #define RQ_RANGE_H
@@ -16,14 +17,14 @@
 /* Entries [from, to) of one queue; there is at least one. */
 typedef struct RqStretch
 {
-	uint64		row;			/* number of the first */
+	uint64		row;			/* row of the first entry */
 	RqOff		from;
 	RqOff		to;
-	RqOff		plain_below;	/* messages without a transaction: so far */
+	RqOff		plain_below;	/* bound of messages without a transaction */
 	uint32		queue_id;
 } RqStretch;
 
-/* What a scan reads; no pointers, since processes share it. */
+/* What a scan reads; without pointers, since processes share it. */
 typedef struct RqRange
 {
 	uint64		nrows;
@@ -31,19 +32,23 @@ typedef struct RqRange
 	RqStretch	stretch[FLEXIBLE_ARRAY_MEMBER];
 } RqRange;
 
+/* Bytes of a range with this many stretches. */
 extern Size rq_range_size(uint64 nstretches);
 
-/* All that the first "nqueues" queues hold now. */
+/*
+ * Fill a range of rq_range_size(nqueues) with all that the first "nqueues" queues
+ * of a topic hold now.
+ */
 extern void rq_range_fill(RqRange *r, uint32 topic, uint32 nqueues);
 
 /*
- * The part of "all" whose ctids lie in [min, max], in new memory.  Neither
- * bound needs to be a ctid that a row can have.
+ * The part of "all" whose ctids are in [min, max], palloc'd.  The bounds need not
+ * be ctids that a row can have.
  */
 extern RqRange *rq_range_of_tids(const RqRange *all, ItemPointer min,
 								 ItemPointer max);
 
-/* The stretch that holds a row, which must be below nrows. */
+/* The number of the stretch that contains a row; "row" is less than nrows. */
 extern uint32 rq_range_find(const RqRange *r, uint64 row);
 
 #endif							/* RQ_RANGE_H */

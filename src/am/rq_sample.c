@@ -2,9 +2,9 @@
  * rq_sample.c
  *	  Samples of a topic: TABLESAMPLE and ANALYZE.
  *
- * Both ask for blocks of rows.  A topic has none, so runs of the rows that a
- * scan numbers stand for them.  What REPEATABLE repeats is thus the sample of
- * a topic that has neither lost nor got messages.
+ * Both work on blocks.  A topic has none, so consecutive rows, as a scan numbers
+ * them, stand for a block.  REPEATABLE therefore repeats a sample only as long as
+ * the topic neither gains nor loses messages.
  */
 #include "postgres.h"
 
@@ -22,16 +22,17 @@
 #include "am/rq_slot.h"
 #include "value/rq_relation.h"
 
-/* Rows of a block, unless there are too many blocks then. */
+/* Rows of a block, or more if that would be too many blocks. */
 #define BLOCK_ROWS		64
 
 /*
- * Most blocks for ANALYZE.  Before 17 it prefetches them from the topic's own
- * file, which is empty, and beyond that file's first segment this would fail.
+ * The most blocks for ANALYZE.  Before version 17 it prefetches them from the
+ * topic's own file, which is empty; beyond the first segment of the file that
+ * would fail.
  */
 #define ANALYZE_BLOCKS	((uint64) RELSEG_SIZE)
 
-/* How many messages ANALYZE may read at most, give or take a few. */
+/* About how many messages ANALYZE may read at most. */
 #define ANALYZE_ROWS	((uint64) 131072)
 
 static uint64
@@ -46,7 +47,7 @@ block_rows(uint64 nrows, uint64 max_blocks)
 	return Max(BLOCK_ROWS, divide_up(nrows, max_blocks));
 }
 
-/* Make the block's rows those to be read; there may be none of that number. */
+/* Make a block's rows the ones to read; the block may be past the end. */
 static void
 enter_block(RqScan *s, BlockNumber block, uint64 rows)
 {
@@ -105,7 +106,7 @@ rq_scan_sample_next_tuple(TableScanDesc scan, SampleScanState *state,
 
 /* ---- ANALYZE ---- */
 
-/* How many statements VACUUM or ANALYZE we are in. */
+/* Nesting depth of VACUUM and ANALYZE statements in this process. */
 static int	analyzing = 0;
 
 void
@@ -121,7 +122,7 @@ rq_analyze_end(void)
 	analyzing--;
 }
 
-/* Is this process in ANALYZE, or in VACUUM, which can be with it? */
+/* Is this process in ANALYZE, or in VACUUM, which can include it? */
 static bool
 is_analyzing(void)
 {
@@ -129,8 +130,9 @@ is_analyzing(void)
 }
 
 /*
- * How many blocks ANALYZE chooses from.  For all else a topic has no pages: who
- * looks at those of a table (pg_prewarm, pg_visibility) would try to read them.
+ * ANALYZE chooses from this many blocks.  To anyone else a topic has no pages:
+ * whatever inspects pages of a table (pg_prewarm, pg_visibility) would try to
+ * read them from its file.
  */
 uint64
 rq_relation_size(Relation rel, ForkNumber fork)
@@ -161,10 +163,10 @@ rq_scan_analyze_next_block(RQ_ANALYZE_BLOCK_ARGS)
 }
 
 /*
- * Count all rows of the block and give every so many of them, from a random
- * one on: a few rows of each block are as good a sample as all rows of fewer
- * blocks, and less of the log is read.  What is aborted or not yet decided is
- * neither alive nor dead.
+ * Count all rows of the block, and return every step-th of them, starting at a
+ * random one: a few rows of each block are as good a sample as all rows of fewer
+ * blocks, and less of the log is read.  Entries that are aborted or unresolved are
+ * neither live nor dead.
  */
 bool
 rq_scan_analyze_next_tuple(TableScanDesc scan, TransactionId oldest_xmin,

@@ -2,11 +2,11 @@
  * rq_scan.c
  *	  Read a topic as a table.
  *
- * A scan goes through the queues one after the other, each from its start to
- * where it ended when the scan began.  It takes no locks: entries below a
- * queue's end do not change, except that an aborted one gets its flag.  From
- * its begin to its end it holds back retention (log/rq_reader.c); what is
- * removed all the same, as on a standby, is left out.
+ * A scan visits the queues one after the other, each from its start to where it
+ * ended when the scan began.  It takes no locks: entries below a queue's end do
+ * not change, except that an aborted one gets its flag.  For its whole duration
+ * the scan holds back retention (log/rq_reader.c); messages that are removed
+ * nevertheless, as on a standby, are left out.
  */
 #include "postgres.h"
 
@@ -28,11 +28,11 @@
 #include "queue/rq_topic.h"
 #include "value/rq_relation.h"
 
-/* Scans that read rows in order, and see what others then can't change. */
+/* Scans that read rows in order, and need a predicate lock for what they see. */
 #define READS_ROWS \
 	(SO_TYPE_SEQSCAN | SO_TYPE_SAMPLESCAN | SO_TYPE_TIDRANGESCAN)
 
-/* Put the scan before its first row or, going backward, behind its last. */
+/* Position the scan before its first row or, if backward, after its last. */
 static void
 start_over(RqScan *s)
 {
@@ -44,7 +44,10 @@ start_over(RqScan *s)
 	s->last = s->base.rs_parallel ? 0 : s->range->nrows;
 }
 
-/* Fix what the scan will read. */
+/*
+ * Determine what the scan will read.  Retention is already held back, so what is
+ * in the range stays.
+ */
 static void
 set_range(RqScan *s, Relation rel, ParallelTableScanDesc pscan)
 {
@@ -144,7 +147,7 @@ rq_scan_set_tidrange(TableScanDesc scan, ItemPointer min, ItemPointer max)
 
 /* ---- moving ---- */
 
-/* Step onto the next row; false behind the last one. */
+/* Step onto the next row; false after the last one. */
 static bool
 step_forward(RqScan *s)
 {
@@ -186,7 +189,7 @@ rq_scan_seek(RqScan *s, uint64 row)
 
 /* ---- reading ---- */
 
-/* The stretch of the row; neighbours of the last one are at hand. */
+/* The stretch of the row: usually the last one used or the next one. */
 static const RqStretch *
 find_stretch(RqScan *s)
 {
@@ -205,6 +208,10 @@ find_stretch(RqScan *s)
 	return &all[at];
 }
 
+/*
+ * The entry's position is compared with the log's start last: if it was trimmed
+ * while we read, what we have read does not count.
+ */
 bool
 rq_scan_fetch(RqScan *s, TupleTableSlot *slot)
 {
@@ -215,6 +222,7 @@ rq_scan_fetch(RqScan *s, TupleTableSlot *slot)
 	if (off >= s->stable)
 	{
 		s->stable = pg_atomic_read_u64(&s->queue->stable);
+		/* Pairs with resolve_chunk(): flags are set before "stable". */
 		pg_read_barrier();
 	}
 	if (!rq_queue_entry(s->topic, s->queue, off, &entry) ||
@@ -226,7 +234,10 @@ rq_scan_fetch(RqScan *s, TupleTableSlot *slot)
 	return true;
 }
 
-/* If the row has been trimmed, go to the last of its stretch that has. */
+/*
+ * If the row was trimmed, move to the last row of its stretch that was (or the
+ * first, going backward), so that the next step leaves the trimmed part.
+ */
 static void
 skip_trimmed(RqScan *s, bool backward)
 {

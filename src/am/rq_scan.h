@@ -13,37 +13,44 @@
 #include "shmem/rq_shmem.h"
 
 /*
- * The scan stands on "row" or, when "on_row" is not set, just before it.  Rows
- * [first, last) are ours to read now: all of the range, or a chunk of it.
+ * The scan is positioned on "row" or, if "on_row" is not set, just before it.
+ * Rows [first, last) are to be read by this process now: all of the range, or a
+ * chunk of it.
  */
 typedef struct RqScan
 {
 	TableScanDescData base;
 	RqVisibility visibility;
-	struct RqReadHold *hold;	/* NULL for a scan that reads nothing */
-	uint32		topic;			/* RQ_NO_SLOT: there is nothing to read */
+	struct RqReadHold *hold;	/* NULL if the scan reads nothing */
+	uint32		topic;			/* RQ_NO_SLOT if there is nothing to read */
 	RqRange    *all;			/* what there was when the scan began */
-	RqRange    *range;			/* what of it is read */
+	RqRange    *range;			/* the part that is read */
 	uint64		first;
 	uint64		last;
 	bool		begun;
 	bool		on_row;
 	uint64		row;
-	uint32		at;				/* stretch of the row that was read last */
-	RqQueue    *queue;			/* its queue, NULL = none was read */
+	uint32		at;				/* stretch of the row read last */
+	RqQueue    *queue;			/* its queue, NULL if none was read */
 	RqOff		stable;			/* as last read for that queue */
-	BlockNumber block;			/* of a sample */
-	uint64		step;			/* ANALYZE takes rows that, divided by this, */
-	uint64		phase;			/* leave this */
+	BlockNumber block;			/* current block of a sample */
+	uint64		step;			/* ANALYZE samples rows with */
+	uint64		phase;			/* row % step == phase */
 } RqScan;
 
-/* Go to a row, which must be in the range. */
+/* Position the scan on a row, which must be in the range. */
 extern void rq_scan_seek(RqScan *s, uint64 row);
 
-/* Put the row the scan stands on into a cleared slot; false if not seen. */
+/*
+ * Store the row that the scan is positioned on in a cleared slot; false if the
+ * snapshot does not see it, or it was removed.  Throws if its entry is damaged.
+ */
 extern bool rq_scan_fetch(RqScan *s, TupleTableSlot *slot);
 
-/* Go to the next row that is seen and put it into the slot. */
+/*
+ * Advance to the next row that the snapshot sees, and store it in the slot; false
+ * at the end.
+ */
 extern bool rq_scan_next(RqScan *s, bool backward, TupleTableSlot *slot);
 
 /* ---- callbacks of the access method ---- */

@@ -1,12 +1,12 @@
 /*
  * rq_slot.c
- *	  Tuple slots that hold a message by its place and read it when asked.
+ *	  Tuple slots that hold a reference to a message, and read it on demand.
  *
- * A slot of ours is a virtual one with a second way to hold a row: the entry
- * of a message.  Columns are then built from the left as far as somebody wants
- * them, in memory of the slot's own; no pointer into the log is kept, since
- * the process may have to unmap the segment meanwhile.  Everything else a slot
- * can do is PostgreSQL's virtual slot's work.
+ * Our slot is a virtual slot with a second way to hold a row: the entry of a
+ * message.  Columns are then built from the left, as far as they are needed, in
+ * the slot's own memory; no pointer into the log is kept, since the process may
+ * have to unmap the segment before the row is used.  For everything else the
+ * operations of PostgreSQL's virtual slots are used.
  */
 #include "postgres.h"
 
@@ -25,13 +25,13 @@ typedef struct RqSlot
 	VirtualTupleTableSlot base;
 	bool		stored;			/* holds a message; else a virtual tuple */
 	bool		shorten;		/* see rq_slot_shorten() */
-	MemoryContext values;		/* of the columns built, NULL = none yet */
+	MemoryContext values;		/* holds the columns built, NULL = none yet */
 	uint32		queue_id;
 	RqOff		offset;
 	RqEntry		entry;
 } RqSlot;
 
-/* Columns that the entry alone can tell. */
+/* Columns that can be built from the entry alone. */
 #define ENTRY_COLUMNS	(RQ_COL_MESSAGE_ID + 1)
 
 static void
@@ -55,7 +55,7 @@ lazy_clear(TupleTableSlot *slot)
 	TTSOpsVirtual.clear(slot);
 }
 
-/* The message can be trimmed away between the scan and this moment. */
+/* Read the message; throws if it was trimmed since the scan found its entry. */
 static void
 read_message(RqMessage *m)
 {
@@ -65,8 +65,8 @@ read_message(RqMessage *m)
 }
 
 /*
- * ANALYZE leaves values of more than 1024 bytes out of its statistics, but
- * counts them as wide ones.
+ * ANALYZE leaves values of more than 1024 bytes out of its statistics, and only
+ * counts them as wide: this is long enough to be one.
  */
 #define SHORT_LENGTH	2000
 
@@ -107,6 +107,10 @@ shorten_parts(RqParts *p)
 	}
 }
 
+/*
+ * Build columns up to "natts".  The log is checked once more afterwards: if the
+ * message was trimmed while it was being read, the values are garbage.
+ */
 static void
 lazy_getsomeattrs(TupleTableSlot *slot, int natts)
 {
@@ -156,7 +160,7 @@ lazy_copyslot(TupleTableSlot *dstslot, TupleTableSlot *srcslot)
 	TTSOpsVirtual.copyslot(dstslot, srcslot);
 }
 
-/* ANALYZE puts its rows in the order of their identifiers. */
+/* ANALYZE sorts its rows by ctid, which a virtual slot would not copy. */
 static HeapTuple
 lazy_copy_heap_tuple(TupleTableSlot *slot)
 {

@@ -1,6 +1,6 @@
 /*
  * rq_slot.h
- *	  Tuple slots that hold a message by its place and read it when asked.
+ *	  Tuple slots that hold a reference to a message, and read it on demand.
  */
 #ifndef RQ_SLOT_H
 #define RQ_SLOT_H
@@ -9,19 +9,20 @@
 
 #include "format/rq_cqfmt.h"
 
+/* The operations of slots for topics; the same pointer at every call. */
 extern const TupleTableSlotOps *rq_slot_ops(void);
 
 /*
- * Put a message into a cleared slot of ours.  Its frame is read when a column
- * that needs it is asked for, so a query that wants none never looks at the
- * log.
+ * Store a reference to a message in a cleared slot of ours.  Its frame is read when
+ * a column is requested that needs it, so a query that needs no such column never
+ * accesses the log.
  */
 extern void rq_slot_store(TupleTableSlot *slot, Oid relid, uint32 queue_id,
 						  RqOff offset, const RqEntry *entry);
 
 /*
- * For ANALYZE, which keeps many rows: of what is too long for statistics, give
- * no more than it takes to be seen as too long.
+ * For ANALYZE, which keeps many rows: shorten values that are too long for
+ * statistics to a length that is still too long.
  */
 extern void rq_slot_shorten(TupleTableSlot *slot);
 

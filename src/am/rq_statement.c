@@ -1,9 +1,10 @@
 /*
  * rq_statement.c
- *	  The statement that runs, and what it says about copies of messages.
+ *	  The running statement, and what it says about copies of messages.
  *
- * Where the statement takes its rows from decides about the queues of copies: a
- * key's messages must stay together, with those that are produced later, too.
+ * Copies of messages keep their queues only if the statement's sources allow it:
+ * messages with the same sharding key must stay together, including those that
+ * are produced later.
  */
 #include "postgres.h"
 
@@ -37,17 +38,17 @@ rq_statement_end(const RqStatement *outer)
 	running = *outer;
 }
 
-/* What a table that is read says about its copies; a topic tells its number. */
+/* What the relations that a statement reads say about copies from them. */
 typedef struct Sources
 {
 	uint32		nqueues;		/* of the target */
-	bool		same;			/* a topic with as many */
-	bool		different;		/* one with another number */
+	bool		same;			/* a topic with the same number */
+	bool		different;		/* a topic with a different number */
 	bool		unknown;		/* something else that can hold copies */
 } Sources;
 
 static void
-look_at_source(Sources *s, Oid relid)
+note_source(Sources *s, Oid relid)
 {
 	Relation	rel = table_open(relid, NoLock);
 
@@ -63,7 +64,7 @@ look_at_source(Sources *s, Oid relid)
 	table_close(rel, NoLock);
 }
 
-/* Rows of VALUES, as dumps have them, are told as they were in the original. */
+/* Rows of VALUES, as in dumps, keep the queues of the original. */
 static bool
 keeps_queues(const PlannedStmt *stmt, Relation topic)
 {
@@ -79,7 +80,7 @@ keeps_queues(const PlannedStmt *stmt, Relation topic)
 		if (list_member_int(stmt->resultRelations, rti))
 			continue;
 		if (rte->rtekind == RTE_RELATION)
-			look_at_source(&s, rte->relid);
+			note_source(&s, rte->relid);
 		else if (rte->rtekind == RTE_FUNCTION)
 			s.unknown = true;
 	}

@@ -1,6 +1,6 @@
 /*
  * rq_statement.h
- *	  The statement that runs, and what it says about copies of messages.
+ *	  The running statement, and what it says about copies of messages.
  */
 #ifndef RQ_STATEMENT_H
 #define RQ_STATEMENT_H
@@ -8,25 +8,26 @@
 #include "nodes/plannodes.h"
 #include "utils/rel.h"
 
-/* The innermost statement that the executor runs in this process. */
+/* The innermost statement that the executor is running in this process. */
 typedef struct RqStatement
 {
 	PlannedStmt *stmt;			/* NULL = none */
-	Oid			topic;			/* what "keep" is about, InvalidOid = nothing */
+	Oid			topic;			/* what "keep" applies to, InvalidOid = unset */
 	bool		keep;			/* see rq_copies_keep_queues() */
 } RqStatement;
 
 /*
- * The executor begins to run a statement; the result is the one around it, which
- * rq_statement_end() brings back, also after an error.
+ * The executor starts to run a statement.  The result is the enclosing statement,
+ * which the caller passes to rq_statement_end() when the executor returns, even
+ * by an error.
  */
 extern RqStatement rq_statement_begin(PlannedStmt *stmt);
 extern void rq_statement_end(const RqStatement *outer);
 
 /*
- * Copies of messages with a sharding key come into this topic: do they keep
- * their queues?  They do unless the statement that runs takes them from a topic
- * with another number of queues, or from something that does not tell.
+ * Do copies of messages with a sharding key keep their queues in this topic?  They
+ * do unless the running statement reads from a topic with a different number of
+ * queues, or from something whose number of queues is unknown.
  */
 extern bool rq_copies_keep_queues(Relation topic);
 

@@ -2,13 +2,13 @@
  * rq_storage.c
  *	  Storage of topics: create and truncate.
  *
- * PostgreSQL asks for new storage when a table is created, when it is
- * truncated and when it is rewritten.  The first two give a topic; in a
- * rewrite rows would lose their offsets, so it is refused.
+ * PostgreSQL asks for new storage when a table is created, truncated or
+ * rewritten.  A rewrite would give messages new offsets, so it is refused.
  *
- * Crash rule: the relation's file is made before the topic's storage, and the
- * storage carries the transaction's id until that has committed.  So storage
- * without a file, or of a transaction that is gone, is garbage and removed.
+ * Crash rule: the relation's file is created before the topic's storage, and the
+ * storage carries the transaction's ID until that has committed.  So storage
+ * without a file, or whose transaction did not commit, is garbage and is
+ * removed.
  */
 #include "postgres.h"
 
@@ -35,9 +35,9 @@
 /* ---- what cannot be a topic ---- */
 
 /*
- * Throw if the new relation is one that is to replace another in a rewrite.
- * It has a name made of that one's OID, and its pg_class row, which would tell
- * for certain, is not there yet.
+ * Throw if the new relation is meant to replace another one in a rewrite.  Its
+ * pg_class row, which would say so, does not exist yet, but its name is made from
+ * the other one's OID (make_new_heap).
  */
 static void
 refuse_rewrite(Relation rel)
@@ -97,9 +97,9 @@ rq_report_no_tablespace(const char *topic)
 }
 
 /*
- * A new topic gets its empty file, the proof that it exists, in the tablespace
- * of its database, and no other is recorded for it.  It would be held there, and
- * hold the tablespace, with nothing in it that anybody could want to move.
+ * The empty file of a new topic, which proves that the topic exists, goes into
+ * the default tablespace of the database.  In another one it would only keep that
+ * tablespace from being dropped, while the messages are elsewhere.
  */
 static void
 take_out_of_tablespace(Relation rel)
@@ -112,8 +112,8 @@ take_out_of_tablespace(Relation rel)
 }
 
 /*
- * From the first message on; if a restore has said how many of the messages
- * to come a group has consumed, behind those.
+ * The copy of a group starts at the first message, or, if a restore has said how
+ * many of the messages to come it has consumed, after those.
  */
 static void
 copy_places(uint32 group, xl_rq_place *places, uint32 nqueues)
@@ -128,11 +128,11 @@ copy_places(uint32 group, xl_rq_place *places, uint32 nqueues)
 }
 
 /*
- * What a copy of the group gets, all of one moment: the janitor can drop a group
- * that nobody uses.  False if it is not there.
+ * Read what a copy of the group needs, under one hold of the lock, since the
+ * janitor may drop an unused group at any time.  False if it no longer exists.
  */
 static bool
-read_group(RqGroupRef group, char *name, xl_rq_place *places, uint32 nqueues)
+read_group_to_copy(RqGroupRef group, char *name, xl_rq_place *places, uint32 nqueues)
 {
 	uint64		other;
 	bool		present;
@@ -150,9 +150,9 @@ read_group(RqGroupRef group, char *name, xl_rq_place *places, uint32 nqueues)
 }
 
 /*
- * Give a topic the groups of another one, which the caller has locked against
- * everybody.  They come and go with the topic, so they need no undo of their
- * own.
+ * Copy the groups of a topic, on whose relation the caller holds
+ * AccessExclusiveLock, to another one.  They disappear with the new topic if the
+ * transaction aborts, so they need no undo of their own.
  */
 static void
 copy_groups(uint32 from, uint32 to, uint64 xid)
@@ -166,7 +166,7 @@ copy_groups(uint32 from, uint32 to, uint64 xid)
 		char		name[RQ_GROUP_NAME_MAX + 1];
 		RqGroupRef	copy;
 
-		if (read_group(groups[i], name, places, rq_topic_nqueues(to)))
+		if (read_group_to_copy(groups[i], name, places, rq_topic_nqueues(to)))
 			(void) rq_group_create(to, name, places, xid, false, &copy);
 	}
 	pfree(places);
@@ -174,9 +174,9 @@ copy_groups(uint32 from, uint32 to, uint64 xid)
 }
 
 /*
- * The relation's file is empty and stays so, and PostgreSQL need not bring to
- * disk what it never writes to.  But the janitor takes it for the proof that the
- * topic exists: it must not be lost with the power.
+ * The relation's file is and stays empty, so PostgreSQL would not sync it.  But
+ * the janitor takes the file as proof that the topic exists, so it has to survive
+ * a power failure.
  */
 static void
 create_file(RelFileLocator locator, char persistence)
@@ -187,6 +187,10 @@ create_file(RelFileLocator locator, char persistence)
 	smgrclose(file);
 }
 
+/*
+ * Everything that can be refused is refused first.  The undo of the topic is noted
+ * before its file and its storage are created, in that order (see above).
+ */
 void
 rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 					   char persistence, TransactionId *freezeXid,
@@ -212,7 +216,7 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 	if (RQ_KEY_EQ(key, old_key))
 		rq_check_settings(&settings, NULL);
 
-	/* Entries carry their transactions: nothing here ever needs freezing. */
+	/* Entries carry 64-bit transaction IDs, so nothing ever needs freezing. */
 	*freezeXid = InvalidTransactionId;
 	*minmulti = InvalidMultiXactId;
 
@@ -232,9 +236,9 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 }
 
 /*
- * TRUNCATE of a table that the same subtransaction created, or truncated
- * before.  What is there then is this transaction's own and waits for commit.
- * New storage leaves it behind, and costs no more here than anywhere else.
+ * The messages in the storage are this subtransaction's own, and not in their
+ * queues yet.  New storage leaves them behind, and is no more expensive here than
+ * in an ordinary TRUNCATE.
  */
 void
 rq_nontransactional_truncate(Relation rel)

@@ -1,10 +1,10 @@
 /*
  * rq_tableam.c
- *	  The table access method rocketq: its routine and what it refuses.
+ *	  The table access method rocketq: its routine, and what it refuses.
  *
- * A topic is an append-only table: rows are inserted and scanned, and nothing
- * else.  There are no row versions, no index entries, no TOAST table and, but
- * for an empty file that proves that the topic exists, no pages.
+ * A topic is an append-only table: rows can be inserted and scanned, and nothing
+ * else.  There are no row versions, no index entries, no TOAST table, and no
+ * pages, only an empty file that proves that the topic exists.
  */
 #include "postgres.h"
 
@@ -151,17 +151,17 @@ static void
 relation_vacuum(Relation rel, struct VacuumParams *params,
 				BufferAccessStrategy bstrategy)
 {
-	/* Retention is the janitor's work, and nothing waits for freezing. */
+	/* The janitor does retention, and nothing needs freezing. */
 }
 
-/* SET TABLESPACE; rq_access_hook.c puts the catalog right afterwards. */
+/* SET TABLESPACE; ddl/rq_access_hook.c corrects the catalog afterwards. */
 static void
 relation_copy_data(Relation rel, const RelFileLocator *newrlocator)
 {
 	rq_report_no_tablespace(RelationGetRelationName(rel));
 }
 
-/* Values of any length go into the log whole. */
+/* Values of any length are stored whole in the log. */
 static bool
 relation_needs_toast_table(Relation rel)
 {

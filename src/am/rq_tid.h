@@ -10,18 +10,19 @@
 #include "base/rq_base.h"
 
 /*
- * Row identifiers.  The offset number is the queue plus one; the block is the
- * queue offset, modulo RQ_TID_BLOCKS.  So a ctid is unique among the messages
- * a topic holds as long as no queue holds more than RQ_TID_BLOCKS at a time,
- * and a message keeps its ctid for ever.
+ * The offset number of a ctid is the queue plus one; the block number is the queue
+ * offset modulo RQ_TID_BLOCKS.  So ctids are unique among the messages of a topic
+ * as long as no queue holds more than RQ_TID_BLOCKS at a time, and a message never
+ * changes its ctid.
  */
 #define RQ_TID_BLOCKS		((uint64) MaxBlockNumber)
 
-/* The block of a row whose offset is given at commit only. */
+/* The block number of a row that gets its offset only at commit. */
 #define RQ_TID_UNKNOWN		MaxBlockNumber
 
 StaticAssertDecl(RQ_QUEUES_MAX <= PG_UINT16_MAX, "queue ids fit an OffsetNumber");
 
+/* Set the ctid of the message at this offset of this queue. */
 static inline void
 rq_tid_set(ItemPointer tid, uint32 queue_id, RqOff offset)
 {

@@ -1,6 +1,9 @@
 /*
  * rq_tidscan.c
  *	  Read a row of a topic by its ctid.
+ *
+ * A ctid holds the offset modulo RQ_TID_BLOCKS (rq_tid.h), so what it refers to
+ * depends on what the queue holds.
  */
 #include "postgres.h"
 
@@ -17,8 +20,8 @@
 #include "value/rq_relation.h"
 
 /*
- * The queue and offset of a row.  The block gives the offset up to a multiple
- * of RQ_TID_BLOCKS; the one that lies within the queue is meant.
+ * Find the queue and offset of a row.  The block determines the offset up to a
+ * multiple of RQ_TID_BLOCKS; at most one such offset is within the queue.
  */
 static bool
 find_tid(uint32 topic, ItemPointer tid, uint32 *queue_id, RqOff *off)
@@ -52,7 +55,7 @@ refuse_unknown_tid(ItemPointer tid)
 				 errhint("Use a BEFORE ROW trigger, or an AFTER STATEMENT trigger with a transition table.")));
 }
 
-/* Read the entry of a row that the snapshot sees. */
+/* Read the entry of a row; false if the snapshot does not see it. */
 static bool
 fetch_entry(Relation rel, ItemPointer tid, Snapshot snapshot,
 			uint32 *queue_id, RqOff *off, RqEntry *entry)
@@ -67,6 +70,7 @@ fetch_entry(Relation rel, ItemPointer tid, Snapshot snapshot,
 	q = rq_topic_queue(topic, *queue_id);
 	rq_resolve_refresh(topic, q);
 	stable = pg_atomic_read_u64(&q->stable);
+	/* Pairs with resolve_chunk(): flags are set before "stable". */
 	pg_read_barrier();
 	rq_visibility_init(&visibility, rel, snapshot);
 	return rq_queue_entry(topic, q, *off, entry) &&
@@ -94,8 +98,8 @@ rq_tuple_fetch_row_version(Relation rel, ItemPointer tid, Snapshot snapshot,
 }
 
 /*
- * Scans leave out what is not valid.  A row that is there does not change, but
- * one can come where there is none.
+ * A TID scan skips what is not valid.  An existing row never changes, but one that
+ * does not exist can appear, so its absence needs a predicate lock.
  */
 bool
 rq_tuple_tid_valid(TableScanDesc scan, ItemPointer tid)
@@ -109,7 +113,7 @@ rq_tuple_tid_valid(TableScanDesc scan, ItemPointer tid)
 	return false;
 }
 
-/* Messages do not change: every version is the latest. */
+/* Messages do not change: every version is the latest one. */
 void
 rq_tuple_get_latest_tid(TableScanDesc scan, ItemPointer tid)
 {

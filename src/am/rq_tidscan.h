@@ -7,6 +7,7 @@
 
 #include "access/tableam.h"
 
+/* Callbacks of the access method; a row that the snapshot does not see is absent. */
 extern bool rq_tuple_fetch_row_version(Relation rel, ItemPointer tid,
 									   Snapshot snapshot,
 									   TupleTableSlot *slot);

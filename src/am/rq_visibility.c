@@ -1,15 +1,15 @@
 /*
  * rq_visibility.c
- *	  What a snapshot sees of a queue's entries.
+ *	  Which entries of a queue a snapshot sees.
  *
- * What a statement sees is up to its snapshot, as with any table, and not to
- * the queue's stable offset: a message counts if the snapshot sees the
- * transaction in its entry, though an earlier one may still be in doubt.  Only
- * messages without a transaction, which no snapshot knows, count from the
- * moment that they are stable; whoever scans settles that when the scan
- * begins, so that a scan that is repeated within a query gives the same rows
- * again.  A transaction that keeps its snapshot, such as pg_dump's, counts those
- * that were enqueued before it began: else a dump would not be of one moment.
+ * As with any table, what a statement sees depends on its snapshot and not on
+ * the queue's stable offset: a message is visible if the snapshot sees the
+ * transaction in its entry, even if an earlier entry is still unresolved.
+ * Messages without a transaction, which no snapshot knows about, are visible
+ * once they are stable.  A scan determines that bound when it begins, so that
+ * repeating the scan within a query returns the same rows.  For a transaction
+ * that keeps its snapshot, such as pg_dump's, only those are visible that were
+ * enqueued before it began, because a dump has to represent one moment.
  */
 #include "postgres.h"
 
@@ -20,7 +20,7 @@
 
 #include "am/rq_visibility.h"
 
-/* A transaction id near the next one, with its epoch. */
+/* Extend a transaction ID, which is less than 2^31 before the next one. */
 static uint64
 full_xid(TransactionId xid, FullTransactionId next)
 {
@@ -49,7 +49,10 @@ rq_visibility_init(RqVisibility *v, Relation rel, Snapshot snapshot)
 	}
 }
 
-/* Was the transaction still running when the snapshot was taken? */
+/*
+ * Was the transaction still running when the snapshot was taken?  Neighboring
+ * entries often carry the same one, so the last result is kept.
+ */
 static bool
 is_running(RqVisibility *v, uint64 xid)
 {
@@ -65,6 +68,13 @@ is_running(RqVisibility *v, uint64 xid)
 	return v->last_running;
 }
 
+/*
+ * Commit status is asked last: below "stable" an entry without the flag for aborted
+ * ones has committed, and pg_xact may already be truncated there.
+ *
+ * A transaction that the snapshot does not see is a conflict out for SERIALIZABLE,
+ * as HeapCheckForSerializableConflictOut() would find.
+ */
 bool
 rq_visibility_sees(RqVisibility *v, const RqEntry *e, RqOff off, RqOff stable,
 				   RqOff plain_below)

@@ -1,6 +1,6 @@
 /*
  * rq_visibility.h
- *	  What a snapshot sees of a queue's entries.
+ *	  Which entries of a queue a snapshot sees.
  */
 #ifndef RQ_VISIBILITY_H
 #define RQ_VISIBILITY_H
@@ -24,14 +24,17 @@ typedef struct RqVisibility
 	bool		last_running;
 } RqVisibility;
 
-/* A snapshot that is not an MVCC one (NULL is none) sees what is resolved. */
+/*
+ * Prepare to check entries of a relation.  A snapshot that is not an MVCC snapshot
+ * (NULL for none) sees the resolved entries.
+ */
 extern void rq_visibility_init(RqVisibility *v, Relation rel, Snapshot snapshot);
 
 /*
  * Does the snapshot see this entry?  "stable" is the queue's stable offset as
- * it was read before the entry: below it a flag that is not there will not
- * come, so that pg_xact need not be asked, which may be truncated.  Entries
- * without a transaction are seen below "plain_below".
+ * read before the entry: below it no entry can still be flagged as aborted, so
+ * pg_xact, which may be truncated, need not be consulted.  Entries without a
+ * transaction are seen below "plain_below".
  */
 extern bool rq_visibility_sees(RqVisibility *v, const RqEntry *e, RqOff off, RqOff stable,
 							   RqOff plain_below);

@@ -2,9 +2,8 @@
  * rq_admin_sql.c
  *	  SQL functions that create, alter and drop topics.
  *
- * Creating and dropping are the plain DDL statement under another name, so
- * that whatever DDL brings (ownership, event triggers, dependencies) comes
- * with them.
+ * Creating and dropping a topic run the plain DDL statement, so that all that
+ * comes with DDL (ownership, event triggers, dependencies) applies.
  */
 #include "postgres.h"
 
@@ -52,9 +51,9 @@ run_utility(const char *sql)
 }
 
 /*
- * Statements name what they are about, and while they run others can let that
- * name mean something else, by renaming a schema of theirs or creating one that
- * comes first in the search path: then all is undone.
+ * A statement refers to the topic by name.  While it runs, others can make that
+ * name refer to something else, by renaming a schema or creating one that comes
+ * earlier in the search path: then throw, so that the statement is undone.
  */
 static RQ_NORETURN void
 refuse_swapped(const char *quoted)
@@ -66,7 +65,7 @@ refuse_swapped(const char *quoted)
 			 errhint("Check what the name refers to now, and call the function again.")));
 }
 
-/* The relation of that name, which this subtransaction must have created. */
+/* The topic of that name, which this subtransaction must have created. */
 static Oid
 created_topic(Oid schema, const char *name, const char *quoted)
 {
@@ -74,7 +73,7 @@ created_topic(Oid schema, const char *name, const char *quoted)
 	Relation	rel;
 	bool		is_ours;
 
-	/* Of what we have created we have the lock. */
+	/* We hold the lock on what we have created. */
 	if (!OidIsValid(relid) ||
 		!CheckRelationOidLockedByMe(relid, AccessExclusiveLock, false))
 		refuse_swapped(quoted);
@@ -120,7 +119,7 @@ rocketq_create_topic(PG_FUNCTION_ARGS)
 
 #define RETENTION_HINT "Use an interval, -1 to keep messages forever, or \"default\" to follow rocketq.retention_time."
 
-/* A retention time: an interval, -1 for ever, or "default". */
+/* A retention time: an interval, -1 for forever, or "default". */
 static int32
 parse_retention(char *value)
 {

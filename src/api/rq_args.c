@@ -48,7 +48,7 @@ rq_arg_int32(FunctionCallInfo fcinfo, int argno, const char *name)
 	return PG_GETARG_INT32(argno);
 }
 
-/* PostgreSQL would cut each part of the name without a word. */
+/* PostgreSQL would silently truncate each part of the name. */
 static void
 check_name_length(const char *name)
 {
@@ -60,7 +60,7 @@ check_name_length(const char *name)
 		if (*p == '"')
 		{
 			quoted = !quoted;
-			/* Of two within quotes the second one is part of the name. */
+			/* The second one of a pair within quotes is part of the name. */
 			if (quoted && p > name && p[-1] == '"')
 				len++;
 		}
@@ -138,10 +138,11 @@ rq_arg_wait(FunctionCallInfo fcinfo, int argno, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must not be negative", name)));
-	/* Less than a millisecond is not nothing. */
+	/* Round up what is less than a millisecond: 0 would mean not to wait. */
 	return ms == 0 && wait->time > 0 ? 1 : ms;
 }
 
+/* Error context callback: the hint is about the value, not about other errors. */
 static void
 add_hint(void *hint)
 {

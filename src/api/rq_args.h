@@ -13,36 +13,37 @@
 #include "queue/rq_consumer.h"
 #include "value/rq_lookup.h"
 
-/* Throw with the argument's name if it is NULL. */
+/* Throw if an argument is null; "name" is that of the argument. */
 extern void rq_arg_not_null(FunctionCallInfo fcinfo, int argno, const char *name);
 
+/* Arguments that must not be null, as C values. */
 extern char *rq_arg_text(FunctionCallInfo fcinfo, int argno, const char *name);
 extern int64 rq_arg_int64(FunctionCallInfo fcinfo, int argno, const char *name);
 extern int32 rq_arg_int32(FunctionCallInfo fcinfo, int argno, const char *name);
 
 /*
- * The name of a table, as regclass would read it.  But a name that is too long
- * is refused, not cut to that of another table.
+ * Parse the name of a table as regclass does, except that a name that is too long
+ * is refused, not truncated to what may be the name of another table.
  */
 extern RangeVar *rq_range_var(const char *name);
 
-/* A count of messages, 1 to RQ_BATCH_MAX. */
+/* A number of messages, from 1 to RQ_BATCH_MAX. */
 extern int	rq_arg_max_messages(FunctionCallInfo fcinfo, int argno);
 
-/* A tag filter; NULL means every message. */
+/* A tag filter; null means every message. */
 extern RqFilter *rq_arg_filter(FunctionCallInfo fcinfo, int argno);
 
-/* How long to wait, in milliseconds; NULL means not at all. */
+/* How long to wait, in milliseconds; null means not to wait. */
 extern int64 rq_arg_wait(FunctionCallInfo fcinfo, int argno, const char *name);
 
 /*
- * What the input function of a type makes of the value; the error of one that
- * it refuses gets the hint.
+ * Convert a string with the input function of a type; if that throws because the
+ * string is invalid, the hint is added to the error.
  */
 extern Datum rq_parse_value(PGFunction input, const char *value,
 							const char *hint);
 
-/* 'first', 'last' or a timestamp, as text or as a timestamptz. */
+/* Where to start: 'first', 'last' or a timestamp as text, or a timestamptz. */
 extern RqStart rq_arg_start(FunctionCallInfo fcinfo, int argno);
 extern RqStart rq_arg_start_time(FunctionCallInfo fcinfo, int argno);
 
@@ -53,10 +54,16 @@ extern RqStart rq_arg_start_time(FunctionCallInfo fcinfo, int argno);
 extern uint32 rq_arg_topic(FunctionCallInfo fcinfo, LOCKMODE lockmode,
 						   AclMode acl, RqStorageUse use);
 
-/* Refuse a function that writes, in a read-only transaction or on a standby. */
+/*
+ * Throw if this is a read-only transaction, a parallel worker or a standby, for a
+ * function that writes; "function" is its name, for the error.
+ */
 extern void rq_refuse_read_only(const char *function);
 
-/* A queue number that the topic has; the topic may be RQ_NO_SLOT. */
+/*
+ * The number of a queue; throws unless the topic, which can be RQ_NO_SLOT, has a
+ * queue of that number.
+ */
 extern uint32 rq_arg_queue(FunctionCallInfo fcinfo, int argno, uint32 topic);
 
 #endif							/* RQ_ARGS_H */

@@ -1,13 +1,12 @@
 /*
  * rq_body.c
- *	  Bodies of messages from SQL values of the types that can be one.
+ *	  Convert SQL values to message bodies.
  *
- * The functions that produce take a body of any type (anycompatible), rather
- * than being there once for each type, for the sake of what has none: drivers
- * send parameters without a type, and PostgreSQL takes such an argument for
- * text where it is the only one of its polymorphic type, and an array of such
- * for text[].  Between functions for text[], bytea[] and jsonb[] it could not
- * choose.
+ * The functions that produce accept a body of any type (anycompatible) instead of
+ * being overloaded for each type, because of values without a type: drivers send
+ * parameters of unknown type, which PostgreSQL resolves to text if the argument
+ * is the only one of its polymorphic type, and an array of them to text[].  It
+ * could not choose between functions for text[], bytea[] and jsonb[].
  */
 #include "postgres.h"
 
@@ -19,7 +18,7 @@
 #include "api/rq_body.h"
 #include "value/rq_values.h"
 
-/* The blanks that fill a value of type char(n) mean nothing. */
+/* The blanks that pad a value of type char(n) are insignificant. */
 static void
 set_bpchar(RqParts *m, Datum value)
 {
@@ -44,7 +43,7 @@ refuse_type(Oid type)
 
 typedef void (*SetBody) (RqParts *m, Datum value);
 
-/* NULL for all types but those that bodies are made of. */
+/* NULL for a type whose values are not bodies by themselves. */
 static SetBody
 set_for(Oid type)
 {

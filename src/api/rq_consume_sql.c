@@ -76,7 +76,10 @@ put_message(void *arg, const RqMessage *m)
 	MemoryContextReset(r->cxt);
 }
 
-/* The topic of a call that can wait, and its lock meanwhile. */
+/*
+ * Look up the topic of a call that can wait for messages; "hold" is what it needs
+ * to release its lock while it waits.
+ */
 static uint32
 get_topic_to_wait(FunctionCallInfo fcinfo, int64 wait_ms, RqStorageUse use,
 				  RqRelationHold *hold)
@@ -150,7 +153,7 @@ rocketq_pull(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* The topic and group of a function that moves a group. */
+/* The topic and the group's name, for a function that changes a group. */
 static uint32
 get_group_args(FunctionCallInfo fcinfo, const char *function, AclMode acl,
 			   char **group)
@@ -161,8 +164,9 @@ get_group_args(FunctionCallInfo fcinfo, const char *function, AclMode acl,
 }
 
 /*
- * Is the function called by the query that the client sent, and not by one of
- * a function or block?  The executor looks functions up in its query's memory.
+ * Is the function called by the query that the client sent, rather than by one
+ * within a function or DO block?  The executor looks up functions in the memory
+ * context of their query.
  */
 static bool
 is_of_clients_statement(FunctionCallInfo fcinfo)

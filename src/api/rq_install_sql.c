@@ -1,13 +1,13 @@
 /*
  * rq_install_sql.c
- *	  What must hold before CREATE EXTENSION makes anything.
+ *	  Check the schema before CREATE EXTENSION creates anything.
  *
- * The script runs as a superuser.  CREATE EXTENSION makes the schema rocketq if
- * there is none, and else takes the one it finds.  Who owns a schema, or may
- * create in it, could have put things there for the script to stumble over, and
- * can add functions later that win over ours in the calls of others.  So such a
- * schema is refused.  One that a superuser has made and that is empty is what a
- * dump brings, or DROP EXTENSION leaves.
+ * The script runs as a superuser.  CREATE EXTENSION creates the schema rocketq if
+ * it does not exist, and otherwise uses the existing one.  Whoever owns a schema,
+ * or may create objects in it, could have planted objects for the script to trip
+ * over, and could later add functions that take precedence over ours in calls by
+ * others.  So such a schema is refused.  An empty one that belongs to a superuser
+ * is accepted: that is what restoring a dump creates and DROP EXTENSION leaves.
  */
 #include "postgres.h"
 
@@ -55,7 +55,7 @@ check_owner(Form_pg_namespace schema)
 				  "Drop or rename the schema, or make a superuser its owner after inspecting its contents.");
 }
 
-/* May somebody create in the schema who could not do anything anyway? */
+/* May anyone but superusers create objects in the schema? */
 static void
 check_grants(HeapTuple tuple, Form_pg_namespace schema)
 {
@@ -81,7 +81,7 @@ check_grants(HeapTuple tuple, Form_pg_namespace schema)
 	}
 }
 
-/* Nothing depends on the schema but the extension and the caller. */
+/* Throw unless only the extension and the calling function depend on the schema. */
 static void
 check_empty(Oid schema, Oid caller)
 {
@@ -111,7 +111,7 @@ check_empty(Oid schema, Oid caller)
 	table_close(depend, AccessShareLock);
 }
 
-/* Called by the extension's script, before everything else. */
+/* Called by the extension's script before anything else. */
 Datum
 rocketq_check_install(PG_FUNCTION_ARGS)
 {

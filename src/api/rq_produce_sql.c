@@ -1,6 +1,6 @@
 /*
  * rq_produce_sql.c
- *	  SQL functions that produce.
+ *	  SQL functions that produce messages.
  */
 #include "postgres.h"
 
@@ -53,7 +53,7 @@ get_target(FunctionCallInfo fcinfo, const char *function)
 	return target;
 }
 
-/* Everything but the body. */
+/* The parts of a message, except its body. */
 static RqParts
 get_parts(FunctionCallInfo fcinfo)
 {
@@ -85,7 +85,7 @@ rocketq_produce(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64((int64) id);
 }
 
-/* The messages of an array of bodies, which share all other parts. */
+/* One message for each body of the array; they share all other parts. */
 static RqParts *
 get_batch(FunctionCallInfo fcinfo, int *count)
 {

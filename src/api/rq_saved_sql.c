@@ -2,14 +2,14 @@
  * rq_saved_sql.c
  *	  Consumer groups in a dump.
  *
- * Groups are not rows, and pg_dump knows rows only.  So rocketq.saved_groups,
- * which is always empty, is an extension's configuration table whose condition
- * adds what rocketq.dump_groups() returns; and when a restore copies rows into
- * it, a trigger makes groups of them.
+ * Consumer groups are not rows, and pg_dump dumps only rows.  So there is a
+ * configuration table, rocketq.saved_groups, which is always empty, but whose dump
+ * condition adds the rows that rocketq.dump_groups() returns; and when a restore
+ * copies rows into it, a trigger creates the groups.
  *
- * Everything is as the dump's snapshot has it: the messages are counted by a
- * scan of the topic, and the groups' offsets are those of its time, or, of a
- * group that has moved too often since, smaller ones.
+ * Everything is as of the dump's snapshot: messages are counted by a scan of the
+ * topic, and the groups' offsets are those of that time, or lower ones for a
+ * group that has moved too often since.
  */
 #include "postgres.h"
 
@@ -45,23 +45,23 @@ PG_FUNCTION_INFO_V1(rocketq_restore_group);
 
 /* ---- dump ---- */
 
-/* Entries of a topic that are looked at to find the places of restored groups. */
+/* Entries of a topic to examine at most to locate restored groups. */
 #define PLACES_BUDGET	2000000
 
-/* Does the snapshot see what that transaction has done? */
+/* Does the snapshot see the effects of this transaction? */
 static bool
 is_seen(void *snapshot, uint64 xid)
 {
 	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
 
-	/* One that can't be compared any more has ended long ago. */
+	/* One that is too old to be compared has ended long ago. */
 	return next - xid > (uint64) PG_INT32_MAX ||
 		!XidInMVCCSnapshot((TransactionId) xid, snapshot);
 }
 
 /*
- * Where a group goes on, as the snapshot has it.  Whoever moves a restored group
- * ends its wait for a place, so one that waits has not been moved.
+ * The next offset of a group as of the snapshot.  Moving a restored group ends its
+ * search for its place, so one that is still searching has not been moved.
  */
 static RqOff
 position(uint32 topic, RqOffset *o, uint64 *budget)
@@ -74,8 +74,8 @@ position(uint32 topic, RqOffset *o, uint64 *budget)
 }
 
 /*
- * Where a group stands in one queue, and how many of the queue's messages that
- * the snapshot sees are before that.
+ * The position of a group in one queue, and how many of the messages that the
+ * snapshot sees are before it.
  */
 typedef struct Position
 {
@@ -85,7 +85,7 @@ typedef struct Position
 	uint64		passed;
 } Position;
 
-/* What a topic's rows of the dump are made of. */
+/* What the rows for one topic are made from. */
 typedef struct DumpedTopic
 {
 	uint32		nqueues;
@@ -95,11 +95,12 @@ typedef struct DumpedTopic
 } DumpedTopic;
 
 /*
- * Note where a group stands in each queue, unless it is gone or goes meanwhile.
- * Others need the meta lock: it is held for one queue at a time.
+ * Record the position of a group in each queue, unless it is dropped before we are
+ * done.  The meta lock is taken for one queue at a time, because others need it, so
+ * the group has to be checked again each time.
  */
 static void
-read_group(DumpedTopic *t, uint32 topic, RqGroupRef group, uint64 *budget)
+read_group_positions(DumpedTopic *t, uint32 topic, RqGroupRef group, uint64 *budget)
 {
 	Position   *positions = &t->positions[t->npositions];
 	char	   *name = palloc(RQ_GROUP_NAME_MAX + 1);
@@ -128,7 +129,7 @@ read_group(DumpedTopic *t, uint32 topic, RqGroupRef group, uint64 *budget)
 	t->npositions += t->nqueues;
 }
 
-/* Note where the groups of a topic stand; its relation is locked. */
+/* Record the positions of all groups of a topic, whose relation is locked. */
 static void
 read_positions(DumpedTopic *t, uint32 topic)
 {
@@ -141,7 +142,7 @@ read_positions(DumpedTopic *t, uint32 topic)
 	t->positions = palloc_extended((Size) n * t->nqueues * sizeof(Position),
 								   MCXT_ALLOC_HUGE);
 	for (int g = 0; g < n; g++)
-		read_group(t, topic, groups[g], &budget);
+		read_group_positions(t, topic, groups[g], &budget);
 }
 
 static int
@@ -232,8 +233,8 @@ put_groups(ReturnSetInfo *rsinfo, DumpedTopic *t, Datum topic)
 }
 
 /*
- * Nothing is looked up by the topic's name, which can be another relation's by
- * now: a view, say, whose functions would run with the caller's rights.
+ * Nothing is looked up by the topic's name, which may belong to another relation
+ * by now, such as a view whose functions would run with the caller's privileges.
  */
 static void
 dump_topic(ReturnSetInfo *rsinfo, Oid relid, Datum name)
@@ -257,7 +258,7 @@ dump_topic(ReturnSetInfo *rsinfo, Oid relid, Datum name)
 	table_close(rel, NoLock);
 }
 
-/* Names of PostgreSQL's own schema only: nobody else can replace these. */
+/* Schema-qualified, so that no object of another schema can take precedence. */
 static const char *const topics_sql =
 "SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname)"
 " FROM pg_catalog.pg_class c"
@@ -267,8 +268,8 @@ static const char *const topics_sql =
 " ORDER BY 2";
 
 /*
- * The groups of the topics that the caller may read, as SELECT from all rows of
- * the table would have it; what pg_dump is told to leave out must not stop it.
+ * The groups of the topics that the caller may read.  Other topics are left out
+ * without an error, since pg_dump may have been asked to exclude them.
  */
 Datum
 rocketq_dump_groups(PG_FUNCTION_ARGS)
@@ -302,7 +303,7 @@ rocketq_dump_groups(PG_FUNCTION_ARGS)
 
 /* ---- restore ---- */
 
-/* An element of the array in this column, 0 if there is none. */
+/* An element of the array in this column; 0 if it is missing, null or negative. */
 static uint64
 array_element(HeapTuple row, TupleDesc desc, int column, int i)
 {
@@ -341,7 +342,7 @@ text_column(HeapTuple row, TupleDesc desc, int column)
 	return value;
 }
 
-/* Make the group that a row of rocketq.saved_groups tells of. */
+/* Create the group that a row of rocketq.saved_groups describes. */
 static void
 restore_group(Relation rel, HeapTuple row, TupleDesc desc)
 {
@@ -369,9 +370,8 @@ restore_group(Relation rel, HeapTuple row, TupleDesc desc)
 }
 
 /*
- * Anybody may make a function the trigger of a table once he may execute it.
- * The columns are those that the extension's script gives the table, unless its
- * owner has meddled with it.
+ * Is this the table of the extension's script?  Anyone who may execute a trigger
+ * function can use it for a table of their own.
  */
 static bool
 is_saved_groups(Relation rel)
@@ -392,7 +392,7 @@ is_saved_groups(Relation rel)
 	return true;
 }
 
-/* BEFORE INSERT ON rocketq.saved_groups FOR EACH ROW, and nothing else. */
+/* Throw unless fired BEFORE INSERT ON rocketq.saved_groups FOR EACH ROW. */
 static void
 check_trigger(FunctionCallInfo fcinfo)
 {
@@ -410,7 +410,7 @@ check_trigger(FunctionCallInfo fcinfo)
 			 errdetail("It must be fired BEFORE INSERT FOR EACH ROW.")));
 }
 
-/* The owner makes groups, and so it is the owner who restores them. */
+/* Creating a group takes ownership of the topic, and so does restoring one. */
 static void
 restore_row(HeapTuple row, TupleDesc desc)
 {

@@ -1,10 +1,10 @@
 /*
  * rq_sight.c
- *	  Whose topics and groups the monitoring views show to a caller.
+ *	  Which topics and groups the monitoring views show to a caller.
  *
- * PostgreSQL asks for the privilege to execute a function of the user whose
- * query it is, also inside of a view.  So everybody may execute those behind
- * the views, and they choose the rows themselves.
+ * PostgreSQL checks EXECUTE privilege for the functions in a view against the
+ * user who runs the query, not the owner of the view.  So everyone may execute
+ * the functions behind the views, which filter the rows themselves.
  */
 #include "postgres.h"
 
@@ -20,7 +20,7 @@
 #include "api/rq_sight.h"
 #include "value/rq_relation.h"
 
-/* The storage of the topics that the current user may read. */
+/* The relfilenodes of the topics that the current user may read. */
 static HTAB *
 readable_topics(void)
 {

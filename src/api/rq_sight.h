@@ -1,6 +1,6 @@
 /*
  * rq_sight.h
- *	  Whose topics and groups the monitoring views show to a caller.
+ *	  Which topics and groups the monitoring views show to a caller.
  */
 #ifndef RQ_SIGHT_H
 #define RQ_SIGHT_H
@@ -11,17 +11,17 @@
 
 typedef struct RqSight
 {
-	HTAB	   *readable;		/* NULL = everything is seen */
+	HTAB	   *readable;		/* by relfilenode; NULL = everything is shown */
 } RqSight;
 
 /*
- * What the current user sees: everything as a member of pg_monitor, else the
- * topics of this database whose messages it may SELECT.  It scans pg_class, so
- * no LWLock is held; the memory is of the current context.
+ * What the current user may see: everything for members of pg_monitor, otherwise
+ * the topics of this database that it may SELECT from.  Scans pg_class, so the
+ * caller must not hold an LWLock; allocates in the current memory context.
  */
 extern RqSight rq_sight(void);
 
-/* Is that topic seen?  Throws nothing, and may be asked under an LWLock. */
+/* Is this topic shown?  Throws nothing, and can be called with an LWLock held. */
 extern bool rq_sees(const RqSight *sight, RqKey key);
 
 #endif							/* RQ_SIGHT_H */

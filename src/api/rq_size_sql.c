@@ -1,7 +1,6 @@
 /*
  * rq_size_sql.c
- *	  rocketq.topic_size(), which is for a topic what pg_table_size() is for other
- *	  tables.
+ *	  rocketq.topic_size(), the equivalent of pg_table_size() for topics.
  */
 #include "postgres.h"
 
@@ -15,9 +14,9 @@
 
 PG_FUNCTION_INFO_V1(rocketq_topic_size);
 
-/* What its messages take in the log, and their entries in its queues. */
+/* Bytes of its messages in the log and of their entries in its queues. */
 static uint64
-measure(uint32 topic)
+topic_bytes(uint32 topic)
 {
 	uint64		bytes = 0;
 
@@ -42,7 +41,7 @@ rocketq_topic_size(PG_FUNCTION_ARGS)
 	if (rel == NULL)
 		PG_RETURN_NULL();
 	topic = rq_relation_topic(rel, RQ_STORAGE_OPTIONAL);
-	bytes = topic == RQ_NO_SLOT ? 0 : measure(topic);
+	bytes = topic == RQ_NO_SLOT ? 0 : topic_bytes(topic);
 	table_close(rel, AccessShareLock);
 	PG_RETURN_INT64((int64) bytes);
 }

@@ -35,7 +35,7 @@ stat_by_name(const char *name)
 	return RQ_NSTATS;
 }
 
-/* One row; which counter goes where is told by the names of its columns. */
+/* One row; the columns' names determine which counter goes where. */
 Datum
 rocketq_get_stats(PG_FUNCTION_ARGS)
 {
@@ -74,21 +74,21 @@ rocketq_stats_reset(PG_FUNCTION_ARGS)
 
 /* ---- latency ---- */
 
-/* Milliseconds to the microsecond. */
+/* Nanoseconds as milliseconds, rounded to the microsecond. */
 static Datum
 ms_datum(double ns)
 {
 	return Float8GetDatum(rint(ns / 1000) / 1000);
 }
 
-/* Rounded down, so that 100 means all of them. */
+/* Rounded down, so that only the whole is 100. */
 static Datum
 percent_datum(uint64 part, uint64 whole)
 {
 	return Float8GetDatum(floor(1e6 * (double) part / (double) whole) / 1e4);
 }
 
-/* Add rows about one phase. */
+/* Adds the rows of one phase. */
 typedef void (*PutPhase) (ReturnSetInfo *rsinfo, RqPhase phase,
 						  const RqLatency *latency);
 

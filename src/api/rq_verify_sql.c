@@ -1,11 +1,11 @@
 /*
  * rq_verify_sql.c
- *	  verify(): look at everything the store keeps on disk.
+ *	  verify(): check everything that the store keeps on disk.
  *
- * Checks every frame, every entry, every cross-reference between log, queues
- * and groups, and that the files are the ones that should be there.  It runs
- * beside producers and consumers: what it reports it has looked at twice where
- * it could have changed meanwhile.
+ * Checks every frame, every entry, every cross-reference between log, queues and
+ * groups, and that exactly the expected files exist.  It runs concurrently with
+ * producers and consumers, so anything that could have changed in between is
+ * checked again before it is reported.
  */
 #include "postgres.h"
 
@@ -32,7 +32,7 @@
 
 PG_FUNCTION_INFO_V1(rocketq_verify);
 
-/* Problems reported of one object before its check ends. */
+/* After this many problems of one object its check ends. */
 #define MAX_PROBLEMS	100
 
 static ReturnSetInfo *result;
@@ -79,7 +79,7 @@ verify_segments(void)
 		{
 			if (fstat(fd, &st) != 0 ||
 				(uint64) st.st_size != rq_ctl->segment_size)
-				problem = "the file has not the size of a segment";
+				problem = "the file does not have the size of a segment";
 			else if (pg_pread(fd, &header, sizeof(header), 0) == sizeof(header))
 				problem = rq_seg_header_check(&header, rq_ctl->segment_mb, start);
 			CloseTransientFile(fd);
@@ -90,8 +90,8 @@ verify_segments(void)
 }
 
 /*
- * Where frames are whole up to.  On a standby redo can have gone past places
- * whose bytes are still to come; once the gate is open there are none.
+ * Up to where frames are complete.  During recovery redo may have passed positions
+ * whose bytes are replayed later; once the gate is open there are none.
  */
 static RqPos
 frames_end(void)
@@ -113,7 +113,7 @@ verify_frames(void)
 		   rq_log_walk(&pos, end, &frame, &next, &problem))
 	{
 		CHECK_FOR_INTERRUPTS();
-		/* Look again: redo may have narrowed a hole meanwhile. */
+		/* Check again: redo may have moved the end in the meantime. */
 		if (problem && pos >= frames_end())
 			break;
 		if (problem && pos >= pg_atomic_read_u64(&rq_ctl->log_start))
@@ -127,7 +127,7 @@ verify_frames(void)
 
 /* ---- queues ---- */
 
-/* What is wrong with one entry, NULL if nothing is. */
+/* The problem with an entry, NULL if there is none. */
 static const char *
 entry_problem(uint32 topic, RqOff off, RqOff stable, const RqEntry *e,
 			  TimestampTz last_time)
@@ -138,7 +138,7 @@ entry_problem(uint32 topic, RqOff off, RqOff stable, const RqEntry *e,
 	RqParts		parts;
 
 	if (e->pos == 0 && (e->len_flags & RQ_CQ_ABORTED))
-		return "its file was missing and has been made again";
+		return "its file was missing and has been recreated";
 	if (e->enqueued_at < last_time)
 		return "the entry is older than the one before it";
 	if (off >= stable && e->xid == 0 && (e->len_flags & RQ_CQ_ABORTED))
@@ -189,7 +189,10 @@ verify_entries(uint32 topic, RqQueue *q)
 			   "queue %u of topic %u/%u", q->id, key.db, key.rel);
 }
 
-/* A damaged or missing queue file ends the queue's check, not verify(). */
+/*
+ * Check one queue.  A damaged or missing file, which is an error to the functions
+ * that read the queue, ends the check of this queue but not verify().
+ */
 static void
 verify_queue(uint32 topic, RqQueue *q)
 {
@@ -217,13 +220,13 @@ verify_queue(uint32 topic, RqQueue *q)
 	PG_END_TRY();
 }
 
-/* The meta lock is held. */
 static void
 verify_offsets(uint32 topic)
 {
 	RqKey		key = rq_topic_key(topic);
 	int			problems = 0;
 
+	Assert(LWLockHeldByMe(rq_meta_lock));
 	for (uint32 g = rq_topics[topic].first_group; g != RQ_NO_SLOT;
 		 g = rq_groups[g].next)
 		for (uint32 i = 0; i < rq_groups[g].offsets.n && problems < MAX_PROBLEMS; i++)
@@ -277,9 +280,9 @@ hand_on(Tuplestorestate *from, Tuplestorestate *to)
 }
 
 /*
- * Verify one queue; false if there is none of this number.  The meta lock is not
- * held while entries are read, so the queue can go concurrently, and its files
- * with it: what looked like a problem then is forgotten.
+ * Verify one queue; false if there is no queue of this number.  The meta lock is
+ * not held while entries are read, so the queue may be removed concurrently, with
+ * its files; then the problems found are discarded.
  */
 static bool
 verify_queue_of(uint32 topic, RqKey key, uint32 queue_id)
@@ -330,15 +333,16 @@ verify_log_dir(void)
 		if (de->d_name[0] == '.' || strstr(de->d_name, ".tmp."))
 			continue;
 		if (!rq_parse_log_name(de->d_name, &segno))
-			report("it is not a file of rocketq", "file \"%s/%s\"",
+			report("it does not belong to rocketq", "file \"%s/%s\"",
 				   RQ_LOG_DIR, rq_text_from(InvalidOid, de->d_name));
 	}
 	FreeDir(dir);
 }
 
 /*
- * A topic can have gone since the folder was listed, and then its folder has;
- * or it came since we looked for it.
+ * Does this directory belong to no topic?  After the directory was listed the
+ * topic may have been dropped, and the directory with it; and after we looked for
+ * the topic it may have been created.  So check for both again.
  */
 static bool
 is_orphan(const char *name)
@@ -366,7 +370,7 @@ verify_queue_dir(void)
 		if (de->d_name[0] == '.' || strstr(de->d_name, ".gone."))
 			continue;
 		if (is_orphan(de->d_name))
-			report("it belongs to no topic", "folder \"%s/%s\"",
+			report("it belongs to no topic", "directory \"%s/%s\"",
 				   RQ_QUEUE_DIR, rq_text_from(InvalidOid, de->d_name));
 	}
 	FreeDir(dir);

@@ -1,9 +1,9 @@
 /*
  * rq_views_sql.c
- *	  Functions behind the monitoring views.  None of them looks at messages.
+ *	  Functions behind the monitoring views.  None of them reads messages.
  *
- * They settle what they show: on a standby nobody else may do so for a while, and
- * where replay is paused what is committed would not be seen.
+ * They resolve the queues they show: on a standby nobody else may do so for a
+ * while, and while replay is paused, committed messages would not be counted.
  */
 #include "postgres.h"
 
@@ -48,7 +48,7 @@ typedef struct Row
 } Row;
 
 static void
-put(Row *row, Datum value)
+put_value(Row *row, Datum value)
 {
 	row->values[row->n] = value;
 	row->nulls[row->n++] = false;
@@ -65,7 +65,7 @@ static void
 put_if(Row *row, bool known, Datum value)
 {
 	if (known)
-		put(row, value);
+		put_value(row, value);
 	else
 		put_null(row);
 }
@@ -89,7 +89,7 @@ put_rate(Row *row, const RqRate *rate, double per_second)
 }
 
 static ReturnSetInfo *
-begin(FunctionCallInfo fcinfo)
+begin_rows(FunctionCallInfo fcinfo)
 {
 	rq_require_preload();
 	InitMaterializedSRF(fcinfo, 0);
@@ -97,20 +97,20 @@ begin(FunctionCallInfo fcinfo)
 }
 
 static void
-finish(ReturnSetInfo *rsinfo, Row *row)
+finish_row(ReturnSetInfo *rsinfo, Row *row)
 {
 	Assert(row->n == rsinfo->setDesc->natts);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc,
 						 row->values, row->nulls);
 }
 
-/* Entries that a view looks at to find one that counts. */
+/* How many entries a view examines to find one that is not aborted. */
 #define MAX_LOOKS	100
 
 /*
- * Enqueue time of the first entry that counts from "off" on, in steps of
- * "step"; 0 = none before "stop".  Where very many were rolled back, the time
- * of one of them has to do.
+ * Enqueue time of the first entry that is not aborted, starting at "off" in steps
+ * of "step"; 0 if there is none before "stop".  If MAX_LOOKS entries in a row are
+ * aborted, the time of the last of them has to do.
  */
 static TimestampTz
 time_at(uint32 topic, RqQueue *q, RqOff off, RqOff stop, int step)
@@ -174,31 +174,32 @@ put_queue(ReturnSetInfo *rsinfo, uint32 topic, RqQueue *q, TimestampTz now)
 	RqRate		rate = {0};
 	Row			row = {.n = 0};
 
-	put(&row, ObjectIdGetDatum(key.db));
-	put(&row, ObjectIdGetDatum(key.rel));
-	put(&row, Int32GetDatum(q->id));
-	put(&row, Int64GetDatum(c.start));
-	put(&row, Int64GetDatum(c.stable));
-	put(&row, Int64GetDatum(c.end));
+	put_value(&row, ObjectIdGetDatum(key.db));
+	put_value(&row, ObjectIdGetDatum(key.rel));
+	put_value(&row, Int32GetDatum(q->id));
+	put_value(&row, Int64GetDatum(c.start));
+	put_value(&row, Int64GetDatum(c.stable));
+	put_value(&row, Int64GetDatum(c.end));
 	put_time(&row, oldest_at(topic, q, c.start, c.stable));
 	put_time(&row, newest_at(topic, q, c.start, c.stable));
-	put(&row, Int64GetDatum(c.bytes_end - c.bytes_start));
+	put_value(&row, Int64GetDatum(c.bytes_end - c.bytes_start));
 	put_unresolved(&row, topic, q);
 	(void) rq_rates_of_queue(q, now, &rate);
 	put_rate(&row, &rate, rate.count);
 	put_rate(&row, &rate, rate.bytes);
 	put_time(&row, rate.since);
-	finish(rsinfo, &row);
+	finish_row(rsinfo, &row);
 }
 
 /*
- * The meta lock is held for one queue at a time, here, for groups and for
- * topics: a look at an entry can mean to map a file.
+ * The meta lock is taken for one queue at a time, here as well as for groups and
+ * topics, because reading an entry can mean mapping a file.  In between the topic
+ * may be dropped, and its slot reused, so what is shown is checked each time.
  */
 Datum
 rocketq_get_queues(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *rsinfo = begin(fcinfo);
+	ReturnSetInfo *rsinfo = begin_rows(fcinfo);
 	RqSight		sight = rq_sight();
 	TimestampTz now = GetCurrentTimestamp();
 
@@ -218,13 +219,14 @@ rocketq_get_queues(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Does the caller see the group?  The meta lock is held. */
+/* Is the group shown to the caller? */
 static bool
 group_is_shown(uint32 group)
 {
 	RqGroup    *g = &rq_groups[group];
 	uint64		xid;
 
+	Assert(LWLockHeldByMe(rq_meta_lock));
 	if (g->id == 0)
 		return false;
 	switch (rq_group_state_locked(group, &xid))
@@ -236,18 +238,18 @@ group_is_shown(uint32 group)
 		case RQ_GROUP_IN_DOUBT:
 			break;
 	}
-	/* Another transaction's drop is not seen before its commit. */
+	/* A drop is not visible to others before it is committed. */
 	return g->claim_xid != 0 || g->pend_op != RQ_PEND_CREATE;
 }
 
 /*
- * Entries that one row of a view, or one call, looks at to find the places of
- * restored groups.  What that leaves unknown the janitor finds soon.
+ * How many entries one row of a view, and one call, may examine to locate restored
+ * groups.  Those not found are soon located by the janitor.
  */
 #define PLACES_BUDGET_ROW	100000
 #define PLACES_BUDGET_CALL	2000000
 
-/* What a group has not consumed of a queue, and where that begins. */
+/* Messages of a queue that a group has not consumed, which are [*from, *stable). */
 static uint64
 lag_of(uint32 topic, RqQueue *q, RqOffset *o, uint64 *budget, RqOff *from,
 	   RqOff *stable)
@@ -255,6 +257,7 @@ lag_of(uint32 topic, RqQueue *q, RqOffset *o, uint64 *budget, RqOff *from,
 	uint64		here = Min(*budget, PLACES_BUDGET_ROW);
 	uint64		left = here;
 
+	Assert(LWLockHeldByMe(rq_meta_lock));
 	rq_resolve_try_refresh(topic, q);
 	*from = Max(rq_saved_offset(topic, o, &left), pg_atomic_read_u64(&q->start));
 	*budget -= here - left;
@@ -290,31 +293,31 @@ put_group_queue(ReturnSetInfo *rsinfo, uint32 group, uint32 i, TimestampTz now,
 	RqRate		rate = {0};
 	Row			row = {.n = 0};
 
-	put(&row, ObjectIdGetDatum(key.db));
-	put(&row, ObjectIdGetDatum(key.rel));
-	put(&row, Int64GetDatum((int64) g->id));
-	put(&row, CStringGetTextDatum(rq_text_from(key.db, g->name)));
-	put(&row, Int32GetDatum(i));
-	put(&row, Int64GetDatum(from));
-	put(&row, Int64GetDatum(stable));
-	put(&row, Int64GetDatum(lag));
+	put_value(&row, ObjectIdGetDatum(key.db));
+	put_value(&row, ObjectIdGetDatum(key.rel));
+	put_value(&row, Int64GetDatum((int64) g->id));
+	put_value(&row, CStringGetTextDatum(rq_text_from(key.db, g->name)));
+	put_value(&row, Int32GetDatum(i));
+	put_value(&row, Int64GetDatum(from));
+	put_value(&row, Int64GetDatum(stable));
+	put_value(&row, Int64GetDatum(lag));
 	put_time(&row, oldest);
 	put_time(&row, g->created_at);
 	put_time(&row, o->changed_at);
-	put(&row, Float8GetDatum(oldest == 0 || oldest > now ? 0.0 :
-							 (double) (now - oldest) / USECS_PER_SEC));
+	put_value(&row, Float8GetDatum(oldest == 0 || oldest > now ? 0.0 :
+								   (double) (now - oldest) / USECS_PER_SEC));
 	put_owner(&row, g, o);
 	(void) rq_rates_of_offset(o, now, &rate);
 	put_rate(&row, &rate, rate.count);
-	put(&row, BoolGetDatum(lag > 0 && rq_group_holds(group)));
-	put(&row, Int64GetDatum(o->lost));
-	finish(rsinfo, &row);
+	put_value(&row, BoolGetDatum(lag > 0 && rq_group_holds(group)));
+	put_value(&row, Int64GetDatum(o->lost));
+	finish_row(rsinfo, &row);
 }
 
 Datum
 rocketq_get_groups(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *rsinfo = begin(fcinfo);
+	ReturnSetInfo *rsinfo = begin_rows(fcinfo);
 	RqSight		sight = rq_sight();
 	TimestampTz now = GetCurrentTimestamp();
 	uint64		budget = PLACES_BUDGET_CALL;
@@ -338,7 +341,7 @@ rocketq_get_groups(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* What the topics view sums up. */
+/* Sums over the queues and groups of a topic. */
 typedef struct TopicSums
 {
 	uint32		queues;
@@ -390,13 +393,13 @@ put_topic(ReturnSetInfo *rsinfo, RqKey key, const TopicSums *sums)
 {
 	Row			row = {.n = 0};
 
-	put(&row, ObjectIdGetDatum(key.db));
-	put(&row, ObjectIdGetDatum(key.rel));
-	put(&row, Int32GetDatum(sums->queues));
-	put(&row, Int32GetDatum(sums->groups));
-	put(&row, Int64GetDatum(sums->messages));
-	put(&row, Int64GetDatum(sums->bytes));
-	put(&row, Int64GetDatum(sums->unresolved));
+	put_value(&row, ObjectIdGetDatum(key.db));
+	put_value(&row, ObjectIdGetDatum(key.rel));
+	put_value(&row, Int32GetDatum(sums->queues));
+	put_value(&row, Int32GetDatum(sums->groups));
+	put_value(&row, Int64GetDatum(sums->messages));
+	put_value(&row, Int64GetDatum(sums->bytes));
+	put_value(&row, Int64GetDatum(sums->unresolved));
 	put_if(&row, sums->groups > 0, Int64GetDatum(sums->max_lag));
 	put_time(&row, sums->oldest);
 	put_time(&row, sums->newest);
@@ -405,12 +408,12 @@ put_topic(ReturnSetInfo *rsinfo, RqKey key, const TopicSums *sums)
 	put_time(&row, sums->rate.since);
 	put_if(&row, sums->retention_s >= 0,
 		   IntervalPGetDatum(seconds_interval(Max(sums->retention_s, 0))));
-	finish(rsinfo, &row);
+	finish_row(rsinfo, &row);
 }
 
 /*
- * Hold the meta lock while the topic is the same; false, and without the lock,
- * when it is not.
+ * Take the meta lock, and check that the slot still holds this topic; false, with
+ * the lock released, if it does not.
  */
 static bool
 lock_topic(uint32 topic, RqKey key)
@@ -422,7 +425,7 @@ lock_topic(uint32 topic, RqKey key)
 	return false;
 }
 
-/* Sum up what the topic holds; false if it has gone. */
+/* Add the queues of a topic; false if it no longer exists. */
 static bool
 add_queues(TopicSums *sums, uint32 topic, RqKey key, TimestampTz now)
 {
@@ -438,7 +441,7 @@ add_queues(TopicSums *sums, uint32 topic, RqKey key, TimestampTz now)
 	return true;
 }
 
-/* The same for a group, unless that has gone or is not shown. */
+/* Add a group, unless it is dropped or not shown; false as add_queues(). */
 static bool
 add_group(TopicSums *sums, uint32 topic, RqKey key, RqGroupRef group)
 {
@@ -484,7 +487,7 @@ add_groups(TopicSums *sums, uint32 topic, RqKey key)
 Datum
 rocketq_get_topics(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *rsinfo = begin(fcinfo);
+	ReturnSetInfo *rsinfo = begin_rows(fcinfo);
 	RqSight		sight = rq_sight();
 	TimestampTz now = GetCurrentTimestamp();
 
@@ -518,7 +521,7 @@ first_stored(RqPos start, RqPos end)
 	return 0;
 }
 
-/* Why a segment is there. */
+/* Why a segment exists. */
 static char *
 why_kept(RqPos start, RqPos end, RqPos log_end, const RqKept *kept)
 {
@@ -549,26 +552,26 @@ put_segment(ReturnSetInfo *rsinfo, uint64 segno, RqPos log_end,
 	Row			row = {.n = 0};
 
 	rq_log_path(path, segno);
-	put(&row, CStringGetTextDatum(path));
-	put(&row, Int64GetDatum(start));
-	put(&row, Int64GetDatum(end));
+	put_value(&row, CStringGetTextDatum(path));
+	put_value(&row, Int64GetDatum(start));
+	put_value(&row, Int64GetDatum(end));
 	if (stat(path, &st) == 0)
-		put(&row, Int64GetDatum((int64) st.st_blocks * 512));
+		put_value(&row, Int64GetDatum((int64) st.st_blocks * 512));
 	else
 		put_null(&row);
-	put(&row, CStringGetTextDatum(end <= log_end ? "full" :
-								  start < log_end ? "writing" : "ready"));
-	put(&row, Int64GetDatum(Min(end, Max(start, log_end)) - start));
+	put_value(&row, CStringGetTextDatum(end <= log_end ? "full" :
+										start < log_end ? "writing" : "ready"));
+	put_value(&row, Int64GetDatum(Min(end, Max(start, log_end)) - start));
 	put_time(&row, first_stored(start, Min(end, safe_end)));
 	put_time(&row, first_stored(end, Min(end + rq_ctl->segment_size, safe_end)));
-	put(&row, CStringGetTextDatum(why_kept(start, end, log_end, kept)));
-	finish(rsinfo, &row);
+	put_value(&row, CStringGetTextDatum(why_kept(start, end, log_end, kept)));
+	finish_row(rsinfo, &row);
 }
 
 Datum
 rocketq_get_segments(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *rsinfo = begin(fcinfo);
+	ReturnSetInfo *rsinfo = begin_rows(fcinfo);
 	RqPos		log_end = pg_atomic_read_u64(&rq_ctl->log_end);
 	RqPos		last = Max(log_end, pg_atomic_read_u64(&rq_ctl->alloc_end));
 	uint64		segno = rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start));
@@ -609,7 +612,7 @@ put_worker_errors(Row *row, RqWorker *w)
 	at = w->last_error_at;
 	strlcpy(message, w->last_error, sizeof(message));
 	SpinLockRelease(&w->error_lock);
-	put(row, Int64GetDatum(errors));
+	put_value(row, Int64GetDatum(errors));
 	put_time(row, at);
 	put_if(row, errors > 0, CStringGetTextDatum(message));
 }
@@ -621,26 +624,26 @@ put_worker(ReturnSetInfo *rsinfo, const char *name, RqWorkerKind kind)
 	bool		has_synced = kind == RQ_KEEPER && rq_ctl->syncs > 0;
 	Row			row = {.n = 0};
 
-	put(&row, CStringGetTextDatum(name));
+	put_value(&row, CStringGetTextDatum(name));
 	put_pid(&row, w->pid);
 	put_time(&row, w->started_at);
 	put_time(&row, w->last_tick_at);
-	put(&row, Int64GetDatum(w->ticks));
+	put_value(&row, Int64GetDatum(w->ticks));
 	put_if(&row, kind == RQ_KEEPER, Int64GetDatum(rq_ctl->syncs));
 	put_time(&row, kind == RQ_KEEPER ? rq_ctl->last_sync_at : 0);
 	put_if(&row, has_synced, Float8GetDatum(rq_ctl->last_sync_us / 1000.0));
 	put_if(&row, kind == RQ_KEEPER && rq_ctl->synced_redo != InvalidXLogRecPtr,
 		   LSNGetDatum(rq_ctl->synced_redo));
-	put(&row, CStringGetTextDatum(worker_state(w)));
+	put_value(&row, CStringGetTextDatum(worker_state(w)));
 	put_worker_errors(&row, w);
 	put_if(&row, has_synced, Int64GetDatum(rq_ctl->last_sync_bytes));
-	finish(rsinfo, &row);
+	finish_row(rsinfo, &row);
 }
 
 Datum
 rocketq_get_workers(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *rsinfo = begin(fcinfo);
+	ReturnSetInfo *rsinfo = begin_rows(fcinfo);
 
 	put_worker(rsinfo, "keeper", RQ_KEEPER);
 	put_worker(rsinfo, "allocator", RQ_ALLOCATOR);

@@ -1,11 +1,10 @@
 /*
  * rq_wait_sql.c
- *	  CALL rocketq.wait_for_messages(): wait outside any transaction that others
- *	  could notice.
+ *	  CALL rocketq.wait_for_messages(): wait without holding a transaction open.
  *
- * The transaction that looked up topic and group is committed first, as COMMIT
- * in a procedure does.  The one that waits takes no snapshot, so it holds back
- * no vacuum, has no transaction id and no lock.
+ * The transaction that looks up topic and group is committed before waiting, as
+ * by COMMIT in a procedure.  The transaction that waits takes no snapshot, so it
+ * does not hold back vacuum, and it has no transaction ID and no locks.
  */
 #include "postgres.h"
 
@@ -28,7 +27,7 @@
 
 PG_FUNCTION_INFO_V1(rocketq_wait_for_messages);
 
-/* The part of the call that needs a snapshot is over: end its transaction. */
+/* Commit the transaction that did what needs a snapshot. */
 static void
 leave_transaction(void)
 {
@@ -50,7 +49,7 @@ check_top_level(FunctionCallInfo fcinfo)
 				 errhint("Call it outside a transaction block, or wait within a transaction with rocketq.consume(..., wait => ...).")));
 }
 
-/* Find topic and group, and wait outside the transaction that did so. */
+/* Look up topic and group, end that transaction, and wait. */
 static RqIdleEnd
 wait_once(FunctionCallInfo fcinfo, const char *name, const RqFilter *filter,
 		  int64 timeout_ms)
@@ -79,8 +78,10 @@ check_still_there(FunctionCallInfo fcinfo, const char *topic)
 }
 
 /*
- * Wait until something has come; false when the time is over.  A topic that was
- * truncated goes on with new storage.
+ * Wait until there is something to consume; false if the timeout expires first.
+ * The topic's storage may be dropped while we wait, without any lock: by DROP,
+ * which is an error, or by TRUNCATE, after which we wait for messages in the new
+ * storage for the rest of the time.
  */
 static bool
 wait_for_messages(FunctionCallInfo fcinfo, const char *name,

@@ -1,14 +1,14 @@
 /*
  * rq_access_hook.c
- *	  Notice what happens to topics in the catalogs.
+ *	  Track what happens to topics in the catalogs.
  *
- * A table access method is not told when its table is dropped, nor when
- * columns, indexes or triggers come.  PostgreSQL's object access hook is: it is
- * called for every object, after its catalog row is written and before anybody
- * else can see it, so the row is looked up with SnapshotSelf.
+ * A table access method is not notified when its table is dropped, nor when
+ * columns, indexes or triggers are added.  PostgreSQL's object access hook is: it
+ * is called for every object, after its catalog row is written and before anyone
+ * else can see that row, so it is looked up with SnapshotSelf.
  *
- * What is refused here would otherwise be refused too late, with something
- * left behind (an invalid index), or not at all (ADD COLUMN).
+ * What is refused here would otherwise be refused too late, leaving something
+ * behind (an invalid index), or not at all (ADD COLUMN).
  */
 #include "postgres.h"
 
@@ -55,7 +55,7 @@ static object_access_hook_type prev_object_access = NULL;
 
 /* ---- catalog rows that only we can see ---- */
 
-/* A copy of the row whose columns are these; NULL if there is none. */
+/* A copy of the row that matches the scan keys; NULL if there is none. */
 static HeapTuple
 fetch_row(Oid catalog, Oid index, int nkeys, ScanKeyData *keys)
 {
@@ -100,9 +100,9 @@ refuse_index(Oid index)
 }
 
 /*
- * A relation was created.  One that is to replace a topic means a rewrite
- * into another access method, which no callback of ours is asked about; the
- * topic's groups, and what this transaction has produced, would be lost.
+ * A relation was created.  One that is to replace a topic (relrewrite) means a
+ * rewrite into another access method, for which none of our callbacks is called;
+ * the topic's groups, and what this transaction has produced, would be lost.
  */
 static void
 relation_created(Oid relid)
@@ -157,9 +157,9 @@ is_ours(Oid classId, Oid objectId)
 }
 
 /*
- * An attribute of rocketq.message is added, altered or dropped.  The functions
- * that return messages, and what was compiled into them, know its attributes.
- * An extension's script may do that, together with the library.
+ * An attribute of rocketq.message is being added, altered or dropped: refuse it,
+ * because its attributes are compiled into the functions that return messages.
+ * A script of the extension may change them, together with the library.
  */
 static void
 refuse_type_change(Oid relid)
@@ -175,7 +175,7 @@ refuse_type_change(Oid relid)
 			 errhint("Store additional data in the body or the properties of a message.")));
 }
 
-/* A column was added or altered: it must still be one of rocketq.message. */
+/* A column was added or altered: it must still match rocketq.message. */
 static void
 column_changed(Oid relid, int attnum)
 {
@@ -199,8 +199,8 @@ column_changed(Oid relid, int attnum)
 }
 
 /*
- * AFTER ROW triggers get their row by reading it back, and a message cannot
- * be read before its transaction commits.  Foreign keys are such triggers.
+ * An AFTER ROW trigger reads its row back, and a message cannot be read before
+ * its transaction commits.  Foreign keys are implemented by such triggers.
  */
 static void
 trigger_created(Oid trigger)
@@ -242,9 +242,9 @@ relation_dropped(Oid relid, int attnum)
 }
 
 /*
- * A database was created.  Storage that is there under its OID belongs to one
- * that was dropped; the janitor would take it for that of a topic which comes
- * with the template and has the same file number.
+ * A database was created.  Storage that exists under its OID belongs to a dropped
+ * database; the janitor would mistake it for that of a topic copied from the
+ * template that has the same relfilenode.
  */
 static void
 database_created(Oid db)
@@ -254,8 +254,8 @@ database_created(Oid db)
 }
 
 /*
- * A topic was moved to a tablespace, which means a new file.  It keeps its file,
- * by whose number its storage is known, and has no tablespace.
+ * A topic was moved to a tablespace, which assigns a new relfilenode.  Put the old
+ * one back, since the topic's storage is found by it, and the tablespace too.
  */
 static void
 undo_move(Oid relid, Form_pg_class now)
@@ -268,7 +268,7 @@ undo_move(Oid relid, Form_pg_class now)
 	if (old->relfilenode != now->relfilenode &&
 		old->reltablespace != now->reltablespace)
 	{
-		/* To change a row again it must be visible. */
+		/* The row must be visible before it can be updated again. */
 		CommandCounterIncrement();
 		pg_class = table_open(RelationRelationId, RowExclusiveLock);
 		tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relid));
@@ -282,8 +282,8 @@ undo_move(Oid relid, Form_pg_class now)
 }
 
 /*
- * ALTER TABLE ... SET SCHEMA, of a topic or of what has topics as partitions;
- * RENAME TO and SET TABLESPACE, of a topic.
+ * ALTER TABLE ... SET SCHEMA of a topic or of a table with topics as partitions;
+ * RENAME TO and SET TABLESPACE of a topic.
  */
 static void
 relation_altered(Oid relid)

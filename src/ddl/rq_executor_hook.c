@@ -1,16 +1,16 @@
 /*
  * rq_executor_hook.c
  *	  Refuse statements that would change or lock messages, before they run, and
- *	  tell where a statement that produces begins and ends.
+ *	  mark where a statement that produces begins and ends.
  *
- * The access method is asked only when there is a row to change, so a
- * statement that finds none would pass today and fail tomorrow, and EXPLAIN
- * would show a plan for it.  The parents of topics are another matter: an
- * UPDATE of a partitioned table is refused only if it comes upon a message.
+ * The access method is called only if there is a row to change, so a statement
+ * that happens to find none would succeed, and EXPLAIN would show a plan for it.
+ * Parents of topics are different: an UPDATE of a partitioned table is refused
+ * only if it reaches a message.
  *
- * Messages of one statement are gathered (log/rq_gather.c), also those that its
- * triggers produce when it finishes.  After an error it is the end of the
- * transaction or subtransaction that writes them.
+ * Messages of one statement are gathered (log/rq_gather.c), including those that
+ * its triggers produce in ExecutorFinish.  After an error they are written at the
+ * end of the transaction or subtransaction.
  */
 #include "postgres.h"
 
@@ -30,8 +30,9 @@ static ExecutorRun_hook_type prev_executor_run = NULL;
 static ExecutorFinish_hook_type prev_executor_finish = NULL;
 
 /*
- * A table that a rule has put something in place of keeps its rights but is no
- * result relation; children have no rights of their own.
+ * Look only at result relations with privileges to check.  A table that a rule
+ * replaced keeps its required privileges but is not a result relation, and
+ * partitions reached through their parent have no privileges of their own.
  */
 static void
 check_results(PlannedStmt *stmt)
@@ -68,7 +69,7 @@ check_row_marks(PlannedStmt *stmt)
 	}
 }
 
-/* After PostgreSQL has started it: missing privileges are told of first. */
+/* PostgreSQL goes first, so that missing privileges are reported first. */
 static void
 rocketq_executor_start(QueryDesc *query, int eflags)
 {
@@ -82,6 +83,10 @@ rocketq_executor_start(QueryDesc *query, int eflags)
 
 /* ---- while a statement runs ---- */
 
+/*
+ * Run "call" as part of the query's statement.  On an error what was gathered is
+ * not written here: that can fail, too, and is left to the transaction's end.
+ */
 #define RUNNING(query, call) \
 	do { \
 		RqStatement outer_ = rq_statement_begin((query)->plannedstmt); \

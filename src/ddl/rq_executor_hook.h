@@ -6,6 +6,7 @@
 #define RQ_EXECUTOR_HOOK_H
 
 
+/* Install the executor hooks; called once, when the library is loaded. */
 extern void rq_executor_hook_install(void);
 
 #endif							/* RQ_EXECUTOR_HOOK_H */

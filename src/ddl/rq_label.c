@@ -2,17 +2,16 @@
  * rq_label.c
  *	  The settings of a topic, kept as its security label.
  *
- * A topic carries a label of the provider "rocketq" from its creation on, which
- * lists its settings (format/rq_settings.h), "queues=8" if only its number of
- * queues is its own.  Labels are rows of a catalog: they come and go with the
- * table and the transaction, they are copied with a database, and pg_dump writes
- * them after CREATE TABLE and before the table's data, so that a restored topic
- * has its queues before it gets its messages.  (A table of settings would be
- * restored in between or after them, and storage parameters of their own are not
- * open to access methods.)
+ * From its creation on, a topic has a label of provider "rocketq" that lists its
+ * settings (format/rq_settings.h): "queues=8" if nothing but its number of queues
+ * is set.  Labels are catalog rows: they follow the table and the transaction,
+ * they are copied with a database, and pg_dump writes them after CREATE TABLE and
+ * before the table's data, so a restored topic has its queues before it gets its
+ * messages.  (A table of settings would be restored during or after that, and an
+ * access method cannot define storage parameters.)
  *
- * The store goes by settings of its own, which this file keeps in step: whoever
- * sets the label alters the topic.
+ * The store has its own copy of the settings, which this file keeps in step:
+ * setting the label alters the topic.
  */
 #include "postgres.h"
 
@@ -50,7 +49,7 @@ alter(Relation rel, const RqTopicSettings *to)
 	rq_topic_alter(topic, to, xid, rq_consumed_check);
 }
 
-/* SECURITY LABEL FOR rocketq ON ... IS label. */
+/* Check a label before PostgreSQL stores it, and give the topic its settings. */
 static void
 set_label(const ObjectAddress *object, const char *label)
 {

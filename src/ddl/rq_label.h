@@ -9,15 +9,16 @@
 
 #include "format/rq_settings.h"
 
-/* Register the provider; from _PG_init. */
+/* Register the label provider; called from _PG_init. */
 extern void rq_label_init(void);
 
-/* A topic was created, with this storage: keep its settings. */
+/* A topic was created, with this storage: store its settings in its label. */
 extern void rq_label_created(Oid relid, RqKey key);
 
 /*
- * Give the topic these settings and keep them in its label.  The caller holds
- * the relation exclusively until the end of the transaction.
+ * Change the settings of a topic and of its label.  The caller holds
+ * AccessExclusiveLock on the relation until the end of the transaction.  Throws
+ * if the topic cannot have these settings.
  */
 extern void rq_label_alter(Relation rel, const RqTopicSettings *settings);
 

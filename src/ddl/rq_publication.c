@@ -1,15 +1,15 @@
 /*
  * rq_publication.c
- *	  Publications do not carry messages, and must not seem to.
+ *	  Keep topics out of publications, which do not replicate messages.
  *
- * Logical replication decodes the changes of heaps; a topic in a publication
- * would stay empty on the other side, without a word.  So a publication that
- * names a topic, or a partitioned table that has one, is refused.  One for all
- * tables, or for a schema, cannot know: it is made, with a warning, and so is
- * a topic that comes to be covered by it.
+ * Logical replication decodes changes of heaps; a topic in a publication would
+ * silently stay empty on the subscriber.  So a publication that names a topic,
+ * or a partitioned table that has one, is refused.  One for all tables, or for a
+ * schema, covers topics only incidentally: it is accepted, with a warning, and
+ * so is a topic that it comes to cover later.
  *
- * These functions are called by the object access hook, when the new catalog
- * row cannot be seen by ordinary lookups yet.
+ * These functions are called by the object access hook, when ordinary lookups
+ * cannot see the new catalog row yet.
  */
 #include "postgres.h"
 
@@ -35,7 +35,7 @@
 
 /* ---- the topics in question ---- */
 
-/* The relation, or the partitions of it, as far as they are topics. */
+/* The topics among the relation and its partitions. */
 static List *
 topics_of(Oid relid)
 {
@@ -79,11 +79,11 @@ rq_topics_in(Oid nspid)
 	return topics;
 }
 
-/* ---- a publication comes ---- */
+/* ---- publications that come to cover topics ---- */
 
 /*
- * OIDs in one column of the catalog's rows that have this OID in another one,
- * rows written by the current command included.
+ * The OIDs in "column" of those rows of a catalog that have "oid" in
+ * "key_column", including rows written by the current command.
  */
 static List *
 member_oids(Oid catalog, Oid index, AttrNumber key_column, Oid oid,
@@ -161,7 +161,7 @@ warn_of_topics(const char *publication, const List *topics)
 			 errhint(HINT_NOT_PUBLISHED)));
 }
 
-/* CREATE PUBLICATION; its members are not told of one by one. */
+/* The members of a new publication are not reported to the hook one by one. */
 void
 rq_publication_created(Oid pub)
 {
@@ -184,7 +184,6 @@ rq_publication_created(Oid pub)
 	warn_of_topics(publication->name, topics);
 }
 
-/* ALTER PUBLICATION added a table, by this row. */
 void
 rq_publication_got_table(Oid member)
 {
@@ -194,7 +193,6 @@ rq_publication_got_table(Oid member)
 							 Anum_pg_publication_rel_prrelid));
 }
 
-/* ALTER PUBLICATION added the tables of a schema, by this row. */
 void
 rq_publication_got_schema(Oid member)
 {
@@ -212,7 +210,7 @@ rq_publication_got_schema(Oid member)
 					   topics_in_schemas(schemas));
 }
 
-/* ---- a topic comes ---- */
+/* ---- topics that come to be covered ---- */
 
 static void
 warn_of_publications(const char *topic, List *pubs)
@@ -247,8 +245,8 @@ rq_publication_schema_changed(Oid relid, Oid new_nspid)
 }
 
 /*
- * A topic comes under one of the tables above it.  Publications of its own
- * schema have been told of before.
+ * A topic is becoming a descendant of this table.  Publications of the topic's own
+ * schema cover it already, and were warned about then.
  */
 static void
 check_ancestor(Oid topic, Oid ancestor)

@@ -2,11 +2,11 @@
  * rq_topic_name.c
  *	  How long the names of a topic and of its schema may be.
  *
- * Wherever a name is read as regclass, as by every function that takes a topic,
- * PostgreSQL cuts what is longer than NAMEDATALEN - 1 bytes, without a notice: a
- * message would land in the topic whose name is what remains.  A cut ends with a
- * whole character, so at least NAMEDATALEN - MAX_MULTIBYTE_CHAR_LEN bytes remain.
- * A topic's name is always shorter, hence never what remains of another one.
+ * When a name is read as regclass, as by every function that takes a topic,
+ * PostgreSQL silently truncates it to NAMEDATALEN - 1 bytes: a message could end
+ * up in the topic that has the truncated name.  Truncation keeps whole
+ * characters, so at least NAMEDATALEN - MAX_MULTIBYTE_CHAR_LEN bytes remain.  The
+ * name of a topic is always shorter, hence never a truncated one.
  */
 #include "postgres.h"
 
@@ -37,7 +37,7 @@ rq_topic_name_check(const char *name, Oid nspid)
 		refuse_long_name(gettext_noop("schema name \"%s\" is too long"), schema);
 }
 
-/* A schema has got this name, which the caller alone sees yet. */
+/* The new name is in a catalog row that only this transaction sees. */
 void
 rq_topic_name_check_schema(const char *name, Oid nspid)
 {

@@ -1,11 +1,11 @@
 /*
  * rq_utility_hook.c
- *	  VACUUM FULL passes topics by, and ANALYZE is told from other readers.
+ *	  Let VACUUM FULL skip topics, and mark where ANALYZE runs.
  *
- * A topic cannot be rewritten.  A command for several tables would stop there,
- * and so would vacuumdb --full, with the tables and databases after it not
- * done.  So it is given the list of the others, and whoever has named a topic,
- * or a table with topics as partitions, is told.
+ * A topic cannot be rewritten.  VACUUM FULL of several tables would stop at the
+ * first topic, and so would vacuumdb --full, leaving the tables and databases
+ * after it undone.  So it gets a list of the other tables, with a warning if the
+ * user named a topic, or a table that has topics as partitions.
  */
 #include "postgres.h"
 
@@ -26,7 +26,7 @@
 
 static ProcessUtility_hook_type prev_process_utility = NULL;
 
-/* VACUUM takes it for a relation that was dropped meanwhile, and passes it by. */
+/* VACUUM takes this for a relation that was dropped concurrently, and skips it. */
 #define NO_RELATION		((Oid) 1)
 
 static bool
@@ -49,8 +49,9 @@ is_full_vacuum(const Node *stmt)
 }
 
 /*
- * What VACUUM would choose by itself, as it names it: by OID, so that nobody
- * complains of a table that is dropped meanwhile.  Rights are checked later.
+ * What VACUUM would choose if given no tables, but without topics.  By OID, as it
+ * does itself, so that a concurrently dropped table is skipped silently.
+ * Privileges are checked later.
  */
 static List *
 all_but_topics(void)
@@ -74,7 +75,7 @@ all_but_topics(void)
 }
 
 static void
-tell_of_topic(Oid relid)
+warn_skipped(Oid relid)
 {
 	char	   *name = get_rel_name(relid);
 
@@ -85,7 +86,7 @@ tell_of_topic(Oid relid)
 				 errdetail("A topic never needs VACUUM.")));
 }
 
-/* Is it a topic, or are there topics among its partitions? */
+/* Is it a topic, or does it have topics among its partitions? */
 static bool
 has_topics(Oid relid)
 {
@@ -99,7 +100,7 @@ has_topics(Oid relid)
 	return false;
 }
 
-/* What is left of something that has topics, in VACUUM's own words. */
+/* The topic-free rest of a table or partition tree, as VACUUM's parse nodes. */
 static List *
 without_topics(Oid relid, const VacuumRelation *named)
 {
@@ -109,7 +110,7 @@ without_topics(Oid relid, const VacuumRelation *named)
 	foreach(cell, find_all_inheritors(relid, NoLock, NULL))
 	{
 		if (rq_oid_is_topic(lfirst_oid(cell)))
-			tell_of_topic(lfirst_oid(cell));
+			warn_skipped(lfirst_oid(cell));
 		else
 			rels = lappend(rels, makeVacuumRelation(NULL, lfirst_oid(cell),
 													named->va_cols));
@@ -117,7 +118,7 @@ without_topics(Oid relid, const VacuumRelation *named)
 	return rels;
 }
 
-/* The named ones, a name that VACUUM will not find included. */
+/* The tables that were named, including names that VACUUM will not find. */
 static List *
 named_but_topics(List *named)
 {
@@ -142,9 +143,9 @@ named_but_topics(List *named)
 	return rels;
 }
 
-/* The same statement, if it is VACUUM FULL without topics. */
+/* The statement itself, or for VACUUM FULL a copy of it without topics. */
 static PlannedStmt *
-pass_by_topics(PlannedStmt *pstmt)
+skip_topics(PlannedStmt *pstmt)
 {
 	PlannedStmt *copy;
 	VacuumStmt *vacuum;
@@ -176,7 +177,7 @@ rocketq_process_utility(PlannedStmt *pstmt, const char *queryString,
 	rq_analyze_begin();
 	PG_TRY();
 	{
-		next(pass_by_topics(pstmt), queryString, readOnlyTree, context, params,
+		next(skip_topics(pstmt), queryString, readOnlyTree, context, params,
 			 queryEnv, dest, qc);
 	}
 	PG_FINALLY();

@@ -6,6 +6,7 @@
 #define RQ_UTILITY_HOOK_H
 
 
+/* Install the utility hook; called once, when the library is loaded. */
 extern void rq_utility_hook_install(void);
 
 #endif							/* RQ_UTILITY_HOOK_H */

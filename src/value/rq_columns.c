@@ -2,9 +2,9 @@
  * rq_columns.c
  *	  The columns of rocketq.message, which every topic has.
  *
- * Functions return messages as rocketq.message, and the row that a message
- * becomes is laid out for these columns (rq_tuple.c).  So a topic has exactly
- * these, in this order and of these types.
+ * Functions return messages as rocketq.message, and rows are laid out for its
+ * columns (rq_tuple.c).  So a topic has exactly these columns, in this order and
+ * of these types.
  */
 #include "postgres.h"
 
@@ -60,8 +60,8 @@ rq_column_fits(const FormData_pg_attribute *att)
 }
 
 /*
- * A value of its own in such a column would make INSERT fail for ever, unless
- * the row is the copy of a message, and so would NOT NULL.
+ * Is it a column that a producer cannot set?  If its definition supplied a
+ * value, or required one, every INSERT would fail, unless it copies a message.
  */
 static bool
 is_computed(int attnum)
@@ -72,7 +72,7 @@ is_computed(int attnum)
 	return false;
 }
 
-/* "message" is one of those below, with the column's name to put in. */
+/* "message" is a format string with one %s, for the name of the column. */
 static void
 refuse_value(const char *message, const char *column)
 {
@@ -114,6 +114,10 @@ rq_check_default(Oid relid, int attnum)
 					 rq_column_name((RqColumn) (attnum - 1)));
 }
 
+/*
+ * The first column that differs is reported: the others often differ only because
+ * it is missing.
+ */
 void
 rq_check_columns(Relation rel)
 {

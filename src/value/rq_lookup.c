@@ -2,12 +2,12 @@
  * rq_lookup.c
  *	  Find the topic of a function call, quickly when it was found before.
  *
- * Opening a relation and asking for privileges costs more than producing a
- * small message.  So a process remembers the topics it has found, with the user
- * and the privileges asked for, until PostgreSQL tells that something about the
- * relation, a schema or roles has changed.  Such news is asked for in each call:
- * GRANT and REVOKE take no lock, so holding one does not mean that there is none.
- * The lock is taken once for a subtransaction.
+ * Opening a relation and checking privileges costs more than producing a small
+ * message.  So each process caches the topics it has found, with the user and
+ * the privileges checked, until an invalidation message says that the relation,
+ * a schema or roles have changed.  Every call accepts pending messages, even if
+ * the lock is already held, because GRANT and REVOKE do not conflict with it.
+ * The lock itself is taken once per subtransaction.
  */
 #include "postgres.h"
 
@@ -25,30 +25,30 @@
 #include "value/rq_relation.h"
 #include "value/rq_routed.h"
 
-/* Each topic has some places where it can be, so that few are in others' way. */
+/* A set-associative cache, so that few topics evict each other. */
 #define SETS	1024			/* a power of 2 */
 #define WAYS	4
 
 typedef struct Known
 {
-	Oid			relid;			/* InvalidOid = nothing */
+	Oid			relid;			/* InvalidOid = unused */
 	Oid			userid;
 	AclMode		acl;
 	LOCKMODE	lockmode;
 	RqKey		key;
-	uint32		topic;			/* where it was */
-	LocalTransactionId lxid;	/* who holds the lock */
+	uint32		topic;			/* its slot when it was found */
+	LocalTransactionId lxid;	/* the transaction that holds the lock */
 	SubTransactionId subid;
 } Known;
 
 static Known known[SETS][WAYS];
 
-/* How often something has been forgotten. */
-static uint64 changes = 0;
+/* Counts invalidations, to detect one that arrives during a lookup. */
+static uint64 invalidations = 0;
 
-/* Where it is, or else where it may be put. */
+/* The cache entry of the topic; if there is none, one to use for it. */
 static Known *
-place_of(Oid relid, AclMode acl)
+entry_for(Oid relid, AclMode acl)
 {
 	static uint32 turn = 0;
 	Known	   *set = known[hash_bytes_uint32(relid ^ (uint32) acl) % SETS];
@@ -65,18 +65,18 @@ place_of(Oid relid, AclMode acl)
 }
 
 static void
-forget(Oid relid, AclMode acl)
+forget_topic(Oid relid, AclMode acl)
 {
-	Known	   *k = place_of(relid, acl);
+	Known	   *k = entry_for(relid, acl);
 
 	if (k->relid == relid)
 		k->relid = InvalidOid;
 }
 
 static void
-forget_all(void)
+forget_all_topics(void)
 {
-	changes++;
+	invalidations++;
 	for (int i = 0; i < SETS; i++)
 		for (int w = 0; w < WAYS; w++)
 			known[i][w].relid = InvalidOid;
@@ -86,34 +86,34 @@ static void
 forget_relation(Datum arg, Oid relid)
 {
 	if (!OidIsValid(relid))
-		forget_all();
+		forget_all_topics();
 	else
 	{
-		changes++;
-		forget(relid, ACL_INSERT);
-		forget(relid, ACL_SELECT);
+		invalidations++;
+		forget_topic(relid, ACL_INSERT);
+		forget_topic(relid, ACL_SELECT);
 	}
 }
 
 static void
 forget_rights(Datum arg, int cacheid, uint32 hashvalue)
 {
-	forget_all();
+	forget_all_topics();
 }
 
 static void
-listen_for_changes(void)
+register_invalidation_callbacks(void)
 {
-	static bool listening = false;
+	static bool registered = false;
 
-	if (listening)
+	if (registered)
 		return;
 	CacheRegisterRelcacheCallback(forget_relation, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHOID, forget_rights, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, forget_rights, (Datum) 0);
 	CacheRegisterSyscacheCallback(DATABASEOID, forget_rights, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, forget_rights, (Datum) 0);
-	listening = true;
+	registered = true;
 }
 
 static bool
@@ -129,7 +129,10 @@ note_locked(Known *k)
 	k->subid = GetCurrentSubTransactionId();
 }
 
-/* Is it still known once its lock is held and all news is in? */
+/*
+ * Is the cached topic still valid once its lock is held and pending invalidation
+ * messages are in?  LockRelationOid() accepts them itself.
+ */
 static bool
 lock_known(Known *k, Oid relid, LOCKMODE lockmode, AclMode acl)
 {
@@ -147,12 +150,11 @@ lock_known(Known *k, Oid relid, LOCKMODE lockmode, AclMode acl)
 }
 
 /*
- * The role that owns a topic changes with the relation, but whether the caller
- * is a member of it is asked too seldom to be worth remembering.  With
- * row-level security the answer rests on settings as well.
+ * Ownership is not cached: it is checked too seldom to be worth it.  Nor is a
+ * topic with row-level security, where the result depends on settings as well.
  */
 static void
-remember(Known *k, Relation rel, uint32 topic, LOCKMODE lockmode, AclMode acl)
+cache_topic(Known *k, Relation rel, uint32 topic, LOCKMODE lockmode, AclMode acl)
 {
 	if (topic == RQ_NO_SLOT || rel->rd_rel->relrowsecurity ||
 		(acl != ACL_INSERT && acl != ACL_SELECT))
@@ -169,24 +171,29 @@ remember(Known *k, Relation rel, uint32 topic, LOCKMODE lockmode, AclMode acl)
 uint32
 rq_relation_lookup(Oid relid, LOCKMODE lockmode, AclMode acl, RqStorageUse use)
 {
-	Known	   *k = place_of(relid, acl);
-	uint64		changes_before;
+	Known	   *k = entry_for(relid, acl);
+	uint64		before;
 	Relation	rel;
 	uint32		topic;
 
 	if (lock_known(k, relid, lockmode, acl) &&
 		RQ_KEY_EQ(rq_topic_key(k->topic), k->key))
 		return k->topic;
-	listen_for_changes();
+	register_invalidation_callbacks();
 
-	/* What changes while we look is not for remembering. */
-	changes_before = changes;
+	/* If something changes while we look it up, do not cache the result. */
+	before = invalidations;
 	rel = rq_relation_open(relid, lockmode, acl);
+
+	/*
+	 * An entry that is still there has passed this check since the last
+	 * change.
+	 */
 	if (k->relid != relid || k->acl != acl)
 		rq_refuse_routed(rel, lockmode);
 	topic = rq_relation_topic(rel, use);
-	if (changes == changes_before)
-		remember(k, rel, topic, lockmode, acl);
+	if (invalidations == before)
+		cache_topic(k, rel, topic, lockmode, acl);
 	table_close(rel, NoLock);
 	return topic;
 }
@@ -227,7 +234,7 @@ rq_relation_held(RqRelationHold *hold, uint32 topic)
 static void
 unlock(Oid relid)
 {
-	Known	   *k = place_of(relid, ACL_SELECT);
+	Known	   *k = entry_for(relid, ACL_SELECT);
 
 	if (k->relid == relid)
 		k->lxid = InvalidLocalTransactionId;
@@ -245,8 +252,11 @@ rq_relation_release(void *arg)
 }
 
 /*
- * Never waits for the lock: whoever has it wants to change the topic, and may
- * need locks that this transaction holds.
+ * Does not wait for the lock: whoever holds a conflicting one wants to change the
+ * topic, and may in turn need locks that this transaction holds.
+ *
+ * While the lock was released the topic may have been dropped, or truncated,
+ * which leaves the relation but gives it a different slot or incarnation.
  */
 bool
 rq_relation_acquire(void *arg)
@@ -258,7 +268,7 @@ rq_relation_acquire(void *arg)
 		return false;
 	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(hold->relid)))
 	{
-		/* This takes the lock once more. */
+		/* This takes the lock a second time; give the first one back. */
 		topic = rq_relation_lookup(hold->relid, AccessShareLock, ACL_SELECT,
 								   RQ_STORAGE_OPTIONAL);
 		UnlockRelationOid(hold->relid, AccessShareLock);
@@ -271,9 +281,9 @@ rq_relation_acquire(void *arg)
 }
 
 /*
- * Whoever waits for our lock waits for AccessExclusiveLock.  The lock manager
- * can't be asked about a lock that it has given on the fast path, so try one
- * that has to stand behind that.
+ * Only AccessExclusiveLock conflicts with our lock.  LockHasWaiters() cannot be
+ * used, because ours may have been taken on the fast path; so try to get a lock
+ * that would have to queue behind a waiting AccessExclusiveLock.
  */
 bool
 rq_relation_is_in_the_way(void *arg)

@@ -8,16 +8,19 @@
 #include "value/rq_relation.h"
 
 /*
- * The slot of a topic that is opened so for a function call, or RQ_NO_SLOT (see
- * rq_relation_topic).  The lock stays until the transaction ends.
+ * Open a topic for a function call, as rq_relation_open() does, and return its
+ * slot (see rq_relation_topic about RQ_NO_SLOT).  The lock is kept until the
+ * transaction ends.  Throws if rows inserted into the relation are routed
+ * elsewhere (rq_routed.h).
  */
 extern uint32 rq_relation_lookup(Oid relid, LOCKMODE lockmode, AclMode acl,
 								 RqStorageUse use);
 
 /*
- * The lock of a function call that reads a topic (ACL_SELECT) and can wait: what
- * the members of RqWaitLock get.  rq_relation_hold() is called first, and
- * rq_relation_held() once the topic has been looked up.
+ * The lock of a function call that reads a topic (ACL_SELECT) and can wait for
+ * messages.  rq_relation_hold() is called before the topic is looked up,
+ * rq_relation_held() afterwards; the others are the members of RqWaitLock, which
+ * get the struct as their argument.
  */
 typedef struct RqRelationHold
 {

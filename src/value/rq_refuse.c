@@ -1,10 +1,10 @@
 /*
  * rq_refuse.c
- *	  What statements cannot do to messages: one wording for all who refuse it.
+ *	  What statements cannot do to messages, with one wording for each refusal.
  *
- * The executor hook refuses a statement before it runs, so that it does not
- * depend on the rows it finds; the access method refuses what gets past that,
- * such as an UPDATE of a partitioned table that comes upon a message.
+ * The executor hook refuses a statement before it runs, whatever rows it would
+ * find; the access method refuses what gets past the hook, such as an UPDATE of
+ * a partitioned table that reaches a message.
  */
 #include "postgres.h"
 

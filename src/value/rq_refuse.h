@@ -1,6 +1,6 @@
 /*
  * rq_refuse.h
- *	  What statements cannot do to messages: one wording for all who refuse it.
+ *	  What statements cannot do to messages, with one wording for each refusal.
  */
 #ifndef RQ_REFUSE_H
 #define RQ_REFUSE_H

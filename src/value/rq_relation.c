@@ -1,9 +1,9 @@
 /*
  * rq_relation.c
- *	  Between a topic's relation and its storage.
+ *	  Map a topic's relation to its storage.
  *
  * A relation is a topic if its access method is ours.  Its storage is found by
- * the number of its file, so that TRUNCATE starts with an empty one.
+ * its relfilenode, so TRUNCATE, which assigns a new one, starts empty.
  */
 #include "postgres.h"
 
@@ -28,7 +28,7 @@
 #include "value/rq_relation.h"
 #include "value/rq_topic_label.h"
 
-/* Set by rq_relation_init(), before any relation has it. */
+/* Set by rq_relation_init(), before any relation can have this routine. */
 static const TableAmRoutine *topic_routine = NULL;
 
 void
@@ -44,7 +44,7 @@ is_topic_routine(const TableAmRoutine *routine)
 	return routine == topic_routine;
 }
 
-/* What a statement looks up on its way to a table has to be allowed, too. */
+/* A statement would look up the schema, and so needs USAGE of it; so do we. */
 static void
 check_schema(Oid relid)
 {
@@ -74,7 +74,7 @@ check_rights(Oid relid, AclMode acl)
 					   get_rel_name(relid));
 }
 
-/* Policies work on rows of a plan, and the functions would pass them by. */
+/* Policies are applied by the executor, which the functions bypass. */
 static void
 check_row_security(Relation rel)
 {
@@ -104,14 +104,14 @@ refuse_other_relation(Relation rel)
 			 errhint("Create a topic with rocketq.create_topic() or CREATE TABLE ... USING rocketq.")));
 }
 
-/* Is there more to an INSERT into this table than the row as it is given? */
+/* Does an INSERT into this table do more than store the given row? */
 static bool
 needs_executor(Relation rel)
 {
 	const TupleConstr *constr = rel->rd_att->constr;
 	const TriggerDesc *triggers = rel->trigdesc;
 
-	/* The expressions of generated columns are among the defaults. */
+	/* num_defval includes the expressions of generated columns. */
 	if (constr != NULL &&
 		(constr->num_check > 0 || constr->has_not_null ||
 		 constr->num_defval > 0))
@@ -136,8 +136,9 @@ has_insert_rule(Relation rel)
 }
 
 /*
- * What the executor does for INSERT, and the functions that produce do not.
- * A message that breaks a constraint would make queries give wrong answers.
+ * Throw if the executor would do something for an INSERT that the functions that
+ * produce do not.  A message that violates a constraint would make queries
+ * return wrong results.
  */
 static void
 refuse_executor_work(Relation rel)
@@ -162,7 +163,12 @@ rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl)
 	Relation	rel;
 
 	rq_require_preload();
-	/* Who may do nothing shall not block others, and waiting takes time. */
+
+	/*
+	 * Check before locking, so that a user without privileges cannot block
+	 * others, and again afterwards: they may have been revoked, and the
+	 * relation dropped, while we waited for the lock.
+	 */
 	check_rights(relid, acl);
 	rel = try_relation_open(relid, lockmode);
 	if (rel == NULL)
@@ -178,7 +184,11 @@ rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl)
 	return rel;
 }
 
-/* A schema that is there is in the cache, and is so when it is asked for next. */
+/*
+ * May the caller read all rows?  Throws nothing, even if the relation or its
+ * schema is dropped concurrently: the syscache entry that was just found stays
+ * valid until invalidation messages are next accepted.
+ */
 bool
 rq_may_read_all(Oid relid)
 {
@@ -191,6 +201,7 @@ rq_may_read_all(Oid relid)
 		check_enable_rls(relid, InvalidOid, true) != RLS_ENABLED;
 }
 
+/* Checked before and after locking, as in rq_relation_open(). */
 Relation
 rq_relation_open_readable(Oid relid)
 {

@@ -1,6 +1,6 @@
 /*
  * rq_relation.h
- *	  Between a topic's relation and its storage.
+ *	  Map a topic's relation to its storage.
  */
 #ifndef RQ_RELATION_H
 #define RQ_RELATION_H
@@ -13,9 +13,9 @@
 #include "format/rq_settings.h"
 
 /*
- * A topic without storage (a copy made by CREATE DATABASE) is empty and has no
- * queues yet.  Whoever only reads can do without; whoever writes, or waits for
- * somebody who does, needs storage.
+ * A topic copied by CREATE DATABASE has no storage: it is empty, and has no queues
+ * until it is first used.  Reading works without storage; writing, or waiting
+ * for messages, needs it.
  */
 typedef enum RqStorageUse
 {
@@ -24,22 +24,22 @@ typedef enum RqStorageUse
 } RqStorageUse;
 
 /*
- * A relation is a topic if its access method has this routine.  Called before
- * any relation can have it, when the library is loaded.
+ * Set the routine whose relations are topics.  Called when the library is
+ * loaded, before any relation can have it.
  */
 extern void rq_relation_init(const TableAmRoutine *routine);
 
 /*
- * Open a topic.  Throws when the relation is no topic, or when the caller has
- * not all of the privileges in "acl" (ACL_INSERT to produce, ACL_SELECT to
- * consume; ACL_NO_RIGHTS means that it must be the owner) and USAGE of its
- * schema, as a statement on the table would need.  The lock is for
- * the caller to keep until the end of the transaction (table_close(rel,
- * NoLock)) when the topic is changed or its groups move.
+ * Open a topic.  Throws if the relation is not a topic, or if the caller lacks
+ * any of the privileges in "acl" (ACL_INSERT to produce, ACL_SELECT to consume;
+ * ACL_NO_RIGHTS means that it must be the owner) or USAGE of its schema, as a
+ * statement on the table would.  The caller must keep the lock until the end of
+ * the transaction (table_close(rel, NoLock)) if it changes the topic or moves
+ * its groups.
  *
- * With ACL_INSERT a table is refused whose INSERT does more than store the row.
- * That the transaction is going to write to the topic is for the producer to
- * say (rq_serializable.h).
+ * With ACL_INSERT, also throws if an INSERT would do more than store the row.
+ * Registering the write for SERIALIZABLE is up to the caller
+ * (rq_serializable.h).
  */
 extern Relation rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl);
 
@@ -50,34 +50,38 @@ extern Relation rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl);
 extern bool rq_may_read_all(Oid relid);
 
 /*
- * Open a topic, with AccessShareLock, of which the caller may read all rows.
- * NULL if the relation is gone or no topic or the caller may not, also when that
- * is so after waiting for the lock.
+ * Open a topic, with AccessShareLock, if the caller may read all of its rows.
+ * Returns NULL if the relation does not exist, is not a topic, or may not be
+ * read, including when that changes while waiting for the lock.
  */
 extern Relation rq_relation_open_readable(Oid relid);
 
 /*
- * Open a topic for what everybody may know of every table, its size.  NULL if
- * there is no such relation; throws when it is no topic.
+ * Open a topic, with AccessShareLock, to measure its size, which needs no
+ * privilege for any table.  Returns NULL if there is no such relation; throws if
+ * it is not a topic.
  */
 extern Relation rq_relation_open_to_measure(Oid relid);
 
 /* Is the relation of the access method rocketq? */
 extern bool rq_relation_is_topic(Relation rel);
 
-/* Is this access method rocketq, by whatever name? */
+/* Is this access method ours, whatever its name? */
 extern bool rq_am_is_ours(Oid amoid);
 
-/* Is there a relation with this OID, committed or our own, that is a topic? */
+/*
+ * Is there a topic with this OID?  It is if its pg_class row is visible to catalog
+ * lookups: committed, or written by an earlier command of this transaction.
+ */
 extern bool rq_oid_is_topic(Oid relid);
 
-/* The same, and if so the key of the topic's storage. */
+/* The same; if so, "key" is set to the key of its storage. */
 extern bool rq_oid_topic_key(Oid relid, RqKey *key);
 
 /* The key of the topic's storage. */
 extern RqKey rq_relation_key(Relation rel);
 
-/* Its settings, which a topic without storage has, too. */
+/* The topic's settings, from its label if it has no storage. */
 extern RqTopicSettings rq_relation_settings(Relation rel);
 
 /*

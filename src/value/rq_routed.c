@@ -1,15 +1,15 @@
 /*
  * rq_routed.c
- *	  Does what is inserted into a topic stay there?
+ *	  Find out whether rows inserted into a topic are stored in it.
  *
- * An extension that distributes tables leaves an empty shell where the table
- * was, and plans statements about it so that rows go to tables elsewhere.  The
- * functions are no statements: they would produce into the shell, where nobody
- * looks, and consume from it, where nothing comes.
+ * An extension that distributes tables leaves an empty shell in place of the
+ * table, and plans statements on the shell so that rows go to tables elsewhere.
+ * Our functions bypass the planner: they would produce into the shell, where
+ * nobody reads, and consume from it, where nothing arrives.
  *
- * Which tables are such shells is up to the extension.  So the planner is asked
- * what it makes of an INSERT: the functions can be used if that is a plain
- * insertion into this very table.  Only a planner_hook can give another answer.
+ * Only the extension knows which tables are such shells.  So we ask the planner
+ * for a plan of an INSERT: the functions are usable if the plan simply inserts
+ * into this very table.  Only a planner_hook can make it anything else.
  */
 #include "postgres.h"
 
@@ -26,7 +26,7 @@
 #include "base/rq_compat.h"
 #include "value/rq_routed.h"
 
-/* INSERT INTO rel VALUES ($1, $2, ...), as the parser gives it to the planner. */
+/* INSERT INTO rel VALUES ($1, $2, ...), as the parser passes it to the planner. */
 static Query *
 insert_query(Relation rel, LOCKMODE lockmode)
 {
@@ -80,7 +80,7 @@ rq_refuse_routed(Relation rel, LOCKMODE lockmode)
 
 	if (planner_hook == NULL)
 		return;
-	/* Who hooks the planner may count on one; wait_for_messages() has none. */
+	/* A planner_hook may rely on a snapshot; wait_for_messages() has none. */
 	if (needs_snapshot)
 		PushActiveSnapshot(GetTransactionSnapshot());
 	cxt = AllocSetContextCreate(CurrentMemoryContext, "rocketq plan",

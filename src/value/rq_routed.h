@@ -1,6 +1,6 @@
 /*
  * rq_routed.h
- *	  Does what is inserted into a topic stay there?
+ *	  Find out whether rows inserted into a topic are stored in it.
  */
 #ifndef RQ_ROUTED_H
 #define RQ_ROUTED_H
@@ -9,8 +9,8 @@
 #include "utils/rel.h"
 
 /*
- * Throw if what is inserted into this topic, which the caller has locked so,
- * goes elsewhere.
+ * Throw if rows inserted into this topic would be stored elsewhere.  The caller
+ * holds "lockmode" on the relation.
  */
 extern void rq_refuse_routed(Relation rel, LOCKMODE lockmode);
 

@@ -2,13 +2,13 @@
  * rq_serializable.c
  *	  Write skew: messages as writes of a serializable transaction.
  *
- * PostgreSQL finds a conflict between a reader and a writer from whichever
- * side comes second: the reader meets the new row and its transaction id, or
- * the writer meets the reader's lock.  A message gets its entry, with the
- * transaction's id, at pre-commit only.  So a writer looks for readers twice:
- * when it produces, which fails early, and once more behind the entries, for
- * those who have scanned the topic in between.  Who scans later finds the
- * entries.
+ * PostgreSQL detects a conflict between a reader and a writer from whichever
+ * side comes second: the reader finds the new row and its transaction ID, or
+ * the writer finds the reader's predicate lock.  A message gets its entry, with
+ * the transaction's ID, only at pre-commit.  So a writer checks for readers
+ * twice: when it produces, in order to fail early, and again after its entries
+ * are written, for those who have scanned the topic in between.  Whoever scans
+ * later finds the entries.
  */
 #include "postgres.h"
 
@@ -20,24 +20,24 @@
 
 #include "value/rq_serializable.h"
 
-/* A topic that got messages, and the subtransaction level it counts for. */
+/* A topic that was produced into, and the subtransaction level to forget it at. */
 typedef struct Produced
 {
 	Oid			relid;
 	int			level;
 } Produced;
 
-/* Of the current transaction, in its memory. */
+/* Those of the current transaction, allocated in TopTransactionContext. */
 static List *produced = NIL;
 
 static void
-remember(Oid relid)
+remember_produced(Oid relid)
 {
 	MemoryContext old;
 	Produced   *p;
 	ListCell   *cell;
 
-	/* Those of outer levels stay when this one is rolled back. */
+	/* An entry of an outer level outlives a rollback of this one: keep that. */
 	foreach(cell, produced)
 		if (((Produced *) lfirst(cell))->relid == relid)
 		return;
@@ -50,13 +50,16 @@ remember(Oid relid)
 	MemoryContextSwitchTo(old);
 }
 
+/*
+ * The check comes first: what it throws for need not be remembered.
+ */
 void
 rq_serializable_produce(Relation rel)
 {
 	if (!IsolationIsSerializable())
 		return;
 	CheckForSerializableConflictIn(rel, NULL, InvalidBlockNumber);
-	remember(RelationGetRelid(rel));
+	remember_produced(RelationGetRelid(rel));
 }
 
 void
@@ -71,7 +74,11 @@ rq_serializable_produce_into(Oid relid)
 	relation_close(rel, NoLock);
 }
 
-/* The transaction still has its locks on the topics that it did not drop. */
+/*
+ * The entries of this transaction are written: check for readers that came
+ * since rq_serializable_produce().  The transaction still holds its locks on the
+ * topics; one that it has dropped itself cannot be opened, and has no readers.
+ */
 static void
 check_again(void)
 {
@@ -90,7 +97,7 @@ check_again(void)
 }
 
 static void
-xact_callback(XactEvent event, void *arg)
+serializable_xact_callback(XactEvent event, void *arg)
 {
 	switch (event)
 	{
@@ -108,8 +115,8 @@ xact_callback(XactEvent event, void *arg)
 }
 
 static void
-subxact_callback(SubXactEvent event, SubTransactionId subid,
-				 SubTransactionId parent, void *arg)
+serializable_subxact_callback(SubXactEvent event, SubTransactionId subid,
+							  SubTransactionId parent, void *arg)
 {
 	int			level = GetCurrentTransactionNestLevel();
 	ListCell   *cell;
@@ -132,6 +139,6 @@ subxact_callback(SubXactEvent event, SubTransactionId subid,
 void
 rq_serializable_init(void)
 {
-	RegisterXactCallback(xact_callback, NULL);
-	RegisterSubXactCallback(subxact_callback, NULL);
+	RegisterXactCallback(serializable_xact_callback, NULL);
+	RegisterSubXactCallback(serializable_subxact_callback, NULL);
 }

@@ -19,8 +19,9 @@ extern void rq_serializable_produce(Relation rel);
 extern void rq_serializable_produce_into(Oid relid);
 
 /*
- * Register the transaction callbacks; from _PG_init, and before those that
- * enqueue messages, because the last one registered is called first.
+ * Register the transaction callbacks.  Called from _PG_init, before those that
+ * enqueue messages are registered: PostgreSQL calls the one registered last
+ * first, and the second check has to follow the entries.
  */
 extern void rq_serializable_init(void);
 

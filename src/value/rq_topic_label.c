@@ -2,8 +2,8 @@
  * rq_topic_label.c
  *	  Which settings a topic can have, and which its security label says.
  *
- * Whoever has no storage of a topic to ask asks its label; that a label
- * and the storage agree is up to the provider (rq_label.c).
+ * The settings of a topic without storage are in its label only.  That a label
+ * and the storage agree is up to the label provider (ddl/rq_label.c).
  */
 #include "postgres.h"
 
@@ -31,6 +31,10 @@ rq_check_settings(const RqTopicSettings *to, const RqTopicSettings *now)
 								"Use fewer queues");
 }
 
+/*
+ * A label that cannot be read, which only an update of pg_seclabel by hand can
+ * leave, counts as none.
+ */
 RqTopicSettings
 rq_topic_label_settings(Oid relid)
 {

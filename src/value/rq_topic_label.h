@@ -11,9 +11,9 @@
 #define RQ_LABEL_PROVIDER	"rocketq"
 
 /*
- * The settings that a relation's label holds; without a label, the defaults.
- * For a topic without storage: a new one, or one in a copied database that
- * nobody has used yet.
+ * The settings in a relation's label, or the defaults if it has none.  For a
+ * topic without storage: a new one, or one in a copied database that has not
+ * been used yet.
  */
 extern RqTopicSettings rq_topic_label_settings(Oid relid);
 

@@ -1,13 +1,13 @@
 /*
  * rq_tuple.c
- *	  A message as a row of rocketq.message in a tuplestore, built in one go.
+ *	  Build a message as a row of rocketq.message for a tuplestore.
  *
- * PostgreSQL's way would copy the body into a value, look at each value twice
- * and copy the body again.  The columns are known here, so the row is laid out
- * straight from the log, byte for byte as heap_form_minimal_tuple() does.
+ * heap_form_minimal_tuple() would need the body copied into a value, visit each
+ * value twice, and copy the body again.  Here the columns are known, so the row
+ * is laid out directly from the log, byte for byte as that function would.
  *
- * A tuplestore takes ready rows from a slot only.  So there is a kind of slot
- * that does nothing but hand over its message when it is asked for a copy.
+ * A tuplestore accepts finished rows only from a slot.  So there is a kind of
+ * slot whose only ability is to return its message as a minimal tuple.
  */
 #include "postgres.h"
 
@@ -19,14 +19,14 @@
 #include "value/rq_tuple.h"
 #include "value/rq_values.h"
 
-/* Where the next column goes; without "to" only the size is found. */
+/* Where the next column goes; if "to" is NULL, only the size is computed. */
 typedef struct Cursor
 {
 	char	   *to;
 	Size		at;
 } Cursor;
 
-/* The columns that take work to find out; (Datum) 0 is a null. */
+/* The columns that must be converted before their size is known; 0 is null. */
 typedef struct Optional
 {
 	Datum		keys;
@@ -40,7 +40,7 @@ typedef struct RqMessageSlot
 	Optional	optional;
 } RqMessageSlot;
 
-/* Bytes left out for alignment are zero: readers tell padding by that. */
+/* Padding is zero: that is how readers recognize it (att_align_pointer). */
 static inline void
 align(Cursor *c, Size to)
 {
@@ -123,7 +123,7 @@ put_columns(Cursor *c, const RqMessage *m, const Optional *o)
 	put_varlena(c, p->body, p->body_len);
 }
 
-/* Check the text, and build what is no plain copy of its bytes. */
+/* Verify the text, and convert what is not a plain copy of its bytes. */
 static Optional
 prepare(const RqParts *p)
 {
@@ -157,6 +157,7 @@ set_nulls(MinimalTuple tuple, const RqParts *p)
 	tuple->t_bits[1] = bits >> 8;
 }
 
+/* Two passes of the same code: the first computes the size, the second writes. */
 static MinimalTuple
 copy_minimal_tuple(RQ_COPY_MINIMAL_ARGS)
 {
@@ -183,7 +184,7 @@ copy_minimal_tuple(RQ_COPY_MINIMAL_ARGS)
 	return tuple;
 }
 
-/* Tuples are laid out for these columns, whatever the descriptor says. */
+/* Rows are laid out for these columns, so the descriptor has to agree. */
 static void
 check_columns(TupleDesc desc)
 {
@@ -199,6 +200,10 @@ check_columns(TupleDesc desc)
 				 errhint("DROP EXTENSION and CREATE EXTENSION restore it.")));
 }
 
+/*
+ * The operations are those of a virtual slot but for one, so they are copied at
+ * run time: TTSOpsVirtual is not a constant that an initializer could use.
+ */
 TupleTableSlot *
 rq_message_slot(TupleDesc desc)
 {

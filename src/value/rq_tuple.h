@@ -10,14 +10,16 @@
 #include "queue/rq_consume.h"
 
 /*
- * A slot for rq_message_slot_set().  Throws unless the columns are those of
- * rocketq.message.
+ * Create a slot for rq_message_slot_set(), in the current memory context.  Throws
+ * unless the descriptor's columns are those of rocketq.message.
  */
 extern TupleTableSlot *rq_message_slot(TupleDesc desc);
 
 /*
- * Let it hold a message, which must stay as long as somebody asks for it, as
- * must the current memory context.  All it can do is be put into a tuplestore.
+ * Store a message in the slot.  The message, and what this allocates in the
+ * current memory context, must stay valid while the slot is used.  The slot can
+ * only be put into a tuplestore.  Throws if text is not valid in the database's
+ * encoding.
  */
 extern void rq_message_slot_set(TupleTableSlot *slot, const RqMessage *m);
 

@@ -1,12 +1,11 @@
 /*
  * rq_values.c
- *	  Between SQL values and the parts of a message, and rocketq.message's
- *	  columns.
+ *	  Convert between SQL values and the parts of a message.
  *
- * A part points into the value it was set from, or into a copy that was made
- * to detoast or convert it.  What comes back from the log has a checksum, but
- * it is text of the encoding its producer's database had, so it is verified
- * before anything takes it for text.
+ * A part points into the value it was set from, or into a copy made by
+ * detoasting or conversion.  What is read from the log is protected by a
+ * checksum, but it is text in the encoding that its producer's database had at
+ * that time, so it is verified before it becomes a value of type text.
  */
 #include "postgres.h"
 
@@ -57,7 +56,10 @@ check_keys(const ArrayType *array)
 				 errhint("Use array_remove(keys, NULL) to remove them.")));
 }
 
-/* Pack the keys as a frame has them; no keys are the same as none given. */
+/*
+ * Pack the keys in the format of a frame, each after its length.  An empty array
+ * is the same as NULL.
+ */
 void
 rq_set_keys(RqParts *m, Datum text_array)
 {
@@ -152,7 +154,7 @@ rq_keys_value(const RqParts *p)
 	const char *at = p->keys;
 	ArrayType  *array;
 
-	/* rq_frame_check() has seen that the keys fit their length. */
+	/* rq_frame_check() has verified that the keys fit into their length. */
 	for (uint32 i = 0; i < p->nkeys; i++)
 	{
 		uint32		len;
@@ -192,7 +194,7 @@ body_datum(const RqParts *p)
 	return PointerGetDatum(b);
 }
 
-/* A column that can be missing; false if it is. */
+/* The value of a nullable column; false if it is null. */
 static bool
 optional_value(const RqParts *p, RqColumn column, Datum *value)
 {
