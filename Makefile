@@ -77,6 +77,20 @@ OBJS = \
 	src/base/rq_fault.o \
 	src/base/rq_guc.o \
 	src/base/rq_text.o \
+	src/consume/rq_consume.o \
+	src/consume/rq_consumed.o \
+	src/consume/rq_consumer.o \
+	src/consume/rq_idle.o \
+	src/consume/rq_offer.o \
+	src/consume/rq_offset.o \
+	src/consume/rq_owner.o \
+	src/consume/rq_position.o \
+	src/consume/rq_rates.o \
+	src/consume/rq_readers.o \
+	src/consume/rq_saved.o \
+	src/consume/rq_tagfilter.o \
+	src/consume/rq_unused.o \
+	src/consume/rq_wait.o \
 	src/ddl/rq_access_hook.o \
 	src/ddl/rq_executor_hook.o \
 	src/ddl/rq_label.o \
@@ -97,46 +111,15 @@ OBJS = \
 	src/log/rq_read.o \
 	src/log/rq_reader.o \
 	src/log/rq_reserve.o \
+	src/produce/rq_pending.o \
+	src/produce/rq_produce.o \
+	src/produce/rq_touched.o \
 	src/queue/rq_ahead.o \
-	src/queue/rq_alter.o \
-	src/queue/rq_consume.o \
-	src/queue/rq_consumed.o \
-	src/queue/rq_consumer.o \
-	src/queue/rq_group.o \
-	src/queue/rq_group_txn.o \
-	src/queue/rq_idle.o \
-	src/queue/rq_lowest.o \
-	src/queue/rq_offer.o \
-	src/queue/rq_offset.o \
-	src/queue/rq_owner.o \
-	src/queue/rq_pending.o \
-	src/queue/rq_position.o \
-	src/queue/rq_produce.o \
 	src/queue/rq_queue.o \
-	src/queue/rq_rates.o \
-	src/queue/rq_readers.o \
 	src/queue/rq_resolve.o \
-	src/queue/rq_retain.o \
-	src/queue/rq_saved.o \
-	src/queue/rq_tagfilter.o \
-	src/queue/rq_topic.o \
-	src/queue/rq_topic_create.o \
-	src/queue/rq_topic_drop.o \
-	src/queue/rq_topic_txn.o \
-	src/queue/rq_touched.o \
-	src/queue/rq_trash.o \
-	src/queue/rq_trim.o \
-	src/queue/rq_unused.o \
-	src/queue/rq_wait.o \
-	src/queue/rq_wake.o \
-	src/queue/rq_xid.o \
-	src/recovery/rq_files.o \
-	src/recovery/rq_lost.o \
-	src/recovery/rq_missing.o \
-	src/recovery/rq_rmgr.o \
-	src/recovery/rq_state.o \
-	src/recovery/rq_stateload.o \
-	src/recovery/rq_tidy.o \
+	src/retain/rq_lowest.o \
+	src/retain/rq_retain.o \
+	src/retain/rq_trim.o \
 	src/rocketq.o \
 	src/shmem/rq_latency.o \
 	src/shmem/rq_shmem.o \
@@ -145,6 +128,16 @@ OBJS = \
 	src/store/rq_durable.o \
 	src/store/rq_map.o \
 	src/store/rq_stream.o \
+	src/topic/rq_alter.o \
+	src/topic/rq_group.o \
+	src/topic/rq_group_txn.o \
+	src/topic/rq_topic.o \
+	src/topic/rq_topic_create.o \
+	src/topic/rq_topic_drop.o \
+	src/topic/rq_topic_txn.o \
+	src/topic/rq_trash.o \
+	src/topic/rq_wake.o \
+	src/topic/rq_xid.o \
 	src/txn/rq_index.o \
 	src/txn/rq_txn.o \
 	src/value/rq_columns.o \
@@ -156,6 +149,13 @@ OBJS = \
 	src/value/rq_topic_label.o \
 	src/value/rq_tuple.o \
 	src/value/rq_values.o \
+	src/wal/rq_files.o \
+	src/wal/rq_lost.o \
+	src/wal/rq_missing.o \
+	src/wal/rq_rmgr.o \
+	src/wal/rq_state.o \
+	src/wal/rq_stateload.o \
+	src/wal/rq_tidy.o \
 	src/worker/rq_allocator.o \
 	src/worker/rq_janitor.o \
 	src/worker/rq_keeper.o \

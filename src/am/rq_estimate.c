@@ -17,7 +17,7 @@
 #include "format/rq_framefmt.h"
 #include "log/rq_log.h"
 #include "queue/rq_queue.h"
-#include "queue/rq_topic.h"
+#include "topic/rq_topic.h"
 #include "value/rq_columns.h"
 #include "value/rq_relation.h"
 

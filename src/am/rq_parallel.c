@@ -12,7 +12,7 @@
 
 #include "am/rq_parallel.h"
 #include "am/rq_range.h"
-#include "queue/rq_topic.h"
+#include "topic/rq_topic.h"
 #include "value/rq_relation.h"
 
 /* A chunk has 1/CHUNK_SHARE of the rows left, within these limits. */

@@ -8,7 +8,7 @@
 #include "am/rq_tid.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_resolve.h"
-#include "queue/rq_topic.h"
+#include "topic/rq_topic.h"
 
 Size
 rq_range_size(uint64 nstretches)

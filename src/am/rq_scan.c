@@ -25,7 +25,7 @@
 #include "am/rq_visibility.h"
 #include "log/rq_log.h"
 #include "queue/rq_queue.h"
-#include "queue/rq_topic.h"
+#include "topic/rq_topic.h"
 #include "value/rq_relation.h"
 
 /* Scans that read rows in order, and need a predicate lock for what they see. */

@@ -16,7 +16,7 @@
 #include "am/rq_visibility.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_resolve.h"
-#include "queue/rq_topic.h"
+#include "topic/rq_topic.h"
 #include "value/rq_relation.h"
 
 /*

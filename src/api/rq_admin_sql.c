@@ -29,8 +29,8 @@
 #include "base/rq_compat.h"
 #include "base/rq_guc.h"
 #include "ddl/rq_label.h"
-#include "queue/rq_alter.h"
-#include "queue/rq_topic.h"
+#include "topic/rq_alter.h"
+#include "topic/rq_topic.h"
 #include "value/rq_relation.h"
 #include "value/rq_topic_label.h"
 

@@ -13,8 +13,8 @@
 #include "utils/varlena.h"
 
 #include "api/rq_args.h"
-#include "queue/rq_tagfilter.h"
-#include "queue/rq_topic.h"
+#include "consume/rq_tagfilter.h"
+#include "topic/rq_topic.h"
 #include "value/rq_lookup.h"
 #include "value/rq_relation.h"
 

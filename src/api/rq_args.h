@@ -9,8 +9,8 @@
 #include "nodes/parsenodes.h"
 #include "storage/lockdefs.h"
 
-#include "queue/rq_consume.h"
-#include "queue/rq_consumer.h"
+#include "consume/rq_consume.h"
+#include "consume/rq_consumer.h"
 #include "value/rq_lookup.h"
 
 /* Throw if an argument is null; "name" is that of the argument. */

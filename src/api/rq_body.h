@@ -7,7 +7,7 @@
 
 #include "fmgr.h"
 
-#include "queue/rq_produce.h"
+#include "produce/rq_produce.h"
 
 /* How values of one type become bodies. */
 typedef struct RqBodyType

@@ -16,10 +16,10 @@
 #include "utils/timestamp.h"
 
 #include "api/rq_args.h"
-#include "queue/rq_consumer.h"
-#include "queue/rq_position.h"
+#include "consume/rq_consumer.h"
+#include "consume/rq_position.h"
 #include "queue/rq_queue.h"
-#include "queue/rq_topic.h"
+#include "topic/rq_topic.h"
 #include "value/rq_lookup.h"
 #include "value/rq_relation.h"
 #include "value/rq_tuple.h"

@@ -11,8 +11,8 @@
 
 #include "api/rq_args.h"
 #include "api/rq_body.h"
-#include "queue/rq_produce.h"
-#include "queue/rq_topic.h"
+#include "produce/rq_produce.h"
+#include "topic/rq_topic.h"
 #include "value/rq_relation.h"
 #include "value/rq_serializable.h"
 #include "value/rq_values.h"

@@ -32,11 +32,11 @@
 #include "utils/varlena.h"
 
 #include "api/rq_args.h"
-#include "queue/rq_consumer.h"
-#include "queue/rq_group.h"
-#include "queue/rq_offset.h"
-#include "queue/rq_saved.h"
-#include "queue/rq_topic.h"
+#include "consume/rq_consumer.h"
+#include "consume/rq_offset.h"
+#include "consume/rq_saved.h"
+#include "topic/rq_group.h"
+#include "topic/rq_topic.h"
 #include "value/rq_columns.h"
 #include "value/rq_relation.h"
 

@@ -9,7 +9,7 @@
 
 #include "format/rq_cqfmt.h"
 #include "queue/rq_queue.h"
-#include "queue/rq_topic.h"
+#include "topic/rq_topic.h"
 #include "value/rq_relation.h"
 
 PG_FUNCTION_INFO_V1(rocketq_topic_size);

@@ -21,14 +21,14 @@
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "base/rq_text.h"
+#include "consume/rq_offset.h"
 #include "format/rq_segfmt.h"
 #include "log/rq_log.h"
-#include "queue/rq_group.h"
-#include "queue/rq_offset.h"
 #include "queue/rq_queue.h"
-#include "queue/rq_topic.h"
-#include "recovery/rq_state.h"
 #include "shmem/rq_shmem.h"
+#include "topic/rq_group.h"
+#include "topic/rq_topic.h"
+#include "wal/rq_state.h"
 
 PG_FUNCTION_INFO_V1(rocketq_verify);
 

@@ -21,17 +21,17 @@
 #include "api/rq_sight.h"
 #include "base/rq_guc.h"
 #include "base/rq_text.h"
+#include "consume/rq_rates.h"
+#include "consume/rq_saved.h"
+#include "consume/rq_unused.h"
 #include "format/rq_segfmt.h"
 #include "log/rq_log.h"
-#include "queue/rq_group.h"
 #include "queue/rq_queue.h"
-#include "queue/rq_rates.h"
 #include "queue/rq_resolve.h"
-#include "queue/rq_retain.h"
-#include "queue/rq_saved.h"
-#include "queue/rq_topic.h"
-#include "queue/rq_unused.h"
+#include "retain/rq_retain.h"
 #include "shmem/rq_shmem.h"
+#include "topic/rq_group.h"
+#include "topic/rq_topic.h"
 
 PG_FUNCTION_INFO_V1(rocketq_get_topics);
 PG_FUNCTION_INFO_V1(rocketq_get_queues);

@@ -20,9 +20,9 @@
 #include "utils/syscache.h"
 
 #include "api/rq_args.h"
-#include "queue/rq_consumer.h"
-#include "queue/rq_idle.h"
-#include "queue/rq_topic.h"
+#include "consume/rq_consumer.h"
+#include "consume/rq_idle.h"
+#include "topic/rq_topic.h"
 #include "value/rq_relation.h"
 
 PG_FUNCTION_INFO_V1(rocketq_wait_for_messages);

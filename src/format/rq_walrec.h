@@ -25,7 +25,7 @@
  * What frequent records are: name, its lower case, info bits, redo function.  Of
  * a record "foo", rq_walrec.c has check_foo() and desc_foo(), and its data begin
  * with an xl_rq_foo.  The redo function is an RqWalRedo of who writes the record;
- * only recovery/rq_rmgr.c, which stands above them all, expands it.
+ * only wal/rq_rmgr.c, which stands above them all, expands it.
  */
 #define RQ_WAL_RECORDS(X) \
 	X(APPEND,		append,		0x00,	rq_log_redo_append) \
@@ -206,7 +206,7 @@ typedef struct xl_rq_group
 /*
  * Where a group goes on in a queue: at an offset, or, after the restore of a
  * dump, behind all but "saved_left" of the "saved_total" (0 = not restored)
- * copies of messages that begin the queue.  See queue/rq_saved.c.
+ * copies of messages that begin the queue.  See consume/rq_saved.c.
  */
 typedef struct xl_rq_place
 {

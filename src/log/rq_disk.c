@@ -3,7 +3,7 @@
  *	  How full the file system of the store is, and what follows from it.
  *
  * Three thresholds, each a share of the file system that is used: a warning,
- * trimming what nobody needs before its time (queue/rq_retain.c), and refusing
+ * trimming what nobody needs before its time (retain/rq_retain.c), and refusing
  * producers while all else goes on.  A threshold that has been crossed upwards
  * is crossed downwards a little below it, so that the log is not filled with
  * news.  Two workers look; who first finds a crossing tells of it.

@@ -25,8 +25,8 @@
 #include "format/rq_cqfmt.h"
 #include "format/rq_segfmt.h"
 #include "queue/rq_ahead.h"
-#include "queue/rq_topic.h"
 #include "store/rq_durable.h"
+#include "topic/rq_topic.h"
 
 /*
  * A transaction may yet be rolled back, so what is made for it has a limit, in

@@ -20,10 +20,10 @@
 #include "format/rq_segfmt.h"
 #include "queue/rq_ahead.h"
 #include "queue/rq_queue_private.h"
-#include "queue/rq_topic.h"
 #include "shmem/rq_stats.h"
 #include "store/rq_durable.h"
 #include "store/rq_map.h"
+#include "topic/rq_topic.h"
 
 /* Entries that rq_queue_news() looks at. */
 #define NEWS_LOOK_MAX	1024

@@ -7,8 +7,8 @@
 
 #include "format/rq_cqfmt.h"
 #include "format/rq_walrec.h"
-#include "queue/rq_wake.h"
 #include "shmem/rq_shmem.h"
+#include "topic/rq_wake.h"
 
 /*
  * Give the next offsets of the queue to these entries.  With xid 0 they count

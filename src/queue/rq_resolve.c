@@ -23,10 +23,10 @@
 #include "base/rq_fault.h"
 #include "queue/rq_queue_private.h"
 #include "queue/rq_resolve.h"
-#include "queue/rq_topic.h"
-#include "queue/rq_wake.h"
-#include "queue/rq_xid.h"
 #include "shmem/rq_stats.h"
+#include "topic/rq_topic.h"
+#include "topic/rq_wake.h"
+#include "topic/rq_xid.h"
 
 /* Entries looked at under one hold of the queue's lock. */
 #define RESOLVE_CHUNK	8192

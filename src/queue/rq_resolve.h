@@ -6,8 +6,8 @@
 #define RQ_RESOLVE_H
 
 #include "format/rq_walrec.h"
-#include "queue/rq_xid.h"
 #include "shmem/rq_shmem.h"
+#include "topic/rq_xid.h"
 
 /*
  * Raise the queue's stable offset as far as the outcome of transactions is

@@ -21,7 +21,7 @@
  * holding 2 to 8, with these exceptions.  A queue's lock is held over its WAL
  * insertion.  The meta lock is held while a topic's directory is made ahead or
  * put away with its topic, and while a state of many megabytes is copied
- * (recovery/rq_state.c).  The gate lock and the meta lock are held over the
+ * (wal/rq_state.c).  The gate lock and the meta lock are held over the
  * flush of a record that takes files away (a topic or a queue is dropped, the
  * log is trimmed), since a removal has no undo and must not be seen before.
  */
@@ -65,7 +65,7 @@ typedef struct RqTopic
 								 * nqueues while queues that come or go are in
 								 * doubt */
 
-	/* see queue/rq_alter.c */
+	/* see topic/rq_alter.c */
 	RqTopicSettings committed;	/* what holds unless alter_xid commits */
 	RqTopicSettings staged;		/* what holds if it does; else the same */
 	RqTopicSettings seen;		/* by users of the topic, of whom there is
@@ -80,7 +80,7 @@ typedef struct RqTopic
 								 * rq_topic_stage_drop() */
 	bool		doomed;			/* its relation is gone */
 	bool		lost_files;		/* its directory has, since it was synced
-								 * last; see queue/rq_trash.c */
+								 * last; see topic/rq_trash.c */
 	XLogRecPtr	lsn;			/* of its creation; older records are about an
 								 * earlier holder of the key */
 
@@ -89,7 +89,7 @@ typedef struct RqTopic
 	uint32		last_waiter;
 } RqTopic;
 
-/* How far something had come at a moment; see queue/rq_rates.c. */
+/* How far something had come at a moment; see consume/rq_rates.c. */
 typedef struct RqSample
 {
 	TimestampTz at;				/* 0 = none */
@@ -153,12 +153,12 @@ typedef struct RqGroup
 	bool		abandoned;		/* the same, and can't take it back */
 	TimestampTz created_at;
 
-	/* retention; see queue/rq_retain.c */
+	/* retention; see retain/rq_retain.c */
 	pg_atomic_uint64 used_at;	/* when somebody last consumed for it or moved
 								 * it, 0 = not since the server started */
 	bool		idle;			/* it holds nothing for that; janitor only */
 
-	/* whose transaction has all of it; see queue/rq_owner.c */
+	/* whose transaction has all of it; see consume/rq_owner.c */
 	pg_atomic_uint32 owner;		/* process number + 1, 0 = nobody's */
 	TimestampTz owner_since;
 
@@ -193,11 +193,11 @@ typedef struct RqOffset
 	TimestampTz changed_at;
 	XLogRecPtr	lsn;
 
-	/* whose transaction reads the queue; see queue/rq_owner.c */
+	/* whose transaction reads the queue; see consume/rq_owner.c */
 	pg_atomic_uint32 owner;		/* process number + 1, 0 = nobody's */
 	TimestampTz owner_since;
 
-	/* what the restore of a dump has said; see queue/rq_saved.c */
+	/* what the restore of a dump has said; see consume/rq_saved.c */
 	uint64		saved_total;
 	uint64		saved_left;
 
@@ -245,7 +245,7 @@ typedef union RqBackend
 } RqBackend;
 
 /*
- * A backend that waits for messages of a topic; see queue/rq_wait.c.  All but
+ * A backend that waits for messages of a topic; see consume/rq_wait.c.  All but
  * "cv" under the topic's wait lock; "picked" is read without.
  */
 typedef struct RqWaiter

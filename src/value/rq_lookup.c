@@ -20,7 +20,7 @@
 #include "utils/syscache.h"
 
 #include "base/rq_compat.h"
-#include "queue/rq_topic.h"
+#include "topic/rq_topic.h"
 #include "value/rq_lookup.h"
 #include "value/rq_relation.h"
 #include "value/rq_routed.h"

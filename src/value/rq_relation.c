@@ -22,9 +22,9 @@
 
 #include "base/rq_compat.h"
 #include "base/rq_guc.h"
-#include "queue/rq_alter.h"
-#include "queue/rq_topic.h"
-#include "queue/rq_topic_create.h"
+#include "topic/rq_alter.h"
+#include "topic/rq_topic.h"
+#include "topic/rq_topic_create.h"
 #include "value/rq_relation.h"
 #include "value/rq_topic_label.h"
 

@@ -7,7 +7,7 @@
 
 #include "executor/tuptable.h"
 
-#include "queue/rq_consume.h"
+#include "consume/rq_consume.h"
 
 /*
  * Create a slot for rq_message_slot_set(), in the current memory context.  Throws

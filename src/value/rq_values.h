@@ -5,7 +5,7 @@
 #ifndef RQ_VALUES_H
 #define RQ_VALUES_H
 
-#include "queue/rq_consume.h"
+#include "consume/rq_consume.h"
 #include "value/rq_columns.h"
 
 /* The delivery attempt of every message, until messages are retried. */

@@ -23,7 +23,7 @@
 #include "store/rq_stream.h"
 
 /* For the table of functions that it gives the server. */
-#include "recovery/rq_rmgr.c"
+#include "wal/rq_rmgr.c"
 
 #define MAX_FILES	16
 

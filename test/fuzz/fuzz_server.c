@@ -19,8 +19,8 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "queue/rq_xid.h"
 #include "shmem/rq_shmem.h"
+#include "topic/rq_xid.h"
 
 #define MAX_PIECES	4096
 

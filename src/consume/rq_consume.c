@@ -1,0 +1,250 @@
+/*
+ * rq_consume.c
+ *	  Read messages of a queue, for a consumer group or for anyone.
+ *
+ * Reading takes no lock but the group's own on the queue: entries below
+ * "stable" are final, and the log below them does not change.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/proc.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_error.h"
+#include "base/rq_fault.h"
+#include "base/rq_guc.h"
+#include "consume/rq_consume.h"
+#include "consume/rq_consumer.h"
+#include "consume/rq_offset.h"
+#include "consume/rq_owner.h"
+#include "consume/rq_readers.h"
+#include "consume/rq_saved.h"
+#include "consume/rq_wait.h"
+#include "log/rq_log.h"
+#include "queue/rq_queue.h"
+#include "queue/rq_resolve.h"
+#include "shmem/rq_stats.h"
+#include "topic/rq_group.h"
+#include "topic/rq_topic.h"
+#include "txn/rq_txn.h"
+
+/*
+ * How many messages ahead frames are fetched from memory: neighbours in a queue
+ * can lie anywhere in the log.
+ */
+#define FETCH_AHEAD		4
+
+/* The last transaction of this backend that has called rq_consume(). */
+static LocalTransactionId consumed_in = InvalidLocalTransactionId;
+
+/*
+ * A reader that is told nothing would wait for what never comes, or go on behind
+ * messages that it has not seen.
+ */
+static void
+report_illegal_offset(uint32 queue_id, RqQueue *q, RqOff from, bool too_small)
+{
+	ereport(ERROR,
+			(errcode(RQ_ERRCODE_OFFSET_ILLEGAL),
+			 too_small ?
+			 errmsg("queue %u begins behind offset " UINT64_FORMAT, queue_id, from) :
+			 errmsg("queue %u ends before offset " UINT64_FORMAT, queue_id, from),
+			 errdetail("It reaches from " UINT64_FORMAT " to " UINT64_FORMAT ".",
+					   pg_atomic_read_u64(&q->start),
+					   pg_atomic_read_u64(&q->stable)),
+			 too_small ?
+			 errhint("Retention has removed the messages between.  Go on from rocketq.min_offset().") :
+			 errhint("After TRUNCATE, and in a new topic, offsets begin at 0 again.  Go on from rocketq.min_offset() or rocketq.max_offset().")));
+}
+
+/*
+ * Read up to "max" matching messages from "from" on; returns how many, and in
+ * "next" the offset behind the last one looked at.  What retention has removed
+ * is passed over, or, if "exact" and "from" is among it, an error.
+ */
+static int
+read_forward(uint32 topic, uint32 queue_id, RqOff from, bool exact, int max,
+			 const RqFilter *filter, RqSink sink, void *arg, RqOff *next)
+{
+	RqQueue    *q = rq_topic_queue(topic, queue_id);
+	RqOff		stable = pg_atomic_read_u64(&q->stable);
+	RqMessage	m = {.queue_id = queue_id};
+	RqEntryRun	run = {0};
+	int			count = 0;
+	RqReadHold *hold = rq_log_hold();
+	RqOff		off;
+
+	pg_read_barrier();
+	for (off = from; off < stable && count < max; off++)
+	{
+		if (off % 1024 == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (!rq_queue_next_entry(topic, q, off, &run, &m.entry))
+		{
+			if (exact && off == from)
+				report_illegal_offset(queue_id, q, from, true);
+			off = pg_atomic_read_u64(&q->start) - 1;
+			continue;
+		}
+		if (off + FETCH_AHEAD < Min(stable, run.end))
+		{
+			const RqEntry *ahead = run.entries + (off + FETCH_AHEAD - run.first);
+
+			rq_log_prefetch(ahead->pos, RQ_CQ_FRAME_LEN(ahead));
+		}
+		if ((m.entry.len_flags & RQ_CQ_ABORTED) != 0 ||
+			!rq_filter_entry(filter, &m.entry))
+			continue;
+		if (!rq_log_read(m.entry.pos, RQ_CQ_FRAME_LEN(&m.entry),
+						 &m.frame, &m.parts) ||
+			!rq_filter_message(filter, &m.parts))
+			continue;
+		m.offset = off;
+		sink(arg, &m);
+		rq_log_check_kept(m.entry.pos);
+		count++;
+	}
+	rq_log_unhold(hold);
+	*next = off;
+	return count;
+}
+
+static int
+pull(RqWant *want, uint32 unused, void *arg)
+{
+	const RqPullRequest *req = arg;
+	RqQueue    *q;
+	RqOff		from = want->from;
+
+	/* It can have gone in a sleep without the lock. */
+	if (req->queue_id >= rq_topic_nqueues(req->topic))
+		return 0;
+	q = rq_topic_queue(req->topic, req->queue_id);
+	rq_resolve_refresh(req->topic, q);
+	if (from < pg_atomic_read_u64(&q->start))
+		report_illegal_offset(req->queue_id, q, from, true);
+	if (from > pg_atomic_read_u64(&q->end) && !RecoveryInProgress())
+		report_illegal_offset(req->queue_id, q, from, false);
+	return read_forward(req->topic, req->queue_id, from, true, req->max,
+						req->filter, req->sink, req->sink_arg, &want->from);
+}
+
+int
+rq_pull(const RqPullRequest *req)
+{
+	RqWant		want = {.topic = req->topic, .queue_id = req->queue_id,
+	.from = req->from, .filter = req->filter, .lock = req->lock};
+	int			count = pull(&want, req->queue_id, unconstify(RqPullRequest *, req));
+
+	if (count == 0 && req->wait_ms > 0)
+		count = rq_wait(&want, req->wait_ms, pull, unconstify(RqPullRequest *, req));
+	rq_count(RQ_STAT_PULLED, count);
+	return count;
+}
+
+/* Read what one queue has for the group; returns the count. */
+static int
+consume_queue(const RqConsumeRequest *req, RqGroupRef group, uint32 queue_id,
+			  int max)
+{
+	RqQueue    *q = rq_topic_queue(req->topic, queue_id);
+	RqOffset   *o = rq_group_offset(group.slot, queue_id);
+	RqReader   *r;
+	RqOff		from;
+	RqOff		next;
+	int			count;
+
+	rq_resolve_refresh(req->topic, q);
+	if (rq_readers_find(group, queue_id) == NULL && o->saved_total == 0 &&
+		pg_atomic_read_u64(&q->stable) <=
+		Max(rq_offset_committed(o), pg_atomic_read_u64(&q->start)))
+		return 0;
+	if (!rq_owner_take(req->topic, group, queue_id, false))
+		return 0;
+	rq_saved_place(req->topic, group.slot, queue_id);
+	r = rq_readers_get(req->topic, group, queue_id);
+	from = rq_reader_position(r);
+	count = read_forward(req->topic, queue_id, from, false, max, req->filter,
+						 req->sink, req->sink_arg, &next);
+	RQ_FAULT("consume-read");
+	if (next == from)
+		return 0;
+	rq_reader_set_next(r, next);
+	if (req->auto_commit)
+		rq_reader_commit_read(r);
+	rq_count(RQ_STAT_CONSUMED, count);
+	return count;
+}
+
+/*
+ * Read what the queues have, from number "*turn" on, which then is the next one
+ * whose turn it is: behind the last one looked at, so that of very many queues
+ * not those are looked at over and over that were emptied before.
+ */
+static int
+consume_from(const RqConsumeRequest *req, RqGroupRef group, uint32 *turn)
+{
+	uint32		nqueues = rq_topic_nqueues(req->topic);
+	int			count = 0;
+
+	for (uint32 i = 0; i < nqueues && count < req->max; i++)
+		count += consume_queue(req, group, (*turn)++ % nqueues,
+							   req->max - count);
+	return count;
+}
+
+/* Does the transaction read any queue of the topic for a group? */
+static bool
+reads_topic(uint32 topic)
+{
+	RqReader   *r;
+
+	for (int i = 0; (r = rq_readers_at(i)) != NULL; i++)
+		if (r->topic == topic)
+			return true;
+	return false;
+}
+
+static int
+consume(RqWant *want, uint32 queue_id, void *arg)
+{
+	static uint32 turn = 0;
+	const RqConsumeRequest *req = arg;
+	uint32		woken_for = queue_id;
+	int			count;
+
+	if (turn == 0)
+		turn = hash_bytes_uint32((uint32) MyProcPid);
+	want->group = rq_consumer_find_or_create_group(req->topic, req->group);
+	rq_group_used(want->group.slot);
+	count = consume_from(req, want->group,
+						 queue_id == RQ_ALL_QUEUES ? &turn : &woken_for);
+	want->keeps_lock = reads_topic(req->topic);
+	return count;
+}
+
+int
+rq_consume(const RqConsumeRequest *req)
+{
+	RqWant		want = {.topic = req->topic, .queue_id = RQ_ALL_QUEUES,
+	.filter = req->filter, .lock = req->lock};
+	int			count;
+
+	rq_txn_check_open();
+	consumed_in = RQ_MY_LXID;
+	count = consume(&want, RQ_ALL_QUEUES, unconstify(RqConsumeRequest *, req));
+	if (count == 0 && req->wait_ms > 0)
+		count = rq_wait(&want, req->wait_ms, consume,
+						unconstify(RqConsumeRequest *, req));
+	return count;
+}
+
+bool
+rq_has_consumed(void)
+{
+	return consumed_in == RQ_MY_LXID;
+}

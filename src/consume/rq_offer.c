@@ -1,0 +1,146 @@
+/*
+ * rq_offer.c
+ *	  Offer what is left of a queue to the next waiter of a group.
+ *
+ * Whoever gives up a queue (rq_owner.c), or leaves picked without having looked
+ * (rq_wait.c), offers what is left of it: news of these messages has been used up
+ * by waking the one who leaves them.
+ *
+ * A waiter that only waits (rq_idle.c) can be picked and never come back for the
+ * messages.  So the keeper offers again, once a second, what still lies there and
+ * is nobody's.
+ */
+#include "postgres.h"
+
+#include "base/rq_guc.h"
+#include "consume/rq_offer.h"
+#include "consume/rq_offset.h"
+#include "queue/rq_queue.h"
+#include "topic/rq_topic.h"
+#include "topic/rq_wake.h"
+
+/*
+ * Entries that one round of offering again looks at.  Who waits for what is up
+ * to users, and so is the number of queues.
+ */
+#define OFFER_BUDGET	(256 * 1024)
+
+/* ---- offering ---- */
+
+/*
+ * What a group has not consumed of a queue; false if that is nothing.  The
+ * caller holds no lock that keeps topic or group, so the answer may be about
+ * others that have got their slots since.
+ */
+static bool
+find_unread(uint32 topic, RqGroupRef group, uint32 queue_id, RqQueue **q,
+			RqOff *from)
+{
+	uint32		queue = rq_slots_find(rq_queue_pool, &rq_topics[topic].queues,
+									  queue_id);
+	uint32		offset = rq_slots_find(rq_offset_pool, &rq_groups[group.slot].offsets,
+									   queue_id);
+
+	if (queue == RQ_NO_SLOT || offset == RQ_NO_SLOT)
+		return false;
+	*q = &rq_queues[queue];
+	*from = Max(rq_offset_at_least(&rq_offsets[offset]),
+				pg_atomic_read_u64(&(*q)->start));
+	return *from < pg_atomic_read_u64(&(*q)->stable);
+}
+
+/* Is the group dropped, or being dropped by a transaction that has not ended? */
+static bool
+is_dropped(RqGroupRef group)
+{
+	const RqGroup *g = &rq_groups[group.slot];
+
+	return g->id != group.id || g->pend_op == RQ_PEND_DROP;
+}
+
+void
+rq_offer(uint32 topic, RqGroupRef group, uint32 queue_id)
+{
+	RqNews		news;
+	RqQueue    *q;
+	RqOff		from;
+
+	if (likely(!rq_wake_is_awaited(topic)))
+		return;
+	rq_news_init(&news, PG_UINT64_MAX, true);
+	if (is_dropped(group))
+		rq_wake_whole_group(topic, group.id);
+	else if (find_unread(topic, group, queue_id, &q, &from))
+		rq_wake_group(topic, group.id, queue_id, &news, RQ_WAKE_NEXT);
+}
+
+void
+rq_offer_all(uint32 topic, RqGroupRef group)
+{
+	rq_wake_whole_group(topic, group.id);
+}
+
+/* ---- offering again ---- */
+
+/* Returns how much work it was: entries looked at, and one. */
+static int
+offer_again(uint32 topic, RqGroupRef group, uint32 queue_id)
+{
+	RqQueue    *q;
+	RqOff		from;
+	RqNews		news;
+	int			cost = 1;
+
+	if (rq_group_owner(group, queue_id) < 0 &&
+		find_unread(topic, group, queue_id, &q, &from))
+	{
+		cost += rq_queue_news(topic, q, from, pg_atomic_read_u64(&q->stable),
+							  &news);
+		rq_wake_group(topic, group.id, queue_id, &news, RQ_WAKE_ANOTHER);
+	}
+	return cost;
+}
+
+/* Offer the queues of a topic from "*queue" on; the meta lock is held. */
+static void
+offer_topic(uint32 topic, RqGroupRef *groups, uint32 *queue, int *budget)
+{
+	int			n = rq_wake_groups(topic, groups);
+	uint32		nqueues = n > 0 ? rq_topic_nqueues(topic) : 0;
+
+	for (; *queue < nqueues && *budget > 0; (*queue)++)
+		for (int i = 0; i < n; i++)
+			*budget -= offer_again(topic, groups[i], *queue);
+	if (*queue >= nqueues)
+		*queue = 0;
+}
+
+void
+rq_offer_again(void)
+{
+	static uint32 topic = 0;	/* where it goes on the next time */
+	static uint32 queue = 0;
+	int			budget = OFFER_BUDGET;
+	RqGroupRef *groups;
+
+	if (pg_atomic_read_u32(&rq_ctl->nwaiters) == 0)
+		return;
+	groups = palloc(rq_max_backends() * sizeof(RqGroupRef));
+	for (int n = 0; n < rq_max_topics; n++)
+	{
+		if (rq_wake_is_awaited(topic))
+		{
+			LWLockAcquire(rq_meta_lock, LW_SHARED);
+			offer_topic(topic, groups, &queue, &budget);
+			LWLockRelease(rq_meta_lock);
+		}
+		else
+			queue = 0;
+		if (queue != 0)
+			break;
+		topic = (topic + 1) % (uint32) rq_max_topics;
+		if (budget <= 0)
+			break;
+	}
+	pfree(groups);
+}

@@ -1,0 +1,351 @@
+/*
+ * rq_offset.c
+ *	  The offsets of consumer groups.
+ *
+ * Only the owner of a group's queue (rq_owner.c) changes its offset, so at most
+ * one transaction is pending on it.  An OFFSET record also says
+ * which offset held before it ("base"), so replay never has to ask for the
+ * outcome of an earlier one.  The keeper logs the final value (SETTLE) soon
+ * after, so nothing depends on old transaction status.
+ */
+#include "postgres.h"
+
+#include "access/xloginsert.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_fault.h"
+#include "base/rq_guc.h"
+#include "consume/rq_offset.h"
+#include "shmem/rq_stats.h"
+#include "topic/rq_group.h"
+#include "topic/rq_topic.h"
+#include "topic/rq_xid.h"
+
+/* A group's losses in a queue are told of so often at most. */
+#define TELL_INTERVAL	(60 * USECS_PER_SEC)
+
+/* Offsets settled under one hold of the meta lock. */
+#define HOLD_MAX		256
+
+static LWLock *
+lock_of(const RqOffset *o)
+{
+	return rq_offset_lock((uint32) (o - rq_offsets));
+}
+
+static RqOff
+resolved(const RqOffset *o)
+{
+	Assert(LWLockHeldByMe(lock_of(o)));
+	if (o->pend_xid != 0 && rq_xid_status(o->pend_xid) == RQ_XID_COMMITTED)
+		return o->pend_next;
+	return o->committed;
+}
+
+/*
+ * Make room for a move: forget the one whose neighbours are closest to each
+ * other for their age.  So the older the times, the coarser what is known of
+ * them.  The first one stays.
+ */
+static void
+forget_move(RqOffset *o)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	double		least = 0;
+	uint32		victim = 0;
+
+	for (uint32 i = 1; i + 1 < o->nmoves; i++)
+	{
+		double		gap = (double) (o->moves[i + 1].at - o->moves[i - 1].at);
+		double		ratio = (gap + 1) / (double) (now - o->moves[i + 1].at + 1);
+
+		if (victim == 0 || ratio < least)
+		{
+			victim = i;
+			least = ratio;
+		}
+	}
+	memmove(&o->moves[victim], &o->moves[victim + 1],
+			(o->nmoves - victim - 1) * sizeof(RqMove));
+	o->nmoves--;
+}
+
+/* A move has been committed; exact to the moves between those kept. */
+static void
+note_move(RqOffset *o, RqOff from, RqOff next, uint64 xid)
+{
+	if (o->nmoves == 0)
+		o->before_moves = from;
+
+	/* What an older snapshot is told must not be too large. */
+	o->before_moves = Min(o->before_moves, next);
+	for (uint32 i = 0; i < o->nmoves; i++)
+		o->moves[i].next = Min(o->moves[i].next, next);
+	if (o->nmoves == RQ_MOVES)
+		forget_move(o);
+	o->moves[o->nmoves].xid = xid;
+	o->moves[o->nmoves].next = next;
+	o->moves[o->nmoves].at = GetCurrentTimestamp();
+	o->nmoves++;
+}
+
+/* The pending move's transaction has ended. */
+static void
+end_pending(RqOffset *o, bool committed)
+{
+	Assert(LWLockHeldByMeInMode(lock_of(o), LW_EXCLUSIVE));
+	if (committed)
+	{
+		note_move(o, o->committed, o->pend_next, o->pend_xid);
+		o->committed = o->pend_next;
+		o->changed_at = GetCurrentTimestamp();
+	}
+	o->pend_xid = 0;
+}
+
+/* The same, as news and not as told by WAL. */
+static void
+finish_pending(RqOffset *o, bool committed)
+{
+	end_pending(o, committed);
+	if (committed)
+		rq_count(RQ_STAT_OFFSETS_COMMITTED, 1);
+}
+
+RqOff
+rq_offset_at_least(RqOffset *o)
+{
+	RqOff		off;
+
+	LWLockAcquire(lock_of(o), LW_SHARED);
+	off = o->committed;
+	if (o->pend_xid != 0)
+		off = Min(off, o->pend_next);
+	LWLockRelease(lock_of(o));
+	return off;
+}
+
+RqOff
+rq_offset_as_of(RqOffset *o, RqXidIsSeen is_seen, void *arg)
+{
+	RqOff		off;
+	uint32		i;
+
+	LWLockAcquire(lock_of(o), LW_SHARED);
+	i = o->nmoves;
+	while (i > 0 && !is_seen(arg, o->moves[i - 1].xid))
+		i--;
+	if (o->pend_xid != 0 && is_seen(arg, o->pend_xid) &&
+		rq_xid_status(o->pend_xid) == RQ_XID_COMMITTED)
+		off = o->pend_next;
+	else if (i > 0)
+		off = o->moves[i - 1].next;
+	else
+		off = o->nmoves > 0 ? o->before_moves : o->committed;
+	LWLockRelease(lock_of(o));
+	return off;
+}
+
+RqOff
+rq_offset_committed(RqOffset *o)
+{
+	RqOff		off;
+
+	LWLockAcquire(lock_of(o), LW_SHARED);
+	off = resolved(o);
+	LWLockRelease(lock_of(o));
+	return off;
+}
+
+void
+rq_offset_lose(RqOffset *o, RqOff from, uint64 count)
+{
+	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
+	if (o->lost == o->lost_told)
+		o->lost_from = from;
+	o->lost += count;
+	LWLockRelease(lock_of(o));
+}
+
+uint64
+rq_offset_untold(RqOffset *o, TimestampTz now, RqOff *from)
+{
+	uint64		untold = 0;
+
+	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
+	if (o->lost != o->lost_told && now - o->told_at >= TELL_INTERVAL)
+	{
+		untold = o->lost - o->lost_told;
+		*from = o->lost_from;
+		o->lost_told = o->lost;
+		o->told_at = now;
+	}
+	LWLockRelease(lock_of(o));
+	return untold;
+}
+
+void
+rq_offset_stage(RqOffset *o, RqOff next, uint64 xid)
+{
+	RqGroup    *g = &rq_groups[o->group];
+	xl_rq_offset rec = {.key = rq_topic_key(g->topic), .group_id = g->id,
+	.queue_id = o->queue_id, .xid = xid, .next = next};
+
+	rq_gate_enter();
+	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
+	if (o->pend_xid != 0)
+		finish_pending(o, rq_xid_status(o->pend_xid) == RQ_XID_COMMITTED);
+	rec.base = o->committed;
+	START_CRIT_SECTION();
+	XLogBeginInsert();
+	rq_xlog_register(&rec, SizeOfRqOffset);
+	o->lsn = rq_xlog_insert(XLOG_RQ_OFFSET);
+	o->saved_total = 0;
+	o->pend_next = next;
+	o->pend_xid = xid;
+	END_CRIT_SECTION();
+	LWLockRelease(lock_of(o));
+	rq_gate_leave();
+	RQ_FAULT("offset-wal");
+}
+
+void
+rq_offset_finish(RqOffset *o, uint64 xid, bool committed)
+{
+	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
+	if (o->pend_xid == xid)
+		finish_pending(o, committed);
+	LWLockRelease(lock_of(o));
+}
+
+/* WAL-log an offset for good. */
+static void
+log_settled(RqOffset *o, RqOff committed)
+{
+	RqGroup    *g = &rq_groups[o->group];
+	xl_rq_settle rec = {.key = rq_topic_key(g->topic), .group_id = g->id,
+		.queue_id = o->queue_id, .committed = committed,
+	.saved_total = o->saved_total};
+
+	Assert(LWLockHeldByMeInMode(lock_of(o), LW_EXCLUSIVE));
+	START_CRIT_SECTION();
+	XLogBeginInsert();
+	rq_xlog_register(&rec, SizeOfRqSettle);
+	o->lsn = rq_xlog_insert(XLOG_RQ_SETTLE);
+	o->committed = o->logged = committed;
+	END_CRIT_SECTION();
+}
+
+void
+rq_offset_place(RqOffset *o, RqOff offset)
+{
+	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
+	if (o->saved_total != 0 && o->pend_xid == 0)
+	{
+		o->saved_total = 0;
+		log_settled(o, offset);
+	}
+	LWLockRelease(lock_of(o));
+}
+
+/* Settle one offset, unless its transaction runs. */
+static void
+settle(RqOffset *o)
+{
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	if (o->pend_xid != 0)
+	{
+		RqXidStatus status = rq_xid_status(o->pend_xid);
+
+		if (status == RQ_XID_IN_PROGRESS)
+			return;
+		finish_pending(o, status == RQ_XID_COMMITTED);
+	}
+	log_settled(o, o->committed);
+}
+
+void
+rq_offset_settle_all(void)
+{
+	for (int i = 0; i < rq_max_consumer_slots; i++)
+	{
+		RqOffset   *o = &rq_offsets[i];
+
+		if (i % HOLD_MAX == 0)
+			LWLockAcquire(rq_meta_lock, LW_SHARED);
+		if (o->group != RQ_NO_SLOT &&
+			(o->pend_xid != 0 || o->logged != o->committed))
+		{
+			LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
+			settle(o);
+			LWLockRelease(lock_of(o));
+		}
+		if (i % HOLD_MAX == HOLD_MAX - 1 || i == rq_max_consumer_slots - 1)
+			LWLockRelease(rq_meta_lock);
+	}
+}
+
+/* ---- redo ---- */
+
+static RqOffset *
+offset_for_redo(RqKey key, uint32 group_id, uint32 queue_id, XLogRecPtr lsn)
+{
+	uint32		topic = rq_topic_for_redo(key, lsn);
+
+	if (topic == RQ_NO_SLOT)
+		return NULL;
+	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
+		 i = rq_groups[i].next)
+		if (rq_groups[i].id == group_id && queue_id < rq_groups[i].offsets.n)
+		{
+			RqOffset   *o = rq_group_offset(i, queue_id);
+
+			return lsn > o->lsn ? o : NULL;
+		}
+	return NULL;
+}
+
+/* A record says where the offset was before it, or is for good. */
+static void
+redo_end_pending(RqOffset *o, RqOff committed)
+{
+	if (o->pend_xid != 0)
+		end_pending(o, o->pend_next == committed);
+	o->committed = committed;
+}
+
+void
+rq_offset_redo(const void *data, uint32 len, XLogRecPtr lsn)
+{
+	const xl_rq_offset *rec = data;
+	RqOffset   *o = offset_for_redo(rec->key, rec->group_id, rec->queue_id, lsn);
+
+	if (o == NULL)
+		return;
+	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
+	redo_end_pending(o, rec->base);
+	o->saved_total = 0;
+	o->pend_next = rec->next;
+	o->pend_xid = rec->xid;
+	o->logged = RQ_NOT_LOGGED;
+	o->lsn = lsn;
+	LWLockRelease(lock_of(o));
+}
+
+void
+rq_offset_redo_settle(const void *data, uint32 len, XLogRecPtr lsn)
+{
+	const xl_rq_settle *rec = data;
+	RqOffset   *o = offset_for_redo(rec->key, rec->group_id, rec->queue_id, lsn);
+
+	if (o == NULL)
+		return;
+	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
+	redo_end_pending(o, rec->committed);
+	o->saved_total = rec->saved_total;
+	o->logged = rec->committed;
+	o->lsn = lsn;
+	LWLockRelease(lock_of(o));
+}

@@ -1,0 +1,235 @@
+/*
+ * rq_owner.c
+ *	  Which transaction reads a queue for a group, or has the whole group.
+ *
+ * Heavyweight locks decide.  Who reads or moves a group in one queue takes the
+ * lock on the group in share mode, then that on (group, queue) exclusively.  Who
+ * is about to do something with all queues takes that on the group exclusively,
+ * and then needs none on any of its queues, however many there are.
+ *
+ * The slots of the offset and of the group tell others whose they are: those
+ * who wake waiters, and the views.  What they tell follows the lock: it is set
+ * after the lock has been taken and cleared after it has been released, unless
+ * the next owner has set it by then.
+ *
+ * Whoever gives up a queue offers what is left in it to a waiter.  That must
+ * come after the release of the lock, or the waiter would still meet it; hence
+ * the resource owner's callback and not the transaction's.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+#include "base/rq_compat.h"
+#include "consume/rq_offer.h"
+#include "consume/rq_owner.h"
+#include "topic/rq_topic.h"
+#include "txn/rq_txn.h"
+
+typedef struct Owned
+{
+	LOCKTAG		tag;
+	uint32		topic;
+	RqGroupRef	group;
+	uint32		queue_id;		/* RQ_ALL_QUEUES = the whole group */
+	RqOffset   *offset;			/* of the queue */
+} Owned;
+
+/* What the current transaction owns. */
+static Owned *owned = NULL;
+static int	nowned = 0;
+static int	max_owned = 0;
+
+static void
+make_room(void)
+{
+	if (nowned < max_owned)
+		return;
+	if (owned == NULL)
+		owned = MemoryContextAlloc(TopMemoryContext, 16 * sizeof(Owned));
+	else
+		owned = repalloc_huge(owned, 2 * max_owned * sizeof(Owned));
+	max_owned = Max(16, 2 * max_owned);
+}
+
+/*
+ * Everybody's locks are in one table of a fixed size.  So many queues one
+ * transaction takes without being asked for just these.
+ */
+static int
+max_share(void)
+{
+	return (int) Min((int64) max_locks_per_xact * MaxBackends / 4, INT_MAX);
+}
+
+static LOCKTAG
+lock_tag(Oid db, RqGroupRef group, uint32 queue_id)
+{
+	LOCKTAG		tag;
+
+	if (queue_id == RQ_ALL_QUEUES)
+		SET_LOCKTAG_ADVISORY(tag, db, group.id, 0, RQ_LOCK_GROUP);
+	else
+		SET_LOCKTAG_ADVISORY(tag, db, group.id, queue_id, RQ_LOCK_QUEUE);
+	return tag;
+}
+
+static bool
+is_present(RqGroupRef group)
+{
+	uint64		xid;
+
+	return rq_group_state(group, &xid) == RQ_GROUP_PRESENT;
+}
+
+static bool
+is_mine(const pg_atomic_uint32 *owner)
+{
+	return pg_atomic_read_u32(unconstify(pg_atomic_uint32 *, owner)) ==
+		RQ_MY_PROC_NUMBER + 1;
+}
+
+static bool
+owns_group(RqGroupRef group)
+{
+	const RqGroup *g = &rq_groups[group.slot];
+
+	return g->id == group.id && is_mine(&g->owner);
+}
+
+static LockAcquireResult
+take(const LOCKTAG *tag, LOCKMODE mode, bool wait)
+{
+	return wait ? LockAcquire(tag, mode, false, false) :
+		rq_lock_try(tag, mode);
+}
+
+bool
+rq_owner_take(uint32 topic, RqGroupRef group, uint32 queue_id, bool wait)
+{
+	Owned		o = {.topic = topic, .group = group, .queue_id = queue_id};
+	LOCKTAG		whole = lock_tag(rq_topic_key(topic).db, group, RQ_ALL_QUEUES);
+	LockAcquireResult result;
+
+	if (owns_group(group))
+		return is_present(group);
+	make_room();
+	if (take(&whole, ShareLock, wait) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	o.tag = lock_tag(rq_topic_key(topic).db, group, queue_id);
+	if (!wait && nowned >= max_share() &&
+		!rq_lock_held_by_me(&o.tag, ExclusiveLock))
+		result = LOCKACQUIRE_NOT_AVAIL;
+	else
+		result = take(&o.tag, ExclusiveLock, wait);
+	if (result == LOCKACQUIRE_NOT_AVAIL)
+	{
+		/* Who gets nothing keeps nobody from the group. */
+		LockRelease(&whole, ShareLock, false);
+		return false;
+	}
+	if (!is_present(group))
+		return false;
+	if (result == LOCKACQUIRE_OK)
+	{
+		o.offset = rq_group_offset(group.slot, queue_id);
+		o.offset->owner_since = GetCurrentTimestamp();
+		pg_atomic_write_u32(&o.offset->owner, RQ_MY_PROC_NUMBER + 1);
+		owned[nowned++] = o;
+	}
+	return true;
+}
+
+bool
+rq_owner_take_group(uint32 topic, RqGroupRef group)
+{
+	Owned		o = {.topic = topic, .group = group, .queue_id = RQ_ALL_QUEUES};
+	RqGroup    *g = &rq_groups[group.slot];
+	LockAcquireResult result;
+
+	make_room();
+	o.tag = lock_tag(rq_topic_key(topic).db, group, RQ_ALL_QUEUES);
+	result = LockAcquire(&o.tag, ExclusiveLock, false, false);
+	if (!is_present(group))
+		return false;
+	if (result == LOCKACQUIRE_OK)
+	{
+		g->owner_since = GetCurrentTimestamp();
+		pg_atomic_write_u32(&g->owner, RQ_MY_PROC_NUMBER + 1);
+		owned[nowned++] = o;
+	}
+	return true;
+}
+
+bool
+rq_owner_hold_group(Oid db, RqGroupRef group)
+{
+	LOCKTAG		tag = lock_tag(db, group, RQ_ALL_QUEUES);
+
+	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+rq_owner_free_group(Oid db, RqGroupRef group)
+{
+	LOCKTAG		tag = lock_tag(db, group, RQ_ALL_QUEUES);
+
+	LockRelease(&tag, ExclusiveLock, true);
+}
+
+static void
+give_up(const Owned *o)
+{
+	uint32		me = RQ_MY_PROC_NUMBER + 1;
+
+	if (o->queue_id == RQ_ALL_QUEUES)
+	{
+		pg_atomic_compare_exchange_u32(&rq_groups[o->group.slot].owner, &me, 0);
+		rq_offer_all(o->topic, o->group);
+		return;
+	}
+	pg_atomic_compare_exchange_u32(&o->offset->owner, &me, 0);
+	rq_offer(o->topic, o->group, o->queue_id);
+}
+
+/* Nothing may fail in here. */
+static void
+locks_released(ResourceReleasePhase phase, bool is_commit, bool is_top,
+			   void *arg)
+{
+	int			kept = 0;
+
+	/* A subtransaction that commits hands its locks on. */
+	if (nowned == 0 || phase != RESOURCE_RELEASE_AFTER_LOCKS ||
+		(is_commit && !is_top))
+		return;
+	for (int i = 0; i < nowned; i++)
+	{
+		if (!is_top && rq_lock_held_by_me(&owned[i].tag, ExclusiveLock))
+			owned[kept++] = owned[i];
+		else
+			give_up(&owned[i]);
+	}
+	nowned = kept;
+}
+
+static const char *
+why_unpreparable(void)
+{
+	return nowned == 0 ? NULL :
+		gettext_noop("cannot PREPARE a transaction that has locked a queue for a consumer group");
+}
+
+void
+rq_owner_init(void)
+{
+	static const RqParticipant owner = {.unpreparable = why_unpreparable};
+
+	RegisterResourceReleaseCallback(locks_released, NULL);
+	rq_txn_register(&owner);
+}

@@ -1,0 +1,139 @@
+/*
+ * rq_position.c
+ *	  Move the offsets of consumer groups.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+
+#include "base/rq_guc.h"
+#include "consume/rq_offset.h"
+#include "consume/rq_owner.h"
+#include "consume/rq_position.h"
+#include "consume/rq_readers.h"
+#include "consume/rq_saved.h"
+#include "queue/rq_queue.h"
+#include "queue/rq_resolve.h"
+#include "topic/rq_group.h"
+#include "topic/rq_topic.h"
+#include "txn/rq_txn.h"
+
+/* Lock one queue of a group and give the transaction's reader of it. */
+static RqReader *
+lock_reader(uint32 topic, const char *name, uint32 queue_id)
+{
+	RqGroupRef	group;
+
+	rq_txn_check_open();
+	rq_topic_check_queue(topic, queue_id);
+	rq_consumer_find_group(topic, name, RQ_HINT_LIST_GROUPS, &group);
+	if (!rq_owner_take(topic, group, queue_id, true))
+		rq_consumer_report_dropped(name);
+	rq_saved_place(topic, group.slot, queue_id);
+	rq_group_used(group.slot);
+	return rq_readers_get(topic, group, queue_id);
+}
+
+int
+rq_position_commit_all(uint32 topic, const char *name)
+{
+	RqGroupRef	group;
+	RqReader   *r;
+	int			count = 0;
+
+	rq_txn_check_open();
+	rq_consumer_find_group(topic, name, RQ_HINT_LIST_GROUPS, &group);
+	rq_group_used(group.slot);
+	for (int i = 0; (r = rq_readers_at(i)) != NULL; i++)
+	{
+		if (r->topic != topic || r->group.id != group.id || !r->reading)
+			continue;
+		rq_reader_commit_read(r);
+		count++;
+	}
+	return count;
+}
+
+/* Throw unless the group can be moved on from "now" to "next". */
+static void
+check_commit(uint32 queue_id, int64 next, RqOff now, RqOff end)
+{
+	if (next < 0 || (RqOff) next < now)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("offset " INT64_FORMAT " is before the group's committed offset in queue %u, " UINT64_FORMAT,
+						next, queue_id, now),
+				 errhint("rocketq.reset_offset() moves a group back.")));
+	if ((RqOff) next > end)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("offset " INT64_FORMAT " is past the end of queue %u, " UINT64_FORMAT,
+						next, queue_id, end)));
+}
+
+void
+rq_position_commit(uint32 topic, const char *name, uint32 queue_id, int64 next)
+{
+	RqReader   *r = lock_reader(topic, name, queue_id);
+	RqQueue    *q = rq_topic_queue(topic, queue_id);
+	RqOff		now = r->committing ? r->commit :
+	rq_offset_committed(rq_group_offset(r->group.slot, queue_id));
+
+	rq_resolve_refresh(topic, q);
+	check_commit(queue_id, next, now, pg_atomic_read_u64(&q->stable));
+	rq_reader_set_commit(r, (RqOff) next);
+}
+
+static void
+move_reader(RqReader *r, RqOff to)
+{
+	rq_reader_set_next(r, to);
+	rq_reader_set_commit(r, to);
+}
+
+void
+rq_position_reset(uint32 topic, const char *name, uint32 queue_id, int64 offset)
+{
+	RqReader   *r = lock_reader(topic, name, queue_id);
+	RqQueue    *q = rq_topic_queue(topic, queue_id);
+
+	rq_resolve_refresh(topic, q);
+	if (offset < 0 || (RqOff) offset < pg_atomic_read_u64(&q->start) ||
+		(RqOff) offset > pg_atomic_read_u64(&q->stable))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("offset " INT64_FORMAT " is outside queue %u",
+						offset, queue_id),
+				 errdetail("The queue reaches from " UINT64_FORMAT " to " UINT64_FORMAT ".",
+						   pg_atomic_read_u64(&q->start),
+						   pg_atomic_read_u64(&q->stable))));
+	move_reader(r, (RqOff) offset);
+}
+
+void
+rq_position_reset_all(uint32 topic, const char *name, const RqStart *start)
+{
+	RqGroupRef	group = rq_consumer_lock_group(topic, name);
+
+	rq_group_used(group.slot);
+	for (uint32 i = 0; i < rq_topic_nqueues(topic); i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		move_reader(rq_readers_get(topic, group, i),
+					rq_consumer_start(topic, i, start));
+	}
+}
+
+RqOff
+rq_position_committed(uint32 topic, const char *name, uint32 queue_id)
+{
+	uint64		budget = PG_UINT64_MAX;
+	RqGroupRef	group;
+
+	rq_topic_check_queue(topic, queue_id);
+	rq_consumer_find_group(topic, name, RQ_HINT_LIST_GROUPS, &group);
+	return Max(rq_saved_offset(topic, rq_group_offset(group.slot, queue_id),
+							   &budget),
+			   pg_atomic_read_u64(&rq_topic_queue(topic, queue_id)->start));
+}

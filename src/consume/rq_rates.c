@@ -1,0 +1,147 @@
+/*
+ * rq_rates.c
+ *	  How fast queues grow and groups go on.
+ *
+ * Nothing is counted for it.  The janitor notes now and then how far each
+ * queue and each group has come, and a rate is the way from there to now.  Two
+ * samples are kept, so that the older one is between one and two intervals
+ * old.
+ */
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "base/rq_guc.h"
+#include "consume/rq_offset.h"
+#include "consume/rq_rates.h"
+#include "queue/rq_queue.h"
+#include "topic/rq_group.h"
+
+/* How old a sample gets before the next is taken. */
+#define SAMPLE_INTERVAL_MS	30000
+
+/* How often the janitor looks for new queues and groups. */
+#define LOOK_INTERVAL_MS	1000
+
+/* Slots looked at under one hold of the meta lock. */
+#define HOLD_MAX		1024
+
+/* A shorter time tells nothing. */
+#define SHORTEST_MS			1000
+
+static bool
+is_due(const RqSample *samples, TimestampTz now)
+{
+	return samples[0].at == 0 || samples[0].at > now ||
+		TimestampDifferenceExceeds(samples[0].at, now, SAMPLE_INTERVAL_MS);
+}
+
+static void
+take(RqSample *samples, TimestampTz now, uint64 count, uint64 bytes)
+{
+	RqSample	new = {.at = now, .count = count, .bytes = bytes};
+
+	samples[1] = samples[0];
+	samples[0] = new;
+}
+
+static void
+sample_queue(RqQueue *q, TimestampTz now)
+{
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	/* Else the next round takes it: the meta lock is held. */
+	if (!LWLockConditionalAcquire(&q->lock, LW_EXCLUSIVE))
+		return;
+	take(q->samples, now, pg_atomic_read_u64(&q->end), q->bytes_end);
+	LWLockRelease(&q->lock);
+}
+
+static void
+sample_offset(RqOffset *o, TimestampTz now)
+{
+	RqOff		committed = rq_offset_committed(o);
+	LWLock	   *lock = rq_offset_lock((uint32) (o - rq_offsets));
+
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	take(o->samples, now, committed, 0);
+	LWLockRelease(lock);
+}
+
+/* Only the janitor writes samples, so it may look at them without lock. */
+static void
+sample_queues(int from, int to, TimestampTz now)
+{
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	for (int i = from; i < to; i++)
+		if (rq_queues[i].topic != RQ_NO_SLOT && is_due(rq_queues[i].samples, now))
+			sample_queue(&rq_queues[i], now);
+	LWLockRelease(rq_meta_lock);
+}
+
+static void
+sample_offsets(int from, int to, TimestampTz now)
+{
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	for (int i = from; i < to; i++)
+		if (rq_offsets[i].group != RQ_NO_SLOT && is_due(rq_offsets[i].samples, now))
+			sample_offset(&rq_offsets[i], now);
+	LWLockRelease(rq_meta_lock);
+}
+
+void
+rq_rates_sample(void)
+{
+	static TimestampTz next_look = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now < next_look)
+		return;
+	next_look = TimestampTzPlusMilliseconds(now, LOOK_INTERVAL_MS);
+
+	for (int i = 0; i < rq_max_queues; i += HOLD_MAX)
+		sample_queues(i, Min(i + HOLD_MAX, rq_max_queues), now);
+	for (int i = 0; i < rq_max_consumer_slots; i += HOLD_MAX)
+		sample_offsets(i, Min(i + HOLD_MAX, rq_max_consumer_slots), now);
+}
+
+/* The way from the older sample; a group can have been moved back. */
+static bool
+rate_since(const RqSample *samples, TimestampTz now, uint64 count,
+		   uint64 bytes, RqRate *rate)
+{
+	const RqSample *from = samples[1].at != 0 ? &samples[1] : &samples[0];
+	double		seconds = (double) (now - from->at) / USECS_PER_SEC;
+
+	if (from->at == 0 || seconds * 1000 < SHORTEST_MS)
+		return false;
+	rate->since = from->at;
+	rate->count = count > from->count ? (count - from->count) / seconds : 0;
+	rate->bytes = bytes > from->bytes ? (bytes - from->bytes) / seconds : 0;
+	return true;
+}
+
+bool
+rq_rates_of_queue(RqQueue *q, TimestampTz now, RqRate *rate)
+{
+	bool		known;
+
+	if (!rq_queue_try_lock(q, LW_SHARED))
+		return false;
+	known = rate_since(q->samples, now, pg_atomic_read_u64(&q->end),
+					   q->bytes_end, rate);
+	LWLockRelease(&q->lock);
+	return known;
+}
+
+bool
+rq_rates_of_offset(RqOffset *o, TimestampTz now, RqRate *rate)
+{
+	RqOff		committed = rq_offset_committed(o);
+	LWLock	   *lock = rq_offset_lock((uint32) (o - rq_offsets));
+	bool		known;
+
+	LWLockAcquire(lock, LW_SHARED);
+	known = rate_since(o->samples, now, committed, 0, rate);
+	LWLockRelease(lock);
+	return known;
+}

@@ -1,0 +1,243 @@
+/*
+ * rq_readers.c
+ *	  The queues that the current transaction reads or moves for groups.
+ *
+ * A reader stays in the list until the end of the transaction, even if all that
+ * it did is rolled back: then it neither reads nor commits.  The first change
+ * after a savepoint of where it reads, or of what it commits, notes in the
+ * transaction's journal what was there before.  However often it changes, the
+ * group moves once, at pre-commit.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "consume/rq_offset.h"
+#include "consume/rq_readers.h"
+#include "topic/rq_topic.h"
+#include "topic/rq_topic_txn.h"
+#include "txn/rq_index.h"
+#include "txn/rq_txn.h"
+
+/* The transaction's, and in its memory. */
+static struct
+{
+	RqReader  **list;
+	int			n;
+	int			max;
+	HTAB	   *index;			/* once there are many */
+}			readers;
+
+/* ---- the list ---- */
+
+RqReader *
+rq_readers_at(int i)
+{
+	return i < readers.n ? readers.list[i] : NULL;
+}
+
+RqReader *
+rq_readers_find(RqGroupRef group, uint32 queue_id)
+{
+	if (readers.index != NULL)
+	{
+		int			at = rq_index_find(readers.index, group.id, queue_id);
+
+		return at < 0 ? NULL : readers.list[at];
+	}
+	for (int i = 0; i < readers.n; i++)
+	{
+		RqReader   *r = readers.list[i];
+
+		if (r->group.id == group.id && r->queue_id == queue_id)
+			return r;
+	}
+	return NULL;
+}
+
+/* Make room for one more reader, also in the index. */
+static void
+make_room_for_reader(MemoryContext cxt)
+{
+	HTAB	   *index;
+
+	RQ_GROW(cxt, readers.list, readers.n, readers.max);
+	if (readers.n < RQ_INDEX_FROM || readers.index != NULL)
+		return;
+	index = rq_index_create(cxt, "rocketq readers");
+	for (int i = 0; i < readers.n; i++)
+		rq_index_add(index, readers.list[i]->group.id,
+					 readers.list[i]->queue_id, i);
+	readers.index = index;
+}
+
+RqReader *
+rq_readers_get(uint32 topic, RqGroupRef group, uint32 queue_id)
+{
+	RqReader   *r = rq_readers_find(group, queue_id);
+	MemoryContext cxt;
+
+	if (r != NULL)
+		return r;
+	rq_txn_check_open();
+	cxt = rq_txn_context();
+	make_room_for_reader(cxt);
+	r = MemoryContextAllocZero(cxt, sizeof(RqReader));
+	r->topic = topic;
+	r->group = group;
+	r->queue_id = queue_id;
+	r->next_noted = r->commit_noted = -1;
+	if (readers.index != NULL)
+		rq_index_add(readers.index, group.id, queue_id, readers.n);
+	readers.list[readers.n++] = r;
+	return r;
+}
+
+/* ---- the journal ---- */
+
+/* The action: "next" or "commit" changed.  What was there before. */
+typedef struct Moved
+{
+	RqReader   *reader;
+	RqOff		off;
+	bool		is_set;
+	int			noted;
+} Moved;
+
+static void
+undo_next(const void *action)
+{
+	const Moved *before = action;
+	RqReader   *r = before->reader;
+
+	r->reading = before->is_set;
+	r->next = before->off;
+	r->next_noted = before->noted;
+}
+
+static const RqActionOps next_moved = {
+	.size = sizeof(Moved),
+	.undo = undo_next,
+	.unpreparable = gettext_noop("cannot PREPARE a transaction that has consumed rocketq messages"),
+};
+
+static void
+undo_commit(const void *action)
+{
+	const Moved *before = action;
+	RqReader   *r = before->reader;
+
+	r->committing = before->is_set;
+	r->commit = before->off;
+	r->commit_noted = before->noted;
+}
+
+static const RqActionOps commit_moved = {
+	.size = sizeof(Moved),
+	.stage = RQ_STAGE_OFFSETS,
+	.undo = undo_commit,
+	.unpreparable = gettext_noop("cannot PREPARE a transaction that has moved the offset of a consumer group"),
+};
+
+void
+rq_reader_set_next(RqReader *r, RqOff next)
+{
+	const Moved before = {.reader = r, .off = r->next, .is_set = r->reading,
+	.noted = r->next_noted};
+
+	rq_txn_check_open();
+	if (r->next_noted < rq_txn_savepoint())
+		r->next_noted = rq_txn_note(&next_moved, &before);
+	r->reading = true;
+	r->next = next;
+}
+
+void
+rq_reader_set_commit(RqReader *r, RqOff commit)
+{
+	const Moved before = {.reader = r, .off = r->commit,
+	.is_set = r->committing, .noted = r->commit_noted};
+
+	rq_txn_check_open();
+	if (r->commit_noted < rq_txn_savepoint())
+		r->commit_noted = rq_txn_note(&commit_moved, &before);
+	r->committing = true;
+	r->commit = commit;
+}
+
+void
+rq_reader_commit_read(RqReader *r)
+{
+	if (!r->committing || r->commit < r->next)
+		rq_reader_set_commit(r, r->next);
+}
+
+RqOff
+rq_reader_position(const RqReader *r)
+{
+	RqQueue    *q = rq_topic_queue(r->topic, r->queue_id);
+	RqOff		at;
+
+	if (r->reading || r->committing)
+		at = Max(r->reading ? r->next : 0, r->committing ? r->commit : 0);
+	else
+		at = rq_offset_committed(rq_group_offset(r->group.slot, r->queue_id));
+	return Max(at, pg_atomic_read_u64(&q->start));
+}
+
+/* ---- end of transaction ---- */
+
+/* Not for groups that have ended, nor for those that go with their topic. */
+static void
+stage_offsets(uint64 xid)
+{
+	for (int i = 0; xid != 0 && i < readers.n; i++)
+	{
+		RqReader   *r = readers.list[i];
+
+		if (r->committing && r->group.id == rq_groups[r->group.slot].id &&
+			!rq_topic_is_dropped(rq_topic_key(r->topic)))
+			rq_offset_stage(rq_group_offset(r->group.slot, r->queue_id),
+							r->commit, xid);
+	}
+}
+
+static void
+finish_offsets(uint64 xid, bool committed)
+{
+	for (int i = 0; i < readers.n; i++)
+	{
+		RqReader   *r = readers.list[i];
+
+		if (!r->committing)
+			continue;
+
+		/* Groups that an aborted transaction has made go at any moment. */
+		if (!committed)
+			LWLockAcquire(rq_meta_lock, LW_SHARED);
+		if (r->group.id == rq_groups[r->group.slot].id)
+			rq_offset_finish(rq_group_offset(r->group.slot, r->queue_id),
+							 xid, committed);
+		if (!committed)
+			LWLockRelease(rq_meta_lock);
+	}
+}
+
+static void
+forget_readers(void)
+{
+	memset(&readers, 0, sizeof(readers));
+}
+
+void
+rq_readers_init(void)
+{
+	static const RqParticipant offsets = {
+		.stage = RQ_STAGE_OFFSETS,
+		.pre_commit = stage_offsets,
+		.finish = finish_offsets,
+		.forget = forget_readers,
+	};
+
+	rq_txn_register(&offsets);
+}

@@ -1,0 +1,448 @@
+/*
+ * rq_saved.c
+ *	  Places of groups after the restore of a dump.
+ *
+ * Offsets are new after a restore, so a dump tells a group's place by numbers
+ * of messages: how many the queue had (saved_total) and how many of them the
+ * group had still to consume (saved_left).  Groups can be restored before,
+ * behind or beside the messages of their topic.  So the place is found later:
+ * as soon as the queue begins with as many copies of messages as it had.  It
+ * lies behind all but the last "saved_left" of them; a message that is no copy
+ * is never passed over.
+ *
+ * That ends when the group is used: if the messages are not there by then they
+ * may never come, and others that do, copies too, are not to be passed over.
+ * The group begins at the first message then.
+ *
+ * The janitor looks for those whose messages have come.  How many groups wait
+ * for how many messages is up to users, so a round does little, and the next
+ * one goes on behind it.  Of a queue it looks at each copy once, whatever the
+ * number of groups: it remembers how many there are before each block.  Others
+ * who want to know a place look for it themselves, up to a limit of theirs.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+#include "base/rq_guc.h"
+#include "base/rq_text.h"
+#include "consume/rq_offset.h"
+#include "consume/rq_saved.h"
+#include "queue/rq_queue.h"
+#include "queue/rq_resolve.h"
+#include "topic/rq_topic.h"
+
+/* What the janitor does in a round, in entries looked at and alike. */
+#define ROUND_BUDGET	(256 * 1024)
+
+/* A visit to an offset costs locks. */
+#define VISIT_COST		32
+
+/* Entries it looks at under one hold of the meta lock. */
+#define HOLD_MAX		8192
+
+/* Entries in a block. */
+#define PER_BLOCK		2048
+
+/* ---- one place ---- */
+
+/* What a dump has told of a group in a queue; total 0 = nothing. */
+typedef struct Saved
+{
+	uint64		total;
+	uint64		left;
+} Saved;
+
+static Saved
+saved_of(RqOffset *o)
+{
+	LWLock	   *lock = rq_offset_lock((uint32) (o - rq_offsets));
+	Saved		s;
+
+	LWLockAcquire(lock, LW_SHARED);
+	s.total = o->pend_xid == 0 ? o->saved_total : 0;
+	s.left = Min(o->saved_left, s.total);
+	LWLockRelease(lock);
+	return s;
+}
+
+static bool
+has_room_for(RqQueue *q, uint64 total)
+{
+	RqOff		start = pg_atomic_read_u64(&q->start);
+	RqOff		stable = pg_atomic_read_u64(&q->stable);
+
+	return stable > start && stable - start >= total;
+}
+
+typedef enum EntryKind
+{
+	NOTHING,					/* rolled back, or trimmed */
+	A_COPY,
+	ANOTHER
+} EntryKind;
+
+static EntryKind
+kind_of(uint32 topic, RqQueue *q, RqOff off)
+{
+	RqEntry		e;
+
+	if (!rq_queue_entry(topic, q, off, &e) ||
+		(e.len_flags & RQ_CQ_ABORTED) != 0)
+		return NOTHING;
+	return (e.len_flags & RQ_CQ_COPY) != 0 ? A_COPY : ANOTHER;
+}
+
+/*
+ * The place in a queue that has all the copies; false if it has not, or that
+ * can't be told by a look at "*budget" entries, from which those looked at are
+ * taken.
+ */
+static bool
+find_place(uint32 topic, RqQueue *q, Saved s, uint64 *budget, RqOff *place)
+{
+	RqOff		stable = pg_atomic_read_u64(&q->stable);
+	RqOff		off = pg_atomic_read_u64(&q->start);
+	uint64		count = 0;
+
+	if (s.total == 0 || !has_room_for(q, s.total))
+		return false;
+	pg_read_barrier();
+	*place = off;
+	for (; off < stable && count < s.total && *budget > 0; off++)
+	{
+		EntryKind	kind = kind_of(topic, q, off);
+
+		if (off % 1024 == 0)
+			CHECK_FOR_INTERRUPTS();
+		(*budget)--;
+		if (kind == ANOTHER)
+			return false;
+		if (kind == A_COPY && ++count == s.total - s.left)
+			*place = off + 1;
+	}
+	return count == s.total;
+}
+
+bool
+rq_saved_find(uint32 topic, RqOffset *o, uint64 *budget, RqOff *place)
+{
+	return unlikely(o->saved_total != 0) &&
+		find_place(topic, rq_topic_queue(topic, o->queue_id), saved_of(o),
+				   budget, place);
+}
+
+RqOff
+rq_saved_offset(uint32 topic, RqOffset *o, uint64 *budget)
+{
+	RqOff		place;
+
+	return rq_saved_find(topic, o, budget, &place) ? place :
+		rq_offset_committed(o);
+}
+
+/* A group whose messages are not there. */
+typedef struct Loser
+{
+	char		name[RQ_GROUP_NAME_MAX + 1];
+	RqKey		key;			/* of its topic */
+	uint32		queue_id;
+	uint64		consumed;		/* as the dump has told; 0 = nothing to tell */
+	uint64		total;
+} Loser;
+
+/* The caller holds what keeps the group. */
+static Loser
+loser(const RqOffset *o, Saved s)
+{
+	const RqGroup *g = &rq_groups[o->group];
+	Loser		l = {.key = rq_topic_key(g->topic), .queue_id = o->queue_id,
+		.consumed = s.total - s.left,
+	.total = s.total};
+
+	strlcpy(l.name, g->name, sizeof(l.name));
+	return l;
+}
+
+static void
+tell(const Loser *l)
+{
+	if (l->consumed > 0)
+		ereport(LOG,
+				(errmsg("consumer group \"%s\" of rocketq topic %u/%u starts from the first message of queue %u",
+						rq_text_from(l->key.db, l->name), l->key.db, l->key.rel, l->queue_id),
+				 errdetail("It was restored from a dump as having consumed " UINT64_FORMAT " of " UINT64_FORMAT " messages, but the queue does not begin with those.",
+						   l->consumed, l->total)));
+}
+
+void
+rq_saved_place(uint32 topic, uint32 group, uint32 queue_id)
+{
+	RqQueue    *q = rq_topic_queue(topic, queue_id);
+	RqOffset   *o = rq_group_offset(group, queue_id);
+	uint64		budget = PG_UINT64_MAX;
+	Saved		s;
+	RqOff		off;
+	bool		found;
+
+	if (likely(o->saved_total == 0))
+		return;
+	s = saved_of(o);
+	if (s.total == 0)
+		return;
+	rq_resolve_refresh(topic, q);
+	found = find_place(topic, q, s, &budget, &off);
+	if (!found)
+		off = pg_atomic_read_u64(&q->start);
+	rq_gate_enter();
+	rq_offset_place(o, off);
+	rq_gate_leave();
+	if (!found)
+	{
+		Loser		l = loser(o, s);
+
+		tell(&l);
+	}
+}
+
+/* ---- what the janitor knows of queues ---- */
+
+/*
+ * The copies that begin a queue: those in [first, upto), "before" for each
+ * block of these how many there are before it.
+ */
+typedef struct Known
+{
+	uint32		queue;			/* its slot */
+	uint64		incarnation;	/* of its topic */
+	RqOff		first;
+	RqOff		upto;
+	uint64		count;
+	bool		ended;			/* another message follows them */
+	uint64		max;
+	uint64	   *before;
+} Known;
+
+static MemoryContext known_cxt = NULL;
+static HTAB *known_queues = NULL;
+
+/* What is known of the queue; nothing yet if it has changed since. */
+static Known *
+known_of(uint32 topic, RqQueue *q)
+{
+	uint32		slot = (uint32) (q - rq_queues);
+	RqOff		start = pg_atomic_read_u64(&q->start);
+	bool		found;
+	Known	   *k;
+
+	if (known_queues == NULL)
+	{
+		HASHCTL		info = {.keysize = sizeof(uint32),
+		.entrysize = sizeof(Known)};
+
+		if (known_cxt == NULL)
+			known_cxt = AllocSetContextCreate(TopMemoryContext,
+											  "rocketq restored groups",
+											  ALLOCSET_DEFAULT_SIZES);
+		info.hcxt = known_cxt;
+		known_queues = hash_create("rocketq copies", 64, &info,
+								   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	k = hash_search(known_queues, &slot, HASH_ENTER, &found);
+	if (!found)
+	{
+		k->before = NULL;
+		k->max = 0;
+	}
+	if (!found || k->incarnation != rq_topics[topic].incarnation ||
+		k->first != start)
+	{
+		k->incarnation = rq_topics[topic].incarnation;
+		k->first = k->upto = start;
+		k->count = 0;
+		k->ended = false;
+	}
+	return k;
+}
+
+static void
+forget_all(void)
+{
+	known_queues = NULL;
+	if (known_cxt != NULL)
+		MemoryContextReset(known_cxt);
+}
+
+/* A block begins. */
+static void
+note_block(Known *k)
+{
+	uint64		block = (k->upto - k->first) / PER_BLOCK;
+
+	if (block >= k->max)
+	{
+		uint64		more = Max(16, 2 * k->max);
+
+		k->before = k->before == NULL ?
+			MemoryContextAllocHuge(known_cxt, more * sizeof(uint64)) :
+			repalloc_huge(k->before, more * sizeof(uint64));
+		k->max = more;
+	}
+	k->before[block] = k->count;
+}
+
+/*
+ * Look at "most" more entries at the most, until "total" copies are known;
+ * false if there is more to look at.
+ */
+static bool
+learn(Known *k, uint32 topic, RqQueue *q, uint64 total, int most)
+{
+	RqOff		stable = pg_atomic_read_u64(&q->stable);
+
+	pg_read_barrier();
+	while (!k->ended && k->count < total && k->upto < stable)
+	{
+		EntryKind	kind;
+
+		if (most-- == 0)
+			return false;
+		if ((k->upto - k->first) % PER_BLOCK == 0)
+			note_block(k);
+		kind = kind_of(topic, q, k->upto);
+		k->ended = kind == ANOTHER;
+		if (kind == A_COPY)
+			k->count++;
+		if (!k->ended)
+			k->upto++;
+	}
+	return true;
+}
+
+/* The place behind the first "n" copies, of which so many are known. */
+static RqOff
+place_behind(const Known *k, uint32 topic, RqQueue *q, uint64 n)
+{
+	uint64		low = 0;
+	uint64		high = (k->upto - k->first + PER_BLOCK - 1) / PER_BLOCK;
+	uint64		count;
+	RqOff		off;
+
+	if (n == 0)
+		return k->first;
+
+	/* The last block with fewer than n copies before it has the n-th one. */
+	while (high - low > 1)
+	{
+		uint64		mid = low + (high - low) / 2;
+
+		if (k->before[mid] < n)
+			low = mid;
+		else
+			high = mid;
+	}
+	count = k->before[low];
+	for (off = k->first + low * PER_BLOCK; count < n; off++)
+		if (kind_of(topic, q, off) == A_COPY)
+			count++;
+	return off;
+}
+
+/* ---- the janitor's round ---- */
+
+/* Look after one offset for a while; false if that has not come to an end. */
+static bool
+look_after(RqOffset *o, int *budget, Loser *l)
+{
+	uint32		topic = rq_groups[o->group].topic;
+	RqQueue    *q = rq_topic_queue(topic, o->queue_id);
+	Saved		s = saved_of(o);
+	Known	   *k;
+	RqOff		before;
+	bool		done;
+
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	if (s.total == 0 || !has_room_for(q, s.total))
+		return true;
+	k = known_of(topic, q);
+	before = k->upto;
+	done = learn(k, topic, q, s.total, HOLD_MAX);
+	*budget -= (int) (k->upto - before);
+	if (k->count >= s.total)
+		rq_offset_place(o, place_behind(k, topic, q, s.total - s.left));
+	else if (k->ended)
+	{
+		rq_offset_place(o, k->first);
+		*l = loser(o, s);
+	}
+	else
+		return done;
+	*budget -= PER_BLOCK;
+	return true;
+}
+
+/* The same, as long as there is some of the budget left. */
+static bool
+visit(RqOffset *o, int *budget)
+{
+	Loser		l = {.consumed = 0};
+	bool		done = false;
+
+	while (!done && *budget > 0)
+	{
+		uint64		xid;
+
+		CHECK_FOR_INTERRUPTS();
+		*budget -= VISIT_COST;
+		rq_gate_enter();
+		LWLockAcquire(rq_meta_lock, LW_SHARED);
+		done = o->group == RQ_NO_SLOT ||
+			rq_group_state_locked(o->group, &xid) != RQ_GROUP_PRESENT ||
+			look_after(o, budget, &l);
+		LWLockRelease(rq_meta_lock);
+		rq_gate_leave();
+	}
+	tell(&l);
+	return done;
+}
+
+/*
+ * A look at a slot, a visit to an offset and its entries all count.  Whatever
+ * an offset still needs when the budget is used up it gets when its turn comes
+ * again, so that none holds up the others.  The next round comes at once if this
+ * one has come further.
+ */
+void
+rq_saved_place_round(void)
+{
+	static uint32 next = 0;
+	static bool seen = false;	/* an offset that waits, in this pass */
+	int			budget = ROUND_BUDGET;
+	bool		more = false;
+
+	for (int i = 0; i < rq_max_consumer_slots && budget > 0; i++, budget--)
+	{
+		RqOffset   *o = &rq_offsets[next];
+
+		if (o->saved_total != 0 && o->group != RQ_NO_SLOT)
+		{
+			int			before = budget;
+
+			seen = true;
+			if (!visit(o, &budget) ||
+				(budget <= 0 && before - budget > VISIT_COST))
+				more = true;
+		}
+		if (++next == (uint32) rq_max_consumer_slots)
+		{
+			if (!seen)
+				forget_all();
+			next = 0;
+			seen = false;
+		}
+	}
+	if (more)
+		rq_worker_wake(RQ_JANITOR);
+}

@@ -1,0 +1,200 @@
+/*
+ * rq_unused.c
+ *	  Consumer groups that nobody uses: they hold no messages any more, and go
+ *	  by themselves if that is wanted.
+ *
+ * To use a group is to consume or wait for it, to commit an offset or to move
+ * it.  When that was last is not kept over a restart, nor on a standby, so the
+ * time begins anew then.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "base/rq_fault.h"
+#include "base/rq_guc.h"
+#include "base/rq_text.h"
+#include "consume/rq_owner.h"
+#include "consume/rq_unused.h"
+#include "topic/rq_topic.h"
+
+/* Groups dropped in one round of the janitor. */
+#define EXPIRE_ROUND	64
+
+static TimestampTz
+used_last(const RqGroup *g)
+{
+	return Max(Max((TimestampTz) pg_atomic_read_u64((pg_atomic_uint64 *) &g->used_at),
+				   g->created_at), rq_ctl->holds_since);
+}
+
+/* Has it not been used for so many seconds?  -1 = never counts. */
+static bool
+is_unused(const RqGroup *g, TimestampTz now, int seconds, TimestampTz *since)
+{
+	*since = used_last(g);
+	return seconds >= 0 && TimestampDifferenceExceeds(*since, now, 1000) &&
+		now - *since > (int64) seconds * USECS_PER_SEC;
+}
+
+/* A look without the lock will do: it is repeated. */
+static bool
+somebody_waits(uint32 group)
+{
+	for (int i = 0; i < rq_max_backends(); i++)
+		if (rq_waiters[i].topic != RQ_NO_SLOT &&
+			rq_waiters[i].group_slot == group &&
+			rq_waiters[i].group_id == rq_groups[group].id)
+			return true;
+	return false;
+}
+
+/* ---- idle groups ---- */
+
+bool
+rq_group_holds(uint32 group)
+{
+	return rq_keep_unconsumed && !rq_groups[group].idle;
+}
+
+static void
+tell_idle(const RqGroup *g, TimestampTz since)
+{
+	RqKey		key = rq_topic_key(g->topic);
+
+	if (g->idle)
+		ereport(LOG,
+				(errmsg("consumer group \"%s\" of rocketq topic %u/%u does not hold messages any more",
+						rq_text_from(key.db, g->name), key.db, key.rel),
+				 errdetail("It has not been used since %s, for longer than rocketq.group_idle_timeout.",
+						   timestamptz_to_str(since)),
+				 errhint("It holds again when it is used. Drop it if it is not wanted any more.")));
+	else
+		ereport(LOG,
+				(errmsg("consumer group \"%s\" of rocketq topic %u/%u holds messages again",
+						rq_text_from(key.db, g->name), key.db, key.rel)));
+}
+
+void
+rq_unused_note_idle(TimestampTz now)
+{
+	if (rq_ctl->holds_since == 0)
+		rq_ctl->holds_since = now;
+	for (int i = 0; i < rq_max_groups; i++)
+	{
+		RqGroup    *g = &rq_groups[i];
+		TimestampTz since;
+		RqGroup		copy;
+		bool		changed = false;
+
+		if (g->id == 0 ||
+			is_unused(g, now, rq_group_idle_timeout_s, &since) == g->idle)
+			continue;
+		if (!g->idle && somebody_waits(i))
+		{
+			rq_group_used(i);
+			continue;
+		}
+
+		/* Another group can have got the slot, or somebody used this one. */
+		LWLockAcquire(rq_meta_lock, LW_SHARED);
+		if (g->id != 0 &&
+			is_unused(g, now, rq_group_idle_timeout_s, &since) != g->idle)
+		{
+			g->idle = !g->idle;
+			changed = rq_keep_unconsumed;
+			copy = *g;
+		}
+		LWLockRelease(rq_meta_lock);
+		if (changed)
+			tell_idle(&copy, since);
+	}
+}
+
+/* ---- expired groups ---- */
+
+static bool
+is_expired(uint32 group)
+{
+	TimestampTz since;
+
+	return rq_groups[group].id != 0 &&
+		is_unused(&rq_groups[group], GetCurrentTimestamp(),
+				  rq_group_expire_time_s, &since);
+}
+
+/* Is no transaction's outcome awaited for one of its offsets? */
+static bool
+is_settled(uint32 group)
+{
+	for (uint32 i = 0; i < rq_groups[group].offsets.n; i++)
+		if (rq_group_offset(group, i)->pend_xid != 0)
+			return false;
+	return true;
+}
+
+/*
+ * The group is kept from all who would own it.  But somebody can have used it
+ * since it was found to be expired.
+ */
+static bool
+may_drop(uint32 group)
+{
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	return is_expired(group) && !somebody_waits(group) && is_settled(group);
+}
+
+/* Drop a group, unless somebody has it. */
+static bool
+drop_expired(uint32 group)
+{
+	RqGroup		copy;
+	RqGroupRef	ref = {.slot = group};
+	RqKey		key;
+	volatile bool dropped = false;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	copy = rq_groups[group];
+	key = rq_topic_key(copy.topic);
+	LWLockRelease(rq_meta_lock);
+	ref.id = copy.id;
+	if (copy.id == 0 || !rq_owner_hold_group(key.db, ref))
+		return false;
+	PG_TRY();
+	{
+		RQ_FAULT("group-expire");
+		dropped = rq_group_drop_if(ref, may_drop);
+	}
+	PG_FINALLY();
+	{
+		rq_owner_free_group(key.db, ref);
+	}
+	PG_END_TRY();
+	if (dropped)
+		ereport(LOG,
+				(errmsg("consumer group \"%s\" of rocketq topic %u/%u has been dropped",
+						rq_text_from(key.db, copy.name), key.db, key.rel),
+				 errdetail("It had not been used since %s, for longer than rocketq.group_expire_time.",
+						   timestamptz_to_str(used_last(&copy)))));
+	return dropped;
+}
+
+/* The next round goes on where this one ends. */
+void
+rq_unused_drop_expired(void)
+{
+	static int	next = 0;
+	int			left = EXPIRE_ROUND;
+
+	if (rq_group_expire_time_s < 0)
+		return;
+	for (int n = 0; n < rq_max_groups && left > 0; n++)
+	{
+		int			i = next;
+
+		next = (next + 1) % rq_max_groups;
+		if (is_expired(i) && !somebody_waits(i) && drop_expired(i))
+			left--;
+	}
+}

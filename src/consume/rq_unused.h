@@ -1,0 +1,22 @@
+/*
+ * rq_unused.h
+ *	  Consumer groups that nobody uses.
+ */
+#ifndef RQ_UNUSED_H
+#define RQ_UNUSED_H
+
+#include "topic/rq_group.h"
+
+/* Does a group hold what it has not consumed? */
+extern bool rq_group_holds(uint32 group);
+
+/*
+ * Find groups that have become idle, and hold nothing any more, or are used
+ * again.  Janitor only.
+ */
+extern void rq_unused_note_idle(TimestampTz now);
+
+/* Drop groups that nobody has used for rocketq.group_expire_time.  Janitor only. */
+extern void rq_unused_drop_expired(void);
+
+#endif							/* RQ_UNUSED_H */

@@ -1,0 +1,191 @@
+/*
+ * rq_wait.c
+ *	  Waiting for messages.
+ *
+ * A waiter joins its topic's list (rq_wake.c), looks for messages, sleeps until it
+ * is picked, and looks again.  If it leaves picked, or while it looks for what it
+ * was picked for, it offers that to the next one (rq_offer.c).
+ *
+ * Nobody sleeps with the lock on the topic's relation that it can do without:
+ * DDL would wait for it, and all producers for that.  It is taken again for each
+ * look; what is in the list then is known by the topic's incarnation.  A waiter
+ * that has read from a queue, or has used the topic before in the transaction,
+ * must keep the lock, and ends its wait when somebody else wants it.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "storage/ipc.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_fault.h"
+#include "base/rq_guc.h"
+#include "consume/rq_offer.h"
+#include "consume/rq_wait.h"
+#include "shmem/rq_stats.h"
+#include "topic/rq_wake.h"
+
+#define SLEEP_MAX_MS	(3600 * 1000)
+
+/* How long somebody can wait for a lock that a sleeper holds, at most. */
+#define GIVE_WAY_MS		100
+
+/* The queue we were picked for, while we look. */
+static uint32 looking_at = RQ_ALL_QUEUES;
+
+static void
+begin_wait(const RqWant *want)
+{
+	RqWaiter   *me = &rq_waiters[RQ_MY_PROC_NUMBER];
+
+	LWLockAcquire(rq_wait_lock(want->topic), LW_EXCLUSIVE);
+	me->topic = want->topic;
+	me->group_slot = want->group.slot;
+	me->group_id = want->group.id;
+	me->queue_id = want->queue_id;
+	me->from = want->from;
+	me->ntags = rq_filter_tags(want->filter, me->tags, RQ_WAIT_TAGS);
+	me->picked_queue = RQ_ALL_QUEUES;
+	pg_atomic_write_u32(&me->picked, 0);
+	rq_wake_join(want->topic);
+	LWLockRelease(rq_wait_lock(want->topic));
+}
+
+/* A look begins: from here on others may pick us again. */
+static void
+begin_look(const RqWant *want)
+{
+	RqWaiter   *me = &rq_waiters[RQ_MY_PROC_NUMBER];
+
+	LWLockAcquire(rq_wait_lock(want->topic), LW_EXCLUSIVE);
+	me->group_slot = want->group.slot;
+	me->group_id = want->group.id;
+	me->from = want->from;
+	pg_atomic_write_u32(&me->picked, 0);
+	looking_at = me->picked_queue;
+	me->picked_queue = RQ_ALL_QUEUES;
+	LWLockRelease(rq_wait_lock(want->topic));
+}
+
+/*
+ * Hand the queue we were picked for, if we did not finish looking at it, to
+ * another waiter.  Only that queue: waking someone on every exit would wake
+ * everybody in turn.  An error can have come under a lock, even one that is
+ * needed here.
+ */
+static void
+end_wait(int code, Datum is_error)
+{
+	RqWaiter   *me = &rq_waiters[RQ_MY_PROC_NUMBER];
+	RqGroupRef	group = {.slot = me->group_slot, .id = me->group_id};
+	uint32		topic = me->topic;
+
+	if (DatumGetBool(is_error))
+		LWLockReleaseAll();
+	ConditionVariableCancelSleep();
+	LWLockAcquire(rq_wait_lock(topic), LW_EXCLUSIVE);
+	rq_wake_leave(topic);
+	me->topic = RQ_NO_SLOT;
+	LWLockRelease(rq_wait_lock(topic));
+	if (group.id != 0 && looking_at != RQ_ALL_QUEUES)
+		rq_offer(topic, group, looking_at);
+	if (group.id != 0 && rq_wake_is_picked(me))
+		rq_offer(topic, group, me->picked_queue);
+	looking_at = RQ_ALL_QUEUES;
+}
+
+/* How much of the timeout is left, in milliseconds. */
+static int64
+time_left(const instr_time *start, int64 timeout_ms)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, *start);
+	return timeout_ms - (int64) INSTR_TIME_GET_MILLISEC(now);
+}
+
+/*
+ * Sleep until we are picked, the time is over, or the lock that we keep
+ * (NULL: none) is in somebody's way.
+ */
+static void
+sleep_until_picked(const instr_time *start, int64 timeout_ms,
+				   const RqWaitLock *kept)
+{
+	static uint32 wait_event = 0;
+	const int64 max = kept ? GIVE_WAY_MS : SLEEP_MAX_MS;
+	RqWaiter   *me = &rq_waiters[RQ_MY_PROC_NUMBER];
+	int64		left;
+
+	if (wait_event == 0)
+		wait_event = rq_wait_event_new("RocketqMessages");
+	ConditionVariablePrepareToSleep(&me->cv);
+	while (!rq_wake_is_picked(me) && (left = time_left(start, timeout_ms)) > 0 &&
+		   !(kept && kept->is_in_the_way(kept->arg)))
+		ConditionVariableTimedSleep(&me->cv, Min(left, max), wait_event);
+	ConditionVariableCancelSleep();
+	if (rq_wake_is_picked(me))
+		rq_count(RQ_STAT_WAKEUPS, 1);
+}
+
+/* Sleep without the lock if it can be; false if the wait has to end. */
+static bool
+sleep_out_of_the_way(const RqWant *want, const instr_time *start,
+					 int64 timeout_ms)
+{
+	const RqWaitLock *lock = want->lock;
+	bool		released;
+
+	released = lock && !want->keeps_lock && lock->release(lock->arg);
+	sleep_until_picked(start, timeout_ms, released ? NULL : lock);
+	if (released)
+		return lock->acquire(lock->arg);
+	return lock == NULL || rq_wake_is_picked(&rq_waiters[RQ_MY_PROC_NUMBER]) ||
+		!lock->is_in_the_way(lock->arg);
+}
+
+static int
+look_until(RqWant *want, int64 timeout_ms, RqLook look, void *arg)
+{
+	instr_time	start;
+
+	INSTR_TIME_SET_CURRENT(start);
+	for (;;)
+	{
+		uint32		group_id = want->group.id;
+		int			count;
+
+		begin_look(want);
+		count = look(want, looking_at, arg);
+		looking_at = RQ_ALL_QUEUES;
+		RQ_FAULT("wait-looked");
+		if (count > 0 || time_left(&start, timeout_ms) <= 0)
+			return count;
+
+		/*
+		 * Messages that arrived before the group existed woke nobody, so look
+		 * again before sleeping.
+		 */
+		if (want->group.id == group_id &&
+			!sleep_out_of_the_way(want, &start, timeout_ms))
+			return 0;
+	}
+}
+
+int
+rq_wait(RqWant *want, int64 timeout_ms, RqLook look, void *arg)
+{
+	int			count;
+
+	rq_count(RQ_STAT_WAITS, 1);
+	begin_wait(want);
+	PG_ENSURE_ERROR_CLEANUP(end_wait, BoolGetDatum(true));
+	{
+		count = look_until(want, timeout_ms, look, arg);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(end_wait, BoolGetDatum(true));
+	end_wait(0, BoolGetDatum(false));
+	return count;
+}

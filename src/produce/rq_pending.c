@@ -1,0 +1,161 @@
+/*
+ * rq_pending.c
+ *	  The list of messages that a transaction enqueues at commit.
+ *
+ * Item i is in the file if i < nspilled, else in the array.  The array is
+ * written out whenever it reaches work_mem.
+ *
+ * The file has no buffer of its own: what a failed write has left in it lies
+ * behind "nspilled", so a rollback to a savepoint makes the list whole again.
+ */
+#include "postgres.h"
+
+#include "commands/tablespace.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/wait_event.h"
+
+#include "base/rq_fault.h"
+#include "produce/rq_pending.h"
+
+struct RqPending
+{
+	RqPendingItem *items;
+	uint64		nitems;
+	uint64		capacity;
+	uint64		nspilled;
+	File		file;			/* -1 = none */
+	RqPendingItem *page;		/* what rq_pending_read got from the file */
+};
+
+#define PAGE_ITEMS	32768
+
+RqPending *
+rq_pending_create(void)
+{
+	RqPending  *p = palloc0(sizeof(*p));
+
+	p->file = -1;
+	p->capacity = 16;
+	p->items = palloc(p->capacity * sizeof(RqPendingItem));
+	return p;
+}
+
+void
+rq_pending_close(RqPending *p)
+{
+	if (p->file >= 0)
+		FileClose(p->file);
+	p->file = -1;
+}
+
+/* Write the array behind what is in the file. */
+static void
+write_items(RqPending *p)
+{
+	for (uint64 done = 0; done < p->nitems;)
+	{
+		int			count = Min(p->nitems - done, PAGE_ITEMS);
+		int			size = count * sizeof(RqPendingItem);
+
+		if (FileWrite(p->file, (char *) (p->items + done), size,
+					  (p->nspilled + done) * sizeof(RqPendingItem),
+					  WAIT_EVENT_BUFFILE_WRITE) != size)
+			ereport(ERROR,
+					(errcode_for_file_access(),
+					 errmsg("could not write the temporary file of produced messages: %m")));
+		done += count;
+	}
+}
+
+/*
+ * The file must outlive the statement and the subtransaction that happen to
+ * create it.
+ */
+static void
+spill(RqPending *p)
+{
+	ResourceOwner old_owner = CurrentResourceOwner;
+
+	RQ_FAULT("pending-spill");
+	if (p->file < 0)
+	{
+		PrepareTempTablespaces();
+		CurrentResourceOwner = TopTransactionResourceOwner;
+		p->file = OpenTemporaryFile(false);
+		CurrentResourceOwner = old_owner;
+	}
+	write_items(p);
+	p->nspilled += p->nitems;
+	p->nitems = 0;
+}
+
+void
+rq_pending_add(RqPending *p, const RqPendingItem *item)
+{
+	if (p->nitems == p->capacity)
+	{
+		uint64		limit = (uint64) work_mem * 1024 / sizeof(RqPendingItem);
+
+		if (p->capacity >= limit)
+			spill(p);
+		else
+		{
+			uint64		more = Min(p->capacity * 2, limit);
+
+			p->items = repalloc_huge(p->items, more * sizeof(RqPendingItem));
+			p->capacity = more;
+		}
+	}
+	p->items[p->nitems++] = *item;
+}
+
+uint64
+rq_pending_count(const RqPending *p)
+{
+	return p->nspilled + p->nitems;
+}
+
+void
+rq_pending_truncate(RqPending *p, uint64 count)
+{
+	if (count >= p->nspilled)
+		p->nitems = count - p->nspilled;
+	else
+	{
+		p->nspilled = count;
+		p->nitems = 0;
+	}
+	/* Gives room back, also what a failed write has taken. */
+	if (p->file >= 0)
+		(void) FileTruncate(p->file, p->nspilled * sizeof(RqPendingItem),
+							WAIT_EVENT_BUFFILE_TRUNCATE);
+}
+
+const RqPendingItem *
+rq_pending_read(RqPending *p, uint64 first, uint64 *n)
+{
+	int			size;
+
+	if (first >= rq_pending_count(p))
+		return NULL;
+	if (first >= p->nspilled)
+	{
+		*n = rq_pending_count(p) - first;
+		return p->items + (first - p->nspilled);
+	}
+	if (p->page == NULL)
+		p->page = MemoryContextAlloc(GetMemoryChunkContext(p),
+									 PAGE_ITEMS * sizeof(RqPendingItem));
+	*n = Min(PAGE_ITEMS, p->nspilled - first);
+	size = *n * sizeof(RqPendingItem);
+	if (FileRead(p->file, (char *) p->page, size,
+				 first * sizeof(RqPendingItem),
+				 WAIT_EVENT_BUFFILE_READ) != size)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not read the temporary file of produced messages: %m")));
+	return p->page;
+}

@@ -1,0 +1,332 @@
+/*
+ * rq_produce.c
+ *	  Take messages: check them, choose their queues, write them.
+ *
+ * Frames are built into one buffer and go to the log in runs, so that a batch
+ * costs one WAL record per run and not per message.
+ */
+#include "postgres.h"
+
+#include <time.h>
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "replication/syncrep.h"
+#include "utils/timestamp.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_fault.h"
+#include "base/rq_guc.h"
+#include "log/rq_log.h"
+#include "produce/rq_produce.h"
+#include "produce/rq_touched.h"
+#include "queue/rq_queue.h"
+#include "queue/rq_resolve.h"
+#include "shmem/rq_latency.h"
+#include "shmem/rq_stats.h"
+#include "topic/rq_topic.h"
+#include "txn/rq_txn.h"
+
+/* A run of frames for one call of rq_log_append(). */
+#define RUN_BYTES		(128 * 1024)
+#define RUN_MESSAGES	512
+
+/* So little needs no memory of its own. */
+#define FEW_MESSAGES	16
+#define FEW_BYTES		2048
+
+/* Messages without a key stay on one queue for so many. */
+#define STICKY_MESSAGES	256
+
+static void
+report_too_large(const char *what, uint64 have, uint64 limit)
+{
+	rq_count(RQ_STAT_REFUSED_TOO_LARGE, 1);
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("%s is too large", what),
+			 errdetail("It has " UINT64_FORMAT " bytes, " UINT64_FORMAT " are allowed.",
+					   have, limit)));
+}
+
+static void
+check_message(const RqParts *m)
+{
+	uint64		size = (uint64) m->body_len + m->keys_len + m->properties_len;
+	const char *problem;
+
+	if (m->body == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("message body must not be null"),
+				 errhint("An empty body is allowed.")));
+	if (m->tag_len > RQ_TAG_MAX)
+		report_too_large("message tag", m->tag_len, RQ_TAG_MAX);
+	if (m->tag && (problem = rq_tag_problem(m->tag, m->tag_len)) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid message tag \"%.*s\"", (int) m->tag_len, m->tag),
+				 errdetail_internal("%s", _(problem)),
+				 m->tag_len == 0 ?
+				 errhint("Use NULL for a message without a tag.") : 0));
+	if (m->sharding_len > RQ_SHARDING_KEY_MAX)
+		report_too_large("sharding key", m->sharding_len, RQ_SHARDING_KEY_MAX);
+	if (m->nkeys > RQ_KEYS_MAX)
+	{
+		rq_count(RQ_STAT_REFUSED_TOO_LARGE, 1);
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("message has too many keys"),
+				 errdetail("It has %u keys, %d are allowed.",
+						   m->nkeys, RQ_KEYS_MAX)));
+	}
+	if (size > (uint64) rq_max_message_size)
+	{
+		rq_count(RQ_STAT_REFUSED_TOO_LARGE, 1);
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("message is too large"),
+				 errdetail("Body, keys and properties have " UINT64_FORMAT " bytes, rocketq.max_message_size allows %d.",
+						   size, rq_max_message_size),
+				 errhint("Raise rocketq.max_message_size, or keep large objects in a table and send a reference.")));
+	}
+}
+
+/* The next queue in turn: a new one per transaction and per STICKY_MESSAGES. */
+static uint32
+sticky_queue(uint32 nqueues)
+{
+	static uint32 turn = 0;
+	static uint32 left = 0;
+	static TimestampTz last_xact = 0;
+	TimestampTz xact = GetCurrentTransactionStartTimestamp();
+
+	if (last_xact == 0)
+		turn = hash_bytes_uint32((uint32) MyProcPid);
+	if (left == 0 || xact != last_xact)
+	{
+		turn++;
+		left = STICKY_MESSAGES;
+		last_xact = xact;
+	}
+	left--;
+	return turn % nqueues;
+}
+
+static uint32
+choose_queue(const RqTarget *target, const RqParts *m, int i)
+{
+	uint32		nqueues = rq_topic_nqueues(target->topic);
+	int64		asked = target->queue_ids ? target->queue_ids[i] :
+	target->queue_id;
+
+	if (asked != RQ_ANY_QUEUE)
+		return (uint32) asked;
+	if (m->sharding_key != NULL)
+		return hash_bytes((const unsigned char *) m->sharding_key,
+						  (int) m->sharding_len) % nqueues;
+	return sticky_queue(nqueues);
+}
+
+/* Make entries without a transaction count, as durable as is asked for. */
+static void
+wait_until_durable(XLogRecPtr lsn)
+{
+	if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
+	{
+		XLogSetAsyncXactLSN(lsn);
+		return;
+	}
+	XLogFlush(lsn);
+	HOLD_INTERRUPTS();
+	SyncRepWaitForLSN(lsn, false);
+	RESUME_INTERRUPTS();
+}
+
+static void
+enqueue_now(uint32 topic, uint32 queue_id, const xl_rq_entry *entries, int n)
+{
+	RqQueue    *q = rq_topic_queue(topic, queue_id);
+	XLogRecPtr	lsn;
+	RqOff		end;
+
+	end = rq_queue_enqueue(topic, queue_id, entries, n, 0, true, &lsn) + n;
+	RQ_FAULT("direct-enqueued");
+	wait_until_durable(lsn);
+	RQ_FAULT("direct-flushed");
+	rq_queue_unhold();
+	rq_resolve(topic, q, 0, RQ_XID_IN_PROGRESS);
+	if (pg_atomic_read_u64(&q->stable) < end)
+		rq_count(RQ_STAT_VISIBLE_LATE, 1);
+}
+
+/*
+ * Give the messages of a run to their queues, neighbours together.  "queues"
+ * may be NULL.
+ */
+static void
+enqueue_run(const RqTarget *target, const RqParts *messages, int n,
+			const RqPos *ids, const uint32 *lens, uint32 *queues)
+{
+	xl_rq_entry entries[RUN_MESSAGES];
+	uint32		own_queues[RUN_MESSAGES];
+	int			first = 0;
+
+	if (queues == NULL)
+		queues = own_queues;
+	for (int i = 0; i < n; i++)
+	{
+		uint32		queue_id = choose_queue(target, &messages[i], i);
+
+		queues[i] = queue_id;
+		if (i > first && queue_id != queues[first])
+		{
+			if (target->transactional)
+				rq_touched_produce(target->topic, queues[first],
+								   entries + first, i - first);
+			else
+				enqueue_now(target->topic, queues[first],
+							entries + first, i - first);
+			first = i;
+		}
+		entries[i].pos = ids[i];
+		entries[i].tag_hash = messages[i].tag == NULL ? 0 :
+			rq_tag_hash(messages[i].tag, messages[i].tag_len);
+		entries[i].len_flags = RQ_CQ_PACK_LEN(lens[i]) |
+			(messages[i].is_copy ? RQ_CQ_COPY : 0);
+	}
+	if (target->transactional)
+		rq_touched_produce(target->topic, queues[first], entries + first, n - first);
+	else
+		enqueue_now(target->topic, queues[first], entries + first, n - first);
+}
+
+/*
+ * The time, a few milliseconds behind, for a fraction of what it costs
+ * otherwise.  What a frame tells is for retention only; users see when a message
+ * was enqueued.
+ */
+static TimestampTz
+coarse_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &t);
+	return time_t_to_timestamptz(t.tv_sec) + t.tv_nsec / 1000;
+}
+
+/* Append as many of the messages as one run takes; returns how many. */
+static int
+append_run(const RqTarget *target, const RqParts *messages, int n, RqPos *ids,
+		   uint32 *lens)
+{
+	RqKey		key = rq_topic_key(target->topic);
+	TimestampTz born = GetCurrentStatementStartTimestamp();
+	TimestampTz now = coarse_now();
+	uint64		total = 0;
+	int			count = 0;
+	union
+	{
+		RqFrame		align;
+		char		bytes[FEW_BYTES];
+	}			few;
+	char	   *buf;
+	char	   *at;
+
+	while (count < n && count < RUN_MESSAGES)
+	{
+		uint64		len = rq_frame_size(&messages[count]);
+
+		if (count > 0 && total + len > RUN_BYTES)
+			break;
+		lens[count++] = len;
+		total += len;
+	}
+	buf = at = total <= FEW_BYTES ? few.bytes : palloc(total);
+	for (int i = 0; i < count; i++)
+	{
+		rq_frame_build(at, &messages[i], key,
+					   messages[i].is_copy ? messages[i].born_at : born, now);
+		at += lens[i];
+	}
+	rq_log_append(buf, lens, count, ids, target->transactional);
+	if (buf != few.bytes)
+		pfree(buf);
+	rq_count(RQ_STAT_PRODUCED, count);
+	rq_count(RQ_STAT_PRODUCED_BYTES, total);
+	return count;
+}
+
+/*
+ * All go to the log before the first one goes to a queue: when the log has no
+ * room for all of them, none is there, also without a transaction.
+ */
+static void
+write_messages(const RqTarget *target, const RqParts *messages, int n,
+			   RqPos *ids, uint32 *queues)
+{
+	RqTarget	rest = *target;
+	uint32		few[FEW_MESSAGES];
+	uint32	   *lens = n <= FEW_MESSAGES ? few : palloc(n * sizeof(uint32));
+	instr_time	enqueue_start = {0};	/* zero: not timed here */
+	int			count;
+
+	for (int done = 0; done < n; done += count)
+		count = append_run(target, messages + done, n - done,
+						   ids + done, lens + done);
+	if (!target->transactional)
+		enqueue_start = rq_latency_begin();
+	for (int done = 0; done < n; done += count)
+	{
+		count = Min(n - done, RUN_MESSAGES);
+		enqueue_run(&rest, messages + done, count, ids + done, lens + done,
+					queues ? queues + done : NULL);
+		if (rest.queue_ids)
+			rest.queue_ids += count;
+	}
+	rq_latency_end(RQ_PHASE_VISIBLE, enqueue_start);
+	if (lens != few)
+		pfree(lens);
+}
+
+/* A message that stays whatever happens needs a queue that does. */
+static void
+check_at_once(uint32 topic)
+{
+	if (rq_topic_is_own(topic))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot produce without a transaction into a topic that this transaction has created, truncated or given another number of queues"),
+				 errdetail("ROLLBACK would take the message away with its queue."),
+				 errhint("Commit first, or leave out transactional => false.")));
+}
+
+void
+rq_produce(const RqTarget *target, const RqParts *messages, int n,
+		   RqPos *ids, uint32 *queues)
+{
+	instr_time	start = rq_latency_begin();
+
+	rq_txn_check_open();
+	if (!target->transactional)
+		check_at_once(target->topic);
+	if (target->queue_id != RQ_ANY_QUEUE)
+		rq_topic_check_queue(target->topic, target->queue_id);
+	for (int i = 0; i < n; i++)
+		check_message(&messages[i]);
+	if (n == 0)
+		return;
+	write_messages(target, messages, n, ids, queues);
+	rq_latency_end(RQ_PHASE_PRODUCE, start);
+}
+
+/* An error can have come between an entry and its being let go. */
+void
+rq_produce_init(void)
+{
+	static const RqParticipant producer = {.forget = rq_queue_unhold};
+
+	rq_txn_register(&producer);
+}

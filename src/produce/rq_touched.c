@@ -1,0 +1,403 @@
+/*
+ * rq_touched.c
+ *	  The queues that get messages of the current transaction, and which.
+ *
+ * Messages stand in one list, in the order they were produced (rq_pending.c), so
+ * that a savepoint is a length to go back to.  The first message after a
+ * savepoint notes that length in the transaction's journal.
+ *
+ * At commit the messages are sorted by queue, a stretch at a time, and each queue
+ * is locked once for a stretch.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_fault.h"
+#include "log/rq_log.h"
+#include "produce/rq_pending.h"
+#include "produce/rq_touched.h"
+#include "queue/rq_ahead.h"
+#include "queue/rq_queue.h"
+#include "queue/rq_resolve.h"
+#include "shmem/rq_latency.h"
+#include "shmem/rq_stats.h"
+#include "topic/rq_topic.h"
+#include "topic/rq_topic_txn.h"
+#include "txn/rq_index.h"
+#include "txn/rq_txn.h"
+
+/* A queue that gets messages. */
+typedef struct Touch
+{
+	uint32		topic;			/* its slot, as long as that has this key */
+	RqKey		key;
+	uint32		queue_id;
+	XLogRecPtr	born;			/* which queue of that number it was */
+	uint64		pending;		/* entries, some of them perhaps rolled back */
+	uint64		told;			/* the allocator knows of as many */
+	bool		enqueued;		/* entries with our xid may be there */
+	RqOff		end;			/* behind the last of them that is for sure */
+} Touch;
+
+typedef struct Touched
+{
+	MemoryContext cxt;
+	RqPending  *pending;
+	Touch	   *touches;
+	int			n;
+	int			max;
+	HTAB	   *index;			/* once there are many */
+	int			noted;			/* last action that noted a length; -1 = none */
+	instr_time	pre_commit_start;	/* zero if there is nothing to enqueue */
+} Touched;
+
+/* NULL if the transaction has produced nothing. */
+static Touched *touched = NULL;
+
+static Touched *
+get_touched(void)
+{
+	if (touched == NULL)
+	{
+		MemoryContext cxt = rq_txn_context();
+		MemoryContext old = MemoryContextSwitchTo(cxt);
+		Touched    *t = palloc0(sizeof(*t));
+
+		t->cxt = cxt;
+		t->pending = rq_pending_create();
+		t->noted = -1;
+		MemoryContextSwitchTo(old);
+		touched = t;
+	}
+	return touched;
+}
+
+/* ---- the journal ---- */
+
+/* The action: messages have been produced. */
+typedef struct Length
+{
+	uint64		count;			/* so many were there before */
+	int			noted;
+} Length;
+
+static void
+undo_produce(const void *action)
+{
+	const Length *before = action;
+
+	rq_pending_truncate(touched->pending, before->count);
+	touched->noted = before->noted;
+}
+
+static const RqActionOps produced = {
+	.size = sizeof(Length),
+	.stage = RQ_STAGE_ENTRIES,
+	.undo = undo_produce,
+	.unpreparable = gettext_noop("cannot PREPARE a transaction that has produced rocketq messages"),
+};
+
+static void
+note_length(Touched *t)
+{
+	const Length before = {.count = rq_pending_count(t->pending),
+	.noted = t->noted};
+
+	if (t->noted < rq_txn_savepoint())
+		t->noted = rq_txn_note(&produced, &before);
+}
+
+/* ---- produce ---- */
+
+static int
+add_touch(Touched *t, uint32 topic, uint32 queue_id)
+{
+	Touch		touch = {.topic = topic, .key = rq_topic_key(topic),
+	.queue_id = queue_id};
+
+	RQ_GROW(t->cxt, t->touches, t->n, t->max);
+	t->touches[t->n] = touch;
+	return t->n++;
+}
+
+static int
+find_touch(Touched *t, uint32 topic, uint32 queue_id)
+{
+	RqKey		key = rq_topic_key(topic);
+	HTAB	   *index;
+	int			touch;
+
+	if (t->index == NULL)
+	{
+		for (int i = t->n - 1; i >= 0; i--)
+			if (RQ_KEY_EQ(t->touches[i].key, key) &&
+				t->touches[i].queue_id == queue_id)
+				return i;
+		if (t->n < RQ_INDEX_FROM)
+			return add_touch(t, topic, queue_id);
+		index = rq_index_create(t->cxt, "rocketq touched queues");
+		for (int i = 0; i < t->n; i++)
+			rq_index_add(index, RQ_KEY_PACK(t->touches[i].key),
+						 t->touches[i].queue_id, i);
+		t->index = index;
+	}
+	touch = rq_index_find(t->index, RQ_KEY_PACK(key), queue_id);
+	if (touch < 0)
+	{
+		touch = add_touch(t, topic, queue_id);
+		rq_index_add(t->index, RQ_KEY_PACK(key), queue_id, touch);
+	}
+	return touch;
+}
+
+/* Let the queue's segments be made before the commit needs them. */
+static void
+tell_ahead(Touch *t)
+{
+	if (t->pending < t->told + RQ_AHEAD_STEP)
+		return;
+	rq_ahead_pending(rq_topic_queue(t->topic, t->queue_id), t->pending);
+	t->told = t->pending;
+}
+
+void
+rq_touched_produce(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
+				   int count)
+{
+	RqPendingItem item;
+	Touched    *t;
+
+	rq_txn_check_open();
+	RQ_FAULT("pending-add");
+	t = get_touched();
+	note_length(t);
+	item.touch = find_touch(t, topic, queue_id);
+	for (int i = 0; i < count; i++)
+	{
+		item.entry = entries[i];
+		rq_pending_add(t->pending, &item);
+	}
+	t->touches[item.touch].pending += count;
+	tell_ahead(&t->touches[item.touch]);
+}
+
+/* Are there messages for the queue that have not been rolled back? */
+static bool
+has_pending(Touched *t, int touch)
+{
+	const RqPendingItem *items;
+	uint64		done = 0;
+	uint64		n;
+
+	while ((items = rq_pending_read(t->pending, done, &n)) != NULL)
+	{
+		for (uint64 i = 0; i < n; i++)
+			if (items[i].touch == (uint32) touch)
+				return true;
+		done += n;
+	}
+	return false;
+}
+
+void
+rq_touched_check_removal(uint32 topic, uint32 nqueues)
+{
+	RqKey		key = rq_topic_key(topic);
+
+	for (int i = 0; touched != NULL && i < touched->n; i++)
+	{
+		const Touch *t = &touched->touches[i];
+
+		if (RQ_KEY_EQ(t->key, key) && t->queue_id >= nqueues &&
+			has_pending(touched, i))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("cannot remove queue %u, into which this transaction has produced",
+							t->queue_id)));
+	}
+}
+
+/* ---- commit ---- */
+
+/* Enqueue the entries of one touched queue, in records of bounded size. */
+static void
+enqueue_touch(Touch *t, const xl_rq_entry *entries, uint64 n, uint64 xid)
+{
+	t->born = rq_topic_queue(t->topic, t->queue_id)->born;
+	while (n > 0)
+	{
+		int			run = Min(n, RQ_ENQUEUE_MAX);
+
+		CHECK_FOR_INTERRUPTS();
+		t->enqueued = true;
+		t->end = rq_queue_enqueue(t->topic, t->queue_id, entries, run,
+								  xid, false, NULL) + run;
+		RQ_FAULT("enqueue-done");
+		entries += run;
+		n -= run;
+	}
+}
+
+/* Sort a stretch of the list by queue, keeping the order within each. */
+static void
+enqueue_stretch(Touched *t, const RqPendingItem *items, uint64 n,
+				uint64 xid)
+{
+	uint64	   *at = palloc0((t->n + 1) * sizeof(uint64));
+	xl_rq_entry *sorted = palloc_extended(n * sizeof(xl_rq_entry),
+										  MCXT_ALLOC_HUGE);
+
+	RQ_FAULT("precommit-sort");
+	for (uint64 i = 0; i < n; i++)
+		at[items[i].touch + 1]++;
+	for (int k = 0; k < t->n; k++)
+		at[k + 1] += at[k];
+	for (uint64 i = 0; i < n; i++)
+		sorted[at[items[i].touch]++] = items[i].entry;
+
+	/* at[k] is now where queue k ends. */
+	for (int k = 0; k < t->n; k++)
+	{
+		uint64		first = k == 0 ? 0 : at[k - 1];
+
+		if (at[k] > first && !rq_topic_is_dropped(t->touches[k].key))
+			enqueue_touch(&t->touches[k], sorted + first, at[k] - first, xid);
+	}
+	pfree(sorted);
+	pfree(at);
+}
+
+/*
+ * Write the entries of all queues, but for topics that the transaction has
+ * dropped.  May throw between any two records.
+ */
+static void
+enqueue_all(Touched *t, uint64 xid)
+{
+	const RqPendingItem *items;
+	uint64		done = 0;
+	uint64		n;
+
+	while ((items = rq_pending_read(t->pending, done, &n)) != NULL)
+	{
+		enqueue_stretch(t, items, n, xid);
+		done += n;
+	}
+}
+
+/* The list's file must be closed by commit, also if all was rolled back. */
+static void
+log_entries(uint64 xid)
+{
+	if (touched == NULL)
+		return;
+	if (xid != 0)
+		enqueue_all(touched, xid);
+	rq_pending_close(touched->pending);
+}
+
+/* Entries will refer to what has been gathered. */
+static void
+log_frames(uint64 xid)
+{
+	if (touched != NULL && rq_pending_count(touched->pending) > 0)
+		touched->pre_commit_start = rq_latency_begin();
+	rq_log_gather_write();
+}
+
+/* ---- end of transaction ---- */
+
+/* Returns false if entries still wait behind those of others. */
+static bool
+resolve_committed(const Touch *t, uint64 xid)
+{
+	RqQueue    *q = rq_topic_queue(t->topic, t->queue_id);
+
+	rq_resolve(t->topic, q, xid, RQ_XID_COMMITTED);
+	return pg_atomic_read_u64(&q->stable) >= t->end;
+}
+
+/*
+ * A queue that this transaction has made is nobody's from the moment it counts
+ * as aborted, whatever locks we still hold: the janitor takes its slot, and
+ * another queue can get that.  So look each time whether it is still there.
+ */
+static void
+resolve_aborted(const Touch *t, uint64 xid)
+{
+	bool		more = true;
+
+	while (more)
+	{
+		LWLockAcquire(rq_meta_lock, LW_SHARED);
+		more = RQ_KEY_EQ(rq_topic_key(t->topic), t->key) &&
+			t->queue_id < rq_topic_nslots(t->topic);
+		if (more)
+		{
+			RqQueue    *q = rq_topic_queue(t->topic, t->queue_id);
+
+			more = q->born == t->born &&
+				rq_resolve_some(t->topic, q, xid, RQ_XID_ABORTED);
+		}
+		LWLockRelease(rq_meta_lock);
+	}
+}
+
+/* Raise the stable offsets; false as for resolve_committed(). */
+static bool
+resolve(const Touched *t, uint64 xid, bool committed)
+{
+	bool		all = true;
+
+	for (int i = 0; i < t->n; i++)
+	{
+		const Touch *touch = &t->touches[i];
+
+		if (!touch->enqueued)
+			continue;
+		if (!committed)
+			resolve_aborted(touch, xid);
+		else if (!resolve_committed(touch, xid))
+			all = false;
+	}
+	return all;
+}
+
+static void
+finish_entries(uint64 xid, bool committed)
+{
+	if (touched == NULL)
+		return;
+	if (!resolve(touched, xid, committed) && committed)
+		rq_count(RQ_STAT_VISIBLE_LATE, 1);
+	if (committed)
+		rq_latency_end(RQ_PHASE_VISIBLE, touched->pre_commit_start);
+}
+
+/* A file that is still open is closed with the transaction. */
+static void
+forget(void)
+{
+	touched = NULL;
+}
+
+void
+rq_touched_init(void)
+{
+	static const RqParticipant frames = {
+		.stage = RQ_STAGE_FRAMES,
+		.pre_commit = log_frames,
+	};
+	static const RqParticipant entries = {
+		.stage = RQ_STAGE_ENTRIES,
+		.pre_commit = log_entries,
+		.finish = finish_entries,
+		.forget = forget,
+	};
+
+	rq_txn_register(&frames);
+	rq_txn_register(&entries);
+}

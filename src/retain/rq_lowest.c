@@ -1,0 +1,131 @@
+/*
+ * rq_lowest.c
+ *	  The lowest position that entries of a queue point to.  Janitor only.
+ *
+ * Positions do not rise with offsets in a queue: a long transaction enqueues
+ * old frames late.  So to know what may go, retention has to know all entries
+ * that stay.  The janitor looks at each of them once, and remembers the lowest
+ * position of each block of them.  What it knows is lost when it ends.
+ *
+ * Only blocks that RESOLVE records have told of are remembered: nothing in them
+ * changes.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "base/rq_guc.h"
+#include "format/rq_cqfmt.h"
+#include "queue/rq_queue.h"
+#include "retain/rq_lowest.h"
+
+/* Entries in a block. */
+#define PER_BLOCK	2048
+
+/* What is known of one queue: blocks [first, first + n). */
+typedef struct Known
+{
+	uint64		incarnation;	/* of its topic */
+	uint64		first;
+	uint64		n;
+	uint64		max;
+	RqPos	   *lowest;			/* RQ_INVALID_POS = all are aborted */
+} Known;
+
+static Known *known = NULL;
+
+static RqPos
+scan(uint32 topic, RqQueue *q, RqOff from, RqOff to, RqPos bound)
+{
+	RqEntry		e;
+
+	for (RqOff off = from; off < to; off++)
+		if (rq_queue_entry(topic, q, off, &e) && e.pos < bound &&
+			(e.len_flags & RQ_CQ_ABORTED) == 0)
+			bound = e.pos;
+	return bound;
+}
+
+/* What is known of the queue, without blocks that have been trimmed. */
+static Known *
+known_of(uint32 topic, RqQueue *q)
+{
+	uint64		first = pg_atomic_read_u64(&q->start) / PER_BLOCK;
+	Known	   *k;
+
+	if (known == NULL)
+		known = MemoryContextAllocZero(TopMemoryContext,
+									   rq_max_queues * sizeof(Known));
+	k = &known[q - rq_queues];
+	if (k->incarnation != rq_topics[topic].incarnation ||
+		k->first + k->n < first)
+	{
+		k->incarnation = rq_topics[topic].incarnation;
+		k->first = first;
+		k->n = 0;
+	}
+	if (k->first < first)
+	{
+		k->n -= first - k->first;
+		memmove(k->lowest, k->lowest + (first - k->first),
+				k->n * sizeof(RqPos));
+		k->first = first;
+	}
+	return k;
+}
+
+static void
+append(Known *k, RqPos lowest)
+{
+	if (k->n == k->max)
+	{
+		k->max = Max(16, k->max * 2);
+		k->lowest = k->lowest == NULL ?
+			MemoryContextAllocHuge(TopMemoryContext, k->max * sizeof(RqPos)) :
+			repalloc_huge(k->lowest, k->max * sizeof(RqPos));
+	}
+	k->lowest[k->n++] = lowest;
+}
+
+bool
+rq_lowest_learn(uint32 topic, RqQueue *q, int blocks)
+{
+	Known	   *k = known_of(topic, q);
+	uint64		end = q->logged_stable / PER_BLOCK;
+
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	while (k->first + k->n < end && blocks-- > 0)
+	{
+		RqOff		from = (k->first + k->n) * PER_BLOCK;
+
+		append(k, scan(topic, q, from, from + PER_BLOCK,
+					   RQ_INVALID_POS));
+	}
+	return k->first + k->n >= end;
+}
+
+RqPos
+rq_lowest_below(uint32 topic, RqQueue *q, RqOff from, RqOff to, RqPos bound)
+{
+	Known	   *k = known_of(topic, q);
+
+	while (from < to)
+	{
+		uint64		block = from / PER_BLOCK;
+		RqOff		end = Min(to, (block + 1) * PER_BLOCK);
+		bool		is_known = block >= k->first && block < k->first + k->n;
+
+		/* A part of a block can be higher than the whole. */
+		if (!is_known)
+			bound = scan(topic, q, from, end, bound);
+		else if (k->lowest[block - k->first] < bound)
+		{
+			if (end - from == PER_BLOCK)
+				bound = k->lowest[block - k->first];
+			else
+				bound = scan(topic, q, from, end, bound);
+		}
+		from = end;
+	}
+	return bound;
+}

@@ -1,0 +1,561 @@
+/*
+ * rq_retain.c
+ *	  Which messages nobody needs any more.
+ *
+ * The log loses whole segments, the oldest first.  What must stay is found as
+ * the lowest position that somebody needs; segments below it go.  Positions
+ * are needed by
+ *
+ *		1. a running transaction, for the frames it has appended;
+ *		2. entries that are not resolved, or not logged as such;
+ *		3. messages younger than the retention time of their topic;
+ *		4. consumer groups, for what they have not consumed, if
+ *		   rocketq.keep_unconsumed is on and the group was used within
+ *		   rocketq.group_idle_timeout;
+ *		5. processes that read (log/rq_reader.c).
+ *
+ * 3 does not count for what lies further behind the log's end than
+ * rocketq.retention_size, nor when the disk is too full; 4 and 5 do not for
+ * what lies further behind than rocketq.max_kept_size.  A group whose messages
+ * go by that, or because it holds nothing, has lost them: that is counted and
+ * logged (rq_trim.c).
+ *
+ * A queue's start moves over entries that point below the log's start.  One
+ * that stands behind a younger entry is left where it is, and readers pass
+ * over it.
+ *
+ * A round costs next to nothing while the oldest segment is too young, or
+ * while what held it the last time still does.  Else the queues are asked, who
+ * have learnt about their entries what they need (rq_lowest.c).
+ *
+ * Messages of a topic with a retention time of its own also leave its queues
+ * when that is over, before their segment can go: see expire_topics().
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "utils/timestamp.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_fault.h"
+#include "base/rq_guc.h"
+#include "base/rq_text.h"
+#include "consume/rq_offset.h"
+#include "consume/rq_unused.h"
+#include "log/rq_disk.h"
+#include "log/rq_log.h"
+#include "queue/rq_queue.h"
+#include "retain/rq_lowest.h"
+#include "retain/rq_retain.h"
+#include "retain/rq_trim.h"
+#include "topic/rq_alter.h"
+#include "topic/rq_group.h"
+#include "topic/rq_topic.h"
+
+/* Blocks of entries looked at under one hold of the meta lock, and in a round. */
+#define LEARN_BLOCKS		64
+#define LEARN_BLOCKS_ROUND	4096
+
+/*
+ * A topic's expired messages are left for so large a part of its time, or until
+ * there are so many in a queue.
+ */
+#define EXPIRE_SHARE		16
+#define EXPIRE_COUNT		2048
+
+/*
+ * The most that goes in one round: of the log, in megabytes, but at least a
+ * segment; of topics with a time of their own, in entries of a queue and of all.
+ * The next round comes at once.
+ */
+#define TRIM_ROUND_MB		256
+#define EXPIRE_QUEUE_MAX	65536
+#define EXPIRE_ROUND		(1024 * 1024)
+
+/* How often the log is told that a full disk cannot be helped, and why not. */
+#define TELL_STUCK_INTERVAL	(60 * USECS_PER_SEC)
+
+typedef struct Round
+{
+	TimestampTz now;
+	RqPos		start;			/* of the log */
+	RqPos		first_end;		/* of its oldest segment */
+	RqPos		young_floor;	/* 3 does not count below */
+	const char *young_why;		/* says what */
+	RqPos		held_floor;		/* 4 and 5 do not count below */
+	RqKept		kept;			/* the lowest that must stay */
+	RqPos		wanted;			/* the same without the floors */
+	RqPos		given_way;		/* floor of the need that gave way to one */
+	RqKeeps		gave_way;
+	uint64		excess;			/* bytes to free on a disk that is too full */
+	int			blocks;			/* may still be learnt about */
+} Round;
+
+/* ---- what must stay ---- */
+
+/*
+ * Somebody needs what lies at "pos" and behind, but not below "floor".  The
+ * rest of "who" is filled in by the caller.
+ */
+static void
+need(Round *r, const RqKept *who, RqPos pos, RqPos floor)
+{
+	if (pos >= r->kept.pos)
+		return;
+	r->wanted = Min(r->wanted, pos);
+	if (pos < floor && floor < r->given_way)
+	{
+		r->given_way = floor;
+		r->gave_way = who->what;
+	}
+	if (Max(pos, floor) < r->kept.pos)
+	{
+		r->kept = *who;
+		r->kept.pos = Max(pos, floor);
+	}
+}
+
+/* Is the oldest segment kept, whatever else there is? */
+static bool
+is_settled(const Round *r)
+{
+	return r->kept.pos < r->first_end;
+}
+
+int
+rq_retain_time(uint32 topic)
+{
+	int32		s = rq_topic_committed(topic)->retention_s;
+
+	return s == RQ_RETENTION_DEFAULT ? rq_retention_time_s : s;
+}
+
+/* Messages enqueued before that have had their time. */
+static TimestampTz
+expires_before(uint32 topic, TimestampTz now)
+{
+	int			s = rq_retain_time(topic);
+
+	return s < 0 ? DT_NOBEGIN : now - (int64) s * USECS_PER_SEC;
+}
+
+/* The same for the topic that keeps its messages for the shortest time. */
+static TimestampTz
+first_expires_before(TimestampTz now)
+{
+	TimestampTz before = rq_retention_time_s < 0 ? DT_NOBEGIN :
+	now - (int64) rq_retention_time_s * USECS_PER_SEC;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	for (int t = 0; t < rq_max_topics; t++)
+		if (pg_atomic_read_u64(&rq_topics[t].key) != 0)
+			before = Max(before, expires_before(t, now));
+	LWLockRelease(rq_meta_lock);
+	return before;
+}
+
+/* Was the frame at "pos" stored before that? */
+static bool
+is_older(RqPos pos, TimestampTz than)
+{
+	RqPos		next;
+	RqFrame		frame;
+	const char *problem;
+
+	return rq_log_walk(&pos, rq_log_safe_end(), &frame, &next, &problem) &&
+		problem == NULL && frame.stored_at < than;
+}
+
+/* The group that holds most of a queue, RQ_NO_SLOT = none; "from" which offset. */
+static uint32
+find_holder(uint32 topic, const RqQueue *q, RqOff *from)
+{
+	uint32		holder = RQ_NO_SLOT;
+
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	for (uint32 g = rq_topics[topic].first_group; g != RQ_NO_SLOT;
+		 g = rq_groups[g].next)
+	{
+		RqOff		off;
+
+		if (!rq_group_holds(g))
+			continue;
+		off = rq_offset_at_least(rq_group_offset(g, q->id));
+		if (holder == RQ_NO_SLOT || off < *from)
+		{
+			holder = g;
+			*from = off;
+		}
+	}
+	return holder;
+}
+
+/* What of a queue must stay. */
+static void
+ask_entries(Round *r, uint32 topic, RqQueue *q)
+{
+	RqKept		who = {.what = RQ_KEEPS_UNRESOLVED,
+	.key = rq_topic_key(topic), .queue_id = q->id};
+	RqOff		end = pg_atomic_read_u64(&q->end);
+	RqOff		resolved;
+	RqOff		from;
+	uint32		holder;
+
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+
+	/* The end before its entries: pairs with rq_queue_enqueue(). */
+	pg_read_barrier();
+	resolved = Min(q->logged_stable, end);
+	need(r, &who, rq_lowest_below(topic, q, resolved, end, r->kept.pos), 0);
+
+	who.what = RQ_KEEPS_TIME;
+	from = rq_queue_offset_at(topic, q, expires_before(topic, r->now));
+	if (rq_topic_committed(topic)->retention_s == RQ_RETENTION_DEFAULT)
+		who.key.db = who.key.rel = 0;
+	need(r, &who, rq_lowest_below(topic, q, from, resolved, r->kept.pos),
+		 r->young_floor);
+
+	who.key = rq_topic_key(topic);
+	holder = find_holder(topic, q, &from);
+	if (holder == RQ_NO_SLOT)
+		return;
+	who.what = RQ_KEEPS_GROUP;
+	strlcpy(who.group, rq_groups[holder].name, sizeof(who.group));
+	from = Max(from, pg_atomic_read_u64(&q->start));
+	need(r, &who, rq_lowest_below(topic, q, from, resolved, r->kept.pos),
+		 r->held_floor);
+}
+
+/*
+ * Ask the i-th queue of a topic.  The meta lock is held for a while only: a
+ * look at entries can take long.
+ */
+static void
+ask_queue(Round *r, uint32 topic, uint32 i)
+{
+	bool		done = false;
+
+	while (!done && !is_settled(r))
+	{
+		CHECK_FOR_INTERRUPTS();
+		LWLockAcquire(rq_meta_lock, LW_SHARED);
+		done = i >= rq_topic_nslots(topic) ||
+			rq_lowest_learn(topic, rq_topic_queue(topic, i), LEARN_BLOCKS);
+		if (done && i < rq_topic_nslots(topic))
+			ask_entries(r, topic, rq_topic_queue(topic, i));
+		LWLockRelease(rq_meta_lock);
+
+		/* The rest is for the next round. */
+		if (!done && (r->blocks -= LEARN_BLOCKS) <= 0)
+		{
+			r->kept.what = RQ_KEEPS_UNKNOWN;
+			r->kept.pos = r->start;
+		}
+	}
+}
+
+/* The one that kept the oldest segment the last time comes first. */
+static void
+ask_queues(Round *r)
+{
+	static uint32 last_topic = 0;
+	static uint32 last_queue = 0;
+
+	if (last_topic < (uint32) rq_max_topics)
+		ask_queue(r, last_topic, last_queue);
+	for (int t = 0; t < rq_max_topics; t++)
+		for (uint32 i = 0; i < rq_topic_nslots(t) && !is_settled(r); i++)
+		{
+			ask_queue(r, t, i);
+			last_topic = t;
+			last_queue = i;
+		}
+}
+
+static void
+ask_backends(Round *r)
+{
+	for (int i = 0; i < rq_max_backends(); i++)
+	{
+		RqKept		who = {.what = RQ_KEEPS_XACT};
+
+		if (i < (int) ProcGlobal->allProcCount)
+			who.pid = GetPGProcByNumber(i)->pid;
+		need(r, &who, pg_atomic_read_u64(&rq_backends[i].xact_pos), 0);
+		who.what = RQ_KEEPS_READER;
+		need(r, &who, pg_atomic_read_u64(&rq_backends[i].read_pos),
+			 r->held_floor);
+	}
+}
+
+/* ---- the round ---- */
+
+static RqPos
+behind(RqPos end, int megabytes)
+{
+	uint64		bytes = (uint64) megabytes * 1024 * 1024;
+
+	return megabytes < 0 || bytes > end ? 0 : end - bytes;
+}
+
+char *
+rq_retain_kept_by(const RqKept *kept)
+{
+	switch (kept->what)
+	{
+		case RQ_KEEPS_UNKNOWN:
+			break;
+		case RQ_KEEPS_WRITING:
+			return pstrdup("being written");
+		case RQ_KEEPS_TIME:
+			if (kept->key.rel == 0)
+				return pstrdup("retention_time");
+			return psprintf("retention_time of topic %u/%u",
+							kept->key.db, kept->key.rel);
+		case RQ_KEEPS_GROUP:
+			return psprintf("group %s of %u/%u",
+							rq_text_from(kept->key.db, kept->group),
+							kept->key.db, kept->key.rel);
+		case RQ_KEEPS_XACT:
+			return psprintf("transaction of process %d", kept->pid);
+		case RQ_KEEPS_READER:
+			return psprintf("reader process %d", kept->pid);
+		case RQ_KEEPS_UNRESOLVED:
+			return psprintf("unresolved entries of %u/%u",
+							kept->key.db, kept->key.rel);
+	}
+	return pstrdup("not known yet");
+}
+
+/*
+ * The disk is too full, and nothing may go: say who holds it, now and then for
+ * each kind, since a group and its reader can take turns.
+ */
+static void
+tell_stuck(const Round *r)
+{
+	static TimestampTz told_at[RQ_KEEPS_UNRESOLVED + 1];
+
+	if (r->excess == 0 || !is_settled(r) || r->kept.what == RQ_KEEPS_UNKNOWN ||
+		r->now - told_at[r->kept.what] < TELL_STUCK_INTERVAL)
+		return;
+	told_at[r->kept.what] = r->now;
+	ereport(LOG,
+			(errmsg("the disk of the rocketq store is fuller than rocketq.disk_trim_percent, but nothing can be trimmed"),
+			 errdetail("The oldest segment is kept by: %s.",
+					   rq_retain_kept_by(&r->kept))));
+}
+
+/* A disk that is too full lets go what is young, as much as is needed. */
+static void
+look_at_disk(Round *r)
+{
+	RqPos		floor;
+
+	r->excess = rq_disk_excess();
+	floor = r->start + r->excess + rq_ctl->segment_size - 1;
+	if (r->excess == 0 || floor <= r->young_floor)
+		return;
+	r->young_floor = floor;
+	r->young_why = "the disk is fuller than rocketq.disk_trim_percent";
+}
+
+static void
+begin_round(Round *r)
+{
+	RqPos		end = rq_log_safe_end();
+
+	memset(r, 0, sizeof(*r));
+	r->now = GetCurrentTimestamp();
+	r->start = pg_atomic_read_u64(&rq_ctl->log_start);
+	r->first_end = rq_log_segment_start(rq_log_segno(r->start) + 1);
+	r->young_floor = behind(end, rq_retention_size_mb);
+	r->young_why = "the log is larger than rocketq.retention_size";
+	r->held_floor = behind(end, rq_max_kept_size_mb);
+	r->kept.what = RQ_KEEPS_WRITING;
+	r->kept.pos = end > 0 ? end - 1 : 0;
+	r->wanted = r->given_way = RQ_INVALID_POS;
+	r->blocks = LEARN_BLOCKS_ROUND;
+	look_at_disk(r);
+}
+
+/*
+ * Find what must stay.  Transactions are asked before the queues: one that
+ * ends in between has its entries there, and one that begins appends behind
+ * the end we have read.
+ */
+static void
+find_kept(Round *r)
+{
+	const RqKept young = {.what = RQ_KEEPS_TIME};
+
+	if (is_settled(r))
+		return;
+	if (r->young_floor < r->first_end &&
+		!is_older(r->first_end, first_expires_before(r->now)))
+	{
+		need(r, &young, r->start, 0);
+		return;
+	}
+
+	/*
+	 * The end has been read before: who has appended below it has noted that
+	 * (xact_pos) before it gave up its reservation.  Pairs with
+	 * rq_log_reserve() and rq_log_published(), between which WAL is inserted.
+	 */
+	pg_memory_barrier();
+	ask_backends(r);
+	RQ_FAULT("retain-asked");
+
+	/*
+	 * Who had nothing noted any more has enqueued its entries.  Pairs with
+	 * the release of the queue's lock before rq_txn.c forgets the
+	 * transaction.
+	 */
+	pg_memory_barrier();
+	ask_queues(r);
+}
+
+/* For the views. */
+static void
+publish_kept(const RqKept *kept)
+{
+	if (memcmp(&rq_ctl->kept, kept, sizeof(*kept)) == 0)
+		return;
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	rq_ctl->kept = *kept;
+	LWLockRelease(rq_meta_lock);
+}
+
+/* Where the queue begins when all that points below "cut" goes. */
+static RqOff
+start_above(uint32 topic, RqQueue *q, RqPos cut)
+{
+	RqOff		start = pg_atomic_read_u64(&q->start);
+	RqEntry		e;
+
+	while (start < q->logged_stable && rq_queue_entry(topic, q, start, &e) &&
+		   e.pos < cut)
+		start++;
+	return start;
+}
+
+static const char *
+why(const Round *r, RqPos cut)
+{
+	if (r->wanted >= cut)
+		return "nobody needs it any more";
+	if (r->gave_way == RQ_KEEPS_TIME)
+		return r->young_why;
+	return "more than rocketq.max_kept_size is held";
+}
+
+static void
+trim_log(Round *r)
+{
+	RqPos		may = rq_log_segment_start(rq_log_segno(r->kept.pos));
+	RqPos		most = Max((RqPos) TRIM_ROUND_MB * 1024 * 1024,
+						   rq_ctl->segment_size);
+	RqPos		cut = Min(may, rq_log_segment_start(rq_log_segno(r->start + most)));
+	RqTrim		t;
+
+	if (cut <= r->start)
+		return;
+	rq_trim_prepare(&t, cut);
+	for (int topic = 0; topic < rq_max_topics; topic++)
+		for (uint32 i = 0; i < rq_topic_nslots(topic); i++)
+		{
+			LWLockAcquire(rq_meta_lock, LW_SHARED);
+			if (i < rq_topic_nslots(topic))
+			{
+				RqQueue    *q = rq_topic_queue(topic, i);
+
+				rq_trim_queue(&t, topic, q, start_above(topic, q, cut));
+			}
+			LWLockRelease(rq_meta_lock);
+		}
+	if (!rq_trim(&t, cut <= r->held_floor))
+		return;
+	if (cut < may)
+		rq_worker_wake(RQ_JANITOR);
+	if (rq_log_store)
+		ereport(LOG,
+				(errmsg("rocketq trimmed the commit log to position " UINT64_FORMAT,
+						cut),
+				 errdetail("%u segments went, since %s.",
+						   (uint32) (rq_log_segno(cut) - rq_log_segno(r->start)),
+						   why(r, cut))));
+}
+
+/* ---- topics with a time of their own ---- */
+
+/*
+ * Where the queue begins when all that has expired goes; where it begins now,
+ * if that is not worth it.
+ */
+static RqOff
+start_unexpired(const Round *r, uint32 topic, RqQueue *q)
+{
+	TimestampTz before = expires_before(topic, r->now);
+	int64		grain = (int64) Max(rq_retain_time(topic) / EXPIRE_SHARE, 1) *
+	USECS_PER_SEC;
+	RqOff		start = pg_atomic_read_u64(&q->start);
+	RqOff		to = Min(rq_queue_offset_at(topic, q, before), q->logged_stable);
+	RqOff		from;
+	RqEntry		e;
+
+	if (find_holder(topic, q, &from) != RQ_NO_SLOT)
+		to = Min(to, from);
+	if (to <= start || !rq_queue_entry(topic, q, start, &e))
+		return start;
+	to = Min(to, start + EXPIRE_QUEUE_MAX);
+	return to - start >= EXPIRE_COUNT || e.enqueued_at < before - grain ?
+		to : start;
+}
+
+/*
+ * Messages leave the queues of such a topic when their time is over, and no
+ * group holds them, although their segment stays.  Not one by one: when there
+ * are many, or the oldest is over its time by a share of it.  Who reads the
+ * topic goes on with the next one.
+ */
+static void
+expire_topics(const Round *r)
+{
+	int64		left = EXPIRE_ROUND;
+	RqTrim		t;
+
+	rq_trim_prepare(&t, pg_atomic_read_u64(&rq_ctl->log_start));
+	for (int topic = 0; topic < rq_max_topics; topic++)
+		for (uint32 i = 0; i < rq_topic_nslots(topic) && left > 0; i++)
+		{
+			LWLockAcquire(rq_meta_lock, LW_SHARED);
+			if (i < rq_topic_nslots(topic) && rq_topic_committed(topic)->retention_s >= 0)
+			{
+				RqQueue    *q = rq_topic_queue(topic, i);
+				RqOff		start = start_unexpired(r, topic, q);
+
+				left -= (int64) (start - pg_atomic_read_u64(&q->start));
+				rq_trim_queue(&t, topic, q, start);
+			}
+			LWLockRelease(rq_meta_lock);
+		}
+	if (rq_trim(&t, true) && left < EXPIRE_ROUND - EXPIRE_COUNT)
+		rq_worker_wake(RQ_JANITOR);
+}
+
+void
+rq_retain_round(void)
+{
+	Round		r;
+
+	begin_round(&r);
+	rq_unused_note_idle(r.now);
+	find_kept(&r);
+	publish_kept(&r.kept);
+	trim_log(&r);
+	expire_topics(&r);
+	tell_stuck(&r);
+	rq_trim_tell_losses(r.now);
+}

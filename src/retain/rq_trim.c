@@ -1,0 +1,365 @@
+/*
+ * rq_trim.c
+ *	  Raise the starts of the log and of queues, and remove what lies below.
+ *
+ * What goes is decided in rq_retain.c.  The record TRIM and the new starts
+ * are made under the meta lock held exclusively; files go when the record is
+ * safe.  A group that had not consumed what goes is not touched: who reads for
+ * it goes on at the queue's start.  What it loses is counted before, and told
+ * afterwards.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "access/xloginsert.h"
+#include "miscadmin.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_fault.h"
+#include "base/rq_guc.h"
+#include "base/rq_text.h"
+#include "consume/rq_offset.h"
+#include "log/rq_log.h"
+#include "queue/rq_queue.h"
+#include "retain/rq_lowest.h"
+#include "retain/rq_trim.h"
+#include "shmem/rq_stats.h"
+#include "topic/rq_group.h"
+#include "topic/rq_topic.h"
+
+/* How many losses the server log is told of in a round. */
+#define TELL_ROUND		256
+
+/* What a trim takes from a group in one queue. */
+typedef struct Loss
+{
+	uint32		group;			/* its slot */
+	uint32		group_id;
+	uint32		queue_id;
+	XLogRecPtr	born;			/* of the queue */
+	RqOff		from;
+	uint64		count;
+} Loss;
+
+/* ---- prepare ---- */
+
+void
+rq_trim_prepare(RqTrim *t, RqPos new_start)
+{
+	t->old_start = pg_atomic_read_u64(&rq_ctl->log_start);
+	t->new_start = new_start;
+	t->nstarts = 0;
+	initStringInfo(&t->starts);
+	initStringInfo(&t->born);
+	initStringInfo(&t->losses);
+}
+
+static int
+compare_losses(const void *a, const void *b)
+{
+	RqOff		from_a = ((const Loss *) a)->from;
+	RqOff		from_b = ((const Loss *) b)->from;
+
+	return from_a < from_b ? -1 : from_a > from_b ? 1 : 0;
+}
+
+/*
+ * Add to each group's loss the messages of [first, end) from its place on that
+ * are there and point below "below".  Each entry is looked at once, however many
+ * groups there are; "losses" are sorted by place.
+ */
+static void
+count_losses(const RqTrim *t, uint32 topic, RqQueue *q, Loss *losses, int n,
+			 RqOff first, RqOff end, RqPos below)
+{
+	uint64		count = 0;
+	int			begun = 0;
+	RqEntry		e;
+
+	for (RqOff off = n > 0 ? Max(first, losses[0].from) : end; off < end; off++)
+	{
+		while (begun < n && losses[begun].from <= off)
+			losses[begun++].count -= count;
+		if (rq_queue_entry(topic, q, off, &e) && e.pos >= t->old_start &&
+			e.pos < below && (e.len_flags & RQ_CQ_ABORTED) == 0)
+			count++;
+	}
+	for (int i = 0; i < begun; i++)
+		losses[i].count += count;
+}
+
+/*
+ * What groups lose when the queue begins at "start".  Behind it, too, an entry
+ * can point below the log's new start.
+ */
+static void
+add_losses(RqTrim *t, uint32 topic, RqQueue *q, RqOff start)
+{
+	RqOff		old = pg_atomic_read_u64(&q->start);
+	RqOff		end = q->logged_stable;
+	Loss	   *losses = palloc(Max(rq_group_count(topic), 1) * sizeof(Loss));
+	int			n = 0;
+
+	for (uint32 g = rq_topics[topic].first_group; g != RQ_NO_SLOT;
+		 g = rq_groups[g].next)
+	{
+		Loss		l = {.group = g, .group_id = rq_groups[g].id,
+		.queue_id = q->id, .born = q->born};
+
+		l.from = Max(old, rq_offset_committed(rq_group_offset(g, q->id)));
+		losses[n++] = l;
+	}
+	qsort(losses, n, sizeof(Loss), compare_losses);
+	count_losses(t, topic, q, losses, n, old, start, RQ_INVALID_POS);
+	if (rq_lowest_below(topic, q, start, end, t->new_start) < t->new_start)
+		count_losses(t, topic, q, losses, n, start, end, t->new_start);
+	for (int i = 0; i < n; i++)
+		if (losses[i].count > 0)
+			appendBinaryStringInfo(&t->losses, (char *) &losses[i], sizeof(Loss));
+	pfree(losses);
+}
+
+void
+rq_trim_queue(RqTrim *t, uint32 topic, RqQueue *q, RqOff start)
+{
+	xl_rq_queue_start s = {.key = rq_topic_key(topic), .queue_id = q->id,
+	.start = start};
+	RqEntry		e;
+
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	if (start > pg_atomic_read_u64(&q->start) || t->new_start > t->old_start)
+		add_losses(t, topic, q, start);
+	if (start <= pg_atomic_read_u64(&q->start))
+		return;
+	s.bytes_start = q->bytes_start;
+	for (RqOff off = pg_atomic_read_u64(&q->start); off < start; off++)
+		if (rq_queue_entry(topic, q, off, &e))
+			s.bytes_start += RQ_CQ_FRAME_LEN(&e);
+	appendBinaryStringInfo(&t->starts, (char *) &s, sizeof(s));
+	appendBinaryStringInfo(&t->born, (char *) &q->born, sizeof(q->born));
+	t->nstarts++;
+}
+
+/* ---- trim ---- */
+
+/* The queue a start is about, NULL if it has gone. */
+static RqQueue *
+queue_of(const xl_rq_queue_start *s, XLogRecPtr lsn)
+{
+	uint32		topic;
+
+	return rq_queue_for_redo(s->key, s->queue_id, lsn, &topic);
+}
+
+/*
+ * Raise the log's start and the queues'; the meta lock is held exclusively, or
+ * this is redo.  "starts" get where the queues began before.
+ */
+static RqPos
+trim_apply(RqPos log_start, xl_rq_queue_start *starts, uint32 count,
+		   XLogRecPtr lsn)
+{
+	for (uint32 i = 0; i < count; i++)
+	{
+		RqQueue    *q = queue_of(&starts[i], lsn);
+
+		starts[i].start = q ? rq_queue_trim_apply(q, starts[i].start,
+												  starts[i].bytes_start) :
+			PG_UINT64_MAX;
+	}
+	return rq_log_trim_apply(log_start);
+}
+
+/* Remove files; the record that says so is safe. */
+static void
+remove_trimmed(RqPos old_start, const xl_rq_queue_start *starts, uint32 count,
+			   XLogRecPtr lsn)
+{
+	rq_log_remove_trimmed(old_start);
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	for (uint32 i = 0; i < count; i++)
+	{
+		RqQueue    *q = queue_of(&starts[i], lsn);
+
+		if (q != NULL)
+			rq_queue_remove_trimmed(starts[i].key, q, starts[i].start);
+	}
+	LWLockRelease(rq_meta_lock);
+}
+
+/*
+ * Leave out queues that have gone since they were looked at, and do not trust
+ * what was found for the others beyond what they have now.
+ */
+static void
+keep_valid(RqTrim *t)
+{
+	xl_rq_queue_start *starts = (xl_rq_queue_start *) t->starts.data;
+	const XLogRecPtr *born = (const XLogRecPtr *) t->born.data;
+	uint32		kept = 0;
+
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	for (uint32 i = 0; i < t->nstarts; i++)
+	{
+		RqQueue    *q = queue_of(&starts[i], PG_UINT64_MAX);
+
+		if (q != NULL && q->born == born[i] &&
+			starts[i].start <= q->logged_stable)
+			starts[kept++] = starts[i];
+	}
+	t->nstarts = kept;
+}
+
+/* Are group and queue still those it was found for? */
+static bool
+is_valid(const Loss *l)
+{
+	const RqGroup *g = &rq_groups[l->group];
+
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	return g->id == l->group_id && l->queue_id < g->offsets.n &&
+		rq_topic_queue(g->topic, l->queue_id)->born == l->born;
+}
+
+static void
+note_losses(const RqTrim *t)
+{
+	const Loss *losses = (const Loss *) t->losses.data;
+	int			n = t->losses.len / sizeof(Loss);
+
+	for (int i = 0; i < n; i++)
+		if (is_valid(&losses[i]))
+		{
+			rq_offset_lose(rq_group_offset(losses[i].group, losses[i].queue_id),
+						   losses[i].from, losses[i].count);
+			rq_count(RQ_STAT_GROUPS_MOVED, 1);
+			rq_count(RQ_STAT_MESSAGES_LOST, losses[i].count);
+		}
+}
+
+/* Insert the record and raise the starts. */
+static XLogRecPtr
+log_and_apply(RqTrim *t)
+{
+	xl_rq_trim	rec = {.log_start = t->new_start, .count = t->nstarts};
+	xl_rq_queue_start *starts = (xl_rq_queue_start *) t->starts.data;
+	XLogRecPtr	lsn;
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	START_CRIT_SECTION();
+	XLogBeginInsert();
+	rq_xlog_register(&rec, SizeOfRqTrim);
+	if (t->nstarts > 0)
+		rq_xlog_register(starts, t->nstarts * sizeof(*starts));
+	lsn = rq_xlog_insert(XLOG_RQ_TRIM);
+	trim_apply(t->new_start, starts, t->nstarts, lsn);
+	END_CRIT_SECTION();
+	return lsn;
+}
+
+bool
+rq_trim(RqTrim *t, bool despite_readers)
+{
+	XLogRecPtr	lsn = InvalidXLogRecPtr;
+	bool		may;
+
+	if (t->nstarts == 0 && t->new_start == t->old_start)
+		return false;
+	RQ_FAULT("trim-decided");
+	rq_gate_enter();
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	may = rq_log_begin_trim(t->new_start, despite_readers);
+	RQ_FAULT("trim-begun");
+	if (may)
+	{
+		keep_valid(t);
+		lsn = log_and_apply(t);
+		note_losses(t);
+		rq_log_end_trim();
+	}
+	LWLockRelease(rq_meta_lock);
+	rq_gate_leave();
+	if (!may)
+		return false;
+
+	XLogFlush(lsn);
+	RQ_FAULT("trim-wal");
+	remove_trimmed(t->old_start, (xl_rq_queue_start *) t->starts.data,
+				   t->nstarts, lsn);
+	RQ_FAULT("trim-removed");
+	return true;
+}
+
+/* ---- the server log ---- */
+
+/* False if there is nothing to tell, or not yet. */
+static bool
+tell_loss(RqOffset *o, TimestampTz now)
+{
+	char		name[RQ_GROUP_NAME_MAX + 1];
+	RqKey		key = {0};
+	RqOff		from = 0;
+	RqOff		to = 0;
+	uint32		queue_id = 0;
+	uint64		count = 0;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	if (o->group != RQ_NO_SLOT)
+	{
+		const RqGroup *g = &rq_groups[o->group];
+
+		count = rq_offset_untold(o, now, &from);
+		queue_id = o->queue_id;
+		key = rq_topic_key(g->topic);
+		to = pg_atomic_read_u64(&rq_topic_queue(g->topic, queue_id)->start);
+		strlcpy(name, g->name, sizeof(name));
+	}
+	LWLockRelease(rq_meta_lock);
+	if (count > 0)
+		ereport(LOG,
+				(errmsg("consumer group \"%s\" of rocketq topic %u/%u lost " UINT64_FORMAT " messages of queue %u to retention",
+						rq_text_from(key.db, name), key.db, key.rel, count, queue_id),
+				 errdetail("It had consumed up to offset " UINT64_FORMAT "; the queue begins at " UINT64_FORMAT ".",
+						   from, Max(from, to))));
+	return count > 0;
+}
+
+void
+rq_trim_tell_losses(TimestampTz now)
+{
+	static int	next = 0;		/* where it goes on the next time */
+	int			left = TELL_ROUND;
+
+	for (int n = 0; n < rq_max_consumer_slots && left > 0; n++)
+	{
+		RqOffset   *o = &rq_offsets[next];
+
+		next = (next + 1) % rq_max_consumer_slots;
+		if (o->lost != o->lost_told && tell_loss(o, now))
+			left--;
+	}
+}
+
+/* ---- redo ---- */
+
+void
+rq_trim_redo(const void *data, uint32 len, XLogRecPtr lsn)
+{
+	const xl_rq_trim *rec = data;
+	Size		size = rec->count * sizeof(xl_rq_queue_start);
+	xl_rq_queue_start *copy = palloc(Max(size, 1));
+	RqPos		old_start;
+
+	/* The rest of a segment can be too short for a frame and not logged. */
+	if (rq_log_segno(rec->log_start) >
+		rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_end)) + 1)
+		elog(PANIC, "TRIM record goes past the end of the commit log");
+	memcpy(copy, rec + 1, size);
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	old_start = trim_apply(rec->log_start, copy, rec->count, lsn);
+	LWLockRelease(rq_meta_lock);
+
+	/* Recovery must not be able to end before this record from here on. */
+	XLogFlush(lsn);
+	remove_trimmed(old_start, copy, rec->count, lsn);
+}

@@ -1,0 +1,294 @@
+/*
+ * rq_alter.c
+ *	  Change the settings of a topic, the number of its queues being one.
+ *
+ * A change belongs to a transaction, which holds the topic's relation
+ * exclusively: nobody else uses the topic until it has ended.  So what is "seen"
+ * changes at once and goes back if the transaction, or a part of it, is rolled
+ * back.  The topic keeps in mind what is "committed", for an abort, and what is
+ * "staged", for a commit, and holds on to the slots of all numbers of queues it
+ * has had.  The janitor settles that afterwards, and only then slots and files
+ * of queues go.  Who works for a topic without a lock on its relation, as
+ * retention does, goes by rq_topic_committed().
+ *
+ * A record tells of both outcomes, and a further record of the settlement.
+ * During recovery a topic has the queues that both outcomes have, on a hot
+ * standby until the end of the transaction is replayed, else until the keeper
+ * decides when recovery ends.
+ *
+ * Queues that went can come again under the same number.  "born" tells redo
+ * which records are about the earlier ones, and a new incarnation tells
+ * processes that what they have mapped is not theirs.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "miscadmin.h"
+
+#include "base/rq_fault.h"
+#include "base/rq_guc.h"
+#include "topic/rq_alter.h"
+#include "topic/rq_group.h"
+#include "topic/rq_topic_drop.h"
+#include "topic/rq_topic_private.h"
+#include "topic/rq_trash.h"
+#include "topic/rq_xid.h"
+
+/* ---- slots ---- */
+
+/*
+ * Make room in all tables for "nslots" queues, or throw and change nothing: the
+ * room for queues is checked first, and rq_group_take_slots() checks before it
+ * takes.
+ */
+static void
+take_slots(uint32 topic, uint32 nslots)
+{
+	uint32		have = rq_topic_nslots(topic);
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	if (nslots <= have)
+		return;
+	rq_topic_check_room(nslots - have);
+	rq_group_take_slots(topic, nslots);
+	rq_topic_take_queues(topic, nslots);
+}
+
+/* Let garbage go if it is in the way of that. */
+static void
+make_room(uint32 topic, uint32 nslots)
+{
+	uint32		have = rq_topic_nslots(topic);
+	uint64		ngroups;
+
+	if (nslots <= have)
+		return;
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	ngroups = rq_group_count(topic);
+	LWLockRelease(rq_meta_lock);
+	rq_topic_make_room(nslots - have, ngroups * (nslots - have));
+}
+
+static void
+release_slots(uint32 topic, uint32 nslots)
+{
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	rq_group_cut_slots(topic, nslots);
+	rq_topic_cut_queues(topic, nslots);
+	rq_topics[topic].incarnation = rq_ctl->next_incarnation++;
+}
+
+/* The record of new slots is this one. */
+static void
+stamp_slots(uint32 topic, XLogRecPtr lsn)
+{
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	for (uint32 i = 0; i < rq_topic_nslots(topic); i++)
+	{
+		RqQueue    *q = rq_topic_queue(topic, i);
+
+		if (q->born == InvalidXLogRecPtr)
+			q->born = lsn;
+	}
+	rq_group_stamp_slots(topic, lsn);
+}
+
+void
+rq_topic_apply_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
+{
+	RqTopic    *t = &rq_topics[topic];
+	RqTopicSettings seen = rec->committed;
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	take_slots(topic, rec->nslots);
+	t->committed = rec->committed;
+	t->staged = rec->staged;
+	t->alter_xid = rec->alter_xid;
+	t->alter_lsn = lsn;
+	if (t->alter_xid != 0)
+		rq_ctl->redo_altering = true;
+	stamp_slots(topic, lsn);
+	seen.nqueues = Min(rec->committed.nqueues, rec->staged.nqueues);
+	rq_topic_set_seen(topic, &seen);
+	if (rec->nslots < rq_topic_nslots(topic))
+		release_slots(topic, rec->nslots);
+}
+
+/* ---- change ---- */
+
+/*
+ * WAL-log that the topic gets these settings if the transaction commits.  The
+ * record says what the slot does, so the slot comes first; nobody looks at it in
+ * between, since the lock is held exclusively.
+ */
+static void
+stage(uint32 topic, const RqTopicSettings *to, uint64 xid)
+{
+	RqTopic    *t = &rq_topics[topic];
+	xl_rq_topic rec;
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	START_CRIT_SECTION();
+	t->staged = *to;
+	t->alter_xid = xid;
+	rec = rq_topic_record(topic);
+	t->alter_lsn = rq_topic_log(&rec);
+	stamp_slots(topic, t->alter_lsn);
+	rq_topic_set_seen(topic, to);
+	END_CRIT_SECTION();
+}
+
+/*
+ * Everything that can fail comes before stage(): what is consumed, shares and
+ * room.  What take_slots() has done by then needs no undo, since it is the last
+ * of these.
+ */
+void
+rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid,
+			   RqQueueMayGo check)
+{
+	uint32		nqueues = to->nqueues;
+	char		trash[MAXPGPATH] = "";
+	uint32		now;
+
+	make_room(topic, nqueues);
+	rq_gate_enter();
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	rq_topic_alter_settle(topic, trash);
+	now = rq_topic_nqueues(topic);
+	for (uint32 i = nqueues; i < now; i++)
+		check(topic, rq_topic_queue(topic, i));
+	if (nqueues > now)
+		rq_group_check_share(topic, nqueues);
+	take_slots(topic, nqueues);
+	stage(topic, to, xid);
+	LWLockRelease(rq_meta_lock);
+	rq_gate_leave();
+	RQ_FAULT("alter-wal");
+	rq_trash_remove(trash);
+}
+
+/*
+ * Only what is seen goes back.  What is staged is put right by
+ * rq_topic_alter_log() before a commit, which can fail as this can't.
+ */
+void
+rq_topic_alter_undo(RqKey key, const RqTopicSettings *to)
+{
+	uint32		topic;
+
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	topic = rq_topic_index_find(key);
+	if (topic != RQ_NO_SLOT)
+		rq_topic_set_seen(topic, to);
+	LWLockRelease(rq_meta_lock);
+}
+
+void
+rq_topic_alter_log(RqKey key)
+{
+	uint32		topic;
+
+	rq_gate_enter();
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	topic = rq_topic_index_find(key);
+	if (topic != RQ_NO_SLOT && rq_topics[topic].alter_xid != 0)
+	{
+		const RqTopicSettings now = rq_topic_settings(topic);
+
+		if (!rq_settings_equal(&rq_topics[topic].staged, &now))
+			stage(topic, &now, rq_topics[topic].alter_xid);
+	}
+	LWLockRelease(rq_meta_lock);
+	rq_gate_leave();
+}
+
+/*
+ * From here on nothing rests on the transaction.  Slots that both outcomes kept
+ * go with the same record; their files only when it is flushed, since a crash
+ * cannot bring them back.
+ */
+void
+rq_topic_alter_settle(uint32 topic, char *trash)
+{
+	RqTopic    *t = &rq_topics[topic];
+	xl_rq_topic rec = rq_topic_record(topic);
+	RqXidStatus status;
+	bool		fewer;
+	XLogRecPtr	lsn;
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	if (t->alter_xid == 0)
+		return;
+	status = rq_xid_status(t->alter_xid);
+	if (status == RQ_XID_IN_PROGRESS)
+		return;
+	if (status == RQ_XID_COMMITTED)
+		rec.committed = t->staged;
+	rec.staged = rec.committed;
+	rec.nslots = rec.committed.nqueues;
+	rec.alter_xid = 0;
+	fewer = rec.nslots < rq_topic_nslots(topic);
+	START_CRIT_SECTION();
+	lsn = rq_topic_log(&rec);
+	rq_topic_apply_alter(topic, &rec, lsn);
+	END_CRIT_SECTION();
+	if (fewer)
+	{
+		XLogFlush(lsn);
+		RQ_FAULT("alter-settled");
+		rq_trash_queues(rq_topic_key(topic), rec.nslots, lsn, trash);
+	}
+}
+
+void
+rq_topic_alter_recover(void)
+{
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	rq_ctl->redo_altering = false;
+	for (int i = 0; i < rq_max_topics; i++)
+	{
+		RqTopic    *t = &rq_topics[i];
+
+		if (t->alter_xid == 0)
+			continue;
+		switch (rq_xid_status(t->alter_xid))
+		{
+			case RQ_XID_COMMITTED:
+				rq_topic_set_seen(i, &t->staged);
+				break;
+			case RQ_XID_ABORTED:
+				rq_topic_set_seen(i, &t->committed);
+				break;
+			case RQ_XID_IN_PROGRESS:
+				rq_ctl->redo_altering = true;
+				break;
+		}
+	}
+	LWLockRelease(rq_meta_lock);
+}
+
+/* ---- redo ---- */
+
+void
+rq_topic_alter_replayed(void)
+{
+	if (rq_ctl->redo_altering)
+		rq_topic_alter_recover();
+}
+
+void
+rq_topic_redo_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn,
+					char *trash)
+{
+	uint32		before = rq_topic_nslots(topic);
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	rq_topic_apply_alter(topic, rec, lsn);
+	if (rq_topic_nslots(topic) < before)
+	{
+		/* Recovery must not be able to end before this record any more. */
+		XLogFlush(lsn);
+		rq_trash_queues(rq_topic_key(topic), rq_topic_nslots(topic), lsn, trash);
+	}
+}

@@ -1,0 +1,273 @@
+/*
+ * rq_topic.c
+ *	  Slots of topics: which there are, their queues and settings.
+ *
+ * A slot is made when the topic's relation gets a new file (rq_topic_create.c),
+ * and given back when that file is gone (rq_topic_drop.c).  What others may do
+ * meanwhile stands at RqTopic in shmem/.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xloginsert.h"
+#include "miscadmin.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_error.h"
+#include "base/rq_guc.h"
+#include "shmem/rq_stats.h"
+#include "topic/rq_topic_private.h"
+#include "topic/rq_xid.h"
+
+uint32
+rq_topic_find(RqKey key)
+{
+	static uint32 last = 0;
+	uint32		slot;
+
+	/*
+	 * Mostly it is the one of the last call, which costs no lock.  The caller
+	 * holds a lock on the relation, so its topic does not go now.
+	 */
+	if (pg_atomic_read_u64(&rq_topics[last].key) == RQ_KEY_PACK(key))
+	{
+		pg_read_barrier();		/* the rest of the slot: see rq_topic_apply() */
+		return last;
+	}
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	slot = rq_topic_index_find(key);
+	LWLockRelease(rq_meta_lock);
+	if (slot != RQ_NO_SLOT)
+		last = slot;
+	return slot;
+}
+
+static uint32
+free_slot(void)
+{
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	for (uint32 i = 0; i < rq_max_topics; i++)
+		if (pg_atomic_read_u64(&rq_topics[i].key) == 0)
+			return i;
+	return RQ_NO_SLOT;
+}
+
+void
+rq_topic_check_room(uint32 nqueues)
+{
+	uint32		left = rq_queue_pool->nfree;
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	if (nqueues <= left)
+		return;
+	rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
+	rq_report_table_full("queues", "rocketq.max_queues", rq_max_queues, nqueues, left,
+						 "drop_topic");
+}
+
+void
+rq_topic_check_room_for_new(uint32 nqueues)
+{
+	if (rq_ctl->ntopics >= (uint32) rq_max_topics)
+	{
+		rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
+		rq_report_table_full("topics", "rocketq.max_topics", rq_max_topics, 1, 0,
+							 "drop_topic");
+	}
+	rq_topic_check_room(nqueues);
+}
+
+XLogRecPtr
+rq_topic_log(const xl_rq_topic *rec)
+{
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	XLogBeginInsert();
+	rq_xlog_register(rec, SizeOfRqTopic);
+	return rq_xlog_insert(XLOG_RQ_TOPIC);
+}
+
+xl_rq_topic
+rq_topic_record(uint32 topic)
+{
+	RqTopic    *t = &rq_topics[topic];
+	xl_rq_topic rec = {.key = rq_topic_key(topic), .spc = t->spc,
+		.nslots = t->queues.n, .xid = t->pend_xid, .alter_xid = t->alter_xid,
+	.committed = t->committed, .staged = t->staged};
+
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	return rec;
+}
+
+void
+rq_topic_check_queue(uint32 topic, int64 queue_id)
+{
+	if (queue_id < 0 || queue_id >= rq_topic_nqueues(topic))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("queue " INT64_FORMAT " does not exist", queue_id),
+				 errdetail("The topic has queues 0 to %u.",
+						   rq_topic_nqueues(topic) - 1)));
+}
+
+RqTopicSettings
+rq_topic_settings(uint32 topic)
+{
+	return rq_topics[topic].seen;
+}
+
+const RqTopicSettings *
+rq_topic_committed(uint32 topic)
+{
+	const RqTopic *t = &rq_topics[topic];
+
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	if (t->alter_xid != 0 && rq_xid_status(t->alter_xid) == RQ_XID_COMMITTED)
+		return &t->staged;
+	return &t->committed;
+}
+
+void
+rq_topic_set_seen(uint32 topic, const RqTopicSettings *settings)
+{
+	RqTopic    *t = &rq_topics[topic];
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	t->seen = *settings;
+
+	/*
+	 * No barrier: whoever goes to a queue by this number holds the topic's
+	 * relation or the meta lock, and for others it is but a number.
+	 */
+	pg_atomic_write_u32(&t->nqueues, settings->nqueues);
+}
+
+bool
+rq_topic_is_own(uint32 topic)
+{
+	const RqTopic *t = &rq_topics[topic];
+	uint64		xid = U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
+
+	return xid != 0 &&
+		(t->pend_xid == xid ||
+		 (t->alter_xid == xid && t->seen.nqueues != t->committed.nqueues));
+}
+
+static void
+init_queue(RqQueue *q, uint32 topic, uint32 id)
+{
+	q->topic = topic;
+	q->id = id;
+	q->born = InvalidXLogRecPtr;
+	pg_atomic_write_u64(&q->start, 0);
+	pg_atomic_write_u64(&q->stable, 0);
+	pg_atomic_write_u64(&q->end, 0);
+	pg_atomic_write_u32(&q->holders, 0);
+	pg_atomic_write_u64(&q->wanted, 0);
+	q->logged_stable = 0;
+	q->unlogged_aborts = 0;
+	q->bytes_start = 0;
+	q->bytes_end = 0;
+	q->last_time = 0;
+	q->lsn = InvalidXLogRecPtr;
+	q->redo_dirty = RQ_INVALID_POS;
+	memset(q->samples, 0, sizeof(q->samples));
+}
+
+void
+rq_topic_take_queues(uint32 topic, uint32 nslots)
+{
+	RqTopic    *t = &rq_topics[topic];
+	uint32		before = t->queues.n;
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	rq_slots_take(rq_queue_pool, &t->queues, nslots - before);
+	for (uint32 i = before; i < nslots; i++)
+		init_queue(rq_topic_queue(topic, i), topic, i);
+}
+
+void
+rq_topic_cut_queues(uint32 topic, uint32 nslots)
+{
+	RqTopic    *t = &rq_topics[topic];
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	for (uint32 i = nslots; i < t->queues.n; i++)
+	{
+		RqQueue    *q = rq_topic_queue(topic, i);
+
+		/* Nobody is in the middle of changing it when its slot is given away. */
+		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+		q->topic = RQ_NO_SLOT;
+		LWLockRelease(&q->lock);
+	}
+	rq_slots_cut(rq_queue_pool, &t->queues, nslots);
+}
+
+uint32
+rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
+			   uint64 xid, XLogRecPtr lsn)
+{
+	uint32		nqueues = settings->nqueues;
+	uint32		slot = rq_topic_index_find(key);
+	RqTopic    *t;
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	if (slot != RQ_NO_SLOT)
+	{
+		rq_topics[slot].pend_xid = xid;
+		return slot;
+	}
+	rq_topic_check_room_for_new(nqueues);
+	slot = free_slot();
+	t = &rq_topics[slot];
+	t->spc = spc;
+	t->incarnation = rq_ctl->next_incarnation++;
+	t->first_group = RQ_NO_SLOT;
+	t->doomed = false;
+	t->lost_files = false;
+	t->drop_xid = 0;
+	t->lsn = lsn;
+	Assert(t->queues.n == 0);
+	rq_topic_take_queues(slot, nqueues);
+	t->committed = t->staged = *settings;
+	t->alter_xid = 0;
+	t->alter_lsn = lsn;
+	for (uint32 i = 0; i < nqueues; i++)
+		rq_topic_queue(slot, i)->born = lsn;
+	rq_topic_set_seen(slot, settings);
+	rq_topic_index_add(key, slot);
+	rq_ctl->ntopics++;
+	t->pend_xid = xid;
+
+	/*
+	 * The key comes last: who finds it without the lock uses the rest of the
+	 * slot.  Pairs with rq_topic_find().
+	 */
+	pg_write_barrier();
+	pg_atomic_write_u64(&t->key, RQ_KEY_PACK(key));
+	return slot;
+}
+
+RqQueue *
+rq_topic_queue(uint32 topic, uint32 queue_id)
+{
+	uint32		slot = rq_slots_find(rq_queue_pool, &rq_topics[topic].queues,
+									 queue_id);
+
+	if (unlikely(slot == RQ_NO_SLOT))
+		elog(ERROR, "queue %u of a topic has no slot", queue_id);
+	return &rq_queues[slot];
+}
+
+/* ---- redo ---- */
+
+uint32
+rq_topic_for_redo(RqKey key, XLogRecPtr lsn)
+{
+	uint32		slot = rq_topic_index_find(key);
+
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	if (slot != RQ_NO_SLOT && lsn < rq_topics[slot].lsn)
+		return RQ_NO_SLOT;
+	return slot;
+}

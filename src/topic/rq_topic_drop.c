@@ -1,0 +1,208 @@
+/*
+ * rq_topic_drop.c
+ *	  Topics whose storage goes.
+ *
+ * A dropped topic is doomed, and the janitor removes its storage: WAL-logged,
+ * under the meta lock held exclusively, with its groups and its waiters.  Whoever
+ * lacks room for something new does not wait for the janitor.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "access/xloginsert.h"
+#include "miscadmin.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_fault.h"
+#include "base/rq_guc.h"
+#include "shmem/rq_stats.h"
+#include "topic/rq_group.h"
+#include "topic/rq_topic_drop.h"
+#include "topic/rq_topic_private.h"
+#include "topic/rq_trash.h"
+#include "topic/rq_wake.h"
+
+/* ---- doomed topics ---- */
+
+void
+rq_topic_doom_locked(uint32 topic)
+{
+	RqTopic    *t = &rq_topics[topic];
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	if (t->doomed)
+		return;
+	t->doomed = true;
+	pg_atomic_fetch_add_u32(&rq_ctl->ndoomed, 1);
+}
+
+void
+rq_topic_doom(RqKey key)
+{
+	uint32		slot;
+
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	slot = rq_topic_index_find(key);
+	if (slot != RQ_NO_SLOT)
+		rq_topic_doom_locked(slot);
+	LWLockRelease(rq_meta_lock);
+	rq_worker_wake(RQ_JANITOR);
+}
+
+/* ---- dropping ---- */
+
+/*
+ * Forget the topic: its groups first, whose chain hangs on its slot, then its
+ * queues, then the key.  Its files only get another name here, "trash", so that
+ * the key can be used again at once; the caller removes them when it has
+ * released the lock.
+ */
+static void
+drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
+{
+	RqTopic    *t = &rq_topics[slot];
+	RqKey		key = rq_topic_key(slot);
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	rq_group_drop_all_apply(slot);
+	rq_topic_cut_queues(slot, 0);
+	if (t->doomed)
+		pg_atomic_fetch_sub_u32(&rq_ctl->ndoomed, 1);
+	t->doomed = false;
+	t->pend_xid = 0;
+	t->drop_xid = 0;
+	t->alter_xid = 0;
+	pg_atomic_write_u32(&t->nqueues, 0);
+	pg_atomic_write_u64(&t->key, 0);
+	rq_topic_index_remove(key);
+	rq_ctl->ntopics--;
+	rq_wake_topic(slot);
+	rq_trash_topic(key, lsn, trash);
+}
+
+bool
+rq_topic_drop(RqKey key, XLogRecPtr created)
+{
+	char		trash[MAXPGPATH] = "";
+	uint32		slot;
+	bool		found;
+
+	rq_gate_enter();
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	slot = rq_topic_index_find(key);
+	found = slot != RQ_NO_SLOT && rq_topics[slot].lsn == created;
+	if (found)
+	{
+		xl_rq_topic_drop rec = {.key = key};
+		XLogRecPtr	lsn;
+
+		/*
+		 * Log, flush, forget, then remove.  A crash cannot bring back a file
+		 * that has gone, so the record that says why must be on disk by then.
+		 * No critical section: if the flush fails, the topic is still there
+		 * to be dropped again, and nobody uses what redo of the record drops.
+		 */
+		XLogBeginInsert();
+		rq_xlog_register(&rec, SizeOfRqTopicDrop);
+		lsn = rq_xlog_insert(XLOG_RQ_TOPIC_DROP);
+		XLogFlush(lsn);
+		RQ_FAULT("drop-wal");
+		drop_apply(slot, lsn, trash);
+	}
+	LWLockRelease(rq_meta_lock);
+	rq_gate_leave();
+	if (trash[0] != '\0')
+	{
+		RQ_FAULT("drop-rename");
+		rq_trash_remove(trash);
+	}
+	return found;
+}
+
+/* Which topic has the slot, and since when; false if none. */
+static bool
+holder_of(int slot, RqKey *key, XLogRecPtr *created, bool *doomed)
+{
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	*key = rq_topic_key(slot);
+	*created = rq_topics[slot].lsn;
+	*doomed = rq_topics[slot].doomed;
+	LWLockRelease(rq_meta_lock);
+	return key->rel != InvalidOid;
+}
+
+void
+rq_topic_drop_database(Oid db)
+{
+	for (int t = 0; t < rq_max_topics; t++)
+	{
+		RqKey		key;
+		XLogRecPtr	created;
+		bool		doomed;
+
+		if (rq_topic_key(t).db == db &&
+			holder_of(t, &key, &created, &doomed) && key.db == db)
+			rq_topic_drop(key, created);
+	}
+}
+
+int
+rq_topic_drop_garbage(RqTopicExists exists, int most)
+{
+	int			dropped = 0;
+
+	for (int t = 0; t < rq_max_topics && dropped < most; t++)
+	{
+		RqKey		key;
+		XLogRecPtr	created;
+		bool		doomed;
+
+		if (rq_topic_key(t).rel == InvalidOid ||
+			!holder_of(t, &key, &created, &doomed))
+			continue;
+		if (!doomed && (exists == NULL || exists(key, rq_topics[t].spc)))
+			continue;
+		if (!rq_topic_drop(key, created))
+			continue;
+		dropped++;
+		ereport(LOG,
+				(errmsg("rocketq removed the storage of dropped topic %u/%u",
+						key.db, key.rel)));
+	}
+	return dropped;
+}
+
+/* ---- making room ---- */
+
+void
+rq_topic_make_room(uint32 nqueues, uint64 noffsets)
+{
+	if (rq_ctl->ntopics < (uint32) rq_max_topics &&
+		rq_ctl->ngroups < (uint32) rq_max_groups &&
+		rq_queue_pool->nfree >= nqueues && rq_offset_pool->nfree >= noffsets)
+		return;
+	if (pg_atomic_read_u32(&rq_ctl->ndoomed) > 0)
+		rq_topic_drop_garbage(NULL, INT_MAX);
+	rq_group_drop_abandoned();
+}
+
+/* ---- redo ---- */
+
+void
+rq_topic_redo_drop(const void *data, uint32 len, XLogRecPtr lsn)
+{
+	const xl_rq_topic_drop *rec = data;
+	char		trash[MAXPGPATH] = "";
+	uint32		slot;
+
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	slot = rq_topic_for_redo(rec->key, lsn);
+	if (slot != RQ_NO_SLOT)
+	{
+		/* Recovery must not be able to end before this record any more. */
+		XLogFlush(lsn);
+		drop_apply(slot, lsn, trash);
+	}
+	LWLockRelease(rq_meta_lock);
+	rq_trash_remove(trash);
+}

@@ -1,0 +1,28 @@
+/*
+ * rq_topic_private.h
+ *	  Between rq_topic.c and those who create, alter and drop topics.
+ */
+#ifndef RQ_TOPIC_PRIVATE_H
+#define RQ_TOPIC_PRIVATE_H
+
+#include "topic/rq_topic.h"
+
+/* These are called with the meta lock held exclusively. */
+
+/* What the topic's slot says, and WAL-log such. */
+extern xl_rq_topic rq_topic_record(uint32 topic);
+extern XLogRecPtr rq_topic_log(const xl_rq_topic *rec);
+
+/* Throw unless there are slots for "nqueues" more queues. */
+extern void rq_topic_check_room(uint32 nqueues);
+
+/* The same for a new topic with that many. */
+extern void rq_topic_check_room_for_new(uint32 nqueues);
+
+/* Give the topic new queues until it has "nslots"; there is room. */
+extern void rq_topic_take_queues(uint32 topic, uint32 nslots);
+
+/* Take back all but the first "nslots". */
+extern void rq_topic_cut_queues(uint32 topic, uint32 nslots);
+
+#endif							/* RQ_TOPIC_PRIVATE_H */

@@ -1,0 +1,502 @@
+/*
+ * rq_files.c
+ *	  Are the files there that the state file tells of, and no others?
+ *
+ * A server that starts with files missing would in time forget that they ever
+ * were there, and take what it does not know for garbage.  So it does not start
+ * as far as it can know.
+ *
+ * When the server was shut down in order, the state is that of the files.  That
+ * PostgreSQL says so is not enough: the keeper may never have run since a crash,
+ * or files of what is gone may be left.  So the keeper says so too, when all is
+ * done, by a file of its own, which goes before anything is added: what can be
+ * taken back when the disk is full.  After
+ * a crash, or in a base backup, files can be missing that WAL says are trimmed or
+ * makes again; so what is missing then is noted, and looked for when replay has
+ * come to a consistent state.  A file that redo has made again is whole if WAL
+ * has brought all of it.  Otherwise it is missing still, also for the next start
+ * (rq_missing.c), and what redo has made of it is removed.
+ */
+#include "postgres.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "catalog/pg_control.h"
+#include "common/controldata_utils.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "utils/memutils.h"
+
+#include "base/rq_guc.h"
+#include "format/rq_cqfmt.h"
+#include "format/rq_segfmt.h"
+#include "format/rq_statefmt.h"
+#include "log/rq_log.h"
+#include "queue/rq_queue.h"
+#include "shmem/rq_shmem.h"
+#include "store/rq_durable.h"
+#include "topic/rq_topic.h"
+#include "wal/rq_files.h"
+#include "wal/rq_files_private.h"
+
+/* Those that were missing when the state was loaded. */
+static RqStoreFile *missing = NULL;
+static uint64 nmissing = 0;
+static uint64 max_missing = 0;
+
+static bool shut_down_in_order;
+
+/* ---- before anything is changed ---- */
+
+static bool
+exists(const char *path)
+{
+	return access(path, F_OK) == 0 || errno != ENOENT;
+}
+
+/* Is there a file in the directory that can be of a store that was used? */
+static bool
+has_files(const char *path, char *name)
+{
+	DIR		   *dir = AllocateDir(path);
+	struct dirent *de;
+	bool		found = false;
+
+	if (dir == NULL && errno == ENOENT)
+		return false;
+	while (!found && (de = ReadDirExtended(dir, path, LOG)) != NULL)
+	{
+		uint64		segno;
+		RqKey		key;
+
+		found = rq_parse_log_name(de->d_name, &segno) ||
+			rq_parse_topic_dir_name(de->d_name, &key);
+		if (found)
+			snprintf(name, MAXPGPATH, "%s/%s", path, de->d_name);
+	}
+	FreeDir(dir);
+	return found;
+}
+
+/* What tells that there has been a store; false if nothing does. */
+static bool
+was_used(char *witness)
+{
+	if (exists(RQ_MADE_FILE))
+	{
+		strlcpy(witness, RQ_MADE_FILE, MAXPGPATH);
+		return true;
+	}
+	return has_files(RQ_LOG_DIR, witness) || has_files(RQ_QUEUE_DIR, witness);
+}
+
+static void
+report_gone(const char *kind, const char *path, const char *witness)
+{
+	ereport(FATAL,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("rocketq's %s \"%s\" is missing", kind, path),
+			 errdetail("The store has been used, since there is \"%s\".", witness),
+			 errhint("Put it back as it was when the server stopped, mount its file system, or restore the data directory from a backup. " RQ_EMPTY_HINT,
+					 RQ_DIR, RQ_MADE_FILE)));
+}
+
+void
+rq_files_check_begin(bool found)
+{
+	char		witness[MAXPGPATH];
+
+	if (found || !was_used(witness))
+		return;
+	if (exists(RQ_DIR))
+		report_gone("state file", RQ_STATE_FILE, witness);
+	report_gone("directory", RQ_DIR, witness);
+}
+
+/* ---- what is missing ---- */
+
+/* The first position at or behind "pos" that holds a frame, or will. */
+static RqPos
+next_written(RqPos pos)
+{
+	bool		again = true;
+
+	while (again)
+	{
+		pos = rq_log_frame_start(pos);
+		again = false;
+		for (uint32 i = 0; i < rq_ctl->ngaps && !again; i++)
+			if (pos >= rq_gaps[i].start && pos < rq_gaps[i].end)
+			{
+				pos = rq_gaps[i].end;
+				again = true;
+			}
+	}
+	return pos;
+}
+
+/* What a segment of the log holds: [from, to). */
+static bool
+log_range(uint64 segno, RqPos *from, RqPos *to)
+{
+	RqPos		start = rq_log_segment_start(segno);
+
+	*from = next_written(Max(start, pg_atomic_read_u64(&rq_ctl->log_start)));
+	*to = Min(start + rq_ctl->segment_size, pg_atomic_read_u64(&rq_ctl->log_end));
+	return *from < *to;
+}
+
+/* One that is too short is as good as none, although redo would make it longer. */
+static bool
+is_complete(RqStoreFile *f)
+{
+	uint64		size = RQ_IS_OF_LOG(f) ? rq_ctl->segment_size : rq_cq_segment_size(f->segno);
+	char		path[MAXPGPATH];
+	struct stat st;
+
+	rq_store_file_path(path, f);
+	f->there = stat(path, &st) == 0;
+	return f->there ? (uint64) st.st_size >= size : errno != ENOENT;
+}
+
+static void
+add_missing(RqStoreFile f)
+{
+	if (nmissing == max_missing)
+	{
+		max_missing = Max(64, 2 * max_missing);
+		missing = missing == NULL ?
+			MemoryContextAllocHuge(TopMemoryContext, max_missing * sizeof(RqStoreFile)) :
+			repalloc_huge(missing, max_missing * sizeof(RqStoreFile));
+	}
+	missing[nmissing++] = f;
+}
+
+static void
+note_if_missing(RqStoreFile f)
+{
+	if (!is_complete(&f))
+		add_missing(f);
+}
+
+static void
+note_missing_of_queue(uint32 topic, RqQueue *q)
+{
+	RqOff		start = pg_atomic_read_u64(&q->start);
+	RqOff		end = pg_atomic_read_u64(&q->end);
+	RqStoreFile f = {.key = rq_topic_key(topic), .queue_id = q->id};
+
+	if (start >= end)
+		return;
+	for (f.segno = rq_cq_segno(start); f.segno <= rq_cq_segno(end - 1); f.segno++)
+		note_if_missing(f);
+}
+
+static void
+note_missing(void)
+{
+	RqPos		end = pg_atomic_read_u64(&rq_ctl->log_end);
+	RqStoreFile f = {.segno = rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start))};
+	RqPos		from;
+	RqPos		to;
+
+	nmissing = 0;
+	for (; rq_log_segment_start(f.segno) < end; f.segno++)
+		if (log_range(f.segno, &from, &to))
+			note_if_missing(f);
+	for (int t = 0; t < rq_max_topics; t++)
+		for (uint32 i = 0; i < rq_topic_nslots(t); i++)
+			note_missing_of_queue(t, rq_topic_queue(t, i));
+}
+
+/* Does the state tell of the file? */
+static bool
+is_needed(const RqStoreFile *f)
+{
+	uint32		topic;
+	RqQueue    *q;
+	RqPos		from;
+	RqPos		to;
+
+	if (RQ_IS_OF_LOG(f))
+		return log_range(f->segno, &from, &to);
+	topic = rq_topic_index_find(f->key);
+	if (topic == RQ_NO_SLOT || f->queue_id >= rq_topic_nslots(topic))
+		return false;
+	q = rq_topic_queue(topic, f->queue_id);
+	return f->segno >= rq_cq_segno(pg_atomic_read_u64(&q->start)) &&
+		rq_cq_segment_start(f->segno) < pg_atomic_read_u64(&q->end);
+}
+
+/*
+ * A file was missing when an earlier recovery began: what is there now may be what
+ * that has made of it.  Those that are still missing have been found already.
+ */
+static void
+note_again(RqStoreFile f)
+{
+	if (is_needed(&f) && is_complete(&f))
+		add_missing(f);
+}
+
+/* Of an empty directory a tool that copies files may have made nothing. */
+static void
+check_dirs(void)
+{
+	for (uint64 i = 0; i < nmissing && !rq_ignore_missing_files; i++)
+	{
+		const char *dir = RQ_IS_OF_LOG(&missing[i]) ? RQ_LOG_DIR : RQ_QUEUE_DIR;
+
+		if (!exists(dir))
+			report_gone("directory", dir, RQ_STATE_FILE);
+	}
+}
+
+static void
+report_missing(const RqStoreFile *first, uint64 n, int elevel)
+{
+	char		path[MAXPGPATH];
+
+	rq_store_file_path(path, first);
+	ereport(rq_ignore_missing_files ? WARNING : elevel,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("rocketq's file \"%s\" is missing or incomplete", path),
+			 n > 1 ? errdetail("It holds messages, and so do " UINT64_FORMAT " more files that are missing.", n - 1) :
+			 errdetail("It holds messages."),
+			 errhint("Put back what is missing, mount its file system, or restore the data directory from a backup. "
+					 "With rocketq.ignore_missing_files = on the server starts, and the messages in it are lost.")));
+}
+
+/* ---- what is unknown ---- */
+
+bool
+rq_file_holds_something(const char *path, uint32 skip)
+{
+	const char	zeros[32] = {0};
+	char		bytes[32];
+	int			fd = BasicOpenFile(path, O_RDONLY | PG_BINARY);
+	bool		holds;
+
+	if (fd < 0)
+		return false;
+	holds = pg_pread(fd, bytes, sizeof(bytes), skip) == sizeof(bytes) &&
+		memcmp(bytes, zeros, sizeof(bytes)) != 0;
+	close(fd);
+	return holds;
+}
+
+static void
+refuse_unknown(const char *path, uint32 skip)
+{
+	if (rq_file_holds_something(path, skip))
+		ereport(FATAL,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("rocketq's file \"%s\" holds messages that the state file does not know of", path),
+				 errdetail("The server was shut down in order; so \"%s\" is not of the same time as the other files.",
+						   RQ_STATE_FILE),
+				 errhint("Put the state file back that belongs to them, or restore the data directory from a backup. "
+						 "To lose what is in the file, move it out of \"%s\".", RQ_DIR)));
+}
+
+static void
+check_log_file(const char *dir, const char *name, void *unused)
+{
+	char		path[MAXPGPATH];
+	uint64		segno;
+
+	if (!rq_parse_log_name(name, &segno) ||
+		rq_log_segment_start(segno) < pg_atomic_read_u64(&rq_ctl->log_end))
+		return;
+	rq_log_path(path, segno);
+	refuse_unknown(path, RQ_SEG_HEADER_SIZE);
+}
+
+static void
+check_queue_file(const char *dir, const char *name, void *arg)
+{
+	const RqKey *key = arg;
+	uint32		topic = rq_topic_index_find(*key);
+	char		path[MAXPGPATH];
+	uint32		queue_id;
+	uint64		segno;
+
+	if (!rq_parse_queue_name(name, &queue_id, &segno))
+		return;
+	if (topic != RQ_NO_SLOT && queue_id < rq_topic_nslots(topic) &&
+		rq_cq_segment_start(segno) < pg_atomic_read_u64(&rq_topic_queue(topic, queue_id)->end))
+		return;
+	rq_queue_path(path, *key, queue_id, segno);
+	refuse_unknown(path, 0);
+}
+
+static void
+check_topic_dir(const char *dir, const char *name, void *unused)
+{
+	char		path[MAXPGPATH];
+	RqKey		key;
+
+	if (!rq_parse_topic_dir_name(name, &key))
+		return;
+	rq_topic_dir_path(path, key);
+	rq_files_visit(path, check_queue_file, &key);
+}
+
+/* ---- at a start ---- */
+
+/* Is the state that of the files, with no WAL to be replayed on them? */
+static bool
+is_shut_down_in_order(void)
+{
+	bool		crc_ok;
+	ControlFileData *control = get_controlfile(DataDir, &crc_ok);
+	bool		in_order = crc_ok && control->state == DB_SHUTDOWNED;
+
+	pfree(control);
+	return in_order && exists(RQ_CLOSED_FILE) && !exists("backup_label");
+}
+
+/* What has been removed must not come back when the power fails. */
+static void
+sync_removals(void)
+{
+	char		path[MAXPGPATH];
+
+	for (int t = 0; t < rq_max_topics; t++)
+	{
+		RqKey		key = rq_topic_key(t);
+
+		if (key.rel == InvalidOid || !rq_topics[t].lost_files)
+			continue;
+		rq_topics[t].lost_files = false;
+		rq_topic_dir_path(path, key);
+		rq_fsync_path(path, true);
+	}
+	rq_fsync_path(RQ_QUEUE_DIR, true);
+	rq_fsync_path(RQ_LOG_DIR, true);
+}
+
+void
+rq_files_note_closed(void)
+{
+	sync_removals();
+	rq_make_note(RQ_CLOSED_FILE,
+				 "The server was shut down in order, and \"state\" tells of all files that are\n"
+				 "here.  Others that are put here are refused.\n");
+}
+
+void
+rq_files_forget_closed(void)
+{
+	if (unlink(RQ_CLOSED_FILE) != 0 && errno != ENOENT)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not remove file \"%s\": %m", RQ_CLOSED_FILE)));
+	rq_fsync_path(RQ_DIR, true);
+}
+
+void
+rq_files_check_loaded(void)
+{
+	shut_down_in_order = is_shut_down_in_order();
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	note_missing();
+	check_dirs();
+	if (shut_down_in_order)
+	{
+		if (nmissing > 0)
+			report_missing(&missing[0], nmissing, FATAL);
+		nmissing = 0;
+		rq_files_visit(RQ_LOG_DIR, check_log_file, NULL);
+		rq_files_visit(RQ_QUEUE_DIR, check_topic_dir, NULL);
+	}
+	else
+		rq_missing_read(note_again);
+	LWLockRelease(rq_meta_lock);
+	if (nmissing > 0)
+		rq_missing_write(missing, nmissing);
+}
+
+/* Has WAL brought all of a segment that redo has made? */
+static bool
+log_is_whole(const RqStoreFile *f)
+{
+	RqPos		from;
+	RqPos		to;
+	RqPos		next;
+	RqFrame		frame;
+	const char *problem = NULL;
+
+	if (!log_range(f->segno, &from, &to))
+		return true;
+	while (problem == NULL && from < to &&
+		   rq_log_walk(&from, to, &frame, &next, &problem))
+		from = next_written(next);
+	return problem == NULL;
+}
+
+static bool
+queue_is_whole(const RqStoreFile *f)
+{
+	uint32		topic = rq_topic_index_find(f->key);
+	RqQueue    *q;
+	RqOff		to;
+	RqEntry		e;
+
+	if (topic == RQ_NO_SLOT || f->queue_id >= rq_topic_nslots(topic))
+		return true;
+	q = rq_topic_queue(topic, f->queue_id);
+	to = Min(rq_cq_segment_start(f->segno + 1), pg_atomic_read_u64(&q->end));
+	for (RqOff off = Max(rq_cq_segment_start(f->segno), pg_atomic_read_u64(&q->start));
+		 off < to; off++)
+		if (!rq_queue_probe(topic, q, off, &e) || e.pos == 0)
+			return false;
+	return true;
+}
+
+/* Leave in the list what is not whole. */
+static void
+find_incomplete(void)
+{
+	uint64		n = 0;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	for (uint64 i = 0; i < nmissing; i++)
+		if (RQ_IS_OF_LOG(&missing[i]) ? !log_is_whole(&missing[i]) :
+			!queue_is_whole(&missing[i]))
+			missing[n++] = missing[i];
+	LWLockRelease(rq_meta_lock);
+	nmissing = n;
+}
+
+/* Remove what redo has made where there was nothing. */
+static void
+remove_begun(void)
+{
+	char		path[MAXPGPATH];
+
+	for (uint64 i = 0; i < nmissing; i++)
+	{
+		rq_store_file_path(path, &missing[i]);
+		if (!missing[i].there)
+			unlink(path);
+	}
+}
+
+bool
+rq_files_check_replayed(int elevel)
+{
+	if (rq_ctl->files_checked)
+		return true;
+	find_incomplete();
+	if (nmissing == 0 || rq_ignore_missing_files)
+	{
+		rq_missing_forget();
+		rq_ctl->files_checked = true;
+	}
+	else
+		remove_begun();
+	if (nmissing > 0)
+		report_missing(&missing[0], nmissing, elevel);
+	return rq_ctl->files_checked;
+}

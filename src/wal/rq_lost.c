@@ -1,0 +1,152 @@
+/*
+ * rq_lost.c
+ *	  Go on without files that are lost (rocketq.ignore_missing_files).
+ *
+ * The segments that the log and the queues end in are written to, and entries
+ * that are not resolved are looked at; so these are made again.  What was in them
+ * is gone: a segment of the log is filler up to the log's end, and entries are
+ * aborted ones that point nowhere, which readers pass by and verify() tells of.
+ *
+ * Nothing of that is WAL-logged: a standby has files of its own, and redo would
+ * bring back what WAL still tells.
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "utils/timestamp.h"
+
+#include "base/rq_guc.h"
+#include "format/rq_cqfmt.h"
+#include "format/rq_framefmt.h"
+#include "format/rq_segfmt.h"
+#include "log/rq_log.h"
+#include "queue/rq_queue.h"
+#include "shmem/rq_shmem.h"
+#include "store/rq_durable.h"
+#include "store/rq_map.h"
+#include "topic/rq_topic.h"
+#include "wal/rq_files.h"
+
+static bool
+is_missing(const char *path)
+{
+	return access(path, F_OK) != 0 && errno == ENOENT;
+}
+
+static void
+make_file(const char *path, uint64 size, const void *begin, uint32 len)
+{
+	int			err = rq_create_segment(path, size, begin, len, true);
+
+	if (err != 0)
+	{
+		errno = err;
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not create file \"%s\": %m", path)));
+	}
+	ereport(LOG,
+			(errmsg("rocketq made the missing file \"%s\" again", path)));
+}
+
+static void
+make_end_of_log(void)
+{
+	RqPos		end = pg_atomic_read_u64(&rq_ctl->log_end);
+	uint64		segno = rq_log_segno(end);
+	RqPos		start = rq_log_segment_start(segno) + RQ_SEG_HEADER_SIZE;
+	char		begin[RQ_SEG_HEADER_SIZE + RQ_FRAME_HEADER_SIZE];
+	RqSegHeader header;
+	char		path[MAXPGPATH];
+
+	rq_log_path(path, segno);
+	if (start >= end || !is_missing(path))
+		return;
+	rq_seg_header_init(&header, rq_ctl->segment_mb, rq_log_segment_start(segno));
+	memcpy(begin, &header, sizeof(header));
+	rq_frame_filler(begin + RQ_SEG_HEADER_SIZE, start, end - start,
+					GetCurrentTimestamp());
+	make_file(path, rq_ctl->segment_size, begin, sizeof(begin));
+}
+
+/* Flag the entries [from, to) of a segment that nobody has written. */
+static void
+flag_lost(uint32 topic, RqQueue *q, RqOff from, RqOff to)
+{
+	RqKey		key = rq_topic_key(topic);
+	uint64		segno = rq_cq_segno(from);
+	int64		time = 0;
+	uint32		n = 0;
+	RqEntry    *entries;
+	RqEntry		before;
+	char		path[MAXPGPATH];
+
+	if (from > pg_atomic_read_u64(&q->start) &&
+		rq_queue_probe(topic, q, from - 1, &before))
+		time = before.enqueued_at;
+	entries = (RqEntry *) rq_map_queue(key, rq_topics[topic].incarnation, q->id,
+									   segno, RQ_MAP_WRITE, true);
+	for (RqOff off = from; entries != NULL && off < to; off++)
+	{
+		RqEntry    *e = &entries[rq_cq_in_segment(off)];
+
+		if (e->pos == 0 && (e->len_flags & RQ_CQ_ABORTED) == 0)
+		{
+			e->enqueued_at = time;
+			e->len_flags = RQ_CQ_ABORTED;
+			n++;
+		}
+		time = e->enqueued_at;
+	}
+	if (n == 0)
+		return;
+	rq_queue_path(path, key, q->id, segno);
+	rq_fsync_path(path, false);
+	ereport(LOG,
+			(errmsg("rocketq has lost %u messages with the file \"%s\"", n, path)));
+}
+
+/* Redo may have made it, with what WAL tells of it. */
+static void
+make_segment(uint32 topic, RqQueue *q, uint64 segno)
+{
+	RqOff		from = Max(rq_cq_segment_start(segno), pg_atomic_read_u64(&q->start));
+	RqOff		to = Min(rq_cq_segment_start(segno + 1), pg_atomic_read_u64(&q->end));
+	char		path[MAXPGPATH];
+
+	rq_queue_path(path, rq_topic_key(topic), q->id, segno);
+	if (is_missing(path))
+		make_file(path, rq_cq_segment_size(segno), NULL, 0);
+	if (from < to)
+		flag_lost(topic, q, from, to);
+}
+
+static void
+make_end_of_queue(uint32 topic, RqQueue *q)
+{
+	RqOff		end = pg_atomic_read_u64(&q->end);
+	RqOff		from = Min(pg_atomic_read_u64(&q->stable), end - 1);
+	char		dir[MAXPGPATH];
+
+	/* It can end in a segment of which it keeps nothing. */
+	if (end == 0 ||
+		(pg_atomic_read_u64(&q->start) >= end && rq_cq_in_segment(end) == 0))
+		return;
+	rq_topic_dir_path(dir, rq_topic_key(topic));
+	if (rq_make_dir(dir))
+		rq_fsync_path(RQ_QUEUE_DIR, true);
+	for (uint64 s = rq_cq_segno(from); s <= rq_cq_segno(end - 1); s++)
+		make_segment(topic, q, s);
+}
+
+void
+rq_files_make_lost(void)
+{
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	make_end_of_log();
+	for (int t = 0; t < rq_max_topics; t++)
+		for (uint32 i = 0; i < rq_topic_nslots(t); i++)
+			make_end_of_queue(t, rq_topic_queue(t, i));
+	LWLockRelease(rq_meta_lock);
+}

@@ -1,0 +1,113 @@
+/*
+ * rq_missing.c
+ *	  Which files were missing when a recovery began, for the next one.
+ *
+ * Redo makes a file again that it has to write to, with zeros where WAL tells
+ * nothing.  A recovery that does not come to its end leaves that behind, and it
+ * looks like any other file.  So what is missing is written down before the first
+ * record is replayed, and counts as missing until a recovery has found that WAL
+ * has brought all of it.  The note lies beside the store, where there is room if
+ * the server can start at all.
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "storage/fd.h"
+
+#include "format/rq_segfmt.h"
+#include "store/rq_durable.h"
+#include "wal/rq_files_private.h"
+
+#define TMP_FILE	RQ_MISSING_FILE ".tmp"
+
+void
+rq_store_file_path(char *path, const RqStoreFile *f)
+{
+	if (RQ_IS_OF_LOG(f))
+		rq_log_path(path, f->segno);
+	else
+		rq_queue_path(path, f->key, f->queue_id, f->segno);
+}
+
+/* The reverse; false if it is not such a path. */
+static bool
+parse_path(char *path, RqStoreFile *f)
+{
+	const size_t log_len = strlen(RQ_LOG_DIR "/");
+	const size_t queue_len = strlen(RQ_QUEUE_DIR "/");
+	char	   *name;
+
+	memset(f, 0, sizeof(*f));
+	if (strncmp(path, RQ_LOG_DIR "/", log_len) == 0)
+		return rq_parse_log_name(path + log_len, &f->segno);
+	if (strncmp(path, RQ_QUEUE_DIR "/", queue_len) != 0)
+		return false;
+	path += queue_len;
+	name = strchr(path, '/');
+	if (name == NULL)
+		return false;
+	*name++ = '\0';
+	return rq_parse_topic_dir_name(path, &f->key) &&
+		rq_parse_queue_name(name, &f->queue_id, &f->segno);
+}
+
+static void
+report(const char *what, const char *path)
+{
+	ereport(ERROR,
+			(errcode_for_file_access(),
+			 errmsg("could not %s file \"%s\": %m", what, path)));
+}
+
+void
+rq_missing_write(const RqStoreFile *files, uint64 n)
+{
+	FILE	   *note = AllocateFile(TMP_FILE, "w");
+	char		path[MAXPGPATH];
+
+	if (note == NULL)
+		report("create", TMP_FILE);
+	for (uint64 i = 0; i < n; i++)
+	{
+		rq_store_file_path(path, &files[i]);
+		fprintf(note, "%s\n", path);
+	}
+	if (fflush(note) != 0 || ferror(note))
+		report("write", TMP_FILE);
+	if (pg_fsync(fileno(note)) != 0)
+		report("fsync", TMP_FILE);
+	FreeFile(note);
+	durable_rename(TMP_FILE, RQ_MISSING_FILE, ERROR);
+}
+
+void
+rq_missing_read(void (*visit) (RqStoreFile f))
+{
+	FILE	   *note = AllocateFile(RQ_MISSING_FILE, "r");
+	char		line[MAXPGPATH];
+	RqStoreFile f;
+
+	if (note == NULL && errno == ENOENT)
+		return;
+	if (note == NULL)
+		report("open", RQ_MISSING_FILE);
+	while (fgets(line, sizeof(line), note) != NULL)
+	{
+		line[strcspn(line, "\r\n")] = '\0';
+		if (parse_path(line, &f))
+			visit(f);
+	}
+	if (ferror(note))
+		report("read", RQ_MISSING_FILE);
+	FreeFile(note);
+}
+
+void
+rq_missing_forget(void)
+{
+	if (unlink(RQ_MISSING_FILE) == 0)
+		rq_fsync_path(".", true);
+	else if (errno != ENOENT)
+		report("remove", RQ_MISSING_FILE);
+}

@@ -1,0 +1,230 @@
+/*
+ * rq_tidy.c
+ *	  Remove files that a crash has left, or a base backup has brought.
+ *
+ * What the state does not know can go for one reason only: WAL has told all that
+ * has happened since, or is still to be replayed and makes again whatever was
+ * made since.  That the state is the right one has been checked before, as far as
+ * that can be (rq_files.c).  Names that are not ours are left alone.
+ */
+#include "postgres.h"
+
+#include "storage/fd.h"
+
+#include "format/rq_cqfmt.h"
+#include "format/rq_segfmt.h"
+#include "log/rq_log.h"
+#include "shmem/rq_shmem.h"
+#include "store/rq_durable.h"
+#include "topic/rq_topic.h"
+#include "topic/rq_trash.h"
+#include "wal/rq_files.h"
+#include "wal/rq_files_private.h"
+
+/* Of whose files a directory is, and how far to go. */
+typedef struct TidyArg
+{
+	uint32		topic;
+	bool		all;
+} TidyArg;
+
+bool
+rq_files_visit(const char *path, RqFileVisit visit, void *arg)
+{
+	DIR		   *dir = AllocateDir(path);
+	struct dirent *de;
+
+	if (dir == NULL && errno == ENOENT)
+		return true;
+	while ((de = ReadDirExtended(dir, path, LOG)) != NULL)
+		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
+			visit(path, de->d_name, arg);
+	if (dir == NULL)
+		return false;
+	FreeDir(dir);
+	return true;
+}
+
+/* Log segments that were trimmed, or lie where nothing was ever logged. */
+static void
+tidy_log_file(const char *dir, const char *name, void *arg)
+{
+	const TidyArg *tidy = arg;
+	uint64		segno;
+	bool		unknown;
+	char		path[MAXPGPATH];
+
+	if (!rq_parse_log_name(name, &segno))
+		return;
+	unknown = rq_log_segment_start(segno) >= pg_atomic_read_u64(&rq_ctl->log_end);
+	if (segno >= rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start)) &&
+		!(tidy->all && unknown))
+		return;
+	rq_log_path(path, segno);
+	if (!rq_remove_segment(path) && unknown)
+		rq_trash_note_left();
+}
+
+/*
+ * The same for queues.  Beyond the end a segment can also be too short: its
+ * name can reach the disk before its bytes do.
+ */
+static void
+tidy_queue_file(const char *dir, const char *name, void *arg)
+{
+	const TidyArg *tidy = arg;
+	uint32		queue_id;
+	uint64		segno;
+	bool		unknown = true;
+	char		path[MAXPGPATH];
+
+	if (!rq_parse_queue_name(name, &queue_id, &segno))
+		return;
+	if (queue_id < rq_topic_nslots(tidy->topic))
+	{
+		RqQueue    *q = rq_topic_queue(tidy->topic, queue_id);
+
+		unknown = rq_cq_segment_start(segno) >= pg_atomic_read_u64(&q->end);
+		if (segno >= rq_cq_segno(pg_atomic_read_u64(&q->start)) &&
+			!(tidy->all && unknown))
+			return;
+	}
+	rq_queue_path(path, rq_topic_key(tidy->topic), queue_id, segno);
+	rq_topics[tidy->topic].lost_files = true;
+	if (!rq_remove_segment(path) && unknown)
+		rq_trash_note_left();
+}
+
+/* Directories of topics that do not exist go altogether. */
+static void
+tidy_topic_dir(const char *dir, const char *name, void *arg)
+{
+	TidyArg		tidy = *(const TidyArg *) arg;
+	char		path[MAXPGPATH];
+	RqKey		key;
+	uint64		lsn;
+
+	bool		gone = true;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	if (rq_parse_topic_trash_name(name, &key, &lsn))
+		gone = rq_remove_dir(path);
+	else if (rq_parse_topic_dir_name(name, &key))
+	{
+		tidy.topic = rq_topic_find(key);
+		if (tidy.topic == RQ_NO_SLOT)
+			gone = rq_remove_dir(path);
+		else
+		{
+			rq_remove_temporaries(path);
+			gone = rq_files_visit(path, tidy_queue_file, &tidy);
+		}
+	}
+	if (!gone)
+		rq_trash_note_left();
+}
+
+void
+rq_files_tidy(bool all)
+{
+	TidyArg		tidy = {.topic = RQ_NO_SLOT, .all = all};
+
+	rq_remove_temporaries(RQ_LOG_DIR);
+	if (!rq_files_visit(RQ_LOG_DIR, tidy_log_file, &tidy) ||
+		!rq_files_visit(RQ_QUEUE_DIR, tidy_topic_dir, &tidy))
+		rq_trash_note_left();
+}
+
+/* ---- while the store is in use ---- */
+
+/* What is left in the directory of a topic that is there. */
+typedef struct LeftArg
+{
+	uint32		topic;
+	bool		gone;			/* nothing is */
+} LeftArg;
+
+/*
+ * A queue that came again under a number finds what is left of the earlier one;
+ * at a start it is told from what is the queue's own, here it is not.  It counts
+ * as long as the next start would take it for messages (rq_files.c); a segment
+ * that has been made ahead holds nothing.
+ */
+static void
+remove_left_queue(const char *dir, const char *name, void *arg)
+{
+	LeftArg    *left = arg;
+	uint32		queue_id;
+	uint64		segno;
+	char		path[MAXPGPATH];
+
+	if (!rq_parse_queue_name(name, &queue_id, &segno))
+		return;
+	rq_queue_path(path, rq_topic_key(left->topic), queue_id, segno);
+	if (queue_id >= rq_topic_nslots(left->topic))
+	{
+		rq_topics[left->topic].lost_files = true;
+		left->gone &= rq_remove_segment(path);
+	}
+	else if (rq_cq_segment_start(segno) >=
+			 pg_atomic_read_u64(&rq_topic_queue(left->topic, queue_id)->end) &&
+			 rq_file_holds_something(path, 0))
+		left->gone = false;
+}
+
+/*
+ * The same for the log: who appends goes on in a segment that is there, so the
+ * end will come to it.
+ */
+static void
+look_for_left_log(const char *dir, const char *name, void *arg)
+{
+	bool	   *gone = arg;
+	uint64		segno;
+	char		path[MAXPGPATH];
+
+	if (!rq_parse_log_name(name, &segno) ||
+		rq_log_segment_start(segno) < pg_atomic_read_u64(&rq_ctl->log_end))
+		return;
+	rq_log_path(path, segno);
+	if (rq_file_holds_something(path, RQ_SEG_HEADER_SIZE))
+		*gone = false;
+}
+
+/* Whose directory it is cannot change under the meta lock. */
+static void
+remove_left(const char *dir, const char *name, void *arg)
+{
+	bool	   *gone = arg;
+	LeftArg		left = {.gone = true};
+	char		path[MAXPGPATH];
+	RqKey		key;
+	uint64		lsn;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	if (rq_parse_topic_trash_name(name, &key, &lsn))
+		*gone &= rq_remove_dir(path);
+	if (!rq_parse_topic_dir_name(name, &key))
+		return;
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	left.topic = rq_topic_index_find(key);
+	if (left.topic == RQ_NO_SLOT)
+		*gone &= rq_remove_dir(path);
+	else
+		*gone &= rq_files_visit(path, remove_left_queue, &left) && left.gone;
+	LWLockRelease(rq_meta_lock);
+}
+
+bool
+rq_files_tidy_leftovers(void)
+{
+	uint32		seen = pg_atomic_read_u32(&rq_ctl->leftovers);
+	bool		gone = true;
+
+	if (seen == 0)
+		return true;
+	if (!rq_files_visit(RQ_LOG_DIR, look_for_left_log, &gone) ||
+		!rq_files_visit(RQ_QUEUE_DIR, remove_left, &gone))
+		return false;
+	return gone && pg_atomic_compare_exchange_u32(&rq_ctl->leftovers, &seen, 0);
+}
