@@ -23,7 +23,7 @@
 #include "topic/rq_topic.h"
 #include "topic/rq_xid.h"
 
-/* A group's losses in a queue are told of so often at most. */
+/* A group's losses in a queue are logged no more often than this. */
 #define TELL_INTERVAL	(60 * USECS_PER_SEC)
 
 /* Offsets settled under one hold of the meta lock. */
@@ -45,9 +45,9 @@ resolved(const RqOffset *o)
 }
 
 /*
- * Make room for a move: forget the one whose neighbours are closest to each
- * other for their age.  So the older the times, the coarser what is known of
- * them.  The first one stays.
+ * Make room for a move: drop the one whose two neighbours are closest in time
+ * relative to their age, so that history gets coarser the older it is.  Never
+ * drop the first.
  */
 static void
 forget_move(RqOffset *o)
@@ -105,7 +105,7 @@ end_pending(RqOffset *o, bool committed)
 	o->pend_xid = 0;
 }
 
-/* The same, as news and not as told by WAL. */
+/* The same, and count it: this happened here, and is not being replayed. */
 static void
 finish_pending(RqOffset *o, bool committed)
 {

@@ -7,11 +7,11 @@
  * changes at once and goes back if the transaction, or a part of it, is rolled
  * back.  The topic keeps in mind what is "committed", for an abort, and what is
  * "staged", for a commit, and holds on to the slots of all numbers of queues it
- * has had.  The janitor settles that afterwards, and only then slots and files
- * of queues go.  Who works for a topic without a lock on its relation, as
+ * has had.  The janitor settles that afterwards, and only then do slots and files
+ * of queues go.  Code that uses a topic without a lock on its relation, as
  * retention does, goes by rq_topic_committed().
  *
- * A record tells of both outcomes, and a further record of the settlement.
+ * A record holds both outcomes, and a further record the settlement.
  * During recovery a topic has the queues that both outcomes have, on a hot
  * standby until the end of the transaction is replayed, else until the keeper
  * decides when recovery ends.
@@ -54,7 +54,7 @@ take_slots(uint32 topic, uint32 nslots)
 	rq_topic_take_queues(topic, nslots);
 }
 
-/* Let garbage go if it is in the way of that. */
+/* Remove garbage if there is too little room for that. */
 static void
 make_room(uint32 topic, uint32 nslots)
 {
@@ -78,7 +78,7 @@ release_slots(uint32 topic, uint32 nslots)
 	rq_topics[topic].incarnation = rq_ctl->next_incarnation++;
 }
 
-/* The record of new slots is this one. */
+/* New slots were made by the record that ends at "lsn". */
 static void
 stamp_slots(uint32 topic, XLogRecPtr lsn)
 {
@@ -118,7 +118,7 @@ rq_topic_apply_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
 
 /*
  * WAL-log that the topic gets these settings if the transaction commits.  The
- * record says what the slot does, so the slot comes first; nobody looks at it in
+ * record says what the slot does, so the slot comes first; nobody sees it in
  * between, since the lock is held exclusively.
  */
 static void

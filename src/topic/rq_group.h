@@ -49,8 +49,9 @@ extern RqGroupState rq_group_state_locked(uint32 group, uint64 *xid);
 /*
  * Create a group that goes on from these places, one for each slot of the
  * topic; with "xid" it goes away again unless that transaction commits.
- * False, with nothing done, when the name is taken meanwhile.  The caller has made
- * room (rq_topic_make_room()).  Throws when a table is full, or with "limited" when the topic's share is used up.
+ * False, with nothing done, when the name has been taken concurrently.  The
+ * caller has made room (rq_topic_make_room()).  Throws when a table is full, or
+ * with "limited" when the topic's share is used up.
  */
 extern bool rq_group_create(uint32 topic, const char *name,
 							const xl_rq_place *places, uint64 xid,
@@ -97,9 +98,9 @@ extern void rq_group_check_share(uint32 topic, uint32 nqueues);
 extern uint64 rq_group_count(uint32 topic);
 
 /*
- * For a resize of the topic, under the meta lock held exclusively: give all
- * its groups offsets for "nslots" queues, or throw and change nothing; cut
- * them to so many; note the record that made the new ones.
+ * When the number of the topic's queues changes, under the meta lock held
+ * exclusively: give all its groups offsets for "nslots" queues, or throw and
+ * change nothing; cut them to this many; note the record that made the new ones.
  */
 extern void rq_group_take_slots(uint32 topic, uint32 nslots);
 extern void rq_group_cut_slots(uint32 topic, uint32 nslots);

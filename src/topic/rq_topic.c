@@ -195,7 +195,7 @@ rq_topic_cut_queues(uint32 topic, uint32 nslots)
 	{
 		RqQueue    *q = rq_topic_queue(topic, i);
 
-		/* Nobody is in the middle of changing it when its slot is given away. */
+		/* Wait until nobody is in the middle of changing it. */
 		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
 		q->topic = RQ_NO_SLOT;
 		LWLockRelease(&q->lock);

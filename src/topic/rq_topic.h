@@ -59,7 +59,7 @@ rq_topic_nqueues(uint32 topic)
 	return pg_atomic_read_u32(&rq_topics[topic].nqueues);
 }
 
-/* How many there are to look after, those in doubt included. */
+/* How many have slots, including those that a transaction adds or removes. */
 static inline uint32
 rq_topic_nslots(uint32 topic)
 {
@@ -67,14 +67,19 @@ rq_topic_nslots(uint32 topic)
 }
 
 /*
- * Make the slots say so; the caller holds the meta lock exclusively or is the
- * startup process.  "lsn" is the end of the record that creates the topic.
+ * Make a slot for this topic, or note on the one it has whose transaction creates
+ * it.  The caller holds the meta lock exclusively.  "lsn" is the end of the
+ * record that creates the topic.  Throws when a table is full.
  */
 extern uint32 rq_topic_apply(RqKey key, Oid spc,
 							 const RqTopicSettings *settings, uint64 xid,
 							 XLogRecPtr lsn);
 
-/* The slot a redo record with this LSN is about, RQ_NO_SLOT if it's gone. */
+/*
+ * The slot that a record with this LSN is about; RQ_NO_SLOT if the topic no
+ * longer exists, or the key is another one's by now.  The caller holds the meta
+ * lock or is the startup process.
+ */
 extern uint32 rq_topic_for_redo(RqKey key, XLogRecPtr lsn);
 
 #endif							/* RQ_TOPIC_H */
