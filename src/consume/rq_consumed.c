@@ -19,8 +19,8 @@ rq_consumed_prepare(uint32 topic, uint32 nqueues)
 }
 
 /*
- * The first offset of a queue that no group has consumed; without a group,
- * the first one there is.
+ * The first offset of a queue that some group has not consumed; without groups,
+ * the queue's first.
  */
 static RqOff
 first_unconsumed(uint32 topic, RqQueue *q)

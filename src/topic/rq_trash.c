@@ -31,6 +31,7 @@ rq_trash_topic(RqKey key, XLogRecPtr lsn, char *trash)
 {
 	char		path[MAXPGPATH];
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	rq_topic_dir_path(path, key);
 	rq_topic_trash_path(trash, key, lsn);
 	if (rename(path, trash) == 0 || errno == ENOENT)
@@ -88,6 +89,7 @@ rq_trash_queues(RqKey key, uint32 first, XLogRecPtr lsn, char *trash)
 	struct dirent *de;
 	bool		gone;
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	rq_topics[rq_topic_index_find(key)].lost_files = true;
 	rq_topic_dir_path(path, key);
 	dir = AllocateDir(path);
