@@ -2,7 +2,7 @@
 #
 #   make                     build against the pg_config on PATH
 #   make PG_CONFIG=...       build against another server
-#   make install             as a user who may write to the server's folders
+#   make install             as a user who may write to the server's directories
 #   make demo | check | bench
 #                            scripts that install what they need by themselves
 #   make installcheck        the tests, against a running server that has

@@ -5,18 +5,18 @@
 # after all that.
 #
 # The caller may define before_removal(), which runs before the temporary
-# folder goes away, and last_words(), which runs at the very end.
+# directory goes away, and last_words(), which runs at the very end.
 #
 # Nothing is left behind but installed packages and the installed extension.
 # Servers and clusters that were there before are not touched: a private one
-# has its data and its socket in the temporary folder and no TCP port.
+# has its data and its socket in the temporary directory and no TCP port.
 
 set -euo pipefail
 umask 022
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 name=${0##*/}           # of the script that includes this file
-work=                   # the temporary folder
+work=                   # the temporary directory
 keep=                   # set: leave it where it is
 keep_server=            # set: leave its server running, too
 passed=0
@@ -31,7 +31,7 @@ export LANG=C.UTF-8 LC_MESSAGES=C DEBIAN_FRONTEND=noninteractive
 
 #
 # Users.  A server refuses to run as root, so what root starts here runs as
-# run_user, and everything below the temporary folder belongs to that user.
+# run_user, and everything below the temporary directory belongs to that user.
 #
 
 if [ "$(id -u)" -eq 0 ]; then
@@ -129,7 +129,7 @@ die()
 
 held_services=
 held_clusters=
-held_folder=
+held_directory=
 
 # Installing a server package on Debian or Ubuntu makes a cluster and starts
 # every cluster there is, and other packages start services of theirs.  Prevent
@@ -145,11 +145,11 @@ hold_services()
 
 hold_clusters()
 {
-    local folder=/etc/postgresql-common/createcluster.d
+    local directory=/etc/postgresql-common/createcluster.d
     [ -d /etc/postgresql-common ] || return 0
-    [ -d "$folder" ] || held_folder=$folder
-    held_clusters=$folder/rocketq-test.conf
-    as_root mkdir -p "$folder"
+    [ -d "$directory" ] || held_directory=$directory
+    held_clusters=$directory/rocketq-test.conf
+    as_root mkdir -p "$directory"
     echo 'create_main_cluster = false' | as_root tee "$held_clusters" >/dev/null
 }
 
@@ -157,10 +157,10 @@ release_holds()
 {
     [ -z "$held_services" ] || as_root rm -f /usr/sbin/policy-rc.d
     [ -z "$held_clusters" ] || as_root rm -f "$held_clusters"
-    [ -z "$held_folder" ] || as_root rmdir --ignore-fail-on-non-empty "$held_folder"
+    [ -z "$held_directory" ] || as_root rmdir --ignore-fail-on-non-empty "$held_directory"
     held_services=
     held_clusters=
-    held_folder=
+    held_directory=
 }
 
 is_installed()  # package
@@ -300,7 +300,7 @@ prepare_machine()
 }
 
 #
-# The temporary folder, and what is built in it.
+# The temporary directory, and what is built in it.
 #
 
 make_work()
@@ -327,8 +327,8 @@ lock_installation()
     }
 }
 
-# The tree as it is, without git's folder and without anything built.
-copy_tree()         # folder
+# The tree as it is, without git's directory and without anything built.
+copy_tree()         # directory
 {
     as_user mkdir "$1"
     tar -C "$top" -cf - --exclude=./.git --exclude='*.[do]' --exclude='*.so' \
@@ -337,20 +337,20 @@ copy_tree()         # folder
         --exclude='./regression.*' --exclude=./test/bench/results . | as_user tar -C "$1" -xf -
 }
 
-build()             # folder [switch...]
+build()             # directory [switch...]
 {
-    local folder=$1
+    local directory=$1
     shift
-    as_user make -C "$folder" -s --no-print-directory -j"$(nproc)" \
+    as_user make -C "$directory" -s --no-print-directory -j"$(nproc)" \
         PG_CONFIG="$PG_CONFIG" "$@" all
 }
 
 # To be called with the switches of the build, which else is built again.
-install_build()     # folder [switch...]
+install_build()     # directory [switch...]
 {
-    local folder=$1
+    local directory=$1
     shift
-    as_root make -C "$folder" -s --no-print-directory PG_CONFIG="$PG_CONFIG" \
+    as_root make -C "$directory" -s --no-print-directory PG_CONFIG="$PG_CONFIG" \
         "$@" install
 }
 
@@ -358,12 +358,12 @@ install_build()     # folder [switch...]
 # The private servers.  Most need one only; use_cluster() changes to another.
 #
 
-cluster=data            # folder in the temporary one
+cluster=data            # directory in the temporary one
 start_timeout=60        # seconds
 
-# A socket in a folder of its own: no other server can have this port, which
+# A socket in a directory of its own: no other server can have this port, which
 # the server, too, takes from the environment.
-use_cluster()       # folder in the temporary one, port
+use_cluster()       # directory in the temporary one, port
 {
     cluster=$1
     export PGHOST=$work/socket PGPORT=$2 PGUSER=postgres

@@ -63,7 +63,7 @@ rq_is_blank(char c)
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* Folders and files below the data directory. */
+/* Directories and files below the data directory. */
 #define RQ_DIR				"pg_rocketq"
 #define RQ_LOG_DIR			RQ_DIR "/log"
 #define RQ_QUEUE_DIR		RQ_DIR "/queue"

@@ -74,9 +74,9 @@
 	X(arg, "group-wal") \
 	/* an expired group is kept from all, and not looked at again */ \
 	X(arg, "group-expire") \
-	/* TOPIC_DROP is flushed, the topic's folder is there */ \
+	/* TOPIC_DROP is flushed, the topic's directory is there */ \
 	X(arg, "drop-wal") \
-	/* the folder has another name, no file is gone yet */ \
+	/* the directory has another name, no file is gone yet */ \
 	X(arg, "drop-rename") \
 	/* TOPIC with altered settings is inserted, no commit record */ \
 	X(arg, "alter-wal") \

@@ -200,7 +200,7 @@ define_statistics(void)
 							 PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
-/* Shares of the disk that are used, in per cent. */
+/* Shares of the disk that are used, in percent. */
 static void
 define_disk(void)
 {

@@ -9,7 +9,7 @@
  *					ngroups times: RqStateGroup, RqStateOffset[nslots]
  *
  * It is always written whole (temporary file, fsync, rename, fsync of the
- * folder), so a half-written one is never seen.  Every slot carries the LSN
+ * directory), so a half-written one is never seen.  Every slot carries the LSN
  * of the last record that changed it; redo skips older records.
  */
 #ifndef RQ_STATEFMT_H

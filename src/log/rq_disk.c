@@ -17,7 +17,7 @@
 #include "shmem/rq_shmem.h"
 #include "shmem/rq_stats.h"
 
-/* Crossed downwards so many per cent below. */
+/* Crossed downwards so many percent below. */
 #define BACK_PERCENT	1
 
 typedef struct Disk

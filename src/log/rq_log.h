@@ -168,7 +168,7 @@ extern int	rq_log_create_segment(uint64 segno, bool sync);
 /* Have the kernel begin to bring [from, to) to disk. */
 extern void rq_log_flush(RqPos from, RqPos to);
 
-/* fsync the segments that hold [from, to), and the folder. */
+/* fsync the segments that hold [from, to), and the directory. */
 extern void rq_log_sync(RqPos from, RqPos to);
 
 /*

@@ -9,7 +9,7 @@
  *
  * Who asks raises the queue's "wanted" and sets the queue's bit in rq_wanting.
  * The allocator clears bits and makes files, without a lock but for the topic's
- * folder, since nobody shall wait for it: the queue can meanwhile be filled,
+ * directory, since nobody shall wait for it: the queue can meanwhile be filled,
  * trimmed or removed.  All that comes of this is a file of zeros beyond the
  * queue's end, which is used when the end gets there, or below its start, which
  * nobody reads; the keeper removes both when the server starts.  Nothing rests on
@@ -70,8 +70,9 @@ rq_ahead_pending(RqQueue *q, uint64 pending)
 }
 
 /*
- * The first segment without entries, and where its queue is.  A topic's folder
- * is made under the lock: not after the topic has gone, and that with it.
+ * The first segment without entries, and where its queue is.  The topic's
+ * directory is created under the lock, so that it cannot be created after a
+ * concurrent DROP has removed it.
  */
 static bool
 first_unused(RqQueue *q, RqKey *key, uint32 *queue_id, uint64 *segno)

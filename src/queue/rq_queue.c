@@ -52,7 +52,7 @@ report_missing(RqKey key, uint32 queue_id, uint64 segno)
 						 psprintf("The file \"%s\" is missing", path));
 }
 
-/* Create a segment and, if need be, the topic's folder. */
+/* Create a segment and, if need be, the topic's directory. */
 static void
 create_segment(RqKey key, uint32 queue_id, uint64 segno, bool redo)
 {

@@ -7,7 +7,7 @@
  * readings of the clock and a few stores.
  *
  * Fine buckets are log-linear: one per microsecond up to 32, then 32 per power
- * of two, so each is about 3 per cent wide at most.  RocketMQ's 13 buckets are
+ * of two, so each is about 3 percent wide at most.  RocketMQ's 13 buckets are
  * counted besides, since their limits are not among those of the fine ones.
  */
 #ifndef RQ_LATENCY_H

@@ -1,6 +1,6 @@
 /*
  * rq_durable.c
- *	  Files and folders of the store: create, fsync, replace, remove.
+ *	  Files and directories of the store: create, fsync, replace, remove.
  *
  * A segment is complete whenever it can be found under its name: it is
  * written under a temporary one and then linked.  No file is ever truncated,
@@ -43,7 +43,7 @@ refuse_link(const char *path)
 	if (!S_ISDIR(st.st_mode))
 		ereport(FATAL,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("\"%s\" is not a folder", path),
+				 errmsg("\"%s\" is not a directory", path),
 				 errdetail("A symbolic link there would be skipped by pg_basebackup, and the backup would hold no messages."),
 				 errhint("To keep the messages on another disk, mount it at this place.")));
 }
@@ -58,7 +58,7 @@ rq_refuse_links(void)
 }
 
 void
-rq_make_folders(void)
+rq_make_directories(void)
 {
 	for (int i = 0; i < lengthof(store_dirs); i++)
 		if (rq_make_dir(store_dirs[i]))

@@ -1,17 +1,17 @@
 /*
  * rq_durable.h
- *	  Files and folders of the store: create, fsync, replace, remove.
+ *	  Files and directories of the store: create, fsync, replace, remove.
  */
 #ifndef RQ_DURABLE_H
 #define RQ_DURABLE_H
 
 #include "base/rq_base.h"
 
-/* FATAL if one of the store's folders is a symbolic link. */
+/* FATAL if one of the store's directories is a symbolic link. */
 extern void rq_refuse_links(void);
 
-/* Make the store's folders if they are missing. */
-extern void rq_make_folders(void);
+/* Make the store's directories if they are missing. */
+extern void rq_make_directories(void);
 
 /*
  * Create a file of "size" bytes, allocated and zero-filled, that begins with
@@ -33,7 +33,7 @@ extern int	rq_zero_tail(const char *path, uint64 from, uint64 size);
 extern int	rq_try_make_dir(const char *path);
 extern bool rq_make_dir(const char *path);
 
-/* What rq_fsync_path() has done to files, folders left out. */
+/* What rq_fsync_path() has done to files, directories left out. */
 typedef struct RqFsyncs
 {
 	uint64		files;
@@ -42,7 +42,7 @@ typedef struct RqFsyncs
 
 extern RqFsyncs rq_fsyncs;
 
-/* fsync a file or folder; PANIC on failure, false if it does not exist. */
+/* fsync a file or directory; PANIC on failure, false if it does not exist. */
 extern bool rq_fsync_path(const char *path, bool isdir);
 
 /*
@@ -64,7 +64,7 @@ extern bool rq_remove_segment(const char *path);
  */
 extern bool rq_remove_dir(const char *path);
 
-/* Remove temporary files that a crash left in a folder. */
+/* Remove temporary files that a crash left in a directory. */
 extern void rq_remove_temporaries(const char *dir);
 
 /* Make a small file with this text, durably, if there is none. */

@@ -41,7 +41,7 @@ extern void rq_topic_alter_replayed(void);
 
 /*
  * The next ones are called with the meta lock held exclusively.  "trash" gets the
- * path of a folder to be removed when the lock is released, if there is any.
+ * path of a directory to be removed when the lock is released, if there is any.
  */
 
 /* Settle the change of the topic's settings if its transaction has ended. */

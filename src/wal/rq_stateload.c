@@ -229,7 +229,7 @@ rq_state_load(void)
 	rq_files_check_begin(found);
 	if (!found)
 	{
-		rq_make_folders();
+		rq_make_directories();
 		write_first_state();
 	}
 	rq_make_note(RQ_MADE_FILE,
@@ -246,6 +246,6 @@ rq_state_load(void)
 				(errmsg("rocketq.segment_size = %dMB is ignored: the store has segments of %u MB",
 						rq_segment_size_mb, rq_ctl->segment_mb)));
 	rq_files_check_loaded();
-	rq_make_folders();
+	rq_make_directories();
 	rq_ctl->loaded = true;
 }

@@ -106,14 +106,14 @@ rq_reader_close(RqReader *r)
 	pfree(r);
 }
 
-/* There are no folders, and no files to be missed. */
+/* There are no directories, and no files to be missed. */
 void
 rq_refuse_links(void)
 {
 }
 
 void
-rq_make_folders(void)
+rq_make_directories(void)
 {
 }
 

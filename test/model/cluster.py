@@ -117,11 +117,11 @@ class Connection:
 
 
 class Server:
-    def __init__(self, bindir, folder, port, extra=''):
+    def __init__(self, bindir, directory, port, extra=''):
         self.bindir = bindir
-        self.folder = folder
-        self.sockets = os.path.dirname(folder)
-        self.log = folder + '.log'
+        self.directory = directory
+        self.sockets = os.path.dirname(directory)
+        self.log = directory + '.log'
         self.port = port
         self.extra = extra
 
@@ -133,9 +133,9 @@ class Server:
             raise ServerError('%s failed:\n%s' % (name, done.stdout.decode()))
 
     def initdb(self, databases):
-        self.tool('initdb', '-D', self.folder, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8',
+        self.tool('initdb', '-D', self.directory, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8',
                   '--no-locale', '-N', '--wal-segsize=1')
-        with open(os.path.join(self.folder, 'postgresql.conf'), 'a', encoding='utf-8') as conf:
+        with open(os.path.join(self.directory, 'postgresql.conf'), 'a', encoding='utf-8') as conf:
             conf.write(SETTINGS)
         self.start()
         admin = Connection(self, 'postgres', 'setup').connect()
@@ -148,19 +148,19 @@ class Server:
         self.stop('fast')
 
     def configure(self, settings):
-        with open(os.path.join(self.folder, 'postgresql.auto.conf'), 'a', encoding='utf-8') as conf:
+        with open(os.path.join(self.directory, 'postgresql.auto.conf'), 'a', encoding='utf-8') as conf:
             conf.writelines("%s = '%s'\n" % item for item in settings.items())
 
     def start(self):
         # A child of ours in a session of its own: pg_ctl's would be init's.
-        self.tool('pg_ctl', '-D', self.folder, '-w', '-t', str(GIVE_UP), '-l', self.log, '-o',
+        self.tool('pg_ctl', '-D', self.directory, '-w', '-t', str(GIVE_UP), '-l', self.log, '-o',
                   '-p %d -k %s' % (self.port, self.sockets), 'start')
 
     def stop(self, mode):
-        self.tool('pg_ctl', '-D', self.folder, '-w', '-t', str(GIVE_UP), '-m', mode, 'stop')
+        self.tool('pg_ctl', '-D', self.directory, '-w', '-t', str(GIVE_UP), '-m', mode, 'stop')
 
     def is_running(self):
-        return os.path.exists(os.path.join(self.folder, 'postmaster.pid'))
+        return os.path.exists(os.path.join(self.directory, 'postmaster.pid'))
 
     def complaints(self):
         """What no run may leave in the server's log."""
@@ -186,15 +186,15 @@ class Cluster:
     def fresh(self, settings, standby):
         self.remove()
         self.primary = Server(self.bindir, os.path.join(self.work, 'primary'), 5432)
-        shutil.copytree(self.template, self.primary.folder)
+        shutil.copytree(self.template, self.primary.directory)
         self.primary.configure(settings)
         if standby:
             self.standby = Server(self.bindir, os.path.join(self.work, 'standby'), 5433)
-            shutil.copytree(self.template, self.standby.folder)
+            shutil.copytree(self.template, self.standby.directory)
             self.standby.configure(dict(settings, primary_conninfo='host=%s port=5432 user=postgres'
                                         % self.work, wal_retrieve_retry_interval='20ms',
                                         hot_standby='on'))
-            with open(os.path.join(self.standby.folder, 'standby.signal'), 'w', encoding='utf-8'):
+            with open(os.path.join(self.standby.directory, 'standby.signal'), 'w', encoding='utf-8'):
                 pass
         for server in self.servers():
             server.start()
@@ -202,7 +202,7 @@ class Cluster:
     def fail_over(self):
         self.primary.stop('immediate')
         self.retired.append(self.primary)
-        self.standby.tool('pg_ctl', '-D', self.standby.folder, '-w', '-t', str(GIVE_UP), 'promote')
+        self.standby.tool('pg_ctl', '-D', self.standby.directory, '-w', '-t', str(GIVE_UP), 'promote')
         self.primary, self.standby = self.standby, None
 
     def servers(self):
@@ -215,7 +215,7 @@ class Cluster:
                     server.stop('immediate')
                 except ServerError:
                     pass
-            shutil.rmtree(server.folder, ignore_errors=True)
+            shutil.rmtree(server.directory, ignore_errors=True)
             if os.path.exists(server.log):
                 os.remove(server.log)
         self.primary = self.standby = None

@@ -214,7 +214,7 @@ foreach my $below ('', '/log', '/queue')
 	is($node->start(fail_ok => 1), 0, "no start with a link pg_rocketq$below");
 	like(
 		slurp_file($node->logfile, $log_from),
-		qr/FATAL:\s+"pg_rocketq$below" is not a folder.*pg_basebackup.*mount/s,
+		qr/FATAL:\s+"pg_rocketq$below" is not a directory.*pg_basebackup.*mount/s,
 		'the log says why');
 	unlink($store . $below);
 	rename($elsewhere, $store . $below) or die "could not rename: $!";

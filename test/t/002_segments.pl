@@ -193,7 +193,7 @@ $node->reload;
 $node->safe_psql('postgres', "DROP TABLE big");
 rq_poll_query($node, 'the topic to go',
 	'SELECT count(*) = 0 FROM rocketq.get_queues()');
-rq_poll('its folder to go', sub { return !rq_store_files($node, 'queue'); });
+rq_poll('its directory to go', sub { return !rq_store_files($node, 'queue'); });
 
 sub used_kb
 {
@@ -256,7 +256,7 @@ rq_verify($node, 'with 10,000 queues');
 # where they begin and after a crash in the middle of one.
 #
 $node->safe_psql('postgres', 'DROP TABLE wide');
-rq_poll('its folder to go', sub { return !rq_store_files($node, 'queue'); });
+rq_poll('its directory to go', sub { return !rq_store_files($node, 'queue'); });
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.create_topic('long', 1);
 SELECT count(rocketq.produce('long', i::text)) FROM generate_series(1, 32700) i;

@@ -70,7 +70,7 @@ sub is_gone
 	my ($oid, $label) = @_;
 
 	janitor_looks();
-	rq_poll("$label: the folders to go",
+	rq_poll("$label: the directories to go",
 		sub { return !grep { /^${oid}_/ } rq_store_files($node, 'queue'); });
 	is( $node->safe_psql('postgres', <<"EOQ"), '0|0', "$label: nothing is left of the database");
 SELECT (SELECT count(*) FROM rocketq.get_queues() WHERE database = $oid),

@@ -41,7 +41,7 @@ sub is_empty
 SELECT NOT EXISTS (SELECT FROM rocketq.get_queues() WHERE database = $oid) AND
 	NOT EXISTS (SELECT FROM rocketq.get_groups() WHERE database = $oid)
 EOQ
-	rq_poll("$label: the folders to go",
+	rq_poll("$label: the directories to go",
 		sub { return !grep { /^${oid}_/ } rq_store_files($node, 'queue'); });
 	# The schema is not the extension's own; there must be nothing in it.
 	return is( $node->safe_psql($db, <<'EOQ'), '0|0|0|0', "$label: the catalogs have nothing of it");

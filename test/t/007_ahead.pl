@@ -26,10 +26,10 @@ sub sql { return $node->safe_psql('postgres', $_[0]); }
 sub segments
 {
 	my ($queue) = @_;
-	my ($folder) = rq_store_files($node, 'queue');
+	my ($directory) = rq_store_files($node, 'queue');
 
 	return join(' ', sort map { /^$queue\.0*([0-9a-f]+)$/ ? hex($1) : () }
-		  rq_store_files($node, "queue/$folder"));
+		  rq_store_files($node, "queue/$directory"));
 }
 
 sub produce
@@ -92,8 +92,8 @@ rq_poll('it to be made again', sub { return segments(2) eq '0 1'; });
 is(sql("SELECT count(*) FROM rocketq.pull('t', 2, 0, 10000)"), '1501', 'all is there');
 
 # A segment that holds entries is not made anew when it has gone.
-my ($folder) = rq_store_files($node, 'queue');
-unlink($node->data_dir . "/pg_rocketq/queue/$folder/1.00000004") or die "no such file: $!";
+my ($directory) = rq_store_files($node, 'queue');
+unlink($node->data_dir . "/pg_rocketq/queue/$directory/1.00000004") or die "no such file: $!";
 my ($rc, $out, $err) = $node->psql('postgres',
 	"SELECT count(rocketq.produce('t', 'x', queue_id => 1)) FROM generate_series(1, 1200)");
 like($err, qr/1\.00000004" is missing/, 'a missing segment is missed');
@@ -109,7 +109,7 @@ $large->query_safe("SELECT count(rocketq.produce('gone', 'x')) FROM generate_ser
 $large->query_safe('ROLLBACK');
 $large->quit;
 sql('DROP TABLE t');
-rq_poll('all folders to go', sub { return !rq_store_files($node, 'queue'); });
+rq_poll('all directories to go', sub { return !rq_store_files($node, 'queue'); });
 
 #
 # The log.  Full segments are brought to disk as they get full, and a checkpoint

@@ -28,7 +28,7 @@ rq_require_faults($node);
 sub scanned
 {
 	my ($on, $topic) = @_;
-	my ($folder, @bounds) = split /\n/, $on->safe_psql('postgres', <<"EOQ");
+	my ($directory, @bounds) = split /\n/, $on->safe_psql('postgres', <<"EOQ");
 SELECT d.oid || '_' || c.relfilenode FROM pg_database d, pg_class c
 WHERE datname = current_database() AND c.oid = '$topic'::regclass;
 SELECT queue_id, min_offset, end_offset FROM rocketq.queues
@@ -47,7 +47,7 @@ EOQ
 			{
 				$segno = int($offset / 2048);
 				$entries = slurp_file($on->data_dir
-					  . sprintf("/pg_rocketq/queue/$folder/%d.%08X", $queue, $segno));
+					  . sprintf("/pg_rocketq/queue/$directory/%d.%08X", $queue, $segno));
 			}
 			$bytes += 8 * (0xFFFFFF & unpack('V', substr($entries, 32 * ($offset % 2048) + 28, 4)));
 		}
@@ -237,7 +237,7 @@ SELECT count(*) FROM rocketq.groups;
 SELECT count(*) FROM rocketq.workers;
 SELECT count(*) FROM rocketq.stats;
 EOQ
-my $folder = $node->safe_psql('postgres', <<'EOQ');
+my $directory = $node->safe_psql('postgres', <<'EOQ');
 SELECT format('queue/%s_%s', d.oid, c.relfilenode) FROM pg_database d, pg_class c
 WHERE datname = current_database() AND c.oid = 't'::regclass;
 EOQ
@@ -248,7 +248,7 @@ CHECKPOINT;
 EOQ
 my @unread = map { $node->data_dir . "/pg_rocketq/$_" }
   ((map { "log/$_" } rq_store_files($node, 'log')),
-	(map { "$folder/$_" } grep { /^[01]\.0000000[12]$/ } rq_store_files($node, $folder)));
+	(map { "$directory/$_" } grep { /^[01]\.0000000[12]$/ } rq_store_files($node, $directory)));
 cmp_ok(scalar(@unread), '>', 8, 'there are files that nobody needs to read');
 chmod(0, @unread);
 ($rc, $out, $err) = $node->psql('postgres', $views);

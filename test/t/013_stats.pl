@@ -354,7 +354,7 @@ counts(
 	},
 	map { ("refused_$_" => 0) } @refusals);
 
-# The folder of the log takes no more files.
+# The directory of the log takes no more files.
 my $log = $node->data_dir . '/pg_rocketq/log';
 chmod(0500, $log) or die "could not chmod \"$log\": $!";
 sql("DO \$\$ BEGIN LOOP PERFORM rocketq.produce('t', repeat('f', 1000000)); END LOOP;"

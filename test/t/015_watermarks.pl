@@ -39,7 +39,7 @@ sub produce
 	return $err;
 }
 
-# Let the file system be so full, in per cent, by a file that is not ours.
+# Let the file system be so full, in percent, by a file that is not ours.
 sub fill_to
 {
 	my ($percent) = @_;

@@ -98,7 +98,7 @@ is( $node->safe_psql('postgres',
 		'SELECT count(DISTINCT relfilenode) FROM rocketq.get_queues()'),
 	'1',
 	'the lost topic leaves nothing');
-is(scalar(rq_store_files($node, 'queue')), 1, 'no folder either');
+is(scalar(rq_store_files($node, 'queue')), 1, 'no directory either');
 
 #
 # The state file must not tell of what WAL does not.  The keeper writes it for a

@@ -135,8 +135,8 @@ SELECT string_agg(concat_ws(' ', c.relname,
 FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE a.amname = 'rocketq'
 EOQ
 
-# No folder is there but those of topics.
-sub only_known_folders
+# No directory is there but those of topics.
+sub only_known_directories
 {
 	my $known = $node->safe_psql('postgres', <<'EOQ');
 SELECT d.oid || '_' || c.relfilenode
@@ -176,7 +176,7 @@ sub check
 SELECT NOT EXISTS (SELECT FROM rocketq.get_queues() q
 	WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.relfilenode = q.relfilenode))
 EOQ
-	rq_poll("$label: folders that belong to nothing to go", \&only_known_folders);
+	rq_poll("$label: directories that belong to nothing to go", \&only_known_directories);
 	is($node->safe_psql('postgres', $state), $expected, $label);
 	return rq_verify($node, $label);
 }

@@ -328,7 +328,7 @@ foreach my $at (0, 1, 3, 7, 22, 23, 24, 27, 28, 29)
 }
 mended('entries');
 
-# ---- folders and files that must not be written ----
+# ---- directories and files that must not be written ----
 
 # What a producer has mapped it writes to, and the keeper brings that to disk.
 my $producer = $node->background_psql('postgres');
@@ -353,20 +353,20 @@ mended('read-only segments');
 # No segment can be added to the log; what has been allocated is still used.
 $undo = set_mode("$store/log", 0555);
 my $fill = "SELECT count(rocketq.produce('good', repeat('x', 1000), queue_id => 1)) FROM generate_series(1, 5000)";
-fails('read-only log folder: produce()', $fill,
+fails('read-only log directory: produce()', $fill,
 	qr/42501: could not allocate a segment of the rocketq commit log: Permission denied\nHINT:  Mend "pg_rocketq\/log"/);
-is(outcome($select) > 0, 1, 'read-only log folder: SELECT');
+is(outcome($select) > 0, 1, 'read-only log directory: SELECT');
 $undo->();
 rq_poll('producers to go on', sub { return outcome($fill) eq '5000'; });
 $node->safe_psql('postgres',
 	"SELECT count(*) FROM rocketq.consume('good', 'g', 10000, auto_commit => true)");
 
 $undo = set_mode("$store/queue/$key", 0555);
-fails('read-only queue folder: produce()',
+fails('read-only queue directory: produce()',
 	"SELECT count(rocketq.produce('bad', 'x')) FROM generate_series(1, 3000)",
 	qr/42501: could not create file "pg_rocketq\/queue\/\S+": Permission denied/);
 $undo->();
-mended('read-only folders');
+mended('read-only directories');
 
 # ---- the state file ----
 

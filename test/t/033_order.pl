@@ -53,7 +53,7 @@ sub crash
 
 sub in_store { return rq_in_store($node, @_); }
 
-sub queue_folder
+sub queue_directory
 {
 	my ($topic) = @_;
 	return 'queue/'
@@ -103,11 +103,11 @@ my $all_ends = "SELECT max_offset + unresolved FROM rocketq.queues WHERE topic =
 foreach my $point ('enqueue-store', 'enqueue-wal')
 {
 	my $from = wal_from();
-	my $folder = queue_folder('load.direct');
+	my $directory = queue_directory('load.direct');
 	my $before = $node->safe_psql('postgres', $end);
 	my ($session, $pid, $id) = stopped_session($point,
 		"BEGIN; SELECT rocketq.produce('load.direct', 'third')", 'COMMIT;');
-	is(in_store($folder, pack('Q<', $id)), 1, "$point: an entry is stored");
+	is(in_store($directory, pack('Q<', $id)), 1, "$point: an entry is stored");
 	is(records('ENQUEUE', $from), $point eq 'enqueue-wal' ? '1' : '0',
 		"$point: whether its record is inserted");
 	is($node->safe_psql('postgres', $all_ends), $before,

@@ -55,7 +55,7 @@ sub look
 	return ($used + $available * $unit, $used);
 }
 
-# Let the file system be so full, in per cent, give or take one, by a file that
+# Let the file system be so full, in percent, give or take one, by a file that
 # is not the server's.  Who frees space or needs some meanwhile is made up for,
 # and so is what the file system itself does when it writes.
 sub fill_to
@@ -95,7 +95,7 @@ sub produce
 	return $err;
 }
 
-# At 95 per cent; the server must come to the same as we, whatever the file
+# At 95 percent; the server must come to the same as we, whatever the file
 # system keeps for root.
 sub is_refused
 {
@@ -181,7 +181,7 @@ min_wal_size = '16MB'
 max_wal_size = '16MB'
 EOC
 	$label = $type;
-	$disk = rq_power_folder($node);
+	$disk = rq_power_directory($node);
 	$first_log = $log_from = rq_log_from($node);
 	query($schema);
 	is(produce(1, 1600), '', "$label: there is room");

@@ -91,10 +91,10 @@ SELECT rocketq.produce('other', 'x');
 SELECT count(*) FROM rocketq.consume('t', 'g', 3000, auto_commit => true);
 EOQ
 my $contents = contents();
-my ($folder) = sql("SELECT oid || '_' || pg_relation_filenode('t') FROM pg_database WHERE datname = 'postgres'");
+my ($directory) = sql("SELECT oid || '_' || pg_relation_filenode('t') FROM pg_database WHERE datname = 'postgres'");
 my $middle_of_log = "$store/log/0000000000000002";
-my $middle_of_queue = "$store/queue/$folder/1.00000001";
-ok(-e $middle_of_log && -e $middle_of_queue && -e "$store/queue/$folder/1.00000002",
+my $middle_of_queue = "$store/queue/$directory/1.00000001";
+ok(-e $middle_of_log && -e $middle_of_queue && -e "$store/queue/$directory/1.00000002",
 	'there are segments around those in the middle');
 
 #
@@ -107,12 +107,12 @@ my %part = (
 	"$store/log" => qr/FATAL:  rocketq's directory "pg_rocketq\/log" is missing.*since there is "pg_rocketq\/state".*$gone/s,
 	"$store/queue" => qr/FATAL:  rocketq's directory "pg_rocketq\/queue" is missing.*since there is "pg_rocketq\/state".*$gone/s,
 	$store => qr/FATAL:  rocketq's directory "pg_rocketq" is missing.*since there is "pg_rocketq.made".*$gone/s,
-	"$store/queue/$folder" =>
-	  qr/FATAL:  rocketq's file "pg_rocketq\/queue\/$folder\/0.00000000" is missing or incomplete.*and so do 5 more files.*HINT:  Put back .* backup. With rocketq.ignore_missing_files = on /s,
+	"$store/queue/$directory" =>
+	  qr/FATAL:  rocketq's file "pg_rocketq\/queue\/$directory\/0.00000000" is missing or incomplete.*and so do 5 more files.*HINT:  Put back .* backup. With rocketq.ignore_missing_files = on /s,
 	$middle_of_log =>
 	  qr/FATAL:  rocketq's file "pg_rocketq\/log\/0{15}2" is missing or incomplete\n.*DETAIL:  It holds messages\.\n.*HINT:  Put back/s,
 	$middle_of_queue =>
-	  qr/FATAL:  rocketq's file "pg_rocketq\/queue\/$folder\/1.00000001" is missing or incomplete\n.*DETAIL:  It holds messages\.\n/s);
+	  qr/FATAL:  rocketq's file "pg_rocketq\/queue\/$directory\/1.00000001" is missing or incomplete\n.*DETAIL:  It holds messages\.\n/s);
 foreach my $path (sort keys %part)
 {
 	my $name = $path =~ s/.*(pg_rocketq)/$1/r;
@@ -259,7 +259,7 @@ SKIP:
 #
 sql('CHECKPOINT');
 my $writing = $data . '/' . sql("SELECT file FROM rocketq.segments WHERE state = 'writing'");
-my $writing_queue = (sort glob "$store/queue/$folder/0.*")[-1];
+my $writing_queue = (sort glob "$store/queue/$directory/0.*")[-1];
 
 # Where there is no WAL to be replayed, the server may be up for a moment.
 sub comes_to_nothing

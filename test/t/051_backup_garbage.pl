@@ -26,7 +26,7 @@ my $from = $node->data_dir;
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-sub folder_of
+sub directory_of
 {
 	return sql("SELECT oid || '_' || pg_relation_filenode('$_[0]') FROM pg_database WHERE datname = 'postgres'");
 }
@@ -48,7 +48,7 @@ foreach my $topic ('narrow', 'late_narrow')
 			  && sql("SELECT sum(lag) FROM rocketq.groups WHERE topic = '$topic'") eq '0';
 		});
 }
-my %folder = map { $_ => folder_of($_) } ('kept', 'dropped', 'narrow', 'late_drop', 'late_narrow');
+my %directory = map { $_ => directory_of($_) } ('kept', 'dropped', 'narrow', 'late_drop', 'late_narrow');
 
 #
 # A backup that copies log and queues, and the state only when they are others.
@@ -70,8 +70,8 @@ sub drop_and_shrink
 	sql("DROP TABLE $drop");
 	sql("SELECT rocketq.alter_topic('$narrow', queues => 2)");
 	rq_poll("$drop and queues of $narrow to go", sub {
-			return !-e "$from/pg_rocketq/queue/$folder{$drop}"
-			  && !grep { /^[23]\./ } rq_store_files($node, "queue/$folder{$narrow}");
+			return !-e "$from/pg_rocketq/queue/$directory{$drop}"
+			  && !grep { /^[23]\./ } rq_store_files($node, "queue/$directory{$narrow}");
 		});
 	return;
 }
@@ -94,7 +94,7 @@ system("cd $from && cp -a \$(ls | grep -v -x -e 'postmaster.*' -e pg_wal -e pg_r
 append_to_file("$to/backup_label",
 	$session->query_safe('SELECT labelfile FROM pg_backup_stop()') . "\n");
 $session->quit;
-ok(-e "$to/pg_rocketq/queue/$folder{dropped}/0.00000000" && -e "$to/pg_rocketq/queue/$folder{narrow}/3.00000000" &&
+ok(-e "$to/pg_rocketq/queue/$directory{dropped}/0.00000000" && -e "$to/pg_rocketq/queue/$directory{narrow}/3.00000000" &&
 	-e "$to/pg_rocketq/log/0000000000000000", 'the backup holds what has gone');
 
 my $standby = rq_standby($node, backup => 'by_hand');
@@ -103,7 +103,7 @@ rq_catch_up($node, $standby);
 sub names
 {
 	my ($of, $topic) = @_;
-	return join(' ', grep { /^\d+\./ } rq_store_files($of, "queue/$folder{$topic}"));
+	return join(' ', grep { /^\d+\./ } rq_store_files($of, "queue/$directory{$topic}"));
 }
 
 # The view shows no segments that are ready on a standby: they are not its own.
@@ -118,7 +118,7 @@ sub no_trimmed
 	return;
 }
 
-my $queues = join(' ', sort @folder{ 'kept', 'narrow', 'late_narrow' });
+my $queues = join(' ', sort @directory{ 'kept', 'narrow', 'late_narrow' });
 foreach my $label ('standby', 'standby, started again')
 {
 	rq_verify($standby, $label);

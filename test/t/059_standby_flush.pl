@@ -70,9 +70,9 @@ cmp_ok(scalar(rq_store_files($standby, 'log')), '<', $files, 'files of the log h
 noted('resized', 'TOPIC', ' xid 0 settings queues=1',
 	sub { query("SELECT rocketq.alter_topic('resized', 1)"); });
 
-my $folders = scalar(rq_store_files($standby, 'queue'));
+my $directories = scalar(rq_store_files($standby, 'queue'));
 noted('dropped', 'TOPIC_DROP', '', sub { query('DROP TABLE dropped'); });
-is(scalar(rq_store_files($standby, 'queue')), $folders - 1, 'a folder has gone');
+is(scalar(rq_store_files($standby, 'queue')), $directories - 1, 'a directory has gone');
 
 rq_verify($standby, 'standby');
 $standby->stop;

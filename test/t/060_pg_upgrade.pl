@@ -73,7 +73,7 @@ $old->stop;
 
 my $logs = $new->basedir . '/pg_upgrade';
 mkdir($logs) or die "could not create \"$logs\": $!";
-# It writes into the folder it is started in.
+# It writes into the directory it is started in.
 my $here = getcwd();
 chdir($logs);
 command_ok(

@@ -29,7 +29,7 @@ sub pg_config
 
 # An installation of PostgreSQL that belongs to us: a server looks for its files
 # relative to where its program is.  Programs that look for others are copied,
-# so is the folder of extensions, all else are links.  Returns the folder that
+# so is the directory of extensions, all else are links.  Returns the directory that
 # has bin/, and that of extensions.
 sub install_server
 {

@@ -20,7 +20,7 @@ if ($> == 0)
 	plan(skip_all => 'root may remove everything');
 }
 
-# Folders that nothing can be removed from, should the test end before its time.
+# Directories that nothing can be removed from, should the test end before its time.
 my %read_only;
 END { chmod(0755, keys %read_only); }
 
@@ -35,19 +35,19 @@ my $closed = "$store/closed";
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-sub folder_of
+sub directory_of
 {
 	return "$store/queue/" . sql("SELECT oid || '_' || pg_relation_filenode('$_[0]') FROM pg_database WHERE datname = 'postgres'");
 }
 
-# Nothing can be removed from a folder, nor written to what is in it.
+# Nothing can be removed from a directory, nor written to what is in it.
 sub set_writable
 {
-	my ($folder, $writable) = @_;
-	my @files = glob "$folder/*";
+	my ($directory, $writable) = @_;
+	my @files = glob "$directory/*";
 
-	$read_only{$folder} = 1;
-	chmod($writable ? 0755 : 0555, $folder) or die "could not chmod \"$folder\": $!";
+	$read_only{$directory} = 1;
+	chmod($writable ? 0755 : 0555, $directory) or die "could not chmod \"$directory\": $!";
 	is(chmod($writable ? 0644 : 0444, @files), scalar(@files), 'modes are changed');
 	return;
 }
@@ -70,15 +70,15 @@ EOQ
 
 sub wide_files
 {
-	my ($folder) = @_;
-	return join(' ', map { s/.*\///r } grep { /\/[23]\.[^\/]*$/ } glob "$folder/*");
+	my ($directory) = @_;
+	return join(' ', map { s/.*\///r } grep { /\/[23]\.[^\/]*$/ } glob "$directory/*");
 }
 
 # ---- queues that went ----
 
 sql("SELECT rocketq.create_topic('other', 1)");
 create_wide('u');
-my $u = folder_of('u');
+my $u = directory_of('u');
 my $from = rq_log_from($node);
 set_writable($u, 0);
 sql("SELECT rocketq.alter_topic('u', queues => 2)");
@@ -100,7 +100,7 @@ sql(<<'EOQ');
 SELECT rocketq.create_topic('ahead', 1);
 SELECT count(rocketq.produce('ahead', 'x')) FROM generate_series(1, 1500);
 EOQ
-my $ahead = folder_of('ahead');
+my $ahead = directory_of('ahead');
 rq_poll('a segment to be made ahead', sub { return -e "$ahead/0.00000001"; });
 set_writable($u, 1);
 rq_poll('the janitor to remove the files', sub { return wide_files($u) eq ''; });
@@ -136,7 +136,7 @@ rq_start($node);
 # ---- what is noted as gone ----
 
 #
-# The folder that has lost files is synced before the note is made.  File systems
+# The directory that has lost files is synced before the note is made.  File systems
 # differ in what else comes to disk with the note, so look at what is opened.
 #
 my %calls = (x86_64 => [ 294, 254 ], aarch64 => [ 26, 27 ]);
@@ -147,7 +147,7 @@ SKIP:
 	my ($is_open, $is_moved_to) = (0x20, 0x80);
 
 	create_wide('w');
-	my $w = folder_of('w');
+	my $w = directory_of('w');
 	sql("SELECT rocketq.alter_topic('w', queues => 2)");
 	rq_poll('the files to go', sub { return wide_files($w) eq ''; });
 	sql('CHECKPOINT');

@@ -34,7 +34,7 @@ sub run
 	return;
 }
 
-# Let a folder below "disk", on whichever file system that is, be the store of a
+# Let a directory below "disk", on whichever file system that is, be the store of a
 # node that does not run.  The server does not take a link for it.
 sub mount_store
 {
@@ -49,7 +49,7 @@ sub mount_store
 }
 
 # A file system in memory with so many megabytes, of which a node's store is a
-# folder.
+# directory.
 sub mount_small
 {
 	my ($node, $megabytes) = @_;

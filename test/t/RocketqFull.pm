@@ -141,7 +141,7 @@ EOQ
 
 sub started_at { return $_[0]->safe_psql('postgres', 'SELECT pg_postmaster_start_time()'); }
 
-# Start it.  The file system of its store is the one of the folder "disk".
+# Start it.  The file system of its store is the one of the directory "disk".
 sub rq_full_start
 {
 	my ($node, $disk, $label) = @_;
@@ -250,7 +250,7 @@ sub rq_full_log
 }
 
 # A queue's first segment, when the transaction commits.  The log has room.  Of a
-# topic without any, its folder is needed, too.
+# topic without any, its directory is needed, too.
 sub rq_full_queue
 {
 	my ($full) = @_;

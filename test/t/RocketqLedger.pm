@@ -1,6 +1,6 @@
 # RocketqLedger.pm -- is what was acknowledged there, and nothing else?
 #
-# The ledger is a folder outside the cluster.  Each client has a file there, in
+# The ledger is a directory outside the cluster.  Each client has a file there, in
 # which it notes what it does, one line a time, each on disk before the client
 # goes on:
 #
@@ -109,11 +109,11 @@ EOS
 sub rq_ledger_create
 {
 	my ($node) = @_;
-	my $folder = $node->basedir . '/ledger';
+	my $directory = $node->basedir . '/ledger';
 
-	mkdir($folder) or die "could not make \"$folder\": $!";
+	mkdir($directory) or die "could not make \"$directory\": $!";
 	$node->safe_psql('postgres', $ledger_sql);
-	return { node => $node, folder => $folder, clients => 0, outcome => {} };
+	return { node => $node, directory => $directory, clients => 0, outcome => {} };
 }
 
 # ---- clients ----
@@ -237,7 +237,7 @@ sub start_client
 {
 	my ($ledger, $kind, $run, $sync) = @_;
 	my $number = ++$ledger->{clients};
-	my $file_name = sprintf('%s/%s.%04d', $ledger->{folder}, $kind, $number);
+	my $file_name = sprintf('%s/%s.%04d', $ledger->{directory}, $kind, $number);
 	my $seed = rq_random(1, 1_000_000);
 	my $pid = fork() // die "could not fork: $!";
 	my $stop = 0;
@@ -338,7 +338,7 @@ sub read_file
 sub read_files
 {
 	my ($ledger, $kind) = @_;
-	return map { [ read_file($_) ] } sort glob("$ledger->{folder}/$kind.*");
+	return map { [ read_file($_) ] } sort glob("$ledger->{directory}/$kind.*");
 }
 
 # ---- what the server says ----

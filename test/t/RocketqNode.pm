@@ -137,7 +137,7 @@ sub rq_restart_after
 
 # A node with the extension.  "conf" is appended to its configuration, "initdb"
 # are more options of initdb; "install_path" is where another PostgreSQL is
-# installed; "data" is an empty folder for its data, where that
+# installed; "data" is an empty directory for its data, where that
 # is not to be in the usual place, and "before_start" is called before the server
 # is started.
 sub rq_node
@@ -199,7 +199,7 @@ sub rq_restored
 	return $copy;
 }
 
-# All processes of a server, by where they are: each sits in the data folder.
+# All processes of a server, by where they are: each sits in the data directory.
 sub rq_processes
 {
 	my ($node) = @_;
@@ -350,7 +350,7 @@ sub rq_shm_dirty_kb
 	return $dirty;
 }
 
-# Names in a folder of the store.
+# Names in a directory of the store.
 sub rq_store_files
 {
 	my ($node, $below) = @_;
@@ -360,7 +360,7 @@ sub rq_store_files
 	return @names;
 }
 
-# How many files of such a folder hold these bytes.
+# How many files of such a directory hold these bytes.
 sub rq_in_store
 {
 	my ($node, $below, $bytes) = @_;

@@ -18,7 +18,7 @@ use Test::More;
 
 our @EXPORT = qw(
   rq_power_require rq_power_node rq_power_move rq_power_disk rq_power_cut
-  rq_power_stopped rq_power_modes rq_power_start rq_power_folder rq_power_remove
+  rq_power_stopped rq_power_modes rq_power_start rq_power_directory rq_power_remove
 );
 
 # How much reaches the disk at the last moment: all, file names and lengths
@@ -55,7 +55,7 @@ sub request
 }
 
 # Give a node a file system, "ext4" or "xfs"; other tests have others.  Returns
-# the empty folder for its data.
+# the empty directory for its data.
 sub make_file_system
 {
 	my ($node_name, $type, $megabytes) = @_;
@@ -96,19 +96,19 @@ sub rq_power_move
 	return;
 }
 
-# A file system for some of what a node has.  Returns an empty folder on it, that
+# A file system for some of what a node has.  Returns an empty directory on it, that
 # belongs to the test.
 sub rq_power_disk
 {
 	my ($node, $type, $megabytes) = @_;
-	my ($fs, $folder) = make_file_system($node->name, $type, $megabytes);
+	my ($fs, $directory) = make_file_system($node->name, $type, $megabytes);
 
 	$node->{rq_power} = $fs;
-	return $folder;
+	return $directory;
 }
 
 # Where the node's file system is mounted.
-sub rq_power_folder
+sub rq_power_directory
 {
 	my ($node) = @_;
 	return "$ENV{RQ_POWER_SWITCH}/$node->{rq_power}";
