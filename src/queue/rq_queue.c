@@ -17,6 +17,7 @@
 #include "base/rq_compat.h"
 #include "base/rq_error.h"
 #include "base/rq_fault.h"
+#include "base/rq_guc.h"
 #include "format/rq_segfmt.h"
 #include "queue/rq_ahead.h"
 #include "queue/rq_queue_private.h"
@@ -142,6 +143,27 @@ rq_queue_entry(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry)
 	if (off < pg_atomic_read_u64(&q->start))
 		return false;
 	return copy_entry(q, off, rq_queue_find_entry(topic, q, off, RQ_MAP_READ), entry);
+}
+
+/* Is the entry's file missing, and is the server to go on without? */
+static bool
+is_lost(uint32 topic, RqQueue *q, RqOff off)
+{
+	return rq_ignore_missing_files &&
+		rq_map_queue(rq_topic_key(topic), rq_topics[topic].incarnation, q->id,
+					 rq_cq_segno(off), RQ_MAP_READ, false) == NULL;
+}
+
+bool
+rq_queue_entry_or_lost(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry)
+{
+	RqEntry		lost = {.len_flags = RQ_CQ_ABORTED};
+
+	if (!is_lost(topic, q, off))
+		return rq_queue_entry(topic, q, off, entry);
+	/* What was trimmed meanwhile has no file either. */
+	pg_read_barrier();
+	return copy_entry(q, off, &lost, entry);
 }
 
 bool
@@ -343,6 +365,15 @@ rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 	}
 }
 
+/* The first entry in [from, to) that is not lost, or "to". */
+static RqOff
+pass_lost(uint32 topic, RqQueue *q, RqOff from, RqOff to)
+{
+	while (from < to && is_lost(topic, q, from))
+		from = rq_cq_segment_start(rq_cq_segno(from) + 1);
+	return Min(from, to);
+}
+
 RqOff
 rq_queue_offset_at(uint32 topic, RqQueue *q, TimestampTz when)
 {
@@ -352,10 +383,11 @@ rq_queue_offset_at(uint32 topic, RqQueue *q, TimestampTz when)
 	while (low < high)
 	{
 		RqOff		mid = low + (high - low) / 2;
+		RqOff		off = pass_lost(topic, q, mid, high);
 		RqEntry		e;
 
-		if (!rq_queue_entry(topic, q, mid, &e) || e.enqueued_at < when)
-			low = mid + 1;
+		if (off < high && (!rq_queue_entry(topic, q, off, &e) || e.enqueued_at < when))
+			low = off + 1;
 		else
 			high = mid;
 	}

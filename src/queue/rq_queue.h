@@ -30,6 +30,13 @@ extern void rq_queue_unhold(void);
 extern bool rq_queue_entry(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry);
 
 /*
+ * The same for who decides what stays: what is lost with a file that the server
+ * goes on without (rocketq.ignore_missing_files) is an aborted entry of no bytes.
+ */
+extern bool rq_queue_entry_or_lost(uint32 topic, RqQueue *q, RqOff off,
+								   RqEntry *entry);
+
+/*
  * Entries that are neighbours in memory, for those who read one after the other:
  * [first, end) of one segment.
  */
@@ -57,7 +64,10 @@ extern bool rq_queue_probe(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry);
 extern int	rq_queue_news(uint32 topic, RqQueue *q, RqOff from, RqOff to,
 						  RqNews *news);
 
-/* First offset in [start, stable] enqueued at or after that time. */
+/*
+ * First offset in [start, stable] enqueued at or after that time.  Throws as
+ * rq_queue_entry() does, but not for what is lost.
+ */
 extern RqOff rq_queue_offset_at(uint32 topic, RqQueue *q, TimestampTz when);
 
 /* fsync the segments that hold [from, to); true if there were any. */

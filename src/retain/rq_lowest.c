@@ -40,7 +40,7 @@ scan(uint32 topic, RqQueue *q, RqOff from, RqOff to, RqPos bound)
 	RqEntry		e;
 
 	for (RqOff off = from; off < to; off++)
-		if (rq_queue_entry(topic, q, off, &e) && e.pos < bound &&
+		if (rq_queue_entry_or_lost(topic, q, off, &e) && e.pos < bound &&
 			(e.len_flags & RQ_CQ_ABORTED) == 0)
 			bound = e.pos;
 	return bound;

@@ -12,7 +12,8 @@
  *		4. consumer groups, for what they have not consumed, if
  *		   rocketq.keep_unconsumed is on and the group was used within
  *		   rocketq.group_idle_timeout;
- *		5. processes that read (log/rq_reader.c).
+ *		5. processes that read (log/rq_reader.c);
+ *		6. queues of which a file cannot be read: nobody knows what for.
  *
  * 3 does not count for what lies further behind the log's end than
  * rocketq.retention_size, nor when the disk is too full; 4 and 5 do not for
@@ -90,7 +91,41 @@ typedef struct Round
 	RqKeeps		gave_way;
 	uint64		excess;			/* bytes to free on a disk that is too full */
 	int			blocks;			/* may still be learnt about */
+	int64		expire;			/* entries that may still expire */
+	ErrorData  *error;			/* of a queue that cannot be read */
 } Round;
+
+/* ---- queues that cannot be read ---- */
+
+typedef void (*QueueLook) (Round *r, uint32 topic, uint32 i, RqTrim *t);
+
+/*
+ * Look at the i-th queue of a topic.  One that cannot be read keeps no other from
+ * its turn, nor the round from going on: false, and the first error is thrown when
+ * all is done.
+ */
+static bool
+look_at(Round *r, QueueLook look, uint32 topic, uint32 i, RqTrim *t)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	volatile bool ok = true;
+
+	PG_TRY();
+	{
+		look(r, topic, i, t);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(cxt);
+		LWLockReleaseAll();
+		if (r->error == NULL)
+			r->error = CopyErrorData();
+		FlushErrorState();
+		ok = false;
+	}
+	PG_END_TRY();
+	return ok;
+}
 
 /* ---- what must stay ---- */
 
@@ -155,7 +190,7 @@ first_expires_before(TimestampTz now)
 	return before;
 }
 
-/* Was the frame at "pos" stored before that? */
+/* Was the first frame at or behind "pos" that can be read stored before that? */
 static bool
 is_older(RqPos pos, TimestampTz than)
 {
@@ -163,8 +198,13 @@ is_older(RqPos pos, TimestampTz than)
 	RqFrame		frame;
 	const char *problem;
 
-	return rq_log_walk(&pos, rq_log_safe_end(), &frame, &next, &problem) &&
-		problem == NULL && frame.stored_at < than;
+	while (rq_log_walk(&pos, rq_log_safe_end(), &frame, &next, &problem))
+	{
+		if (problem == NULL)
+			return frame.stored_at < than;
+		pos = next;
+	}
+	return false;
 }
 
 /* The group that holds most of a queue, RQ_NO_SLOT = none; "from" which offset. */
@@ -232,7 +272,7 @@ ask_entries(Round *r, uint32 topic, RqQueue *q)
  * look at entries can take long.
  */
 static void
-ask_queue(Round *r, uint32 topic, uint32 i)
+ask_queue(Round *r, uint32 topic, uint32 i, RqTrim *unused)
 {
 	bool		done = false;
 
@@ -255,6 +295,17 @@ ask_queue(Round *r, uint32 topic, uint32 i)
 	}
 }
 
+/* What somebody may need of a queue that cannot be read nobody knows. */
+static void
+ask_or_keep(Round *r, uint32 topic, uint32 i)
+{
+	RqKept		who = {.what = RQ_KEEPS_UNREADABLE,
+	.key = rq_topic_key(topic), .queue_id = i};
+
+	if (!look_at(r, ask_queue, topic, i, NULL))
+		need(r, &who, r->start, 0);
+}
+
 /* The one that kept the oldest segment the last time comes first. */
 static void
 ask_queues(Round *r)
@@ -263,11 +314,11 @@ ask_queues(Round *r)
 	static uint32 last_queue = 0;
 
 	if (last_topic < (uint32) rq_max_topics)
-		ask_queue(r, last_topic, last_queue);
+		ask_or_keep(r, last_topic, last_queue);
 	for (int t = 0; t < rq_max_topics; t++)
 		for (uint32 i = 0; i < rq_topic_nslots(t) && !is_settled(r); i++)
 		{
-			ask_queue(r, t, i);
+			ask_or_keep(r, t, i);
 			last_topic = t;
 			last_queue = i;
 		}
@@ -324,6 +375,9 @@ rq_retain_kept_by(const RqKept *kept)
 		case RQ_KEEPS_UNRESOLVED:
 			return psprintf("unresolved entries of %u/%u",
 							kept->key.db, kept->key.rel);
+		case RQ_KEEPS_UNREADABLE:
+			return psprintf("unreadable queue %u of %u/%u",
+							kept->queue_id, kept->key.db, kept->key.rel);
 	}
 	return pstrdup("not known yet");
 }
@@ -335,7 +389,7 @@ rq_retain_kept_by(const RqKept *kept)
 static void
 tell_stuck(const Round *r)
 {
-	static TimestampTz told_at[RQ_KEEPS_UNRESOLVED + 1];
+	static TimestampTz told_at[RQ_KEEPS_UNREADABLE + 1];
 
 	if (r->excess == 0 || !is_settled(r) || r->kept.what == RQ_KEEPS_UNKNOWN ||
 		r->now - told_at[r->kept.what] < TELL_STUCK_INTERVAL)
@@ -377,6 +431,7 @@ begin_round(Round *r)
 	r->kept.pos = end > 0 ? end - 1 : 0;
 	r->wanted = r->given_way = RQ_INVALID_POS;
 	r->blocks = LEARN_BLOCKS_ROUND;
+	r->expire = EXPIRE_ROUND;
 	look_at_disk(r);
 }
 
@@ -435,7 +490,7 @@ start_above(uint32 topic, RqQueue *q, RqPos cut)
 	RqOff		start = pg_atomic_read_u64(&q->start);
 	RqEntry		e;
 
-	while (start < q->logged_stable && rq_queue_entry(topic, q, start, &e) &&
+	while (start < q->logged_stable && rq_queue_entry_or_lost(topic, q, start, &e) &&
 		   e.pos < cut)
 		start++;
 	return start;
@@ -452,6 +507,19 @@ why(const Round *r, RqPos cut)
 }
 
 static void
+trim_queue(Round *r, uint32 topic, uint32 i, RqTrim *t)
+{
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	if (i < rq_topic_nslots(topic))
+	{
+		RqQueue    *q = rq_topic_queue(topic, i);
+
+		rq_trim_queue(t, topic, q, start_above(topic, q, t->new_start));
+	}
+	LWLockRelease(rq_meta_lock);
+}
+
+static void
 trim_log(Round *r)
 {
 	RqPos		may = rq_log_segment_start(rq_log_segno(r->kept.pos));
@@ -465,16 +533,7 @@ trim_log(Round *r)
 	rq_trim_prepare(&t, cut);
 	for (int topic = 0; topic < rq_max_topics; topic++)
 		for (uint32 i = 0; i < rq_topic_nslots(topic); i++)
-		{
-			LWLockAcquire(rq_meta_lock, LW_SHARED);
-			if (i < rq_topic_nslots(topic))
-			{
-				RqQueue    *q = rq_topic_queue(topic, i);
-
-				rq_trim_queue(&t, topic, q, start_above(topic, q, cut));
-			}
-			LWLockRelease(rq_meta_lock);
-		}
+			(void) look_at(r, trim_queue, topic, i, &t);
 	if (!rq_trim(&t, cut <= r->held_floor))
 		return;
 	if (cut < may)
@@ -507,11 +566,26 @@ start_unexpired(const Round *r, uint32 topic, RqQueue *q)
 
 	if (find_holder(topic, q, &from) != RQ_NO_SLOT)
 		to = Min(to, from);
-	if (to <= start || !rq_queue_entry(topic, q, start, &e))
+	if (to <= start || !rq_queue_entry_or_lost(topic, q, start, &e))
 		return start;
 	to = Min(to, start + EXPIRE_QUEUE_MAX);
 	return to - start >= EXPIRE_COUNT || e.enqueued_at < before - grain ?
 		to : start;
+}
+
+static void
+expire_queue(Round *r, uint32 topic, uint32 i, RqTrim *t)
+{
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	if (i < rq_topic_nslots(topic) && rq_topic_committed(topic)->retention_s >= 0)
+	{
+		RqQueue    *q = rq_topic_queue(topic, i);
+		RqOff		start = start_unexpired(r, topic, q);
+
+		r->expire -= (int64) (start - pg_atomic_read_u64(&q->start));
+		rq_trim_queue(t, topic, q, start);
+	}
+	LWLockRelease(rq_meta_lock);
 }
 
 /*
@@ -521,27 +595,15 @@ start_unexpired(const Round *r, uint32 topic, RqQueue *q)
  * topic goes on with the next one.
  */
 static void
-expire_topics(const Round *r)
+expire_topics(Round *r)
 {
-	int64		left = EXPIRE_ROUND;
 	RqTrim		t;
 
 	rq_trim_prepare(&t, pg_atomic_read_u64(&rq_ctl->log_start));
 	for (int topic = 0; topic < rq_max_topics; topic++)
-		for (uint32 i = 0; i < rq_topic_nslots(topic) && left > 0; i++)
-		{
-			LWLockAcquire(rq_meta_lock, LW_SHARED);
-			if (i < rq_topic_nslots(topic) && rq_topic_committed(topic)->retention_s >= 0)
-			{
-				RqQueue    *q = rq_topic_queue(topic, i);
-				RqOff		start = start_unexpired(r, topic, q);
-
-				left -= (int64) (start - pg_atomic_read_u64(&q->start));
-				rq_trim_queue(&t, topic, q, start);
-			}
-			LWLockRelease(rq_meta_lock);
-		}
-	if (rq_trim(&t, true) && left < EXPIRE_ROUND - EXPIRE_COUNT)
+		for (uint32 i = 0; i < rq_topic_nslots(topic) && r->expire > 0; i++)
+			(void) look_at(r, expire_queue, topic, i, &t);
+	if (rq_trim(&t, true) && r->expire < EXPIRE_ROUND - EXPIRE_COUNT)
 		rq_worker_wake(RQ_JANITOR);
 }
 
@@ -558,4 +620,6 @@ rq_retain_round(void)
 	expire_topics(&r);
 	tell_stuck(&r);
 	rq_trim_tell_losses(r.now);
+	if (r.error != NULL)
+		ReThrowError(r.error);
 }

@@ -80,7 +80,7 @@ count_losses(const RqTrim *t, uint32 topic, RqQueue *q, Loss *losses, int n,
 	{
 		while (begun < n && losses[begun].from <= off)
 			losses[begun++].count -= count;
-		if (rq_queue_entry(topic, q, off, &e) && e.pos >= t->old_start &&
+		if (rq_queue_entry_or_lost(topic, q, off, &e) && e.pos >= t->old_start &&
 			e.pos < below && (e.len_flags & RQ_CQ_ABORTED) == 0)
 			count++;
 	}
@@ -127,13 +127,17 @@ rq_trim_queue(RqTrim *t, uint32 topic, RqQueue *q, RqOff start)
 	RqEntry		e;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
+	/* The one before may have thrown in the middle. */
+	t->starts.len = t->nstarts * sizeof(s);
+	t->born.len = t->nstarts * sizeof(q->born);
+
 	if (start > pg_atomic_read_u64(&q->start) || t->new_start > t->old_start)
 		add_losses(t, topic, q, start);
 	if (start <= pg_atomic_read_u64(&q->start))
 		return;
 	s.bytes_start = q->bytes_start;
 	for (RqOff off = pg_atomic_read_u64(&q->start); off < start; off++)
-		if (rq_queue_entry(topic, q, off, &e))
+		if (rq_queue_entry_or_lost(topic, q, off, &e))
 			s.bytes_start += RQ_CQ_FRAME_LEN(&e);
 	appendBinaryStringInfo(&t->starts, (char *) &s, sizeof(s));
 	appendBinaryStringInfo(&t->born, (char *) &q->born, sizeof(q->born));

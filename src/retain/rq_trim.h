@@ -29,7 +29,8 @@ extern void rq_trim_prepare(RqTrim *t, RqPos new_start);
 
 /*
  * Let a queue begin at "start" and do without entries that point below the
- * log's new start.  The caller holds the meta lock.
+ * log's new start.  The caller holds the meta lock.  Throws when an entry cannot
+ * be read; the queue then stays as it is.
  */
 extern void rq_trim_queue(RqTrim *t, uint32 topic, RqQueue *q, RqOff start);
 

@@ -295,7 +295,8 @@ typedef enum RqKeeps
 	RQ_KEEPS_GROUP,
 	RQ_KEEPS_XACT,
 	RQ_KEEPS_READER,
-	RQ_KEEPS_UNRESOLVED
+	RQ_KEEPS_UNRESOLVED,
+	RQ_KEEPS_UNREADABLE			/* a queue of which a file cannot be read */
 } RqKeeps;
 
 /* The lowest position that must stay, as the janitor last found. */
@@ -303,7 +304,7 @@ typedef struct RqKept
 {
 	RqKeeps		what;
 	RqPos		pos;
-	RqKey		key;			/* topic of a group or of entries, or 0 */
+	RqKey		key;			/* topic of a group, a queue or entries, or 0 */
 	uint32		queue_id;
 	int			pid;			/* of a transaction or reader */
 	char		group[RQ_GROUP_NAME_MAX + 1];

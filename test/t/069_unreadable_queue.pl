@@ -1,0 +1,98 @@
+# 069_unreadable_queue.pl -- a file of one queue, or of the log, that is missing does
+# not end retention: without it the server keeps what that queue may need and does
+# all the rest, and who is told to go on without the file gets the space back.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+my $node = rq_node('main', conf => <<'EOC');
+rocketq.segment_size = '1MB'
+rocketq.retention_time = -1
+rocketq.keep_unconsumed = off
+rocketq.janitor_interval = '50ms'
+EOC
+my $store = $node->data_dir . '/pg_rocketq';
+my $away = $node->basedir . '/away';
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+sub set_retention
+{
+	my ($time) = @_;
+	sql("ALTER SYSTEM SET rocketq.retention_time = '$time'");
+	$node->reload;
+	rq_wait_ticks($node, 'janitor', 2);
+	return;
+}
+
+# More than two files of each queue, and many segments of the log.
+sub fill
+{
+	sql(<<'EOQ');
+SELECT count(rocketq.produce(t, repeat('x', 500))) FROM generate_series(1, 6500) i, unnest(ARRAY['bad', 'good']) t;
+CHECKPOINT;
+EOQ
+	return;
+}
+
+sql(<<'EOQ');
+SELECT rocketq.create_topic('bad', 1), rocketq.create_topic('good', 1), rocketq.create_topic('brief', 1);
+SELECT rocketq.create_group('bad', 'g');
+EOQ
+my $queue = sql("SELECT 'queue/' || oid || '_' || pg_relation_filenode('bad') FROM pg_database WHERE datname = 'postgres'");
+fill();
+
+#
+# A file of a queue goes while the server runs.
+#
+my $file = "$store/$queue/0.00000001";
+rename($file, $away) or die "could not rename \"$file\": $!";
+my $first = sql('SELECT min(start_position) FROM rocketq.segments');
+set_retention(0);
+rq_poll_query($node, 'the janitor to say what it cannot read',
+	q{SELECT kept_by ~ '^unreadable queue 0 of \d+/\d+$' FROM rocketq.segments ORDER BY start_position LIMIT 1});
+sql(<<'EOQ');
+SELECT count(rocketq.produce('brief', 'x')) FROM generate_series(1, 3000);
+SELECT rocketq.alter_topic('brief', retention_time => '0');
+EOQ
+rq_poll_query($node, 'messages of a topic with a time of its own to go',
+	"SELECT rocketq.min_offset('brief', 0) >= 2048");
+is(sql('SELECT min(start_position) FROM rocketq.segments'), $first, 'the log is kept');
+is(sql("SELECT rocketq.min_offset('bad', 0)"), '0', 'and the queue as it is');
+is(sql("SELECT last_error ~ 'queue 0 of topic .* is damaged' FROM rocketq.workers WHERE worker = 'janitor'"),
+	't', 'the view of workers tells');
+rename($away, $file) or die "could not rename \"$away\": $!";
+rq_poll_query($node, 'the log to be trimmed', "SELECT min(start_position) > $first FROM rocketq.segments");
+rq_verify($node, 'the file is back');
+set_retention(-1);
+
+#
+# Files of a queue and of the log are lost, and the server goes on without.
+#
+fill();
+my ($start, $end) = split /\|/, sql("SELECT rocketq.min_offset('bad', 0), rocketq.max_offset('bad', 0)");
+my @files = map { "$store/$queue/$_" } grep { /^0\./ } rq_store_files($node, $queue);
+my @segments = map { $node->data_dir . "/$_" } split /\n/, sql(q{SELECT file FROM rocketq.segments ORDER BY start_position LIMIT 2});
+cmp_ok(scalar(@files), '>', 3, 'the queue has more than three files');
+$node->stop;
+unlink($files[1], $segments[1]) == 2 or die "could not remove files: $!";
+$node->append_conf('postgresql.conf', 'rocketq.ignore_missing_files = on');
+rq_start($node);
+is(sql("SELECT rocketq.min_offset('bad', 0)"), $start, 'nothing goes yet');
+set_retention(0);
+rq_poll_query($node, 'the log to be trimmed to its end',
+	q{SELECT bool_and(state = 'writing') FROM rocketq.segments WHERE state <> 'ready'});
+cmp_ok(sql("SELECT rocketq.min_offset('bad', 0)"), '>', $end - 3000, 'and so is the queue');
+is(sql("SELECT sum(lost_messages) > 0 FROM rocketq.groups WHERE topic = 'bad'::regclass::text"), 't', 'what its group has lost is counted');
+is(sql("SELECT rocketq.produce('bad', 'more') > 0"), 't', 'producers go on');
+$node->stop;
+
+done_testing();
