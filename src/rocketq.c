@@ -25,7 +25,7 @@
 #include "value/rq_relation.h"
 #include "value/rq_serializable.h"
 #include "wal/rq_rmgr.h"
-#include "wal/rq_state.h"
+#include "wal/rq_stateload.h"
 #include "worker/rq_worker.h"
 
 PG_MODULE_MAGIC;

@@ -28,7 +28,7 @@
 #include "shmem/rq_shmem.h"
 #include "topic/rq_group.h"
 #include "topic/rq_topic.h"
-#include "wal/rq_state.h"
+#include "wal/rq_stateload.h"
 
 PG_FUNCTION_INFO_V1(rocketq_verify);
 

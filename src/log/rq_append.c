@@ -21,7 +21,7 @@
 
 #include "log/rq_disk.h"
 #include "log/rq_gather_private.h"
-#include "log/rq_reserve.h"
+#include "log/rq_reserve_private.h"
 #include "shmem/rq_stats.h"
 
 /* Append as many of the frames as one segment takes; returns how many. */

@@ -26,7 +26,7 @@
 
 #include "base/rq_fault.h"
 #include "log/rq_gather_private.h"
-#include "log/rq_reserve.h"
+#include "log/rq_reserve_private.h"
 #include "store/rq_map.h"
 
 /*

@@ -19,7 +19,7 @@
 #include "base/rq_fault.h"
 #include "format/rq_segfmt.h"
 #include "format/rq_statefmt.h"
-#include "log/rq_reserve.h"
+#include "log/rq_reserve_private.h"
 #include "shmem/rq_shmem.h"
 #include "shmem/rq_stats.h"
 #include "store/rq_map.h"

@@ -277,6 +277,23 @@ rq_remove_dir(const char *path)
 	return false;
 }
 
+bool
+rq_visit_dir(const char *path, RqDirVisit visit, void *arg)
+{
+	DIR		   *dir = AllocateDir(path);
+	struct dirent *de;
+
+	if (dir == NULL && errno == ENOENT)
+		return true;
+	while ((de = ReadDirExtended(dir, path, LOG)) != NULL)
+		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
+			visit(path, de->d_name, arg);
+	if (dir == NULL)
+		return false;
+	FreeDir(dir);
+	return true;
+}
+
 void
 rq_remove_temporaries(const char *path)
 {

@@ -64,6 +64,13 @@ extern bool rq_remove_segment(const char *path);
  */
 extern bool rq_remove_dir(const char *path);
 
+/*
+ * Call "visit" for each name in a directory; a missing one has none.  False if
+ * the directory could not be read.
+ */
+typedef void (*RqDirVisit) (const char *dir, const char *name, void *arg);
+extern bool rq_visit_dir(const char *dir, RqDirVisit visit, void *arg);
+
 /* Remove temporary files that a crash left in a directory. */
 extern void rq_remove_temporaries(const char *dir);
 

@@ -39,6 +39,7 @@
 #include "topic/rq_topic.h"
 #include "wal/rq_files.h"
 #include "wal/rq_files_private.h"
+#include "wal/rq_missing_private.h"
 
 /* Those that were missing when the state was loaded. */
 static RqStoreFile *missing = NULL;
@@ -339,7 +340,7 @@ check_topic_dir(const char *dir, const char *name, void *unused)
 	if (!rq_parse_topic_dir_name(name, &key))
 		return;
 	rq_topic_dir_path(path, key);
-	rq_files_visit(path, check_queue_file, &key);
+	rq_visit_dir(path, check_queue_file, &key);
 }
 
 /* ---- at a start ---- */
@@ -407,8 +408,8 @@ rq_files_check_loaded(void)
 		if (nmissing > 0)
 			report_missing(&missing[0], nmissing, FATAL);
 		nmissing = 0;
-		rq_files_visit(RQ_LOG_DIR, check_log_file, NULL);
-		rq_files_visit(RQ_QUEUE_DIR, check_topic_dir, NULL);
+		rq_visit_dir(RQ_LOG_DIR, check_log_file, NULL);
+		rq_visit_dir(RQ_QUEUE_DIR, check_topic_dir, NULL);
 	}
 	else
 		rq_missing_read(note_again);

@@ -32,27 +32,4 @@ extern void rq_files_check_loaded(void);
 /* Does a segment begin with something behind "skip" bytes? */
 extern bool rq_file_holds_something(const char *path, uint32 skip);
 
-/* ---- rq_missing.c ---- */
-
-/* A segment; of the log if "key" is zeros. */
-typedef struct RqStoreFile
-{
-	RqKey		key;
-	uint32		queue_id;
-	uint64		segno;
-	bool		there;			/* but too short, or not whole */
-} RqStoreFile;
-
-#define RQ_IS_OF_LOG(f)		((f)->key.rel == InvalidOid)
-
-extern void rq_store_file_path(char *path, const RqStoreFile *f);
-
-/*
- * Note on disk that these are missing, in place of what was noted before; call
- * "visit" for each that is noted; forget the note, if there is one.  They throw.
- */
-extern void rq_missing_write(const RqStoreFile *files, uint64 n);
-extern void rq_missing_read(void (*visit) (RqStoreFile f));
-extern void rq_missing_forget(void);
-
 #endif							/* RQ_FILES_PRIVATE_H */

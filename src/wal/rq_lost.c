@@ -26,7 +26,7 @@
 #include "store/rq_durable.h"
 #include "store/rq_map.h"
 #include "topic/rq_topic.h"
-#include "wal/rq_files.h"
+#include "wal/rq_lost.h"
 
 static bool
 is_missing(const char *path)

@@ -17,7 +17,7 @@
 
 #include "format/rq_segfmt.h"
 #include "store/rq_durable.h"
-#include "wal/rq_files_private.h"
+#include "wal/rq_missing_private.h"
 
 #define TMP_FILE	RQ_MISSING_FILE ".tmp"
 

@@ -40,6 +40,7 @@
 #include "wal/rq_files.h"
 #include "wal/rq_rmgr.h"
 #include "wal/rq_state.h"
+#include "wal/rq_tidy.h"
 
 static MemoryContext redo_cxt = NULL;
 static void (*core_xlog_redo) (XLogReaderState *record) = NULL;

@@ -9,12 +9,6 @@
 #include "base/rq_base.h"
 
 /*
- * Load the state file into fresh shared memory, or begin an empty store.
- * Called by the postmaster in shmem_startup_hook; FATAL if it is damaged.
- */
-extern void rq_state_load(void);
-
-/*
  * Bring everything that has changed since the last call in this process to
  * disk: copy the state, flush WAL up to what the copy may hold, fsync files,
  * write the state file.  Called by the keeper, or by the startup process with
@@ -41,8 +35,5 @@ extern uint64 rq_state_synced_bytes(void);
  * the log a keeper's successor goes on where that one came to.
  */
 extern void rq_state_assume_synced(void);
-
-/* NULL if the state file can be read and is sound, else the problem. */
-extern const char *rq_state_probe(void);
 
 #endif							/* RQ_STATE_H */

@@ -24,7 +24,7 @@
 #include "topic/rq_group.h"
 #include "topic/rq_topic.h"
 #include "wal/rq_files_private.h"
-#include "wal/rq_state.h"
+#include "wal/rq_stateload.h"
 
 StaticAssertDecl(RQ_PEND_DROP == RQ_STATE_PEND_OP_MAX, "on-disk layout");
 

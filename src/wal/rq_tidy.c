@@ -18,8 +18,8 @@
 #include "store/rq_durable.h"
 #include "topic/rq_topic.h"
 #include "topic/rq_trash.h"
-#include "wal/rq_files.h"
 #include "wal/rq_files_private.h"
+#include "wal/rq_tidy.h"
 
 /* Of whose files a directory is, and how far to go. */
 typedef struct TidyArg
@@ -27,23 +27,6 @@ typedef struct TidyArg
 	uint32		topic;
 	bool		all;
 } TidyArg;
-
-bool
-rq_files_visit(const char *path, RqFileVisit visit, void *arg)
-{
-	DIR		   *dir = AllocateDir(path);
-	struct dirent *de;
-
-	if (dir == NULL && errno == ENOENT)
-		return true;
-	while ((de = ReadDirExtended(dir, path, LOG)) != NULL)
-		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
-			visit(path, de->d_name, arg);
-	if (dir == NULL)
-		return false;
-	FreeDir(dir);
-	return true;
-}
 
 /* Log segments that were trimmed, or lie where nothing was ever logged. */
 static void
@@ -117,7 +100,7 @@ tidy_topic_dir(const char *dir, const char *name, void *arg)
 		else
 		{
 			rq_remove_temporaries(path);
-			gone = rq_files_visit(path, tidy_queue_file, &tidy);
+			gone = rq_visit_dir(path, tidy_queue_file, &tidy);
 		}
 	}
 	if (!gone)
@@ -130,8 +113,8 @@ rq_files_tidy(bool all)
 	TidyArg		tidy = {.topic = RQ_NO_SLOT, .all = all};
 
 	rq_remove_temporaries(RQ_LOG_DIR);
-	if (!rq_files_visit(RQ_LOG_DIR, tidy_log_file, &tidy) ||
-		!rq_files_visit(RQ_QUEUE_DIR, tidy_topic_dir, &tidy))
+	if (!rq_visit_dir(RQ_LOG_DIR, tidy_log_file, &tidy) ||
+		!rq_visit_dir(RQ_QUEUE_DIR, tidy_topic_dir, &tidy))
 		rq_trash_note_left();
 }
 
@@ -211,7 +194,7 @@ remove_left(const char *dir, const char *name, void *arg)
 	if (left.topic == RQ_NO_SLOT)
 		*gone &= rq_remove_dir(path);
 	else
-		*gone &= rq_files_visit(path, remove_left_queue, &left) && left.gone;
+		*gone &= rq_visit_dir(path, remove_left_queue, &left) && left.gone;
 	LWLockRelease(rq_meta_lock);
 }
 
@@ -223,8 +206,8 @@ rq_files_tidy_leftovers(void)
 
 	if (seen == 0)
 		return true;
-	if (!rq_files_visit(RQ_LOG_DIR, look_for_left_log, &gone) ||
-		!rq_files_visit(RQ_QUEUE_DIR, remove_left, &gone))
+	if (!rq_visit_dir(RQ_LOG_DIR, look_for_left_log, &gone) ||
+		!rq_visit_dir(RQ_QUEUE_DIR, remove_left, &gone))
 		return false;
 	return gone && pg_atomic_compare_exchange_u32(&rq_ctl->leftovers, &seen, 0);
 }

@@ -24,6 +24,9 @@
 #include "store/rq_durable.h"
 #include "worker/rq_worker.h"
 
+/* Found by its name. */
+extern PGDLLEXPORT void rq_allocator_main(Datum arg);
+
 /*
  * Files of queues made before the log is looked at again, which all producers
  * need: some have room for few entries, and any transaction can ask for many.

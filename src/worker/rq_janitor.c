@@ -32,8 +32,11 @@
 #include "topic/rq_topic.h"
 #include "topic/rq_topic_create.h"
 #include "topic/rq_topic_drop.h"
-#include "wal/rq_files.h"
+#include "wal/rq_tidy.h"
 #include "worker/rq_worker.h"
+
+/* Found by its name. */
+extern PGDLLEXPORT void rq_janitor_main(Datum arg);
 
 /* How often all topics' files are looked for, in milliseconds. */
 #define LOOK_INTERVAL_MS	60000

@@ -55,8 +55,13 @@
 #include "topic/rq_group.h"
 #include "topic/rq_topic.h"
 #include "wal/rq_files.h"
+#include "wal/rq_lost.h"
 #include "wal/rq_state.h"
+#include "wal/rq_tidy.h"
 #include "worker/rq_worker.h"
+
+/* Found by its name. */
+extern PGDLLEXPORT void rq_keeper_main(Datum arg);
 
 /* How often resolutions and offsets are logged, in milliseconds. */
 #define LOG_INTERVAL_MS		1000

@@ -32,8 +32,4 @@ extern void rq_worker_note_error(const char *message);
 typedef void (*RqRound) (void);
 extern bool rq_worker_round(RqRound round);
 
-extern PGDLLEXPORT void rq_keeper_main(Datum arg);
-extern PGDLLEXPORT void rq_allocator_main(Datum arg);
-extern PGDLLEXPORT void rq_janitor_main(Datum arg);
-
 #endif							/* RQ_WORKER_H */

@@ -21,6 +21,7 @@
 #include "store/rq_durable.h"
 #include "store/rq_map.h"
 #include "store/rq_stream.h"
+#include "wal/rq_stateload.h"
 
 /* For the table of functions that it gives the server. */
 #include "wal/rq_rmgr.c"

@@ -1,9 +1,9 @@
 /*
- * rq_reserve.h
+ * rq_reserve_private.h
  *	  Reserve a stretch of the commit log, write to it, end the reservation.
  */
-#ifndef RQ_RESERVE_H
-#define RQ_RESERVE_H
+#ifndef RQ_RESERVE_PRIVATE_H
+#define RQ_RESERVE_PRIVATE_H
 
 #include "base/rq_compat.h"
 #include "log/rq_log.h"
@@ -49,4 +49,4 @@ extern void rq_log_insert_append(RqPos pos, RqPos end, const char *bytes,
 extern void rq_log_report_no_segment(int err);
 RQ_NORETURN extern void rq_log_report_missing(uint64 segno);
 
-#endif							/* RQ_RESERVE_H */
+#endif							/* RQ_RESERVE_PRIVATE_H */

@@ -1,0 +1,23 @@
+/*
+ * rq_tidy.h
+ *	  Remove files that a crash has left, or a base backup has brought.
+ */
+#ifndef RQ_TIDY_H
+#define RQ_TIDY_H
+
+/*
+ * Remove what nobody will ever need: temporary files, what was put away to be
+ * removed, segments that are trimmed, queues and topics that do not exist.  With
+ * "all" also segments beyond the ends, which redo may still come to; then nobody
+ * else may use the store yet.  Called by the startup process before it replays,
+ * and by the keeper after recovery.
+ */
+extern void rq_files_tidy(bool all);
+
+/*
+ * Remove what is left of topics and queues that are gone (topic/rq_trash.c).
+ * False if there is still something, or may be.  Takes the meta lock.
+ */
+extern bool rq_files_tidy_leftovers(void);
+
+#endif							/* RQ_TIDY_H */
