@@ -82,6 +82,8 @@
 	X(arg, "alter-wal") \
 	/* that of its end is flushed, files are still there */ \
 	X(arg, "alter-settled") \
+	/* a rollback has taken back one change of a topic's settings */ \
+	X(arg, "alter-undone") \
 	/* redo pointer has moved, nothing is synced yet */ \
 	X(arg, "keeper-sync") \
 	/* RESOLVE and SETTLE are logged, the state is not copied */ \

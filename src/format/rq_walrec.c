@@ -232,6 +232,8 @@ desc_topic(StringInfo buf, const void *data)
 	desc_key(buf, rec->key);
 	appendStringInfo(buf, " xid " UINT64_FORMAT " settings ", rec->xid);
 	rq_settings_print(buf, &rec->committed);
+	if (rec->drop_xid != 0)
+		appendStringInfo(buf, " drop xid " UINT64_FORMAT, rec->drop_xid);
 	if (rec->alter_xid == 0)
 		return;
 	appendStringInfo(buf, " alter xid " UINT64_FORMAT " to ", rec->alter_xid);

@@ -160,7 +160,8 @@ typedef struct xl_rq_settle
 #define SizeOfRqSettle	sizeof(xl_rq_settle)
 
 /*
- * TOPIC: the topic exists, or will if "xid" (not 0) commits.  Its settings are
+ * TOPIC: the topic exists, or will if "xid" (not 0) commits, unless "drop_xid"
+ * (not 0), which drops it, has committed or does so.  Its settings are
  * "committed", or "staged" if "alter_xid" (not 0) commits, else both are the
  * same.  Until that has been settled it keeps room for "nslots" queues.
  */
@@ -170,6 +171,7 @@ typedef struct xl_rq_topic
 	Oid			spc;
 	uint32		nslots;
 	uint64		xid;
+	uint64		drop_xid;
 	uint64		alter_xid;
 	RqTopicSettings committed;
 	RqTopicSettings staged;

@@ -22,8 +22,8 @@
  * insertion.  The meta lock is held while a topic's directory is made ahead or
  * put away with its topic, and while a state of many megabytes is copied
  * (wal/rq_state.c).  The gate lock and the meta lock are held over the
- * flush of a record that takes files away (a topic or a queue is dropped, the
- * log is trimmed), since a removal has no undo and must not be seen before.
+ * flush of a record that takes away a topic or queues with their files, since a
+ * removal has no undo and must not be seen before.
  */
 #ifndef RQ_SHMEM_H
 #define RQ_SHMEM_H

@@ -103,6 +103,7 @@ rq_topic_apply_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
 	take_slots(topic, rec->nslots);
 	t->committed = rec->committed;
 	t->staged = rec->staged;
+	t->drop_xid = rec->drop_xid;
 	t->alter_xid = rec->alter_xid;
 	t->alter_lsn = lsn;
 	if (t->alter_xid != 0)
@@ -138,6 +139,20 @@ stage(uint32 topic, const RqTopicSettings *to, uint64 xid)
 	END_CRIT_SECTION();
 }
 
+/* What an earlier transaction has left to settle; the relation is locked. */
+static void
+settle_first(uint32 topic)
+{
+	char		trash[MAXPGPATH] = "";
+
+	rq_gate_enter();
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	rq_topic_alter_settle(topic, trash);
+	LWLockRelease(rq_meta_lock);
+	rq_gate_leave();
+	rq_trash_remove(trash);
+}
+
 /*
  * Everything that can fail comes before stage(): what is consumed, shares and
  * room.  What take_slots() has done by then needs no undo, since it is the last
@@ -148,13 +163,13 @@ rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid,
 			   RqQueueMayGo check)
 {
 	uint32		nqueues = to->nqueues;
-	char		trash[MAXPGPATH] = "";
 	uint32		now;
 
+	settle_first(topic);
 	make_room(topic, nqueues);
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	rq_topic_alter_settle(topic, trash);
+	Assert(rq_topics[topic].alter_xid == 0 || rq_topics[topic].alter_xid == xid);
 	now = rq_topic_nqueues(topic);
 	for (uint32 i = nqueues; i < now; i++)
 		check(topic, rq_topic_queue(topic, i));
@@ -165,12 +180,15 @@ rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid,
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
 	RQ_FAULT("alter-wal");
-	rq_trash_remove(trash);
 }
 
 /*
  * Only what is seen goes back.  What is staged is put right by
  * rq_topic_alter_log() before a commit, which can fail as this can't.
+ *
+ * A transaction that takes back all its changes, one by one, has aborted for
+ * everybody else by then: once that has been settled, a change in between would
+ * bring back queues whose slots are free.
  */
 void
 rq_topic_alter_undo(RqKey key, const RqTopicSettings *to)
@@ -179,9 +197,10 @@ rq_topic_alter_undo(RqKey key, const RqTopicSettings *to)
 
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	topic = rq_topic_index_find(key);
-	if (topic != RQ_NO_SLOT)
+	if (topic != RQ_NO_SLOT && rq_topics[topic].alter_xid != 0)
 		rq_topic_set_seen(topic, to);
 	LWLockRelease(rq_meta_lock);
+	RQ_FAULT("alter-undone");
 }
 
 void
@@ -270,10 +289,21 @@ rq_topic_alter_recover(void)
 
 /* ---- redo ---- */
 
+/* No lock: nobody else changes topics during recovery. */
+static bool
+some_alter_has_ended(void)
+{
+	for (int i = 0; i < rq_max_topics; i++)
+		if (rq_topics[i].alter_xid != 0 &&
+			rq_xid_status(rq_topics[i].alter_xid) != RQ_XID_IN_PROGRESS)
+			return true;
+	return false;
+}
+
 void
 rq_topic_alter_replayed(void)
 {
-	if (rq_ctl->redo_altering)
+	if (rq_ctl->redo_altering && some_alter_has_ended())
 		rq_topic_alter_recover();
 }
 

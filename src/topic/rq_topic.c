@@ -91,7 +91,8 @@ rq_topic_record(uint32 topic)
 {
 	RqTopic    *t = &rq_topics[topic];
 	xl_rq_topic rec = {.key = rq_topic_key(topic), .spc = t->spc,
-		.nslots = t->queues.n, .xid = t->pend_xid, .alter_xid = t->alter_xid,
+		.nslots = t->queues.n, .xid = t->pend_xid, .drop_xid = t->drop_xid,
+		.alter_xid = t->alter_xid,
 	.committed = t->committed, .staged = t->staged};
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);

@@ -105,6 +105,7 @@ settle_drop(uint32 slot)
 		 * A standby can know of it by a state file, and has to forget it,
 		 * too: redo of this record does that.
 		 */
+		rec.drop_xid = 0;
 		START_CRIT_SECTION();
 		t->drop_xid = 0;
 		t->alter_lsn = rq_topic_log(&rec);
@@ -195,10 +196,7 @@ rq_topic_redo(const void *data, uint32 len, XLogRecPtr lsn)
 		 lsn > rq_ctl->meta_lsn))
 		slot = rq_topic_apply(rec->key, rec->spc, &rec->committed, rec->xid, lsn);
 	if (slot != RQ_NO_SLOT && lsn > rq_topics[slot].alter_lsn)
-	{
-		rq_topics[slot].drop_xid = 0;
 		rq_topic_redo_alter(slot, rec, lsn, trash);
-	}
 	LWLockRelease(rq_meta_lock);
 	rq_trash_remove(trash);
 }

@@ -104,7 +104,7 @@ load_topic(RqReader *r)
 	if (rq_topic_index_find(s.key) != RQ_NO_SLOT)
 		report_unreadable("a topic is in it twice");
 	topic = rq_topic_apply(s.key, s.spc, &s.committed, s.pend_xid, s.lsn);
-	rq_topics[topic].drop_xid = s.drop_xid;
+	rec.drop_xid = s.drop_xid;
 	rec.committed = s.committed;
 	rec.staged = s.staged;
 	rec.alter_xid = s.alter_xid;

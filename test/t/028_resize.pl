@@ -285,12 +285,28 @@ foreach my $fails (
 	isnt($node->psql('postgres', "BEGIN; $fails; COMMIT", on_error_stop => 1), 0, 'a resize fails');
 	is(queues_of('undone'), '5', 'it leaves the queues that it found');
 }
+is(join(' ', glob($node->data_dir . '/pg_rocketq/queue/*.gone.*')), '',
+	'files that it found to be garbage are removed, though it fails');
 my ($rc, $out, $err) = $node->psql('postgres', "SELECT rocketq.produce('undone', 'never', queue_id => 5)");
 like($err, qr/queue 5/, 'the queue that has gone takes no messages');
 rq_signal($node, 'CONT', 'rocketq janitor');
 rq_poll('the files to go', sub { return files_of('undone') eq '0 1 2 3 4'; });
 is(queues_of('undone'), '5', 'and it is settled so');
 compare_standby('a failed resize');
+
+#
+# A rollback takes back one change after the other, when the janitor may have
+# settled all of them.
+#
+my ($undoing, $undoing_pid) = rq_stopped_session($node, 'alter-undone',
+	q{BEGIN; SELECT rocketq.alter_topic('undone', 7); SELECT rocketq.alter_topic('undone', 9);}, 'ROLLBACK;');
+rq_wait_ticks($node, 'janitor', 2);
+is( $node->safe_psql('postgres',
+		q{SELECT count(*) FROM rocketq.queues WHERE topic = 'undone'}),
+	'5', 'no queue is seen whose slot is free');
+rq_resume_session($node, $undoing, $undoing_pid);
+$undoing->quit;
+is(queues_of('undone'), '5', 'nor when the rollback has ended');
 
 #
 # A transaction fails when its entries are written: the janitor may take queues
