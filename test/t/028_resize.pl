@@ -299,8 +299,10 @@ compare_standby('a failed resize');
 # settled all of them.
 #
 my ($undoing, $undoing_pid) = rq_stopped_session($node, 'alter-undone',
-	q{BEGIN; SELECT rocketq.alter_topic('undone', 7); SELECT rocketq.alter_topic('undone', 9);}, 'ROLLBACK;');
+	q{BEGIN; SELECT rocketq.alter_topic('undone', n) FROM unnest('{6,7,9}'::int[]) n;}, 'ROLLBACK;');
 rq_wait_ticks($node, 'janitor', 2);
+kill('CONT', $undoing_pid);
+rq_poll_stopped($undoing_pid);
 is( $node->safe_psql('postgres',
 		q{SELECT count(*) FROM rocketq.queues WHERE topic = 'undone'}),
 	'5', 'no queue is seen whose slot is free');
