@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/relation.h"
 #include "access/table.h"
 #include "catalog/pg_class.h"
@@ -96,6 +97,9 @@ rq_label_alter(Relation rel, const RqTopicSettings *settings)
 {
 	alter(rel, settings);
 	store_label(RelationGetRelid(rel), settings);
+
+	/* The same statement can change the label once more. */
+	CommandCounterIncrement();
 }
 
 void
