@@ -334,7 +334,7 @@ rocketq_text(PG_FUNCTION_ARGS)
 {
 	bytea	   *body = PG_GETARG_BYTEA_PP(0);
 
-	rq_check_text("message body", VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body));
+	rq_check_text(RQ_TEXT_BODY, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body));
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(VARDATA_ANY(body),
 											  VARSIZE_ANY_EXHDR(body)));
 }
@@ -344,7 +344,7 @@ rocketq_json(PG_FUNCTION_ARGS)
 {
 	bytea	   *body = PG_GETARG_BYTEA_PP(0);
 
-	rq_check_text("message body", VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body));
+	rq_check_text(RQ_TEXT_BODY, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body));
 	return DirectFunctionCall1(jsonb_in,
 							   CStringGetDatum(text_to_cstring((text *) body)));
 }

@@ -17,12 +17,12 @@ rq_report_corruption(const char *what, const char *problem)
 }
 
 void
-rq_report_table_full(const char *what, const char *setting, int allowed,
+rq_report_table_full(const char *message, const char *setting, int allowed,
 					 uint32 needed, uint32 left, const char *drop)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			 errmsg("too many %s", what),
+			 errmsg("%s", _(message)),
 			 errdetail("%u more are needed; of the %d that %s allows %u are left.",
 					   needed, allowed, setting, left),
 			 errhint("Drop what is no longer needed with rocketq.%s(), or raise %s and restart the server.",
@@ -30,14 +30,14 @@ rq_report_table_full(const char *what, const char *setting, int allowed,
 }
 
 void
-rq_report_share_used_up(const char *what, const char *setting, int value,
-						const char *advice)
+rq_report_share_used_up(const char *message, const char *setting, int value,
+						const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			 errmsg("too many %s of one topic", what),
+			 errmsg("%s", _(message)),
 			 errdetail("The setting %s allows %d.", setting, value),
-			 errhint("%s, or let a superuser raise %s.", advice, setting)));
+			 errhint("%s", _(hint))));
 }
 
 void

@@ -21,15 +21,20 @@
 RQ_NORETURN extern void rq_report_corruption(const char *what, const char *problem);
 
 /*
- * A fixed table has no room for "needed" more: of the "allowed" ones, which
- * "setting" says, only "left" are free.  "drop" is the SQL function that makes room.
+ * A fixed table has no room for "needed" more entries: only "left" of the
+ * "allowed" ones, the value of "setting", are free.  "message" is the whole error
+ * message, and "drop" the SQL function that makes room.
  */
-RQ_NORETURN extern void rq_report_table_full(const char *what, const char *setting,
+RQ_NORETURN extern void rq_report_table_full(const char *message, const char *setting,
 											 int allowed, uint32 needed,
 											 uint32 left, const char *drop);
 
-/* The same for what one topic may have of a table. */
-RQ_NORETURN extern void rq_report_share_used_up(const char *what, const char *setting, int value, const char *advice);
+/*
+ * One topic has used up its share of a table, the value of "setting".  "message"
+ * and "hint" are whole messages.
+ */
+RQ_NORETURN extern void rq_report_share_used_up(const char *message, const char *setting,
+												int value, const char *hint);
 
 /* The running server has no rocketq in shared_preload_libraries. */
 RQ_NORETURN extern void rq_report_not_preloaded(void);

@@ -67,12 +67,13 @@ set_label(const ObjectAddress *object, const char *label)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("only topics can have a label of provider \"%s\"",
 						RQ_LABEL_PROVIDER)));
-	problem = label == NULL ? "A topic always has a label." :
+	problem = label == NULL ? "A topic must have a label." :
 		rq_settings_parse(label, &settings);
 	if (problem != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the label of a topic must be a list of its settings"),
+				 errmsg("invalid label for topic \"%s\"",
+						RelationGetRelationName(rel)),
 				 errdetail_internal("%s", problem),
 				 errhint("Use rocketq.alter_topic() to change the settings of a topic.")));
 	now = rq_topic_settings(rq_relation_topic(rel, RQ_STORAGE_CREATE));

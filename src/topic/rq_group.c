@@ -222,10 +222,10 @@ check_share(GroupCount n, uint32 nqueues)
 		n.slots * nqueues / 2 <= rq_max_consumer_slots_per_topic)
 		return;
 	rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
-	rq_report_share_used_up("consumer slots",
+	rq_report_share_used_up(gettext_noop("too many consumer slots of one topic"),
 							"rocketq.max_consumer_slots_per_topic",
 							rq_max_consumer_slots_per_topic,
-							"A consumer group takes a slot for each queue: use fewer queues, drop groups that are not wanted with rocketq.drop_group()");
+							gettext_noop("A consumer group takes a slot for each queue: use fewer queues, drop unused groups with rocketq.drop_group(), or let a superuser raise rocketq.max_consumer_slots_per_topic."));
 }
 
 /* The same for one more group. */
@@ -238,10 +238,10 @@ check_share_of_new(uint32 topic)
 		n.slots / 2 >= rq_max_groups_per_topic)
 	{
 		rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
-		rq_report_share_used_up("consumer groups",
+		rq_report_share_used_up(gettext_noop("too many consumer groups of one topic"),
 								"rocketq.max_groups_per_topic",
 								rq_max_groups_per_topic,
-								"Drop groups that are not wanted with rocketq.drop_group()");
+								gettext_noop("Drop unused groups with rocketq.drop_group(), or let a superuser raise rocketq.max_groups_per_topic."));
 	}
 	n.there++;
 	n.slots++;
@@ -264,7 +264,7 @@ check_room(uint64 noffsets)
 	if (noffsets <= left)
 		return;
 	rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
-	rq_report_table_full("consumer slots",
+	rq_report_table_full(gettext_noop("too many consumer slots"),
 						 "rocketq.max_consumer_slots",
 						 rq_max_consumer_slots, (uint32) noffsets, left,
 						 "drop_group");
@@ -277,7 +277,7 @@ check_room_for_new(uint32 nqueues)
 	if (free_slot() == RQ_NO_SLOT)
 	{
 		rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
-		rq_report_table_full("consumer groups", "rocketq.max_groups",
+		rq_report_table_full(gettext_noop("too many consumer groups"), "rocketq.max_groups",
 							 rq_max_groups, 1, 0,
 							 "drop_group");
 	}

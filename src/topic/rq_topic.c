@@ -61,7 +61,7 @@ rq_topic_check_room(uint32 nqueues)
 	if (nqueues <= left)
 		return;
 	rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
-	rq_report_table_full("queues", "rocketq.max_queues", rq_max_queues, nqueues, left,
+	rq_report_table_full(gettext_noop("too many queues"), "rocketq.max_queues", rq_max_queues, nqueues, left,
 						 "drop_topic");
 }
 
@@ -71,7 +71,7 @@ rq_topic_check_room_for_new(uint32 nqueues)
 	if (rq_ctl->ntopics >= (uint32) rq_max_topics)
 	{
 		rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
-		rq_report_table_full("topics", "rocketq.max_topics", rq_max_topics, 1, 0,
+		rq_report_table_full(gettext_noop("too many topics"), "rocketq.max_topics", rq_max_topics, 1, 0,
 							 "drop_topic");
 	}
 	rq_topic_check_room(nqueues);

@@ -130,9 +130,9 @@ prepare(const RqParts *p)
 	Optional	o = {0};
 
 	if (p->tag)
-		rq_check_text("message tag", p->tag, p->tag_len);
+		rq_check_text(RQ_TEXT_TAG, p->tag, p->tag_len);
 	if (p->sharding_key)
-		rq_check_text("message sharding key", p->sharding_key, p->sharding_len);
+		rq_check_text(RQ_TEXT_SHARDING_KEY, p->sharding_key, p->sharding_len);
 	if (p->keys)
 		o.keys = rq_keys_value(p);
 	if (p->properties)

@@ -130,20 +130,27 @@ rq_set_body_jsonb(RqParts *m, Datum jsonb_value)
 
 /* ---- to SQL values ---- */
 
+static const char *const invalid_text[] = {
+	[RQ_TEXT_TAG] = gettext_noop("message tag is not valid text in encoding \"%s\""),
+	[RQ_TEXT_KEY] = gettext_noop("message key is not valid text in encoding \"%s\""),
+	[RQ_TEXT_SHARDING_KEY] = gettext_noop("message sharding key is not valid text in encoding \"%s\""),
+	[RQ_TEXT_PROPERTIES] = gettext_noop("message properties are not valid text in encoding \"%s\""),
+	[RQ_TEXT_BODY] = gettext_noop("message body is not valid text in encoding \"%s\""),
+};
+
 void
-rq_check_text(const char *what, const char *bytes, uint32 len)
+rq_check_text(RqTextKind kind, const char *bytes, uint32 len)
 {
 	if (!pg_verify_mbstr(GetDatabaseEncoding(), bytes, (int) len, true))
 		ereport(ERROR,
 				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
-				 errmsg("%s is not valid text in encoding \"%s\"",
-						what, GetDatabaseEncodingName())));
+				 errmsg(invalid_text[kind], GetDatabaseEncodingName())));
 }
 
 static Datum
-text_datum(const char *what, const char *bytes, uint32 len)
+text_datum(RqTextKind kind, const char *bytes, uint32 len)
 {
-	rq_check_text(what, bytes, len);
+	rq_check_text(kind, bytes, len);
 	return PointerGetDatum(cstring_to_text_with_len(bytes, (int) len));
 }
 
@@ -160,7 +167,7 @@ rq_keys_value(const RqParts *p)
 		uint32		len;
 
 		memcpy(&len, at, sizeof(len));
-		elems[i] = text_datum("message key", at + sizeof(len), len);
+		elems[i] = text_datum(RQ_TEXT_KEY, at + sizeof(len), len);
 		at += sizeof(len) + len;
 	}
 	array = construct_array(elems, (int) p->nkeys, TEXTOID, -1, false,
@@ -177,7 +184,7 @@ rq_properties_value(const RqParts *p)
 	char	   *s;
 	Datum		result;
 
-	rq_check_text("message properties", p->properties, p->properties_len);
+	rq_check_text(RQ_TEXT_PROPERTIES, p->properties, p->properties_len);
 	s = pnstrdup(p->properties, p->properties_len);
 	result = DirectFunctionCall1(jsonb_in, CStringGetDatum(s));
 	pfree(s);
@@ -203,7 +210,7 @@ optional_value(const RqParts *p, RqColumn column, Datum *value)
 		case RQ_COL_TAG:
 			if (p->tag == NULL)
 				return false;
-			*value = text_datum("message tag", p->tag, p->tag_len);
+			*value = text_datum(RQ_TEXT_TAG, p->tag, p->tag_len);
 			return true;
 		case RQ_COL_KEYS:
 			if (p->keys == NULL)
@@ -213,7 +220,7 @@ optional_value(const RqParts *p, RqColumn column, Datum *value)
 		case RQ_COL_SHARDING_KEY:
 			if (p->sharding_key == NULL)
 				return false;
-			*value = text_datum("message sharding key",
+			*value = text_datum(RQ_TEXT_SHARDING_KEY,
 								p->sharding_key, p->sharding_len);
 			return true;
 		case RQ_COL_PROPERTIES:

@@ -38,10 +38,17 @@ extern void rq_message_values(const RqMessage *m, int ncolumns,
 extern Datum rq_keys_value(const RqParts *p);
 extern Datum rq_properties_value(const RqParts *p);
 
-/*
- * Throw unless these bytes are valid text in the database's encoding; "what"
- * names them in the error.
- */
-extern void rq_check_text(const char *what, const char *bytes, uint32 len);
+/* What some text is, for the error if it is not valid. */
+typedef enum RqTextKind
+{
+	RQ_TEXT_TAG,
+	RQ_TEXT_KEY,
+	RQ_TEXT_SHARDING_KEY,
+	RQ_TEXT_PROPERTIES,
+	RQ_TEXT_BODY
+} RqTextKind;
+
+/* Throw unless these bytes are valid text in the database's encoding. */
+extern void rq_check_text(RqTextKind kind, const char *bytes, uint32 len);
 
 #endif							/* RQ_VALUES_H */
