@@ -55,6 +55,11 @@ rq_consumer_find_group(uint32 topic, const char *name, const char *hint,
 	RqGroupState state;
 
 	check_group_name(name);
+
+	/*
+	 * When one transaction has ended, another may be at the group: look
+	 * again.
+	 */
 	while ((state = rq_group_find(topic, name, group, &xid)) == RQ_GROUP_IN_DOUBT)
 	{
 		/* A standby cannot wait; it shows what was before the transaction. */
@@ -120,6 +125,8 @@ rq_consumer_create_group_at(uint32 topic, const char *name, const xl_rq_place *p
 	RqGroupRef	group;
 
 	rq_txn_check_open();
+
+	/* Between the look and the creation somebody else can take the name. */
 	do
 	{
 		if (rq_consumer_find_group(topic, name, NULL, &group))
@@ -145,6 +152,7 @@ rq_consumer_find_or_create_group(uint32 topic, const char *name)
 	const RqStart first = {.kind = RQ_START_FIRST};
 	RqGroupRef	group;
 
+	/* If somebody else creates it first, use that one: look again. */
 	while (!rq_consumer_find_group(topic, name, rq_consumer_hint(), &group))
 	{
 		xl_rq_place *places = start_places(topic, &first);
