@@ -172,7 +172,8 @@ void
 rq_janitor_main(Datum arg)
 {
 	rq_worker_begin(RQ_JANITOR);
-	while (rq_worker_wait(rq_janitor_interval_ms))
+	do
 		clean();
+	while (rq_worker_wait(rq_janitor_interval_ms));
 	proc_exit(1);
 }

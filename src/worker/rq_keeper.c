@@ -280,6 +280,16 @@ tidy_up(void)
 	rq_ctl->tidied = true;
 }
 
+/* Who needs a file that is lost waits at the gate until it can be made again. */
+static bool
+make_lost(void)
+{
+	while (rq_ignore_missing_files && !rq_worker_round(rq_files_make_lost))
+		if (!rq_worker_wait(1000))
+			return false;
+	return true;
+}
+
 static void
 fill_gaps(void)
 {
@@ -310,6 +320,7 @@ open_gate(void)
 	rq_ctl->gate_open = true;
 	LWLockRelease(rq_gate_lock);
 	ConditionVariableBroadcast(&rq_ctl->gate_cv);
+	rq_worker_wake(RQ_JANITOR);
 }
 
 /* ---- end ---- */
@@ -378,12 +389,13 @@ rq_keeper_main(Datum arg)
 	check_files();
 	rq_files_forget_closed();
 	tidy_up();
-	if (rq_ignore_missing_files)
-		(void) rq_worker_round(rq_files_make_lost);
-	fill_gaps();
-	rq_topic_alter_recover();
-	if (!successor || catch_up())
-		run();
+	if (make_lost())
+	{
+		fill_gaps();
+		rq_topic_alter_recover();
+		if (!successor || catch_up())
+			run();
+	}
 
 	close_store();
 	proc_exit(1);
