@@ -110,6 +110,8 @@
 	X(arg, "trim-begun") \
 	/* TRIM is inserted, no file is gone yet */ \
 	X(arg, "trim-wal") \
+	/* a file of a queue is gone, there may be more */ \
+	X(arg, "trim-segment") \
 	/* the files are gone */ \
 	X(arg, "trim-removed") \
 	/* verify() knows which queue it looks at next, and holds no lock */ \

@@ -69,15 +69,10 @@ rq_ahead_pending(RqQueue *q, uint64 pending)
 		 Min(pending + RQ_AHEAD_STEP, PENDING_MAX));
 }
 
-/*
- * The first segment without entries, and where its queue is.  The topic's
- * directory is created under the lock, so that it cannot be created after a
- * concurrent DROP has removed it.
- */
+/* The first segment without entries, and where its queue is. */
 static bool
 first_unused(RqQueue *q, RqKey *key, uint32 *queue_id, uint64 *segno)
 {
-	char		path[MAXPGPATH];
 	bool		found;
 
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
@@ -89,11 +84,41 @@ first_unused(RqQueue *q, RqKey *key, uint32 *queue_id, uint64 *segno)
 		*key = rq_topic_key(q->topic);
 		*queue_id = q->id;
 		*segno = rq_cq_segno(end) + (rq_cq_in_segment(end) > 0 ? 1 : 0);
-		rq_topic_dir_path(path, *key);
-		(void) rq_try_make_dir(path);
 	}
 	LWLockRelease(rq_meta_lock);
 	return found;
+}
+
+/*
+ * The topic's directory is created under the lock, so that it cannot be created
+ * after a concurrent DROP has removed it.
+ */
+static bool
+make_topic_dir(RqQueue *q, RqKey key)
+{
+	char		path[MAXPGPATH];
+	int			err = ENOENT;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	if (q->topic != RQ_NO_SLOT && RQ_KEY_EQ(rq_topic_key(q->topic), key))
+	{
+		rq_topic_dir_path(path, key);
+		err = rq_try_make_dir(path);
+	}
+	LWLockRelease(rq_meta_lock);
+	return err == 0 || err == EEXIST;
+}
+
+/* Make a segment; the lock is taken only when the directory is missing. */
+static bool
+make_segment(RqQueue *q, RqKey key, const char *path, uint64 segno)
+{
+	uint64		size = rq_cq_segment_size(segno);
+	int			err = rq_create_segment(path, size, NULL, 0, false);
+
+	if (err == ENOENT && make_topic_dir(q, key))
+		err = rq_create_segment(path, size, NULL, 0, false);
+	return err == 0;
 }
 
 /* False if there is more to make, and as many as "most" have been made. */
@@ -116,7 +141,7 @@ make_for_queue(RqQueue *q, int most, int *made)
 			continue;
 		if (*made == most)
 			return false;
-		if (rq_create_segment(path, rq_cq_segment_size(segno), NULL, 0, false) != 0)
+		if (!make_segment(q, key, path, segno))
 			return true;
 		(*made)++;
 	}

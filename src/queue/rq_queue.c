@@ -450,17 +450,12 @@ rq_queue_trim_apply(RqQueue *q, RqOff start, uint64 bytes_start)
 }
 
 void
-rq_queue_remove_trimmed(RqKey key, RqQueue *q, RqOff from)
+rq_queue_remove_segment(RqKey key, uint32 queue_id, uint64 segno)
 {
-	RqOff		start = pg_atomic_read_u64(&q->start);
+	char		path[MAXPGPATH];
 
-	for (uint64 s = rq_cq_segno(from); s < rq_cq_segno(start); s++)
-	{
-		char		path[MAXPGPATH];
-
-		rq_queue_path(path, key, q->id, s);
-		rq_remove_segment(path);
-	}
+	rq_queue_path(path, key, queue_id, segno);
+	rq_remove_segment(path);
 }
 
 /* ---- redo ---- */

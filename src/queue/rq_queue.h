@@ -96,10 +96,10 @@ extern bool rq_queue_try_lock(RqQueue *q, LWLockMode mode);
  * Raise the queue's start, if it is lower, but not beyond the end; returns what
  * it was.  "bytes_start"
  * counts the frames below the new one.  The segments from the old to the new
- * start are for rq_queue_remove_trimmed() to remove.
+ * start are for rq_queue_remove_segment() to remove, which needs the meta lock.
  */
 extern RqOff rq_queue_trim_apply(RqQueue *q, RqOff start, uint64 bytes_start);
-extern void rq_queue_remove_trimmed(RqKey key, RqQueue *q, RqOff from);
+extern void rq_queue_remove_segment(RqKey key, uint32 queue_id, uint64 segno);
 
 /* The queue a record with this LSN is about, NULL if it has gone. */
 extern RqQueue *rq_queue_for_redo(RqKey key, uint32 queue_id, XLogRecPtr lsn,

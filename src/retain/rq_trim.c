@@ -174,21 +174,38 @@ trim_apply(RqPos log_start, xl_rq_queue_start *starts, uint32 count,
 	return rq_log_trim_apply(log_start);
 }
 
+/*
+ * Remove segments of a queue from where it began on.  Others need the meta lock,
+ * and the queue can go: it is given up after each of them.
+ */
+static void
+remove_trimmed_of(const xl_rq_queue_start *s, XLogRecPtr lsn)
+{
+	bool		more = true;
+
+	for (uint64 segno = rq_cq_segno(s->start); more; segno++)
+	{
+		RqQueue    *q;
+
+		rq_meta_lock_again();
+		q = queue_of(s, lsn);
+		more = q != NULL && segno < rq_cq_segno(pg_atomic_read_u64(&q->start));
+		if (more)
+			rq_queue_remove_segment(s->key, s->queue_id, segno);
+		LWLockRelease(rq_meta_lock);
+		if (more)
+			RQ_FAULT("trim-segment");
+	}
+}
+
 /* Remove files; the record that says so is safe. */
 static void
 remove_trimmed(RqPos old_start, const xl_rq_queue_start *starts, uint32 count,
 			   XLogRecPtr lsn)
 {
 	rq_log_remove_trimmed(old_start);
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	for (uint32 i = 0; i < count; i++)
-	{
-		RqQueue    *q = queue_of(&starts[i], lsn);
-
-		if (q != NULL)
-			rq_queue_remove_trimmed(starts[i].key, q, starts[i].start);
-	}
-	LWLockRelease(rq_meta_lock);
+		remove_trimmed_of(&starts[i], lsn);
 }
 
 /*

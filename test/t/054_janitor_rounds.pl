@@ -115,6 +115,27 @@ SELECT count(*), count(*) FILTER (WHERE lost_messages = (SELECT count(*) FROM wa
 FROM rocketq.groups JOIN place p USING (consumer_group)
 EOQ
 
+#
+# A queue that loses many files gives the meta lock back after each of them.
+#
+$node->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.create_topic('files', 1);
+SELECT count(rocketq.produce('files', repeat('x', 400))) FROM generate_series(1, 8000) i;
+EOQ
+my $janitor = rq_worker_pid($node, 'janitor');
+rq_arm($node, 'trim-segment=stop');
+$node->safe_psql('postgres', "SELECT rocketq.alter_topic('files', retention_time => '0')");
+rq_poll_stopped($janitor);
+my ($rc, $out, $err) = $node->psql('postgres', "SELECT rocketq.create_topic('between', 1)",
+	timeout => $PostgreSQL::Test::Utils::timeout_default);
+is("$rc $err", '0 ', 'a topic is created between two files that go');
+rq_arm($node, '');
+my $ticks = $node->safe_psql('postgres', "SELECT ticks FROM rocketq.workers WHERE worker = 'janitor'");
+rq_poll('the janitor to end its round', sub {
+		kill('CONT', $janitor);
+		return $node->safe_psql('postgres', "SELECT ticks > $ticks FROM rocketq.workers WHERE worker = 'janitor'") eq 't';
+	});
+
 rq_verify($node, 'at the end');
 $node->stop;
 done_testing();
