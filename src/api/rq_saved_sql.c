@@ -60,20 +60,6 @@ is_seen(void *snapshot, uint64 xid)
 }
 
 /*
- * The next offset of a group as of the snapshot.  Moving a restored group ends its
- * search for its place, so one that is still searching has not been moved.
- */
-static RqOff
-position(uint32 topic, RqOffset *o, uint64 *budget)
-{
-	RqOff		place;
-
-	if (rq_saved_find(topic, o, budget, &place))
-		return place;
-	return rq_offset_as_of(o, is_seen, GetActiveSnapshot());
-}
-
-/*
  * The position of a group in one queue, and how many of the messages that the
  * snapshot sees are before it.
  */
@@ -95,10 +81,61 @@ typedef struct DumpedTopic
 } DumpedTopic;
 
 /*
- * Record the position of a group in each queue, unless it is dropped before we are
- * done.  The meta lock is taken for one queue at a time, because others need it, so
- * the group has to be checked again each time.
+ * What the meta lock is held for: the next offset of the group as of the snapshot,
+ * and whether it waits for its place in the queue.  False if there is no such
+ * group.
  */
+static bool
+read_offset(uint32 topic, RqGroupRef group, uint32 queue_id, char *name,
+			RqOff *next, RqSaved *saved)
+{
+	uint64		xid;
+	bool		is_there;
+
+	rq_meta_lock_again();
+	is_there = queue_id < rq_topic_nqueues(topic) &&
+		rq_groups[group.slot].id == group.id &&
+		rq_group_state_locked(group.slot, &xid) == RQ_GROUP_PRESENT;
+	if (is_there)
+	{
+		RqOffset   *o = rq_group_offset(group.slot, queue_id);
+
+		strlcpy(name, rq_groups[group.slot].name, RQ_GROUP_NAME_MAX + 1);
+		*next = rq_offset_as_of(o, is_seen, GetActiveSnapshot());
+		*saved = rq_saved_of(o);
+	}
+	LWLockRelease(rq_meta_lock);
+	return is_there;
+}
+
+/*
+ * Note where a group stands in one queue, as the snapshot has it; false if there
+ * is no such group, or no longer.  Whoever moves a restored group ends its wait
+ * for a place, so one that still waits when the place has been found, which can
+ * take long and is done without the lock, has not been moved.
+ */
+static bool
+read_position(uint32 topic, RqGroupRef group, char *name, Position *p,
+			  uint64 *budget)
+{
+	RqSaved		saved;
+	RqSaved		now;
+	RqOff		next;
+	RqOff		place;
+
+	if (!read_offset(topic, group, p->queue_id, name, &p->next, &saved))
+		return false;
+	if (saved.total == 0 ||
+		!rq_saved_find(topic, rq_topic_queue(topic, p->queue_id), saved,
+					   budget, &place))
+		return true;
+	if (!read_offset(topic, group, p->queue_id, name, &next, &now))
+		return false;
+	p->next = now.total != 0 ? place : next;
+	return true;
+}
+
+/* Note where a group stands in each queue; the topic's relation is locked. */
 static void
 read_group_positions(DumpedTopic *t, uint32 topic, RqGroupRef group, uint64 *budget)
 {
@@ -107,23 +144,9 @@ read_group_positions(DumpedTopic *t, uint32 topic, RqGroupRef group, uint64 *bud
 
 	for (uint32 i = 0; i < t->nqueues; i++)
 	{
-		uint64		xid;
-		bool		is_there;
-
-		rq_meta_lock_again();
-		is_there = i < rq_topic_nqueues(topic) &&
-			rq_groups[group.slot].id == group.id &&
-			rq_group_state_locked(group.slot, &xid) == RQ_GROUP_PRESENT;
-		if (is_there)
-		{
-			strlcpy(name, rq_groups[group.slot].name, RQ_GROUP_NAME_MAX + 1);
-			positions[i].group = name;
-			positions[i].queue_id = i;
-			positions[i].next = position(topic, rq_group_offset(group.slot, i),
-										 budget);
-		}
-		LWLockRelease(rq_meta_lock);
-		if (!is_there)
+		positions[i].group = name;
+		positions[i].queue_id = i;
+		if (!read_position(topic, group, name, &positions[i], budget))
 			return;
 	}
 	t->npositions += t->nqueues;

@@ -48,18 +48,11 @@
 
 /* ---- one place ---- */
 
-/* What a dump has told of a group in a queue; total 0 = nothing. */
-typedef struct Saved
-{
-	uint64		total;
-	uint64		left;
-} Saved;
-
-static Saved
-saved_of(RqOffset *o)
+RqSaved
+rq_saved_of(RqOffset *o)
 {
 	LWLock	   *lock = rq_offset_lock((uint32) (o - rq_offsets));
-	Saved		s;
+	RqSaved		s;
 
 	LWLockAcquire(lock, LW_SHARED);
 	s.total = o->pend_xid == 0 ? o->saved_total : 0;
@@ -95,13 +88,8 @@ kind_of(uint32 topic, RqQueue *q, RqOff off)
 	return (e.len_flags & RQ_CQ_COPY) != 0 ? A_COPY : ANOTHER;
 }
 
-/*
- * The place in a queue that has all the copies; false if it has not, or that
- * can't be told by a look at "*budget" entries, from which those looked at are
- * taken.
- */
-static bool
-find_place(uint32 topic, RqQueue *q, Saved s, uint64 *budget, RqOff *place)
+bool
+rq_saved_find(uint32 topic, RqQueue *q, RqSaved s, uint64 *budget, RqOff *place)
 {
 	RqOff		stable = pg_atomic_read_u64(&q->stable);
 	RqOff		off = pg_atomic_read_u64(&q->start);
@@ -126,21 +114,16 @@ find_place(uint32 topic, RqQueue *q, Saved s, uint64 *budget, RqOff *place)
 	return count == s.total;
 }
 
-bool
-rq_saved_find(uint32 topic, RqOffset *o, uint64 *budget, RqOff *place)
-{
-	return unlikely(o->saved_total != 0) &&
-		find_place(topic, rq_topic_queue(topic, o->queue_id), saved_of(o),
-				   budget, place);
-}
-
 RqOff
 rq_saved_offset(uint32 topic, RqOffset *o, uint64 *budget)
 {
 	RqOff		place;
 
-	return rq_saved_find(topic, o, budget, &place) ? place :
-		rq_offset_committed(o);
+	if (unlikely(o->saved_total != 0) &&
+		rq_saved_find(topic, rq_topic_queue(topic, o->queue_id),
+					  rq_saved_of(o), budget, &place))
+		return place;
+	return rq_offset_committed(o);
 }
 
 /* A group whose messages are not there. */
@@ -155,7 +138,7 @@ typedef struct Loser
 
 /* The caller holds what keeps the group. */
 static Loser
-loser(const RqOffset *o, Saved s)
+loser(const RqOffset *o, RqSaved s)
 {
 	const RqGroup *g = &rq_groups[o->group];
 	Loser		l = {.key = rq_topic_key(g->topic), .queue_id = o->queue_id,
@@ -183,17 +166,17 @@ rq_saved_place(uint32 topic, uint32 group, uint32 queue_id)
 	RqQueue    *q = rq_topic_queue(topic, queue_id);
 	RqOffset   *o = rq_group_offset(group, queue_id);
 	uint64		budget = PG_UINT64_MAX;
-	Saved		s;
+	RqSaved		s;
 	RqOff		off;
 	bool		found;
 
 	if (likely(o->saved_total == 0))
 		return;
-	s = saved_of(o);
+	s = rq_saved_of(o);
 	if (s.total == 0)
 		return;
 	rq_resolve_refresh(topic, q);
-	found = find_place(topic, q, s, &budget, &off);
+	found = rq_saved_find(topic, q, s, &budget, &off);
 	if (!found)
 		off = pg_atomic_read_u64(&q->start);
 	rq_gate_enter();
@@ -358,7 +341,7 @@ look_after(RqOffset *o, int *budget, Loser *l)
 {
 	uint32		topic = rq_groups[o->group].topic;
 	RqQueue    *q = rq_topic_queue(topic, o->queue_id);
-	Saved		s = saved_of(o);
+	RqSaved		s = rq_saved_of(o);
 	Known	   *k;
 	RqOff		before;
 	bool		done;

@@ -14,16 +14,26 @@
  */
 extern void rq_saved_place(uint32 topic, uint32 group, uint32 queue_id);
 
-/*
- * The place that a restored group will get if it has none yet and nobody moves
- * it; false if that is not so, or a look at "*budget" entries does not tell.
- * Those looked at are taken from that.  The caller holds a lock on the topic's
- * relation or the meta lock.
- */
-extern bool rq_saved_find(uint32 topic, RqOffset *o, uint64 *budget,
-						  RqOff *place);
+/* What a dump has told of a group in a queue; total 0 = nothing. */
+typedef struct RqSaved
+{
+	uint64		total;
+	uint64		left;
+} RqSaved;
 
-/* That place, or else the committed offset. */
+/* What is still to be placed.  The caller holds what keeps the group. */
+extern RqSaved rq_saved_of(RqOffset *o);
+
+/*
+ * The place that a group with this gets in the queue if nobody moves it; false
+ * if the queue does not begin with all the copies, or a check of "*budget"
+ * entries does not show it.  Those checked are taken from the budget.  The caller
+ * holds a lock on the topic's relation or the meta lock.
+ */
+extern bool rq_saved_find(uint32 topic, RqQueue *q, RqSaved saved,
+						  uint64 *budget, RqOff *place);
+
+/* That place if there is one, or else the committed offset. */
 extern RqOff rq_saved_offset(uint32 topic, RqOffset *o, uint64 *budget);
 
 /*
