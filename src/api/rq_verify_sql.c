@@ -37,10 +37,10 @@ PG_FUNCTION_INFO_V1(rocketq_verify);
 
 static ReturnSetInfo *result;
 
-static void report(const char *problem, const char *what,...) pg_attribute_printf(2, 3);
+static void report_problem(const char *problem, const char *what,...) pg_attribute_printf(2, 3);
 
 static void
-report(const char *problem, const char *what,...)
+report_problem(const char *problem, const char *what,...)
 {
 	Datum		values[2];
 	bool		nulls[2] = {false, false};
@@ -85,7 +85,7 @@ verify_segments(void)
 			CloseTransientFile(fd);
 		}
 		if (problem && start >= pg_atomic_read_u64(&rq_ctl->log_start))
-			report(problem, "file \"%s\"", path);
+			report_problem(problem, "file \"%s\"", path);
 	}
 }
 
@@ -118,7 +118,7 @@ verify_frames(void)
 			break;
 		if (problem && pos >= pg_atomic_read_u64(&rq_ctl->log_start))
 		{
-			report(problem, "commit log position " UINT64_FORMAT, pos);
+			report_problem(problem, "commit log position " UINT64_FORMAT, pos);
 			problems++;
 		}
 		pos = next;
@@ -164,8 +164,8 @@ verify_entries(uint32 topic, RqQueue *q)
 	int			problems = 0;
 
 	if (c.start > c.stable || c.stable > c.end)
-		report("its bounds are out of order", "queue %u of topic %u/%u",
-			   q->id, key.db, key.rel);
+		report_problem("its bounds are out of order", "queue %u of topic %u/%u",
+					   q->id, key.db, key.rel);
 	for (RqOff off = c.start; off < c.end && problems < MAX_PROBLEMS; off++)
 	{
 		const char *problem;
@@ -179,14 +179,14 @@ verify_entries(uint32 topic, RqQueue *q)
 		bytes += RQ_CQ_FRAME_LEN(&e);
 		if (problem == NULL || off < pg_atomic_read_u64(&q->start))
 			continue;
-		report(problem, "entry " UINT64_FORMAT " of queue %u of topic %u/%u",
-			   off, q->id, key.db, key.rel);
+		report_problem(problem, "entry " UINT64_FORMAT " of queue %u of topic %u/%u",
+					   off, q->id, key.db, key.rel);
 		problems++;
 	}
 	if (problems == 0 && c.exact && bytes != c.bytes_end - c.bytes_start &&
 		c.start == pg_atomic_read_u64(&q->start))
-		report("its count of bytes does not match its entries",
-			   "queue %u of topic %u/%u", q->id, key.db, key.rel);
+		report_problem("its count of bytes does not match its entries",
+					   "queue %u of topic %u/%u", q->id, key.db, key.rel);
 }
 
 /*
@@ -214,8 +214,8 @@ verify_queue(uint32 topic, RqQueue *q)
 			e->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
 			PG_RE_THROW();
 		FlushErrorState();
-		report(e->detail ? psprintf("%s: %s", e->message, e->detail) : e->message,
-			   "queue %u of topic %u/%u", q->id, key.db, key.rel);
+		report_problem(e->detail ? psprintf("%s: %s", e->message, e->detail) : e->message,
+					   "queue %u of topic %u/%u", q->id, key.db, key.rel);
 	}
 	PG_END_TRY();
 }
@@ -236,9 +236,9 @@ verify_offsets(uint32 topic)
 
 			if (committed <= end)
 				continue;
-			report("its committed offset is past the end of the queue",
-				   "group \"%s\", queue %u of topic %u/%u",
-				   rq_text_from(key.db, rq_groups[g].name), i, key.db, key.rel);
+			report_problem("its committed offset is past the end of the queue",
+						   "group \"%s\", queue %u of topic %u/%u",
+						   rq_text_from(key.db, rq_groups[g].name), i, key.db, key.rel);
 			problems++;
 		}
 }
@@ -333,8 +333,8 @@ verify_log_dir(void)
 		if (de->d_name[0] == '.' || strstr(de->d_name, ".tmp."))
 			continue;
 		if (!rq_parse_log_name(de->d_name, &segno))
-			report("it does not belong to rocketq", "file \"%s/%s\"",
-				   RQ_LOG_DIR, rq_text_from(InvalidOid, de->d_name));
+			report_problem("it does not belong to rocketq", "file \"%s/%s\"",
+						   RQ_LOG_DIR, rq_text_from(InvalidOid, de->d_name));
 	}
 	FreeDir(dir);
 }
@@ -370,8 +370,8 @@ verify_queue_dir(void)
 		if (de->d_name[0] == '.' || strstr(de->d_name, ".gone."))
 			continue;
 		if (is_orphan(de->d_name))
-			report("it belongs to no topic", "directory \"%s/%s\"",
-				   RQ_QUEUE_DIR, rq_text_from(InvalidOid, de->d_name));
+			report_problem("it belongs to no topic", "directory \"%s/%s\"",
+						   RQ_QUEUE_DIR, rq_text_from(InvalidOid, de->d_name));
 	}
 	FreeDir(dir);
 }
@@ -382,7 +382,7 @@ verify_state_file(void)
 	const char *problem = rq_state_probe();
 
 	if (problem)
-		report(problem, "file \"%s\"", RQ_STATE_FILE);
+		report_problem(problem, "file \"%s\"", RQ_STATE_FILE);
 }
 
 Datum
