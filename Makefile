@@ -116,26 +116,31 @@ OBJS = \
 	src/produce/rq_touched.o \
 	src/queue/rq_ahead.o \
 	src/queue/rq_queue.o \
+	src/queue/rq_queuesync.o \
 	src/queue/rq_resolve.o \
+	src/queue/rq_tablestate.o \
 	src/retain/rq_lowest.o \
 	src/retain/rq_retain.o \
 	src/retain/rq_trim.o \
-	src/rocketq.o \
 	src/shmem/rq_latency.o \
+	src/shmem/rq_parts.o \
 	src/shmem/rq_shmem.o \
 	src/shmem/rq_slots.o \
 	src/shmem/rq_stats.o \
+	src/shmem/rq_workers.o \
 	src/store/rq_durable.o \
 	src/store/rq_map.o \
 	src/store/rq_stream.o \
 	src/topic/rq_alter.o \
 	src/topic/rq_group.o \
 	src/topic/rq_group_txn.o \
+	src/topic/rq_tables.o \
 	src/topic/rq_topic.o \
 	src/topic/rq_topic_create.o \
 	src/topic/rq_topic_drop.o \
 	src/topic/rq_topic_txn.o \
 	src/topic/rq_trash.o \
+	src/topic/rq_waiters.o \
 	src/topic/rq_wake.o \
 	src/topic/rq_xid.o \
 	src/txn/rq_index.o \
@@ -159,7 +164,8 @@ OBJS = \
 	src/worker/rq_allocator.o \
 	src/worker/rq_janitor.o \
 	src/worker/rq_keeper.o \
-	src/worker/rq_worker.o
+	src/worker/rq_worker.o \
+	src/rocketq.o
 
 # Every file in test/sql and test/isolation/specs, in the order of running;
 # checked by src/tools/check_tests_listed.  Each finds the extension created.

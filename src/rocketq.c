@@ -18,9 +18,19 @@
 #include "ddl/rq_executor_hook.h"
 #include "ddl/rq_label.h"
 #include "ddl/rq_utility_hook.h"
+#include "log/rq_log.h"
 #include "produce/rq_produce.h"
 #include "produce/rq_touched.h"
+#include "queue/rq_ahead.h"
+#include "queue/rq_tablestate.h"
+#include "retain/rq_retain.h"
+#include "shmem/rq_latency.h"
+#include "shmem/rq_parts.h"
 #include "shmem/rq_shmem.h"
+#include "shmem/rq_stats.h"
+#include "shmem/rq_workers.h"
+#include "topic/rq_tables.h"
+#include "topic/rq_waiters.h"
 #include "txn/rq_txn.h"
 #include "value/rq_relation.h"
 #include "value/rq_serializable.h"
@@ -29,6 +39,28 @@
 #include "worker/rq_worker.h"
 
 PG_MODULE_MAGIC;
+
+/* What each layer keeps in shared memory; later ones may use earlier ones. */
+const RqPart *const rq_parts[] = {
+	&rq_control_part,
+	&rq_meta_lock_part,
+	&rq_backends_part,
+	&rq_workers_part,
+	&rq_stats_part,
+	&rq_latency_part,
+	&rq_gaps_part,
+	&rq_slots_part,
+	&rq_topics_part,
+	&rq_queues_part,
+	&rq_groups_part,
+	&rq_offsets_part,
+	&rq_topics_state_part,
+	&rq_groups_state_part,
+	&rq_ahead_part,
+	&rq_waiters_part,
+	&rq_retain_part,
+	NULL
+};
 
 extern PGDLLEXPORT void _PG_init(void);
 
@@ -42,7 +74,7 @@ rocketq_shmem_request(void)
 {
 	if (prev_shmem_request)
 		prev_shmem_request();
-	rq_shmem_request();
+	rq_parts_request();
 }
 
 static void
@@ -50,7 +82,7 @@ rocketq_shmem_startup(void)
 {
 	if (prev_shmem_startup)
 		prev_shmem_startup();
-	rq_shmem_startup();
+	rq_parts_startup();
 	if (!rq_ctl->loaded)
 		rq_state_load();
 }

@@ -11,6 +11,7 @@
 #include "am/rq_range.h"
 #include "am/rq_visibility.h"
 #include "shmem/rq_shmem.h"
+#include "topic/rq_tables.h"
 
 /*
  * The scan is positioned on "row" or, if "on_row" is not set, just before it.

@@ -30,6 +30,7 @@
 #include "queue/rq_resolve.h"
 #include "retain/rq_retain.h"
 #include "shmem/rq_shmem.h"
+#include "shmem/rq_workers.h"
 #include "topic/rq_group.h"
 #include "topic/rq_topic.h"
 
@@ -575,11 +576,8 @@ rocketq_get_segments(PG_FUNCTION_ARGS)
 	RqPos		log_end = pg_atomic_read_u64(&rq_ctl->log_end);
 	RqPos		last = Max(log_end, pg_atomic_read_u64(&rq_ctl->alloc_end));
 	uint64		segno = rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start));
-	RqKept		kept;
+	RqKept		kept = rq_retain_kept();
 
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	kept = rq_ctl->kept;
-	LWLockRelease(rq_meta_lock);
 	for (; rq_log_segment_start(segno) < last; segno++)
 		put_segment(rsinfo, segno, log_end, &kept);
 	return (Datum) 0;
@@ -620,7 +618,7 @@ put_worker_errors(Row *row, RqWorker *w)
 static void
 put_worker(ReturnSetInfo *rsinfo, const char *name, RqWorkerKind kind)
 {
-	RqWorker   *w = &rq_ctl->worker[kind];
+	RqWorker   *w = &rq_workers[kind];
 	bool		has_synced = kind == RQ_KEEPER && rq_ctl->syncs > 0;
 	Row			row = {.n = 0};
 

@@ -14,6 +14,8 @@
 
 #include "base/rq_fault.h"
 
+int			rq_test_extra = -1;
+
 static char *fault_setting = NULL;
 
 static bool
@@ -57,6 +59,11 @@ rq_fault_define_guc(void)
 							   NULL,
 							   &fault_setting, "",
 							   PGC_SUSET, GUC_NOT_IN_SAMPLE, check_setting, NULL, NULL);
+	DefineCustomIntVariable("rocketq.test_extra",
+							"Bytes of an item in an extra part of each message (tests only).",
+							NULL,
+							&rq_test_extra, -1, -1, 65000,
+							PGC_SUSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 }
 
 /* A signal ends pg_usleep() early. */

@@ -118,6 +118,12 @@
 	X(arg, "verify-queue")
 
 #ifdef RQ_TESTING
+/*
+ * rocketq.test_extra: every message that is produced gets an extra part (format/
+ * rq_framefmt.h) of unknown kinds, with an item of so many bytes; -1 = none.
+ */
+extern int	rq_test_extra;
+
 extern void rq_fault_point(const char *name);
 extern void rq_fault_define_guc(void);
 

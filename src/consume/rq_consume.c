@@ -30,6 +30,7 @@
 #include "shmem/rq_stats.h"
 #include "topic/rq_group.h"
 #include "topic/rq_topic.h"
+#include "topic/rq_waiters.h"
 #include "txn/rq_txn.h"
 
 /*

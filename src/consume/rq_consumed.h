@@ -6,6 +6,7 @@
 #define RQ_CONSUMED_H
 
 #include "shmem/rq_shmem.h"
+#include "topic/rq_tables.h"
 
 /*
  * Resolve the queues that a topic with so many would not have, so that aborted

@@ -15,6 +15,7 @@
 #include "queue/rq_queue.h"
 #include "queue/rq_resolve.h"
 #include "topic/rq_topic.h"
+#include "topic/rq_waiters.h"
 
 /*
  * Entries of a queue, and of all queues, that are looked at; behind them there

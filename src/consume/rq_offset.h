@@ -10,6 +10,7 @@
 
 #include "format/rq_walrec.h"
 #include "shmem/rq_shmem.h"
+#include "topic/rq_tables.h"
 
 /* The committed offset, a pending one resolved. */
 extern RqOff rq_offset_committed(RqOffset *o);

@@ -29,6 +29,7 @@
 #include "consume/rq_offer.h"
 #include "consume/rq_owner.h"
 #include "topic/rq_topic.h"
+#include "topic/rq_waiters.h"
 #include "txn/rq_txn.h"
 
 typedef struct Owned

@@ -6,6 +6,7 @@
 #define RQ_RATES_H
 
 #include "shmem/rq_shmem.h"
+#include "topic/rq_tables.h"
 
 /* Entries and bytes per second since a moment. */
 typedef struct RqRate

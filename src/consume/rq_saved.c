@@ -32,6 +32,7 @@
 #include "consume/rq_saved.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_resolve.h"
+#include "shmem/rq_workers.h"
 #include "topic/rq_topic.h"
 
 /* What the janitor does in a round, in entries looked at and alike. */

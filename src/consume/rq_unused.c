@@ -18,6 +18,7 @@
 #include "consume/rq_owner.h"
 #include "consume/rq_unused.h"
 #include "topic/rq_topic.h"
+#include "topic/rq_waiters.h"
 
 /* Groups dropped in one round of the janitor. */
 #define EXPIRE_ROUND	64

@@ -24,6 +24,7 @@
 #include "consume/rq_offer.h"
 #include "consume/rq_wait.h"
 #include "shmem/rq_stats.h"
+#include "topic/rq_waiters.h"
 #include "topic/rq_wake.h"
 
 #define SLEEP_MAX_MS	(3600 * 1000)

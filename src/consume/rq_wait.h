@@ -7,6 +7,7 @@
 
 #include "consume/rq_filter.h"
 #include "topic/rq_group.h"
+#include "topic/rq_waiters.h"
 
 /*
  * A waiter's lock on the topic's relation, which would keep everybody waiting

@@ -26,7 +26,11 @@ frame_crc(const char *frame, uint32 len)
 static uint64
 payload_size(const RqParts *parts)
 {
-	return (uint64) parts->tag_len + parts->sharding_len + parts->keys_len +
+	uint64		extra = parts->extra_len;
+
+	if (unlikely(extra > 0))
+		extra += sizeof(uint16);
+	return extra + parts->tag_len + parts->sharding_len + parts->keys_len +
 		parts->properties_len + parts->body_len;
 }
 
@@ -42,6 +46,16 @@ put(char *to, const char *from, uint32 len)
 	if (len > 0)
 		memcpy(to, from, len);
 	return to + len;
+}
+
+static char *
+put_extra(char *to, const RqParts *parts)
+{
+	uint16		len = (uint16) parts->extra_len;
+
+	Assert(parts->extra_len <= RQ_EXTRA_MAX);
+	to = put(to, (const char *) &len, sizeof(len));
+	return put(to, parts->extra, len);
 }
 
 void
@@ -73,6 +87,11 @@ rq_frame_build(char *to, const RqParts *parts, RqKey topic,
 	f->nkeys = (uint16) parts->nkeys;
 	f->keys_len = parts->keys_len;
 
+	if (unlikely(parts->extra_len > 0))
+	{
+		f->flags |= RQ_FRAME_HAS_EXTRA;
+		p = put_extra(p, parts);
+	}
 	p = put(p, parts->tag, parts->tag_len);
 	p = put(p, parts->sharding_key, parts->sharding_len);
 	p = put(p, parts->keys, parts->keys_len);
@@ -105,6 +124,77 @@ rq_frame_filler(char *to, RqPos pos, uint32 len, int64 stored_at)
 	f->crc = frame_crc(to, RQ_FRAME_HEADER_SIZE);
 }
 
+/* ---- the extra part ---- */
+
+uint32
+rq_extra_add(char *items, uint32 used, uint16 kind, const void *data, uint16 len)
+{
+	char	   *p = items + used;
+
+	Assert(used + RQ_EXTRA_ITEM_SIZE(len) <= RQ_EXTRA_MAX);
+	p = put(p, (const char *) &kind, sizeof(kind));
+	p = put(p, (const char *) &len, sizeof(len));
+	p = put(p, data, len);
+	return (uint32) (p - items);
+}
+
+/*
+ * Take the item at "at" of "size" bytes, and go on to the next; false at the end,
+ * and where the bytes that are left are no item.
+ */
+static bool
+next_item(const char *items, uint32 size, uint32 *at, uint16 *kind,
+		  const char **data, uint16 *len)
+{
+	if (size - *at < RQ_EXTRA_ITEM_SIZE(0))
+		return false;
+	memcpy(kind, items + *at, sizeof(*kind));
+	memcpy(len, items + *at + sizeof(*kind), sizeof(*len));
+	if (size - *at < RQ_EXTRA_ITEM_SIZE(*len))
+		return false;
+	*data = items + *at + RQ_EXTRA_ITEM_SIZE(0);
+	*at += RQ_EXTRA_ITEM_SIZE(*len);
+	return true;
+}
+
+const char *
+rq_extra_find(const RqParts *parts, uint16 kind, uint16 *len)
+{
+	uint32		at = 0;
+	const char *data;
+	uint16		k;
+
+	while (next_item(parts->extra, parts->extra_len, &at, &k, &data, len))
+		if (k == kind)
+			return data;
+	return NULL;
+}
+
+/* Set the part in "v" if it is in the frame and made of items. */
+static bool
+take_extra(const RqFrame *f, const char *p, RqParts *v)
+{
+	uint32		room = f->len - RQ_FRAME_HEADER_SIZE;
+	uint32		at = 0;
+	const char *data;
+	uint16		size;
+	uint16		kind;
+	uint16		len;
+
+	if (room < sizeof(size))
+		return false;
+	memcpy(&size, p, sizeof(size));
+	if (size == 0 || size > room - sizeof(size))
+		return false;
+	v->extra = p + sizeof(size);
+	v->extra_len = size;
+	while (next_item(v->extra, size, &at, &kind, &data, &len))
+		;
+	return at == size;
+}
+
+/* ---- check ---- */
+
 /* Are the packed keys exactly nkeys strings? */
 static bool
 keys_fit(const char *keys, uint32 len, uint32 nkeys)
@@ -133,6 +223,12 @@ check_message(const RqFrame *f, const char *at, RqParts *parts)
 	const char *p = at + RQ_FRAME_HEADER_SIZE;
 
 	memset(&v, 0, sizeof(v));
+	if (unlikely(f->flags & RQ_FRAME_HAS_EXTRA))
+	{
+		if (!take_extra(f, p, &v))
+			return "the frame's extra part does not fit its length";
+		p += sizeof(uint16) + v.extra_len;
+	}
 	v.tag_len = f->tag_len;
 	v.sharding_len = f->sharding_len;
 	v.nkeys = f->nkeys;

@@ -23,11 +23,17 @@
  *		56	u16	length of the sharding key
  *		58	u16	number of keys
  *		60	u32	length of the keys, each a u32 length and its bytes
- *		64		tag, sharding key, keys, properties, body, zero to the end
+ *		64		extra part, tag, sharding key, keys, properties, body, zero to the end
+ *
+ * The extra part is for what few messages have and the header has no room for.
+ * With flag 0x10 it is there, and begins with the length of what follows, a u16.
+ * That is items, in any order: a u16 kind, a u16 length and so many bytes.  Who does
+ * not know a kind skips it.
  *
  * A message frame is valid if and only if: magic, version and kind are
  * right, the position is its own, the parts fit the length exactly (less than
- * 8 bytes of padding), the keys fit theirs, and the checksum matches.
+ * 8 bytes of padding), the keys and the items of the extra part fit theirs, and
+ * the checksum matches.
  *
  * Text is in the encoding of the topic's database.
  */
@@ -47,6 +53,7 @@
 #define RQ_FRAME_HAS_SHARDING	0x02
 #define RQ_FRAME_HAS_KEYS		0x04
 #define RQ_FRAME_HAS_PROPERTIES 0x08
+#define RQ_FRAME_HAS_EXTRA		0x10
 
 typedef struct RqFrame
 {
@@ -78,11 +85,13 @@ StaticAssertDecl(offsetof(RqFrame, born_at) == 32, "on-disk layout");
  */
 typedef struct RqParts
 {
+	const char *extra;			/* items, as rq_extra_add() packs them */
 	const char *tag;
 	const char *sharding_key;
 	const char *keys;
 	const char *properties;
 	const char *body;
+	uint32		extra_len;		/* at most RQ_EXTRA_MAX, 0 = there are none */
 	uint32		tag_len;
 	uint32		sharding_len;
 	uint32		nkeys;
@@ -94,6 +103,23 @@ typedef struct RqParts
 	bool		is_copy;		/* of a message that was born at another time */
 	int64		born_at;		/* when, of a copy */
 } RqParts;
+
+/* Bytes of all items of a message, and of one with so many bytes of its own. */
+#define RQ_EXTRA_MAX			PG_UINT16_MAX
+#define RQ_EXTRA_ITEM_SIZE(len)	(2 * sizeof(uint16) + (len))
+
+/*
+ * Pack another item after "used" bytes of items; returns how many are used then.
+ * There is room for RQ_EXTRA_ITEM_SIZE(len) more.
+ */
+extern uint32 rq_extra_add(char *items, uint32 used, uint16 kind,
+						   const void *data, uint16 len);
+
+/*
+ * The bytes of the first item of a kind, which have no alignment, and how many
+ * they are; NULL if the message has none.
+ */
+extern const char *rq_extra_find(const RqParts *parts, uint16 kind, uint16 *len);
 
 /* Length of the frame that these parts need. */
 extern uint64 rq_frame_size(const RqParts *parts);

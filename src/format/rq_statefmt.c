@@ -58,79 +58,168 @@ rq_state_seal(RqStateHeader *h, uint64 length, pg_crc32c crc)
 	h->crc = finish_crc(h, crc);
 }
 
+/* ---- what is in a section ---- */
+
 static bool
-group_fits(Cursor *c, const RqStateHeader *h, const RqStateTopic *t)
+check_gaps(Cursor *c, const RqStateHeader *h, uint64 count)
 {
-	RqStateGroup g;
+	RqStateGap	g;
 
-	if (!take(c, &g, sizeof(g)) ||
-		g.id == 0 || g.id >= h->next_group_id || g.nqueues != t->nslots ||
-		g.name_len == 0 || g.name_len > RQ_GROUP_NAME_MAX ||
-		memchr(g.name, '\0', g.name_len) != NULL ||
-		g.pend_op > RQ_STATE_PEND_OP_MAX)
-		return false;
-	for (uint32 i = 0; i < g.nqueues; i++)
-	{
-		RqStateOffset o;
-
-		if (!take(c, &o, sizeof(o)) ||
-			o.committed > RQ_NUMBER_MAX || o.pend_next > RQ_NUMBER_MAX)
+	for (; count > 0; count--)
+		if (!take(c, &g, sizeof(g)) || g.start >= g.end || g.end > h->log_end)
 			return false;
-	}
 	return true;
 }
 
 static bool
-topic_fits(Cursor *c, const RqStateHeader *h)
+queues_fit(Cursor *c, uint32 count)
 {
-	RqStateTopic t;
+	RqStateQueue q;
 
-	if (!take(c, &t, sizeof(t)) || t.key.rel == InvalidOid ||
-		t.nslots > RQ_QUEUES_MAX ||
-		rq_settings_find_wrong(&t.committed) != NULL ||
-		rq_settings_find_wrong(&t.staged) != NULL ||
-		t.committed.nqueues > t.nslots || t.staged.nqueues > t.nslots)
-		return false;
-	for (uint32 i = 0; i < t.nslots; i++)
-	{
-		RqStateQueue q;
-
+	for (; count > 0; count--)
 		if (!take(c, &q, sizeof(q)) || q.start > q.end ||
 			q.stable > q.end || q.end > RQ_NUMBER_MAX ||
 			q.bytes_start > q.bytes_end || q.bytes_end > RQ_NUMBER_MAX)
 			return false;
-	}
-	for (uint32 i = 0; i < t.ngroups; i++)
-		if (!group_fits(c, h, &t))
-			return false;
 	return true;
 }
 
 static bool
-contents_fit(Cursor *c, const RqStateHeader *h)
+check_topics(Cursor *c, const RqStateHeader *h, uint64 count)
 {
-	if (!RQ_SEGMENT_MB_OK(h->segment_mb) ||
-		h->log_start > RQ_NUMBER_MAX || h->log_end > RQ_NUMBER_MAX)
-		return false;
-	for (uint32 i = 0; i < h->ngaps; i++)
-	{
-		RqStateGap	g;
+	RqStateTopic t;
 
-		if (!take(c, &g, sizeof(g)) || g.start >= g.end || g.end > h->log_end)
+	for (; count > 0; count--)
+	{
+		if (!take(c, &t, sizeof(t)) || t.key.rel == InvalidOid ||
+			t.nslots > RQ_QUEUES_MAX ||
+			rq_settings_find_wrong(&t.committed) != NULL ||
+			rq_settings_find_wrong(&t.staged) != NULL ||
+			t.committed.nqueues > t.nslots || t.staged.nqueues > t.nslots)
+			return false;
+		if (!queues_fit(c, t.nslots))
 			return false;
 	}
-	for (uint32 i = 0; i < h->ntopics; i++)
-		if (!topic_fits(c, h))
-			return false;
-	return c->left == 0;
+	return true;
 }
 
+static bool
+offsets_fit(Cursor *c, uint32 count)
+{
+	RqStateOffset o;
+
+	for (; count > 0; count--)
+		if (!take(c, &o, sizeof(o)) ||
+			o.committed > RQ_NUMBER_MAX || o.pend_next > RQ_NUMBER_MAX)
+			return false;
+	return true;
+}
+
+/* Whether a group's topic is there, and has as many queues, its loader sees. */
+static bool
+check_groups(Cursor *c, const RqStateHeader *h, uint64 count)
+{
+	RqStateGroup g;
+
+	for (; count > 0; count--)
+	{
+		if (!take(c, &g, sizeof(g)) ||
+			g.id == 0 || g.id >= h->next_group_id || g.nqueues > RQ_QUEUES_MAX ||
+			g.name_len == 0 || g.name_len > RQ_GROUP_NAME_MAX ||
+			memchr(g.name, '\0', g.name_len) != NULL ||
+			g.pend_op > RQ_STATE_PEND_OP_MAX)
+			return false;
+		if (!offsets_fit(c, g.nqueues))
+			return false;
+	}
+	return true;
+}
+
+/* ---- sections ---- */
+
+typedef struct SectionType
+{
+	const char *name;
+	uint32		version;
+	bool		(*check) (Cursor *c, const RqStateHeader *h, uint64 count);
+} SectionType;
+
+#define SECTION_TYPE(NAME, name, kind, version) \
+	[kind] = {#name, version, check_##name},
+
+static const SectionType types[] = {
+	RQ_STATE_SECTIONS(SECTION_TYPE)
+};
+
+StaticAssertDecl(lengthof(types) <= RQ_STATE_SECTIONS_MAX + 1,
+				 "the header has room for all sections");
+
+uint32
+rq_state_version(RqStateKind kind)
+{
+	return types[kind].version;
+}
+
+uint64
+rq_state_count(const RqStateHeader *h, RqStateKind kind)
+{
+	for (uint32 i = 0; i < h->nsections; i++)
+		if (h->sections[i].kind == kind)
+			return h->sections[i].count;
+	return 0;
+}
+
+static const char *const misfit = "the state file's contents do not fit together";
+
+/* The next section, which follows one of kind "after". */
+static const char *
+check_section(Cursor *c, const RqStateHeader *h, const RqStateSection *s,
+			  uint32 after)
+{
+	uint64		left = c->left;
+	bool		fits;
+
+	if (s->kind >= lengthof(types) || types[s->kind].name == NULL)
+		return psprintf("the state file has a section of unrecognized kind %u",
+						s->kind);
+	if (s->version != types[s->kind].version)
+		return psprintf("the state file has a section of %s (kind %u) in unrecognized version %u",
+						types[s->kind].name, s->kind, s->version);
+	if (s->kind <= after || s->bytes > left)
+		return misfit;
+	c->left = s->bytes;
+	fits = types[s->kind].check(c, h, s->count) && c->left == 0;
+	c->left += left - s->bytes;
+	return fits ? NULL : misfit;
+}
+
+static const char *
+check_contents(Cursor *c, const RqStateHeader *h)
+{
+	const char *problem = NULL;
+	uint32		after = RQ_STATE_NOTHING;
+
+	if (!RQ_SEGMENT_MB_OK(h->segment_mb) ||
+		h->log_start > RQ_NUMBER_MAX || h->log_end > RQ_NUMBER_MAX ||
+		h->nsections > RQ_STATE_SECTIONS_MAX)
+		return misfit;
+	for (uint32 i = 0; i < h->nsections && problem == NULL; i++)
+	{
+		problem = check_section(c, h, &h->sections[i], after);
+		after = h->sections[i].kind;
+	}
+	if (problem == NULL && c->left > 0)
+		problem = misfit;
+	return problem;
+}
+
+/* What is damaged is said to be so before it is said not to be understood. */
 const char *
 rq_state_check(RqStateRead read, void *file, uint64 length)
 {
 	Cursor		c = {.read = read, .file = file, .left = length};
 	RqStateHeader h;
-	bool		fits;
+	const char *problem;
 
 	if (!take(&c, &h, sizeof(h)))
 		return "the state file is too short";
@@ -141,13 +230,11 @@ rq_state_check(RqStateRead read, void *file, uint64 length)
 	if (h.length != length)
 		return "the state file's length does not match its header";
 	INIT_CRC32C(c.crc);
-	fits = contents_fit(&c, &h);
+	problem = check_contents(&c, &h);
 	take_rest(&c);
 	if (c.left > 0)
 		return "the state file cannot be read to its end";
 	if (h.crc != finish_crc(&h, c.crc))
 		return "the state file's checksum does not match";
-	if (!fits)
-		return "the state file's contents do not fit together";
-	return NULL;
+	return problem;
 }

@@ -3,10 +3,16 @@
  *	  The state file: what cannot be read off the other files.
  *
  *		header		RqStateHeader; its checksum covers what follows the header and
- *					then the header's fields behind it
- *		gaps		RqStateGap[ngaps]
- *		topics		ntopics times: RqStateTopic, RqStateQueue[nslots], and
- *					ngroups times: RqStateGroup, RqStateOffset[nslots]
+ *					then the header's fields after the checksum
+ *		sections	of each part of the store that has one, in ascending order of
+ *					their kinds and as long as the header says:
+ *		  gaps		RqStateGap, each
+ *		  topics	RqStateTopic, RqStateQueue[nslots]
+ *		  groups	RqStateGroup, RqStateOffset[nqueues]; their topics come before
+ *
+ * A section that is not there has nothing in it: so what is added needs no new
+ * version of the rest.  One of a kind or version that is not known is an error,
+ * since what it holds would be lost.
  *
  * It is always written whole (temporary file, fsync, rename, fsync of the
  * directory), so a half-written one is never seen.  Every slot carries the LSN
@@ -21,8 +27,35 @@
 #include "format/rq_settings.h"
 
 #define RQ_STATE_MAGIC		0x52515354	/* "RQST" */
-#define RQ_STATE_VERSION	5
+#define RQ_STATE_VERSION	6
 #define RQ_STATE_PEND_OP_MAX	2
+
+/*
+ * The sections: name, its lower case, kind, version.  Kinds are never reused.
+ * check_foo() of rq_statefmt.c bounds what is in a section "foo"; the part that it
+ * belongs to copies and loads it (shmem/rq_parts.h).
+ */
+#define RQ_STATE_SECTIONS(X) \
+	X(GAPS,		gaps,	1,	1) \
+	X(TOPICS,	topics,	2,	1) \
+	X(GROUPS,	groups,	3,	1)
+
+#define RQ_STATE_SECTIONS_MAX	16
+
+#define RQ_STATE_ENUM(NAME, name, kind, version) RQ_STATE_##NAME = kind,
+typedef enum RqStateKind
+{
+	RQ_STATE_NOTHING = 0,
+	RQ_STATE_SECTIONS(RQ_STATE_ENUM)
+} RqStateKind;
+
+typedef struct RqStateSection
+{
+	uint32		kind;
+	uint32		version;
+	uint64		count;			/* of gaps, topics, ... */
+	uint64		bytes;
+} RqStateSection;
 
 typedef struct RqStateHeader
 {
@@ -36,9 +69,10 @@ typedef struct RqStateHeader
 	XLogRecPtr	meta_lsn;		/* topics and groups created by records up to
 								 * here are in this file, or were dropped */
 	uint32		next_group_id;
-	uint32		ngaps;
-	uint32		ntopics;
+	uint32		nsections;
 	uint32		flags;			/* RQ_STATE_... */
+	uint32		unused;
+	RqStateSection sections[RQ_STATE_SECTIONS_MAX]; /* zero beyond nsections */
 } RqStateHeader;
 
 /* pg_upgrade has made the store: no message has come to it. */
@@ -56,8 +90,6 @@ typedef struct RqStateTopic
 	RqKey		key;
 	Oid			spc;
 	uint32		nslots;			/* queues that follow */
-	uint32		ngroups;
-	uint32		unused;
 	uint64		pend_xid;
 	uint64		drop_xid;
 	uint64		alter_xid;
@@ -81,6 +113,7 @@ typedef struct RqStateQueue
 
 typedef struct RqStateGroup
 {
+	RqKey		topic;
 	uint32		id;
 	uint32		nqueues;
 	uint64		pend_xid;
@@ -100,11 +133,11 @@ typedef struct RqStateOffset
 	XLogRecPtr	lsn;
 } RqStateOffset;
 
-StaticAssertDecl(sizeof(RqStateHeader) == 64, "on-disk layout");
-StaticAssertDecl(sizeof(RqStateTopic) == 64 + 2 * sizeof(RqTopicSettings),
+StaticAssertDecl(sizeof(RqStateHeader) == 64 + RQ_STATE_SECTIONS_MAX * 24, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateTopic) == 56 + 2 * sizeof(RqTopicSettings),
 				 "on-disk layout");
 StaticAssertDecl(sizeof(RqStateQueue) == 64, "on-disk layout");
-StaticAssertDecl(sizeof(RqStateGroup) == 152, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateGroup) == 160, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateOffset) == 48, "on-disk layout");
 
 /*
@@ -113,13 +146,19 @@ StaticAssertDecl(sizeof(RqStateOffset) == 48, "on-disk layout");
  */
 extern void rq_state_seal(RqStateHeader *h, uint64 length, pg_crc32c crc);
 
+/* The version in which sections of this kind are written. */
+extern uint32 rq_state_version(RqStateKind kind);
+
+/* How many a sound header says there are in the section, 0 without one. */
+extern uint64 rq_state_count(const RqStateHeader *h, RqStateKind kind);
+
 /* The next "size" bytes of a file; false when it has not so many. */
 typedef bool (*RqStateRead) (void *file, void *to, uint64 size);
 
 /*
  * NULL if a file of "length" bytes is whole: magic, version, length and checksum
- * are right, all numbers are within their bounds, and the parts end with the
- * file.  Else the problem.  Reads the file once, from its beginning.
+ * are right, sections are known, all numbers are within their bounds, and the last
+ * section ends with the file.  Else the problem, which may be palloc'd.  Reads the file once, from its beginning.
  */
 extern const char *rq_state_check(RqStateRead read, void *file, uint64 length);
 

@@ -19,6 +19,97 @@
 #include "shmem/rq_shmem.h"
 #include "store/rq_map.h"
 
+RqStateGap *rq_gaps = NULL;
+
+/* ---- shared memory ---- */
+
+static uint32
+max_gaps(void)
+{
+	return 4 * rq_max_backends() + 64;
+}
+
+static Size
+gaps_size(void)
+{
+	return rq_table_size(max_gaps(), sizeof(RqStateGap));
+}
+
+static void
+gaps_init(void)
+{
+	if (rq_table_create("rocketq gaps", max_gaps(), sizeof(RqStateGap),
+						(void **) &rq_gaps))
+		rq_ctl->max_gaps = max_gaps();
+}
+
+/* ---- the state file ---- */
+
+static void
+copy_gap(RqWriter *w, RqPos start, RqPos end)
+{
+	RqStateGap	g = {.start = start, .end = end};
+
+	rq_writer_add(w, &g, sizeof(g));
+}
+
+/* Reservations that are not WAL-logged yet, below "log_end". */
+static uint64
+copy_inflight(RqWriter *w, RqPos log_end)
+{
+	uint64		n = 0;
+
+	for (int i = 0; i < rq_max_backends(); i++)
+	{
+		RqBackend  *b = &rq_backends[i];
+		RqPos		start;
+		RqPos		end;
+
+		/* Both belong together if the start is still the same. */
+		do
+		{
+			start = pg_atomic_read_u64(&b->inflight_start);
+			pg_read_barrier();
+			end = pg_atomic_read_u64(&b->inflight_end);
+			pg_read_barrier();
+		} while (pg_atomic_read_u64(&b->inflight_start) != start);
+		if (start >= log_end)
+			continue;
+		copy_gap(w, start, end);
+		n++;
+	}
+	return n;
+}
+
+static uint64
+gaps_copy(RqWriter *w, const RqStateHeader *h)
+{
+	for (uint32 i = 0; i < rq_ctl->ngaps; i++)
+		copy_gap(w, rq_gaps[i].start, rq_gaps[i].end);
+	return rq_ctl->ngaps + copy_inflight(w, h->log_end);
+}
+
+static void
+gaps_load(RqReader *r, const RqStateHeader *h, uint64 count)
+{
+	if (count > rq_ctl->max_gaps)
+		ereport(FATAL,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("too many unfinished appends in the rocketq commit log"),
+				 errhint("Set max_connections to at least the value the store was used with.")));
+	rq_state_take(r, rq_gaps, count * sizeof(RqStateGap));
+	rq_ctl->ngaps = count;
+}
+
+const RqPart rq_gaps_part = {
+	.name = "gaps",
+	.shmem_size = gaps_size,
+	.shmem_init = gaps_init,
+	.state_kind = RQ_STATE_GAPS,
+	.state_copy = gaps_copy,
+	.state_load = gaps_load
+};
+
 /* ---- filling ---- */
 
 /* Fill what one segment has of a gap. */

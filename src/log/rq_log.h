@@ -53,6 +53,10 @@ extern void rq_log_fill_gap(RqPos start, RqPos end);
 /* An RqWalRedo. */
 extern void rq_log_redo_append(const void *data, uint32 len, XLogRecPtr lsn);
 
+/* ---- rq_gaps.c ---- */
+
+extern const RqPart rq_gaps_part;
+
 /* ---- rq_gather.c ---- */
 
 /*

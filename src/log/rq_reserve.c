@@ -22,6 +22,7 @@
 #include "log/rq_reserve_private.h"
 #include "shmem/rq_shmem.h"
 #include "shmem/rq_stats.h"
+#include "shmem/rq_workers.h"
 #include "store/rq_map.h"
 
 /* How long producers wait for an allocator that is not there. */
@@ -104,7 +105,7 @@ wait_for_space(RqPos end)
 			rq_count_refused_file(err);
 			rq_log_report_no_segment(err);
 		}
-		if (rq_ctl->worker[RQ_ALLOCATOR].pid == 0 &&
+		if (rq_workers[RQ_ALLOCATOR].pid == 0 &&
 			++rounds_alone > ALLOCATOR_WAIT_S)
 		{
 			ConditionVariableCancelSleep();

@@ -303,6 +303,36 @@ check_at_once(uint32 topic)
 				 errhint("Commit first, or leave out transactional => false.")));
 }
 
+#ifdef RQ_TESTING
+/* The same messages with an extra part each, as rocketq.test_extra says. */
+static const RqParts *
+with_test_extra(const RqParts *messages, int n)
+{
+	static const uint16 kinds[] = {0xFF00, 0xFF01, 0xFF02};
+	RqParts    *copy = palloc_extended(n * sizeof(RqParts), MCXT_ALLOC_HUGE);
+	uint32		size = rq_test_extra;
+	char	   *data = memset(palloc(size + 1), 'e', size);
+	char	   *items = palloc(size + 3 * RQ_EXTRA_ITEM_SIZE(1));
+	uint32		used = 0;
+	uint16		len;
+
+	used = rq_extra_add(items, used, kinds[0], "", 0);
+	used = rq_extra_add(items, used, kinds[1], data, size);
+	used = rq_extra_add(items, used, kinds[2], "!", 1);
+	memcpy(copy, messages, n * sizeof(RqParts));
+	for (int i = 0; i < n; i++)
+	{
+		copy[i].extra = items;
+		copy[i].extra_len = used;
+	}
+	if (rq_extra_find(&copy[0], kinds[1], &len) == NULL || len != size ||
+		rq_extra_find(&copy[0], kinds[2], &len) == NULL || len != 1 ||
+		rq_extra_find(&copy[0], 0xFF03, &len) != NULL)
+		elog(PANIC, "items of an extra part cannot be found again");
+	return copy;
+}
+#endif
+
 void
 rq_produce(const RqTarget *target, const RqParts *messages, int n,
 		   RqPos *ids, uint32 *queues)
@@ -318,6 +348,10 @@ rq_produce(const RqTarget *target, const RqParts *messages, int n,
 		check_message(&messages[i]);
 	if (n == 0)
 		return;
+#ifdef RQ_TESTING
+	if (rq_test_extra >= 0)
+		messages = with_test_extra(messages, n);
+#endif
 	write_messages(target, messages, n, ids, queues);
 	rq_latency_end(RQ_PHASE_PRODUCE, start);
 }

@@ -7,7 +7,7 @@
  * allocator makes it as soon as the last one is half full, or a transaction has
  * gathered entries that will fill it.
  *
- * Who asks raises the queue's "wanted" and sets the queue's bit in rq_wanting.
+ * Who asks raises the queue's "wanted" and sets the queue's bit in wanted_bits.
  * The allocator clears bits and makes files, without a lock but for the topic's
  * directory, since nobody shall wait for it: the queue can meanwhile be filled,
  * trimmed or removed.  All that comes of this is a file of zeros beyond the
@@ -22,9 +22,11 @@
 
 #include "port/pg_bitutils.h"
 
+#include "base/rq_guc.h"
 #include "format/rq_cqfmt.h"
 #include "format/rq_segfmt.h"
 #include "queue/rq_ahead.h"
+#include "shmem/rq_workers.h"
 #include "store/rq_durable.h"
 #include "topic/rq_topic.h"
 
@@ -33,6 +35,36 @@
  * entries.
  */
 #define PENDING_MAX		(16 * RQ_CQ_PER_LARGE)
+
+/* A bit for each queue of which a segment is wanted. */
+static pg_atomic_uint64 *wanted_bits = NULL;
+
+static int
+wanting_words(void)
+{
+	return (rq_max_queues + 63) / 64;
+}
+
+static Size
+ahead_size(void)
+{
+	return rq_table_size(wanting_words(), sizeof(pg_atomic_uint64));
+}
+
+static void
+ahead_init(void)
+{
+	if (rq_table_create("rocketq wanted segments", wanting_words(),
+						sizeof(pg_atomic_uint64), (void **) &wanted_bits))
+		for (int i = 0; i < wanting_words(); i++)
+			pg_atomic_init_u64(&wanted_bits[i], 0);
+}
+
+const RqPart rq_ahead_part = {
+	.name = "wanted segments",
+	.shmem_size = ahead_size,
+	.shmem_init = ahead_init
+};
 
 /* Ask for the segments that hold offsets below "upto". */
 static void
@@ -47,7 +79,7 @@ want(RqQueue *q, RqOff upto)
 		if (had >= upto)
 			return;
 	} while (!pg_atomic_compare_exchange_u64(&q->wanted, &had, upto));
-	pg_atomic_fetch_or_u64(&rq_wanting[slot / 64], UINT64CONST(1) << slot % 64);
+	pg_atomic_fetch_or_u64(&wanted_bits[slot / 64], UINT64CONST(1) << slot % 64);
 	rq_worker_wake(RQ_ALLOCATOR);
 }
 
@@ -154,9 +186,9 @@ rq_ahead_make(int most)
 	static int	word = 0;		/* whose turn it is */
 	int			made = 0;
 
-	for (int n = 0; n < rq_wanting_words(); n++)
+	for (int n = 0; n < wanting_words(); n++)
 	{
-		pg_atomic_uint64 *wanting = &rq_wanting[word];
+		pg_atomic_uint64 *wanting = &wanted_bits[word];
 		uint64		bits;
 
 		while ((bits = pg_atomic_read_u64(wanting)) != 0)
@@ -172,7 +204,7 @@ rq_ahead_make(int most)
 				return false;
 			}
 		}
-		word = (word + 1) % rq_wanting_words();
+		word = (word + 1) % wanting_words();
 	}
 	return true;
 }

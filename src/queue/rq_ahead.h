@@ -5,7 +5,7 @@
 #ifndef RQ_AHEAD_H
 #define RQ_AHEAD_H
 
-#include "shmem/rq_shmem.h"
+#include "topic/rq_tables.h"
 
 /*
  * Entries [from, to) are new: if that is more than half of a segment, ask the
@@ -25,5 +25,7 @@ extern void rq_ahead_pending(RqQueue *q, uint64 pending);
  * Allocator only.
  */
 extern bool rq_ahead_make(int most);
+
+extern const RqPart rq_ahead_part;
 
 #endif							/* RQ_AHEAD_H */

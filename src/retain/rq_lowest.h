@@ -6,6 +6,7 @@
 #define RQ_LOWEST_H
 
 #include "shmem/rq_shmem.h"
+#include "topic/rq_tables.h"
 
 /*
  * Look at entries that are new, at most "blocks" times 2048; true once there

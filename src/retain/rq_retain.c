@@ -50,6 +50,7 @@
 #include "retain/rq_lowest.h"
 #include "retain/rq_retain.h"
 #include "retain/rq_trim.h"
+#include "shmem/rq_workers.h"
 #include "topic/rq_alter.h"
 #include "topic/rq_group.h"
 #include "topic/rq_topic.h"
@@ -472,14 +473,48 @@ find_kept(Round *r)
 	ask_queues(r);
 }
 
-/* For the views. */
+/* ---- what keeps the log, for the views ---- */
+
+/* The janitor's, under the meta lock. */
+static RqKept *last_kept = NULL;
+
+static Size
+retain_size(void)
+{
+	return rq_table_size(1, sizeof(RqKept));
+}
+
+static void
+retain_init(void)
+{
+	(void) rq_table_create("rocketq retention", 1, sizeof(RqKept),
+						   (void **) &last_kept);
+}
+
+const RqPart rq_retain_part = {
+	.name = "retention",
+	.shmem_size = retain_size,
+	.shmem_init = retain_init
+};
+
+RqKept
+rq_retain_kept(void)
+{
+	RqKept		kept;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	kept = *last_kept;
+	LWLockRelease(rq_meta_lock);
+	return kept;
+}
+
 static void
 publish_kept(const RqKept *kept)
 {
-	if (memcmp(&rq_ctl->kept, kept, sizeof(*kept)) == 0)
+	if (memcmp(last_kept, kept, sizeof(*kept)) == 0)
 		return;
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	rq_ctl->kept = *kept;
+	*last_kept = *kept;
 	LWLockRelease(rq_meta_lock);
 }
 

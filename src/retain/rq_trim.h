@@ -9,6 +9,7 @@
 
 #include "format/rq_walrec.h"
 #include "shmem/rq_shmem.h"
+#include "topic/rq_tables.h"
 
 /*
  * A trim in preparation.  Nothing holds the queues until it is done: one can go

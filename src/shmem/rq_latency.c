@@ -7,7 +7,6 @@
 #include <math.h>
 
 #include "port/pg_bitutils.h"
-#include "storage/shmem.h"
 #include "utils/timestamp.h"
 
 #include "base/rq_compat.h"
@@ -59,11 +58,11 @@ static Slot *slots = NULL;
 /* The sums at the last reset, one per phase; under rq_stats_lock. */
 static RqLatency *baseline = NULL;
 
-Size
-rq_latency_shmem_size(void)
+static Size
+latency_size(void)
 {
-	return add_size(mul_size(rq_max_backends(), sizeof(Slot)),
-					RQ_NPHASES * sizeof(RqLatency));
+	return add_size(rq_table_size(rq_max_backends(), sizeof(Slot)),
+					rq_table_size(RQ_NPHASES, sizeof(RqLatency)));
 }
 
 static void
@@ -77,27 +76,27 @@ init_histogram(Histogram *h)
 	pg_atomic_init_u64(&h->max_ns, 0);
 }
 
-/* Create or attach; the caller holds AddinShmemInitLock. */
-void
-rq_latency_shmem_init(void)
+static void
+latency_init(void)
 {
-	bool		found;
 	TimestampTz now = GetCurrentTimestamp();
 
-	slots = ShmemInitStruct("rocketq latency",
-							mul_size(rq_max_backends(), sizeof(Slot)), &found);
-	baseline = ShmemInitStruct("rocketq latency at reset",
-							   RQ_NPHASES * sizeof(RqLatency), &found);
-	if (found)
-		return;
-	memset(baseline, 0, RQ_NPHASES * sizeof(RqLatency));
-	for (int p = 0; p < RQ_NPHASES; p++)
-	{
-		baseline[p].since = now;
+	if (rq_table_create("rocketq latency", rq_max_backends(), sizeof(Slot),
+						(void **) &slots))
 		for (int i = 0; i < rq_max_backends(); i++)
-			init_histogram(&slots[i].phase[p]);
-	}
+			for (int p = 0; p < RQ_NPHASES; p++)
+				init_histogram(&slots[i].phase[p]);
+	if (rq_table_create("rocketq latency at reset", RQ_NPHASES,
+						sizeof(RqLatency), (void **) &baseline))
+		for (int p = 0; p < RQ_NPHASES; p++)
+			baseline[p].since = now;
 }
+
+const RqPart rq_latency_part = {
+	.name = "latency",
+	.shmem_size = latency_size,
+	.shmem_init = latency_init
+};
 
 const char *
 rq_phase_name(RqPhase phase)

@@ -17,6 +17,7 @@
 #include "portability/instr_time.h"
 
 #include "base/rq_guc.h"
+#include "shmem/rq_parts.h"
 
 /* What is timed. */
 typedef enum RqPhase
@@ -82,7 +83,6 @@ extern void rq_latency_reset(TimestampTz now);
  */
 extern uint64 rq_latency_percentile_ns(const RqLatency *latency, double share);
 
-extern Size rq_latency_shmem_size(void);
-extern void rq_latency_shmem_init(void);
+extern const RqPart rq_latency_part;
 
 #endif							/* RQ_LATENCY_H */

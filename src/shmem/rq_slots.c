@@ -27,11 +27,11 @@ pool_size(uint32 nslots)
 	Size		size = MAXALIGN(sizeof(RqPool));
 
 	size = add_size(size, mul_size(pages_for(nslots), sizeof(RqSlotPage)));
-	return add_size(size, mul_size(nslots, sizeof(uint32)));
+	return CACHELINEALIGN(add_size(size, mul_size(nslots, sizeof(uint32))));
 }
 
-Size
-rq_slots_shmem_size(void)
+static Size
+slots_size(void)
 {
 	return add_size(pool_size(rq_max_queues), pool_size(rq_max_consumer_slots));
 }
@@ -56,12 +56,18 @@ init_pool(const char *name, uint32 nslots)
 	return p;
 }
 
-void
-rq_slots_shmem_init(void)
+static void
+slots_init(void)
 {
 	rq_queue_pool = init_pool("rocketq queue slots", rq_max_queues);
 	rq_offset_pool = init_pool("rocketq consumer slots", rq_max_consumer_slots);
 }
+
+const RqPart rq_slots_part = {
+	.name = "slots",
+	.shmem_size = slots_size,
+	.shmem_init = slots_init
+};
 
 static uint32
 take_slot(RqPool *pool)

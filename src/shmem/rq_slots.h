@@ -29,6 +29,7 @@
 #include "port/atomics.h"
 
 #include "base/rq_base.h"
+#include "shmem/rq_parts.h"
 
 #define RQ_NO_SLOT			PG_UINT32_MAX
 
@@ -69,9 +70,7 @@ typedef struct RqPool
 extern RqPool *rq_queue_pool;	/* slots of rq_queues */
 extern RqPool *rq_offset_pool;	/* slots of rq_offsets */
 
-/* In shmem_request_hook and shmem_startup_hook, while AddinShmemInitLock is held. */
-extern Size rq_slots_shmem_size(void);
-extern void rq_slots_shmem_init(void);
+extern const RqPart rq_slots_part;
 
 /*
  * Give the owner "count" more slots; there must be as many free.  Meta lock

@@ -6,7 +6,6 @@
 
 #include "access/xloginsert.h"
 #include "executor/instrument.h"
-#include "storage/shmem.h"
 #include "utils/timestamp.h"
 
 #include "format/rq_walrec.h"
@@ -25,33 +24,34 @@ LWLock	   *rq_stats_lock = NULL;
 
 static Baseline *baseline = NULL;
 
-Size
-rq_stats_shmem_size(void)
+static Size
+stats_size(void)
 {
-	return add_size(mul_size(rq_max_backends(), sizeof(RqStatsSlot)),
-					sizeof(Baseline));
+	return add_size(rq_table_size(rq_max_backends(), sizeof(RqStatsSlot)),
+					rq_table_size(1, sizeof(Baseline)));
 }
 
-/* Create or attach; the caller holds AddinShmemInitLock. */
-void
-rq_stats_shmem_init(void)
+static void
+stats_init(void)
 {
-	bool		found;
-
-	rq_stats_slots = ShmemInitStruct("rocketq counters",
-									 mul_size(rq_max_backends(), sizeof(RqStatsSlot)),
-									 &found);
-	baseline = ShmemInitStruct("rocketq counters at reset", sizeof(Baseline),
-							   &found);
-	rq_stats_lock = &GetNamedLWLockTranche("RocketqStats")->lock;
-	if (found)
-		return;
-	for (int i = 0; i < rq_max_backends(); i++)
-		for (int s = 0; s < RQ_NSTATS; s++)
-			pg_atomic_init_u64(&rq_stats_slots[i].count[s], 0);
-	memset(baseline, 0, sizeof(*baseline));
-	baseline->at = GetCurrentTimestamp();
+	rq_stats_lock = &rq_part_locks(&rq_stats_part)->lock;
+	if (rq_table_create("rocketq counters", rq_max_backends(),
+						sizeof(RqStatsSlot), (void **) &rq_stats_slots))
+		for (int i = 0; i < rq_max_backends(); i++)
+			for (int s = 0; s < RQ_NSTATS; s++)
+				pg_atomic_init_u64(&rq_stats_slots[i].count[s], 0);
+	if (rq_table_create("rocketq counters at reset", 1, sizeof(Baseline),
+						(void **) &baseline))
+		baseline->at = GetCurrentTimestamp();
 }
+
+const RqPart rq_stats_part = {
+	.name = "counters",
+	.shmem_size = stats_size,
+	.shmem_init = stats_init,
+	.locks_name = "RocketqStats",
+	.nlocks = 1
+};
 
 const char *
 rq_stat_name(RqStat stat)

@@ -15,6 +15,7 @@
 #include "storage/lwlock.h"
 
 #include "base/rq_compat.h"
+#include "shmem/rq_parts.h"
 
 /* symbol, column of the view */
 #define RQ_STATS(X) \
@@ -92,7 +93,6 @@ extern const char *rq_stat_name(RqStat stat);
 extern TimestampTz rq_stats_read(uint64 counts[RQ_NSTATS]);
 extern void rq_stats_reset(TimestampTz now);
 
-extern Size rq_stats_shmem_size(void);
-extern void rq_stats_shmem_init(void);
+extern const RqPart rq_stats_part;
 
 #endif							/* RQ_STATS_H */

@@ -8,6 +8,7 @@
 #include "format/rq_settings.h"
 #include "format/rq_walrec.h"
 #include "shmem/rq_shmem.h"
+#include "topic/rq_tables.h"
 
 /*
  * Throw if a queue holds messages that somebody may still want.  The meta lock is

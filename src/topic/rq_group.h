@@ -7,6 +7,7 @@
 
 #include "format/rq_walrec.h"
 #include "shmem/rq_shmem.h"
+#include "topic/rq_tables.h"
 #include "topic/rq_xid.h"
 
 /*

@@ -19,8 +19,10 @@
 
 #include "base/rq_fault.h"
 #include "shmem/rq_shmem.h"
+#include "shmem/rq_workers.h"
 #include "topic/rq_group_private.h"
 #include "topic/rq_group_txn.h"
+#include "topic/rq_tables.h"
 #include "txn/rq_txn.h"
 
 /* All actions note an RqGroupRef. */

@@ -16,6 +16,7 @@
 #include "base/rq_error.h"
 #include "base/rq_guc.h"
 #include "shmem/rq_stats.h"
+#include "topic/rq_tables.h"
 #include "topic/rq_topic_private.h"
 #include "topic/rq_xid.h"
 

@@ -8,6 +8,7 @@
 #include "format/rq_settings.h"
 #include "format/rq_walrec.h"
 #include "shmem/rq_shmem.h"
+#include "topic/rq_tables.h"
 
 /* The topic's slot, RQ_NO_SLOT if it has no storage.  Takes the meta lock. */
 extern uint32 rq_topic_find(RqKey key);

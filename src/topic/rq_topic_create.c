@@ -13,7 +13,9 @@
 
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
+#include "shmem/rq_workers.h"
 #include "topic/rq_alter.h"
+#include "topic/rq_tables.h"
 #include "topic/rq_topic_create.h"
 #include "topic/rq_topic_drop.h"
 #include "topic/rq_topic_private.h"

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "shmem/rq_shmem.h"
+#include "shmem/rq_workers.h"
 #include "topic/rq_alter.h"
 #include "topic/rq_topic.h"
 #include "topic/rq_topic_drop.h"

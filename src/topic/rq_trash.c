@@ -18,6 +18,7 @@
 #include "format/rq_segfmt.h"
 #include "shmem/rq_shmem.h"
 #include "store/rq_durable.h"
+#include "topic/rq_tables.h"
 #include "topic/rq_trash.h"
 
 void

@@ -22,6 +22,7 @@
 
 #include "base/rq_compat.h"
 #include "base/rq_guc.h"
+#include "topic/rq_waiters.h"
 #include "topic/rq_wake.h"
 
 /* Groups, by filter, that one look at the list tells apart. */

@@ -7,6 +7,7 @@
 
 #include "shmem/rq_shmem.h"
 #include "topic/rq_group.h"
+#include "topic/rq_waiters.h"
 
 /* Tags that news tells apart; of more, some are taken to match. */
 #define RQ_NEWS_TAGS	64

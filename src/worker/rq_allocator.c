@@ -21,6 +21,7 @@
 #include "log/rq_disk.h"
 #include "log/rq_log.h"
 #include "queue/rq_ahead.h"
+#include "shmem/rq_workers.h"
 #include "store/rq_durable.h"
 #include "worker/rq_worker.h"
 

@@ -28,6 +28,7 @@
 #include "consume/rq_unused.h"
 #include "log/rq_disk.h"
 #include "retain/rq_retain.h"
+#include "shmem/rq_workers.h"
 #include "topic/rq_group.h"
 #include "topic/rq_topic.h"
 #include "topic/rq_topic_create.h"

@@ -50,6 +50,7 @@
 #include "queue/rq_queue.h"
 #include "queue/rq_resolve.h"
 #include "shmem/rq_stats.h"
+#include "shmem/rq_workers.h"
 #include "store/rq_durable.h"
 #include "topic/rq_alter.h"
 #include "topic/rq_group.h"

@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "base/rq_compat.h"
+#include "shmem/rq_workers.h"
 #include "worker/rq_worker.h"
 
 static const struct
@@ -56,14 +57,14 @@ rq_workers_register(void)
 static void
 forget_worker(int code, Datum kind)
 {
-	rq_ctl->worker[DatumGetInt32(kind)].latch = NULL;
-	rq_ctl->worker[DatumGetInt32(kind)].pid = 0;
+	rq_workers[DatumGetInt32(kind)].latch = NULL;
+	rq_workers[DatumGetInt32(kind)].pid = 0;
 }
 
 void
 rq_worker_begin(RqWorkerKind kind)
 {
-	me = &rq_ctl->worker[kind];
+	me = &rq_workers[kind];
 
 	/*
 	 * A cancelled keeper would let a checkpoint pass, and there is nothing to

@@ -11,6 +11,7 @@
 #define RQ_WORKER_H
 
 #include "shmem/rq_shmem.h"
+#include "shmem/rq_workers.h"
 
 /* Register all of them with the postmaster; from _PG_init. */
 extern void rq_workers_register(void);

@@ -54,6 +54,15 @@ read_parts(const RqParts *p)
 {
 	const char *key = p->keys;
 
+	for (int kind = 0; kind < 4; kind++)
+	{
+		uint16		len;
+		const char *item = rq_extra_find(p, kind, &len);
+
+		if (item)
+			fuzz_touch(item, len);
+	}
+	fuzz_touch(p->extra, p->extra_len);
 	if (p->tag)
 		fuzz_touch(p->tag, p->tag_len);
 	if (p->sharding_key)

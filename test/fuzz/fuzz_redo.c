@@ -195,6 +195,9 @@ take_state(const uint8 *data, const uint8 *end)
 		h->log_start %= 1 << 22;
 		h->log_end %= 1 << 22;
 		h->next_group_id |= 0xFF00;
+		h->nsections %= RQ_STATE_SECTIONS_MAX;
+		for (uint32 i = 0; i < h->nsections; i++)
+			h->sections[i].version = 1;
 	}
 	INIT_CRC32C(crc);
 	COMP_CRC32C(crc, state.data + sizeof(*h), state.len - sizeof(*h));

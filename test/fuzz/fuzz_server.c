@@ -19,7 +19,9 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "shmem/rq_parts.h"
 #include "shmem/rq_shmem.h"
+#include "topic/rq_tables.h"
 #include "topic/rq_xid.h"
 
 #define MAX_PIECES	4096
@@ -309,7 +311,7 @@ GetCurrentTimestamp(void)
 void
 fuzz_start_server(void)
 {
-	rq_shmem_startup();
+	rq_parts_startup();
 }
 
 void

@@ -389,15 +389,59 @@ unlike(slurp_file($node->logfile, $log_from),
 	qr/PANIC|TRAP|terminated by signal|server process .* exited/,
 	'nothing crashed in all this');
 
-# A server does not start with a state it can't trust.
+# CRC-32C, as the state file has it of what follows its header and then of the
+# header's fields after it.
+sub crc32c
+{
+	my $crc = 0xFFFFFFFF;
+
+	foreach my $byte (unpack('C*', shift))
+	{
+		$crc ^= $byte;
+		$crc = $crc & 1 ? ($crc >> 1) ^ 0x82F63B78 : $crc >> 1 foreach 1 .. 8;
+	}
+	return $crc ^ 0xFFFFFFFF;
+}
+
+sub sealed_state
+{
+	my $all = shift;
+	my $header = 64 + 16 * 24;
+
+	substr($all, 4, 4) = pack('L', crc32c(substr($all, $header) . substr($all, 8, $header - 8)));
+	return $all;
+}
+
+# The state file with another number in the header's entry of a section.
+sub other_section
+{
+	my ($all, $section, $field, $number) = @_;
+
+	substr($all, 64 + 24 * $section + $field, 4) = pack('L', $number);
+	return sealed_state($all);
+}
+
+# A server does not start with a state it can't trust, or does not know all of.
 $node->stop;
 my $bytes = bytes_of($state);
+is(sealed_state($bytes), $bytes, 'the checksum of the state file');
+my $nsections = unpack('L', substr($bytes, 52, 4));
+cmp_ok($nsections, '>=', 3, 'its sections');
 my @states = (
 	[ 'empty state file', sub { return replace_file($state, ''); }, qr/too short/ ],
 	[ 'state file cut short', sub { return replace_file($state, substr($bytes, 0, -8)); },
 		qr/length does not match/ ],
 	[ 'flipped bit in the state file', sub { return flip($state, 70, 16); },
-		qr/checksum does not match/ ]);
+		qr/checksum does not match/ ],
+	[   'section of a kind to come',
+		sub { return replace_file($state, other_section($bytes, $nsections - 1, 0, 4711)); },
+		qr/section of unrecognized kind 4711/ ],
+	[   'section of a version to come',
+		sub { return replace_file($state, other_section($bytes, 1, 4, 4712)); },
+		qr/section of topics \(kind 2\) in unrecognized version 4712/ ],
+	[   'section twice',
+		sub { return replace_file($state, other_section($bytes, 2, 0, 2)); },
+		qr/contents do not fit together/ ]);
 foreach my $case (@states)
 {
 	my ($what, $damage, $expected) = @$case;

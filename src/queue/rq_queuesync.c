@@ -1,0 +1,180 @@
+/*
+ * rq_queuesync.c
+ *	  Which files of queues are on disk, as this process has brought them there.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "base/rq_guc.h"
+#include "format/rq_cqfmt.h"
+#include "format/rq_segfmt.h"
+#include "queue/rq_queue.h"
+#include "queue/rq_queuesync.h"
+#include "shmem/rq_shmem.h"
+#include "store/rq_durable.h"
+#include "topic/rq_topic.h"
+
+/* How far a queue's files are on disk; see queue_now(). */
+typedef struct SyncedQueue
+{
+	uint64		incarnation;
+	RqOff		stable;
+	RqOff		end;
+} SyncedQueue;
+
+/* A queue whose files have to be brought to disk with the copy. */
+typedef struct QueueToSync
+{
+	uint32		slot;
+	RqKey		key;
+	uint32		id;
+	RqOff		from;
+	SyncedQueue now;			/* when it was copied */
+} QueueToSync;
+
+static SyncedQueue *synced_queues = NULL;
+
+/* Those of the sync that is under way; in its memory context. */
+static QueueToSync *to_sync;
+static uint64 nto_sync;
+static uint64 max_to_sync;
+
+static void
+allocate_synced(void)
+{
+	if (synced_queues == NULL)
+		synced_queues = MemoryContextAllocExtended(TopMemoryContext,
+												   rq_max_queues * sizeof(SyncedQueue),
+												   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+}
+
+/*
+ * All three are of one moment: a slot that is given to another queue must not
+ * look as if the files of that one were on disk.
+ */
+static SyncedQueue
+queue_now(uint32 topic, RqQueue *q)
+{
+	SyncedQueue now = {.incarnation = rq_topics[topic].incarnation,
+		.stable = pg_atomic_read_u64(&q->stable),
+	.end = pg_atomic_read_u64(&q->end)};
+
+	Assert(LWLockHeldByMe(rq_meta_lock) && LWLockHeldByMe(&q->lock));
+	return now;
+}
+
+static QueueToSync *
+add_to_sync(void)
+{
+	if (nto_sync == max_to_sync)
+	{
+		max_to_sync = Max(256, 2 * max_to_sync);
+		to_sync = to_sync == NULL ?
+			palloc_extended(max_to_sync * sizeof(QueueToSync), MCXT_ALLOC_HUGE) :
+			repalloc_huge(to_sync, max_to_sync * sizeof(QueueToSync));
+	}
+	return &to_sync[nto_sync++];
+}
+
+/*
+ * Entries change in two places: new ones at the end, flags of aborted ones
+ * between the stable offset and the end.  So whatever lies below the stable
+ * offset of the last sync is on disk, unless redo has written it again.
+ */
+void
+rq_queue_sync_note(uint32 topic, RqQueue *q)
+{
+	uint32		slot = (uint32) (q - rq_queues);
+	SyncedQueue *done = &synced_queues[slot];
+	SyncedQueue now = queue_now(topic, q);
+	bool		known = done->incarnation == now.incarnation;
+	QueueToSync *s;
+	RqOff		from;
+
+	if (known && done->stable == now.stable && done->end == now.end &&
+		q->redo_dirty == RQ_INVALID_POS)
+		return;
+	from = Max(known ? Min(done->stable, q->redo_dirty) : 0,
+			   pg_atomic_read_u64(&q->start));
+	if (from >= now.end)
+	{
+		*done = now;
+		q->redo_dirty = RQ_INVALID_POS;
+		return;
+	}
+	s = add_to_sync();
+	s->slot = slot;
+	s->key = rq_topic_key(topic);
+	s->id = q->id;
+	s->from = from;
+	s->now = now;
+}
+
+void
+rq_queue_sync_begin(void)
+{
+	allocate_synced();
+	to_sync = NULL;
+	nto_sync = max_to_sync = 0;
+}
+
+static void
+sync_topic_dir(RqKey key)
+{
+	char		path[MAXPGPATH];
+
+	rq_topic_dir_path(path, key);
+	rq_fsync_path(path, true);
+}
+
+/* What has been dropped since it was copied has no files, and needs none. */
+uint64
+rq_queue_sync_noted(void)
+{
+	uint64		bytes = 0;
+	bool		any = false;
+	bool		any_here = false;
+
+	for (uint64 i = 0; i < nto_sync; i++)
+	{
+		const QueueToSync *s = &to_sync[i];
+
+		any_here |= rq_queue_sync(s->key, s->id, s->from, s->now.end);
+		bytes += (s->now.end - Min(s->from, s->now.end)) * sizeof(RqEntry);
+		if (i + 1 < nto_sync && RQ_KEY_EQ(s[1].key, s->key))
+			continue;
+		if (any_here)
+			sync_topic_dir(s->key);
+		any |= any_here;
+		any_here = false;
+	}
+	if (any)
+		rq_fsync_path(RQ_QUEUE_DIR, true);
+	for (uint64 i = 0; i < nto_sync; i++)
+	{
+		rq_queues[to_sync[i].slot].redo_dirty = RQ_INVALID_POS;
+		synced_queues[to_sync[i].slot] = to_sync[i].now;
+	}
+	return bytes;
+}
+
+void
+rq_queue_sync_assume(void)
+{
+	allocate_synced();
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	for (int t = 0; t < rq_max_topics; t++)
+		for (uint32 i = 0; i < rq_topic_nslots(t); i++)
+		{
+			RqQueue    *q = rq_topic_queue(t, i);
+			SyncedQueue *done = &synced_queues[q - rq_queues];
+
+			/* Flags may have been set since; what is logged is on disk. */
+			LWLockAcquire(&q->lock, LW_SHARED);
+			*done = queue_now(t, q);
+			done->stable = q->logged_stable;
+			LWLockRelease(&q->lock);
+		}
+	LWLockRelease(rq_meta_lock);
+}

@@ -1,0 +1,119 @@
+/*
+ * rq_parts.c
+ *	  Parts of shared memory and of the state file, each with the layer that it
+ *	  belongs to.
+ */
+#include "postgres.h"
+
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+
+#include "shmem/rq_parts.h"
+
+void
+rq_parts_request(void)
+{
+	Size		size = 0;
+
+	for (const RqPart *const *p = rq_parts; *p != NULL; p++)
+	{
+		if ((*p)->shmem_size)
+			size = add_size(size, (*p)->shmem_size());
+		if ((*p)->locks_name)
+			RequestNamedLWLockTranche((*p)->locks_name, (*p)->nlocks);
+	}
+	RequestAddinShmemSpace(size);
+}
+
+void
+rq_parts_startup(void)
+{
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	for (const RqPart *const *p = rq_parts; *p != NULL; p++)
+		if ((*p)->shmem_init)
+			(*p)->shmem_init();
+	LWLockRelease(AddinShmemInitLock);
+}
+
+/* Shared memory is given out in whole cache lines. */
+Size
+rq_table_size(uint64 count, Size size)
+{
+	return CACHELINEALIGN(mul_size(count, size));
+}
+
+bool
+rq_table_create(const char *name, uint64 count, Size size, void **address)
+{
+	Size		bytes = mul_size(count, size);
+	bool		found;
+
+	*address = ShmemInitStruct(name, bytes, &found);
+	if (!found)
+		memset(*address, 0, bytes);
+	return !found;
+}
+
+LWLockPadded *
+rq_part_locks(const RqPart *part)
+{
+	return GetNamedLWLockTranche(part->locks_name);
+}
+
+/* ---- the state file ---- */
+
+void
+rq_parts_copy(RqWriter *w, RqStateHeader *h)
+{
+	uint32		after PG_USED_FOR_ASSERTS_ONLY = RQ_STATE_NOTHING;
+
+	for (const RqPart *const *p = rq_parts; *p != NULL; p++)
+	{
+		RqStateKind kind = (*p)->state_kind;
+		RqStateSection *s = &h->sections[h->nsections];
+		uint64		start = rq_writer_length(w);
+
+		if (kind == RQ_STATE_NOTHING)
+			continue;
+		Assert(kind > after);
+		after = kind;
+		s->kind = kind;
+		s->version = rq_state_version(kind);
+		s->count = (*p)->state_copy(w, h);
+		s->bytes = rq_writer_length(w) - start;
+		h->nsections++;
+	}
+}
+
+static const RqPart *
+part_of(uint32 kind)
+{
+	for (const RqPart *const *p = rq_parts; *p != NULL; p++)
+		if ((*p)->state_kind == kind)
+			return *p;
+	elog(FATAL, "section %u of the rocketq state belongs to no part", kind);
+}
+
+void
+rq_parts_load(RqReader *r, const RqStateHeader *h)
+{
+	for (uint32 i = 0; i < h->nsections; i++)
+		part_of(h->sections[i].kind)->state_load(r, h, h->sections[i].count);
+}
+
+void
+rq_state_damaged(const char *problem)
+{
+	ereport(FATAL,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("file \"%s\" is damaged", RQ_STATE_FILE),
+			 errdetail("%s.", problem),
+			 errhint("Restore the data directory from a backup.")));
+}
+
+void
+rq_state_take(RqReader *r, void *to, uint64 size)
+{
+	if (!rq_reader_read(r, to, size))
+		rq_state_damaged("it ends too early");
+}

@@ -1,0 +1,80 @@
+/*
+ * rq_parts.h
+ *	  Parts of shared memory and of the state file, each with the layer that it
+ *	  belongs to.
+ *
+ * A part is an RqPart of its owner and a line in the table of rocketq.c, which
+ * gives their order; src/README tells how to add one.
+ */
+#ifndef RQ_PARTS_H
+#define RQ_PARTS_H
+
+#include "storage/lwlock.h"
+
+#include "format/rq_statefmt.h"
+#include "store/rq_stream.h"
+
+typedef struct RqPart
+{
+	const char *name;			/* for messages */
+
+	/*
+	 * Bytes of shared memory, as a sum of rq_table_size(); the settings have
+	 * their values.  And create it or attach to it, while AddinShmemInitLock
+	 * is held: after a crash it is created again.  Both NULL if the part
+	 * needs none.
+	 */
+	Size		(*shmem_size) (void);
+	void		(*shmem_init) (void);
+
+	/*
+	 * Its section of the state file, none with kind 0.  The copier adds all
+	 * it has and returns how many that are; "h" has its numbers, but not yet
+	 * its sections.  It is called with the meta lock held shared, and takes
+	 * the lock of each slot as it comes to it.  The loader takes them again,
+	 * with the meta lock held exclusively by the postmaster or a single
+	 * process, from a file that rq_state_check() has passed, into fresh
+	 * memory.
+	 */
+	RqStateKind state_kind;
+	uint64		(*state_copy) (RqWriter *w, const RqStateHeader *h);
+	void		(*state_load) (RqReader *r, const RqStateHeader *h, uint64 count);
+
+	/* Its LWLocks, to be had from rq_part_locks(); NULL = none. */
+	const char *locks_name;
+	int			nlocks;
+} RqPart;
+
+/*
+ * The parts, in the order in which they are set up and stand in the state file;
+ * NULL ends them.  In rocketq.c,
+ * which stands above all layers.
+ */
+extern const RqPart *const rq_parts[];
+
+/* In shmem_request_hook and shmem_startup_hook. */
+extern void rq_parts_request(void);
+extern void rq_parts_startup(void);
+
+/* Copy and load all sections; "h" gets, or has, what it tells of them. */
+extern void rq_parts_copy(RqWriter *w, RqStateHeader *h);
+extern void rq_parts_load(RqReader *r, const RqStateHeader *h);
+
+/* For loaders: the next bytes of the state file, FATAL if there are none. */
+extern void rq_state_take(RqReader *r, void *to, uint64 size);
+
+/* FATAL: the state file can't be loaded. */
+extern void rq_state_damaged(const char *problem) pg_attribute_noreturn();
+
+/*
+ * A table in shared memory: what it takes, and its address.  True if it is new,
+ * and all zeros then.
+ */
+extern Size rq_table_size(uint64 count, Size size);
+extern bool rq_table_create(const char *name, uint64 count, Size size,
+							void **address);
+
+/* The first of a part's locks.  From its shmem_init() on. */
+extern LWLockPadded *rq_part_locks(const RqPart *part);
+
+#endif							/* RQ_PARTS_H */

@@ -1,0 +1,193 @@
+/*
+ * rq_tables.c
+ *	  The slots of topics, queues, groups and offsets in shared memory, and the
+ *	  index of topics.
+ */
+#include "postgres.h"
+
+#include "storage/shmem.h"
+#include "utils/hsearch.h"
+
+#include "base/rq_guc.h"
+#include "shmem/rq_shmem.h"
+#include "topic/rq_tables.h"
+
+RqTopic    *rq_topics = NULL;
+RqQueue    *rq_queues = NULL;
+RqGroup    *rq_groups = NULL;
+RqOffset   *rq_offsets = NULL;
+
+static LWLockPadded *offset_locks = NULL;
+static HTAB *topic_index = NULL;
+
+typedef struct TopicIndexEntry
+{
+	RqKey		key;
+	uint32		slot;
+} TopicIndexEntry;
+
+/* ---- topics ---- */
+
+static Size
+topics_size(void)
+{
+	return add_size(rq_table_size(rq_max_topics, sizeof(RqTopic)),
+					hash_estimate_size(rq_max_topics, sizeof(TopicIndexEntry)));
+}
+
+static void
+topics_init(void)
+{
+	HASHCTL		info = {.keysize = sizeof(RqKey),
+	.entrysize = sizeof(TopicIndexEntry)};
+
+	topic_index = ShmemInitHash("rocketq topic index", rq_max_topics,
+								rq_max_topics, &info, HASH_ELEM | HASH_BLOBS);
+	if (!rq_table_create("rocketq topics", rq_max_topics, sizeof(RqTopic),
+						 (void **) &rq_topics))
+		return;
+	for (int i = 0; i < rq_max_topics; i++)
+	{
+		RqTopic    *t = &rq_topics[i];
+
+		pg_atomic_init_u64(&t->key, 0);
+		pg_atomic_init_u32(&t->nqueues, 0);
+		pg_atomic_init_u32(&t->nwaiters, 0);
+		t->first_group = RQ_NO_SLOT;
+		t->first_waiter = t->last_waiter = RQ_NO_SLOT;
+	}
+}
+
+const RqPart rq_topics_part = {
+	.name = "topics",
+	.shmem_size = topics_size,
+	.shmem_init = topics_init
+};
+
+uint32
+rq_topic_index_find(RqKey key)
+{
+	TopicIndexEntry *e = hash_search(topic_index, &key, HASH_FIND, NULL);
+
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	return e ? e->slot : RQ_NO_SLOT;
+}
+
+void
+rq_topic_index_add(RqKey key, uint32 slot)
+{
+	TopicIndexEntry *e = hash_search(topic_index, &key, HASH_ENTER, NULL);
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	e->slot = slot;
+}
+
+void
+rq_topic_index_remove(RqKey key)
+{
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	hash_search(topic_index, &key, HASH_REMOVE, NULL);
+}
+
+/* ---- queues ---- */
+
+static Size
+queues_size(void)
+{
+	return rq_table_size(rq_max_queues, sizeof(RqQueue));
+}
+
+/* A queue's lock is in its slot; the part has one more, for the tranche. */
+static void
+queues_init(void)
+{
+	int			tranche = rq_part_locks(&rq_queues_part)->lock.tranche;
+
+	if (!rq_table_create("rocketq queues", rq_max_queues, sizeof(RqQueue),
+						 (void **) &rq_queues))
+		return;
+	for (int i = 0; i < rq_max_queues; i++)
+	{
+		RqQueue    *q = &rq_queues[i];
+
+		LWLockInitialize(&q->lock, tranche);
+		q->topic = RQ_NO_SLOT;
+		pg_atomic_init_u64(&q->start, 0);
+		pg_atomic_init_u64(&q->stable, 0);
+		pg_atomic_init_u64(&q->end, 0);
+		pg_atomic_init_u32(&q->holders, 0);
+		pg_atomic_init_u64(&q->wanted, 0);
+		q->redo_dirty = RQ_INVALID_POS;
+	}
+}
+
+const RqPart rq_queues_part = {
+	.name = "queues",
+	.shmem_size = queues_size,
+	.shmem_init = queues_init,
+	.locks_name = "RocketqQueue",
+	.nlocks = 1
+};
+
+/* ---- groups ---- */
+
+static Size
+groups_size(void)
+{
+	return rq_table_size(rq_max_groups, sizeof(RqGroup));
+}
+
+static void
+groups_init(void)
+{
+	if (!rq_table_create("rocketq groups", rq_max_groups, sizeof(RqGroup),
+						 (void **) &rq_groups))
+		return;
+	for (int i = 0; i < rq_max_groups; i++)
+	{
+		pg_atomic_init_u64(&rq_groups[i].used_at, 0);
+		pg_atomic_init_u32(&rq_groups[i].owner, 0);
+	}
+}
+
+const RqPart rq_groups_part = {
+	.name = "groups",
+	.shmem_size = groups_size,
+	.shmem_init = groups_init
+};
+
+/* ---- offsets ---- */
+
+static Size
+offsets_size(void)
+{
+	return rq_table_size(rq_max_consumer_slots, sizeof(RqOffset));
+}
+
+static void
+offsets_init(void)
+{
+	offset_locks = rq_part_locks(&rq_offsets_part);
+	if (!rq_table_create("rocketq offsets", rq_max_consumer_slots,
+						 sizeof(RqOffset), (void **) &rq_offsets))
+		return;
+	for (int i = 0; i < rq_max_consumer_slots; i++)
+	{
+		rq_offsets[i].group = RQ_NO_SLOT;
+		pg_atomic_init_u32(&rq_offsets[i].owner, 0);
+	}
+}
+
+const RqPart rq_offsets_part = {
+	.name = "offsets",
+	.shmem_size = offsets_size,
+	.shmem_init = offsets_init,
+	.locks_name = "RocketqOffset",
+	.nlocks = RQ_OFFSET_LOCKS
+};
+
+LWLock *
+rq_offset_lock(uint32 slot)
+{
+	return &offset_locks[slot % RQ_OFFSET_LOCKS].lock;
+}

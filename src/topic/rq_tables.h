@@ -1,0 +1,219 @@
+/*
+ * rq_tables.h
+ *	  The slots of topics, queues, groups and offsets in shared memory.
+ *
+ * rq_topic.h, rq_queue.h, rq_group.h tell what can be done with them.
+ */
+#ifndef RQ_TABLES_H
+#define RQ_TABLES_H
+
+#include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+#include "storage/lwlock.h"
+
+#include "base/rq_base.h"
+#include "format/rq_settings.h"
+#include "shmem/rq_parts.h"
+#include "shmem/rq_slots.h"
+
+#define RQ_NOT_LOGGED		PG_UINT64_MAX
+#define RQ_OFFSET_LOCKS		128
+
+/*
+ * With thousands of topics and queues none of them is in a processor's cache.
+ * What every message asks for stands at the beginning, in one line.
+ */
+#define RQ_SLOT_ALIGN		64
+
+/*
+ * A topic.  All fields change under the meta lock held exclusively.  A holder
+ * of a lock on the topic's relation may read them without it: the topic can't
+ * go away, and its queues below "nqueues" stay.
+ */
+typedef struct RqTopic
+{
+	pg_attribute_aligned(RQ_SLOT_ALIGN) pg_atomic_uint64 key;	/* RQ_KEY_PACK, 0 = free */
+	uint64		incarnation;	/* never the same for two topics */
+	pg_atomic_uint32 nqueues;	/* that of "seen", for who holds no lock */
+	pg_atomic_uint32 nwaiters;	/* see below; read without a lock */
+	RqSlotMap	queues;			/* as many as its count "n" says: more than
+								 * nqueues while queues that come or go are in
+								 * doubt */
+
+	/* see topic/rq_alter.c */
+	RqTopicSettings committed;	/* what holds unless alter_xid commits */
+	RqTopicSettings staged;		/* what holds if it does; else the same */
+	RqTopicSettings seen;		/* by users of the topic, of whom there is
+								 * only the one who alters it until he has
+								 * ended */
+	uint64		alter_xid;		/* who alters it, 0 = nobody */
+	XLogRecPtr	alter_lsn;		/* of the last record about the above */
+	Oid			spc;			/* tablespace when it was created */
+	uint32		first_group;	/* chain of its groups, RQ_NO_SLOT ends it */
+	uint64		pend_xid;		/* its creator, until that has ended */
+	uint64		drop_xid;		/* who drops it, 0 = nobody; see
+								 * rq_topic_stage_drop() */
+	bool		doomed;			/* its relation is gone */
+	bool		lost_files;		/* its directory has, since it was synced
+								 * last; see topic/rq_trash.c */
+	XLogRecPtr	lsn;			/* of its creation; older records are about an
+								 * earlier holder of the key */
+
+	/* who waits for messages; under the wait lock, whoever has the slot */
+	uint32		first_waiter;
+	uint32		last_waiter;
+} RqTopic;
+
+/* How far something had come at a moment; see consume/rq_rates.c. */
+typedef struct RqSample
+{
+	TimestampTz at;				/* 0 = none */
+	uint64		count;
+	uint64		bytes;
+} RqSample;
+
+/*
+ * A queue: start <= stable <= end.
+ *
+ * Entries below "end" are written and WAL-logged; below "stable" resolved.
+ * "stable" is raised only after the flags of the entries below it are set, and
+ * both by a holder of the lock; they are read without it.
+ */
+typedef struct RqQueue
+{
+	pg_attribute_aligned(RQ_SLOT_ALIGN) LWLock lock;
+	uint32		topic;			/* slot of its topic, RQ_NO_SLOT = free */
+	uint32		id;				/* number within the topic */
+	pg_atomic_uint64 start;		/* first offset that is kept */
+	pg_atomic_uint64 stable;
+	pg_atomic_uint64 end;		/* next offset to be given */
+	pg_atomic_uint64 wanted;	/* offsets below have a segment, or the
+								 * allocator has been asked for it */
+	pg_atomic_uint32 holders;	/* backends that hold back an entry */
+
+	uint64		bytes_start;	/* of the frames of all entries below "start" */
+	uint64		bytes_end;		/* the same below "end"; both under lock */
+	TimestampTz last_time;		/* of the last entry; lock */
+	XLogRecPtr	lsn;			/* of the last record about it; lock */
+	uint64		logged_stable;	/* as far as RESOLVE has been logged; lock */
+	uint64		unlogged_aborts;	/* aborted entries beyond that; lock */
+	XLogRecPtr	born;			/* of the record that made it; older ones are
+								 * about an earlier queue of that number */
+	RqOff		redo_dirty;		/* lowest offset redo has written since the
+								 * last sync; startup process only */
+	RqSample	samples[2];		/* of the end, newer first; lock */
+} RqQueue;
+
+/* What an unfinished transaction means to do to a group. */
+typedef enum RqPendingOp
+{
+	RQ_PEND_NONE = 0,
+	RQ_PEND_CREATE,				/* abort removes the group */
+	RQ_PEND_DROP				/* commit removes the group */
+} RqPendingOp;
+
+/*
+ * A consumer group of one topic; changes under the meta lock held
+ * exclusively.  "id" is never reused and names the group in locks and WAL.
+ */
+typedef struct RqGroup
+{
+	uint32		id;				/* 0 = free slot */
+	uint32		topic;
+	uint32		next;			/* in the topic's chain */
+	RqPendingOp pend_op;
+	uint64		pend_xid;
+	uint64		claim_xid;		/* means to drop it, not logged yet */
+	bool		doomed;			/* its own creator gave it up again */
+	bool		abandoned;		/* the same, and can't take it back */
+	TimestampTz created_at;
+
+	/* retention; see retain/rq_retain.c */
+	pg_atomic_uint64 used_at;	/* when somebody last consumed for it or moved
+								 * it, 0 = not since the server started */
+	bool		idle;			/* it holds nothing for that; janitor only */
+
+	/* whose transaction has all of it; see consume/rq_owner.c */
+	pg_atomic_uint32 owner;		/* process number + 1, 0 = nobody's */
+	TimestampTz owner_since;
+
+	char		name[RQ_GROUP_NAME_MAX + 1];
+	RqSlotMap	offsets;		/* as many as the topic has slots */
+} RqGroup;
+
+/* A transaction that has moved a group's offset in one queue. */
+typedef struct RqMove
+{
+	uint64		xid;
+	uint64		next;			/* where to */
+	TimestampTz at;
+} RqMove;
+
+#define RQ_MOVES			8
+
+/*
+ * A group's offset in one queue; all fields under the slot's offset lock.
+ * While pend_xid is set, "committed" is what holds if it aborts and
+ * "pend_next" what holds if it commits.
+ */
+typedef struct RqOffset
+{
+	uint32		group;			/* slot of its group, RQ_NO_SLOT = free */
+	uint32		queue_id;
+	uint64		committed;
+	uint64		pend_next;
+	uint64		pend_xid;		/* 0 = nothing pending */
+	uint64		logged;			/* "committed" as WAL tells it without xids,
+								 * or RQ_NOT_LOGGED */
+	TimestampTz changed_at;
+	XLogRecPtr	lsn;
+
+	/* whose transaction reads the queue; see consume/rq_owner.c */
+	pg_atomic_uint32 owner;		/* process number + 1, 0 = nobody's */
+	TimestampTz owner_since;
+
+	/* what the restore of a dump has said; see consume/rq_saved.c */
+	uint64		saved_total;
+	uint64		saved_left;
+
+	/*
+	 * messages that retention took before they were consumed, since the
+	 * server started: all, those the log has told of, and when it did
+	 */
+	uint64		lost;
+	uint64		lost_told;
+	uint64		lost_from;		/* where the group was before the untold ones */
+	TimestampTz told_at;
+
+	/* some of the moves since the server started, oldest first */
+	uint32		nmoves;
+	uint64		before_moves;	/* the offset before the first of them */
+	RqMove		moves[RQ_MOVES];
+
+	RqSample	samples[2];		/* of "committed", newer first */
+} RqOffset;
+
+/* The same address in every process. */
+extern RqTopic *rq_topics;
+extern RqQueue *rq_queues;
+extern RqGroup *rq_groups;
+extern RqOffset *rq_offsets;
+
+extern const RqPart rq_topics_part;
+extern const RqPart rq_queues_part;
+extern const RqPart rq_groups_part;
+extern const RqPart rq_offsets_part;
+
+extern LWLock *rq_offset_lock(uint32 slot);
+
+/*
+ * Topic slots by key.  The caller holds the meta lock, to add or remove one
+ * exclusively; or it is the startup process, and only looks: during recovery
+ * nobody else changes the index.
+ */
+extern uint32 rq_topic_index_find(RqKey key);
+extern void rq_topic_index_add(RqKey key, uint32 slot);
+extern void rq_topic_index_remove(RqKey key);
+
+#endif							/* RQ_TABLES_H */
