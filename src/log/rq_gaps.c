@@ -110,6 +110,17 @@ const RqPart rq_gaps_part = {
 	.state_load = gaps_load
 };
 
+RqPos
+rq_log_settled_end(void)
+{
+	RqPos		settled = rq_log_safe_end();
+
+	pg_read_barrier();
+	for (uint32 i = 0; i < rq_ctl->ngaps; i++)
+		settled = Min(settled, rq_gaps[i].start);
+	return settled;
+}
+
 /* ---- filling ---- */
 
 /* Fill what one segment has of a gap. */

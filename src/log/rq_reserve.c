@@ -18,7 +18,6 @@
 #include "base/rq_error.h"
 #include "base/rq_fault.h"
 #include "format/rq_segfmt.h"
-#include "format/rq_statefmt.h"
 #include "log/rq_reserve_private.h"
 #include "shmem/rq_shmem.h"
 #include "shmem/rq_stats.h"
@@ -284,15 +283,4 @@ rq_log_safe_end(void)
 		safe = Min(safe, start);
 	}
 	return safe;
-}
-
-RqPos
-rq_log_settled_end(void)
-{
-	RqPos		settled = rq_log_safe_end();
-
-	pg_read_barrier();
-	for (uint32 i = 0; i < rq_ctl->ngaps; i++)
-		settled = Min(settled, rq_gaps[i].start);
-	return settled;
 }

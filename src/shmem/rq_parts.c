@@ -5,10 +5,19 @@
  */
 #include "postgres.h"
 
+#include "access/twophase.h"
+#include "miscadmin.h"
 #include "storage/ipc.h"
+#include "storage/proc.h"
 #include "storage/shmem.h"
 
 #include "shmem/rq_parts.h"
+
+int
+rq_max_backends(void)
+{
+	return MaxBackends + NUM_AUXILIARY_PROCS + max_prepared_xacts;
+}
 
 void
 rq_parts_request(void)

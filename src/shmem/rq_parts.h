@@ -52,6 +52,9 @@ typedef struct RqPart
  */
 extern const RqPart *const rq_parts[];
 
+/* How many processes there can be: tables with a slot for each are of that size. */
+extern int	rq_max_backends(void);
+
 /* In shmem_request_hook and shmem_startup_hook. */
 extern void rq_parts_request(void);
 extern void rq_parts_startup(void);

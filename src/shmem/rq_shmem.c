@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "access/twophase.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
@@ -82,12 +81,6 @@ const RqPart rq_meta_lock_part = {
 	.locks_name = "RocketqMeta",
 	.nlocks = 1
 };
-
-int
-rq_max_backends(void)
-{
-	return MaxBackends + NUM_AUXILIARY_PROCS + max_prepared_xacts;
-}
 
 static Size
 backends_size(void)

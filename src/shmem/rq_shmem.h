@@ -150,8 +150,6 @@ extern RqBackend *rq_backends;
 /* Stretches that redo found missing, rq_ctl->ngaps of them; see log/rq_gaps.c. */
 extern struct RqStateGap *rq_gaps;
 
-extern int	rq_max_backends(void);
-
 extern LWLock *rq_gate_lock;
 extern LWLock *rq_meta_lock;
 

@@ -9,7 +9,6 @@
 #include "utils/timestamp.h"
 
 #include "format/rq_walrec.h"
-#include "shmem/rq_shmem.h"
 #include "shmem/rq_stats.h"
 
 /* The sums at the last reset; under rq_stats_lock. */
