@@ -53,7 +53,10 @@ copy_gap(RqWriter *w, RqPos start, RqPos end)
 	rq_writer_add(w, &g, sizeof(g));
 }
 
-/* Reservations that are not WAL-logged yet, below "log_end". */
+/*
+ * Reservations that are not WAL-logged yet, below "log_end".  One that is logged
+ * meanwhile is no gap: its record is flushed before the copy goes to disk.
+ */
 static uint64
 copy_inflight(RqWriter *w, RqPos log_end)
 {
@@ -65,7 +68,11 @@ copy_inflight(RqWriter *w, RqPos log_end)
 		RqPos		start;
 		RqPos		end;
 
-		/* Both belong together if the start is still the same. */
+		/*
+		 * Both belong together if the start is still the same.  The barriers
+		 * pair with the one in take_place() of rq_reserve.c that is between
+		 * the end and the start.
+		 */
 		do
 		{
 			start = pg_atomic_read_u64(&b->inflight_start);

@@ -47,6 +47,12 @@ copy_state(RqWriter *w, RqStateHeader *h, XLogRecPtr wal_upto)
 	h->segment_mb = rq_ctl->segment_mb;
 	h->flags = rq_ctl->made_by_upgrade ? RQ_STATE_UPGRADE : 0;
 	h->log_end = pg_atomic_read_u64(&rq_ctl->log_end);
+
+	/*
+	 * Pairs with the one in take_place() of log/rq_reserve.c between the
+	 * reservation and the log's end: whatever is reserved below the end is
+	 * seen when the gaps are copied.
+	 */
 	pg_read_barrier();
 
 	/* Who creates something logs it under this lock. */
