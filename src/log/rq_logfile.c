@@ -94,7 +94,8 @@ rq_log_remove_trimmed(RqPos from)
 		char		path[MAXPGPATH];
 
 		rq_log_path(path, s);
-		rq_remove_segment(path);
+		if (!rq_remove_segment(path))
+			rq_leftovers_note();
 		rq_count(RQ_STAT_SEGMENTS_TRIMMED, 1);
 	}
 }

@@ -455,7 +455,8 @@ rq_queue_remove_segment(RqKey key, uint32 queue_id, uint64 segno)
 	char		path[MAXPGPATH];
 
 	rq_queue_path(path, key, queue_id, segno);
-	rq_remove_segment(path);
+	if (!rq_remove_segment(path))
+		rq_leftovers_note();
 }
 
 /* ---- redo ---- */

@@ -155,6 +155,12 @@ rq_set_segment_mb(uint32 segment_mb)
 }
 
 void
+rq_leftovers_note(void)
+{
+	pg_atomic_fetch_add_u32(&rq_ctl->leftovers, 1);
+}
+
+void
 rq_require_preload(void)
 {
 	if (rq_ctl == NULL)

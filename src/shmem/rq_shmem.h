@@ -97,10 +97,7 @@ typedef struct RqControl
 	pg_atomic_uint32 ndoomed;	/* topics */
 	pg_atomic_uint32 groups_abandoned;	/* 1 = there may be some */
 
-	/*
-	 * 0 = no files are left of topics and queues that are gone; see
-	 * rq_trash.c
-	 */
+	/* 0 = there is no file that should be gone; see rq_leftovers_note() */
 	pg_atomic_uint32 leftovers;
 
 	pg_atomic_uint32 nwaiters;	/* of all topics */
@@ -177,6 +174,9 @@ extern const RqPart rq_backends_part;
 
 /* The store has segments of that size; startup only. */
 extern void rq_set_segment_mb(uint32 segment_mb);
+
+/* A file that is gone for the store could not be removed; somebody tries again. */
+extern void rq_leftovers_note(void);
 
 /* ERROR unless the library was preloaded. */
 extern void rq_require_preload(void);

@@ -22,12 +22,6 @@
 #include "topic/rq_trash.h"
 
 void
-rq_trash_note_left(void)
-{
-	pg_atomic_fetch_add_u32(&rq_ctl->leftovers, 1);
-}
-
-void
 rq_trash_topic(RqKey key, XLogRecPtr lsn, char *trash)
 {
 	char		path[MAXPGPATH];
@@ -44,7 +38,7 @@ rq_trash_topic(RqKey key, XLogRecPtr lsn, char *trash)
 				(errcode_for_file_access(),
 				 errmsg("could not rename directory \"%s\": %m", path)));
 	if (!rq_remove_dir(path))
-		rq_trash_note_left();
+		rq_leftovers_note();
 }
 
 /* Make the place for files of queues; an empty name if there can be none. */
@@ -114,12 +108,12 @@ rq_trash_queues(RqKey key, uint32 first, XLogRecPtr lsn, char *trash)
 	if (dir != NULL)
 		FreeDir(dir);
 	if (!gone)
-		rq_trash_note_left();
+		rq_leftovers_note();
 }
 
 void
 rq_trash_remove(const char *trash)
 {
 	if (trash[0] != '\0' && !rq_remove_dir(trash))
-		rq_trash_note_left();
+		rq_leftovers_note();
 }

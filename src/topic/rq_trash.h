@@ -23,7 +23,4 @@ extern void rq_trash_queues(RqKey key, uint32 first, XLogRecPtr lsn, char *trash
 /* Remove what was put away, if anything was ("trash" is not empty); no lock. */
 extern void rq_trash_remove(const char *trash);
 
-/* Something could not be removed that the state file will not know of. */
-extern void rq_trash_note_left(void);
-
 #endif							/* RQ_TRASH_H */

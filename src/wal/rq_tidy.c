@@ -17,7 +17,6 @@
 #include "shmem/rq_shmem.h"
 #include "store/rq_durable.h"
 #include "topic/rq_topic.h"
-#include "topic/rq_trash.h"
 #include "wal/rq_files_private.h"
 #include "wal/rq_tidy.h"
 
@@ -45,7 +44,7 @@ tidy_log_file(const char *dir, const char *name, void *arg)
 		return;
 	rq_log_path(path, segno);
 	if (!rq_remove_segment(path) && unknown)
-		rq_trash_note_left();
+		rq_leftovers_note();
 }
 
 /*
@@ -75,7 +74,7 @@ tidy_queue_file(const char *dir, const char *name, void *arg)
 	rq_queue_path(path, rq_topic_key(tidy->topic), queue_id, segno);
 	rq_topics[tidy->topic].lost_files = true;
 	if (!rq_remove_segment(path) && unknown)
-		rq_trash_note_left();
+		rq_leftovers_note();
 }
 
 /* Directories of topics that do not exist go altogether. */
@@ -104,7 +103,7 @@ tidy_topic_dir(const char *dir, const char *name, void *arg)
 		}
 	}
 	if (!gone)
-		rq_trash_note_left();
+		rq_leftovers_note();
 }
 
 void
@@ -115,28 +114,37 @@ rq_files_tidy(bool all)
 	rq_remove_temporaries(RQ_LOG_DIR);
 	if (!rq_visit_dir(RQ_LOG_DIR, tidy_log_file, &tidy) ||
 		!rq_visit_dir(RQ_QUEUE_DIR, tidy_topic_dir, &tidy))
-		rq_trash_note_left();
+		rq_leftovers_note();
 }
 
 /* ---- while the store is in use ---- */
 
-/* What is left in the directory of a topic that is there. */
+/* What is left. */
 typedef struct LeftArg
 {
-	uint32		topic;
-	bool		gone;			/* nothing is */
+	uint32		topic;			/* whose directory is visited */
+	bool		any;			/* a file is left that could not be removed */
+	bool		harmful;		/* the next start would take one for messages */
 } LeftArg;
+
+static void
+note_left(LeftArg *left, bool harmful)
+{
+	left->any = true;
+	left->harmful |= harmful;
+}
 
 /*
  * A queue that came again under a number finds what is left of the earlier one;
- * at a start it is told from what is the queue's own, here it is not.  It counts
- * as long as the next start would take it for messages (rq_files.c); a segment
- * that has been made ahead holds nothing.
+ * at a start it is told from what is the queue's own, here it is not.  It is
+ * harmful as long as the next start would take it for messages (rq_files.c); a
+ * segment that has been made ahead holds nothing.
  */
 static void
 remove_left_queue(const char *dir, const char *name, void *arg)
 {
 	LeftArg    *left = arg;
+	RqQueue    *q;
 	uint32		queue_id;
 	uint64		segno;
 	char		path[MAXPGPATH];
@@ -147,12 +155,19 @@ remove_left_queue(const char *dir, const char *name, void *arg)
 	if (queue_id >= rq_topic_nslots(left->topic))
 	{
 		rq_topics[left->topic].lost_files = true;
-		left->gone &= rq_remove_segment(path);
+		if (!rq_remove_segment(path))
+			note_left(left, true);
+		return;
 	}
-	else if (rq_cq_segment_start(segno) >=
-			 pg_atomic_read_u64(&rq_topic_queue(left->topic, queue_id)->end) &&
+	q = rq_topic_queue(left->topic, queue_id);
+	if (segno < rq_cq_segno(pg_atomic_read_u64(&q->start)))
+	{
+		if (!rq_remove_segment(path))
+			note_left(left, false);
+	}
+	else if (rq_cq_segment_start(segno) >= pg_atomic_read_u64(&q->end) &&
 			 rq_file_holds_something(path, 0))
-		left->gone = false;
+		note_left(left, true);
 }
 
 /*
@@ -160,41 +175,44 @@ remove_left_queue(const char *dir, const char *name, void *arg)
  * end will come to it.
  */
 static void
-look_for_left_log(const char *dir, const char *name, void *arg)
+remove_left_log(const char *dir, const char *name, void *arg)
 {
-	bool	   *gone = arg;
+	LeftArg    *left = arg;
 	uint64		segno;
 	char		path[MAXPGPATH];
 
-	if (!rq_parse_log_name(name, &segno) ||
-		rq_log_segment_start(segno) < pg_atomic_read_u64(&rq_ctl->log_end))
+	if (!rq_parse_log_name(name, &segno))
 		return;
 	rq_log_path(path, segno);
-	if (rq_file_holds_something(path, RQ_SEG_HEADER_SIZE))
-		*gone = false;
+	if (segno < rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start)))
+	{
+		if (!rq_remove_segment(path))
+			note_left(left, false);
+	}
+	else if (rq_log_segment_start(segno) >= pg_atomic_read_u64(&rq_ctl->log_end) &&
+			 rq_file_holds_something(path, RQ_SEG_HEADER_SIZE))
+		note_left(left, true);
 }
 
 /* Whose directory it is cannot change under the meta lock. */
 static void
 remove_left(const char *dir, const char *name, void *arg)
 {
-	bool	   *gone = arg;
-	LeftArg		left = {.gone = true};
+	LeftArg    *left = arg;
 	char		path[MAXPGPATH];
 	RqKey		key;
 	uint64		lsn;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	if (rq_parse_topic_trash_name(name, &key, &lsn))
-		*gone &= rq_remove_dir(path);
+	if (rq_parse_topic_trash_name(name, &key, &lsn) && !rq_remove_dir(path))
+		note_left(left, true);
 	if (!rq_parse_topic_dir_name(name, &key))
 		return;
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	left.topic = rq_topic_index_find(key);
-	if (left.topic == RQ_NO_SLOT)
-		*gone &= rq_remove_dir(path);
-	else
-		*gone &= rq_visit_dir(path, remove_left_queue, &left) && left.gone;
+	left->topic = rq_topic_index_find(key);
+	if (left->topic == RQ_NO_SLOT ? !rq_remove_dir(path) :
+		!rq_visit_dir(path, remove_left_queue, left))
+		note_left(left, true);
 	LWLockRelease(rq_meta_lock);
 }
 
@@ -202,12 +220,14 @@ bool
 rq_files_tidy_leftovers(void)
 {
 	uint32		seen = pg_atomic_read_u32(&rq_ctl->leftovers);
-	bool		gone = true;
+	LeftArg		left = {.topic = RQ_NO_SLOT};
 
 	if (seen == 0)
 		return true;
-	if (!rq_visit_dir(RQ_LOG_DIR, look_for_left_log, &gone) ||
-		!rq_visit_dir(RQ_QUEUE_DIR, remove_left, &gone))
-		return false;
-	return gone && pg_atomic_compare_exchange_u32(&rq_ctl->leftovers, &seen, 0);
+	if (!rq_visit_dir(RQ_LOG_DIR, remove_left_log, &left) ||
+		!rq_visit_dir(RQ_QUEUE_DIR, remove_left, &left))
+		note_left(&left, true);
+	if (!left.any)
+		return pg_atomic_compare_exchange_u32(&rq_ctl->leftovers, &seen, 0);
+	return !left.harmful;
 }

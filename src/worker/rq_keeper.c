@@ -34,6 +34,7 @@
 #include "portability/instr_time.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
+#include "storage/pmsignal.h"
 #include "storage/proc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -341,7 +342,7 @@ at_exit(int code, Datum arg)
 static void
 note_closed(void)
 {
-	if (rq_files_tidy_leftovers())
+	if (PostmasterIsAlive() && rq_files_tidy_leftovers())
 		rq_files_note_closed();
 }
 

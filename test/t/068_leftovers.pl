@@ -173,6 +173,37 @@ SKIP:
 	  foreach ('queue', 'queues', 'log');
 	rq_start($node);
 }
+
+# ---- what was trimmed ----
+
+# It is tried again, but there is no harm in it.
+sub oldest { return (sort glob "$store/log/0*")[0]; }
+
+sub keep
+{
+	my ($time) = @_;
+	sql("ALTER SYSTEM SET rocketq.retention_time = '$time'");
+	sql('SELECT pg_reload_conf()');
+	return;
+}
+
+foreach my $ending ('a stop', 'waiting')
+{
+	keep('-1');
+	sql("SELECT count(rocketq.produce('other', repeat('x', 100000))) FROM generate_series(1, 30)");
+	my $oldest = oldest();
+	$from = rq_log_from($node);
+	$read_only{"$store/log"} = 1;
+	chmod(0555, "$store/log") or die "could not chmod: $!";
+	keep('1s');
+	$node->wait_for_log(qr/could not remove file "pg_rocketq\/log\/0/, $from);
+	is(oldest(), $oldest, "$ending: a segment that was trimmed is left");
+	$node->stop('fast') if $ending eq 'a stop';
+	ok(-e $closed, "$ending: the store is noted as closed") if $ending eq 'a stop';
+	chmod(0755, "$store/log");
+	rq_start($node) if $ending eq 'a stop';
+	rq_poll('the segment to be removed', sub { return !-e $oldest; });
+}
 rq_verify($node, 'at the end');
 $node->stop;
 
