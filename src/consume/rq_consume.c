@@ -221,7 +221,7 @@ consume(RqWant *want, uint32 queue_id, void *arg)
 	if (turn == 0)
 		turn = hash_bytes_uint32((uint32) MyProcPid);
 	want->group = rq_consumer_find_or_create_group(req->topic, req->group);
-	rq_group_used(want->group.slot);
+	rq_group_used(want->group);
 	count = consume_from(req, want->group,
 						 queue_id == RQ_ALL_QUEUES ? &turn : &woken_for);
 	want->keeps_lock = reads_topic(req->topic);

@@ -67,7 +67,7 @@ has_message(Look *look, RqQueue *q, bool *more)
 	RqOff		stable;
 
 	if (want->group.id != 0)
-		rq_group_used(want->group.slot);
+		rq_group_used(want->group);
 	if (want->group.id != 0 && rq_group_owner(want->group, q->id) >= 0)
 		return false;
 	*more = rq_resolve_refresh_some(want->topic, q);

@@ -12,6 +12,9 @@
  * after the lock has been taken and cleared after it has been released, unless
  * the next owner has set it by then.
  *
+ * While they hold, the group is in use (rq_unused.c), and that it was is noted
+ * before they are released: there must be no moment at which it looks unused.
+ *
  * Whoever gives up a queue offers what is left in it to a waiter.  That must
  * come after the release of the lock, or the waiter would still meet it; hence
  * the resource owner's callback and not the transaction's.
@@ -138,6 +141,7 @@ rq_owner_take(uint32 topic, RqGroupRef group, uint32 queue_id, bool wait)
 		return false;
 	if (result == LOCKACQUIRE_OK)
 	{
+		rq_group_used(group);
 		o.offset = rq_group_offset(group.slot, queue_id);
 		o.offset->owner_since = GetCurrentTimestamp();
 		pg_atomic_write_u32(&o.offset->owner, RQ_MY_PROC_NUMBER + 1);
@@ -160,6 +164,7 @@ rq_owner_take_group(uint32 topic, RqGroupRef group)
 		return false;
 	if (result == LOCKACQUIRE_OK)
 	{
+		rq_group_used(group);
 		g->owner_since = GetCurrentTimestamp();
 		pg_atomic_write_u32(&g->owner, RQ_MY_PROC_NUMBER + 1);
 		owned[nowned++] = o;
@@ -198,16 +203,28 @@ give_up(const Owned *o)
 	rq_offer(o->topic, o->group, o->queue_id);
 }
 
+/* It was used until now, however long ago the transaction last called us. */
+static void
+note_use(void)
+{
+	for (int i = 0; i < nowned; i++)
+		if (i == 0 || owned[i].group.id != owned[i - 1].group.id)
+			rq_group_used(owned[i].group);
+}
+
 /* Nothing may fail in here. */
 static void
-locks_released(ResourceReleasePhase phase, bool is_commit, bool is_top,
-			   void *arg)
+end_of_locks(ResourceReleasePhase phase, bool is_commit, bool is_top,
+			 void *arg)
 {
 	int			kept = 0;
 
 	/* A subtransaction that commits hands its locks on. */
-	if (nowned == 0 || phase != RESOURCE_RELEASE_AFTER_LOCKS ||
-		(is_commit && !is_top))
+	if (nowned == 0 || (is_commit && !is_top))
+		return;
+	if (phase == RESOURCE_RELEASE_BEFORE_LOCKS)
+		note_use();
+	if (phase != RESOURCE_RELEASE_AFTER_LOCKS)
 		return;
 	for (int i = 0; i < nowned; i++)
 	{
@@ -231,6 +248,6 @@ rq_owner_init(void)
 {
 	static const RqParticipant owner = {.unpreparable = why_unpreparable};
 
-	RegisterResourceReleaseCallback(locks_released, NULL);
+	RegisterResourceReleaseCallback(end_of_locks, NULL);
 	rq_txn_register(&owner);
 }

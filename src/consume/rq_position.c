@@ -31,7 +31,6 @@ lock_reader(uint32 topic, const char *name, uint32 queue_id)
 	if (!rq_owner_take(topic, group, queue_id, true))
 		rq_consumer_report_dropped(name);
 	rq_saved_place(topic, group.slot, queue_id);
-	rq_group_used(group.slot);
 	return rq_readers_get(topic, group, queue_id);
 }
 
@@ -44,7 +43,7 @@ rq_position_commit_all(uint32 topic, const char *name)
 
 	rq_txn_check_open();
 	rq_consumer_find_group(topic, name, RQ_HINT_LIST_GROUPS, &group);
-	rq_group_used(group.slot);
+	rq_group_used(group);
 	for (int i = 0; (r = rq_readers_at(i)) != NULL; i++)
 	{
 		if (r->topic != topic || r->group.id != group.id || !r->reading)
@@ -116,7 +115,6 @@ rq_position_reset_all(uint32 topic, const char *name, const RqStart *start)
 {
 	RqGroupRef	group = rq_consumer_lock_group(topic, name);
 
-	rq_group_used(group.slot);
 	for (uint32 i = 0; i < rq_topic_nqueues(topic); i++)
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -4,7 +4,7 @@
  *	  by themselves if that is wanted.
  *
  * To use a group is to consume or wait for it, to commit an offset or to move
- * it.  When that was last is not kept over a restart, nor on a standby, so the
+ * it, until the transaction that does so has ended.  When that was last is not kept over a restart, nor on a standby, so the
  * time begins anew then.
  */
 #include "postgres.h"
@@ -30,13 +30,16 @@ used_last(const RqGroup *g)
 				   g->created_at), rq_ctl->holds_since);
 }
 
-/* Has it not been used for so many seconds?  -1 = never counts. */
+/*
+ * Has it not been used for so many seconds, however long after "since" that was?
+ * -1 = never counts.
+ */
 static bool
 is_unused(const RqGroup *g, TimestampTz now, int seconds, TimestampTz *since)
 {
 	*since = used_last(g);
-	return seconds >= 0 && TimestampDifferenceExceeds(*since, now, 1000) &&
-		now - *since > (int64) seconds * USECS_PER_SEC;
+	return seconds >= 0 &&
+		now - *since > (int64) seconds * USECS_PER_SEC + RQ_USED_STEP;
 }
 
 /* A look without the lock will do: it is repeated. */
@@ -47,6 +50,18 @@ somebody_waits(uint32 group)
 		if (rq_waiters[i].topic != RQ_NO_SLOT &&
 			rq_waiters[i].group_slot == group &&
 			rq_waiters[i].group_id == rq_groups[group].id)
+			return true;
+	return false;
+}
+
+/* Does a transaction own it, or one of its queues?  The same goes for this. */
+static bool
+is_owned(RqGroupRef group)
+{
+	const RqGroup *g = &rq_groups[group.slot];
+
+	for (uint32 i = 0; i < g->offsets.n; i++)
+		if (rq_group_owner(group, i) >= 0)
 			return true;
 	return false;
 }
@@ -85,6 +100,7 @@ rq_unused_note_idle(TimestampTz now)
 	for (int i = 0; i < rq_max_groups; i++)
 	{
 		RqGroup    *g = &rq_groups[i];
+		RqGroupRef	ref = {.slot = i, .id = g->id};
 		TimestampTz since;
 		RqGroup		copy;
 		bool		changed = false;
@@ -92,9 +108,9 @@ rq_unused_note_idle(TimestampTz now)
 		if (g->id == 0 ||
 			is_unused(g, now, rq_group_idle_timeout_s, &since) == g->idle)
 			continue;
-		if (!g->idle && somebody_waits(i))
+		if (!g->idle && (somebody_waits(i) || is_owned(ref)))
 		{
-			rq_group_used(i);
+			rq_group_used(ref);
 			continue;
 		}
 

@@ -85,6 +85,8 @@ end_wait(int code, Datum is_error)
 	if (DatumGetBool(is_error))
 		LWLockReleaseAll();
 	ConditionVariableCancelSleep();
+	if (group.id != 0)
+		rq_group_used(group);
 	LWLockAcquire(rq_wait_lock(topic), LW_EXCLUSIVE);
 	rq_wake_leave(topic);
 	me->topic = RQ_NO_SLOT;

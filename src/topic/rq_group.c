@@ -142,12 +142,14 @@ rq_group_state_locked(uint32 group, uint64 *xid)
 }
 
 void
-rq_group_used(uint32 group)
+rq_group_used(RqGroupRef group)
 {
-	pg_atomic_uint64 *used_at = &rq_groups[group].used_at;
+	pg_atomic_uint64 *used_at = &rq_groups[group.slot].used_at;
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (now - (TimestampTz) pg_atomic_read_u64(used_at) > USECS_PER_SEC)
+	/* Another group that gets the slot just now is new anyway. */
+	if (rq_groups[group.slot].id == group.id &&
+		now - (TimestampTz) pg_atomic_read_u64(used_at) > RQ_USED_STEP)
 		pg_atomic_write_u64(used_at, now);
 }
 

@@ -58,8 +58,12 @@ extern bool rq_group_create(uint32 topic, const char *name,
 							const xl_rq_place *places, uint64 xid,
 							bool limited, RqGroupRef *group);
 
-/* Somebody consumes for the group or moves it; to the second. */
-extern void rq_group_used(uint32 group);
+/*
+ * Somebody consumes for the group or moves it.  Noted so often at most: what
+ * "used_at" says can be as much too early.  Can't throw, and needs no lock.
+ */
+#define RQ_USED_STEP	USECS_PER_SEC
+extern void rq_group_used(RqGroupRef group);
 
 /*
  * The process that owns the queue for the group: its number, or -1 when nobody

@@ -190,6 +190,25 @@ unlike(slurp_file($node->logfile, $log_from), qr/consumer group "waiter"/, 'a gr
 query("SELECT pg_cancel_backend($waiter_pid)");
 logged(qr/consumer group "waiter" of rocketq topic \d+\/\d+ does not hold messages any more/, 'nobody waits any more');
 $waiter->quit;
+
+# So does a transaction that has read and not committed yet: a rollback gives its
+# messages back.
+settings(retention_time => 0, group_idle_timeout => "'1h'");
+create('owned', 'owner');
+produce('owned', 2);
+my $owner = $node->background_psql('postgres');
+is($owner->query_safe("BEGIN; SELECT count(*) FROM rocketq.consume('owned', 'owner', 1000)"), 208, 'one reads');
+query("SELECT rocketq.create_group('owned', 'nobody')");
+settings(retention_time => 0, group_idle_timeout => "'1s'");
+logged(qr/consumer group "nobody" of rocketq topic \d+\/\d+ does not hold messages any more/, 'nobody reads');
+rq_wait_ticks($node, 'janitor', 5);
+unlike(slurp_file($node->logfile, $log_from), qr/consumer group "owner"/, 'a group that somebody reads for is not idle');
+settings(retention_time => 0, group_idle_timeout => "'1h'");
+rq_wait_ticks($node, 'janitor', 2);
+$owner->query_safe('ROLLBACK');
+$owner->quit;
+is(consume('owned', 'owner', 1000), 208, 'what was rolled back is there');
+query("SELECT rocketq.drop_group('owned', g) FROM unnest('{owner,nobody}'::text[]) g");
 settings(retention_time => 0, group_idle_timeout => "'-1'");
 
 # To drop a group releases what it held, at once.

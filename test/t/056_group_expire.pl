@@ -127,6 +127,44 @@ sub expire_later
 }
 
 #
+# The time begins when the group was used the last time, and no earlier: also
+# within a second of the use before, and by a transaction at its end, however
+# long it took.
+#
+sub lives_on
+{
+	my ($use, $what) = @_;
+	my $from = done($one, 'SELECT clock_timestamp()');
+
+	$use->();
+	wait_for_groups('', "$what: it goes");
+	is(done($one, "SELECT clock_timestamp() - '$from' >= '3 s'"), 't', "$what: and not before its time");
+	return;
+}
+
+sub use_group { return done($one, "SELECT count(*) FROM rocketq.consume('t', 'last')"); }
+
+expire('1h');
+wait_for_groups('late', 'one is left');
+done($one, "SELECT rocketq.drop_group('t', 'late')");
+use_group();
+expire('3s');
+done($one, 'SELECT pg_sleep(0.8)');
+lives_on(\&use_group, 'used twice');
+foreach my $end ('COMMIT', 'ROLLBACK', 'ROLLBACK TO SAVEPOINT s; COMMIT')
+{
+	expire('1h');
+	use_group();
+	done($open, 'BEGIN; SAVEPOINT s');
+	is(done($open, "SELECT count(*) FROM rocketq.consume('t', 'last', auto_commit => true)"), '3', 'one reads');
+	my $read = done($one, 'SELECT clock_timestamp()');
+	expire('3s');
+	rq_poll('the group to be unused for long', sub { return done($one, "SELECT clock_timestamp() > '$read'::timestamptz + '5 s'") eq 't'; });
+	rq_wait_ticks($node, 'janitor', 5);
+	lives_on(sub { done($open, $_) foreach split /; /, $end; }, $end);
+}
+
+#
 # What went is gone after a crash.
 #
 done($one, "SELECT rocketq.create_group('t', 'gone')");
