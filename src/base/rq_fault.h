@@ -62,6 +62,8 @@
 	X(arg, "direct-flushed") \
 	/* a message is found in the log, nothing of it is copied yet */ \
 	X(arg, "message-found") \
+	/* a group is found by name, and nothing keeps it yet */ \
+	X(arg, "group-found") \
 	/* messages are read, the reader has not moved */ \
 	X(arg, "consume-read") \
 	/* a waiter has looked, and does not sleep yet */ \

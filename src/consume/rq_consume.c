@@ -147,22 +147,34 @@ rq_pull(const RqPullRequest *req)
 	return count;
 }
 
+/*
+ * Is there anything behind the group's place in the queue, or may there be when
+ * that has been found?  Not if the group has gone, which nothing keeps here.
+ */
+static bool
+has_unread(RqGroupRef group, RqQueue *q)
+{
+	RqOff		committed;
+	bool		open;
+
+	return rq_offset_peek(group, q->id, &committed, &open) &&
+		(open || pg_atomic_read_u64(&q->stable) >
+		 Max(committed, pg_atomic_read_u64(&q->start)));
+}
+
 /* Read what one queue has for the group; returns the count. */
 static int
 consume_queue(const RqConsumeRequest *req, RqGroupRef group, uint32 queue_id,
 			  int max)
 {
 	RqQueue    *q = rq_topic_queue(req->topic, queue_id);
-	RqOffset   *o = rq_group_offset(group.slot, queue_id);
 	RqReader   *r;
 	RqOff		from;
 	RqOff		next;
 	int			count;
 
 	rq_resolve_refresh(req->topic, q);
-	if (rq_readers_find(group, queue_id) == NULL && o->saved_total == 0 &&
-		pg_atomic_read_u64(&q->stable) <=
-		Max(rq_offset_committed(o), pg_atomic_read_u64(&q->start)))
+	if (rq_readers_find(group, queue_id) == NULL && !has_unread(group, q))
 		return 0;
 	if (!rq_owner_take(req->topic, group, queue_id, false))
 		return 0;
@@ -210,6 +222,13 @@ reads_topic(uint32 topic)
 	return false;
 }
 
+/* Has it gone since it was found?  Until it is owned nothing keeps it. */
+static bool
+is_gone(RqGroupRef group)
+{
+	return rq_groups[group.slot].id != group.id;
+}
+
 static int
 consume(RqWant *want, uint32 queue_id, void *arg)
 {
@@ -220,10 +239,15 @@ consume(RqWant *want, uint32 queue_id, void *arg)
 
 	if (turn == 0)
 		turn = hash_bytes_uint32((uint32) MyProcPid);
-	want->group = rq_consumer_find_or_create_group(req->topic, req->group);
-	rq_group_used(want->group);
-	count = consume_from(req, want->group,
-						 queue_id == RQ_ALL_QUEUES ? &turn : &woken_for);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		want->group = rq_consumer_find_or_create_group(req->topic, req->group);
+		RQ_FAULT("group-found");
+		rq_group_used(want->group);
+		count = consume_from(req, want->group,
+							 queue_id == RQ_ALL_QUEUES ? &turn : &woken_for);
+	} while (count == 0 && is_gone(want->group));
 	want->keeps_lock = reads_topic(req->topic);
 	return count;
 }

@@ -159,6 +159,30 @@ rq_offset_committed(RqOffset *o)
 	return off;
 }
 
+bool
+rq_offset_peek(RqGroupRef group, uint32 queue_id, RqOff *committed, bool *open)
+{
+	uint32		slot = rq_slots_find(rq_offset_pool, &rq_groups[group.slot].offsets,
+									 queue_id);
+	RqOffset   *o;
+
+	if (slot == RQ_NO_SLOT)
+		return false;
+	o = &rq_offsets[slot];
+	LWLockAcquire(lock_of(o), LW_SHARED);
+	*committed = resolved(o);
+	*open = o->saved_total != 0;
+	LWLockRelease(lock_of(o));
+
+	/*
+	 * The id goes under the same hold of the meta lock as the slot, which is
+	 * given away under a later one; the release between is this one's
+	 * partner.
+	 */
+	pg_read_barrier();
+	return rq_groups[group.slot].id == group.id;
+}
+
 void
 rq_offset_lose(RqOffset *o, RqOff from, uint64 count)
 {

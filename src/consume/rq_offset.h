@@ -3,17 +3,26 @@
  *	  The offsets of consumer groups.
  *
  * The slot of an offset is found by rq_group_offset().  To change it the caller
- * owns the queue or the group (rq_owner.h), to read it it needs no lock.
+ * owns the queue or the group (rq_owner.h), to read it it needs no lock, but
+ * something that keeps the group.
  */
 #ifndef RQ_OFFSET_H
 #define RQ_OFFSET_H
 
 #include "format/rq_walrec.h"
+#include "topic/rq_group.h"
 #include "shmem/rq_shmem.h"
 #include "topic/rq_tables.h"
 
 /* The committed offset, a pending one resolved. */
 extern RqOff rq_offset_committed(RqOffset *o);
+
+/*
+ * The same where nothing keeps the group, and whether its place after a restore
+ * is still open (rq_saved.h); false when the group has gone.
+ */
+extern bool rq_offset_peek(RqGroupRef group, uint32 queue_id, RqOff *committed,
+						   bool *open);
 
 /* An offset that the committed one is not below.  Can't throw. */
 extern RqOff rq_offset_at_least(RqOffset *o);

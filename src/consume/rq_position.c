@@ -7,6 +7,7 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 
+#include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "consume/rq_offset.h"
 #include "consume/rq_owner.h"
@@ -126,12 +127,16 @@ rq_position_reset_all(uint32 topic, const char *name, const RqStart *start)
 RqOff
 rq_position_committed(uint32 topic, const char *name, uint32 queue_id)
 {
-	uint64		budget = PG_UINT64_MAX;
 	RqGroupRef	group;
+	RqOff		offset;
 
 	rq_topic_check_queue(topic, queue_id);
-	rq_consumer_find_group(topic, name, RQ_HINT_LIST_GROUPS, &group);
-	return Max(rq_saved_offset(topic, rq_group_offset(group.slot, queue_id),
-							   &budget),
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		rq_consumer_find_group(topic, name, RQ_HINT_LIST_GROUPS, &group);
+		RQ_FAULT("group-found");
+	} while (!rq_saved_peek(topic, group, queue_id, &offset));
+	return Max(offset,
 			   pg_atomic_read_u64(&rq_topic_queue(topic, queue_id)->start));
 }

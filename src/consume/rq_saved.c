@@ -127,6 +127,30 @@ rq_saved_offset(uint32 topic, RqOffset *o, uint64 *budget)
 	return rq_offset_committed(o);
 }
 
+bool
+rq_saved_peek(uint32 topic, RqGroupRef group, uint32 queue_id, RqOff *offset)
+{
+	uint64		budget = PG_UINT64_MAX;
+	RqSaved		s = {0};
+	RqOff		place;
+	bool		there;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	there = rq_groups[group.slot].id == group.id;
+	if (there)
+	{
+		RqOffset   *o = rq_group_offset(group.slot, queue_id);
+
+		s = rq_saved_of(o);
+		*offset = rq_offset_committed(o);
+	}
+	LWLockRelease(rq_meta_lock);
+	if (there && rq_saved_find(topic, rq_topic_queue(topic, queue_id), s,
+							   &budget, &place))
+		*offset = place;
+	return there;
+}
+
 /* A group whose messages are not there. */
 typedef struct Loser
 {

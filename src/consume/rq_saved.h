@@ -37,6 +37,14 @@ extern bool rq_saved_find(uint32 topic, RqQueue *q, RqSaved saved,
 extern RqOff rq_saved_offset(uint32 topic, RqOffset *o, uint64 *budget);
 
 /*
+ * The same, however long the look takes, where a lock on the topic's relation is
+ * held but nothing keeps the group; false when that has gone.  Takes the meta
+ * lock.
+ */
+extern bool rq_saved_peek(uint32 topic, RqGroupRef group, uint32 queue_id,
+						  RqOff *offset);
+
+/*
  * Find places for queues that have all messages the dump had, for a while.
  * Janitor only.
  */

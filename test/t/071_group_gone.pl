@@ -1,0 +1,81 @@
+# 071_group_gone.pl -- a group, or a queue, goes between a look at it and what
+# comes of that: nobody takes what follows it in its slot for it.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use RocketqWait;
+use Test::More;
+
+my $node = rq_node('main', conf => "rocketq.janitor_interval = '20ms'");
+rq_require_faults($node);
+$node->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.create_topic('t', 1);
+SELECT count(rocketq.produce('t', 'm')) FROM generate_series(1, 5);
+EOQ
+my ($session) = rq_sessions($node, 1);
+
+# Ask for something at which the session stops.
+sub stop_at
+{
+	my ($point, $sql) = @_;
+
+	$session->query("SET rocketq.fault = '$point=stop'");
+	$session->ask($sql);
+	rq_poll_stopped($session->{pid});
+	return;
+}
+
+# Let it go on to its end, through whatever it meets; its answer.
+sub go_on
+{
+	rq_poll('the session to answer',
+		sub { kill('CONT', $session->{pid}); return $session->is_answered(0); });
+	my $answer = rq_answer($session);
+	$session->query('RESET rocketq.fault');
+	return $answer;
+}
+
+# The group "g" goes for good, and if it is to be reused another one gets its
+# slot.
+sub drop_group
+{
+	my ($reused) = @_;
+
+	$node->safe_psql('postgres', "SELECT rocketq.drop_group('t', 'g')");
+	rq_wait_ticks($node, 'janitor', 3);
+	$node->safe_psql('postgres', "SELECT rocketq.create_group('t', 'other'); SELECT rocketq.reset_offset('t', 'other', 0, 3)")
+	  if $reused;
+	return;
+}
+
+#
+# Somebody consumes for a group that goes after it has been found, or asks where
+# it is.
+#
+foreach my $reused (0, 1)
+{
+	my $how = $reused ? 'its slot is reused' : 'its slot is free';
+
+	$node->safe_psql('postgres', "SELECT rocketq.create_group('t', 'g')");
+	stop_at('group-found', "SELECT rocketq.committed_offset('t', 'g', 0)");
+	drop_group($reused);
+	like(go_on(), qr/^42704 consumer group "g" does not exist/, "$how: a group that has gone is nowhere");
+	$node->safe_psql('postgres', "SELECT rocketq.drop_group('t', 'other')") if $reused;
+
+	$node->safe_psql('postgres', "SELECT rocketq.create_group('t', 'g')");
+	stop_at('group-found', "SELECT count(*) FROM rocketq.consume('t', 'g', auto_commit => true)");
+	drop_group($reused);
+	is(go_on(), '5', "$how: who consumes for it makes it anew");
+	$node->safe_psql('postgres', "SELECT rocketq.drop_group('t', 'g')");
+}
+
+rq_verify($node, 'at the end');
+$node->stop;
+done_testing();
