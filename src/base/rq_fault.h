@@ -44,6 +44,8 @@
 	X(arg, "enqueue-wal") \
 	/* a queue has its entries, others may not */ \
 	X(arg, "enqueue-done") \
+	/* a reader's offset comes next */ \
+	X(arg, "offset-stage") \
 	/* OFFSET is inserted */ \
 	X(arg, "offset-wal") \
 	/* GROUP_DROP is inserted, no commit record */ \

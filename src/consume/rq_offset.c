@@ -210,14 +210,25 @@ rq_offset_untold(RqOffset *o, TimestampTz now, RqOff *from)
 	return untold;
 }
 
-void
-rq_offset_stage(RqOffset *o, RqOff next, uint64 xid)
+/* NULL if the group or the queue has gone. */
+static RqOffset *
+offset_of(RqGroupRef group, uint32 queue_id)
+{
+	const RqGroup *g = &rq_groups[group.slot];
+
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	if (g->id != group.id || queue_id >= g->offsets.n)
+		return NULL;
+	return rq_group_offset(group.slot, queue_id);
+}
+
+static void
+stage(RqOffset *o, RqOff next, uint64 xid)
 {
 	RqGroup    *g = &rq_groups[o->group];
 	xl_rq_offset rec = {.key = rq_topic_key(g->topic), .group_id = g->id,
 	.queue_id = o->queue_id, .xid = xid, .next = next};
 
-	rq_gate_enter();
 	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
 	if (o->pend_xid != 0)
 		finish_pending(o, rq_xid_status(o->pend_xid) == RQ_XID_COMMITTED);
@@ -231,17 +242,42 @@ rq_offset_stage(RqOffset *o, RqOff next, uint64 xid)
 	o->pend_xid = xid;
 	END_CRIT_SECTION();
 	LWLockRelease(lock_of(o));
+}
+
+/*
+ * A transaction owns the group, but drops it with the topic, or with a queue,
+ * itself, and what it has doomed or settled the janitor removes at once.
+ */
+void
+rq_offset_stage(RqGroupRef group, uint32 queue_id, RqOff next, uint64 xid)
+{
+	RqOffset   *o;
+
+	rq_gate_enter();
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	o = offset_of(group, queue_id);
+	if (o != NULL)
+		stage(o, next, xid);
+	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
 	RQ_FAULT("offset-wal");
 }
 
 void
-rq_offset_finish(RqOffset *o, uint64 xid, bool committed)
+rq_offset_finish(RqGroupRef group, uint32 queue_id, uint64 xid, bool committed)
 {
-	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
-	if (o->pend_xid == xid)
-		finish_pending(o, committed);
-	LWLockRelease(lock_of(o));
+	RqOffset   *o;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	o = offset_of(group, queue_id);
+	if (o != NULL)
+	{
+		LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
+		if (o->pend_xid == xid)
+			finish_pending(o, committed);
+		LWLockRelease(lock_of(o));
+	}
+	LWLockRelease(rq_meta_lock);
 }
 
 /* WAL-log an offset for good. */

@@ -52,11 +52,16 @@ extern RqOff rq_offset_as_of(RqOffset *o, RqXidIsSeen is_seen, void *arg);
  */
 extern void rq_offset_place(RqOffset *o, RqOff offset);
 
-/* WAL-log that the group moves to "next" if "xid" commits. */
-extern void rq_offset_stage(RqOffset *o, RqOff next, uint64 xid);
+/*
+ * WAL-log that the group moves to "next" in the queue if "xid" commits, unless
+ * one of them has gone.  Takes the gate and the meta lock.
+ */
+extern void rq_offset_stage(RqGroupRef group, uint32 queue_id, RqOff next,
+							uint64 xid);
 
-/* The transaction that staged it has ended.  Can't throw. */
-extern void rq_offset_finish(RqOffset *o, uint64 xid, bool committed);
+/* The transaction that staged it has ended.  Takes the meta lock; can't throw. */
+extern void rq_offset_finish(RqGroupRef group, uint32 queue_id, uint64 xid,
+							 bool committed);
 
 /* WAL-log committed offsets that still rest on a transaction's outcome. */
 extern void rq_offset_settle_all(void);

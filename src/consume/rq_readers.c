@@ -12,6 +12,7 @@
 
 #include "miscadmin.h"
 
+#include "base/rq_fault.h"
 #include "consume/rq_offset.h"
 #include "consume/rq_readers.h"
 #include "topic/rq_topic.h"
@@ -187,7 +188,7 @@ rq_reader_position(const RqReader *r)
 
 /* ---- end of transaction ---- */
 
-/* Not for groups that have ended, nor for those that go with their topic. */
+/* Not for groups that go with their topic. */
 static void
 stage_offsets(uint64 xid)
 {
@@ -195,10 +196,9 @@ stage_offsets(uint64 xid)
 	{
 		RqReader   *r = readers.list[i];
 
-		if (r->committing && r->group.id == rq_groups[r->group.slot].id &&
-			!rq_topic_is_dropped(rq_topic_key(r->topic)))
-			rq_offset_stage(rq_group_offset(r->group.slot, r->queue_id),
-							r->commit, xid);
+		RQ_FAULT("offset-stage");
+		if (r->committing && !rq_topic_is_dropped(rq_topic_key(r->topic)))
+			rq_offset_stage(r->group, r->queue_id, r->commit, xid);
 	}
 }
 
@@ -207,19 +207,10 @@ finish_offsets(uint64 xid, bool committed)
 {
 	for (int i = 0; i < readers.n; i++)
 	{
-		RqReader   *r = readers.list[i];
+		const RqReader *r = readers.list[i];
 
-		if (!r->committing)
-			continue;
-
-		/* Groups that an aborted transaction has made go at any moment. */
-		if (!committed)
-			LWLockAcquire(rq_meta_lock, LW_SHARED);
-		if (r->group.id == rq_groups[r->group.slot].id)
-			rq_offset_finish(rq_group_offset(r->group.slot, r->queue_id),
-							 xid, committed);
-		if (!committed)
-			LWLockRelease(rq_meta_lock);
+		if (r->committing)
+			rq_offset_finish(r->group, r->queue_id, xid, committed);
 	}
 }
 

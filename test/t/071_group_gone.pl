@@ -76,6 +76,45 @@ foreach my $reused (0, 1)
 	$node->safe_psql('postgres', "SELECT rocketq.drop_group('t', 'g')");
 }
 
+#
+# A transaction moves a group in queues that go when it commits: the janitor,
+# which it wakes, can be there before it.
+#
+$node->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.create_topic('cut', 8);
+SELECT rocketq.create_group('cut', 'g');
+EOQ
+my $log_from = rq_log_from($node);
+$session->query('BEGIN');
+$session->query("SELECT rocketq.reset_offset('cut', 'g', 'first')");
+$session->query("SELECT rocketq.alter_topic('cut', 4)");
+$session->query("SELECT rocketq.produce('t', 'last')");
+is($session->{error}, '', 'a transaction moves a group and removes queues');
+stop_at('commit-callback', 'COMMIT');
+rq_wait_ticks($node, 'janitor', 3);
+is(go_on(), '', 'it is committed');
+unlike(slurp_file($node->logfile, $log_from), qr/left a transaction's entries/, 'and nothing of it is left to the keeper');
+
+#
+# It moves a group of a topic that it has made and drops.
+#
+$node->safe_psql('postgres', "SELECT rocketq.drop_group('t', 'other'), rocketq.drop_topic('cut')");
+rq_wait_ticks($node, 'janitor', 3);
+my $janitor = rq_pause($node, 'rocketq janitor');
+$session->query('BEGIN');
+$session->query("SELECT rocketq.create_topic('made', 1)");
+$session->query("SELECT rocketq.create_group('made', 'g')");
+$session->query("SELECT rocketq.reset_offset('made', 'g', 0, 0)");
+$session->query("SELECT rocketq.drop_topic('made')");
+is($session->{error}, '', 'a transaction moves a group of a topic that it drops');
+stop_at('offset-stage', 'COMMIT');
+kill('CONT', $janitor);
+rq_wait_ticks($node, 'janitor', 3);
+$node->safe_psql('postgres', "SELECT rocketq.create_group('t', 'other'); SELECT rocketq.reset_offset('t', 'other', 0, 3)");
+is(go_on(), '', 'it is committed');
+is($node->safe_psql('postgres', "SELECT rocketq.committed_offset('t', 'other', 0)"), '3',
+	'the group that has got the slot is where it was');
+
 rq_verify($node, 'at the end');
 $node->stop;
 done_testing();
