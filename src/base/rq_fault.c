@@ -100,16 +100,26 @@ act(const char *name, const char *action)
 		elog(PANIC, "fault point \"%s\"", name);
 }
 
+/* Is the action for all, or for this one? */
+static bool
+is_for(const char *action, uint64 number)
+{
+	size_t		len = strcspn(action, ",@");
+
+	return action[len] != '@' || strtou64(action + len + 1, NULL, 10) == number;
+}
+
 /* Do what rocketq.fault says about the named point, if anything. */
 void
-rq_fault_point(const char *name)
+rq_fault_point(const char *name, uint64 number)
 {
 	size_t		len = strlen(name);
 	const char *p = fault_setting;
 
 	while (p != NULL && *p != '\0')
 	{
-		if (strncmp(p, name, len) == 0 && p[len] == '=')
+		if (strncmp(p, name, len) == 0 && p[len] == '=' &&
+			is_for(p + len + 1, number))
 			act(name, p + len + 1);
 		p = strchr(p, ',');
 		if (p != NULL)

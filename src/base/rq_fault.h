@@ -10,6 +10,9 @@
  *		error		ERROR
  *		panic		PANIC
  *
+ * With @NUMBER behind it, one is done only for what has that number, where the
+ * point is about one of many (RQ_FAULT_OF).
+ *
  * Several actions for one point are done in their order.
  */
 #ifndef RQ_FAULT_H
@@ -90,6 +93,8 @@
 	X(arg, "alter-undone") \
 	/* redo pointer has moved, nothing is synced yet */ \
 	X(arg, "keeper-sync") \
+	/* the keeper is about to settle an offset of this group */ \
+	X(arg, "offset-settle") \
 	/* RESOLVE and SETTLE are logged, the state is not copied */ \
 	X(arg, "keeper-settled") \
 	/* the state is copied, no file is synced yet */ \
@@ -98,6 +103,10 @@
 	X(arg, "keeper-fsynced") \
 	/* before the redo pointer is read again under lock */ \
 	X(arg, "keeper-rotate") \
+	/* this group's creator or dropper has ended, and that is to be logged */ \
+	X(arg, "group-settle") \
+	/* a place is to be looked for, for this restored group */ \
+	X(arg, "saved-look") \
 	/* a round has begun, nothing is settled yet */ \
 	X(arg, "janitor-settle") \
 	/* state file's temporary copy is durable */ \
@@ -128,21 +137,24 @@
  */
 extern int	rq_test_extra;
 
-extern void rq_fault_point(const char *name);
+extern void rq_fault_point(const char *name, uint64 number);
 extern void rq_fault_define_guc(void);
 
 #define RQ_FAULT_IS(name, point)	|| __builtin_strcmp(name, point) == 0
 
-#define RQ_FAULT(name) \
+#define RQ_FAULT(name)	RQ_FAULT_OF(name, 0)
+
+#define RQ_FAULT_OF(name, number) \
 	do { \
 		StaticAssertStmt(false RQ_FAULT_POINTS(RQ_FAULT_IS, name), \
 						 "the fault point is not in RQ_FAULT_POINTS"); \
-		rq_fault_point(name); \
+		rq_fault_point(name, number); \
 	} while (0)
 
 #else
 #define rq_fault_define_guc()	((void) 0)
 #define RQ_FAULT(name)	((void) 0)
+#define RQ_FAULT_OF(name, number)	((void) 0)
 #endif
 
 #endif							/* RQ_FAULT_H */

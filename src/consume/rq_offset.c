@@ -315,6 +315,7 @@ static void
 settle(RqOffset *o)
 {
 	RQ_ASSERT_META_LOCK(LW_SHARED);
+	RQ_FAULT_OF("offset-settle", rq_groups[o->group].id);
 	if (o->pend_xid != 0)
 	{
 		RqXidStatus status = rq_xid_status(o->pend_xid);
@@ -329,10 +330,13 @@ settle(RqOffset *o)
 void
 rq_offset_settle_all(void)
 {
+	static int	next = 0;		/* goes on behind one that has thrown */
+
 	for (int i = 0; i < rq_max_consumer_slots; i++)
 	{
-		RqOffset   *o = &rq_offsets[i];
+		RqOffset   *o = &rq_offsets[next];
 
+		next = (next + 1) % rq_max_consumer_slots;
 		if (i % HOLD_MAX == 0)
 			LWLockAcquire(rq_meta_lock, LW_SHARED);
 		if (o->group != RQ_NO_SLOT &&

@@ -26,6 +26,7 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+#include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "base/rq_text.h"
 #include "consume/rq_offset.h"
@@ -371,6 +372,7 @@ look_after(RqOffset *o, int *budget, Loser *l)
 	RqOff		before;
 	bool		done;
 
+	RQ_FAULT_OF("saved-look", rq_groups[o->group].id);
 	RQ_ASSERT_META_LOCK(LW_SHARED);
 	if (s.total == 0 || !has_room_for(q, s.total))
 		return true;
@@ -432,8 +434,18 @@ rq_saved_place_round(void)
 
 	for (int i = 0; i < rq_max_consumer_slots && budget > 0; i++, budget--)
 	{
-		RqOffset   *o = &rq_offsets[next];
+		RqOffset   *o;
 
+		if (next == (uint32) rq_max_consumer_slots)
+		{
+			if (!seen)
+				forget_all();
+			next = 0;
+			seen = false;
+		}
+
+		/* The next round goes on behind it also if this one ends there. */
+		o = &rq_offsets[next++];
 		if (o->saved_total != 0 && o->group != RQ_NO_SLOT)
 		{
 			int			before = budget;
@@ -442,13 +454,6 @@ rq_saved_place_round(void)
 			if (!visit(o, &budget) ||
 				(budget <= 0 && before - budget > VISIT_COST))
 				more = true;
-		}
-		if (++next == (uint32) rq_max_consumer_slots)
-		{
-			if (!seen)
-				forget_all();
-			next = 0;
-			seen = false;
 		}
 	}
 	if (more)

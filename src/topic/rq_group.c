@@ -567,10 +567,14 @@ settle(uint32 group, RqXidStatus status)
 bool
 rq_group_settle_all(void)
 {
+	static uint32 next = 0;		/* goes on behind one that has thrown */
 	bool		any = false;
 
-	for (uint32 i = 0; i < (uint32) rq_max_groups; i++)
+	for (int n = 0; n < rq_max_groups; n++)
 	{
+		uint32		i = next;
+
+		next = (next + 1) % (uint32) rq_max_groups;
 		if (rq_groups[i].id == 0 || rq_groups[i].pend_op == RQ_PEND_NONE)
 			continue;
 		rq_gate_enter();
@@ -581,6 +585,7 @@ rq_group_settle_all(void)
 
 			if (status != RQ_XID_IN_PROGRESS)
 			{
+				RQ_FAULT_OF("group-settle", rq_groups[i].id);
 				settle(i, status);
 				any = true;
 			}

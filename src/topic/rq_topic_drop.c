@@ -150,14 +150,17 @@ rq_topic_drop_database(Oid db)
 int
 rq_topic_drop_garbage(RqTopicExists exists, int most)
 {
+	static int	next = 0;		/* goes on behind one that has thrown */
 	int			dropped = 0;
 
-	for (int t = 0; t < rq_max_topics && dropped < most; t++)
+	for (int n = 0; n < rq_max_topics && dropped < most; n++)
 	{
+		int			t = next;
 		RqKey		key;
 		XLogRecPtr	created;
 		bool		doomed;
 
+		next = (next + 1) % rq_max_topics;
 		if (rq_topic_key(t).rel == InvalidOid ||
 			!holder_of(t, &key, &created, &doomed))
 			continue;

@@ -136,6 +136,53 @@ rq_poll('the janitor to end its round', sub {
 		return $node->safe_psql('postgres', "SELECT ticks > $ticks FROM rocketq.workers WHERE worker = 'janitor'") eq 't';
 	});
 
+#
+# One that stays wrong does not keep those behind it waiting: a group whose
+# creation is to be settled, an offset, and a restored group.
+#
+$node->safe_psql('postgres', <<'EOQ');
+CREATE EXTENSION pg_walinspect;
+SELECT rocketq.create_topic('few', 1), rocketq.create_topic('copies', 1);
+SELECT count(rocketq.produce('few', 'm')) FROM generate_series(1, 5);
+EOQ
+my $from = rq_flush($node);
+$janitor = rq_pause($node, 'rocketq janitor');
+$node->safe_psql('postgres', <<'EOQ');
+INSERT INTO copies SELECT * FROM few;
+SELECT rocketq.create_group('few', 'f' || i) FROM generate_series(1, 6) i;
+INSERT INTO rocketq.saved_groups SELECT 'public.copies', 's' || i, '{5}', '{2}' FROM generate_series(1, 3) i;
+EOQ
+my %id = split /[|\n]/, $node->safe_psql('postgres', 'SELECT consumer_group, group_id FROM rocketq.get_groups()');
+rq_arm($node, "group-settle=error\@$id{f3},offset-settle=error\@$id{f4},saved-look=error\@$id{s2}");
+kill('CONT', $janitor);
+rq_wait_ticks($node, 'keeper', 2);
+$node->safe_psql('postgres', "SELECT (SELECT count(*) FROM rocketq.consume('few', 'f' || i, auto_commit => true)) FROM generate_series(1, 6) i");
+
+# There is a record that says so of each of these groups.
+sub settled
+{
+	my ($type, $what, @groups) = @_;
+	foreach my $group (@groups)
+	{
+		rq_poll("$type of group $group", sub {
+			rq_flush($node);
+			return $node->safe_psql('postgres', <<"EOQ") > 0;
+SELECT count(*) FROM pg_get_wal_records_info_till_end_of_wal('$from')
+WHERE resource_manager = 'rocketq' AND record_type = '$type' AND description ~ 'group $id{$group} $what'
+EOQ
+		});
+	}
+	return pass("$type @groups");
+}
+
+settled('GROUP', 'queues 0', qw(f1 f2 f4 f5 f6));
+settled('SETTLE', 'committed 5', qw(f1 f2 f3 f5 f6));
+settled('SETTLE', 'committed 3', qw(s1 s3));
+rq_arm($node, '');
+settled('GROUP', 'queues 0', 'f3');
+settled('SETTLE', 'committed 5', 'f4');
+settled('SETTLE', 'committed 3', 's2');
+
 rq_verify($node, 'at the end');
 $node->stop;
 done_testing();
