@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "api/rq_sight.h"
+#include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "base/rq_text.h"
 #include "consume/rq_rates.h"
@@ -160,21 +161,28 @@ put_unresolved(Row *row, uint32 topic, RqQueue *q)
 	}
 }
 
-static RqQueueCounts
-settled_counts(uint32 topic, RqQueue *q)
+/*
+ * The end of a look at one queue.  These looks return false where there was more
+ * of the queue to settle than one hold is for: they have to be repeated.
+ */
+static void
+unlock(void)
 {
-	rq_resolve_try_refresh(topic, q);
-	return rq_queue_counts(q);
+	LWLockRelease(rq_meta_lock);
+	RQ_FAULT("view-looked");
 }
 
-static void
+static bool
 put_queue(ReturnSetInfo *rsinfo, uint32 topic, RqQueue *q, TimestampTz now)
 {
 	RqKey		key = rq_topic_key(topic);
-	RqQueueCounts c = settled_counts(topic, q);
+	RqQueueCounts c;
 	RqRate		rate = {0};
 	Row			row = {.n = 0};
 
+	if (rq_resolve_try_refresh(topic, q))
+		return false;
+	c = rq_queue_counts(q);
 	put_value(&row, ObjectIdGetDatum(key.db));
 	put_value(&row, ObjectIdGetDatum(key.rel));
 	put_value(&row, Int32GetDatum(q->id));
@@ -190,6 +198,7 @@ put_queue(ReturnSetInfo *rsinfo, uint32 topic, RqQueue *q, TimestampTz now)
 	put_rate(&row, &rate, rate.bytes);
 	put_time(&row, rate.since);
 	finish_row(rsinfo, &row);
+	return true;
 }
 
 /*
@@ -208,13 +217,14 @@ rocketq_get_queues(PG_FUNCTION_ARGS)
 	{
 		bool		seen = true;
 
-		for (uint32 i = 0; seen && i < rq_topic_nqueues(t); i++)
+		for (uint32 i = 0; seen && i < rq_topic_nqueues(t);)
 		{
 			rq_meta_lock_again();
 			seen = rq_sees(&sight, rq_topic_key(t));
-			if (seen && i < rq_topic_nqueues(t))
-				put_queue(rsinfo, t, rq_topic_queue(t, i), now);
-			LWLockRelease(rq_meta_lock);
+			if (seen && i < rq_topic_nqueues(t) &&
+				put_queue(rsinfo, t, rq_topic_queue(t, i), now))
+				i++;
+			unlock();
 		}
 	}
 	return (Datum) 0;
@@ -259,7 +269,6 @@ lag_of(uint32 topic, RqQueue *q, RqOffset *o, uint64 *budget, RqOff *from,
 	uint64		left = here;
 
 	Assert(LWLockHeldByMe(rq_meta_lock));
-	rq_resolve_try_refresh(topic, q);
 	*from = Max(rq_saved_offset(topic, o, &left), pg_atomic_read_u64(&q->start));
 	*budget -= here - left;
 	*stable = pg_atomic_read_u64(&q->stable);
@@ -279,7 +288,7 @@ put_owner(Row *row, RqGroup *g, RqOffset *o)
 	put_time(row, owner == 0 ? 0 : whole ? g->owner_since : o->owner_since);
 }
 
-static void
+static bool
 put_group_queue(ReturnSetInfo *rsinfo, uint32 group, uint32 i, TimestampTz now,
 				uint64 *budget)
 {
@@ -289,11 +298,15 @@ put_group_queue(ReturnSetInfo *rsinfo, uint32 group, uint32 i, TimestampTz now,
 	RqOffset   *o = rq_group_offset(group, i);
 	RqOff		from;
 	RqOff		stable;
-	uint64		lag = lag_of(g->topic, q, o, budget, &from, &stable);
-	TimestampTz oldest = oldest_at(g->topic, q, from, stable);
+	uint64		lag;
+	TimestampTz oldest;
 	RqRate		rate = {0};
 	Row			row = {.n = 0};
 
+	if (rq_resolve_try_refresh(g->topic, q))
+		return false;
+	lag = lag_of(g->topic, q, o, budget, &from, &stable);
+	oldest = oldest_at(g->topic, q, from, stable);
 	put_value(&row, ObjectIdGetDatum(key.db));
 	put_value(&row, ObjectIdGetDatum(key.rel));
 	put_value(&row, Int64GetDatum((int64) g->id));
@@ -313,6 +326,7 @@ put_group_queue(ReturnSetInfo *rsinfo, uint32 group, uint32 i, TimestampTz now,
 	put_value(&row, BoolGetDatum(lag > 0 && rq_group_holds(group)));
 	put_value(&row, Int64GetDatum(o->lost));
 	finish_row(rsinfo, &row);
+	return true;
 }
 
 Datum
@@ -328,15 +342,15 @@ rocketq_get_groups(PG_FUNCTION_ARGS)
 		uint32		id = rq_groups[g].id;
 		bool		more = id != 0;
 
-		for (uint32 i = 0; more; i++)
+		for (uint32 i = 0; more;)
 		{
 			rq_meta_lock_again();
 			more = rq_groups[g].id == id && group_is_shown(g) &&
 				rq_sees(&sight, rq_topic_key(rq_groups[g].topic)) &&
 				i < rq_topic_nqueues(rq_groups[g].topic);
-			if (more)
-				put_group_queue(rsinfo, g, i, now, &budget);
-			LWLockRelease(rq_meta_lock);
+			if (more && put_group_queue(rsinfo, g, i, now, &budget))
+				i++;
+			unlock();
 		}
 	}
 	return (Datum) 0;
@@ -358,26 +372,30 @@ typedef struct TopicSums
 	int			retention_s;
 } TopicSums;
 
-static void
+static bool
 add_queue(TopicSums *sums, uint32 topic, RqQueue *q, TimestampTz now)
 {
-	RqQueueCounts c = settled_counts(topic, q);
-	TimestampTz oldest = oldest_at(topic, q, c.start, c.stable);
-	TimestampTz newest = newest_at(topic, q, c.start, c.stable);
+	RqQueueCounts c;
+	TimestampTz oldest;
 	RqRate		rate;
 
+	if (rq_resolve_try_refresh(topic, q))
+		return false;
+	c = rq_queue_counts(q);
+	oldest = oldest_at(topic, q, c.start, c.stable);
 	sums->messages += c.stable - c.start;
 	sums->bytes += c.bytes_end - c.bytes_start;
 	sums->unresolved += c.end - c.stable;
 	if (oldest != 0 && (sums->oldest == 0 || oldest < sums->oldest))
 		sums->oldest = oldest;
-	sums->newest = Max(sums->newest, newest);
+	sums->newest = Max(sums->newest, newest_at(topic, q, c.start, c.stable));
 	if (!rq_rates_of_queue(q, now, &rate))
-		return;
+		return true;
 	sums->rate.count += rate.count;
 	sums->rate.bytes += rate.bytes;
 	if (sums->rate.since == 0 || rate.since < sums->rate.since)
 		sums->rate.since = rate.since;
+	return true;
 }
 
 static Interval *
@@ -430,14 +448,15 @@ lock_topic(uint32 topic, RqKey key)
 static bool
 add_queues(TopicSums *sums, uint32 topic, RqKey key, TimestampTz now)
 {
-	for (uint32 i = 0; i < sums->queues; i++)
+	for (uint32 i = 0; i < sums->queues;)
 	{
 		if (!lock_topic(topic, key))
 			return false;
 		sums->queues = Min(sums->queues, rq_topic_nqueues(topic));
-		if (i < sums->queues)
-			add_queue(sums, topic, rq_topic_queue(topic, i), now);
-		LWLockRelease(rq_meta_lock);
+		if (i < sums->queues &&
+			add_queue(sums, topic, rq_topic_queue(topic, i), now))
+			i++;
+		unlock();
 	}
 	return true;
 }
@@ -449,7 +468,7 @@ add_group(TopicSums *sums, uint32 topic, RqKey key, RqGroupRef group)
 	uint64		lag = 0;
 	bool		shown = true;
 
-	for (uint32 i = 0; shown && i < sums->queues; i++)
+	for (uint32 i = 0; shown && i < sums->queues;)
 	{
 		RqOff		from;
 		RqOff		stable;
@@ -458,11 +477,16 @@ add_group(TopicSums *sums, uint32 topic, RqKey key, RqGroupRef group)
 			return false;
 		shown = rq_groups[group.slot].id == group.id &&
 			group_is_shown(group.slot);
-		if (shown && i < rq_topic_nqueues(topic))
+		if (!shown || i >= rq_topic_nqueues(topic))
+			i++;
+		else if (!rq_resolve_try_refresh(topic, rq_topic_queue(topic, i)))
+		{
 			lag += lag_of(topic, rq_topic_queue(topic, i),
 						  rq_group_offset(group.slot, i),
 						  &sums->places_budget, &from, &stable);
-		LWLockRelease(rq_meta_lock);
+			i++;
+		}
+		unlock();
 	}
 	if (shown)
 	{

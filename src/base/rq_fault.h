@@ -73,6 +73,10 @@
 	X(arg, "consume-read") \
 	/* a waiter has looked, and does not sleep yet */ \
 	X(arg, "wait-looked") \
+	/* a view has looked at one queue */ \
+	X(arg, "view-looked") \
+	/* the keeper has offered, as much as it does at one go */ \
+	X(arg, "offer-looked") \
 	/* who waits outside a transaction has looked at one queue */ \
 	X(arg, "idle-looked") \
 	/* TOPIC of a new topic is inserted, no commit record */ \
@@ -103,6 +107,8 @@
 	X(arg, "keeper-fsynced") \
 	/* before the redo pointer is read again under lock */ \
 	X(arg, "keeper-rotate") \
+	/* a group whose creation was rolled back is gone, others are not */ \
+	X(arg, "group-abandoned") \
 	/* this group's creator or dropper has ended, and that is to be logged */ \
 	X(arg, "group-settle") \
 	/* a place is to be looked for, for this restored group */ \

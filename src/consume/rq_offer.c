@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "consume/rq_offer.h"
 #include "consume/rq_offset.h"
@@ -24,6 +25,9 @@
  * to users, and so is the number of queues.
  */
 #define OFFER_BUDGET	(256 * 1024)
+
+/* The same under one hold of the meta lock. */
+#define OFFER_HOLD		1024
 
 /* ---- offering ---- */
 
@@ -82,65 +86,102 @@ rq_offer_all(uint32 topic, RqGroupRef group)
 
 /* ---- offering again ---- */
 
-/* Returns how much work it was: entries looked at, and one. */
+/* Where the next look goes on: after this group's, which has been offered this queue. */
+static struct
+{
+	uint32		topic;
+	uint32		queue;
+	uint32		group_id;		/* 0 = none yet */
+}			place;
+
+/*
+ * Returns how much work it was: one, entries looked at, and waiters.  The meta
+ * lock is held, but others may have the slots since the group was found.
+ */
 static int
-offer_again(uint32 topic, RqGroupRef group, uint32 queue_id)
+offer_again(RqGroupRef group)
 {
 	RqQueue    *q;
 	RqOff		from;
 	RqNews		news;
 	int			cost = 1;
 
-	if (rq_group_owner(group, queue_id) < 0 &&
-		find_unread(topic, group, queue_id, &q, &from))
+	if (rq_groups[group.slot].id == group.id &&
+		rq_groups[group.slot].topic == place.topic &&
+		rq_group_owner(group, place.queue) < 0 &&
+		find_unread(place.topic, group, place.queue, &q, &from))
 	{
-		cost += rq_queue_news(topic, q, from, pg_atomic_read_u64(&q->stable),
-							  &news);
-		rq_wake_group(topic, group.id, queue_id, &news, RQ_WAKE_ANOTHER);
+		cost += rq_queue_news(place.topic, q, from,
+							  pg_atomic_read_u64(&q->stable), &news);
+		cost += pg_atomic_read_u32(&rq_topics[place.topic].nwaiters);
+		rq_wake_group(place.topic, group.id, place.queue, &news,
+					  RQ_WAKE_ANOTHER);
 	}
 	return cost;
 }
 
-/* Offer the queues of a topic from "*queue" on; the meta lock is held. */
-static void
-offer_topic(uint32 topic, RqGroupRef *groups, uint32 *queue, int *budget)
+/*
+ * Offer the topic's queues, as much as one hold of the meta lock is for; false if
+ * that was all.
+ */
+static bool
+offer_some(const RqGroupRef *groups, int n, int *budget)
 {
-	int			n = rq_wake_groups(topic, groups);
-	uint32		nqueues = n > 0 ? rq_topic_nqueues(topic) : 0;
+	int			left = OFFER_HOLD;
 
-	for (; *queue < nqueues && *budget > 0; (*queue)++)
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	for (; place.queue < rq_topic_nqueues(place.topic); place.queue++)
+	{
 		for (int i = 0; i < n; i++)
-			*budget -= offer_again(topic, groups[i], *queue);
-	if (*queue >= nqueues)
-		*queue = 0;
+		{
+			int			cost;
+
+			if (groups[i].id <= place.group_id)
+				continue;
+			if (left <= 0 || *budget <= 0)
+				return true;
+			cost = offer_again(groups[i]);
+			left -= cost;
+			*budget -= cost;
+			place.group_id = groups[i].id;
+		}
+		place.group_id = 0;
+	}
+	return false;
+}
+
+/* Offer the topic's queues until the budget is used up; false if that was all. */
+static bool
+offer_topic(RqGroupRef *groups, int *budget)
+{
+	int			n = rq_wake_groups(place.topic, groups);
+	bool		more = true;
+
+	while (more && *budget > 0)
+	{
+		rq_meta_lock_again();
+		more = offer_some(groups, n, budget);
+		LWLockRelease(rq_meta_lock);
+		RQ_FAULT("offer-looked");
+	}
+	return more;
 }
 
 void
 rq_offer_again(void)
 {
-	static uint32 topic = 0;	/* where it goes on the next time */
-	static uint32 queue = 0;
 	int			budget = OFFER_BUDGET;
 	RqGroupRef *groups;
 
 	if (pg_atomic_read_u32(&rq_ctl->nwaiters) == 0)
 		return;
 	groups = palloc(rq_max_backends() * sizeof(RqGroupRef));
-	for (int n = 0; n < rq_max_topics; n++)
+	for (int n = 0; n < rq_max_topics && budget > 0; n++)
 	{
-		if (rq_wake_is_awaited(topic))
-		{
-			LWLockAcquire(rq_meta_lock, LW_SHARED);
-			offer_topic(topic, groups, &queue, &budget);
-			LWLockRelease(rq_meta_lock);
-		}
-		else
-			queue = 0;
-		if (queue != 0)
+		if (rq_wake_is_awaited(place.topic) && offer_topic(groups, &budget))
 			break;
-		topic = (topic + 1) % (uint32) rq_max_topics;
-		if (budget <= 0)
-			break;
+		place.topic = (place.topic + 1) % (uint32) rq_max_topics;
+		place.queue = place.group_id = 0;
 	}
 	pfree(groups);
 }

@@ -35,9 +35,6 @@
 #define RESOLVE_RANGES	512
 #define RESOLVE_LOOK	65536
 
-/* Chunks resolved under one hold of the meta lock. */
-#define SETTLE_CHUNKS	8
-
 /* ---- resolving ---- */
 
 /*
@@ -202,14 +199,11 @@ bool
 rq_resolve_refresh_some(uint32 topic, RqQueue *q)
 {
 	KnownXids	known = {0};
-	bool		more = has_news(topic, q);
 
-	for (int i = 0; more && i < SETTLE_CHUNKS; i++)
-		more = resolve_some(topic, q, &known, false);
-	return more;
+	return has_news(topic, q) && resolve_some(topic, q, &known, false);
 }
 
-void
+bool
 rq_resolve_try_refresh(uint32 topic, RqQueue *q)
 {
 	RqOff		stable = pg_atomic_read_u64(&q->stable);
@@ -217,13 +211,11 @@ rq_resolve_try_refresh(uint32 topic, RqQueue *q)
 	RqEntry		e;
 
 	if (stable >= pg_atomic_read_u64(&q->end))
-		return;
+		return false;
 	pg_read_barrier();
-	if (!rq_queue_probe(topic, q, stable, &e) ||
-		entry_status(q, stable, &e, &known) == RQ_XID_IN_PROGRESS)
-		return;
-	while (resolve_some(topic, q, &known, true))
-		;
+	return rq_queue_probe(topic, q, stable, &e) &&
+		entry_status(q, stable, &e, &known) != RQ_XID_IN_PROGRESS &&
+		resolve_some(topic, q, &known, true);
 }
 
 bool

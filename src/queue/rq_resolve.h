@@ -26,8 +26,8 @@ extern bool rq_resolve_some(uint32 topic, RqQueue *q, uint64 own_xid,
 extern void rq_resolve_refresh(uint32 topic, RqQueue *q);
 
 /*
- * The same, but only for a while: true if there may be more.  For those who hold
- * a lock that others wait for.
+ * The same, but no more than a stretch: true if there may be more.  For those who
+ * hold a lock that others wait for, and give it back in between.
  */
 extern bool rq_resolve_refresh_some(uint32 topic, RqQueue *q);
 
@@ -35,7 +35,7 @@ extern bool rq_resolve_refresh_some(uint32 topic, RqQueue *q);
  * The same for those who only show the queue: does not wait for its lock for
  * long, and leaves what can't be read or written as it is.
  */
-extern void rq_resolve_try_refresh(uint32 topic, RqQueue *q);
+extern bool rq_resolve_try_refresh(uint32 topic, RqQueue *q);
 
 /*
  * When the first entry that is not resolved was enqueued, and which process it

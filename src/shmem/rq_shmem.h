@@ -95,7 +95,7 @@ typedef struct RqControl
 	uint32		ntopics;
 	uint32		ngroups;
 	pg_atomic_uint32 ndoomed;	/* topics */
-	pg_atomic_uint32 groups_abandoned;	/* 1 = there may be some */
+	pg_atomic_uint32 groups_abandoned;
 
 	/* 0 = there is no file that should be gone; see rq_leftovers_note() */
 	pg_atomic_uint32 leftovers;

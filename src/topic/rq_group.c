@@ -491,6 +491,8 @@ drop_apply(uint32 group)
 		link = &rq_groups[*link].next;
 	*link = g->next;
 	cut_offsets(group, 0);
+	if (g->abandoned)
+		pg_atomic_fetch_sub_u32(&rq_ctl->groups_abandoned, 1);
 	g->id = 0;
 	rq_ctl->ngroups--;
 }
@@ -535,14 +537,19 @@ rq_group_drop_abandoned(void)
 {
 	if (pg_atomic_read_u32(&rq_ctl->groups_abandoned) == 0)
 		return;
-	rq_gate_enter();
-	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	pg_atomic_write_u32(&rq_ctl->groups_abandoned, 0);
 	for (uint32 i = 0; i < (uint32) rq_max_groups; i++)
+	{
+		/* A look without the lock, which is repeated. */
+		if (rq_groups[i].id == 0 || !rq_groups[i].abandoned)
+			continue;
+		rq_gate_enter();
+		LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 		if (rq_groups[i].id != 0 && rq_groups[i].abandoned)
 			rq_group_drop_for_good(i);
-	LWLockRelease(rq_meta_lock);
-	rq_gate_leave();
+		LWLockRelease(rq_meta_lock);
+		rq_gate_leave();
+		RQ_FAULT("group-abandoned");
+	}
 }
 
 /* The pending transaction of a group has ended: log what follows from it. */

@@ -43,8 +43,9 @@ abandon(const void *action)
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	if (rq_group_is_still(group))
 	{
+		if (!rq_groups[group.slot].abandoned)
+			pg_atomic_fetch_add_u32(&rq_ctl->groups_abandoned, 1);
 		rq_groups[group.slot].doomed = rq_groups[group.slot].abandoned = true;
-		pg_atomic_write_u32(&rq_ctl->groups_abandoned, 1);
 	}
 	LWLockRelease(rq_meta_lock);
 	rq_worker_wake(RQ_JANITOR);

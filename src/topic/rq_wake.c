@@ -19,6 +19,7 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
+#include "lib/qunique.h"
 
 #include "base/rq_compat.h"
 #include "base/rq_guc.h"
@@ -92,6 +93,15 @@ rq_wake_is_awaited(uint32 topic)
 	return pg_atomic_read_u32(&rq_topics[topic].nwaiters) > 0;
 }
 
+static int
+compare_groups(const void *a, const void *b)
+{
+	uint32		one = ((const RqGroupRef *) a)->id;
+	uint32		other = ((const RqGroupRef *) b)->id;
+
+	return (one > other) - (one < other);
+}
+
 int
 rq_wake_groups(uint32 topic, RqGroupRef *groups)
 {
@@ -100,18 +110,14 @@ rq_wake_groups(uint32 topic, RqGroupRef *groups)
 	LWLockAcquire(rq_wait_lock(topic), LW_SHARED);
 	for (uint32 i = rq_topics[topic].first_waiter; i != RQ_NO_SLOT;
 		 i = rq_waiters[i].next)
-	{
-		RqGroupRef	group = {.slot = rq_waiters[i].group_slot,
-		.id = rq_waiters[i].group_id};
-		int			k = 0;
-
-		while (k < n && groups[k].id != group.id)
-			k++;
-		if (k == n && group.id != 0)
-			groups[n++] = group;
-	}
+		if (rq_waiters[i].group_id != 0)
+			groups[n++] = (RqGroupRef)
+		{
+			.slot = rq_waiters[i].group_slot, .id = rq_waiters[i].group_id
+		};
 	LWLockRelease(rq_wait_lock(topic));
-	return n;
+	qsort(groups, n, sizeof(RqGroupRef), compare_groups);
+	return (int) qunique(groups, n, sizeof(RqGroupRef), compare_groups);
 }
 
 /* ---- choosing ---- */

@@ -84,7 +84,8 @@ extern void rq_wake_topic(uint32 topic);
 extern void rq_wake_replayed(void);
 
 /*
- * The groups that have waiters, each once; returns how many.  There is room for
+ * The groups that have waiters, each once, in the order of their ids; returns
+ * how many.  There is room for
  * as many as there are backends.  Takes the wait lock.
  */
 extern int	rq_wake_groups(uint32 topic, RqGroupRef *groups);

@@ -146,12 +146,10 @@ is_turn(RqQueue *q)
 static bool
 settle_some(uint32 topic, RqQueue *q, bool *turn)
 {
-	bool		more = rq_resolve_refresh_some(topic, q);
-
+	if (rq_resolve_refresh_some(topic, q))
+		return false;
 	*turn = *turn || is_turn(q);
-	if (*turn && rq_resolve_log(topic, q))
-		more = true;
-	return !more;
+	return !*turn || !rq_resolve_log(topic, q);
 }
 
 /*

@@ -16,13 +16,7 @@ use Test::More;
 my $queues = 300;
 my $node = rq_node('main', conf => '');
 rq_require_faults($node);
-$node->safe_psql('postgres', <<"EOQ");
-SELECT rocketq.create_topic('wide', $queues);
-SELECT rocketq.create_topic('other', 1);
-SELECT rocketq.create_group('wide', 'g' || i) FROM generate_series(1, 10) i;
-DO \$\$ BEGIN PERFORM rocketq.produce('wide', 'm', tag => 'a', queue_id => q)
-	FROM generate_series(0, @{[ $queues - 1 ]}) q, generate_series(1, 100); END \$\$;
-EOQ
+$node->safe_psql('postgres', "SELECT rocketq.create_topic('other', 1)");
 
 # Create and drop a group of another topic.  No timeout ends a wait for the lock.
 sub change
@@ -35,6 +29,112 @@ sub change
 	is(rq_answer($session), ' ', $how);
 	return;
 }
+
+# How often a session or worker stops before it has done what it is about.
+sub stops
+{
+	my ($pid, $done) = @_;
+	my $stops = 0;
+
+	rq_poll(
+		"process $pid to be done",
+		sub {
+			return 1 if $done->();
+			return 0 if slurp_file("/proc/$pid/stat") !~ /\) T /;
+			change('one stands still between two parts') if $stops++ == 0;
+			kill('CONT', $pid);
+			return 0;
+		});
+	return $stops;
+}
+
+sub stops_of
+{
+	my ($session, $point, $sql) = @_;
+
+	$session->query("SET rocketq.fault = '$point=stop'");
+	$session->ask($sql);
+	my $stops = stops($session->{pid}, sub { return $session->is_answered(0); });
+	is(rq_answer($session) =~ /^\w+ .*fault|error/, '', "$point: it ends well");
+	return $stops;
+}
+
+#
+# However much there is to settle in a queue, it is settled in parts: 60000 entries
+# in seven and a rest, by whoever looks first.
+#
+my ($one) = rq_sessions($node, 1);
+my $keeper = rq_hold_keeper($node);
+my $janitor = rq_pause($node, 'rocketq janitor');
+$node->safe_psql('postgres', "SELECT rocketq.create_topic('long', 1); SELECT rocketq.create_group('long', 'g')");
+
+sub leave_unsettled
+{
+	$node->safe_psql('postgres', <<'EOQ');
+SET rocketq.fault = 'resolve-flags=error';
+INSERT INTO long (body, tag) SELECT '', 'a' FROM generate_series(1, 60000);
+EOQ
+	return;
+}
+foreach my $view ('queues', 'groups', 'topics')
+{
+	leave_unsettled();
+	cmp_ok(stops_of($one, 'view-looked', "SELECT count(*) FROM rocketq.$view"), '>=', 8, "$view: in parts");
+}
+leave_unsettled();
+stops_of($one, 'idle-looked', "CALL rocketq.wait_for_messages('long', 'g', '1 ms', 'b')");
+cmp_ok(stops_of($one, 'view-looked', 'SELECT count(*) FROM rocketq.queues'), '>=', 8, 'who waits: the first part');
+$node->safe_psql('postgres', "SELECT rocketq.drop_topic('long')");
+
+#
+# So go groups whose creation was rolled back, one by one.
+#
+$one->query('BEGIN');
+$one->query('SAVEPOINT s');
+$one->query("SELECT rocketq.create_group('other', 'g' || i) FROM generate_series(1, 5) i");
+$one->query('ROLLBACK TO s');
+rq_arm($node, 'group-abandoned=stop');
+kill('CONT', $janitor);
+foreach my $i (1 .. 5)
+{
+	rq_poll_stopped($janitor);
+	change("group $i of those that go is gone");
+	kill('CONT', $janitor);
+}
+$one->query('COMMIT');
+rq_arm($node, '');
+
+#
+# What is offered again is looked at in parts.
+#
+$node->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.create_topic('offered', 40);
+SELECT rocketq.create_group('offered', 'g' || i) FROM generate_series(1, 4) i;
+DO $$ BEGIN PERFORM rocketq.produce('offered', 'm', tag => 'a', queue_id => q)
+	FROM generate_series(0, 39) q, generate_series(1, 100); END $$;
+EOQ
+my @waiters = rq_sessions($node, 4);
+rq_ask_and_sleep("CALL rocketq.wait_for_messages('offered', 'g$_', '600 s', 'b')", $waiters[ $_ - 1 ])
+  foreach 1 .. 4;
+rq_arm($node, 'offer-looked=stop');
+kill('CONT', $keeper);
+rq_poll_stopped($keeper);
+my $tick = "SELECT ticks FROM rocketq.workers WHERE worker = 'keeper'";
+my $begun = rq_value($node, $tick);
+kill('CONT', $keeper);
+cmp_ok(stops($keeper, sub { return rq_value($node, $tick) != $begun; }), '>=', 6, 'four groups in forty queues take some parts');
+rq_arm($node, '');
+kill('CONT', $keeper);
+$node->safe_psql('postgres', "SELECT rocketq.produce('offered', 'm', tag => 'b', queue_id => 3)");
+is(rq_answer($_), 't', 'who waits is still woken') foreach @waiters;
+$node->safe_psql('postgres', "SELECT rocketq.drop_topic('offered')");
+
+$node->safe_psql('postgres', <<"EOQ");
+SELECT rocketq.create_topic('wide', $queues);
+SELECT rocketq.create_group('wide', 'g' || i) FROM generate_series(1, 10) i;
+DO \$\$ BEGIN PERFORM rocketq.produce('wide', 'm', tag => 'a', queue_id => q)
+	FROM generate_series(0, @{[ $queues - 1 ]}) q, generate_series(1, 100); END \$\$;
+EOQ
 
 #
 # Between two queues the lock is free, and the look can be ended.
