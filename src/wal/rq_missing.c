@@ -88,10 +88,12 @@ rq_missing_read(void (*visit) (RqStoreFile f))
 	char		line[MAXPGPATH];
 	RqStoreFile f;
 
-	if (note == NULL && errno == ENOENT)
-		return;
 	if (note == NULL)
-		report("open", RQ_MISSING_FILE);
+	{
+		if (errno != ENOENT)
+			report("open", RQ_MISSING_FILE);
+		return;
+	}
 	while (fgets(line, sizeof(line), note) != NULL)
 	{
 		line[strcspn(line, "\r\n")] = '\0';
