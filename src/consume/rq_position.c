@@ -62,14 +62,16 @@ check_commit(uint32 queue_id, int64 next, RqOff now, RqOff end)
 	if (next < 0 || (RqOff) next < now)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("offset " INT64_FORMAT " is before the group's committed offset in queue %u, " UINT64_FORMAT,
-						next, queue_id, now),
+				 errmsg("offset " INT64_FORMAT " is before the group's committed offset in queue %u",
+						next, queue_id),
+				 errdetail("The committed offset is " UINT64_FORMAT ".", now),
 				 errhint("rocketq.reset_offset() moves a group back.")));
 	if ((RqOff) next > end)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("offset " INT64_FORMAT " is past the end of queue %u, " UINT64_FORMAT,
-						next, queue_id, end)));
+				 errmsg("offset " INT64_FORMAT " is past the end of queue %u",
+						next, queue_id),
+				 errdetail("The queue ends at " UINT64_FORMAT ".", end)));
 }
 
 void

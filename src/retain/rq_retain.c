@@ -535,7 +535,7 @@ static const char *
 why(const Round *r, RqPos cut)
 {
 	if (r->wanted >= cut)
-		return "nobody needs it any more";
+		return "nobody needs them any more";
 	if (r->gave_way == RQ_KEEPS_TIME)
 		return r->young_why;
 	return "more than rocketq.max_kept_size is held";
@@ -577,7 +577,7 @@ trim_log(Round *r)
 		ereport(LOG,
 				(errmsg("rocketq trimmed the commit log to position " UINT64_FORMAT,
 						cut),
-				 errdetail("%u segments went, since %s.",
+				 errdetail("Segments removed: %u, because %s.",
 						   (uint32) (rq_log_segno(cut) - rq_log_segno(r->start)),
 						   why(r, cut))));
 }

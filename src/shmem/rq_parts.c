@@ -117,7 +117,7 @@ rq_state_damaged(const char *problem)
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("file \"%s\" is damaged", RQ_STATE_FILE),
 			 errdetail("%s.", problem),
-			 errhint("Restore the data directory from a backup.")));
+			 errhint("If another version of rocketq wrote the file, install that version; otherwise restore the data directory from a backup.")));
 }
 
 void

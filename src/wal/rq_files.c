@@ -294,7 +294,7 @@ refuse_unknown(const char *path, uint32 skip)
 		ereport(FATAL,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("rocketq's file \"%s\" holds messages that the state file does not know of", path),
-				 errdetail("The server was shut down in order; so \"%s\" is not of the same time as the other files.",
+				 errdetail("The server was shut down cleanly, so \"%s\" is not of the same time as the other files.",
 						   RQ_STATE_FILE),
 				 errhint("Put the state file back that belongs to them, or restore the data directory from a backup. "
 						 "To lose what is in the file, move it out of \"%s\".", RQ_DIR)));
@@ -382,7 +382,7 @@ rq_files_note_closed(void)
 {
 	sync_removals();
 	rq_make_note(RQ_CLOSED_FILE,
-				 "The server was shut down in order, and \"state\" tells of all files that are\n"
+				 "The server was shut down cleanly, and \"state\" tells of all files that are\n"
 				 "here.  Others that are put here are refused.\n");
 }
 

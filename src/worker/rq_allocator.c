@@ -81,7 +81,7 @@ tell_created(RqPos alloc_end)
 		return;
 	if (rq_log_store)
 		ereport(LOG,
-				(errmsg("rocketq created %d segments of the commit log, which has room up to position " UINT64_FORMAT,
+				(errmsg("rocketq extended the commit log (segments created: %d), which has room up to position " UINT64_FORMAT,
 						untold, alloc_end)));
 	untold = 0;
 	told_at = now;

@@ -114,7 +114,7 @@ settings(retention_time => "'1h'");
 stays('retention_time', 'younger than the time');
 settings(retention_time => "'1s'");
 all_goes('older than the time');
-logged(qr/rocketq trimmed the commit log to position \d+\n.*DETAIL:  \d+ segments went, since nobody needs it any more/, 'time');
+logged(qr/rocketq trimmed the commit log to position \d+\n.*DETAIL:  Segments removed: \d+, because nobody needs them any more/, 'time');
 
 #
 # Size: the oldest goes before its time, but not what a group holds.
@@ -124,7 +124,7 @@ produce('plain', 6);
 rq_poll_query($node, 'the log to be smaller',
 	"SELECT count(*) <= 4 FROM rocketq.segments WHERE state <> 'ready'");
 is(megabytes(), 4, 'size: as much stays as was asked for');
-logged(qr/segments went, since the log is larger than rocketq.retention_size/, 'size');
+logged(qr/Segments removed: \d+, because the log is larger than rocketq.retention_size/, 'size');
 create('sized', 'slow');
 produce('sized', 6);
 my $slow = 'group slow of %';
@@ -143,7 +143,7 @@ rq_wait_ticks($node, 'janitor', 3);
 my $first = query("SELECT rocketq.min_offset('sized', 0)");
 is(megabytes(), 5, 'max_kept_size: as much stays as was asked for');
 logged(qr/consumer group "slow" of rocketq topic \d+\/\d+ lost $first messages of queue 0 to retention\n.*DETAIL:  It had consumed up to offset 0; the queue begins at $first\./, 'max_kept_size');
-logged(qr/segments went, since more than rocketq.max_kept_size is held/, 'max_kept_size');
+logged(qr/Segments removed: \d+, because more than rocketq.max_kept_size is held/, 'max_kept_size');
 is(query($group_state), "true $first", 'max_kept_size: the view shows what it has lost');
 is(query('SELECT groups_moved > 0, messages_lost FROM rocketq.stats'), "t|$first", 'max_kept_size: so do the statistics');
 is(consume('sized', 'slow', 1000), $last - $first, 'the group goes on at the new start');
@@ -387,7 +387,7 @@ foreach my $from (0, $first - 1)
 {
 	my ($rc, $out, $err) = $node->psql('postgres',
 		"\\set VERBOSITY verbose\nSELECT * FROM rocketq.pull('plain', 0, $from, wait => '1 s')");
-	like($err, qr/2201X: queue 0 begins behind offset $from\nDETAIL:  It reaches from $first to \d+/,
+	like($err, qr/2201X: queue 0 begins after offset $from\nDETAIL:  It reaches from $first to \d+/,
 		"pull from $from");
 }
 
@@ -434,7 +434,7 @@ SKIP:
 #
 settings(log_store => 'on');
 produce('plain', 3);
-logged(qr/LOG:  rocketq created \d+ segments of the commit log, which has room up to position \d+/, 'new segments');
+logged(qr/LOG:  rocketq extended the commit log \(segments created: \d+\), which has room up to position \d+/, 'new segments');
 query('ALTER SYSTEM SET log_checkpoints = on');
 $node->reload;
 query("SELECT rocketq.produce('plain', 'x'); CHECKPOINT");

@@ -84,7 +84,7 @@ is(query($full), $segments, 'nothing has gone');
 $log_from = rq_log_from($node);
 fill_to(75);
 rq_poll_query($node, 'some segments to go', "SELECT ($full) < $segments");
-$node->wait_for_log(qr/segments went, since the disk is fuller than rocketq.disk_trim_percent/, $log_from);
+$node->wait_for_log(qr/Segments removed: \d+, because the disk is fuller than rocketq.disk_trim_percent/, $log_from);
 rq_wait_ticks($node, 'janitor', 5);
 cmp_ok(query($full), '>=', $segments - 4, 'no more than is needed');
 cmp_ok(query($full), '>', 0, 'so some are left');

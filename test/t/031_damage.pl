@@ -450,7 +450,7 @@ foreach my $case (@states)
 
 	ok(!$node->start(fail_ok => 1), "$what: the server does not start");
 	like( slurp_file($node->logfile, $from),
-		qr/FATAL:  file "pg_rocketq\/state" is damaged.*DETAIL:  the state file.*$expected.*HINT:  Restore the data directory from a backup/s,
+		qr/FATAL:  file "pg_rocketq\/state" is damaged.*DETAIL:  the state file.*$expected.*HINT:  If another version of rocketq wrote the file, install that version; otherwise restore the data directory from a backup/s,
 		"$what: it says why");
 	$undo->();
 }

@@ -205,7 +205,7 @@ EOC
 	#
 	$log_from = rq_log_from($node);
 	fill_to(82);
-	$node->wait_for_log(qr/segments went, since the disk is fuller than rocketq.disk_trim_percent/, $log_from);
+	$node->wait_for_log(qr/Segments removed: \d+, because the disk is fuller than rocketq.disk_trim_percent/, $log_from);
 	$node->wait_for_log(qr/LOG:  the disk of the rocketq store is fuller than rocketq.disk_trim_percent, but nothing can be trimmed\n.*DETAIL:  The oldest segment is kept by: group g of \d+\/\d+\./, $log_from);
 	cmp_ok(query($log_start), '>', $start, "$label: what nobody needs goes");
 	is(query($rest), '800|t', "$label: what the group has not consumed stays");

@@ -98,7 +98,7 @@ ok(-e $middle_of_log && -e $middle_of_queue && -e "$store/queue/$directory/1.000
 	'there are segments around those in the middle');
 
 #
-# After a shutdown in order every file is missed that the state tells of.
+# After a clean shutdown every file is missed that the state tells of.
 #
 $node->stop('fast');
 my $gone = qr/Put it back as it was when the server stopped, mount its file system, or restore the data directory from a backup/;
@@ -165,7 +165,7 @@ $contents = contents();
 $node->stop('fast');
 move("$store/state", "$data/away");
 system_or_bail('cp', '-p', "$data/old_state", "$store/state");
-refused('an old state file: the log', qr/FATAL:  rocketq's file "pg_rocketq\/log\/\w+" holds messages that the state file does not know of.*shut down in order.*HINT:  Put the state file back/s);
+refused('an old state file: the log', qr/FATAL:  rocketq's file "pg_rocketq\/log\/\w+" holds messages that the state file does not know of.*shut down cleanly.*HINT:  Put the state file back/s);
 move("$data/away", "$store/state");
 rq_start($node);
 is(contents(), $contents, 'the right one is back: all is there');
@@ -182,7 +182,7 @@ is(sql('SELECT count(*) FROM late'), '1', 'the topic is there');
 
 #
 # What a crash has left is removed by the first start that comes to it, also when
-# a shutdown in order lies between that nobody has tidied up in.
+# a clean shutdown lies between that nobody has tidied up in.
 #
 sub ctl
 {

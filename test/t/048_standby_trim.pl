@@ -109,7 +109,7 @@ like($reader->{stderr},
 	'a message that went while it was read is an error');
 $reader->quit;
 my ($rc, $out, $err) = $standby->psql('postgres', "SELECT * FROM rocketq.pull('t', 0, 0, 10)");
-like($err, qr/queue 0 begins behind offset 0\nDETAIL:  It reaches from $first to/, 'pull tells what has gone');
+like($err, qr/queue 0 begins after offset 0\nDETAIL:  It reaches from $first to/, 'pull tells what has gone');
 is( $standby->safe_psql('postgres', "SELECT min(queue_offset), count(*) FROM rocketq.pull('t', 0, $first, 10)"),
 	"$first|10", 'and goes on with the next message');
 
