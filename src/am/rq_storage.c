@@ -27,6 +27,7 @@
 #include "topic/rq_group.h"
 #include "topic/rq_topic.h"
 #include "topic/rq_topic_create.h"
+#include "topic/rq_topic_drop.h"
 #include "topic/rq_topic_txn.h"
 #include "value/rq_columns.h"
 #include "value/rq_relation.h"
@@ -167,7 +168,11 @@ copy_groups(uint32 from, uint32 to, uint64 xid)
 		RqGroupRef	copy;
 
 		if (read_group_to_copy(groups[i], name, places, rq_topic_nqueues(to)))
+		{
+			/* Garbage of TRUNCATEs before this one can be in the way. */
+			rq_topic_make_room(0, rq_topic_nslots(to));
 			(void) rq_group_create(to, name, places, xid, false, &copy);
+		}
 	}
 	pfree(places);
 	pfree(groups);
