@@ -240,6 +240,14 @@ stage(RqOffset *o, RqOff next, uint64 xid)
 	o->saved_total = 0;
 	o->pend_next = next;
 	o->pend_xid = xid;
+
+	/*
+	 * Whatever becomes of it is logged (SETTLE), also when the offset stays
+	 * what it was: a standby would ask for this transaction as long as there
+	 * is no other record of the offset, and that can be when nobody knows it
+	 * any more.
+	 */
+	o->logged = RQ_NOT_LOGGED;
 	END_CRIT_SECTION();
 	LWLockRelease(lock_of(o));
 }

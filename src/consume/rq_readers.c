@@ -105,6 +105,8 @@ typedef struct Moved
 	int			noted;
 } Moved;
 
+RQ_ACTION_FITS(Moved);
+
 static void
 undo_next(const void *action)
 {

@@ -84,6 +84,8 @@ typedef struct Length
 	int			noted;
 } Length;
 
+RQ_ACTION_FITS(Length);
+
 static void
 undo_produce(const void *action)
 {

@@ -123,6 +123,8 @@ typedef struct Altered
 	RqTopicSettings before;
 } Altered;
 
+RQ_ACTION_FITS(Altered);
+
 static void
 undo_altered(const void *action)
 {

@@ -43,6 +43,8 @@ typedef enum RqTxnStage
 
 /* What an action tells its callbacks takes so many bytes at most. */
 #define RQ_ACTION_MAX	40
+#define RQ_ACTION_FITS(type) \
+	StaticAssertDecl(sizeof(type) <= RQ_ACTION_MAX, "an action has no room for it")
 
 /*
  * A kind of action.  Callbacks get what was noted; each may be NULL if there is
