@@ -19,7 +19,8 @@
 
 /*
  * The struct is part of WAL records and of the state file: another field is
- * another RQ_STATE_VERSION.  All fields are int32, so it has no padding.
+ * another version of the section of topics (rq_statefmt.h).  All fields are int32,
+ * so it has no padding.
  */
 typedef struct RqTopicSettings
 {
