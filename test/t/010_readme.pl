@@ -1,6 +1,7 @@
 # 010_readme.pl -- README.md and sql/doc are true: each block of SQL on a page runs
-# and prints what the page shows, and what they list of settings, functions, views,
-# columns and types is what there is, without anything missing on either side.
+# and prints what the page shows, whether one reads that page alone or all of them in
+# order; and what they list of settings, functions, views, columns and types is what
+# there is, without anything missing on either side.
 
 use strict;
 use warnings FATAL => 'all';
@@ -68,24 +69,43 @@ sub run_page
 		{
 			is($page, $runs_elsewhere{$language} // 'nowhere', "$where: $language is run");
 		}
+		if ($language eq 'psql')
+		{
+			my ($ok, undef, $err) = shown($db, $code =~ s/ \\watch .*/;/r);
+			ok($ok, "$where: its statement runs here, too") or diag($err);
+		}
 	}
 	return;
 }
 
-# Each page goes on where the README's five minutes end.
+# Each page goes on where the README's five minutes end, and where the index begins:
+# its block makes what the others need.
+my $index = 'sql/doc/index.md';
 foreach my $page (@pages)
 {
 	my $db = lc($page =~ s/\W/_/gr);
 
 	$node->safe_psql('postgres', "CREATE DATABASE $db");
-	if ($page ne 'README.md')
+	if ($page ne 'README.md' && $page ne $index)
 	{
-		my @tour = grep { $_->{language} eq 'sql' } @{ $blocks{'README.md'} };
-		my ($ok, $out, $err) = shown($db, join('', map { $_->{code} } @tour));
-		die "the README does not run: $err" if !$ok;
+		my ($ok, $out, $err) = shown($db, join('', map { $_->{code} } @{ $blocks{$index} }));
+		die "the index does not run: $err" if !$ok;
 	}
 	run_page($page, $db);
 }
+
+# All pages in order in one database; then the extension goes as the page on
+# operations says.
+my @way = rq_doc_way();
+is_deeply([ sort @way, $index ], [ sort @pages ], 'who follows the links sees every page');
+$node->safe_psql('postgres', 'CREATE DATABASE reader');
+run_page($_, 'reader') foreach @way;
+is($node->safe_psql('reader', "SELECT count(*) FROM orders WHERE NOT rocketq.json(body) ? 'id'"),
+	'0', 'the topic of the pages has orders only');
+my @removal = rq_doc_page('sql/doc/operations.md') =~ /`(DROP (?:EXTENSION|SCHEMA) rocketq[^`]*)`/g;
+is(@removal, 2, 'the page on operations says how to remove the extension');
+$node->safe_psql('reader', "$_;") foreach @removal;
+is($node->safe_psql('reader', "SELECT count(*) FROM pg_class WHERE relname = 'orders'"), '0', 'no topic is left');
 
 # What the README's tour comes to, in whatever words it is told.
 my $tour = 'readme_md';
@@ -126,13 +146,41 @@ is($node->safe_psql($tour, 'SELECT count(DISTINCT purchase_id) FROM invoice'), '
 is($node->safe_psql($tour, "$lag = 'invoicing'"), '0', 'and all is consumed');
 
 $node->safe_psql($tour, <<'EOQ');
-SELECT rocketq.produce('orders', body, queue_id => 0) FROM unnest(ARRAY['{"id": 8}', 'broken', '{"id": 9}']) body;
+SELECT rocketq.produce('orders', body, 'created', properties => '{"v": 1}', sharding_key => 'ann', queue_id => 0)
+FROM unnest(ARRAY['{"id": 8}', 'broken', '{"id": 9}']) body;
 EOQ
 $node->safe_psql($tour, $aside);
 is($node->safe_psql($tour, 'SELECT purchase_id FROM invoice WHERE amount = 3 ORDER BY 1'),
 	"8\n9", 'a message that fails does not stop the others');
-is($node->safe_psql($tour, "SELECT rocketq.text(body), properties->>'state' FROM orders_failed"), 'broken|22P02', 'and is put aside');
+is($node->safe_psql($tour, <<'EOQ'), 'broken|created|ann|22P02|1', 'and is put aside with all that it was');
+SELECT rocketq.text(body), tag, sharding_key, properties->>'state', properties->>'v' FROM orders_failed
+EOQ
 is($node->safe_psql($tour, "$lag = 'invoicing'"), '0', 'and does not come again');
+
+#
+# Facts that the pages tell without showing them.
+#
+$node->safe_psql($tour, "BEGIN; SELECT FROM rocketq.consume('orders', 'mistyped'); ROLLBACK");
+$node->safe_psql($tour, "BEGIN; SELECT rocketq.create_group('orders', 'undone'); ROLLBACK");
+is($node->safe_psql($tour, "SELECT DISTINCT consumer_group FROM rocketq.groups WHERE consumer_group IN ('mistyped', 'undone')"),
+	'mistyped', 'a group that consume has created survives a rollback');
+is($node->safe_psql($tour, "SELECT pg_filenode_relation(0, pg_relation_filenode('orders'))"),
+	'orders', 'how to get at the name of a topic in kept_by');
+
+# Which types arguments do not have, and the errors that tell of it.
+my %wrong = (
+	"produce('orders', 'x', keys => '1')" => 'malformed array literal',
+	"produce('orders', 'x', keys => 1)" => 'does not exist',
+	"produce('orders', 'x', sharding_key => 42)" => 'does not exist',
+	"produce('orders', 'x', tags => 'a')" => 'does not exist',
+	"consume('orders', 'g', tag => 'a')" => 'does not exist',
+	"consume('orders', 'g', wait => 30)" => 'does not exist',
+	"alter_topic('orders', retention_time => 3600)" => 'does not exist');
+foreach my $call (sort keys %wrong)
+{
+	my ($ok, $out, $err) = shown($tour, "SELECT rocketq.$call;");
+	like($err, qr/$wrong{$call}/, "refused: $call");
+}
 
 #
 # The lists.
@@ -175,7 +223,7 @@ my %when = (postmaster => 'restart', sighup => 'reload', superuser => 'superuser
 my @settings;
 foreach (split /\n/, $node->safe_psql($tour, <<'EOQ'))
 SELECT name, boot_val, unit, context FROM pg_settings
-WHERE name LIKE 'rocketq.%' AND name <> 'rocketq.fault'
+WHERE name LIKE 'rocketq.%' AND name NOT IN ('rocketq.fault', 'rocketq.test_extra')
 EOQ
 {
 	my ($name, $default, $unit, $context) = split /\|/;

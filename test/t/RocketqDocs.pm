@@ -12,7 +12,7 @@ use Exporter 'import';
 use File::Basename;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(rq_doc_pages rq_doc_page rq_doc_blocks rq_doc_table);
+our @EXPORT = qw(rq_doc_pages rq_doc_way rq_doc_page rq_doc_blocks rq_doc_table);
 
 my $top = dirname(__FILE__) . '/../..';
 
@@ -26,6 +26,21 @@ sub rq_doc_page
 {
 	my ($page) = @_;
 	return slurp_file("$top/$page");
+}
+
+# The pages as somebody reads them: the README, then those in sql/doc from "next" to
+# "next".
+sub rq_doc_way
+{
+	my @way = ('README.md');
+	my $page = 'concepts.md';
+
+	while (defined $page)
+	{
+		push @way, "sql/doc/$page";
+		($page) = rq_doc_page($way[-1]) =~ /^\[Index\].*\bnext: \[[^\]]+\]\(([^)]+)\)/m;
+	}
+	return @way;
 }
 
 # The fenced blocks of a page, in order: language, text, and the line of the page
