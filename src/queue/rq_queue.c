@@ -2,10 +2,25 @@
  * rq_queue.c
  *	  Consume queues: their files, entries and ends.
  *
- * Enqueueing has the three steps of an append (rq_append.c) under the queue's
- * lock: store the entries, insert the WAL record, raise the end.  So LSN order
- * is offset order within a queue.  Whether an entry counts is decided later
- * (rq_resolve.c).
+ * Given entries for a queue, which offsets do they get, and from when on may
+ * others read them?  rq_queue_enqueue() has the three steps of an append
+ * (log/rq_append.c), all under one hold of the queue's lock:
+ *
+ *		1. store	write the entries into the mapped segments
+ *		2. log		insert the WAL record ENQUEUE
+ *		3. publish	raise "end"
+ *
+ * So LSN order is offset order within a queue, and a copy of the queue's slot
+ * that is taken under the lock (rq_tablestate.c) has all of an enqueue or
+ * nothing of it.  Bytes at or past "end" mean nothing: nobody reads them, and
+ * the next enqueue overwrites them.  Whether an entry below "end" counts is
+ * decided later (rq_resolve.c).
+ *
+ * Those who read entries take no lock.  "start" only rises, and a trimmed
+ * segment is removed only after "start" has passed it (retain/rq_trim.c).  So a
+ * reader looks for the file and copies the entry first, and checks "start"
+ * afterwards: if that has not passed the entry, a missing file is corruption,
+ * and the bytes are not zeros of a punched hole.
  */
 #include "postgres.h"
 
@@ -26,7 +41,7 @@
 #include "store/rq_map.h"
 #include "topic/rq_topic.h"
 
-/* Entries that rq_queue_news() looks at. */
+/* Of more entries rq_queue_news() only says that something has come. */
 #define NEWS_LOOK_MAX	1024
 
 /* ---- files ---- */
@@ -115,6 +130,10 @@ rq_queue_find_entry(uint32 topic, RqQueue *q, RqOff off, RqMapMode mode)
 
 	if (base == NULL)
 	{
+		/*
+		 * The file before "start": rq_queue_trim_apply() raises "start"
+		 * before the file is removed, so a trimmed entry is seen as such.
+		 */
 		pg_read_barrier();
 		if (off < pg_atomic_read_u64(&q->start))
 			return NULL;
@@ -133,6 +152,11 @@ copy_entry(RqQueue *q, RqOff off, const RqEntry *e, RqEntry *entry)
 	if (e == NULL)
 		return false;
 	memcpy(entry, e, sizeof(*entry));
+
+	/*
+	 * The bytes before "start": rq_queue_trim_apply() raises "start" before a
+	 * hole is punched, so zeros of a hole are not taken for an entry.
+	 */
 	pg_read_barrier();
 	return off >= pg_atomic_read_u64(&q->start);
 }
@@ -145,7 +169,7 @@ rq_queue_entry(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry)
 	return copy_entry(q, off, rq_queue_find_entry(topic, q, off, RQ_MAP_READ), entry);
 }
 
-/* Is the entry's file missing, and is the server to go on without? */
+/* Is the entry's file missing, and the server told to go on without it? */
 static bool
 is_lost(uint32 topic, RqQueue *q, RqOff off)
 {
@@ -161,7 +185,11 @@ rq_queue_entry_or_lost(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry)
 
 	if (!is_lost(topic, q, off))
 		return rq_queue_entry(topic, q, off, entry);
-	/* What was trimmed meanwhile has no file either. */
+
+	/*
+	 * An entry that was trimmed concurrently has no file either, so "start"
+	 * is read after the file: see rq_queue_find_entry().
+	 */
 	pg_read_barrier();
 	return copy_entry(q, off, &lost, entry);
 }
@@ -206,6 +234,7 @@ rq_queue_news(uint32 topic, RqQueue *q, RqOff from, RqOff to, RqNews *news)
 		RqEntry		e;
 
 		looked++;
+		/* An entry that cannot be read may have any tag. */
 		if (!rq_queue_probe(topic, q, off, &e))
 			news->any = true;
 		else if ((e.len_flags & RQ_CQ_ABORTED) == 0)
@@ -253,7 +282,11 @@ open_run(uint32 topic, uint32 queue_id, RqOff first, int count, int flags)
 	return r;
 }
 
-/* Write the entries that a record describes; shared with redo. */
+/*
+ * Write the entries that a record describes, under the queue's lock held
+ * exclusively.  Redo writes the same bytes, and so clears RQ_CQ_ABORTED of
+ * entries that had it; the RESOLVE that comes later sets it again.
+ */
 static void
 enqueue_apply(const Run *r, const xl_rq_enqueue *rec, const xl_rq_entry *entries)
 {
@@ -289,6 +322,11 @@ log_enqueue(const xl_rq_enqueue *rec, const xl_rq_entry *entries)
 	return rq_xlog_insert(XLOG_RQ_ENQUEUE);
 }
 
+/*
+ * Say that the entries from "from" on must not count yet.  Under the queue's
+ * lock and before they are published, so that whoever resolves the queue, under
+ * the same lock, finds the hold with the entries.
+ */
 static void
 hold_entries(RqQueue *q, RqOff from)
 {
@@ -299,6 +337,11 @@ hold_entries(RqQueue *q, RqOff from)
 	pg_atomic_fetch_add_u32(&q->holders, 1);
 }
 
+/*
+ * Takes no lock.  Whoever resolves the queue concurrently may still see the
+ * hold and stop before the entries; the next one, which the caller is itself if
+ * all goes well, does not.
+ */
 void
 rq_queue_unhold(void)
 {
@@ -311,6 +354,20 @@ rq_queue_unhold(void)
 	pg_atomic_fetch_sub_u32(&rq_queues[slot].holders, 1);
 }
 
+/*
+ * Segments are opened, and created if the allocator has not done so, before the
+ * gate and the lock are taken: that can throw and waits for the file system.
+ * Where the queue ends is then only a guess.  Once the lock is held, others may
+ * have enqueued, and the entries belong into other segments than those that
+ * were opened: then everything begins again.
+ *
+ * All of it happens inside the gate: the sync after the keeper has closed it is
+ * the last one, and must not miss an entry that is logged.  The gate comes
+ * before the queue's lock because it may have to be waited for.
+ *
+ * Steps 1 to 3 are a critical section: once the record is inserted, redo raises
+ * the queue's end, so this process must not fail to.
+ */
 RqOff
 rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 				 int count, uint64 xid, bool hold, XLogRecPtr *lsn)
@@ -322,7 +379,7 @@ rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 
 	Assert(count > 0 && count <= RQ_ENQUEUE_MAX);
 
-	/* What is beyond goes when a resize is settled, whatever it holds. */
+	/* A queue past the topic's number goes when the resize is settled. */
 	if (queue_id >= rq_topic_nqueues(topic))
 		elog(ERROR, "queue %u of topic %u/%u is no longer there", queue_id,
 			 rec.key.db, rec.key.rel);
@@ -338,17 +395,27 @@ rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 		if (rq_cq_segno(rec.offset) == run.segno &&
 			rq_cq_segno(rec.offset + count - 1) == run.last_segno)
 		{
+			/* The clock may be set back, but times never fall in a queue. */
 			now = GetCurrentTimestamp();
 			rec.enqueued_at = Max(q->last_time, now);
 			START_CRIT_SECTION();
+			/* 1. store */
 			enqueue_apply(&run, &rec, entries);
 			RQ_FAULT("enqueue-store");
+			/* 2. log */
 			q->lsn = log_enqueue(&rec, entries);
 			RQ_FAULT("enqueue-wal");
 			q->last_time = rec.enqueued_at;
 			q->bytes_end += bytes;
 			if (hold)
 				hold_entries(q, rec.offset);
+
+			/*
+			 * 3. publish.  Entries and hold before "end": pairs with the read
+			 * barriers behind reads of "end", in has_news() of rq_resolve.c,
+			 * rq_range_fill() of am/rq_range.c and ask_entries() of
+			 * retain/rq_retain.c.
+			 */
 			pg_write_barrier();
 			pg_atomic_write_u64(&q->end, rec.offset + count);
 			END_CRIT_SECTION();
@@ -360,6 +427,7 @@ rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 			rq_ahead_written(q, rec.offset, rec.offset + count);
 			return rec.offset;
 		}
+		/* "end" has moved to another segment since it was read. */
 		LWLockRelease(&q->lock);
 		rq_gate_leave();
 	}
@@ -374,6 +442,11 @@ pass_lost(uint32 topic, RqQueue *q, RqOff from, RqOff to)
 	return Min(from, to);
 }
 
+/*
+ * Bisect, since times never fall within a queue.  A lost entry has no time; the
+ * first one after it that is there stands for it.  An entry that is trimmed
+ * concurrently is older than all that stay.
+ */
 RqOff
 rq_queue_offset_at(uint32 topic, RqQueue *q, TimestampTz when)
 {
@@ -426,6 +499,12 @@ rq_queue_counts(RqQueue *q)
 
 /* ---- trim ---- */
 
+/*
+ * The caller has logged the trim (retain/rq_trim.c), or is its redo; it removes
+ * files only after this.  The queue's lock is taken so that rq_queue_counts()
+ * and the copy for the state file find "start" and "bytes_start" of one moment,
+ * and because whoever resolves the queue goes on from "stable".
+ */
 RqOff
 rq_queue_trim_apply(RqQueue *q, RqOff start, uint64 bytes_start)
 {
@@ -436,12 +515,17 @@ rq_queue_trim_apply(RqQueue *q, RqOff start, uint64 bytes_start)
 	start = Min(start, pg_atomic_read_u64(&q->end));
 	if (start > old)
 	{
-		/* In redo a RESOLVE that says so can still be to come. */
+		/* In redo the RESOLVE that says so can be yet to come. */
 		if (start > pg_atomic_read_u64(&q->stable))
 			pg_atomic_write_u64(&q->stable, start);
 		if (start > q->logged_stable)
 			q->logged_stable = start;
 		q->bytes_start = Min(bytes_start, q->bytes_end);
+
+		/*
+		 * "stable" before "start": who reads "start" and then, with a read
+		 * barrier between, "stable", finds start <= stable.
+		 */
 		pg_write_barrier();
 		pg_atomic_write_u64(&q->start, start);
 	}
@@ -470,6 +554,7 @@ rq_queue_for_redo(RqKey key, uint32 queue_id, XLogRecPtr lsn, uint32 *topic)
 	if (*topic == RQ_NO_SLOT || queue_id >= rq_topic_nslots(*topic))
 		return NULL;
 	q = rq_topic_queue(*topic, queue_id);
+	/* Before it was made, the number was an earlier queue's. */
 	return lsn < q->born ? NULL : q;
 }
 
@@ -480,7 +565,10 @@ rq_queue_redo_entry(uint32 topic, RqQueue *q, RqOff off)
 		rq_cq_in_segment(off);
 }
 
-/* What has a transaction can be read when the end of that is replayed. */
+/*
+ * Entries of a transaction can be read once its end is replayed, which wakes
+ * waiters then (rq_wake_replayed()).  Those without one can be read now.
+ */
 static void
 tell_waiters(uint32 topic, const xl_rq_enqueue *rec, const xl_rq_entry *entries)
 {
@@ -497,7 +585,11 @@ tell_waiters(uint32 topic, const xl_rq_enqueue *rec, const xl_rq_entry *entries)
 /*
  * The entries are written whatever the slot's LSN: in a base backup the queue
  * file can be older than the state file.  Those below the queue's start are
- * left out, their files may be gone.
+ * left out, their files may be gone.  The slot itself is raised only by a
+ * record that is later than its own LSN.
+ *
+ * The steps are those of rq_queue_enqueue(), but for the record; with the lock,
+ * because readers of a hot standby resolve the queue at the same time.
  */
 void
 rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn)
@@ -531,6 +623,7 @@ rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn)
 		q->lsn = lsn;
 		q->last_time = rec.enqueued_at;
 		q->bytes_end += bytes;
+		/* Entries before "end", as in rq_queue_enqueue(). */
 		pg_write_barrier();
 		pg_atomic_write_u64(&q->end, end);
 	}

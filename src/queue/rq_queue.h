@@ -25,20 +25,21 @@ extern void rq_queue_unhold(void);
 
 /*
  * Read an entry, which must lie in [start, end).  False when it has been
- * trimmed away meanwhile; throws when the file is missing or damaged.
+ * trimmed away concurrently; throws when the file is missing or damaged.
  */
 extern bool rq_queue_entry(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry);
 
 /*
- * The same for who decides what stays: what is lost with a file that the server
- * goes on without (rocketq.ignore_missing_files) is an aborted entry of no bytes.
+ * Like rq_queue_entry(), for retention: an entry whose file is missing, while
+ * the server runs with rocketq.ignore_missing_files, is given as an aborted
+ * entry of no bytes.
  */
 extern bool rq_queue_entry_or_lost(uint32 topic, RqQueue *q, RqOff off,
 								   RqEntry *entry);
 
 /*
- * Entries that are neighbours in memory, for those who read one after the other:
- * [first, end) of one segment.
+ * Entries [first, end) of one segment, which are neighbours in memory.  A
+ * caller of rq_queue_next_entry() keeps it from one call to the next.
  */
 typedef struct RqEntryRun
 {
@@ -48,8 +49,9 @@ typedef struct RqEntryRun
 } RqEntryRun;
 
 /*
- * The same for one entry after the other.  "run", zeros at first, is for those
- * that follow, as long as the process reads entries of no other queue.
+ * Like rq_queue_entry(), for reading one entry after the other.  "run", all
+ * zeros at first, saves finding the segment again; it is good as long as the
+ * process reads entries of no other queue.
  */
 extern bool rq_queue_next_entry(uint32 topic, RqQueue *q, RqOff off,
 								RqEntryRun *run, RqEntry *entry);
@@ -58,15 +60,16 @@ extern bool rq_queue_next_entry(uint32 topic, RqQueue *q, RqOff off,
 extern bool rq_queue_probe(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry);
 
 /*
- * Read the entries [from, to) as news for waiters, of very many only that there
- * is something; returns how many were looked at.
+ * Read the entries [from, to) as news for waiters.  If there are very many, the
+ * news says only that something has come.  Returns how many were read.
  */
 extern int	rq_queue_news(uint32 topic, RqQueue *q, RqOff from, RqOff to,
 						  RqNews *news);
 
 /*
  * First offset in [start, stable] enqueued at or after that time.  Throws as
- * rq_queue_entry() does, but not for what is lost.
+ * rq_queue_entry() does, but passes over lost entries (see
+ * rq_queue_entry_or_lost()).
  */
 extern RqOff rq_queue_offset_at(uint32 topic, RqQueue *q, TimestampTz when);
 
@@ -87,21 +90,24 @@ typedef struct RqQueueCounts
 extern RqQueueCounts rq_queue_counts(RqQueue *q);
 
 /*
- * Take the queue's lock for those who only want to know something: false when
- * somebody keeps it for long, who may be stopped in the middle of a write.
+ * Take the queue's lock to show or measure the queue.  False if it is not free
+ * within about 10 ms: its holder may be stopped in the middle of a write.
  */
 extern bool rq_queue_try_lock(RqQueue *q, LWLockMode mode);
 
 /*
  * Raise the queue's start, if it is lower, but not beyond the end; returns what
- * it was.  "bytes_start"
- * counts the frames below the new one.  The segments from the old to the new
- * start are for rq_queue_remove_segment() to remove, which needs the meta lock.
+ * it was.  "bytes_start" counts the frames below the new one.  The segments
+ * from the old to the new start are for rq_queue_remove_segment() to remove,
+ * which needs the meta lock.
  */
 extern RqOff rq_queue_trim_apply(RqQueue *q, RqOff start, uint64 bytes_start);
 extern void rq_queue_remove_segment(RqKey key, uint32 queue_id, uint64 segno);
 
-/* The queue a record with this LSN is about, NULL if it has gone. */
+/*
+ * The queue that a record with this LSN is about, NULL if that no longer
+ * exists.  The caller holds the meta lock or is the startup process.
+ */
 extern RqQueue *rq_queue_for_redo(RqKey key, uint32 queue_id, XLogRecPtr lsn,
 								  uint32 *topic);
 

@@ -9,13 +9,14 @@
 #include "store/rq_map.h"
 
 /*
- * The address of an existing entry; NULL if it has been trimmed, or can't be had
- * with a mode that probes.  Entries of one segment are neighbours in memory.
+ * The address of an entry below "end"; NULL if it has been trimmed, or, with a
+ * mode that probes, if its file cannot be mapped.  Entries of one segment are
+ * neighbours in memory.
  */
 extern RqEntry *rq_queue_find_entry(uint32 topic, RqQueue *q, RqOff off,
 									RqMapMode mode);
 
-/* The same for redo, which makes the segment if it is missing. */
+/* Like rq_queue_find_entry(), for redo: creates the segment if it is missing. */
 extern RqEntry *rq_queue_redo_entry(uint32 topic, RqQueue *q, RqOff off);
 
 #endif							/* RQ_QUEUE_PRIVATE_H */

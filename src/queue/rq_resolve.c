@@ -2,15 +2,25 @@
  * rq_resolve.c
  *	  Which entries of a queue count, and how far that is known.
  *
- * An entry counts if its transaction commits.  "stable" is raised over an
- * entry once the outcome is known, aborted ones being flagged first.  That
- * needs no WAL of its own at once, since after a crash pg_xact tells the same;
- * the keeper logs it in bulk (RESOLVE) and only what is logged goes into the
- * state file, so a replayed ENQUEUE, which clears flags, is always followed by
- * the RESOLVE that sets them again.
+ * Given the entries below a queue's end, which of them may be read, and which
+ * never count?  An entry counts if its transaction commits.  "stable" is raised
+ * past an entry once the outcome is known, aborted ones being flagged first.
+ * So readers need to ask only "stable" and the flag.  "stable" stops at the
+ * first entry whose transaction is in progress: messages of a queue become
+ * readable in the order of their offsets.
  *
- * Whoever raises "stable" has just read the entries, and so can say what has come
- * when it wakes waiters afterwards (rq_wake.c).
+ * Raising it needs no WAL of its own at once, since after a crash pg_xact says
+ * the same.  The keeper logs it in bulk (RESOLVE), and only what is logged goes
+ * into the state file, so a replayed ENQUEUE, which clears flags, is always
+ * followed by the RESOLVE that sets them again.
+ *
+ * Any process may resolve any queue, and the result is the same.  As a rule the
+ * one that ends a transaction does it; readers and the keeper do what a dying
+ * backend has left.  On a standby, where no backend ends one, readers and redo
+ * of RESOLVE do it.
+ *
+ * Whoever raises "stable" has just read the entries, and so can say what has
+ * come when it wakes waiters afterwards (topic/rq_wake.c).
  */
 #include "postgres.h"
 
@@ -28,18 +38,21 @@
 #include "topic/rq_wake.h"
 #include "topic/rq_xid.h"
 
-/* Entries looked at under one hold of the queue's lock. */
+/* Entries resolved under one hold of the queue's lock. */
 #define RESOLVE_CHUNK	8192
 
-/* Aborted ranges in one RESOLVE record, and entries looked at for them. */
+/* Aborted ranges in one RESOLVE record, and entries searched for them. */
 #define RESOLVE_RANGES	512
 #define RESOLVE_LOOK	65536
 
 /* ---- resolving ---- */
 
 /*
- * The number of a process that still flushes the WAL of this entry without
- * transaction, -1 if none does.
+ * The number of a process that still flushes the WAL of this entry, which has
+ * no transaction; -1 if none does.
+ *
+ * Under the queue's lock no hold is missed, because it begins under that
+ * (hold_entries()); without the lock the result is a hint.
  */
 static int
 holder_of(RqQueue *q, RqOff off)
@@ -67,6 +80,11 @@ typedef struct KnownXids
 	RqXidStatus last_status;
 } KnownXids;
 
+/*
+ * Does the entry count, as far as is known?  The calling transaction is not
+ * looked up, since it knows how it has ended.  "last" can be kept from entry to
+ * entry: an outcome is final, and a transaction in progress ends the walk.
+ */
 static RqXidStatus
 entry_status(RqQueue *q, RqOff off, const RqEntry *e, KnownXids *known)
 {
@@ -83,8 +101,15 @@ entry_status(RqQueue *q, RqOff off, const RqEntry *e, KnownXids *known)
 }
 
 /*
- * One stretch, under the queue's lock, adding what can be read now to the news;
- * true if there may be more.
+ * One stretch, adding what can be read now to the news; true if there may be
+ * more.  The queue's lock is held exclusively: it makes flags, counter and
+ * "stable" one change for everybody else who resolves, logs or copies the
+ * queue.
+ *
+ * This is no critical section.  An error (a missing file, an unreadable
+ * pg_xact) leaves flags set and "stable" where it was.  The next one to come
+ * finds the same transactions aborted and counts their entries once more, so
+ * unlogged_aborts can be too high, but not too low.
  */
 static bool
 resolve_chunk(uint32 topic, RqQueue *q, KnownXids *known, RqMapMode mode,
@@ -108,6 +133,7 @@ resolve_chunk(uint32 topic, RqQueue *q, KnownXids *known, RqMapMode mode,
 			e = rq_queue_find_entry(topic, q, off, mode);
 		if (e == NULL && off < pg_atomic_read_u64(&q->start))
 			continue;
+		/* Only with a mode that probes; another process may succeed. */
 		if (e == NULL)
 			break;
 		status = entry_status(q, off, e, known);
@@ -123,6 +149,12 @@ resolve_chunk(uint32 topic, RqQueue *q, KnownXids *known, RqMapMode mode,
 			rq_news_add(news, e->tag_hash);
 	}
 	RQ_FAULT("resolve-flags");
+
+	/*
+	 * Flags before "stable".  Pairs with the read barriers of those who read
+	 * "stable" and then entries below it, such as read_forward() of
+	 * consume/rq_consume.c and rq_scan_fetch() of am/rq_scan.c.
+	 */
 	pg_write_barrier();
 	pg_atomic_write_u64(&q->stable, off);
 	rq_count(RQ_STAT_ABORTED, aborts);
@@ -130,8 +162,12 @@ resolve_chunk(uint32 topic, RqQueue *q, KnownXids *known, RqMapMode mode,
 }
 
 /*
- * One stretch; true if there may be more.  With "probe" neither a lock that
- * somebody keeps for long nor a file is in the way.
+ * One stretch; true if there may be more.  With "probe" it does not wait long
+ * for the lock, and does not throw for a file that cannot be mapped.
+ *
+ * Waiters are woken after the lock is released: rq_wake_news() has the barrier
+ * between the raised "stable" and the check of the list, and the queue need not
+ * be held for it.
  */
 static bool
 resolve_some(uint32 topic, RqQueue *q, KnownXids *known, bool probe)
@@ -140,7 +176,10 @@ resolve_some(uint32 topic, RqQueue *q, KnownXids *known, bool probe)
 	RqOff		from;
 	bool		more;
 
-	/* Who joins the list from now on may be told of anything. */
+	/*
+	 * Without waiters no tags are collected.  A waiter that joins from now on
+	 * may be woken for a tag that it does not want, but misses none.
+	 */
 	rq_news_init(&news, 0, pg_atomic_read_u32(&rq_topics[topic].nwaiters) == 0);
 	if (!probe)
 		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
@@ -173,7 +212,11 @@ rq_resolve_some(uint32 topic, RqQueue *q, uint64 own_xid, RqXidStatus own)
 	return resolve_some(topic, q, &known, false);
 }
 
-/* Has the first entry that is not resolved an outcome? */
+/*
+ * Is the outcome of the first unresolved entry known?  A hint, without the
+ * lock: resolve_chunk() asks again.  If the outcome comes only after this, the
+ * process that brings it about resolves the queue afterwards.
+ */
 static bool
 has_news(uint32 topic, RqQueue *q)
 {
@@ -183,6 +226,7 @@ has_news(uint32 topic, RqQueue *q)
 
 	if (stable >= pg_atomic_read_u64(&q->end))
 		return false;
+	/* "end" before the entry: pairs with rq_queue_enqueue(). */
 	pg_read_barrier();
 	return rq_queue_entry(topic, q, stable, &e) &&
 		entry_status(q, stable, &e, &known) != RQ_XID_IN_PROGRESS;
@@ -212,6 +256,7 @@ rq_resolve_try_refresh(uint32 topic, RqQueue *q)
 
 	if (stable >= pg_atomic_read_u64(&q->end))
 		return false;
+	/* As in has_news(). */
 	pg_read_barrier();
 	return rq_queue_probe(topic, q, stable, &e) &&
 		entry_status(q, stable, &e, &known) != RQ_XID_IN_PROGRESS &&
@@ -227,6 +272,7 @@ rq_resolve_blocker(uint32 topic, RqQueue *q, TimestampTz *since, int *pid)
 
 	if (stable >= pg_atomic_read_u64(&q->end))
 		return false;
+	/* As in has_news(). */
 	pg_read_barrier();
 	if (!rq_queue_probe(topic, q, stable, &e))
 		return false;
@@ -242,8 +288,8 @@ rq_resolve_blocker(uint32 topic, RqQueue *q, TimestampTz *since, int *pid)
 /* ---- RESOLVE ---- */
 
 /*
- * Collect the aborted ranges of [from, to) into "ranges" and count them;
- * returns where the table was full, or "to".
+ * Collect the aborted ranges of [from, to) into "ranges", and their entries
+ * into "count".  Returns "to", or where the table was full.
  */
 static RqOff
 collect_aborted(uint32 topic, RqQueue *q, RqOff from, RqOff to,
@@ -272,7 +318,15 @@ collect_aborted(uint32 topic, RqQueue *q, RqOff from, RqOff to,
 	return to;
 }
 
-/* One record; the queue's lock is held. */
+/*
+ * One record.  The queue's lock is held exclusively, since the copier of the
+ * slot (rq_tablestate.c), with the lock held shared, must not take the new
+ * logged_stable before its record is inserted.
+ *
+ * The flags are in the mapped files since resolve_chunk(), so the order is that
+ * of an enqueue: store, log, publish.  A failure between the last two needs no
+ * critical section: the same is logged once more.
+ */
 static void
 log_resolved(uint32 topic, RqQueue *q)
 {
@@ -282,7 +336,10 @@ log_resolved(uint32 topic, RqQueue *q)
 		.from = q->logged_stable,
 	.to = pg_atomic_read_u64(&q->stable)};
 
-	/* Others wait for the lock, so a look at many entries comes in parts. */
+	/*
+	 * Without aborted entries the record need only say how far.  Else the
+	 * entries are searched, in parts, since others wait for the lock.
+	 */
 	if (q->unlogged_aborts > 0)
 		rec.to = collect_aborted(topic, q, rec.from,
 								 Min(rec.to, rec.from + RESOLVE_LOOK),
@@ -312,6 +369,11 @@ rq_resolve_log(uint32 topic, RqQueue *q)
 
 /* ---- redo ---- */
 
+/*
+ * Has no use for the slot's LSN: the flags have to be set again whenever redo of
+ * ENQUEUE has cleared them, and the offsets only rise.  On a hot standby readers
+ * may have got further than the record.
+ */
 void
 rq_resolve_redo(const void *data, uint32 len, XLogRecPtr lsn)
 {
@@ -332,6 +394,7 @@ rq_resolve_redo(const void *data, uint32 len, XLogRecPtr lsn)
 		for (RqOff off = Max(start, ranges[i].first);
 			 off < ranges[i].first + ranges[i].count; off++)
 			rq_queue_redo_entry(topic, q, off)->len_flags |= RQ_CQ_ABORTED;
+	/* Flags before "stable", as in resolve_chunk(). */
 	pg_write_barrier();
 	if (rec->to > stable)
 		pg_atomic_write_u64(&q->stable, rec->to);

@@ -18,29 +18,31 @@
 extern void rq_resolve(uint32 topic, RqQueue *q, uint64 own_xid,
 					   RqXidStatus own);
 
-/* A part of that, bounded; true if there may be more. */
+/* A bounded part of rq_resolve(); true if there may be more. */
 extern bool rq_resolve_some(uint32 topic, RqQueue *q, uint64 own_xid,
 							RqXidStatus own);
 
-/* The same as far as a look shows that there is something to raise. */
+/*
+ * Like rq_resolve(), but the lock is taken only if the outcome of the first
+ * unresolved entry is known.
+ */
 extern void rq_resolve_refresh(uint32 topic, RqQueue *q);
 
 /*
- * The same, but no more than a stretch: true if there may be more.  For those who
- * hold a lock that others wait for, and give it back in between.
+ * Like rq_resolve_refresh(), but only a bounded part: true if there may be more.
+ * For callers that hold a lock that others wait for, and release it in between.
  */
 extern bool rq_resolve_refresh_some(uint32 topic, RqQueue *q);
 
 /*
- * The same for those who only show the queue: does not wait for its lock for
- * long, and leaves what can't be read or written as it is.
+ * Like rq_resolve_refresh_some(), for callers that only show the queue: does not
+ * wait long for its lock, and stops at an entry whose file cannot be mapped.
  */
 extern bool rq_resolve_try_refresh(uint32 topic, RqQueue *q);
 
 /*
- * When the first entry that is not resolved was enqueued, and which process it
- * waits for (0 = none that is known).  False if there is no such entry, or it
- * can't be read.
+ * When the first unresolved entry was enqueued, and the process that it waits
+ * for (0 = not known).  False if there is no such entry, or it cannot be read.
  */
 extern bool rq_resolve_blocker(uint32 topic, RqQueue *q, TimestampTz *since,
 							   int *pid);
