@@ -2,19 +2,22 @@
  * rq_ahead.c
  *	  Segments of queues, made before they are needed.
  *
- * Whoever comes to the end of a queue's last segment makes the next one, in
- * the middle of a commit that others may wait for.  So that this is seldom, the
- * allocator makes it as soon as the last one is half full, or a transaction has
- * gathered entries that will fill it.
+ * Who makes the next segment of a queue, and when?  A backend that comes to the
+ * end of the last one has to, in the middle of a commit that others may wait
+ * for.  So that this is seldom, the allocator makes it as soon as the last one
+ * is half full, or a transaction has gathered entries that will fill it.
  *
- * Who asks raises the queue's "wanted" and sets the queue's bit in wanted_bits.
- * The allocator clears bits and makes files, without a lock but for the topic's
- * directory, since nobody shall wait for it: the queue can meanwhile be filled,
- * trimmed or removed.  All that comes of this is a file of zeros beyond the
- * queue's end, which is used when the end gets there, or below its start, which
- * nobody reads; the keeper removes both when the server starts.  Nothing rests on
- * a segment having been made ahead, so when there is no room for it nothing is
- * said: whoever needs it meets that.
+ * A backend asks by raising the queue's "wanted" and setting the queue's bit in
+ * wanted_bits.  The allocator clears bits and makes files.  It holds no lock
+ * while it does (but for the topic's directory), so that no backend has to wait
+ * for it, and so the queue can be filled, trimmed or removed concurrently.  All
+ * that comes of this is a file of zeros beyond the queue's end, which is used
+ * when the end gets there, or below its start, which nobody reads; the keeper
+ * removes both when the server starts.
+ *
+ * Nothing rests on a segment having been made ahead.  If it cannot be made, for
+ * lack of room or otherwise, that is not reported here: the backend that needs
+ * the segment tries again and gets the error.
  */
 #include "postgres.h"
 
@@ -31,12 +34,12 @@
 #include "topic/rq_topic.h"
 
 /*
- * A transaction may yet be rolled back, so what is made for it has a limit, in
- * entries.
+ * A transaction may yet be rolled back, so no more than this many entries of it
+ * are provided for.
  */
 #define PENDING_MAX		(16 * RQ_CQ_PER_LARGE)
 
-/* A bit for each queue of which a segment is wanted. */
+/* A bit for each slot of a queue that wants a segment. */
 static pg_atomic_uint64 *wanted_bits = NULL;
 
 static int
@@ -66,7 +69,13 @@ const RqPart rq_ahead_part = {
 	.shmem_init = ahead_init
 };
 
-/* Ask for the segments that hold offsets below "upto". */
+/*
+ * Ask for the segments that hold offsets below "upto".  Takes no lock; the loop
+ * goes on when another backend has raised "wanted" concurrently, and ends when
+ * that covers us: the other one then sets the bit.
+ *
+ * "wanted" is raised before the bit is set: pairs with rq_ahead_make().
+ */
 static void
 want(RqQueue *q, RqOff upto)
 {
@@ -83,6 +92,10 @@ want(RqQueue *q, RqOff upto)
 	rq_worker_wake(RQ_ALLOCATOR);
 }
 
+/*
+ * Runs of a queue do not overlap, so at most one of them crosses the middle of
+ * a segment and asks; for the others this costs a comparison.
+ */
 void
 rq_ahead_written(RqQueue *q, RqOff from, RqOff to)
 {
@@ -101,7 +114,11 @@ rq_ahead_pending(RqQueue *q, uint64 pending)
 		 Min(pending + RQ_AHEAD_STEP, PENDING_MAX));
 }
 
-/* The first segment without entries, and where its queue is. */
+/*
+ * The first segment without entries, and the queue's name.  Under the meta lock,
+ * so that the key and the number are those of one queue.  False if the slot has
+ * become free.
+ */
 static bool
 first_unused(RqQueue *q, RqKey *key, uint32 *queue_id, uint64 *segno)
 {
@@ -153,7 +170,10 @@ make_segment(RqQueue *q, RqKey key, const char *path, uint64 segno)
 	return err == 0;
 }
 
-/* False if there is more to make, and as many as "most" have been made. */
+/*
+ * False if there is more to make, but "most" files have been made.  An error
+ * ends it like success: the request is not repeated.
+ */
 static bool
 make_for_queue(RqQueue *q, int most, int *made)
 {
@@ -183,7 +203,7 @@ make_for_queue(RqQueue *q, int most, int *made)
 bool
 rq_ahead_make(int most)
 {
-	static int	word = 0;		/* whose turn it is */
+	static int	word = 0;		/* where to go on the next time */
 	int			made = 0;
 
 	for (int n = 0; n < wanting_words(); n++)
@@ -196,7 +216,12 @@ rq_ahead_make(int most)
 			int			bit = pg_rightmost_one_pos64(bits);
 			uint64		mask = UINT64CONST(1) << bit;
 
-			/* Cleared first: whoever asks from now on is heard. */
+			/*
+			 * The bit is cleared, with a full barrier, before
+			 * make_for_queue() reads "wanted".  want() has a full barrier
+			 * between raising that and setting the bit.  So a concurrent
+			 * request is either seen now, or leaves the bit set.
+			 */
 			pg_atomic_fetch_and_u64(wanting, ~mask);
 			if (!make_for_queue(&rq_queues[word * 64 + bit], most, &made))
 			{

@@ -1,6 +1,20 @@
 /*
  * rq_queuesync.c
  *	  Which files of queues are on disk, as this process has brought them there.
+ *
+ * A sync copies all queues' slots, and what a copy says must be on disk before
+ * the copy is.  Given what the last sync has brought to disk, which files have
+ * to be synced with this one?  There can be very many queues, and most have not
+ * changed.
+ *
+ *		1. note		while a slot is copied, under the same hold of its lock: the
+ *					entries that may have changed since the last sync
+ *		2. sync		without locks: segments, then the directories that name them
+ *		3. remember	how far each queue was when it was copied, not how far it is
+ *					by now
+ *
+ * What is remembered is this process's own, and lost with it: its successor
+ * begins with rq_queue_sync_assume().
  */
 #include "postgres.h"
 
@@ -15,7 +29,10 @@
 #include "store/rq_durable.h"
 #include "topic/rq_topic.h"
 
-/* How far a queue's files are on disk; see queue_now(). */
+/*
+ * How far a queue's files are on disk: all entries below "stable" for good, those
+ * below "end" as they were then.
+ */
 typedef struct SyncedQueue
 {
 	uint64		incarnation;
@@ -33,9 +50,10 @@ typedef struct QueueToSync
 	SyncedQueue now;			/* when it was copied */
 } QueueToSync;
 
+/* By slot; what is said of a slot holds for that incarnation only. */
 static SyncedQueue *synced_queues = NULL;
 
-/* Those of the sync that is under way; in its memory context. */
+/* Those noted by the sync that is under way; in its memory context. */
 static QueueToSync *to_sync;
 static uint64 nto_sync;
 static uint64 max_to_sync;
@@ -50,8 +68,10 @@ allocate_synced(void)
 }
 
 /*
- * All three are of one moment: a slot that is given to another queue must not
- * look as if the files of that one were on disk.
+ * All three are of one moment, and so need both locks: the meta lock keeps the
+ * slot's owner, the queue's lock its offsets.  A topic gets a new incarnation
+ * when it gives up slots of queues, so a slot that is given to another queue
+ * does not look as if the files of that one were on disk.
  */
 static SyncedQueue
 queue_now(uint32 topic, RqQueue *q)
@@ -81,6 +101,9 @@ add_to_sync(void)
  * Entries change in two places: new ones at the end, flags of aborted ones
  * between the stable offset and the end.  So whatever lies below the stable
  * offset of the last sync is on disk, unless redo has written it again.
+ *
+ * redo_dirty is reset here and in rq_queue_sync_noted(), though the lock is held
+ * shared: only redo lowers it, and that is either this process or over.
  */
 void
 rq_queue_sync_note(uint32 topic, RqQueue *q)
@@ -128,7 +151,13 @@ sync_topic_dir(RqKey key)
 	rq_fsync_path(path, true);
 }
 
-/* What has been dropped since it was copied has no files, and needs none. */
+/*
+ * No lock is held, so queues can be dropped or trimmed; what has no file needs
+ * none, and rq_fsync_path() passes it over.  Queues of a topic were noted one
+ * after the other, so its directory is synced once, after the last of them.
+ *
+ * Nothing is remembered before everything is on disk.
+ */
 uint64
 rq_queue_sync_noted(void)
 {
@@ -170,7 +199,11 @@ rq_queue_sync_assume(void)
 			RqQueue    *q = rq_topic_queue(t, i);
 			SyncedQueue *done = &synced_queues[q - rq_queues];
 
-			/* Flags may have been set since; what is logged is on disk. */
+			/*
+			 * The last sync was made before the gate was opened, or after it
+			 * was closed, so no entries have come since.  But resolving needs
+			 * no gate: flags past what is logged may not be on disk.
+			 */
 			LWLockAcquire(&q->lock, LW_SHARED);
 			*done = queue_now(t, q);
 			done->stable = q->logged_stable;

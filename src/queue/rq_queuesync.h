@@ -2,14 +2,15 @@
  * rq_queuesync.h
  *	  Which files of queues are on disk, as this process has brought them there.
  *
- * For whoever syncs the store, one process at a time (wal/rq_state.c).
+ * For the process that syncs the store: startup during recovery, the keeper
+ * after it, never both (wal/rq_state.c).
  */
 #ifndef RQ_QUEUESYNC_H
 #define RQ_QUEUESYNC_H
 
 #include "topic/rq_tables.h"
 
-/* Begin a sync, of which nothing is noted; in the current memory context. */
+/* Begin a sync: nothing is noted.  Notes go to the current memory context. */
 extern void rq_queue_sync_begin(void);
 
 /*
@@ -19,12 +20,15 @@ extern void rq_queue_sync_begin(void);
 extern void rq_queue_sync_note(uint32 topic, RqQueue *q);
 
 /*
- * Bring all that is noted to disk; returns how many bytes.  Whoever does not come
- * here has the same to do the next time.  PANIC if the disk fails.
+ * Bring all that is noted to disk; returns how many bytes.  If this is not
+ * called, or throws, the next sync notes the same again.  PANIC if fsync fails.
  */
 extern uint64 rq_queue_sync_noted(void);
 
-/* All that is logged of the queues is on disk.  Takes the meta lock. */
+/*
+ * Take for granted that all that is logged of the queues is on disk, as it is
+ * when the keeper begins.  Takes the meta lock.
+ */
 extern void rq_queue_sync_assume(void);
 
 #endif							/* RQ_QUEUESYNC_H */

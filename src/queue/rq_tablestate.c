@@ -2,10 +2,15 @@
  * rq_tablestate.c
  *	  Topics, queues, groups and offsets in the state file.
  *
- * Each slot is copied under the lock that its changes and their WAL records are
- * made under; wal/rq_state.c tells what that is good for.  What is loaded
- * finds its slots anew: the file names topics by their keys and groups by their
- * ids.
+ * How does a copy of slots that change all the time agree with WAL?  Each is
+ * copied under the lock that is held over its changes and their WAL records, so
+ * the copy has all of a record or nothing of it, and the slot's LSN says which
+ * (wal/rq_state.c).  For topics and groups that is the meta lock, which
+ * copy_state() holds shared from the first slot to the last.  Queues and offsets
+ * have locks of their own, held shared for one slot at a time.
+ *
+ * What is loaded finds its slots anew: the file names topics by their keys and
+ * groups by their ids.
  */
 #include "postgres.h"
 
@@ -21,6 +26,12 @@ StaticAssertDecl(RQ_PEND_DROP == RQ_STATE_PEND_OP_MAX, "on-disk layout");
 
 /* ---- topics ---- */
 
+/*
+ * How far the queue is resolved beyond what is logged is left out: flags there
+ * are in no record, and redo of the entries' ENQUEUE would clear them.  What is
+ * to be synced is noted under the same hold of the lock, so that it reaches to
+ * the very end that the copy has.
+ */
 static void
 copy_queue(RqWriter *w, uint32 topic, RqQueue *q)
 {
@@ -86,6 +97,11 @@ load_queue(RqQueue *q, RqReader *r)
 	q->bytes_end = s.bytes_end;
 }
 
+/*
+ * A topic that was being altered can have more queues than its committed
+ * settings say.  So redo's own two functions make it: one with the committed number of
+ * queues, the other adds the rest.  Then each queue gets its own values.
+ */
 static void
 load_topic(RqReader *r)
 {
@@ -123,6 +139,7 @@ const RqPart rq_topics_state_part = {
 
 /* ---- groups ---- */
 
+/* The meta lock keeps the group, the offsets change under their own locks. */
 static void
 copy_group(RqWriter *w, uint32 group)
 {
@@ -169,6 +186,7 @@ groups_copy(RqWriter *w, const RqStateHeader *h)
 	return n;
 }
 
+/* The keeper then logs "committed" once more, whether or not WAL has it. */
 static void
 load_offset(RqOffset *o, RqReader *r)
 {

@@ -2,7 +2,8 @@
  * rq_tablestate.h
  *	  Topics, queues, groups and offsets in the state file.
  *
- * Parts without memory of their own, since they need more than the tables.
+ * These parts have no shared memory of their own: that belongs to the tables
+ * (topic/rq_tables.c), which are too low to know how a slot is copied.
  */
 #ifndef RQ_TABLESTATE_H
 #define RQ_TABLESTATE_H
@@ -10,8 +11,8 @@
 #include "shmem/rq_parts.h"
 
 /*
- * Topics and their queues; copying them notes which files of queues the copy wants
- * on disk (rq_queuesync.h).
+ * Topics and their queues.  Copying them notes which files of queues must be on
+ * disk before the copy is (rq_queuesync.h).
  */
 extern const RqPart rq_topics_state_part;
 
