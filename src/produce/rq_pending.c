@@ -5,8 +5,11 @@
  * Item i is in the file if i < nspilled, else in the array.  The array is
  * written out whenever it reaches work_mem.
  *
- * The file has no buffer of its own: what a failed write has left in it lies
- * behind "nspilled", so a rollback to a savepoint makes the list whole again.
+ * What becomes of the list when writing it fails, and the transaction goes on
+ * after a ROLLBACK TO SAVEPOINT?  The file has no buffer of its own, and
+ * "nspilled" is raised after the whole array is written.  So what a failed
+ * write has left in the file lies past "nspilled", where nobody reads it, and
+ * its items are all still in the array.
  */
 #include "postgres.h"
 
@@ -51,7 +54,7 @@ rq_pending_close(RqPending *p)
 	p->file = -1;
 }
 
-/* Write the array behind what is in the file. */
+/* Write the array after what is in the file, in pieces that fit an int. */
 static void
 write_items(RqPending *p)
 {
@@ -128,7 +131,12 @@ rq_pending_truncate(RqPending *p, uint64 count)
 		p->nspilled = count;
 		p->nitems = 0;
 	}
-	/* Gives room back, also what a failed write has taken. */
+
+	/*
+	 * Gives room back, also what a failed write has taken.  This is called
+	 * while a rollback goes on and must not throw; a file that stays too long
+	 * is harmless.
+	 */
 	if (p->file >= 0)
 		(void) FileTruncate(p->file, p->nspilled * sizeof(RqPendingItem),
 							WAIT_EVENT_BUFFILE_TRUNCATE);

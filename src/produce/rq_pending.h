@@ -2,7 +2,7 @@
  * rq_pending.h
  *	  The list of messages that a transaction enqueues at commit.
  *
- * It only grows at its end, and a savepoint is a length to go back to.  Past
+ * It grows only at its end, and a savepoint is a length to go back to.  Past
  * work_mem it spills into a temporary file.
  */
 #ifndef RQ_PENDING_H
@@ -11,8 +11,8 @@
 #include "format/rq_walrec.h"
 
 /*
- * A message, and which of the transaction's touched queues it goes to.  Packed,
- * because there can be millions of them.
+ * A message, and which of the transaction's touched queues it goes to.
+ * Packed, because there can be millions of them.
  */
 typedef struct RqPendingItem
 {

@@ -2,8 +2,16 @@
  * rq_produce.c
  *	  Take messages: check them, choose their queues, write them.
  *
- * Frames are built into one buffer and go to the log in runs, so that a batch
- * costs one WAL record per run and not per message.
+ * Given messages for a topic, which queue does each of them go to, and when
+ * may consumers have it?
+ *
+ *		1. check	all messages, before the first one is written
+ *		2. log		frames are built into one buffer and go to the log in
+ *					runs, so that a batch costs one WAL record per run and
+ *					not per message
+ *		3. queue	in a transaction the entries are noted, for its commit to
+ *					enqueue (rq_touched.c); without one they are enqueued at
+ *					once, and held back until their WAL is flushed
  */
 #include "postgres.h"
 
@@ -33,11 +41,11 @@
 #define RUN_BYTES		(128 * 1024)
 #define RUN_MESSAGES	512
 
-/* So little needs no memory of its own. */
+/* Up to this much is kept on the stack. */
 #define FEW_MESSAGES	16
 #define FEW_BYTES		2048
 
-/* Messages without a key stay on one queue for so many. */
+/* This many messages without a sharding key stay on one queue. */
 #define STICKY_MESSAGES	256
 
 static void
@@ -94,7 +102,11 @@ check_message(const RqParts *m)
 	}
 }
 
-/* The next queue in turn: a new one per transaction and per STICKY_MESSAGES. */
+/*
+ * The next queue in turn: another one in each transaction, and after
+ * STICKY_MESSAGES.  Messages that follow each other into one queue share an
+ * ENQUEUE record.  Processes begin at different queues.
+ */
 static uint32
 sticky_queue(uint32 nqueues)
 {
@@ -130,7 +142,12 @@ choose_queue(const RqTarget *target, const RqParts *m, int i)
 	return sticky_queue(nqueues);
 }
 
-/* Make entries without a transaction count, as durable as is asked for. */
+/*
+ * Wait until the record is as durable as synchronous_commit asks, as the
+ * commit of a transaction does.  Standbys are waited for until they have
+ * flushed it, at most: it is no commit record, whose replay could be waited
+ * for.
+ */
 static void
 wait_until_durable(XLogRecPtr lsn)
 {
@@ -145,6 +162,18 @@ wait_until_durable(XLogRecPtr lsn)
 	RESUME_INTERRUPTS();
 }
 
+/*
+ * Enqueue without a transaction: what is in the queue counts, whatever becomes
+ * of the caller.
+ *
+ *		1. enqueue, with a hold under which the entries do not count yet
+ *		2. flush the record
+ *		3. end the hold and resolve the queue
+ *
+ * Without the hold a consumer could act on a message that a crash takes away.
+ * The queue's lock is not held over the flush: others enqueue concurrently,
+ * and theirs become readable after ours.
+ */
 static void
 enqueue_now(uint32 topic, uint32 queue_id, const xl_rq_entry *entries, int n)
 {
@@ -163,8 +192,8 @@ enqueue_now(uint32 topic, uint32 queue_id, const xl_rq_entry *entries, int n)
 }
 
 /*
- * Give the messages of a run to their queues, neighbours together.  "queues"
- * may be NULL.
+ * Give the messages of a run to their queues, those that follow each other
+ * into one queue together.  "queues" may be NULL.
  */
 static void
 enqueue_run(const RqTarget *target, const RqParts *messages, int n,
@@ -204,9 +233,9 @@ enqueue_run(const RqTarget *target, const RqParts *messages, int n,
 }
 
 /*
- * The time, a few milliseconds behind, for a fraction of what it costs
- * otherwise.  What a frame tells is for retention only; users see when a message
- * was enqueued.
+ * The time, up to a few milliseconds late, at a fraction of the usual cost.
+ * It goes into the frame, for retention; users see when a message was
+ * enqueued.
  */
 static TimestampTz
 coarse_now(void)
@@ -217,7 +246,11 @@ coarse_now(void)
 	return time_t_to_timestamptz(t.tv_sec) + t.tv_nsec / 1000;
 }
 
-/* Append as many of the messages as one run takes; returns how many. */
+/*
+ * Append as many of the messages as one run takes; returns how many.  Without
+ * a transaction their frames must not be gathered (log/rq_gather.c), because
+ * entries refer to them at once.
+ */
 static int
 append_run(const RqTarget *target, const RqParts *messages, int n, RqPos *ids,
 		   uint32 *lens)
@@ -260,8 +293,9 @@ append_run(const RqTarget *target, const RqParts *messages, int n, RqPos *ids,
 }
 
 /*
- * All go to the log before the first one goes to a queue: when the log has no
- * room for all of them, none is there, also without a transaction.
+ * All messages go to the log before the first one goes to a queue: if the log
+ * has no room for all of them, none can be read, even without a transaction.
+ * Frames without an entry are only garbage.
  */
 static void
 write_messages(const RqTarget *target, const RqParts *messages, int n,
@@ -291,7 +325,7 @@ write_messages(const RqTarget *target, const RqParts *messages, int n,
 		pfree(lens);
 }
 
-/* A message that stays whatever happens needs a queue that does. */
+/* A message that survives a rollback needs a queue that does. */
 static void
 check_at_once(uint32 topic)
 {
@@ -356,7 +390,10 @@ rq_produce(const RqTarget *target, const RqParts *messages, int n,
 	rq_latency_end(RQ_PHASE_PRODUCE, start);
 }
 
-/* An error can have come between an entry and its being let go. */
+/*
+ * An error after rq_queue_enqueue() can leave the hold in place, and nothing
+ * after it in the queue could be read: it ends with the transaction.
+ */
 void
 rq_produce_init(void)
 {

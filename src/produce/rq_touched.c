@@ -2,12 +2,25 @@
  * rq_touched.c
  *	  The queues that get messages of the current transaction, and which.
  *
- * Messages stand in one list, in the order they were produced (rq_pending.c), so
- * that a savepoint is a length to go back to.  The first message after a
+ * Given what a transaction has produced and has not rolled back, which entries
+ * go to which queues at its commit, and who makes them count?
+ *
+ * Messages stand in one list, in the order they were produced (rq_pending.c),
+ * so that a savepoint is a length to go back to.  The first message after a
  * savepoint notes that length in the transaction's journal.
  *
- * At commit the messages are sorted by queue, a stretch at a time, and each queue
- * is locked once for a stretch.
+ * At the end of the transaction, called by txn/rq_txn.c:
+ *
+ *		frames		what still waits in memory goes to the log, so that no
+ *					entry precedes its frame in WAL
+ *		entries		the list is sorted by queue, a stretch at a time, and
+ *					enqueued with the transaction's id; no consumer reads that
+ *					yet
+ *		finish		after commit or abort the queues are resolved, which is
+ *					what lets consumers have the messages
+ *
+ * No two queues are locked at once, so it does not matter in which order they
+ * come.
  */
 #include "postgres.h"
 
@@ -37,9 +50,9 @@ typedef struct Touch
 	uint32		queue_id;
 	XLogRecPtr	born;			/* which queue of that number it was */
 	uint64		pending;		/* entries, some of them perhaps rolled back */
-	uint64		told;			/* the allocator knows of as many */
+	uint64		told;			/* as many were reported to the allocator */
 	bool		enqueued;		/* entries with our xid may be there */
-	RqOff		end;			/* behind the last of them that is for sure */
+	RqOff		end;			/* after the last one that certainly is */
 } Touch;
 
 typedef struct Touched
@@ -80,7 +93,7 @@ get_touched(void)
 /* The action: messages have been produced. */
 typedef struct Length
 {
-	uint64		count;			/* so many were there before */
+	uint64		count;			/* of messages before the first one */
 	int			noted;
 } Length;
 
@@ -102,6 +115,12 @@ static const RqActionOps produced = {
 	.unpreparable = gettext_noop("cannot PREPARE a transaction that has produced rocketq messages"),
 };
 
+/*
+ * One action covers all messages up to the next savepoint: the newest one was
+ * noted after the innermost savepoint if its number is not below
+ * rq_txn_savepoint().  Before the first message is added, because this can
+ * throw.
+ */
 static void
 note_length(Touched *t)
 {
@@ -125,6 +144,10 @@ add_touch(Touched *t, uint32 topic, uint32 queue_id)
 	return t->n++;
 }
 
+/*
+ * By key and not by slot: a topic that the transaction has created and given
+ * up again can lose its slot to another one before the transaction ends.
+ */
 static int
 find_touch(Touched *t, uint32 topic, uint32 queue_id)
 {
@@ -155,7 +178,7 @@ find_touch(Touched *t, uint32 topic, uint32 queue_id)
 	return touch;
 }
 
-/* Let the queue's segments be made before the commit needs them. */
+/* Have the queue's segments made before the commit needs them. */
 static void
 tell_ahead(Touch *t)
 {
@@ -224,7 +247,13 @@ rq_touched_check_removal(uint32 topic, uint32 nqueues)
 
 /* ---- commit ---- */
 
-/* Enqueue the entries of one touched queue, in records of bounded size. */
+/*
+ * Enqueue the entries of one touched queue, in records of bounded size.
+ *
+ * "born" and "enqueued" are set before the first record, since an error in
+ * between ends in resolve_aborted(), which needs both.  An interrupt between
+ * two records is harmless: the entries that are there count as aborted.
+ */
 static void
 enqueue_touch(Touch *t, const xl_rq_entry *entries, uint64 n, uint64 xid)
 {
@@ -243,7 +272,10 @@ enqueue_touch(Touch *t, const xl_rq_entry *entries, uint64 n, uint64 xid)
 	}
 }
 
-/* Sort a stretch of the list by queue, keeping the order within each. */
+/*
+ * Sort a stretch of the list by queue, keeping the order within each: a
+ * counting sort, for there are few queues and many messages.
+ */
 static void
 enqueue_stretch(Touched *t, const RqPendingItem *items, uint64 n,
 				uint64 xid)
@@ -273,7 +305,7 @@ enqueue_stretch(Touched *t, const RqPendingItem *items, uint64 n,
 }
 
 /*
- * Write the entries of all queues, but for topics that the transaction has
+ * Write the entries of all queues, except of topics that the transaction has
  * dropped.  May throw between any two records.
  */
 static void
@@ -290,7 +322,10 @@ enqueue_all(Touched *t, uint64 xid)
 	}
 }
 
-/* The list's file must be closed by commit, also if all was rolled back. */
+/*
+ * The list's file is closed even if all messages were rolled back: a file that
+ * is open when its resource owner commits counts as a leak.
+ */
 static void
 log_entries(uint64 xid)
 {
@@ -301,7 +336,7 @@ log_entries(uint64 xid)
 	rq_pending_close(touched->pending);
 }
 
-/* Entries will refer to what has been gathered. */
+/* Before the entries that refer to frames which have been gathered. */
 static void
 log_frames(uint64 xid)
 {
@@ -312,7 +347,12 @@ log_frames(uint64 xid)
 
 /* ---- end of transaction ---- */
 
-/* Returns false if entries still wait behind those of others. */
+/*
+ * Returns false if our entries cannot be read yet, because they come after
+ * some of a transaction in progress.  Without the meta lock: the locks of the
+ * transaction, that on the topic's relation among them, are released after
+ * this.
+ */
 static bool
 resolve_committed(const Touch *t, uint64 xid)
 {
@@ -325,7 +365,9 @@ resolve_committed(const Touch *t, uint64 xid)
 /*
  * A queue that this transaction has made is nobody's from the moment it counts
  * as aborted, whatever locks we still hold: the janitor takes its slot, and
- * another queue can get that.  So look each time whether it is still there.
+ * another queue can get that.  So check that it still exists, under the meta
+ * lock, without which no slot changes hands.  Others need that lock: it is
+ * released after each part, and everything is checked again.
  */
 static void
 resolve_aborted(const Touch *t, uint64 xid)
@@ -379,7 +421,7 @@ finish_entries(uint64 xid, bool committed)
 		rq_latency_end(RQ_PHASE_VISIBLE, touched->pre_commit_start);
 }
 
-/* A file that is still open is closed with the transaction. */
+/* After an error the file is still open; its resource owner closes it. */
 static void
 forget(void)
 {

@@ -18,8 +18,8 @@ extern void rq_touched_produce(uint32 topic, uint32 queue_id,
 							   const xl_rq_entry *entries, int count);
 
 /*
- * The topic is about to have only "nqueues" queues: throw if the transaction has
- * produced into one that goes.
+ * The topic is about to have only "nqueues" queues: throw if the transaction
+ * has messages for one that is to be removed.
  */
 extern void rq_touched_check_removal(uint32 topic, uint32 nqueues);
 

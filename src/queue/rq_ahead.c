@@ -2,22 +2,23 @@
  * rq_ahead.c
  *	  Segments of queues, made before they are needed.
  *
- * Who makes the next segment of a queue, and when?  A backend that comes to the
- * end of the last one has to, in the middle of a commit that others may wait
- * for.  So that this is seldom, the allocator makes it as soon as the last one
- * is half full, or a transaction has gathered entries that will fill it.
+ * Who makes the next segment of a queue, and when?  A backend that comes to
+ * the end of the last one has to, in the middle of a commit that others may
+ * wait for.  So that this is seldom, the allocator makes it as soon as the
+ * last one is half full, or a transaction has gathered entries that will fill
+ * it.
  *
- * A backend asks by raising the queue's "wanted" and setting the queue's bit in
- * wanted_bits.  The allocator clears bits and makes files.  It holds no lock
- * while it does (but for the topic's directory), so that no backend has to wait
- * for it, and so the queue can be filled, trimmed or removed concurrently.  All
- * that comes of this is a file of zeros beyond the queue's end, which is used
- * when the end gets there, or below its start, which nobody reads; the keeper
- * removes both when the server starts.
+ * A backend asks by raising the queue's "wanted" and setting the queue's bit
+ * in wanted_bits.  The allocator clears bits and makes files.  It holds no
+ * lock while it does (but for the topic's directory), so that no backend has
+ * to wait for it, and so the queue can be filled, trimmed or removed
+ * concurrently.  All that comes of this is a file of zeros beyond the queue's
+ * end, which is used when the end gets there, or below its start, which
+ * nobody reads; the keeper removes both when the server starts.
  *
- * Nothing rests on a segment having been made ahead.  If it cannot be made, for
- * lack of room or otherwise, that is not reported here: the backend that needs
- * the segment tries again and gets the error.
+ * Nothing rests on a segment having been made ahead.  If it cannot be made,
+ * for lack of room or otherwise, that is not reported here: the backend that
+ * needs the segment tries again and gets the error.
  */
 #include "postgres.h"
 
@@ -34,8 +35,8 @@
 #include "topic/rq_topic.h"
 
 /*
- * A transaction may yet be rolled back, so no more than this many entries of it
- * are provided for.
+ * A transaction may yet be rolled back, so no more than this many entries of
+ * it are provided for.
  */
 #define PENDING_MAX		(16 * RQ_CQ_PER_LARGE)
 
@@ -70,9 +71,9 @@ const RqPart rq_ahead_part = {
 };
 
 /*
- * Ask for the segments that hold offsets below "upto".  Takes no lock; the loop
- * goes on when another backend has raised "wanted" concurrently, and ends when
- * that covers us: the other one then sets the bit.
+ * Ask for the segments that hold offsets below "upto".  Takes no lock; the
+ * loop goes on when another backend has raised "wanted" concurrently, and
+ * ends when that covers us: the other one then sets the bit.
  *
  * "wanted" is raised before the bit is set: pairs with rq_ahead_make().
  */
@@ -115,9 +116,9 @@ rq_ahead_pending(RqQueue *q, uint64 pending)
 }
 
 /*
- * The first segment without entries, and the queue's name.  Under the meta lock,
- * so that the key and the number are those of one queue.  False if the slot has
- * become free.
+ * The first segment without entries, and the queue's name.  Under the meta
+ * lock, so that the key and the number are those of one queue.  False if the
+ * slot has become free.
  */
 static bool
 first_unused(RqQueue *q, RqKey *key, uint32 *queue_id, uint64 *segno)
@@ -139,8 +140,8 @@ first_unused(RqQueue *q, RqKey *key, uint32 *queue_id, uint64 *segno)
 }
 
 /*
- * The topic's directory is created under the lock, so that it cannot be created
- * after a concurrent DROP has removed it.
+ * The topic's directory is created under the lock, so that it cannot be
+ * created after a concurrent DROP has removed it.
  */
 static bool
 make_topic_dir(RqQueue *q, RqKey key)

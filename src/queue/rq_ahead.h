@@ -14,15 +14,16 @@
 extern void rq_ahead_written(RqQueue *q, RqOff from, RqOff to);
 
 /*
- * A transaction has this many entries for the queue, which it will write when it
- * commits.  To be called each time it has RQ_AHEAD_STEP more.  Can't throw.
+ * A transaction has this many entries for the queue, which it will write when
+ * it commits.  To be called each time it has RQ_AHEAD_STEP more.  Can't
+ * throw.
  */
 #define RQ_AHEAD_STEP	256
 extern void rq_ahead_pending(RqQueue *q, uint64 pending);
 
 /*
- * Make what has been asked for, at most "most" files; false if there is more to
- * make.  Allocator only.
+ * Make what has been asked for, at most "most" files; false if there is more
+ * to make.  Allocator only.
  */
 extern bool rq_ahead_make(int most);
 

@@ -17,8 +17,8 @@
  * decided later (rq_resolve.c).
  *
  * Those who read entries take no lock.  "start" only rises, and a trimmed
- * segment is removed only after "start" has passed it (retain/rq_trim.c).  So a
- * reader looks for the file and copies the entry first, and checks "start"
+ * segment is removed only after "start" has passed it (retain/rq_trim.c).  So
+ * a reader looks for the file and copies the entry first, and checks "start"
  * afterwards: if that has not passed the entry, a missing file is corruption,
  * and the bytes are not zeros of a punched hole.
  */
@@ -324,8 +324,8 @@ log_enqueue(const xl_rq_enqueue *rec, const xl_rq_entry *entries)
 
 /*
  * Say that the entries from "from" on must not count yet.  Under the queue's
- * lock and before they are published, so that whoever resolves the queue, under
- * the same lock, finds the hold with the entries.
+ * lock and before they are published, so that whoever resolves the queue,
+ * under the same lock, finds the hold with the entries.
  */
 static void
 hold_entries(RqQueue *q, RqOff from)
@@ -339,8 +339,8 @@ hold_entries(RqQueue *q, RqOff from)
 
 /*
  * Takes no lock.  Whoever resolves the queue concurrently may still see the
- * hold and stop before the entries; the next one, which the caller is itself if
- * all goes well, does not.
+ * hold and stop before the entries; the next one, which the caller is itself
+ * if all goes well, does not.
  */
 void
 rq_queue_unhold(void)
@@ -355,18 +355,18 @@ rq_queue_unhold(void)
 }
 
 /*
- * Segments are opened, and created if the allocator has not done so, before the
- * gate and the lock are taken: that can throw and waits for the file system.
- * Where the queue ends is then only a guess.  Once the lock is held, others may
- * have enqueued, and the entries belong into other segments than those that
- * were opened: then everything begins again.
+ * Segments are opened, and created if the allocator has not done so, before
+ * the gate and the lock are taken: that can throw and waits for the file
+ * system.  Where the queue ends is then only a guess.  Once the lock is held,
+ * others may have enqueued, and the entries belong into other segments than
+ * those that were opened: then everything begins again.
  *
- * All of it happens inside the gate: the sync after the keeper has closed it is
- * the last one, and must not miss an entry that is logged.  The gate comes
+ * All of it happens inside the gate: the sync after the keeper has closed it
+ * is the last one, and must not miss an entry that is logged.  The gate comes
  * before the queue's lock because it may have to be waited for.
  *
- * Steps 1 to 3 are a critical section: once the record is inserted, redo raises
- * the queue's end, so this process must not fail to.
+ * Steps 1 to 3 are a critical section: once the record is inserted, redo
+ * raises the queue's end, so this process must not fail to.
  */
 RqOff
 rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
@@ -443,9 +443,9 @@ pass_lost(uint32 topic, RqQueue *q, RqOff from, RqOff to)
 }
 
 /*
- * Bisect, since times never fall within a queue.  A lost entry has no time; the
- * first one after it that is there stands for it.  An entry that is trimmed
- * concurrently is older than all that stay.
+ * Bisect, since times never fall within a queue.  A lost entry has no time;
+ * the first one after it that is there stands for it.  An entry that is
+ * trimmed concurrently is older than all that stay.
  */
 RqOff
 rq_queue_offset_at(uint32 topic, RqQueue *q, TimestampTz when)
@@ -500,10 +500,11 @@ rq_queue_counts(RqQueue *q)
 /* ---- trim ---- */
 
 /*
- * The caller has logged the trim (retain/rq_trim.c), or is its redo; it removes
- * files only after this.  The queue's lock is taken so that rq_queue_counts()
- * and the copy for the state file find "start" and "bytes_start" of one moment,
- * and because whoever resolves the queue goes on from "stable".
+ * The caller has logged the trim (retain/rq_trim.c), or is its redo; it
+ * removes files only after this.  The queue's lock is taken so that
+ * rq_queue_counts() and the copy for the state file find "start" and
+ * "bytes_start" of one moment, and because whoever resolves the queue goes on
+ * from "stable".
  */
 RqOff
 rq_queue_trim_apply(RqQueue *q, RqOff start, uint64 bytes_start)
@@ -588,8 +589,8 @@ tell_waiters(uint32 topic, const xl_rq_enqueue *rec, const xl_rq_entry *entries)
  * left out, their files may be gone.  The slot itself is raised only by a
  * record that is later than its own LSN.
  *
- * The steps are those of rq_queue_enqueue(), but for the record; with the lock,
- * because readers of a hot standby resolve the queue at the same time.
+ * The steps are those of rq_queue_enqueue(), but for the record; with the
+ * lock, because readers of a hot standby resolve the queue at the same time.
  */
 void
 rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn)

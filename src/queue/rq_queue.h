@@ -60,8 +60,8 @@ extern bool rq_queue_next_entry(uint32 topic, RqQueue *q, RqOff off,
 extern bool rq_queue_probe(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry);
 
 /*
- * Read the entries [from, to) as news for waiters.  If there are very many, the
- * news says only that something has come.  Returns how many were read.
+ * Read the entries [from, to) as news for waiters.  If there are very many,
+ * the news says only that something has come.  Returns how many were read.
  */
 extern int	rq_queue_news(uint32 topic, RqQueue *q, RqOff from, RqOff to,
 						  RqNews *news);
@@ -96,10 +96,10 @@ extern RqQueueCounts rq_queue_counts(RqQueue *q);
 extern bool rq_queue_try_lock(RqQueue *q, LWLockMode mode);
 
 /*
- * Raise the queue's start, if it is lower, but not beyond the end; returns what
- * it was.  "bytes_start" counts the frames below the new one.  The segments
- * from the old to the new start are for rq_queue_remove_segment() to remove,
- * which needs the meta lock.
+ * Raise the queue's start, if it is lower, but not beyond the end; returns
+ * what it was.  "bytes_start" counts the frames below the new one.  The
+ * segments from the old to the new start are for rq_queue_remove_segment() to
+ * remove, which needs the meta lock.
  */
 extern RqOff rq_queue_trim_apply(RqQueue *q, RqOff start, uint64 bytes_start);
 extern void rq_queue_remove_segment(RqKey key, uint32 queue_id, uint64 segno);

@@ -16,7 +16,9 @@
 extern RqEntry *rq_queue_find_entry(uint32 topic, RqQueue *q, RqOff off,
 									RqMapMode mode);
 
-/* Like rq_queue_find_entry(), for redo: creates the segment if it is missing. */
+/*
+ * Like rq_queue_find_entry(), for redo: creates the segment if it is missing.
+ */
 extern RqEntry *rq_queue_redo_entry(uint32 topic, RqQueue *q, RqOff off);
 
 #endif							/* RQ_QUEUE_PRIVATE_H */

@@ -2,16 +2,17 @@
  * rq_queuesync.c
  *	  Which files of queues are on disk, as this process has brought them there.
  *
- * A sync copies all queues' slots, and what a copy says must be on disk before
- * the copy is.  Given what the last sync has brought to disk, which files have
- * to be synced with this one?  There can be very many queues, and most have not
- * changed.
+ * A sync copies all queues' slots, and what a copy says must be on disk
+ * before the copy is.  Given what the last sync has brought to disk, which
+ * files have to be synced with this one?  There can be very many queues, and
+ * most have not changed.
  *
- *		1. note		while a slot is copied, under the same hold of its lock: the
- *					entries that may have changed since the last sync
- *		2. sync		without locks: segments, then the directories that name them
- *		3. remember	how far each queue was when it was copied, not how far it is
- *					by now
+ *		1. note		while a slot is copied, under the same hold of its lock:
+ *					the entries that may have changed since the last sync
+ *		2. sync		without locks: segments, then the directories that name
+ *					them
+ *		3. remember	how far each queue was when it was copied, not how far it
+ *					is by now
  *
  * What is remembered is this process's own, and lost with it: its successor
  * begins with rq_queue_sync_assume().
@@ -30,8 +31,8 @@
 #include "topic/rq_topic.h"
 
 /*
- * How far a queue's files are on disk: all entries below "stable" for good, those
- * below "end" as they were then.
+ * How far a queue's files are on disk: all entries below "stable" for good,
+ * those below "end" as they were then.
  */
 typedef struct SyncedQueue
 {
@@ -102,8 +103,8 @@ add_to_sync(void)
  * between the stable offset and the end.  So whatever lies below the stable
  * offset of the last sync is on disk, unless redo has written it again.
  *
- * redo_dirty is reset here and in rq_queue_sync_noted(), though the lock is held
- * shared: only redo lowers it, and that is either this process or over.
+ * redo_dirty is reset here and in rq_queue_sync_noted(), though the lock is
+ * held shared: only redo lowers it, and that is either this process or over.
  */
 void
 rq_queue_sync_note(uint32 topic, RqQueue *q)

@@ -21,7 +21,8 @@ extern void rq_queue_sync_note(uint32 topic, RqQueue *q);
 
 /*
  * Bring all that is noted to disk; returns how many bytes.  If this is not
- * called, or throws, the next sync notes the same again.  PANIC if fsync fails.
+ * called, or throws, the next sync notes the same again.  PANIC if fsync
+ * fails.
  */
 extern uint64 rq_queue_sync_noted(void);
 

@@ -3,21 +3,21 @@
  *	  Which entries of a queue count, and how far that is known.
  *
  * Given the entries below a queue's end, which of them may be read, and which
- * never count?  An entry counts if its transaction commits.  "stable" is raised
- * past an entry once the outcome is known, aborted ones being flagged first.
- * So readers need to ask only "stable" and the flag.  "stable" stops at the
- * first entry whose transaction is in progress: messages of a queue become
- * readable in the order of their offsets.
+ * never count?  An entry counts if its transaction commits.  "stable" is
+ * raised past an entry once the outcome is known, aborted ones being flagged
+ * first.  So readers need to ask only "stable" and the flag.  "stable" stops
+ * at the first entry whose transaction is in progress: messages of a queue
+ * become readable in the order of their offsets.
  *
- * Raising it needs no WAL of its own at once, since after a crash pg_xact says
- * the same.  The keeper logs it in bulk (RESOLVE), and only what is logged goes
- * into the state file, so a replayed ENQUEUE, which clears flags, is always
- * followed by the RESOLVE that sets them again.
+ * Raising it needs no WAL of its own at once, since after a crash pg_xact
+ * says the same.  The keeper logs it in bulk (RESOLVE), and only what is
+ * logged goes into the state file, so a replayed ENQUEUE, which clears flags,
+ * is always followed by the RESOLVE that sets them again.
  *
- * Any process may resolve any queue, and the result is the same.  As a rule the
- * one that ends a transaction does it; readers and the keeper do what a dying
- * backend has left.  On a standby, where no backend ends one, readers and redo
- * of RESOLVE do it.
+ * Any process may resolve any queue, and the result is the same.  As a rule
+ * the one that ends a transaction does it; readers and the keeper do what a
+ * dying backend has left.  On a standby, where no backend ends one, readers
+ * and redo of RESOLVE do it.
  *
  * Whoever raises "stable" has just read the entries, and so can say what has
  * come when it wakes waiters afterwards (topic/rq_wake.c).
@@ -82,8 +82,8 @@ typedef struct KnownXids
 
 /*
  * Does the entry count, as far as is known?  The calling transaction is not
- * looked up, since it knows how it has ended.  "last" can be kept from entry to
- * entry: an outcome is final, and a transaction in progress ends the walk.
+ * looked up, since it knows how it has ended.  "last" can be kept from entry
+ * to entry: an outcome is final, and a transaction in progress ends the walk.
  */
 static RqXidStatus
 entry_status(RqQueue *q, RqOff off, const RqEntry *e, KnownXids *known)
@@ -165,9 +165,9 @@ resolve_chunk(uint32 topic, RqQueue *q, KnownXids *known, RqMapMode mode,
  * One stretch; true if there may be more.  With "probe" it does not wait long
  * for the lock, and does not throw for a file that cannot be mapped.
  *
- * Waiters are woken after the lock is released: rq_wake_news() has the barrier
- * between the raised "stable" and the check of the list, and the queue need not
- * be held for it.
+ * Waiters are woken after the lock is released: rq_wake_news() has the
+ * barrier between the raised "stable" and the check of the list, and the
+ * queue need not be held for it.
  */
 static bool
 resolve_some(uint32 topic, RqQueue *q, KnownXids *known, bool probe)
@@ -323,9 +323,9 @@ collect_aborted(uint32 topic, RqQueue *q, RqOff from, RqOff to,
  * slot (rq_tablestate.c), with the lock held shared, must not take the new
  * logged_stable before its record is inserted.
  *
- * The flags are in the mapped files since resolve_chunk(), so the order is that
- * of an enqueue: store, log, publish.  A failure between the last two needs no
- * critical section: the same is logged once more.
+ * The flags are in the mapped files since resolve_chunk(), so the order is
+ * that of an enqueue: store, log, publish.  A failure between the last two
+ * needs no critical section: the same is logged once more.
  */
 static void
 log_resolved(uint32 topic, RqQueue *q)
@@ -370,9 +370,9 @@ rq_resolve_log(uint32 topic, RqQueue *q)
 /* ---- redo ---- */
 
 /*
- * Has no use for the slot's LSN: the flags have to be set again whenever redo of
- * ENQUEUE has cleared them, and the offsets only rise.  On a hot standby readers
- * may have got further than the record.
+ * Has no use for the slot's LSN: the flags have to be set again whenever redo
+ * of ENQUEUE has cleared them, and the offsets only rise.  On a hot standby
+ * readers may have got further than the record.
  */
 void
 rq_resolve_redo(const void *data, uint32 len, XLogRecPtr lsn)

@@ -29,14 +29,16 @@ extern bool rq_resolve_some(uint32 topic, RqQueue *q, uint64 own_xid,
 extern void rq_resolve_refresh(uint32 topic, RqQueue *q);
 
 /*
- * Like rq_resolve_refresh(), but only a bounded part: true if there may be more.
- * For callers that hold a lock that others wait for, and release it in between.
+ * Like rq_resolve_refresh(), but only a bounded part: true if there may be
+ * more.  For callers that hold a lock that others wait for, and release it in
+ * between.
  */
 extern bool rq_resolve_refresh_some(uint32 topic, RqQueue *q);
 
 /*
- * Like rq_resolve_refresh_some(), for callers that only show the queue: does not
- * wait long for its lock, and stops at an entry whose file cannot be mapped.
+ * Like rq_resolve_refresh_some(), for callers that only show the queue: does
+ * not wait long for its lock, and stops at an entry whose file cannot be
+ * mapped.
  */
 extern bool rq_resolve_try_refresh(uint32 topic, RqQueue *q);
 

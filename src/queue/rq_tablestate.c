@@ -3,11 +3,11 @@
  *	  Topics, queues, groups and offsets in the state file.
  *
  * How does a copy of slots that change all the time agree with WAL?  Each is
- * copied under the lock that is held over its changes and their WAL records, so
- * the copy has all of a record or nothing of it, and the slot's LSN says which
- * (wal/rq_state.c).  For topics and groups that is the meta lock, which
- * copy_state() holds shared from the first slot to the last.  Queues and offsets
- * have locks of their own, held shared for one slot at a time.
+ * copied under the lock that is held over its changes and their WAL records,
+ * so the copy has all of a record or nothing of it, and the slot's LSN says
+ * which (wal/rq_state.c).  For topics and groups that is the meta lock, which
+ * copy_state() holds shared from the first slot to the last.  Queues and
+ * offsets have locks of their own, held shared for one slot at a time.
  *
  * What is loaded finds its slots anew: the file names topics by their keys and
  * groups by their ids.
@@ -27,10 +27,10 @@ StaticAssertDecl(RQ_PEND_DROP == RQ_STATE_PEND_OP_MAX, "on-disk layout");
 /* ---- topics ---- */
 
 /*
- * How far the queue is resolved beyond what is logged is left out: flags there
- * are in no record, and redo of the entries' ENQUEUE would clear them.  What is
- * to be synced is noted under the same hold of the lock, so that it reaches to
- * the very end that the copy has.
+ * How far the queue is resolved beyond what is logged is left out: flags
+ * there are in no record, and redo of the entries' ENQUEUE would clear them.
+ * What is to be synced is noted under the same hold of the lock, so that it
+ * reaches to the very end that the copy has.
  */
 static void
 copy_queue(RqWriter *w, uint32 topic, RqQueue *q)
@@ -99,8 +99,9 @@ load_queue(RqQueue *q, RqReader *r)
 
 /*
  * A topic that was being altered can have more queues than its committed
- * settings say.  So redo's own two functions make it: one with the committed number of
- * queues, the other adds the rest.  Then each queue gets its own values.
+ * settings say.  So it is made by the two functions that redo uses: one makes
+ * the committed number of queues, the other adds the rest.  Then each queue
+ * gets its own values.
  */
 static void
 load_topic(RqReader *r)

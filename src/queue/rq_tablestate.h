@@ -11,8 +11,8 @@
 #include "shmem/rq_parts.h"
 
 /*
- * Topics and their queues.  Copying them notes which files of queues must be on
- * disk before the copy is (rq_queuesync.h).
+ * Topics and their queues.  Copying them notes which files of queues must be
+ * on disk before the copy is (rq_queuesync.h).
  */
 extern const RqPart rq_topics_state_part;
 

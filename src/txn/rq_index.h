@@ -10,7 +10,7 @@
 
 #include "base/rq_base.h"
 
-/* So many queues are found without an index. */
+/* Up to this many queues are searched one by one, without an index. */
 #define RQ_INDEX_FROM		16
 
 /* Make room for one more element of a growing array in the given context. */

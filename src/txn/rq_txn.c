@@ -2,19 +2,21 @@
  * rq_txn.c
  *	  The current transaction: its journal, and who takes part in its end.
  *
+ * Given a transaction with savepoints, which changes of which modules have to
+ * be undone, logged and finished, when, and in which order?
+ *
  * The journal is a list of actions, each a copy of what its owner noted and a
  * pointer to the owner's callbacks.  A savepoint is a length of the list;
  * rolling back to it undoes what is beyond, the newest action first, and cuts
- * the list back to it.  What an undone action has left to be logged stays in
- * the list as an action of another kind (after_undo), so "survives" is no
- * question to be asked of an action but a kind of its own, with a stage and a
- * finish of its own.
+ * the list back to it.  An undone action that has left something to be logged
+ * stays in the list, as an action of another kind (after_undo) with its own
+ * stage and callbacks.
  *
- * Participants are for what is done once in a transaction and not once for each
- * action: a queue's entries are enqueued together, though they were produced in
- * several savepoints.  Their state is not kept here, nor does a savepoint
- * remember anything of it.  They note an action with their first change after a
- * savepoint, and go back when that is undone.
+ * Participants are for what is done once in a transaction and not once for
+ * each action: a queue's entries are enqueued together, though they were
+ * produced in several savepoints.  Their state is not kept here, nor does a
+ * savepoint remember anything of it.  They note an action with their first
+ * change after a savepoint, and go back when that is undone.
  *
  * Order of events at the end of a transaction:
  *
@@ -26,7 +28,10 @@
  *		callback	backwards: actions finish, the newest first, then
  *					participants, the last stage first.  Only shared memory and
  *					mapped files; nothing may fail, and what an error leaves
- *					undone the keeper and readers do.
+ *					undone is for the keeper and readers to do.  Locks of the
+ *					transaction are still held.
+ *
+ * An abort calls back in the same way, whether or not pre-commit has begun.
  */
 #include "postgres.h"
 
@@ -71,10 +76,13 @@ typedef struct Txn
 	int			max_marks;
 } Txn;
 
-/* NULL until something is noted or remembered. */
+/* NULL until rq_txn_context() or a note needs it. */
 static Txn *txn = NULL;
 
-/* Too late for changes; also true for a transaction that has made none. */
+/*
+ * Pre-commit has begun, so it is too late for changes; set also in a
+ * transaction that has made none.
+ */
 static bool pre_commit_done = false;
 
 /* By stage. */
@@ -119,7 +127,8 @@ rq_txn_check_open(void)
 
 /*
  * Remember the journal's length at the start of the subtransactions we are in.
- * Called before every action; a level that is not there yet has seen none.
+ * Called before every action, so a level that has no mark yet has noted none,
+ * and began where the journal now ends.
  */
 static void
 set_marks(void)
@@ -137,6 +146,10 @@ set_marks(void)
 	}
 }
 
+/*
+ * All of a note that can throw.  Marks that an error leaves are right all the
+ * same, since their levels have noted nothing.
+ */
 void
 rq_txn_make_room(void)
 {
@@ -171,6 +184,7 @@ rq_txn_savepoint(void)
 
 	if (txn == NULL || level == 1)
 		return 0;
+	/* No mark: the next action will be the level's first. */
 	if (txn->nmarks == 0 || txn->marks[txn->nmarks - 1].level != level)
 		return txn->nactions;
 	return last_mark();
@@ -192,6 +206,7 @@ rq_txn_older(const RqActionOps *ops, int *at, int since)
 
 /* ---- participants ---- */
 
+/* Insert by stage; participants of one stage stay in the order they came. */
 void
 rq_txn_register(const RqParticipant *participant)
 {
@@ -230,6 +245,12 @@ log_actions(RqTxnStage stage)
 	}
 }
 
+/*
+ * Stages in their order; participants are sorted by stage, so one walk passes
+ * both.  The id is assigned as late as possible, and only if an action has a
+ * stage that is logged with it.  Once it is set, finish() knows that something
+ * may be logged, also when an error ends this in the middle.
+ */
 static void
 pre_commit(void)
 {
@@ -264,9 +285,14 @@ finish_actions(bool committed)
 }
 
 /*
- * An ERROR here, after the commit record, would bring the server down.  What
- * it leaves undone readers and the keeper do, or meet again where it can be
- * reported: say, an unreadable pg_xact or queue file.
+ * An ERROR here, after the commit record, would bring the server down.  So it
+ * is caught, and what it leaves undone is for readers and the keeper; what
+ * was wrong (say, an unreadable pg_xact or queue file) they meet again, where
+ * it can be reported.  Locks that it has left are released here, and the
+ * count of held-off interrupts, which raising an error resets, is put back:
+ * the end of the transaction goes on and needs it.
+ *
+ * Without an id nothing was logged that a participant would have to finish.
  */
 static void
 finish(bool committed)
@@ -293,7 +319,7 @@ finish(bool committed)
 		MemoryContextSwitchTo(old);
 		e = CopyErrorData();
 		FlushErrorState();
-		/* Not for the client, whose transaction has gone well. */
+		/* Not for the client, whose transaction has ended as it should. */
 		ereport(LOG,
 				(errmsg("rocketq left a transaction's entries to the keeper: %s",
 						e->message)));
@@ -326,7 +352,10 @@ find_unpreparable(void)
 	return reason;
 }
 
-/* What a prepared transaction could not do later: its commit calls none of us. */
+/*
+ * COMMIT PREPARED calls none of our callbacks, so a transaction that needs one
+ * cannot be prepared.
+ */
 static void
 refuse_prepare(void)
 {
@@ -353,6 +382,12 @@ xact_callback(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
+
+			/*
+			 * An error can have left gathered frames.  Their stretch of the
+			 * log is reserved, and the log is not complete past it until it
+			 * is written.
+			 */
 			rq_log_gather_write();
 			if (txn != NULL)
 				finish(event == XACT_EVENT_COMMIT);
@@ -371,7 +406,11 @@ xact_callback(XactEvent event, void *arg)
 
 /* ---- savepoints ---- */
 
-/* Undo what a subtransaction did, and all that committed into it. */
+/*
+ * Undo what a subtransaction did, and all that committed into it: from the
+ * newest to the oldest.  Then move together what stays, in the order it had,
+ * since it is logged in that order.
+ */
 static void
 rollback_to(int first)
 {
@@ -393,7 +432,10 @@ rollback_to(int first)
 	txn->nactions = kept;
 }
 
-/* The actions of a subtransaction now belong to the one around it. */
+/*
+ * The actions of a subtransaction now belong to the one around it.  Its mark
+ * has been removed, so last_mark() is where that one begins.
+ */
 static void
 release_to(int first)
 {
@@ -411,6 +453,7 @@ subxact_callback(SubXactEvent event, SubTransactionId subid,
 	int			level;
 	int			first;
 
+	/* As at the end of the transaction. */
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 		rq_log_gather_write();
 	if (txn == NULL || txn->nmarks == 0 ||

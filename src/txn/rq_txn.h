@@ -25,7 +25,7 @@ typedef enum RqTxnStage
 	RQ_STAGE_FRAMES,
 
 	/*
-	 * What is there no longer, however the transaction ends.  It is logged
+	 * What no longer exists, however the transaction ends.  It is logged
 	 * without the transaction's id, so a transaction that did nothing else
 	 * needs none.
 	 */
@@ -35,20 +35,21 @@ typedef enum RqTxnStage
 	/* From here on with the id, which is assigned if an action has a stage. */
 	RQ_STAGE_ENTRIES,
 	RQ_STAGE_OFFSETS,
-	RQ_STAGE_DROPS				/* last: groups and topics are still there */
+	RQ_STAGE_DROPS				/* last: the stages before need groups and
+								 * topics */
 } RqTxnStage;
 
 #define RQ_STAGE_FIRST_WITH_XID		RQ_STAGE_ENTRIES
 #define RQ_STAGE_LAST				RQ_STAGE_DROPS
 
-/* What an action tells its callbacks takes so many bytes at most. */
+/* What is noted of an action takes at most this many bytes. */
 #define RQ_ACTION_MAX	40
 #define RQ_ACTION_FITS(type) \
 	StaticAssertDecl(sizeof(type) <= RQ_ACTION_MAX, "an action has no room for it")
 
 /*
- * A kind of action.  Callbacks get what was noted; each may be NULL if there is
- * nothing to do.
+ * A kind of action.  Callbacks get what was noted; each may be NULL if there
+ * is nothing to do.
  */
 typedef struct RqActionOps
 {
@@ -103,13 +104,14 @@ typedef struct RqParticipant
 	/*
 	 * The stage has come in a transaction that has a journal; actions of the
 	 * same stage come afterwards.  "xid" is 0 if nothing is logged with it.
+	 * May throw, which aborts the transaction.
 	 */
 	void		(*pre_commit) (uint64 xid);
 
 	/*
 	 * The transaction, which has logged something with this id, has ended;
 	 * participants of later stages come first, after all actions.  An error
-	 * is caught and reported: what it leaves undone the keeper has to do.
+	 * is caught and logged; what it leaves undone is for the keeper to do.
 	 */
 	void		(*finish) (uint64 xid, bool committed);
 
@@ -117,8 +119,8 @@ typedef struct RqParticipant
 	const char *(*unpreparable) (void);
 
 	/*
-	 * A transaction is over, with or without a journal, and its memory about
-	 * to go.  Can't throw.
+	 * A transaction is over, with or without a journal, and its memory is
+	 * about to be freed.  Can't throw.
 	 */
 	void		(*forget) (void);
 } RqParticipant;
@@ -126,7 +128,7 @@ typedef struct RqParticipant
 /* Register the transaction callbacks; once, from _PG_init. */
 extern void rq_txn_init(void);
 
-/* The same for a participant, which stays where it is. */
+/* Register a participant, which must stay where it is; from _PG_init. */
 extern void rq_txn_register(const RqParticipant *participant);
 
 /* Throw if this point of the transaction is too late for changes. */
@@ -142,7 +144,7 @@ extern MemoryContext rq_txn_context(void);
  */
 extern int	rq_txn_note(const RqActionOps *ops, const void *action);
 
-/* Make room for one action now, so that to note the next one can't fail. */
+/* Make room for one action now, so that noting the next one can't fail. */
 extern void rq_txn_make_room(void);
 
 /*
@@ -154,9 +156,9 @@ extern void rq_txn_make_room(void);
 extern int	rq_txn_savepoint(void);
 
 /*
- * The newest action of a kind that is older than number "*at" and not older than
- * "since"; "*at" becomes its number.  NULL if there is none.  Good until the
- * next one is noted.  Can't throw.
+ * The newest action of a kind that is older than number "*at" and not older
+ * than "since"; "*at" becomes its number.  NULL if there is none.  Good until
+ * the next one is noted.  Can't throw.
  */
 extern const void *rq_txn_older(const RqActionOps *ops, int *at, int since);
 
