@@ -142,6 +142,7 @@ rq_pending_truncate(RqPending *p, uint64 count)
 							WAIT_EVENT_BUFFILE_TRUNCATE);
 }
 
+/* Of what is in the file, a page; of what is in the array, all at once. */
 const RqPendingItem *
 rq_pending_read(RqPending *p, uint64 first, uint64 *n)
 {

@@ -391,8 +391,8 @@ rq_produce(const RqTarget *target, const RqParts *messages, int n,
 }
 
 /*
- * An error after rq_queue_enqueue() can leave the hold in place, and nothing
- * after it in the queue could be read: it ends with the transaction.
+ * An error after rq_queue_enqueue() can leave the hold in place.  Nothing from
+ * there on in the queue could be read, so the hold ends with the transaction.
  */
 void
 rq_produce_init(void)

@@ -15,7 +15,7 @@ typedef struct RqTarget
 {
 	uint32		topic;
 	int64		queue_id;		/* RQ_ANY_QUEUE, or the one that was asked for */
-	const int64 *queue_ids;		/* if set: the same for each message instead,
+	const int64 *queue_ids;		/* if set, used instead: one for each message,
 								 * checked by the caller */
 	bool		transactional;
 } RqTarget;

@@ -361,8 +361,8 @@ rq_queue_unhold(void)
  * others may have enqueued, and the entries belong into other segments than
  * those that were opened: then everything begins again.
  *
- * All of it happens inside the gate: the sync after the keeper has closed it
- * is the last one, and must not miss an entry that is logged.  The gate comes
+ * All of it happens inside the gate: once the keeper has closed that, it syncs
+ * for the last time and must not miss an entry that is logged.  The gate comes
  * before the queue's lock because it may have to be waited for.
  *
  * Steps 1 to 3 are a critical section: once the record is inserted, redo
@@ -412,7 +412,7 @@ rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 
 			/*
 			 * 3. publish.  Entries and hold before "end": pairs with the read
-			 * barriers behind reads of "end", in has_news() of rq_resolve.c,
+			 * barriers after reads of "end", in has_news() of rq_resolve.c,
 			 * rq_range_fill() of am/rq_range.c and ask_entries() of
 			 * retain/rq_retain.c.
 			 */
@@ -524,8 +524,8 @@ rq_queue_trim_apply(RqQueue *q, RqOff start, uint64 bytes_start)
 		q->bytes_start = Min(bytes_start, q->bytes_end);
 
 		/*
-		 * "stable" before "start": who reads "start" and then, with a read
-		 * barrier between, "stable", finds start <= stable.
+		 * "stable" before "start": a process that reads "start" and then,
+		 * after a read barrier, "stable", finds start <= stable.
 		 */
 		pg_write_barrier();
 		pg_atomic_write_u64(&q->start, start);
@@ -586,7 +586,7 @@ tell_waiters(uint32 topic, const xl_rq_enqueue *rec, const xl_rq_entry *entries)
 /*
  * The entries are written whatever the slot's LSN: in a base backup the queue
  * file can be older than the state file.  Those below the queue's start are
- * left out, their files may be gone.  The slot itself is raised only by a
+ * left out, as their files may no longer exist.  The slot is raised only by a
  * record that is later than its own LSN.
  *
  * The steps are those of rq_queue_enqueue(), but for the record; with the

@@ -84,7 +84,7 @@ typedef struct RqQueueCounts
 	RqOff		end;
 	uint64		bytes_start;
 	uint64		bytes_end;
-	bool		exact;			/* else not all of the same moment */
+	bool		exact;			/* false: not all of the same moment */
 } RqQueueCounts;
 
 extern RqQueueCounts rq_queue_counts(RqQueue *q);

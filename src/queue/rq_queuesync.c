@@ -116,11 +116,13 @@ rq_queue_sync_note(uint32 topic, RqQueue *q)
 	QueueToSync *s;
 	RqOff		from;
 
+	/* Nothing has changed since the last sync. */
 	if (known && done->stable == now.stable && done->end == now.end &&
 		q->redo_dirty == RQ_INVALID_POS)
 		return;
 	from = Max(known ? Min(done->stable, q->redo_dirty) : 0,
 			   pg_atomic_read_u64(&q->start));
+	/* No entry to sync: what has changed is trimmed by now, or there is none. */
 	if (from >= now.end)
 	{
 		*done = now;

@@ -321,7 +321,8 @@ collect_aborted(uint32 topic, RqQueue *q, RqOff from, RqOff to,
 /*
  * One record.  The queue's lock is held exclusively, since the copier of the
  * slot (rq_tablestate.c), with the lock held shared, must not take the new
- * logged_stable before its record is inserted.
+ * logged_stable before its record is inserted: redo that begins with such a
+ * copy could clear flags that no RESOLVE sets again.
  *
  * The flags are in the mapped files since resolve_chunk(), so the order is
  * that of an enqueue: store, log, publish.  A failure between the last two

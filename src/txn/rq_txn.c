@@ -246,10 +246,10 @@ log_actions(RqTxnStage stage)
 }
 
 /*
- * Stages in their order; participants are sorted by stage, so one walk passes
- * both.  The id is assigned as late as possible, and only if an action has a
- * stage that is logged with it.  Once it is set, finish() knows that something
- * may be logged, also when an error ends this in the middle.
+ * Stages in their order, in each the participants before the actions.  The id
+ * is assigned as late as possible, and only if an action has a stage that is
+ * logged with it.  Once it is set, finish() knows that something may be logged
+ * with it, also when an error ends this in the middle.
  */
 static void
 pre_commit(void)
@@ -354,7 +354,7 @@ find_unpreparable(void)
 
 /*
  * COMMIT PREPARED calls none of our callbacks, so a transaction that needs one
- * cannot be prepared.
+ * at its end cannot be prepared.
  */
 static void
 refuse_prepare(void)
@@ -446,6 +446,11 @@ release_to(int first)
 			txn->actions[i].ops->released(&txn->actions[i].noted, i, since);
 }
 
+/*
+ * The level that ends is still the current one.  Without a mark it has noted
+ * nothing.  Levels end from the innermost outwards, so marks are removed from
+ * the end of their list.
+ */
 static void
 subxact_callback(SubXactEvent event, SubTransactionId subid,
 				 SubTransactionId parent, void *arg)
@@ -453,7 +458,7 @@ subxact_callback(SubXactEvent event, SubTransactionId subid,
 	int			level;
 	int			first;
 
-	/* As at the end of the transaction. */
+	/* An error can have left gathered frames, as in xact_callback(). */
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 		rq_log_gather_write();
 	if (txn == NULL || txn->nmarks == 0 ||
