@@ -2,15 +2,20 @@
  * rq_state.c
  *	  Copy the store's state to the state file, and bring files to disk.
  *
+ * Given a redo pointer, what must be on disk in our files before PostgreSQL may
+ * forget the WAL below it, and in which order does it get there?
+ *
  * The copy is taken slot by slot, each under the lock that its changes and
  * their WAL records are made under.  So a copy taken after the redo pointer
- * moved holds every change logged below it, and the page-LSN rule in redo does
- * the rest.  What a copy holds may go to disk only after its WAL.
+ * moved holds every change logged below it.  It may hold later ones as well:
+ * each slot carries the LSN of its last record, and redo skips what a slot has.
+ * Since a copy can hold changes whose WAL is not on disk yet, it may replace
+ * the state file only after that WAL has been flushed.
  *
- * The meta lock is held all the way, so the copy knows of every topic and group
- * up to one LSN.  A state that is larger than the writer's buffer (some ten
- * thousand queues) goes through the file system meanwhile: topics and groups
- * can't come and go as long.
+ * The meta lock is held during the whole copy, so that it knows every topic and
+ * group up to one LSN.  A state that is larger than the writer's buffer (some
+ * ten thousand queues) passes through the file system under that lock; for that
+ * long topics and groups cannot be created or dropped.
  *
  * Two processes call rq_state_sync(), never at the same time: the startup
  * process during recovery, the keeper after it.
@@ -39,7 +44,14 @@ static bool has_synced = false; /* this process */
 
 /* ---- copy ---- */
 
-/* "h" gets what the copy's header has to say. */
+/*
+ * Add all sections to the writer, and fill in the header.
+ *
+ * The log's end is read first and the reservations in flight last.  One that
+ * was made before the end was read either is still seen, and becomes a gap, or
+ * has been logged by then, and bring_to_disk() flushes its record.  One that
+ * was made later starts at or after that end, and is left out (copy_inflight()).
+ */
 static void
 copy_state(RqWriter *w, RqStateHeader *h, XLogRecPtr wal_upto)
 {
@@ -49,15 +61,20 @@ copy_state(RqWriter *w, RqStateHeader *h, XLogRecPtr wal_upto)
 	h->log_end = pg_atomic_read_u64(&rq_ctl->log_end);
 
 	/*
-	 * Pairs with the one in take_place() of log/rq_reserve.c between the
-	 * reservation and the log's end: whatever is reserved below the end is
-	 * seen when the gaps are copied.
+	 * The end is read before the reservations.  Pairs with the second write
+	 * barrier of take_place() in log/rq_reserve.c, where the reservation is
+	 * written before the end: whatever is reserved below this end is seen
+	 * when the gaps are copied.
 	 */
 	pg_read_barrier();
 
-	/* Who creates something logs it under this lock. */
+	/*
+	 * Topics and groups are created, dropped and logged under this lock held
+	 * exclusively, so at the insert position read here the copy knows all of
+	 * them.  Early in recovery the state that was loaded can know of more
+	 * than has been replayed.
+	 */
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	/* Recovery begins behind what the state that it has loaded knows. */
 	h->meta_lsn = Max(rq_ctl->meta_lsn, wal_upto != InvalidXLogRecPtr ?
 					  wal_upto : GetXLogInsertRecPtr());
 	h->log_start = pg_atomic_read_u64(&rq_ctl->log_start);
@@ -87,7 +104,7 @@ seconds(instr_time from, instr_time to)
 	return INSTR_TIME_GET_DOUBLE(to);
 }
 
-/* Tell of the sync that has just ended, as log_checkpoints asks or if it was slow. */
+/* Report a sync that has just ended if log_checkpoints is on or it was slow. */
 static void
 tell_sync(const Detail *d, XLogRecPtr redo)
 {
@@ -114,6 +131,13 @@ tell_sync(const Detail *d, XLogRecPtr redo)
 
 /* ---- sync ---- */
 
+/*
+ * fsync what the log has gained since the last sync, and whatever redo has
+ * written again.  Returns how far it is complete on disk.
+ *
+ * That must be determined before the fsync: what is stored after it, below the
+ * log's end but in a reservation still in flight, has to be synced again.
+ */
 static RqPos
 sync_log(void)
 {
@@ -130,9 +154,13 @@ sync_log(void)
 }
 
 /*
- * Does the state differ from the one that is on disk?  As long as something is
- * in flight it counts as different: some of that may be logged by now, which
- * the state does not tell.
+ * Does the state differ from the one on disk?  If it does not, nothing has been
+ * logged since then, so no file holds anything that needs a sync either.
+ *
+ * With a reservation in flight the answer is always yes: its bytes may have
+ * been stored and logged since the last sync, and the state lists the same gap.
+ * It is also yes when redo has written anything, since that may have been bytes
+ * of frames and entries only, and at this process's first sync.
  */
 static bool
 has_changed(RqWriter *w, const RqStateHeader *h)
@@ -143,15 +171,17 @@ has_changed(RqWriter *w, const RqStateHeader *h)
 		!rq_writer_same(w, &old))
 		return true;
 
-	/* These change without any change of ours. */
+	/* The LSN moves with anybody's WAL, and the checksum with it. */
 	old.crc = h->crc;
 	old.meta_lsn = h->meta_lsn;
 	return memcmp(&old, h, sizeof(old)) != 0;
 }
 
 /*
- * The end of WAL so far.  When it is the beginning of a page, the insert
- * position is already behind the page's header, where nothing can be flushed.
+ * The end of WAL so far, as a position that can be flushed.  When the last
+ * record ends exactly at a page boundary, the insert position is already past
+ * the header of the next page, and XLogFlush() would complain that nothing has
+ * been written up to there.
  */
 static XLogRecPtr
 wal_end(void)
@@ -165,7 +195,20 @@ wal_end(void)
 	return end;
 }
 
-/* All that the copy rests on, and then the copy. */
+/*
+ * Bring to disk what the copy relies on, and then the copy:
+ *
+ *		1. WAL		the copy may hold changes of records not yet flushed;
+ *					after a crash the state must not be ahead of WAL
+ *		2. files	the ends in the copy promise frames and entries, and redo
+ *					from the new redo pointer on does not write them again
+ *		3. state	replaces the old one atomically
+ *
+ * A crash before 3 leaves the old state, and recovery starts at a redo pointer
+ * that it fits: whoever calls this keeps the new checkpoint or restartpoint
+ * from completing until it returns.  After an error the next call does what is
+ * left.
+ */
 static void
 bring_to_disk(RqWriter *w, const RqStateHeader *h, XLogRecPtr wal_upto)
 {
@@ -174,15 +217,21 @@ bring_to_disk(RqWriter *w, const RqStateHeader *h, XLogRecPtr wal_upto)
 
 	INSTR_TIME_SET_CURRENT(d.begun);
 	memset(&rq_fsyncs, 0, sizeof(rq_fsyncs));
+
+	/* 1. In archive recovery this moves the minimum recovery point. */
 	XLogFlush(wal_upto == InvalidXLogRecPtr ? wal_end() : wal_upto);
 	INSTR_TIME_SET_CURRENT(d.flushed);
 	synced_bytes = h->length;
+
+	/* 2. */
 	settled = sync_log();
 	d.log_files = rq_fsyncs.files;
 	synced_bytes += rq_queue_sync_noted();
 	d.queue_files = rq_fsyncs.files - d.log_files;
 	INSTR_TIME_SET_CURRENT(d.fsynced);
 	RQ_FAULT("keeper-fsynced");
+
+	/* 3. */
 	rq_writer_replace(w, h);
 	rq_ctl->synced_log = settled;
 	rq_ctl->redo_changed = false;
@@ -191,6 +240,10 @@ bring_to_disk(RqWriter *w, const RqStateHeader *h, XLogRecPtr wal_upto)
 	tell_sync(&d, wal_upto == InvalidXLogRecPtr ? GetRedoRecPtr() : wal_upto);
 }
 
+/*
+ * Copying a queue notes which of its files have to be synced, under the queue's
+ * lock, so what is synced later includes all that the copy says is there.
+ */
 bool
 rq_state_sync(XLogRecPtr wal_upto)
 {
@@ -222,7 +275,11 @@ rq_state_sync(XLogRecPtr wal_upto)
 	return changed;
 }
 
-/* The log below "end" has been there for a while. */
+/*
+ * Bring the log to disk up to "end", which was complete a while ago: begin to
+ * write back all of it, and wait only for segments that are full, since they
+ * will not change any more.
+ */
 static void
 sync_log_early(RqPos end)
 {
@@ -232,7 +289,7 @@ sync_log_early(RqPos end)
 
 	Assert(end <= pg_atomic_read_u64(&rq_ctl->log_end));
 
-	/* The page that it ends in is still being written. */
+	/* Producers still write to the page that it ends in. */
 	end -= end % BLCKSZ;
 	rq_log_flush(Max(flushed, from), end);
 	flushed = Max(flushed, end);
@@ -240,6 +297,10 @@ sync_log_early(RqPos end)
 	rq_ctl->synced_log = Max(rq_ctl->synced_log, full);
 }
 
+/*
+ * Each round handles what was complete at the previous one, so nothing is
+ * written back before it has been there for rocketq.flush_delay.
+ */
 void
 rq_state_sync_early(void)
 {
@@ -261,6 +322,11 @@ rq_state_synced_bytes(void)
 	return synced_bytes;
 }
 
+/*
+ * What a keeper's successor finds in synced_log is what the earlier one noted;
+ * statements may have written to the log after that one's last sync (see
+ * rq_gate_enter_again()), so the end of the log would be too much.
+ */
 void
 rq_state_assume_synced(void)
 {

@@ -13,6 +13,8 @@
  * disk: copy the state, flush WAL up to what the copy may hold, fsync files,
  * write the state file.  Called by the keeper, or by the startup process with
  * "wal_upto" = how far it has replayed.  Returns false if nothing had changed.
+ * Takes the meta lock shared, and in it the locks of queues and offsets.  May
+ * throw, also for lack of disk space.
  */
 extern bool rq_state_sync(XLogRecPtr wal_upto);
 
@@ -24,15 +26,16 @@ extern bool rq_state_sync(XLogRecPtr wal_upto);
 extern void rq_state_sync_early(void);
 
 /*
- * How long the stretches are that this process's last sync flushed: of the
- * log and the queues, and the state file.
+ * How many bytes this process's last sync covered: stretches of the log and
+ * the queues, and the state file.
  */
 extern uint64 rq_state_synced_bytes(void);
 
 /*
- * Everything up to now is on disk, another process has seen to it: the
- * startup process at the end of recovery, or a keeper that closed in order.  Of
- * the log a keeper's successor goes on where that one came to.
+ * Note that everything up to now is on disk, because another process has synced
+ * it: the startup process at the end of recovery, or an earlier keeper when it
+ * closed the store.  Of the log, a keeper's successor assumes only what that
+ * one had synced.
  */
 extern void rq_state_assume_synced(void);
 

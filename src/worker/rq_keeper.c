@@ -3,9 +3,10 @@
  *	  The keeper: no checkpoint completes before what lies below its redo
  *	  pointer is on disk in rocketq's files too.
  *
- * PostgreSQL has no checkpoint hook for extensions, but a checkpoint waits for
- * every virtual transaction that has DELAY_CHKPT_COMPLETE set when its buffers
- * are written.  The keeper always has one.  Each tick it
+ * How can an extension take part in a checkpoint?  PostgreSQL has no hook for
+ * that, but when a checkpoint has written its buffers, it waits for every
+ * virtual transaction that has DELAY_CHKPT_COMPLETE set at that moment.  The
+ * keeper always has one, the guard.  Each tick it
  *
  *		1. reads the redo pointer; if that has moved, syncs the store;
  *		2. holding ProcArrayLock exclusively, reads it again, and only if it is
@@ -14,14 +15,15 @@
  * Every tick takes a new id, not only one after a change: the checkpointer may
  * have collected the id that was new at the change.  And under the lock: the
  * checkpointer collects ids under it too, so none can be collected between the
- * look and the change.
+ * check and the change.
  *
- * An id lasts while the process does, so an exit would let a checkpoint pass.
- * The keeper therefore leaves in order only: it closes the gate, so nothing
- * more is begun, syncs, and goes.  Statements end what they had begun
+ * The guard ends with the process, so an exit would let a checkpoint pass.  The
+ * keeper therefore exits only after it has closed the gate, so that nothing
+ * more is begun, and synced the store.  Statements end what they had begun
  * (log/rq_gather.c) without it; nobody can commit that before its successor has
- * synced and opens the gate.  Any other exit brings the server down to a crash
- * restart.  It must never wait for anything that needs the checkpointer.
+ * synced and opened the gate.  Any other exit brings the server down to a crash
+ * restart.  The keeper must never wait for anything that needs the
+ * checkpointer, which may be waiting for the guard.
  */
 #include "postgres.h"
 
@@ -68,11 +70,11 @@ extern PGDLLEXPORT void rq_keeper_main(Datum arg);
 /* How often resolutions and offsets are logged, in milliseconds. */
 #define LOG_INTERVAL_MS		1000
 
-/* How many RESOLVE records of queues with little to tell it writes then. */
+/* How many RESOLVE records it writes then about few entries each. */
 #define LOG_QUEUES			256
 #define LOG_LITTLE			256 /* entries */
 
-/* How often a sync is tried before the store is left as it is. */
+/* How often closing tries to sync before it leaves that to a recovery. */
 #define CLOSE_TRIES			3
 
 static XLogRecPtr synced_redo = InvalidXLogRecPtr;
@@ -81,6 +83,11 @@ static TimestampTz next_logging = 0;
 
 /* ---- the guard ---- */
 
+/*
+ * Id and flag are set under ProcArrayLock, so that a checkpointer that collects
+ * ids sees both or neither.  GetVirtualXIDsDelayingChkpt() takes the lock
+ * shared, hence exclusive here.
+ */
 static void
 take_guard(void)
 {
@@ -90,7 +97,14 @@ take_guard(void)
 	LWLockRelease(ProcArrayLock);
 }
 
-/* Let checkpoints pass whose redo pointer is synced. */
+/*
+ * Let checkpoints pass whose redo pointer is synced.
+ *
+ * A checkpoint moves the redo pointer first and collects ids much later.  If
+ * one has collected the old id before we get the lock, its redo pointer had
+ * moved by then, and is the synced one if we find that.  If it collects
+ * afterwards, it gets the new id and waits until that is replaced in its turn.
+ */
 static void
 rotate_guard(void)
 {
@@ -103,6 +117,7 @@ rotate_guard(void)
 	LWLockRelease(ProcArrayLock);
 }
 
+/* After the last sync, with the gate closed: from here on checkpoints pass. */
 static void
 drop_guard(void)
 {
@@ -117,18 +132,19 @@ drop_guard(void)
 /* A walk over all queues that logs how far they are resolved. */
 static struct
 {
-	uint32		topic;			/* where it goes on behind an error */
+	uint32		topic;			/* where it goes on after an error */
 	uint32		queue;
 	bool		all;			/* every queue has its turn */
 	uint32		round;
 	uint32		turns;
-	uint32		changed;		/* queues that had something to tell */
+	uint32		changed;		/* queues with something to log */
 }			settle;
 
 /*
  * Is it this queue's turn?  When messages are spread over very many queues, a
  * record for each queue every time would be about one for each message.  So
- * those with little to tell take turns.
+ * queues with few newly resolved entries take turns.  No lock on the queue: a
+ * value that is out of date moves its turn to the next walk.
  */
 static bool
 is_turn(RqQueue *q)
@@ -142,7 +158,10 @@ is_turn(RqQueue *q)
 		(q - rq_queues) % settle.turns == settle.round % settle.turns;
 }
 
-/* One queue, a part of it; false if there is more.  The meta lock is held. */
+/*
+ * A bounded part of one queue; false if there is more.  The meta lock is held
+ * shared, so the queue stays.
+ */
 static bool
 settle_some(uint32 topic, RqQueue *q, bool *turn)
 {
@@ -154,8 +173,12 @@ settle_some(uint32 topic, RqQueue *q, bool *turn)
 
 /*
  * Resolve what no backend is left to resolve, and log how far each queue is
- * resolved.  Goes on behind a queue that has thrown.  However much there is in a
- * queue, and however many there are, others get the meta lock in between.
+ * resolved.  The queue's number advances before anything can throw, so the next
+ * call goes on after a queue that has thrown.
+ *
+ * The meta lock is given up after each part, so others get it however much
+ * there is in a queue and however many queues there are.  Meanwhile the topic
+ * can be dropped or lose queues, so their number is checked under each hold.
  */
 static void
 settle_topic(uint32 topic)
@@ -184,8 +207,12 @@ settle_queues(void)
 }
 
 /*
- * Bookkeeping: what of it fails is logged and does not hold up checkpoints,
- * because the state file rests only on what is logged.
+ * Log how far queues are resolved ("all" of them, or those whose turn it is)
+ * and what groups have consumed, and offer again what those who were woken have
+ * left.
+ *
+ * None of this has to succeed for a sync: the state file holds only what has
+ * been logged.  So an error is logged and does not hold up checkpoints.
  */
 static void
 log_settled(bool all)
@@ -195,6 +222,8 @@ log_settled(bool all)
 	settle.round++;
 	settle.turns = 1 + settle.changed / LOG_QUEUES;
 	settle.changed = 0;
+
+	/* Each failure gets past one queue, so this ends. */
 	while (!rq_worker_round(settle_queues))
 		;
 	rq_worker_round(rq_offset_settle_all);
@@ -203,6 +232,10 @@ log_settled(bool all)
 											   LOG_INTERVAL_MS);
 }
 
+/*
+ * For information only.  Marked unimportant, since it must not be the reason
+ * for the next timed checkpoint.
+ */
 static void
 log_sync(XLogRecPtr redo)
 {
@@ -216,6 +249,18 @@ log_sync(XLogRecPtr redo)
 	rq_xlog_insert(XLOG_RQ_EXT);
 }
 
+/*
+ * Bring the store to disk for the redo pointer as it is now.
+ *
+ *		1. read the redo pointer
+ *		2. log what is resolved, which only then is in the state
+ *		3. copy and sync
+ *		4. note that pointer, so that rotate_guard() lets checkpoints pass
+ *
+ * Whatever has an LSN below the pointer has been stored before 1; its slot has
+ * changed too, or changes under a lock that 3 waits for.  If the pointer moves
+ * after 1, it is not the synced one, and the next tick does it all again.
+ */
 static void
 sync_store(void)
 {
@@ -242,6 +287,10 @@ sync_store(void)
 	rq_ctl->synced_redo = redo;
 }
 
+/*
+ * If a step throws, the guard stays as it is and checkpoints go on waiting.
+ * The early sync comes last, since a checkpoint may be waiting for the guard.
+ */
 static void
 tick(void)
 {
@@ -256,8 +305,8 @@ tick(void)
 /* ---- begin ---- */
 
 /*
- * Bring the server down when files are missing; the gate is closed, so nothing
- * has been added to those that are there.
+ * Bring the server down at once (immediate shutdown) when files are missing.
+ * The gate is closed, so nothing has been added to those that are there.
  */
 static void
 check_files(void)
@@ -270,7 +319,11 @@ check_files(void)
 	proc_exit(1);
 }
 
-/* Remove what a crash left behind.  Nobody else uses the store yet. */
+/*
+ * Remove what a crash left.  Nobody else uses the store yet, so segments beyond
+ * the ends can go too.  A successor must not do that: by then alloc_end says
+ * that there are segments beyond the log's end.
+ */
 static void
 tidy_up(void)
 {
@@ -280,7 +333,7 @@ tidy_up(void)
 	rq_ctl->tidied = true;
 }
 
-/* Who needs a file that is lost waits at the gate until it can be made again. */
+/* Until files that are lost can be made again, everybody waits at the gate. */
 static bool
 make_lost(void)
 {
@@ -290,6 +343,11 @@ make_lost(void)
 	return true;
 }
 
+/*
+ * Make fillers of what redo found reserved but not written.  From here on the
+ * log has no holes but those in flight.  No lock: nobody else changes the list
+ * once recovery has ended, and one gap is removed only after it is filled.
+ */
 static void
 fill_gaps(void)
 {
@@ -303,7 +361,11 @@ fill_gaps(void)
 	}
 }
 
-/* Sync what was written while the gate was closed; false if it is to stay so. */
+/*
+ * Sync what statements wrote while there was no keeper.  Checkpoints may have
+ * completed without it, so the gate opens, and lets them commit, only after
+ * that.  False if the gate is to stay closed.
+ */
 static bool
 catch_up(void)
 {
@@ -313,6 +375,10 @@ catch_up(void)
 	return true;
 }
 
+/*
+ * The broadcast follows the change, and wait_for_gate() (shmem/rq_shmem.c)
+ * prepares to sleep before it checks, so no waiter misses it.
+ */
 static void
 open_gate(void)
 {
@@ -325,7 +391,10 @@ open_gate(void)
 
 /* ---- end ---- */
 
-/* An exit nobody planned: the server must restart as after a crash. */
+/*
+ * An exit nobody planned would let checkpoints pass.  With this exit code the
+ * postmaster restarts the server as after a crash of a backend.
+ */
 static void
 at_exit(int code, Datum arg)
 {
@@ -336,7 +405,11 @@ at_exit(int code, Datum arg)
 	}
 }
 
-/* The next start can tell files that are not of the same time as the others. */
+/*
+ * Note that the state file describes all files, so that the next start can
+ * detect files that do not belong to it.  Not as long as a removed topic or
+ * queue has files left: that start would refuse them.
+ */
 static void
 note_closed(void)
 {
@@ -344,7 +417,16 @@ note_closed(void)
 		rq_files_note_closed();
 }
 
-/* A sync that keeps failing makes the next start a recovery. */
+/*
+ *		1. close the gate	with its lock held exclusively nobody is inside,
+ *							between storing, logging and publishing
+ *		2. sync				all that was let in
+ *		3. note				that the state file describes all files
+ *		4. drop the guard	from here on checkpoints pass
+ *
+ * If the sync keeps failing, the guard stays until at_exit() makes the next
+ * start a recovery.
+ */
 static void
 close_store(void)
 {
@@ -364,7 +446,7 @@ close_store(void)
 	ereport(LOG, (errmsg("rocketq store closed")));
 }
 
-/* After a failed round the checkpoint waits, and so do we for a while. */
+/* After a failed round checkpoints go on waiting; try again in a second. */
 static void
 run(void)
 {
@@ -375,6 +457,18 @@ run(void)
 		ok = rq_worker_round(tick);
 }
 
+/*
+ * Everything before run() happens with the gate closed.  The order matters:
+ *
+ *	- The guard comes before the first record, which is to fill a gap.
+ *	- Missing files are reported before anything is added to the others.
+ *	- The note that the store was closed goes before any file is removed or
+ *	  made, or a crash after that would find it and files that contradict it.
+ *	- Lost files are made before gaps are filled: filling one would create the
+ *	  log's last segment, and what was lost before the gap would not be noticed.
+ *
+ * A successor in the same server has to sync first: see catch_up().
+ */
 void
 rq_keeper_main(Datum arg)
 {
