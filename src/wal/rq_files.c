@@ -1,21 +1,25 @@
 /*
  * rq_files.c
- *	  Are the files there that the state file tells of, and no others?
+ *	  Are the files there that the state file describes, and no others?
  *
- * A server that starts with files missing would in time forget that they ever
- * were there, and take what it does not know for garbage.  So it does not start
- * as far as it can know.
+ * Given a data directory that somebody has copied, restored or mounted, which
+ * files of the store are missing, and which do not belong to its state file? A
+ * server that started with files missing would in time forget that they were
+ * ever there, and would remove as garbage what it does not know.  So it
+ * refuses to start, as far as it can tell.
  *
- * When the server was shut down in order, the state is that of the files.  That
- * PostgreSQL says so is not enough: the keeper may never have run since a crash,
- * or files of what is gone may be left.  So the keeper says so too, when all is
- * done, by a file of its own, which goes before anything is added: what can be
- * taken back when the disk is full.  After
- * a crash, or in a base backup, files can be missing that WAL says are trimmed or
- * makes again; so what is missing then is noted, and looked for when replay has
- * come to a consistent state.  A file that redo has made again is whole if WAL
- * has brought all of it.  Otherwise it is missing still, also for the next start
- * (rq_missing.c), and what redo has made of it is removed.
+ * After a clean shutdown, files and state must agree exactly.  PostgreSQL's
+ * own word for a clean shutdown is not enough: the keeper may never have run
+ * since a crash, or files of dropped topics may be left.  So the keeper leaves
+ * a note of its own when everything is done (RQ_CLOSED_FILE).  The note is
+ * removed before anything is added; a removal works on a full disk too.
+ *
+ * After a crash, or in a base backup, files can be missing that WAL trims or
+ * makes again.  So what is missing is only noted at first, and checked when
+ * replay has reached a consistent state.  A file that redo has made again is
+ * whole if WAL has brought all of it.  Otherwise it still counts as missing,
+ * for the next start too (rq_missing.c), and what redo has made of it is
+ * removed.
  */
 #include "postgres.h"
 
@@ -41,7 +45,10 @@
 #include "wal/rq_files_private.h"
 #include "wal/rq_missing_private.h"
 
-/* Those that were missing when the state was loaded. */
+/*
+ * Those that were missing when the state was loaded.  Filled by the
+ * postmaster; the startup process and the keeper inherit the list.
+ */
 static RqStoreFile *missing = NULL;
 static uint64 nmissing = 0;
 static uint64 max_missing = 0;
@@ -50,13 +57,14 @@ static bool shut_down_in_order;
 
 /* ---- before anything is changed ---- */
 
+/* Only ENOENT proves that there is no such file. */
 static bool
 exists(const char *path)
 {
 	return access(path, F_OK) == 0 || errno != ENOENT;
 }
 
-/* Is there a file in the directory that can be of a store that was used? */
+/* Is there an entry in the directory that only a store in use can have made? */
 static bool
 has_files(const char *path, char *name)
 {
@@ -80,7 +88,11 @@ has_files(const char *path, char *name)
 	return found;
 }
 
-/* What tells that there has been a store; false if nothing does. */
+/*
+ * Has there been a store?  "witness" gets the file that shows it.  The one
+ * beside the store can be missing in a data directory that was assembled by
+ * hand.
+ */
 static bool
 was_used(char *witness)
 {
@@ -103,6 +115,10 @@ report_gone(const char *kind, const char *path, const char *witness)
 					 RQ_DIR, RQ_MADE_FILE)));
 }
 
+/*
+ * A store without its state file is either not made yet, or no longer there.
+ * Only the first may be taken for an empty one.
+ */
 void
 rq_files_check_begin(bool found)
 {
@@ -117,7 +133,10 @@ rq_files_check_begin(bool found)
 
 /* ---- what is missing ---- */
 
-/* The first position at or behind "pos" that holds a frame, or will. */
+/*
+ * The first position at or after "pos" that holds a frame, or will.  The end
+ * of a gap can lie in another gap or where no frame can begin, hence the loop.
+ */
 static RqPos
 next_written(RqPos pos)
 {
@@ -148,7 +167,11 @@ log_range(uint64 segno, RqPos *from, RqPos *to)
 	return *from < *to;
 }
 
-/* One that is too short is as good as none, although redo would make it longer. */
+/*
+ * Is the file there with its full size?  One that is too short counts as
+ * missing, although redo would extend it: what it held past its end is lost.
+ * "there" says which of the two, for remove_begun().
+ */
 static bool
 is_complete(RqStoreFile *f)
 {
@@ -194,6 +217,10 @@ note_missing_of_queue(uint32 topic, RqQueue *q)
 		note_if_missing(f);
 }
 
+/*
+ * Check all files that the state describes.  A segment of the log in which all
+ * that is kept lies in gaps need not be there yet.
+ */
 static void
 note_missing(void)
 {
@@ -211,7 +238,7 @@ note_missing(void)
 			note_missing_of_queue(t, rq_topic_queue(t, i));
 }
 
-/* Does the state tell of the file? */
+/* Does the state describe the file? */
 static bool
 is_needed(const RqStoreFile *f)
 {
@@ -231,8 +258,9 @@ is_needed(const RqStoreFile *f)
 }
 
 /*
- * A file was missing when an earlier recovery began: what is there now may be what
- * that has made of it.  Those that are still missing have been found already.
+ * A file was missing when an earlier recovery began, so what is there now may
+ * be what that recovery made of it.  If it is still missing, note_missing()
+ * has found that already.
  */
 static void
 note_again(RqStoreFile f)
@@ -241,7 +269,10 @@ note_again(RqStoreFile f)
 		add_missing(f);
 }
 
-/* Of an empty directory a tool that copies files may have made nothing. */
+/*
+ * A tool that copies files may leave out empty directories; so one may be
+ * missing unless files in it are.
+ */
 static void
 check_dirs(void)
 {
@@ -271,6 +302,11 @@ report_missing(const RqStoreFile *first, uint64 n, int elevel)
 
 /* ---- what is unknown ---- */
 
+/*
+ * A frame or an entry that was ever written has a byte that is not zero among
+ * its first 32, and a segment is written from its beginning.  One that was
+ * only made ahead has none.
+ */
 bool
 rq_file_holds_something(const char *path, uint32 skip)
 {
@@ -345,7 +381,11 @@ check_topic_dir(const char *dir, const char *name, void *unused)
 
 /* ---- at a start ---- */
 
-/* Is the state that of the files, with no WAL to be replayed on them? */
+/*
+ * Must files and state agree, with no WAL to be replayed?  Three witnesses:
+ * the control file (PostgreSQL was shut down), the keeper's note (and so was
+ * the store), and no backup_label, which would bring recovery from a backup.
+ */
 static bool
 is_shut_down_in_order(void)
 {
@@ -357,7 +397,13 @@ is_shut_down_in_order(void)
 	return in_order && exists(RQ_CLOSED_FILE) && !exists("backup_label");
 }
 
-/* What has been removed must not come back when the power fails. */
+/*
+ * fsync the directories that files were removed from.  A removal that is not
+ * on disk is undone by a power failure, and after the note the next start
+ * would refuse the file that came back.
+ *
+ * No lock: called with the gate closed.
+ */
 static void
 sync_removals(void)
 {
@@ -377,6 +423,7 @@ sync_removals(void)
 	rq_fsync_path(RQ_LOG_DIR, true);
 }
 
+/* Removals first: see above. */
 void
 rq_files_note_closed(void)
 {
@@ -396,6 +443,14 @@ rq_files_forget_closed(void)
 	rq_fsync_path(RQ_DIR, true);
 }
 
+/*
+ * After a clean shutdown nothing is replayed, so what is missing, or there and
+ * unknown, is wrong now and would be removed or overwritten later.
+ *
+ * Otherwise what is missing is written down before the first record is
+ * replayed, together with what earlier recoveries have noted: redo makes files
+ * again, and from then on nobody could tell.
+ */
 void
 rq_files_check_loaded(void)
 {
@@ -418,7 +473,7 @@ rq_files_check_loaded(void)
 		rq_missing_write(missing, nmissing);
 }
 
-/* Has WAL brought all of a segment that redo has made? */
+/* Has WAL brought every frame of a segment that redo has made? */
 static bool
 log_is_whole(const RqStoreFile *f)
 {
@@ -436,6 +491,7 @@ log_is_whole(const RqStoreFile *f)
 	return problem == NULL;
 }
 
+/* The same for entries: each that was ever written points to a frame. */
 static bool
 queue_is_whole(const RqStoreFile *f)
 {
@@ -455,7 +511,10 @@ queue_is_whole(const RqStoreFile *f)
 	return true;
 }
 
-/* Leave in the list what is not whole. */
+/*
+ * Leave in the list what is not whole.  What has been trimmed or dropped since
+ * is no longer needed and counts as whole.
+ */
 static void
 find_incomplete(void)
 {
@@ -470,7 +529,11 @@ find_incomplete(void)
 	nmissing = n;
 }
 
-/* Remove what redo has made where there was nothing. */
+/*
+ * Remove what redo has made where there was nothing, so that whoever puts back
+ * what was lost finds the place free.  A file that was there, but too short,
+ * stays.
+ */
 static void
 remove_begun(void)
 {
@@ -484,6 +547,11 @@ remove_begun(void)
 	}
 }
 
+/*
+ * If the server is not to go on, the note of missing files stays for the next
+ * start, and what redo has made goes before that is reported, since FATAL does
+ * not return.
+ */
 bool
 rq_files_check_replayed(int elevel)
 {

@@ -1,6 +1,6 @@
 /*
  * rq_files_private.h
- *	  Are the files there that the state file tells of, and no others?
+ *	  Are the files there that the state file describes, and no others?
  */
 #ifndef RQ_FILES_PRIVATE_H
 #define RQ_FILES_PRIVATE_H
@@ -22,14 +22,13 @@ extern void rq_files_check_begin(bool found);
 
 /*
  * The state has been loaded, nothing is replayed yet.  FATAL if the server was
- * shut down in order and the files are not those that the state tells of, or if
- * a directory of theirs is missing;
- * otherwise those that are missing are noted for rq_files_check_replayed()
- * (rq_files.h).
+ * shut down in order and the files are not those that the state describes, or
+ * if a directory of theirs is missing.  Otherwise those that are missing are
+ * noted for rq_files_check_replayed() (rq_files.h).
  */
 extern void rq_files_check_loaded(void);
 
-/* Does a segment begin with something behind "skip" bytes? */
+/* Does a segment hold something right after its first "skip" bytes? */
 extern bool rq_file_holds_something(const char *path, uint32 skip);
 
 #endif							/* RQ_FILES_PRIVATE_H */

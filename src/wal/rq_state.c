@@ -2,20 +2,20 @@
  * rq_state.c
  *	  Copy the store's state to the state file, and bring files to disk.
  *
- * Given a redo pointer, what must be on disk in our files before PostgreSQL may
- * forget the WAL below it, and in which order does it get there?
+ * Given a redo pointer, what must be on disk in our files before PostgreSQL
+ * may forget the WAL below it, and in which order does it get there?
  *
  * The copy is taken slot by slot, each under the lock that its changes and
  * their WAL records are made under.  So a copy taken after the redo pointer
  * moved holds every change logged below it.  It may hold later ones as well:
- * each slot carries the LSN of its last record, and redo skips what a slot has.
- * Since a copy can hold changes whose WAL is not on disk yet, it may replace
- * the state file only after that WAL has been flushed.
+ * each slot carries the LSN of its last record, and redo skips what a slot
+ * has.  Since a copy can hold changes whose WAL is not on disk yet, it may
+ * replace the state file only after that WAL has been flushed.
  *
- * The meta lock is held during the whole copy, so that it knows every topic and
- * group up to one LSN.  A state that is larger than the writer's buffer (some
- * ten thousand queues) passes through the file system under that lock; for that
- * long topics and groups cannot be created or dropped.
+ * The meta lock is held during the whole copy, so that it knows every topic
+ * and group up to one LSN.  A state that is larger than the writer's buffer
+ * (some ten thousand queues) passes through the file system under that lock;
+ * for that long topics and groups cannot be created or dropped.
  *
  * Two processes call rq_state_sync(), never at the same time: the startup
  * process during recovery, the keeper after it.
@@ -50,7 +50,8 @@ static bool has_synced = false; /* this process */
  * The log's end is read first and the reservations in flight last.  One that
  * was made before the end was read either is still seen, and becomes a gap, or
  * has been logged by then, and bring_to_disk() flushes its record.  One that
- * was made later starts at or after that end, and is left out (copy_inflight()).
+ * was made later begins at or after that end, and copy_inflight() leaves it
+ * out.
  */
 static void
 copy_state(RqWriter *w, RqStateHeader *h, XLogRecPtr wal_upto)
@@ -154,13 +155,13 @@ sync_log(void)
 }
 
 /*
- * Does the state differ from the one on disk?  If it does not, nothing has been
- * logged since then, so no file holds anything that needs a sync either.
+ * Does the state differ from the one on disk?  If it does not, nothing has
+ * been logged since then, so no file holds anything that needs a sync either.
  *
  * With a reservation in flight the answer is always yes: its bytes may have
- * been stored and logged since the last sync, and the state lists the same gap.
- * It is also yes when redo has written anything, since that may have been bytes
- * of frames and entries only, and at this process's first sync.
+ * been stored and logged since the last sync, and the state lists the same
+ * gap.  It is also yes when redo has written anything, since that may have
+ * been bytes of frames and entries only, and at this process's first sync.
  */
 static bool
 has_changed(RqWriter *w, const RqStateHeader *h)
@@ -241,8 +242,9 @@ bring_to_disk(RqWriter *w, const RqStateHeader *h, XLogRecPtr wal_upto)
 }
 
 /*
- * Copying a queue notes which of its files have to be synced, under the queue's
- * lock, so what is synced later includes all that the copy says is there.
+ * Copying a queue notes which of its files have to be synced, under the
+ * queue's lock, so what is synced later includes all that the copy says is
+ * there.
  */
 bool
 rq_state_sync(XLogRecPtr wal_upto)

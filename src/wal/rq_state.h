@@ -32,10 +32,10 @@ extern void rq_state_sync_early(void);
 extern uint64 rq_state_synced_bytes(void);
 
 /*
- * Note that everything up to now is on disk, because another process has synced
- * it: the startup process at the end of recovery, or an earlier keeper when it
- * closed the store.  Of the log, a keeper's successor assumes only what that
- * one had synced.
+ * Note that everything up to now is on disk, because another process has
+ * synced it: the startup process at the end of recovery, or an earlier keeper
+ * when it closed the store.  Of the log, a keeper's successor assumes only
+ * what that one had synced.
  */
 extern void rq_state_assume_synced(void);
 

@@ -17,13 +17,13 @@
  * checkpointer collects ids under it too, so none can be collected between the
  * check and the change.
  *
- * The guard ends with the process, so an exit would let a checkpoint pass.  The
- * keeper therefore exits only after it has closed the gate, so that nothing
- * more is begun, and synced the store.  Statements end what they had begun
- * (log/rq_gather.c) without it; nobody can commit that before its successor has
- * synced and opened the gate.  Any other exit brings the server down to a crash
- * restart.  The keeper must never wait for anything that needs the
- * checkpointer, which may be waiting for the guard.
+ * The guard ends with the process, so an exit would let a checkpoint pass.
+ * The keeper therefore exits only after it has closed the gate, so that
+ * nothing more is begun, and synced the store.  Statements end what they had
+ * begun (log/rq_gather.c) without it; nobody can commit that before its
+ * successor has synced and opened the gate.  Any other exit brings the server
+ * down to a crash restart.  The keeper must never wait for anything that needs
+ * the checkpointer, which may be waiting for the guard.
  */
 #include "postgres.h"
 
@@ -84,9 +84,9 @@ static TimestampTz next_logging = 0;
 /* ---- the guard ---- */
 
 /*
- * Id and flag are set under ProcArrayLock, so that a checkpointer that collects
- * ids sees both or neither.  GetVirtualXIDsDelayingChkpt() takes the lock
- * shared, hence exclusive here.
+ * Id and flag are set under ProcArrayLock, so that a checkpointer that
+ * collects ids sees both or neither.  GetVirtualXIDsDelayingChkpt() takes the
+ * lock shared, hence exclusive here.
  */
 static void
 take_guard(void)
@@ -173,8 +173,8 @@ settle_some(uint32 topic, RqQueue *q, bool *turn)
 
 /*
  * Resolve what no backend is left to resolve, and log how far each queue is
- * resolved.  The queue's number advances before anything can throw, so the next
- * call goes on after a queue that has thrown.
+ * resolved.  The queue's number advances before anything can throw, so the
+ * next call goes on after a queue that has thrown.
  *
  * The meta lock is given up after each part, so others get it however much
  * there is in a queue and however many queues there are.  Meanwhile the topic
@@ -208,8 +208,8 @@ settle_queues(void)
 
 /*
  * Log how far queues are resolved ("all" of them, or those whose turn it is)
- * and what groups have consumed, and offer again what those who were woken have
- * left.
+ * and what groups have consumed, and offer again what those who were woken
+ * have left.
  *
  * None of this has to succeed for a sync: the state file holds only what has
  * been logged.  So an error is logged and does not hold up checkpoints.
@@ -320,9 +320,9 @@ check_files(void)
 }
 
 /*
- * Remove what a crash left.  Nobody else uses the store yet, so segments beyond
- * the ends can go too.  A successor must not do that: by then alloc_end says
- * that there are segments beyond the log's end.
+ * Remove what a crash left.  Nobody else uses the store yet, so segments
+ * beyond the ends can go too.  A successor must not do that: by then alloc_end
+ * says that there are segments beyond the log's end.
  */
 static void
 tidy_up(void)
@@ -463,7 +463,7 @@ run(void)
  *	- The guard comes before the first record, which is to fill a gap.
  *	- Missing files are reported before anything is added to the others.
  *	- The note that the store was closed goes before any file is removed or
- *	  made, or a crash after that would find it and files that contradict it.
+ *	  made, so that it never stands beside files that contradict it.
  *	- Lost files are made before gaps are filled: filling one would create the
  *	  log's last segment, and what was lost before the gap would not be noticed.
  *
