@@ -3,8 +3,8 @@
  *	  Are the files there that the state file describes, and no others?
  *
  * Given a data directory that somebody has copied, restored or mounted, which
- * files of the store are missing, and which do not belong to its state file? A
- * server that started with files missing would in time forget that they were
+ * files of the store are missing, and which do not belong to its state file?
+ * A server that started with files missing would in time forget that they were
  * ever there, and would remove as garbage what it does not know.  So it
  * refuses to start, as far as it can tell.
  *

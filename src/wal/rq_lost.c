@@ -2,13 +2,18 @@
  * rq_lost.c
  *	  Go on without files that are lost (rocketq.ignore_missing_files).
  *
- * The segments that the log and the queues end in are written to, and entries
- * that are not resolved are looked at; so these are made again.  What was in them
- * is gone: a segment of the log is filler up to the log's end, and entries are
- * aborted ones that point nowhere, which readers pass by and verify() tells of.
+ * Which of the missing files must exist for the server to work at all?  The
+ * segments that the log and the queues end in are written to, and entries that
+ * are not resolved are read; so these are made again, and others are not.
+ * What was in them is lost: a segment of the log becomes filler up to the
+ * log's end, and entries become aborted ones that point nowhere, which readers
+ * pass by and verify() reports.
  *
- * Nothing of that is WAL-logged: a standby has files of its own, and redo would
- * bring back what WAL still tells.
+ * None of that is WAL-logged: a standby has files of its own, and after a
+ * crash redo brings back what is still in WAL.
+ *
+ * The gate is closed and nobody else changes the store, so it does no harm
+ * that the meta lock is held while files are made.
  */
 #include "postgres.h"
 
@@ -50,6 +55,12 @@ make_file(const char *path, uint64 size, const void *begin, uint32 len)
 			(errmsg("rocketq made the missing file \"%s\" again", path)));
 }
 
+/*
+ * Filler from the segment's first frame to the log's end, where the next
+ * append goes on.  If the log ends at a segment boundary, the allocator makes
+ * the next segment.  The file gets its name with the filler in it, so a crash
+ * leaves all of that or nothing.
+ */
 static void
 make_end_of_log(void)
 {
@@ -70,7 +81,11 @@ make_end_of_log(void)
 	make_file(path, rq_ctl->segment_size, begin, sizeof(begin));
 }
 
-/* Flag the entries [from, to) of a segment that nobody has written. */
+/*
+ * Flag as aborted the entries [from, to) of a segment that redo has not
+ * written either.  They get the time of the entry before, since a search by
+ * time relies on times that never fall (rq_queue_offset_at()).
+ */
 static void
 flag_lost(uint32 topic, RqQueue *q, RqOff from, RqOff to)
 {
@@ -107,7 +122,7 @@ flag_lost(uint32 topic, RqQueue *q, RqOff from, RqOff to)
 			(errmsg("rocketq has lost %u messages with the file \"%s\"", n, path)));
 }
 
-/* Redo may have made it, with what WAL tells of it. */
+/* Redo may have made the file already, with as much as WAL still has. */
 static void
 make_segment(uint32 topic, RqQueue *q, uint64 segno)
 {
@@ -129,7 +144,11 @@ make_end_of_queue(uint32 topic, RqQueue *q)
 	RqOff		from = Min(pg_atomic_read_u64(&q->stable), end - 1);
 	char		dir[MAXPGPATH];
 
-	/* It can end in a segment of which it keeps nothing. */
+	/*
+	 * A queue that keeps no entry needs no segment if it ends at a boundary:
+	 * enqueueing makes the next one.  Else the segment it ends in must exist,
+	 * even if all of it has been trimmed.
+	 */
 	if (end == 0 ||
 		(pg_atomic_read_u64(&q->start) >= end && rq_cq_in_segment(end) == 0))
 		return;
@@ -140,6 +159,7 @@ make_end_of_queue(uint32 topic, RqQueue *q)
 		make_segment(topic, q, s);
 }
 
+/* Repeatable: what an earlier, failed call has made is not missing any more. */
 void
 rq_files_make_lost(void)
 {

@@ -2,12 +2,14 @@
  * rq_missing.c
  *	  Which files were missing when a recovery began, for the next one.
  *
- * Redo makes a file again that it has to write to, with zeros where WAL tells
- * nothing.  A recovery that does not come to its end leaves that behind, and it
- * looks like any other file.  So what is missing is written down before the first
- * record is replayed, and counts as missing until a recovery has found that WAL
- * has brought all of it.  The note lies beside the store, where there is room if
- * the server can start at all.
+ * How does a second recovery know that a file is what the first one has made?
+ * Redo makes a file again that it has to write to, with zeros where WAL has
+ * nothing to say.  A recovery that does not come to its end leaves such a
+ * file, and it looks like any other.  So what is missing is written down
+ * before the first record is replayed, and counts as missing until a recovery
+ * has found that WAL has brought all of it.  The note lies beside the store,
+ * in the file system of the data directory: there is room if the server can
+ * start at all.
  */
 #include "postgres.h"
 
@@ -30,7 +32,7 @@ rq_store_file_path(char *path, const RqStoreFile *f)
 		rq_queue_path(path, f->key, f->queue_id, f->segno);
 }
 
-/* The reverse; false if it is not such a path. */
+/* The reverse; false if it is not such a path.  Changes "path". */
 static bool
 parse_path(char *path, RqStoreFile *f)
 {
@@ -60,6 +62,10 @@ report(const char *what, const char *path)
 			 errmsg("could not %s file \"%s\": %m", what, path)));
 }
 
+/*
+ * Replaced as a whole: a crash in the middle of writing must not lose what an
+ * earlier recovery has noted.
+ */
 void
 rq_missing_write(const RqStoreFile *files, uint64 n)
 {
@@ -105,6 +111,7 @@ rq_missing_read(void (*visit) (RqStoreFile f))
 	FreeFile(note);
 }
 
+/* Synced, or a power failure would bring the note back. */
 void
 rq_missing_forget(void)
 {

@@ -13,7 +13,8 @@ typedef struct RqStoreFile
 	RqKey		key;
 	uint32		queue_id;
 	uint64		segno;
-	bool		there;			/* but too short, or not whole */
+	bool		there;			/* it was when the state was loaded, but too
+								 * short or perhaps not whole */
 } RqStoreFile;
 
 #define RQ_IS_OF_LOG(f)		((f)->key.rel == InvalidOid)

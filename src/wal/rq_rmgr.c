@@ -3,17 +3,22 @@
  *	  The WAL resource manager: hand records to the layer that wrote them, and
  *	  keep the files on disk whenever PostgreSQL believes they are.
  *
- * During recovery that means two moments.  A restartpoint may begin with any
- * checkpoint record, so before one is replayed all that was replayed before it
- * is synced (wrapped redo of RM_XLOG_ID).  And the end-of-recovery checkpoint
- * is not replayed but written, so rm_cleanup syncs as well.
+ * When does PostgreSQL believe during recovery that files are on disk?  At two
+ * moments.  A restartpoint may begin with any checkpoint record, so before one
+ * is replayed, all that was replayed before it is synced (wrapped redo of
+ * RM_XLOG_ID).  And the end-of-recovery checkpoint is not replayed but
+ * written, so rm_cleanup syncs as well.
  *
- * The redo of RM_XACT_ID is wrapped as well, for those who wait for messages on
- * a standby or look at a topic that was altered.
+ * The redo of RM_XACT_ID is wrapped too, for sessions that wait for messages
+ * on a standby or use a topic that was altered.
  *
- * A base backup can hold files that WAL had made garbage before it copied the
- * state file, of which redo hears no more; so these go before redo begins.
- * What WAL makes garbage afterwards, its redo removes.
+ * A base backup can hold files that became garbage before it copied the state
+ * file, and no record that is replayed mentions them; so these go before redo
+ * begins.  What becomes garbage later, redo removes.
+ *
+ * PostgreSQL calls rm_startup and rm_cleanup only if there is something to
+ * replay.  What must be done at every start is therefore done by the keeper if
+ * it has not been done here.
  */
 #include "postgres.h"
 
@@ -46,7 +51,7 @@ static MemoryContext redo_cxt = NULL;
 static void (*core_xlog_redo) (XLogReaderState *record) = NULL;
 static void (*core_xact_redo) (XLogReaderState *record) = NULL;
 
-/* Of what is in WAL for the record only. */
+/* For records that are only information. */
 static void
 rq_redo_nothing(const void *data, uint32 len, XLogRecPtr lsn)
 {
@@ -60,7 +65,11 @@ static const RqWalRedo redo_functions[] = {
 	RQ_WAL_EXT_KINDS(REDO_EXT)
 };
 
-/* From a consistent state on, files that WAL needs are there. */
+/*
+ * Until replay is consistent, a file may be missing because a record further
+ * on trims it.  From then on a missing one is lost.  Checked after each
+ * record, since there is no hook for that moment.
+ */
 static void
 check_when_consistent(void)
 {
@@ -68,6 +77,11 @@ check_when_consistent(void)
 		rq_files_check_replayed(FATAL);
 }
 
+/*
+ * The checks of rq_wal_check() come before any redo function, none of which
+ * has to doubt lengths and numbers.  Memory of a record is freed at once,
+ * since one startup process replays for as long as a standby lives.
+ */
 static void
 rocketq_redo(XLogReaderState *record)
 {
@@ -87,6 +101,11 @@ rocketq_redo(XLogReaderState *record)
 	MemoryContextReset(redo_cxt);
 }
 
+/*
+ * From here on the files are not those of a clean shutdown.  Garbage is
+ * removed only in archive recovery, where it can have come with a base backup;
+ * in crash recovery the keeper does that afterwards.
+ */
 static void
 rocketq_startup(void)
 {
@@ -97,7 +116,10 @@ rocketq_startup(void)
 		rq_files_tidy(false);
 }
 
-/* Everything is replayed; what comes next is not WAL we replay. */
+/*
+ * Everything is replayed.  Sync for the end-of-recovery checkpoint, which may
+ * not wait for a keeper: there is none yet.
+ */
 static void
 rocketq_cleanup(void)
 {
@@ -107,7 +129,11 @@ rocketq_cleanup(void)
 	redo_cxt = NULL;
 }
 
-/* Before a checkpoint record, which a restartpoint may start from. */
+/*
+ * Before a checkpoint record is replayed: its redo tells the checkpointer that
+ * a restartpoint may start from it, and the checkpointer does not wait for us.
+ * Leftovers are tried again first, since a standby has no janitor.
+ */
 static void
 redo_xlog(XLogReaderState *record)
 {
@@ -123,10 +149,13 @@ redo_xlog(XLogReaderState *record)
 }
 
 /*
- * The end of a transaction can make messages readable, and tells how many queues
- * a topic has.  Until there is a snapshot, and until replay is consistent, nobody
- * looks, and what has become of a transaction is not known: the state file can
- * name one that replay has not come to yet.
+ * The end of a transaction can make messages readable, and decides how many
+ * queues an altered topic has.  Both are checked after the original redo,
+ * which sets the outcome in pg_xact.
+ *
+ * Until there is a snapshot and replay is consistent, nobody reads, and the
+ * outcome of a transaction cannot be asked for: the state file can name one
+ * that replay has not come to yet.
  */
 static void
 redo_xact(XLogReaderState *record)
@@ -147,6 +176,10 @@ static const RmgrData rocketq_rmgr = {
 	.rm_cleanup = rocketq_cleanup
 };
 
+/*
+ * RmgrTable is this process's copy, so this happens in the postmaster, from
+ * which the startup process inherits it.
+ */
 void
 rq_rmgr_register(void)
 {

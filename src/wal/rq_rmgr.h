@@ -5,7 +5,10 @@
 #ifndef RQ_RMGR_H
 #define RQ_RMGR_H
 
-/* Register it, and wrap the redo of checkpoint records.  From _PG_init. */
+/*
+ * Register it, and wrap the redo of checkpoints and of ends of transactions.
+ * From _PG_init.
+ */
 extern void rq_rmgr_register(void);
 
 #endif							/* RQ_RMGR_H */

@@ -2,12 +2,16 @@
  * rq_stateload.c
  *	  Load the state file, or begin an empty store.
  *
- * The file is read twice, checked first, so that what is loaded is sound.
+ * Given a data directory, is there a store to be loaded, or one to be made?
  *
- * A data directory that has had a store says so by a file beside it
- * (RQ_MADE_FILE): so a store that is not there, because its file system is not
- * mounted or somebody has put it away, is not taken for one that is yet to be
- * made.  That file goes where the data directory goes, into base backups too.
+ * The state file is read twice, the first time only to be checked: loaders
+ * write to shared memory and rely on all numbers being within their bounds.
+ *
+ * A data directory that has had a store has a file beside it that says so
+ * (RQ_MADE_FILE).  So a store that is not there, because its file system is
+ * not mounted or somebody has moved it away, is not taken for one that is yet
+ * to be made.  That file goes where the data directory goes, into base backups
+ * too.
  */
 #include "postgres.h"
 
@@ -23,6 +27,13 @@
 #include "wal/rq_files_private.h"
 #include "wal/rq_stateload.h"
 
+/*
+ * The header first, since loaders of sections use what it says.
+ *
+ * The flag of a store made by pg_upgrade stays as long as pg_upgrade runs its
+ * servers.  Afterwards it matters only if topics came over, whose messages are
+ * elsewhere (refuse_upgraded()); without any the store is just a new one.
+ */
 static void
 load_all(RqReader *r)
 {
@@ -67,6 +78,7 @@ rq_state_probe(void)
 	const char *problem;
 	bool		found;
 
+	/* An answer instead of the error that opening it would raise. */
 	if (access(RQ_STATE_FILE, F_OK) == 0 && access(RQ_STATE_FILE, R_OK) != 0)
 		return "the state file cannot be read";
 	problem = check_state(&found);
@@ -90,8 +102,8 @@ write_first_state(void)
 }
 
 /*
- * pg_upgrade brings topics over, and not their messages.  Who begins to work
- * with such a store would have to give that up for the messages.
+ * pg_upgrade brings topics over, but not their messages.  Once such a store
+ * has been worked with, the messages could be had only by giving up that work.
  */
 static void
 refuse_upgraded(void)
@@ -106,6 +118,17 @@ refuse_upgraded(void)
 						 RQ_DIR, RQ_DIR, RQ_MADE_FILE)));
 }
 
+/*
+ *		1. check		nothing has been changed yet when this is FATAL
+ *		2. begin		if there never was a store: directories, then a state
+ *		3. made			after the state, or a crash in between would leave a
+ *						data directory whose store counts as lost
+ *		4. load			under the meta lock, as loaders expect
+ *		5. files		against what is loaded, before redo makes any
+ *		6. directories	only now, since a missing one is a finding of 5
+ *
+ * After a crash restart this runs again, on fresh shared memory.
+ */
 void
 rq_state_load(void)
 {
@@ -114,20 +137,27 @@ rq_state_load(void)
 	uint64		len;
 	RqReader   *r;
 
+	/* 1. */
 	rq_refuse_links();
 	rq_set_segment_mb(rq_segment_size_mb);
 	problem = check_state(&found);
 	if (problem)
 		rq_state_damaged(problem);
 	rq_files_check_begin(found);
+
+	/* 2. */
 	if (!found)
 	{
 		rq_make_directories();
 		write_first_state();
 	}
+
+	/* 3. */
 	rq_make_note(RQ_MADE_FILE,
 				 "This data directory has a rocketq store, in " RQ_DIR ".  As long as this file\n"
 				 "is here, the server does not start without it.\n");
+
+	/* 4. */
 	r = rq_reader_open(RQ_STATE_FILE, &len);
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	load_all(r);
@@ -138,6 +168,8 @@ rq_state_load(void)
 		ereport(LOG,
 				(errmsg("rocketq.segment_size = %dMB is ignored: the store has segments of %u MB",
 						rq_segment_size_mb, rq_ctl->segment_mb)));
+
+	/* 5., 6. */
 	rq_files_check_loaded();
 	rq_make_directories();
 	rq_ctl->loaded = true;

@@ -2,10 +2,11 @@
  * rq_tidy.c
  *	  Remove files that a crash has left, or a base backup has brought.
  *
- * What the state does not know can go for one reason only: WAL has told all that
- * has happened since, or is still to be replayed and makes again whatever was
- * made since.  That the state is the right one has been checked before, as far as
- * that can be (rq_files.c).  Names that are not ours are left alone.
+ * Given a file that the state does not know, may it be removed?  Only because
+ * all WAL since then has been replayed, or is still to be, and makes again
+ * whatever was made since.  That the state is the right one has been checked
+ * before, as far as possible (rq_files.c).  Names that are not ours are left
+ * alone.
  */
 #include "postgres.h"
 
@@ -20,14 +21,18 @@
 #include "wal/rq_files_private.h"
 #include "wal/rq_tidy.h"
 
-/* Of whose files a directory is, and how far to go. */
+/* Whose files a directory holds, and whether those beyond the ends go too. */
 typedef struct TidyArg
 {
 	uint32		topic;
 	bool		all;
 } TidyArg;
 
-/* Log segments that were trimmed, or lie where nothing was ever logged. */
+/*
+ * Log segments that were trimmed, or lie where nothing was ever logged.  One
+ * that cannot be removed is noted only in the second case: no start takes what
+ * lies below the log's start for messages.
+ */
 static void
 tidy_log_file(const char *dir, const char *name, void *arg)
 {
@@ -48,8 +53,9 @@ tidy_log_file(const char *dir, const char *name, void *arg)
 }
 
 /*
- * The same for queues.  Beyond the end a segment can also be too short: its
- * name can reach the disk before its bytes do.
+ * The same for queues.  Beyond the end a segment can also be too short, since
+ * its name can reach the disk before its bytes do; so it is removed and not
+ * used.  Files of queues that the topic does not have always go.
  */
 static void
 tidy_queue_file(const char *dir, const char *name, void *arg)
@@ -77,7 +83,7 @@ tidy_queue_file(const char *dir, const char *name, void *arg)
 		rq_leftovers_note();
 }
 
-/* Directories of topics that do not exist go altogether. */
+/* Directories of topics that do not exist go as a whole. */
 static void
 tidy_topic_dir(const char *dir, const char *name, void *arg)
 {
@@ -106,6 +112,10 @@ tidy_topic_dir(const char *dir, const char *name, void *arg)
 		rq_leftovers_note();
 }
 
+/*
+ * No lock: nobody else changes the store, neither before replay nor while the
+ * gate has not been opened.
+ */
 void
 rq_files_tidy(bool all)
 {
@@ -119,7 +129,7 @@ rq_files_tidy(bool all)
 
 /* ---- while the store is in use ---- */
 
-/* What is left. */
+/* What a visit has found that is left. */
 typedef struct LeftArg
 {
 	uint32		topic;			/* whose directory is visited */
@@ -135,10 +145,15 @@ note_left(LeftArg *left, bool harmful)
 }
 
 /*
- * A queue that came again under a number finds what is left of the earlier one;
- * at a start it is told from what is the queue's own, here it is not.  It is
- * harmful as long as the next start would take it for messages (rq_files.c); a
- * segment that has been made ahead holds nothing.
+ * A file of a queue that exists can be left over from an earlier queue of that
+ * number.  Beyond the queue's end it is not removed here: others may be about
+ * to use it, or have it mapped, and the next start removes it.  It is harmful
+ * if that start would take it for messages (rq_files.c), which it does not
+ * with a segment that was only made ahead.
+ *
+ * While the gate is open, the end may reach the segment between the two
+ * checks, and what has just been written is reported as left.  That costs
+ * another visit.
  */
 static void
 remove_left_queue(const char *dir, const char *name, void *arg)
@@ -171,8 +186,8 @@ remove_left_queue(const char *dir, const char *name, void *arg)
 }
 
 /*
- * The same for the log: who appends goes on in a segment that is there, so the
- * end will come to it.
+ * The same for the log: the allocator goes on with a segment that is there, so
+ * the end will get to it.
  */
 static void
 remove_left_log(const char *dir, const char *name, void *arg)
@@ -194,7 +209,10 @@ remove_left_log(const char *dir, const char *name, void *arg)
 		note_left(left, true);
 }
 
-/* Whose directory it is cannot change under the meta lock. */
+/*
+ * Under the meta lock no topic comes or goes whose directory this could be.
+ * It is taken for one directory at a time, since others wait for it.
+ */
 static void
 remove_left(const char *dir, const char *name, void *arg)
 {
@@ -216,6 +234,11 @@ remove_left(const char *dir, const char *name, void *arg)
 	LWLockRelease(rq_meta_lock);
 }
 
+/*
+ * The counter is read first and cleared only if it is still the same: whatever
+ * could not be removed while this looked elsewhere has been counted since, and
+ * is found the next time.
+ */
 bool
 rq_files_tidy_leftovers(void)
 {
