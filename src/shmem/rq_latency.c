@@ -1,6 +1,10 @@
 /*
  * rq_latency.c
  *	  How long producing takes: histograms.
+ *
+ * Like counters (rq_stats.h), histograms are never cleared; a reset remembers
+ * their sums, and readers subtract them.  Only the maximum cannot be
+ * subtracted, so a reset sets it to 0 in every process's slot.
  */
 #include "postgres.h"
 
@@ -120,6 +124,10 @@ bucket_of(uint64 us)
 	return i;
 }
 
+/*
+ * The fine bucket of a time; rq_fine_start_us() is the reverse.  "shift" is
+ * how many of its low bits a bucket does not tell apart.
+ */
 static int
 fine_of(uint64 us)
 {
@@ -222,6 +230,10 @@ rq_latency_reset(TimestampTz now)
 	LWLockRelease(rq_stats_lock);
 }
 
+/*
+ * The end of the bucket that holds the sample of that rank: a little too much,
+ * but never more than the maximum.
+ */
 uint64
 rq_latency_percentile_ns(const RqLatency *latency, double share)
 {

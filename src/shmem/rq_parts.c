@@ -2,6 +2,9 @@
  * rq_parts.c
  *	  Parts of shared memory and of the state file, each with the layer that it
  *	  belongs to.
+ *
+ * How does the lowest layer set up, copy and load what it knows nothing about?
+ * It walks the table rq_parts[], which rocketq.c fills in from above.
  */
 #include "postgres.h"
 
@@ -13,6 +16,10 @@
 
 #include "shmem/rq_parts.h"
 
+/*
+ * As many as there are PGPROCs, whose numbers are the slots: backends,
+ * auxiliary processes, and the dummies of prepared transactions.
+ */
 int
 rq_max_backends(void)
 {
@@ -34,6 +41,10 @@ rq_parts_request(void)
 	RequestAddinShmemSpace(size);
 }
 
+/*
+ * In the postmaster, or in single-user mode; at the start and after each crash
+ * restart, when all memory is new.
+ */
 void
 rq_parts_startup(void)
 {
@@ -71,6 +82,10 @@ rq_part_locks(const RqPart *part)
 
 /* ---- the state file ---- */
 
+/*
+ * A part whose copier adds nothing has a section all the same, with count 0.
+ * Kinds ascend, so that a loader may rely on the sections before its own.
+ */
 void
 rq_parts_copy(RqWriter *w, RqStateHeader *h)
 {
@@ -103,6 +118,10 @@ part_of(uint32 kind)
 	elog(FATAL, "section %u of the rocketq state belongs to no part", kind);
 }
 
+/*
+ * In the order of the file, not of the table.  A kind without a part cannot be
+ * skipped: what it holds would be lost with the next state that is written.
+ */
 void
 rq_parts_load(RqReader *r, const RqStateHeader *h)
 {

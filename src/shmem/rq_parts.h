@@ -4,7 +4,7 @@
  *	  belongs to.
  *
  * A part is an RqPart of its owner and a line in the table of rocketq.c, which
- * gives their order; src/README tells how to add one.
+ * gives their order; src/README says how to add one.
  */
 #ifndef RQ_PARTS_H
 #define RQ_PARTS_H
@@ -19,22 +19,25 @@ typedef struct RqPart
 	const char *name;			/* for messages */
 
 	/*
-	 * Bytes of shared memory, as a sum of rq_table_size(); the settings have
-	 * their values.  And create it or attach to it, while AddinShmemInitLock
-	 * is held: after a crash it is created again.  Both NULL if the part
-	 * needs none.
+	 * How many bytes of shared memory it needs, as a sum of rq_table_size();
+	 * the settings have their values by then.  And create that memory, or
+	 * attach to it, while AddinShmemInitLock is held: after a crash it is
+	 * created again.  Both are NULL if the part needs none.
 	 */
 	Size		(*shmem_size) (void);
 	void		(*shmem_init) (void);
 
 	/*
-	 * Its section of the state file, none with kind 0.  The copier adds all
-	 * it has and returns how many that are; "h" has its numbers, but not yet
-	 * its sections.  It is called with the meta lock held shared, and takes
-	 * the lock of each slot as it comes to it.  The loader takes them again,
-	 * with the meta lock held exclusively by the postmaster or a single
-	 * process, from a file that rq_state_check() has passed, into fresh
-	 * memory.
+	 * Its section of the state file, none with kind 0.
+	 *
+	 * The copier adds everything it has and returns how many items that are.
+	 * "h" has its numbers, but only the sections of the parts before.  It is
+	 * called with the meta lock held shared, and takes the lock of each slot
+	 * while it reads that slot.
+	 *
+	 * The loader reads the items back into fresh memory, from a file that
+	 * rq_state_check() has passed.  It is called by the postmaster, or by a
+	 * server in single-user mode, with the meta lock held exclusively.
 	 */
 	RqStateKind state_kind;
 	uint64		(*state_copy) (RqWriter *w, const RqStateHeader *h);
@@ -47,19 +50,18 @@ typedef struct RqPart
 
 /*
  * The parts, in the order in which they are set up and stand in the state file;
- * NULL ends them.  In rocketq.c,
- * which stands above all layers.
+ * NULL ends them.  In rocketq.c, which stands above all layers.
  */
 extern const RqPart *const rq_parts[];
 
-/* How many processes there can be: tables with a slot for each are of that size. */
+/* How many processes there can be: the size of tables with a slot for each. */
 extern int	rq_max_backends(void);
 
 /* In shmem_request_hook and shmem_startup_hook. */
 extern void rq_parts_request(void);
 extern void rq_parts_startup(void);
 
-/* Copy and load all sections; "h" gets, or has, what it tells of them. */
+/* Copy and load all sections; "h" gets, or has, what it says about them. */
 extern void rq_parts_copy(RqWriter *w, RqStateHeader *h);
 extern void rq_parts_load(RqReader *r, const RqStateHeader *h);
 

@@ -18,7 +18,10 @@
 #include "shmem/rq_stats.h"
 #include "shmem/rq_workers.h"
 
+/* How long a closed gate is waited for: a keeper restarts within seconds. */
 #define GATE_WAIT_MS	10000
+
+/* How long others who wait for the meta lock are let go first. */
 #define META_WAIT_MS	10
 
 RqControl  *rq_ctl = NULL;
@@ -115,6 +118,10 @@ const RqPart rq_backends_part = {
 
 /* ---- the locks of the store ---- */
 
+/*
+ * Outside the postmaster's children there is one process only: the postmaster
+ * when it loads the state, or a server in single-user mode.
+ */
 bool
 rq_holds_meta_lock(LWLockMode mode)
 {
@@ -126,10 +133,11 @@ rq_holds_meta_lock(LWLockMode mode)
 }
 
 /*
- * LWLocks let those who want a lock shared in beside others who have it so, even
- * when somebody waits to have it alone.  A few processes that take it over and
- * over would keep that one waiting for as long as they go on.  The list of those
- * who wait is read without its lock: it is but a hint, and a wrong one costs a
+ * An LWLock held shared is granted shared to others too, even if somebody
+ * waits for it exclusively.  A few processes that take it again and again
+ * would keep that one waiting for as long as they go on.  So they sleep before
+ * they take it if there is a waiter, but not for ever.  The list of waiters is
+ * read without its lock: it is only a hint, and a wrong one costs a
  * millisecond.
  */
 void
@@ -167,6 +175,12 @@ rq_require_preload(void)
 		rq_report_not_preloaded();
 }
 
+/*
+ * Wait until the gate seems to be open, at most GATE_WAIT_MS.  gate_open is
+ * read without the gate lock: the caller checks it again under the lock.  No
+ * lock is held here, so that a wait can be cancelled and a keeper that closes
+ * or opens the gate is not held up.
+ */
 static void
 wait_for_gate(void)
 {
@@ -196,6 +210,14 @@ wait_for_gate(void)
 	ConditionVariableCancelSleep();
 }
 
+/*
+ * The lock held shared is what the gate is: the keeper takes it exclusively to
+ * close the gate, so when it has the lock, everybody who entered has left, and
+ * what they stored and logged is published (worker/rq_keeper.c).
+ *
+ * The wait is outside the lock, so the gate may have been closed again, by a
+ * keeper that was told to exit, before the lock is had; hence the loop.
+ */
 void
 rq_gate_enter(void)
 {
@@ -218,6 +240,12 @@ rq_gate_enter(void)
 	}
 }
 
+/*
+ * Does not check gate_open.  The caller has had a reservation in the log since
+ * it entered the first time, and the keeper that closed the gate has recorded
+ * that as a gap.  Its successor syncs what has been written by then before it
+ * opens the gate, and its guard covers what is written later.
+ */
 void
 rq_gate_enter_again(void)
 {

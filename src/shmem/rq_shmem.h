@@ -44,7 +44,7 @@
  * What one backend is doing; written by it alone, read by anybody.
  *
  * inflight: the part of the log it has reserved and not yet WAL-logged; set
- * under reserve_lock, so that nobody can see a log end without it.
+ * under reserve_lock, before the log's end is raised past it.
  * xact_pos: lowest position its transaction has appended.
  * read_pos: lowest position it may still read; see log/rq_reader.c.
  * hold: entries it enqueued without a transaction and whose WAL it still
@@ -75,7 +75,8 @@ typedef struct RqControl
 	bool		loaded;
 	bool		made_by_upgrade;	/* see RQ_STATE_UPGRADE */
 	bool		files_checked;	/* see rq_files_check_replayed() */
-	bool		tidied;			/* the keeper has removed a crash's leftovers */
+	bool		tidied;			/* the keeper has removed a crash's leftovers;
+								 * one that finds this set is a successor */
 
 	/* the log */
 	slock_t		reserve_lock;
@@ -108,7 +109,7 @@ typedef struct RqControl
 	pg_atomic_uint64 trimming_to;	/* log_start is about to be this; 0 = not */
 
 	/* the disk; see log/rq_disk.c */
-	pg_atomic_uint32 disk_permille; /* used, as last looked */
+	pg_atomic_uint32 disk_permille; /* used, when it was last checked */
 	pg_atomic_uint32 disk_warned;	/* above rocketq.disk_warn_percent */
 	pg_atomic_uint32 disk_refuse;	/* above rocketq.disk_refuse_percent */
 
@@ -151,18 +152,18 @@ extern LWLock *rq_gate_lock;
 extern LWLock *rq_meta_lock;
 
 /*
- * What a function says that leaves it to its caller to hold the meta lock, in
- * this mode or a stronger one.  Those who load the state go without, since there
- * is nobody else yet; and to look at things (LW_SHARED) the startup process does,
- * since during recovery nobody else changes them.
+ * For a function whose caller has to hold the meta lock, in this mode or a
+ * stronger one.  Those who load the state need not, since there is nobody else
+ * yet; nor need the startup process if it only reads (LW_SHARED), since during
+ * recovery nobody else changes what the lock protects.
  */
 #define RQ_ASSERT_META_LOCK(mode)	Assert(rq_holds_meta_lock(mode))
 extern bool rq_holds_meta_lock(LWLockMode mode);
 
 /*
- * Take the meta lock shared, for those who take it again and again: lets who
- * waits for it go first.  Checks for interrupts.  A hold should cost no more than
- * a look at a thousand entries.
+ * Take the meta lock shared, for those who take it again and again: lets those
+ * who wait for it go first.  Checks for interrupts.  A hold should cost no
+ * more than reading a thousand entries.
  */
 extern void rq_meta_lock_again(void);
 
@@ -175,7 +176,10 @@ extern const RqPart rq_backends_part;
 /* The store has segments of that size; startup only. */
 extern void rq_set_segment_mb(uint32 segment_mb);
 
-/* A file that is gone for the store could not be removed; somebody tries again. */
+/*
+ * Note that a file of what was dropped or trimmed could not be removed, so
+ * that it is tried again (wal/rq_tidy.c).
+ */
 extern void rq_leftovers_note(void);
 
 /* ERROR unless the library was preloaded. */
@@ -191,7 +195,7 @@ extern void rq_gate_enter(void);
 extern void rq_gate_leave(void);
 
 /*
- * Enter it to end what was begun inside, also when it has been closed since.
+ * Enter it to end what was begun inside, even if it has been closed since.
  * Can't throw.
  */
 extern void rq_gate_enter_again(void);

@@ -1,6 +1,11 @@
 /*
  * rq_slots.c
  *	  Slots of a fixed table, given to owners that each want many.
+ *
+ * Nothing here takes a lock or can fail: callers hold the meta lock
+ * exclusively and have checked "nfree", and a page is there whenever a slot is
+ * (the head of rq_slots.h).  So slots can be taken in a critical section and
+ * in redo.
  */
 #include "postgres.h"
 
@@ -107,7 +112,7 @@ free_page(RqPool *pool, uint32 page)
 
 /* ---- trees ---- */
 
-/* Slots below one place of a page that is so high above the slots. */
+/* How many slots are below one place of a page at this height; 1 in a leaf. */
 static inline uint32
 span(uint32 height)
 {
@@ -120,6 +125,11 @@ place(uint32 far, uint32 height)
 	return (far / span(height)) % RQ_SLOTS_PAGE;
 }
 
+/*
+ * Every number that is read on the way is checked against its table, since a
+ * caller without a lock can read a page that has another owner by now, or is
+ * in the free list.  The height is read once, so the walk ends.
+ */
 uint32
 rq_slots_find_far(const RqPool *pool, const RqSlotMap *map, uint32 i)
 {
@@ -135,7 +145,10 @@ rq_slots_find_far(const RqPool *pool, const RqSlotMap *map, uint32 i)
 	return at < pool->nslots ? at : RQ_NO_SLOT;
 }
 
-/* The tree is full: it becomes the first part of a higher one. */
+/*
+ * The tree is full, or there is none: what there is becomes the first part of
+ * a higher one.  The caller fills in the first slot of a new tree.
+ */
 static void
 grow_tree(RqPool *pool, RqSlotMap *map)
 {
@@ -147,6 +160,11 @@ grow_tree(RqPool *pool, RqSlotMap *map)
 	map->height++;
 }
 
+/*
+ * Add the slot as number "far" of the tree, the next one.  The tree can be
+ * higher than that needs (free_pages_of()), so pages are taken where the
+ * number begins a new one, and the root only when the tree is full.
+ */
 static void
 add_far(RqPool *pool, RqSlotMap *map, uint32 far, uint32 slot)
 {
@@ -166,7 +184,12 @@ add_far(RqPool *pool, RqSlotMap *map, uint32 far, uint32 slot)
 	pool->pages[page].at[place(far, 1)] = slot;
 }
 
-/* Free the pages that hold nothing but this slot, which is the last one. */
+/*
+ * Free the pages that hold nothing but this slot, which is the last one: those
+ * of which it is the first slot.  Pages above stay, so that the way to slots
+ * that others use does not change, and the tree keeps its height until it is
+ * empty.
+ */
 static void
 free_pages_of(RqPool *pool, RqSlotMap *map, uint32 far)
 {
@@ -182,6 +205,7 @@ free_pages_of(RqPool *pool, RqSlotMap *map, uint32 far)
 		map->height = 0;
 }
 
+/* No barriers: a map grows only while nobody else uses its owner. */
 void
 rq_slots_take(RqPool *pool, RqSlotMap *map, uint32 count)
 {
@@ -198,6 +222,11 @@ rq_slots_take(RqPool *pool, RqSlotMap *map, uint32 count)
 	}
 }
 
+/*
+ * From the last one down.  The count is lowered before the slot and its pages
+ * go to the free lists.  That is no barrier: those who may still ask for one
+ * that goes can get any answer that is within bounds.
+ */
 void
 rq_slots_cut(RqPool *pool, RqSlotMap *map, uint32 keep)
 {

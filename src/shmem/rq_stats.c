@@ -68,7 +68,10 @@ rq_count_refused_file(int err)
 			 RQ_STAT_REFUSED_FILE_ERROR, 1);
 }
 
-/* The server counts a record's length, once it knows it, for EXPLAIN (WAL). */
+/*
+ * Only XLogInsert() knows how long a record becomes; it adds that to what
+ * EXPLAIN (WAL) shows, so the difference is its length.
+ */
 XLogRecPtr
 rq_xlog_insert(uint8 info)
 {
@@ -103,6 +106,7 @@ rq_stats_read(uint64 counts[RQ_NSTATS])
 	return since;
 }
 
+/* The lock lets a reader see sums and time of one reset. */
 void
 rq_stats_reset(TimestampTz now)
 {

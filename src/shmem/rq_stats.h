@@ -3,9 +3,12 @@
  *	  Cumulative counters of what rocketq does, for the view rocketq.stats.
  *
  * Every process counts in a slot of its own, with plain loads and stores and
- * in cache lines that no other process writes.  A slot is never cleared, also
- * when another process gets it, so the sum over the slots is what has happened
- * since the server started.  A reset remembers that sum.
+ * in cache lines that no other process writes.  A slot is never cleared, not
+ * even when another process gets it, so the sum over the slots is what has
+ * happened since the server started.  A reset remembers that sum.
+ *
+ * A reader adds up without stopping anybody, so the counters it gets need not
+ * be of one moment.
  */
 #ifndef RQ_STATS_H
 #define RQ_STATS_H
@@ -62,7 +65,10 @@ extern RqStatsSlot *rq_stats_slots;
 /* Guards what resets remember; nothing else is locked under it. */
 extern LWLock *rq_stats_lock;
 
-/* Add to a counter that nobody else writes. */
+/*
+ * Add to a counter that nobody else writes.  So a load and a store do, where a
+ * shared counter would need an atomic addition.
+ */
 static inline void
 rq_count_up(pg_atomic_uint64 *counter, uint64 n)
 {

@@ -1,6 +1,7 @@
 /*
  * rq_workers.c
- *	  What the background workers tell of themselves, and how others wake them.
+ *	  What the background workers report about themselves, and how others wake
+ *	  them.
  */
 #include "postgres.h"
 
@@ -32,6 +33,10 @@ const RqPart rq_workers_part = {
 	.shmem_init = workers_init
 };
 
+/*
+ * The worker may exit between the two lines.  Its latch is in its PGPROC,
+ * which stays, so at worst another process is woken for nothing.
+ */
 void
 rq_worker_wake(RqWorkerKind kind)
 {

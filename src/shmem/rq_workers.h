@@ -1,6 +1,7 @@
 /*
  * rq_workers.h
- *	  What the background workers tell of themselves, and how others wake them.
+ *	  What the background workers report about themselves, and how others wake
+ *	  them.
  */
 #ifndef RQ_WORKERS_H
 #define RQ_WORKERS_H
@@ -35,13 +36,15 @@ typedef struct RqWorker
 {
 	int			pid;			/* 0 = not running */
 	struct Latch *latch;
+
+	/* written by the worker, read without a lock by the view */
 	TimestampTz started_at;
 	TimestampTz last_tick_at;
 	uint64		ticks;
 	RqWorkerState state;
 	bool		failing;		/* something went wrong in the last round */
 
-	slock_t		error_lock;		/* the rest; none of it ends with the process */
+	slock_t		error_lock;		/* for the rest, which outlives the process */
 	uint64		errors;
 	TimestampTz last_error_at;
 	char		last_error[RQ_WORKER_ERROR_MAX];
