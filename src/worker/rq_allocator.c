@@ -3,9 +3,13 @@
  *	  The allocator: zero-filled, fsynced commit log segments ahead of need, and
  *	  segments of queues that it is asked for.
  *
- * So producers copy into pages that exist and never wait for the file system,
- * and a full disk is met here, where it can be reported, and not by a store
- * into a mapping.  Sole writer of alloc_end; nothing is written beyond it.
+ * Who meets a full disk?  A producer that stored into a mapped page without
+ * space on disk would get a signal (SIGBUS) in a critical section.  So space
+ * is allocated here, where a failure can be reported, and producers copy into
+ * pages that exist and do not wait for the file system.
+ *
+ * Sole writer of alloc_end; no producer reserves a place beyond it
+ * (log/rq_reserve.c).
  */
 #include "postgres.h"
 
@@ -29,14 +33,20 @@
 extern PGDLLEXPORT void rq_allocator_main(Datum arg);
 
 /*
- * Files of queues made before the log is looked at again, which all producers
- * need: some have room for few entries, and any transaction can ask for many.
+ * How many files of queues are made before it is the log's turn again.  All
+ * producers need the log, while any one transaction can ask for many files.
  */
 #define AHEAD_FILES		8
 
-/* Segments created that the server log has not told of. */
+/* Segments created that have not been reported in the server log yet. */
 static int	untold = 0;
 
+/*
+ * Publish how far there are segments, and why there are no more (0 = there
+ * will be), then wake producers that wait for either (wait_for_space() in
+ * log/rq_reserve.c).  An error is logged once as long as it stays the same,
+ * and noted for the view each time.
+ */
 static void
 publish(RqPos alloc_end, int err)
 {
@@ -57,8 +67,9 @@ publish(RqPos alloc_end, int err)
 }
 
 /*
- * The segment the log ends in: zero what lies beyond the end.  The kernel may
- * have kept bytes there whose WAL was lost.
+ * The segment the log ends in: zero what lies beyond the end.  A crash can
+ * leave bytes there that were stored, but whose WAL was lost.  Nobody writes
+ * there until alloc_end is published.
  */
 static int
 prepare_current(uint64 segno, RqPos log_end)
@@ -70,7 +81,7 @@ prepare_current(uint64 segno, RqPos log_end)
 						rq_ctl->segment_size);
 }
 
-/* One line a second is enough. */
+/* Report new segments in the server log, in at most one line a second. */
 static void
 tell_created(RqPos alloc_end)
 {
@@ -87,6 +98,17 @@ tell_created(RqPos alloc_end)
 	told_at = now;
 }
 
+/*
+ * One round.  alloc_end is 0 until the first round after the server's start,
+ * so nothing can be reserved before the segment that the log ends in is
+ * prepared; and with the gate closed that has to wait, since the keeper may
+ * still tidy up or fill gaps.  gate_open is read without its lock: once it is
+ * open, all that is done, and a round more when it has just been closed does
+ * no harm.
+ *
+ * The log's end is read once: what producers take during this round, the next
+ * one makes up for.
+ */
 static void
 allocate(void)
 {
@@ -132,6 +154,7 @@ allocate(void)
 	tell_created(alloc_end);
 }
 
+/* Nobody signals the opening of the gate to this worker, so it checks often. */
 void
 rq_allocator_main(Datum arg)
 {

@@ -3,10 +3,11 @@
  *	  The janitor: storage of dropped topics, segments nobody needs, and
  *	  samples for rates.
  *
- * A topic's own empty relation file is the proof that it exists.  A commit
- * that drops a topic says so at once (rq_topic_doom); what a crash or DROP
- * DATABASE left is found by looking for the files, without any catalog.  A crash
- * can leave the file of a dropped topic, too, for which drop_xid is there
+ * How does a process without a database know which topics exist?  A topic's
+ * own empty relation file is the proof.  A commit that drops a topic reports
+ * that at once (rq_topic_doom()); what a crash or DROP DATABASE left is found
+ * by checking for the files, without any catalog.  A crash can also leave the
+ * file of a dropped topic; such a topic is recognized by its drop_xid
  * (rq_topic_txn.c).
  */
 #include "postgres.h"
@@ -39,7 +40,7 @@
 /* Found by its name. */
 extern PGDLLEXPORT void rq_janitor_main(Datum arg);
 
-/* How often all topics' files are looked for, in milliseconds. */
+/* How often the files of all topics are checked for, in milliseconds. */
 #define LOOK_INTERVAL_MS	60000
 
 /* How often files that could not be removed are tried again, in milliseconds. */
@@ -48,6 +49,10 @@ extern PGDLLEXPORT void rq_janitor_main(Datum arg);
 /* How many topics' storage is removed in a round. */
 #define DROP_ROUND			32
 
+/*
+ * Only ENOENT is taken as proof that the file does not exist: whatever else
+ * may be wrong must not cost a topic its messages.
+ */
 static bool
 file_exists(RqKey key, Oid spc)
 {
@@ -58,7 +63,7 @@ file_exists(RqKey key, Oid spc)
 	return found;
 }
 
-/* A tablespace that is not mounted tells nothing about its files. */
+/* A tablespace that is not mounted proves nothing about its files. */
 static bool
 tablespace_is_there(const char *name)
 {
@@ -70,8 +75,10 @@ tablespace_is_there(const char *name)
 }
 
 /*
- * The tablespace is a hint only: ALTER DATABASE SET TABLESPACE moves the file
- * and nobody tells us.
+ * An RqTopicExists, true if in doubt.  The tablespace is only a hint: ALTER
+ * DATABASE SET TABLESPACE moves the file without our knowing.  So before a
+ * topic is taken for dropped, all tablespaces are searched, and all must be
+ * mounted.
  */
 static bool
 relation_exists(RqKey key, Oid hint)
@@ -96,7 +103,12 @@ relation_exists(RqKey key, Oid hint)
 /* Something has come to an end: another round follows at once. */
 static bool again;
 
-/* Storage of topics that are gone, some of it. */
+/*
+ * Remove storage of some dropped topics.  Doomed ones at once, since somebody
+ * may need their room; the check for files of all others, one or more system
+ * calls for each, once a minute.  A round that was cut short is no complete
+ * check, so the next one checks again.
+ */
 static void
 drop_garbage(void)
 {
@@ -126,7 +138,7 @@ settle_groups(void)
 	again |= rq_group_settle_all();
 }
 
-/* What could not be removed when it was dropped, because of the file system. */
+/* Try again what the file system refused when it was dropped or trimmed. */
 static void
 remove_leftovers(void)
 {
@@ -140,9 +152,10 @@ remove_leftovers(void)
 }
 
 /*
- * What others wait for comes first: room on the disk.  What users can make grow
- * without a limit is done in parts, see src/README.  An error ends its own step
- * only: one thing that stays wrong must not keep all others from being done.
+ * The order is that of what others wait for: room on the disk comes first.
+ * What users can make grow without limit is done in parts, see src/README.  An
+ * error ends its own step only, since one that keeps coming back must not keep
+ * the others from being done.
  */
 static const RqRound steps[] = {
 	rq_disk_look,
@@ -157,6 +170,7 @@ static const RqRound steps[] = {
 	rq_rates_sample
 };
 
+/* gate_open is only a hint here; steps that change anything enter the gate. */
 static void
 clean(void)
 {

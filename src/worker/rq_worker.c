@@ -95,8 +95,9 @@ rq_worker_set_state(RqWorkerState state)
 }
 
 /*
- * The workers' messages are in no database's encoding, so what is not ASCII
- * can't be shown.
+ * Note an error for the view.  A worker's messages are in no database's
+ * encoding, so what is not ASCII cannot be shown.  The copy is made before the
+ * spinlock is taken, under which nothing may take long or throw.
  */
 void
 rq_worker_note_error(const char *message)
@@ -116,6 +117,10 @@ rq_worker_note_error(const char *message)
 	round_failed = true;
 }
 
+/*
+ * The latch is reset before anything is checked, so whoever sets it after that
+ * ends the next wait at once.
+ */
 bool
 rq_worker_wait(int timeout_ms)
 {
@@ -145,6 +150,11 @@ rq_worker_wait(int timeout_ms)
 	return !ShutdownRequestPending;
 }
 
+/*
+ * What a transaction's abort would do in a backend is done here for what
+ * rounds can hold: condition variables, LWLocks and memory.  Releasing all
+ * LWLocks is right since a round begins without any.
+ */
 bool
 rq_worker_round(RqRound round)
 {

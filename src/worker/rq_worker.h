@@ -20,16 +20,22 @@ extern void rq_workers_register(void);
 extern void rq_worker_begin(RqWorkerKind kind);
 
 /*
- * Wait for the latch or so many milliseconds, having served interrupts.  False
+ * Wait for the latch or this many milliseconds, and serve interrupts.  False
  * when the worker is to end; postmaster death counts as that.
  */
 extern bool rq_worker_wait(int timeout_ms);
 
-/* For the view: what the worker does, and that something went wrong. */
+/*
+ * For the view: what the worker does, and that something went wrong, which
+ * also marks the round as failed.
+ */
 extern void rq_worker_set_state(RqWorkerState state);
 extern void rq_worker_note_error(const char *message);
 
-/* Run one round; an error is logged and swallowed.  False if there was one. */
+/*
+ * Run one round, in a memory context that is reset afterwards.  An error is
+ * logged and ends the round; false if there was one.
+ */
 typedef void (*RqRound) (void);
 extern bool rq_worker_round(RqRound round);
 
