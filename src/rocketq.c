@@ -40,7 +40,11 @@
 
 PG_MODULE_MAGIC;
 
-/* What each layer keeps in shared memory; later ones may use earlier ones. */
+/*
+ * What each layer keeps in shared memory, in the order in which it is set up:
+ * a part may use those before it.  It is also the order of the sections of the
+ * state file, whose kinds ascend.
+ */
 const RqPart *const rq_parts[] = {
 	&rq_control_part,
 	&rq_meta_lock_part,
@@ -77,6 +81,11 @@ rocketq_shmem_request(void)
 	rq_parts_request();
 }
 
+/*
+ * The state is loaded here, in the postmaster, since it has to be there before
+ * the startup process replays the first record.  After a crash restart the
+ * memory is new, so "loaded" is false again.
+ */
 static void
 rocketq_shmem_startup(void)
 {
@@ -116,8 +125,9 @@ rocketq_tableam_handler(PG_FUNCTION_ARGS)
 }
 
 /*
- * Shared memory and the resource manager are available only at server start.  So
- * nothing is set up unless the library is preloaded; every function checks that.
+ * Shared memory and the resource manager are available only at server start.
+ * So nothing is set up unless the library is preloaded; every function checks
+ * that (rq_require_preload()).
  */
 void
 _PG_init(void)

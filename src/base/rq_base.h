@@ -47,8 +47,9 @@ typedef struct RqKey
 	((mb) > 0 && (mb) <= RQ_SEGMENT_MB_MAX && ((mb) & ((mb) - 1)) == 0)
 
 /*
- * Names with such look like others, and would break the lines of the server log.
- * Bytes below 128 are ASCII in every encoding that a database can have.
+ * A name with a control character can look like another one, and breaks the
+ * lines of the server log.  Bytes below 128 are ASCII in every encoding that a
+ * database can have.
  */
 static inline bool
 rq_is_control(char c)
@@ -56,7 +57,7 @@ rq_is_control(char c)
 	return (unsigned char) c < ' ' || c == 0x7f;
 }
 
-/* What stands around the tags of a filter without meaning anything. */
+/* White space, which is ignored around the tags of a filter. */
 static inline bool
 rq_is_blank(char c)
 {

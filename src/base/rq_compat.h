@@ -133,7 +133,7 @@ typedef Oid RelFileNumber;
 	object_aclcheck(NamespaceRelationId, (schema), (roleid), (mode))
 #endif
 
-/* What 16 renamed when it parted file numbers from OIDs. */
+/* Names that 16 changed when it separated file numbers from OIDs. */
 #if PG_VERSION_NUM < 160000
 #define RQ_AM_SET_NEW_FILELOCATOR	relation_set_new_filenode
 #define rq_relation_set_new_filenumber(rel, persistence) \
@@ -144,7 +144,7 @@ typedef Oid RelFileNumber;
 	RelationSetNewRelfilenumber((rel), (persistence))
 #endif
 
-/* tuple_update tells more about indexes from 16 on. */
+/* From 16 on tuple_update reports which kinds of indexes need an entry. */
 #if PG_VERSION_NUM < 160000
 typedef bool RqUpdateIndexes;
 #else
@@ -159,7 +159,7 @@ typedef TU_UpdateIndexes RqUpdateIndexes;
 	((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
 #endif
 
-/* Rights that a statement needs on a relation moved out of its entry in 16. */
+/* In 16 the rights a statement needs moved out of the range table entry. */
 #if PG_VERSION_NUM < 160000
 #define rq_required_perms(stmt, rte)	((rte)->requiredPerms)
 #else
@@ -179,7 +179,7 @@ typedef TU_UpdateIndexes RqUpdateIndexes;
 	 (query)->rteperminfos = (pstate)->p_rteperminfos)
 #endif
 
-/* Until 17 an executor was told whether it would run once only. */
+/* Until 17 the executor had an argument that said whether it runs only once. */
 #if PG_VERSION_NUM < 180000
 #define RQ_EXECUTOR_RUN_ARGS \
 	QueryDesc *query, ScanDirection direction, uint64 count, bool execute_once

@@ -100,7 +100,7 @@ act(const char *name, const char *action)
 		elog(PANIC, "fault point \"%s\"", name);
 }
 
-/* Is the action for all, or for this one? */
+/* Is the action for all items, or for this one? */
 static bool
 is_for(const char *action, uint64 number)
 {

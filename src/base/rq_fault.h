@@ -10,8 +10,8 @@
  *		error		ERROR
  *		panic		PANIC
  *
- * With @NUMBER behind it, one is done only for what has that number, where the
- * point is about one of many (RQ_FAULT_OF).
+ * An action followed by @NUMBER is done only for the item with that number, at
+ * points that are about one of many (RQ_FAULT_OF).
  *
  * Several actions for one point are done in their order.
  */
@@ -71,23 +71,23 @@
 	X(arg, "group-found") \
 	/* messages are read, the reader has not moved */ \
 	X(arg, "consume-read") \
-	/* a waiter has looked, and does not sleep yet */ \
+	/* a waiter has checked the queues, and does not sleep yet */ \
 	X(arg, "wait-looked") \
-	/* a view has looked at one queue */ \
+	/* a view has read one queue */ \
 	X(arg, "view-looked") \
 	/* the keeper has offered, as much as it does at one go */ \
 	X(arg, "offer-looked") \
-	/* who waits outside a transaction has looked at one queue */ \
+	/* a waiter without a transaction has checked one queue */ \
 	X(arg, "idle-looked") \
 	/* TOPIC of a new topic is inserted, no commit record */ \
 	X(arg, "topic-wal") \
 	/* GROUP is inserted, no commit record */ \
 	X(arg, "group-wal") \
-	/* an expired group is kept from all, and not looked at again */ \
+	/* an expired group is kept from all, and not checked again */ \
 	X(arg, "group-expire") \
 	/* TOPIC_DROP is flushed, the topic's directory is there */ \
 	X(arg, "drop-wal") \
-	/* the directory has another name, no file is gone yet */ \
+	/* the directory has another name, no file is removed yet */ \
 	X(arg, "drop-rename") \
 	/* TOPIC with altered settings is inserted, no commit record */ \
 	X(arg, "alter-wal") \
@@ -107,11 +107,11 @@
 	X(arg, "keeper-fsynced") \
 	/* before the redo pointer is read again under lock */ \
 	X(arg, "keeper-rotate") \
-	/* a group whose creation was rolled back is gone, others are not */ \
+	/* one group whose creation was rolled back is dropped, others not */ \
 	X(arg, "group-abandoned") \
 	/* this group's creator or dropper has ended, and that is to be logged */ \
 	X(arg, "group-settle") \
-	/* a place is to be looked for, for this restored group */ \
+	/* this restored group's place is about to be searched for */ \
 	X(arg, "saved-look") \
 	/* a round has begun, nothing is settled yet */ \
 	X(arg, "janitor-settle") \
@@ -125,21 +125,21 @@
 	X(arg, "retain-asked") \
 	/* what can go is known, nothing is announced */ \
 	X(arg, "trim-decided") \
-	/* a trim is announced, readers have been looked at */ \
+	/* a trim is announced, readers have been checked */ \
 	X(arg, "trim-begun") \
-	/* TRIM is inserted, no file is gone yet */ \
+	/* TRIM is flushed, no file is removed yet */ \
 	X(arg, "trim-wal") \
-	/* a file of a queue is gone, there may be more */ \
+	/* a file of a queue is removed, there may be more */ \
 	X(arg, "trim-segment") \
-	/* the files are gone */ \
+	/* the files are removed */ \
 	X(arg, "trim-removed") \
-	/* verify() knows which queue it looks at next, and holds no lock */ \
+	/* verify() knows which queue it checks next, and holds no lock */ \
 	X(arg, "verify-queue")
 
 #ifdef RQ_TESTING
 /*
  * rocketq.test_extra: every message that is produced gets an extra part (format/
- * rq_framefmt.h) of unknown kinds, with an item of so many bytes; -1 = none.
+ * rq_framefmt.h) of unknown kinds, with an item of this many bytes; -1 = none.
  */
 extern int	rq_test_extra;
 

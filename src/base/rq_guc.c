@@ -221,7 +221,7 @@ define_disk(void)
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 }
 
-/* What the server log tells. */
+/* What is written to the server log. */
 static void
 define_logging(void)
 {

@@ -2,8 +2,8 @@
  * rq_text.h
  *	  Names whose bytes may be in another encoding than the current database's.
  *
- * Shared memory, WAL and file names hold names as bytes.  What a reader is shown
- * has to be text in his database; workers are in no database.
+ * Shared memory, WAL and file names hold names as bytes.  What a session shows
+ * has to be text in the encoding of its database; workers are in no database.
  */
 #ifndef RQ_TEXT_H
 #define RQ_TEXT_H
@@ -11,16 +11,15 @@
 #include "lib/stringinfo.h"
 
 /*
- * Append bytes in ASCII, whatever they are: all others, and backslashes, are
- * written as \x and two digits.
+ * Append bytes in ASCII, whatever they are: those beyond ASCII, and
+ * backslashes, as \x and two hexadecimal digits.
  */
 extern void rq_append_ascii(StringInfo buf, const char *bytes, size_t len);
 
 /*
  * A name that was given in database "db" (InvalidOid: in none), as text for the
- * current one, palloc'd: as it is where it can be told that this is the same
- * name here, else in ASCII.  Looks at no catalog, so it may be called while a
- * lock is held.
+ * current one, palloc'd: unchanged if its bytes certainly mean the same here,
+ * else in ASCII.  Reads no catalog, so it may be called while a lock is held.
  */
 extern char *rq_text_from(Oid db, const char *bytes);
 

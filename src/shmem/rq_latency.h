@@ -7,8 +7,9 @@
  * readings of the clock and a few stores.
  *
  * Fine buckets are log-linear: one per microsecond up to 32, then 32 per power
- * of two, so each is about 3 percent wide at most.  RocketMQ's 13 buckets are
- * counted besides, since their limits are not among those of the fine ones.
+ * of two, so from there on none is wider than about 3 percent of its times.
+ * RocketMQ's 13 buckets are counted separately, since their limits are not
+ * among those of the fine ones.
  */
 #ifndef RQ_LATENCY_H
 #define RQ_LATENCY_H

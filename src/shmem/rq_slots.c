@@ -2,10 +2,9 @@
  * rq_slots.c
  *	  Slots of a fixed table, given to owners that each want many.
  *
- * Nothing here takes a lock or can fail: callers hold the meta lock
- * exclusively and have checked "nfree", and a page is there whenever a slot is
- * (the head of rq_slots.h).  So slots can be taken in a critical section and
- * in redo.
+ * Nothing here takes a lock or can fail.  Whoever changes something holds the
+ * meta lock exclusively and has checked "nfree"; a page is there whenever a
+ * slot is (see the head of rq_slots.h).
  */
 #include "postgres.h"
 

@@ -4,10 +4,10 @@
  *
  * A topic has a slot for each queue, a group an offset for each queue of its
  * topic.  Which slots these are depends on who came and went before, and is
- * not the same in the process that wrote a WAL record, in one that replays it
- * and after a restart.  So whether an owner gets what it wants may depend on
- * one thing only: how many slots are free.  Any free slot serves any owner, and
- * finding the i-th slot of an owner costs the same wherever the slots lie.
+ * not the same on a primary, on a standby and after a restart.  So whether an
+ * owner gets what it wants may depend on one thing only: how many slots are
+ * free.  Any free slot serves any owner, and finding the i-th slot of an owner
+ * costs the same wherever the slots lie.
  *
  * The first slots of an owner stand in its map.  The others are leaves of a
  * tree of pages:
