@@ -1,6 +1,6 @@
 /*
  * rq_files.h
- *	  The store's files, as names in its directories.
+ *	  Are the files there that the state file describes, and no others?
  */
 #ifndef RQ_FILES_H
 #define RQ_FILES_H

@@ -70,9 +70,9 @@ extern PGDLLEXPORT void rq_keeper_main(Datum arg);
 /* How often resolutions and offsets are logged, in milliseconds. */
 #define LOG_INTERVAL_MS		1000
 
-/* How many RESOLVE records it writes then about few entries each. */
+/* About how many queues with little to log get their turn then. */
 #define LOG_QUEUES			256
-#define LOG_LITTLE			256 /* entries */
+#define LOG_LITTLE			256 /* up to this many entries are little */
 
 /* How often closing tries to sync before it leaves that to a recovery. */
 #define CLOSE_TRIES			3
@@ -143,8 +143,8 @@ static struct
 /*
  * Is it this queue's turn?  When messages are spread over very many queues, a
  * record for each queue every time would be about one for each message.  So
- * queues with few newly resolved entries take turns.  No lock on the queue: a
- * value that is out of date moves its turn to the next walk.
+ * queues with few newly resolved entries take turns.  Both offsets are read
+ * without the queue's lock; rq_resolve_log() checks again under it.
  */
 static bool
 is_turn(RqQueue *q)
