@@ -170,7 +170,7 @@ static const RqRound steps[] = {
 	rq_rates_sample
 };
 
-/* gate_open is only a hint here; steps that change anything enter the gate. */
+/* gate_open is only a hint here; steps that log anything enter the gate. */
 static void
 clean(void)
 {
