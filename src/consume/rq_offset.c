@@ -2,11 +2,27 @@
  * rq_offset.c
  *	  The offsets of consumer groups.
  *
- * Only the owner of a group's queue (rq_owner.c) changes its offset, so at most
- * one transaction is pending on it.  An OFFSET record also says
- * which offset held before it ("base"), so replay never has to ask for the
- * outcome of an earlier one.  The keeper logs the final value (SETTLE) soon
- * after, so nothing depends on old transaction status.
+ * Given a group and a queue: which is the next offset the group has to consume,
+ * now, as an older snapshot has it, and after a crash?
+ *
+ * Only the owner of a group's queue (rq_owner.c) moves its offset, so at most
+ * one transaction is pending on it.  The life of a move:
+ *
+ *		stage	at pre-commit: WAL record OFFSET, and the move is pending.
+ *				Whoever wants to know the offset from here on asks for the
+ *				outcome of the transaction (resolved()).
+ *		finish	in the transaction's callback: the move is made or forgotten,
+ *				in shared memory only.
+ *		settle	the keeper logs the offset that holds then (SETTLE), so that
+ *				it does not depend on the status of an old transaction.
+ *
+ * An OFFSET record also says which offset held before it ("base").  So replay
+ * never asks for the outcome of an earlier move: the next record shows it.
+ *
+ * A record and the change that it describes happen under one hold of the
+ * slot's offset lock, which the state file's copier takes, too
+ * (queue/rq_tablestate.c).  So a copy taken after the redo pointer moved has
+ * all that was logged below it.
  */
 #include "postgres.h"
 
@@ -35,6 +51,11 @@ lock_of(const RqOffset *o)
 	return rq_offset_lock((uint32) (o - rq_offsets));
 }
 
+/*
+ * The offset that holds now.  A move is still pending, though its transaction
+ * has ended, until that is finished; one that was replayed, until the keeper
+ * settles it.  Throws if the outcome cannot be read.
+ */
 static RqOff
 resolved(const RqOffset *o)
 {
@@ -72,14 +93,24 @@ forget_move(RqOffset *o)
 	o->nmoves--;
 }
 
-/* A move has been committed; exact to the moves between those kept. */
+/*
+ * Add a committed move to the list that rq_offset_as_of() answers from.
+ *
+ * The answer for a snapshot is the last move kept that it sees.  If it sees a
+ * later move that has been forgotten, this is not exact.  It may be too small,
+ * and then messages are consumed again; it must not be too large, or they would
+ * be skipped.
+ */
 static void
 note_move(RqOffset *o, RqOff from, RqOff next, uint64 xid)
 {
 	if (o->nmoves == 0)
 		o->before_moves = from;
 
-	/* What an older snapshot is told must not be too large. */
+	/*
+	 * A move back lowers those before it: once it is forgotten, the one kept
+	 * before it answers for the snapshots that see it.
+	 */
 	o->before_moves = Min(o->before_moves, next);
 	for (uint32 i = 0; i < o->nmoves; i++)
 		o->moves[i].next = Min(o->moves[i].next, next);
@@ -114,6 +145,11 @@ finish_pending(RqOffset *o, bool committed)
 		rq_count(RQ_STAT_OFFSETS_COMMITTED, 1);
 }
 
+/*
+ * Does not ask for the outcome of a pending move, which could throw, but takes
+ * the lower of the two offsets that can hold.  Retention then keeps too much
+ * for a short time, and a waiter may be woken for nothing.
+ */
 RqOff
 rq_offset_at_least(RqOffset *o)
 {
@@ -127,6 +163,12 @@ rq_offset_at_least(RqOffset *o)
 	return off;
 }
 
+/*
+ * The newest move that the snapshot sees decides.  A pending one is newer than
+ * those in the list.  It counts only if it has committed, too: that an id is
+ * not in a snapshot's list of running ones does not tell how it ended.  For
+ * the moves in the list that is known.
+ */
 RqOff
 rq_offset_as_of(RqOffset *o, RqXidIsSeen is_seen, void *arg)
 {
@@ -175,9 +217,10 @@ rq_offset_peek(RqGroupRef group, uint32 queue_id, RqOff *committed, bool *open)
 	LWLockRelease(lock_of(o));
 
 	/*
-	 * The id goes under the same hold of the meta lock as the slot, which is
-	 * given away under a later one; the release between is this one's
-	 * partner.
+	 * The offset before the id: if the id is still the group's, the slot was
+	 * the group's when we read it.  Pairs with the release of the meta lock
+	 * after drop_apply() in rq_group.c, which clears the id and frees the
+	 * slot; another group gets the slot only under a later hold.
 	 */
 	pg_read_barrier();
 	return rq_groups[group.slot].id == group.id;
@@ -187,6 +230,7 @@ void
 rq_offset_lose(RqOffset *o, RqOff from, uint64 count)
 {
 	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
+	/* The first loss since the last report says where the group was. */
 	if (o->lost == o->lost_told)
 		o->lost_from = from;
 	o->lost += count;
@@ -210,7 +254,7 @@ rq_offset_untold(RqOffset *o, TimestampTz now, RqOff *from)
 	return untold;
 }
 
-/* NULL if the group or the queue has gone. */
+/* NULL if the group or the queue no longer exists. */
 static RqOffset *
 offset_of(RqGroupRef group, uint32 queue_id)
 {
@@ -222,6 +266,14 @@ offset_of(RqGroupRef group, uint32 queue_id)
 	return rq_group_offset(group.slot, queue_id);
 }
 
+/*
+ * Log the move and make it pending, under one hold of the offset lock (see the
+ * head of this file).  All that can throw, asking for the outcome of an earlier
+ * transaction included, comes before the critical section.
+ *
+ * The move ends the search for a place after a restore (rq_saved.c), even if it
+ * is rolled back; redo does the same.
+ */
 static void
 stage(RqOffset *o, RqOff next, uint64 xid)
 {
@@ -230,6 +282,11 @@ stage(RqOffset *o, RqOff next, uint64 xid)
 	.queue_id = o->queue_id, .xid = xid, .next = next};
 
 	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
+
+	/*
+	 * Replay has left an earlier move pending, say.  Its transaction cannot
+	 * be running: we own what it owned.
+	 */
 	if (o->pend_xid != 0)
 		finish_pending(o, rq_xid_status(o->pend_xid) == RQ_XID_COMMITTED);
 	rec.base = o->committed;
@@ -253,8 +310,12 @@ stage(RqOffset *o, RqOff next, uint64 xid)
 }
 
 /*
- * A transaction owns the group, but drops it with the topic, or with a queue,
- * itself, and what it has doomed or settled the janitor removes at once.
+ * The meta lock keeps the slot while we use it; shared is enough, since what
+ * changes is under the offset lock.
+ *
+ * The group or the queue may no longer exist although the transaction owns it:
+ * what the transaction itself has created and given up again is removed before
+ * its end.  Then there is nothing to move.
  */
 void
 rq_offset_stage(RqGroupRef group, uint32 queue_id, RqOff next, uint64 xid)
@@ -271,6 +332,12 @@ rq_offset_stage(RqGroupRef group, uint32 queue_id, RqOff next, uint64 xid)
 	RQ_FAULT("offset-wal");
 }
 
+/*
+ * Shared memory only, so without the gate.  For others the transaction has
+ * ended before its callback runs, so the keeper may have settled the offset
+ * already; then "pend_xid" is not ours any more.  No other transaction can have
+ * staged a move: we release our locks after this.
+ */
 void
 rq_offset_finish(RqGroupRef group, uint32 queue_id, uint64 xid, bool committed)
 {
@@ -288,7 +355,10 @@ rq_offset_finish(RqGroupRef group, uint32 queue_id, uint64 xid, bool committed)
 	LWLockRelease(rq_meta_lock);
 }
 
-/* WAL-log an offset for good. */
+/*
+ * WAL-log an offset as one that no longer depends on a transaction, and make it
+ * the committed one.
+ */
 static void
 log_settled(RqOffset *o, RqOff committed)
 {
@@ -306,6 +376,10 @@ log_settled(RqOffset *o, RqOff committed)
 	END_CRIT_SECTION();
 }
 
+/*
+ * Whoever calls this has searched the queue without the offset lock, so
+ * somebody else may have placed or moved the group since; that stands.
+ */
 void
 rq_offset_place(RqOffset *o, RqOff offset)
 {
@@ -318,7 +392,10 @@ rq_offset_place(RqOffset *o, RqOff offset)
 	LWLockRelease(lock_of(o));
 }
 
-/* Settle one offset, unless its transaction runs. */
+/*
+ * Settle one offset, unless its transaction is running.  Throws if the outcome
+ * cannot be read.  The caller holds the offset lock exclusively.
+ */
 static void
 settle(RqOffset *o)
 {
@@ -335,10 +412,16 @@ settle(RqOffset *o)
 	log_settled(o, o->committed);
 }
 
+/*
+ * One pass over all slots, in holds of the meta lock that do not grow with
+ * their number.  Whether there is something to settle is checked without the
+ * offset lock: what is missed because it changes just now is found in the next
+ * pass, and settling an offset twice does no harm.
+ */
 void
 rq_offset_settle_all(void)
 {
-	static int	next = 0;		/* goes on behind one that has thrown */
+	static int	next = 0;		/* goes on after one that has thrown */
 
 	for (int i = 0; i < rq_max_consumer_slots; i++)
 	{
@@ -361,6 +444,11 @@ rq_offset_settle_all(void)
 
 /* ---- redo ---- */
 
+/*
+ * The slot that a record is about.  NULL if the state that was loaded is later
+ * than the record: it does not have the group or queue any more, or the slot
+ * has the change already.
+ */
 static RqOffset *
 offset_for_redo(RqKey key, uint32 group_id, uint32 queue_id, XLogRecPtr lsn)
 {
@@ -379,7 +467,11 @@ offset_for_redo(RqKey key, uint32 group_id, uint32 queue_id, XLogRecPtr lsn)
 	return NULL;
 }
 
-/* A record says where the offset was before it, or is for good. */
+/*
+ * A record says that the offset was "committed" at that point.  So the pending
+ * move was committed if it went there, and otherwise rolled back; pg_xact need
+ * not be asked, which may not have the answer any more.
+ */
 static void
 redo_end_pending(RqOffset *o, RqOff committed)
 {
@@ -401,6 +493,8 @@ rq_offset_redo(const void *data, uint32 len, XLogRecPtr lsn)
 	o->saved_total = 0;
 	o->pend_next = rec->next;
 	o->pend_xid = rec->xid;
+
+	/* Whatever becomes of the move, it is to be settled after replay. */
 	o->logged = RQ_NOT_LOGGED;
 	o->lsn = lsn;
 	LWLockRelease(lock_of(o));

@@ -19,7 +19,7 @@ extern RqOff rq_offset_committed(RqOffset *o);
 
 /*
  * The same where nothing keeps the group, and whether its place after a restore
- * is still open (rq_saved.h); false when the group has gone.
+ * is still open (rq_saved.h); false if the group no longer exists.
  */
 extern bool rq_offset_peek(RqGroupRef group, uint32 queue_id, RqOff *committed,
 						   bool *open);
@@ -28,14 +28,14 @@ extern bool rq_offset_peek(RqGroupRef group, uint32 queue_id, RqOff *committed,
 extern RqOff rq_offset_at_least(RqOffset *o);
 
 /*
- * Retention has taken that many messages the group had not consumed, from
- * "from" on.
+ * Retention has removed "count" messages that the group had not consumed, from
+ * offset "from" on.
  */
 extern void rq_offset_lose(RqOffset *o, RqOff from, uint64 count);
 
 /*
- * Messages lost that the log is to tell of now, and where the group was before;
- * 0 = none, or it did a short while ago.
+ * How many lost messages the server log is to report now, and where the group
+ * was before; 0 = none, or the last report is too recent.
  */
 extern uint64 rq_offset_untold(RqOffset *o, TimestampTz now, RqOff *from);
 
@@ -54,12 +54,14 @@ extern void rq_offset_place(RqOffset *o, RqOff offset);
 
 /*
  * WAL-log that the group moves to "next" in the queue if "xid" commits, unless
- * one of them has gone.  Takes the gate and the meta lock.
+ * the group or the queue no longer exists.  Takes the gate and the meta lock.
  */
 extern void rq_offset_stage(RqGroupRef group, uint32 queue_id, RqOff next,
 							uint64 xid);
 
-/* The transaction that staged it has ended.  Takes the meta lock; can't throw. */
+/*
+ * The transaction that staged it has ended.  Takes the meta lock; can't throw.
+ */
 extern void rq_offset_finish(RqGroupRef group, uint32 queue_id, uint64 xid,
 							 bool committed);
 
