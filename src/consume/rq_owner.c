@@ -2,22 +2,26 @@
  * rq_owner.c
  *	  Which transaction reads a queue for a group, or has the whole group.
  *
- * Heavyweight locks decide.  Who reads or moves a group in one queue takes the
- * lock on the group in share mode, then that on (group, queue) exclusively.  Who
- * is about to do something with all queues takes that on the group exclusively,
- * and then needs none on any of its queues, however many there are.
+ * Heavyweight locks decide.  A transaction that reads or moves a group in one
+ * queue takes the lock on the group in share mode, then that on (group, queue)
+ * exclusively.  One that is about to do something with all queues takes that on
+ * the group exclusively, and then needs none on any of its queues, however many
+ * there are.  Such locks last until the transaction ends, or the subtransaction
+ * that took them is rolled back; they take part in deadlock detection, and show
+ * in pg_locks.
  *
- * The slots of the offset and of the group tell others whose they are: those
- * who wake waiters, and the views.  What they tell follows the lock: it is set
- * after the lock has been taken and cleared after it has been released, unless
- * the next owner has set it by then.
+ * The slots of the offset and of the group show others who owns them: those
+ * who wake waiters, and the views.  These marks decide nothing.  They follow
+ * the lock: a mark is set after the lock has been taken and cleared after it
+ * has been released, unless the next owner has set its own by then.
  *
- * While they hold, the group is in use (rq_unused.c), and that it was is noted
- * before they are released: there must be no moment at which it looks unused.
+ * While the locks are held the group is in use (rq_unused.c).  That it was is
+ * noted before they are released: there must be no moment at which it looks
+ * unused.
  *
  * Whoever gives up a queue offers what is left in it to a waiter.  That must
- * come after the release of the lock, or the waiter would still meet it; hence
- * the resource owner's callback and not the transaction's.
+ * come after the release of the lock, or the waiter would fail to get it and
+ * sleep again; hence the resource owner's callback and not the transaction's.
  */
 #include "postgres.h"
 
@@ -62,8 +66,8 @@ make_room(void)
 }
 
 /*
- * Everybody's locks are in one table of a fixed size.  So many queues one
- * transaction takes without being asked for just these.
+ * All heavyweight locks are in one table of a fixed size.  This many queues a
+ * transaction takes at most, apart from those that it is asked for by number.
  */
 static int
 max_share(void)
@@ -91,6 +95,7 @@ is_present(RqGroupRef group)
 	return rq_group_state(group, &xid) == RQ_GROUP_PRESENT;
 }
 
+/* Needs no lock: nobody else writes our number, and we are not writing it. */
 static bool
 is_mine(const pg_atomic_uint32 *owner)
 {
@@ -113,6 +118,16 @@ take(const LOCKTAG *tag, LOCKMODE mode, bool wait)
 		rq_lock_try(tag, mode);
 }
 
+/*
+ *		1. Make room, so that noting what we own cannot fail.
+ *		2. Take the locks, that on the group first, as everybody does.
+ *		3. Check the group: until now nothing has kept it.  From here on the
+ *		   lock does, since whoever drops it takes that exclusively.
+ *		4. Note what we own, so that it is offered when the transaction ends.
+ *
+ * The locks stay when the group turns out to be gone.  They are in nobody's
+ * way, as ids of groups are never reused.
+ */
 bool
 rq_owner_take(uint32 topic, RqGroupRef group, uint32 queue_id, bool wait)
 {
@@ -133,12 +148,13 @@ rq_owner_take(uint32 topic, RqGroupRef group, uint32 queue_id, bool wait)
 		result = take(&o.tag, ExclusiveLock, wait);
 	if (result == LOCKACQUIRE_NOT_AVAIL)
 	{
-		/* Who gets nothing keeps nobody from the group. */
+		/* Having got nothing, do not keep others from the whole group. */
 		LockRelease(&whole, ShareLock, false);
 		return false;
 	}
 	if (!is_present(group))
 		return false;
+	/* Else the transaction owned it before, and has noted that. */
 	if (result == LOCKACQUIRE_OK)
 	{
 		rq_group_used(group);
@@ -150,6 +166,7 @@ rq_owner_take(uint32 topic, RqGroupRef group, uint32 queue_id, bool wait)
 	return true;
 }
 
+/* The steps of rq_owner_take(). */
 bool
 rq_owner_take_group(uint32 topic, RqGroupRef group)
 {
@@ -172,6 +189,7 @@ rq_owner_take_group(uint32 topic, RqGroupRef group)
 	return true;
 }
 
+/* A session lock, since a worker has no transaction that would release it. */
 bool
 rq_owner_hold_group(Oid db, RqGroupRef group)
 {
@@ -188,6 +206,13 @@ rq_owner_free_group(Oid db, RqGroupRef group)
 	LockRelease(&tag, ExclusiveLock, true);
 }
 
+/*
+ * The lock has been released: 1. clear the mark, 2. offer what is left.
+ *
+ * In this order, since an offer picks no waiter for a queue that has an owner
+ * (can_take() in topic/rq_wake.c).  The exchange fails if the next owner has
+ * set its own mark by now; then it is for that one to offer what it leaves.
+ */
 static void
 give_up(const Owned *o)
 {
@@ -203,7 +228,7 @@ give_up(const Owned *o)
 	rq_offer(o->topic, o->group, o->queue_id);
 }
 
-/* It was used until now, however long ago the transaction last called us. */
+/* They were used until now, however long ago the transaction last called us. */
 static void
 note_use(void)
 {
@@ -212,7 +237,13 @@ note_use(void)
 			rq_group_used(owned[i].group);
 }
 
-/* Nothing may fail in here. */
+/*
+ * The callback of resource owners, called for each of them in each phase;
+ * nothing may fail in here.
+ *
+ * If a subtransaction has failed, what was locked before it is still ours:
+ * those locks are held even after the release.
+ */
 static void
 end_of_locks(ResourceReleasePhase phase, bool is_commit, bool is_top,
 			 void *arg)

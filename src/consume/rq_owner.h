@@ -12,23 +12,23 @@ extern void rq_owner_init(void);
 
 /*
  * Make the queue this transaction's for the group, until the transaction (or
- * the subtransaction that takes it first) ends.  False when the group has gone,
- * or, without "wait", when the queue is another transaction's or this one has
- * very many already.  The caller holds a lock on the topic's relation.
+ * the subtransaction that takes it first) ends.  False if the group no longer
+ * exists, or, without "wait", if the queue is another transaction's or this one
+ * has very many already.  The caller holds a lock on the topic's relation.
  */
 extern bool rq_owner_take(uint32 topic, RqGroupRef group, uint32 queue_id,
 						  bool wait);
 
 /*
  * The same for all queues of the group, waiting for those who read one.  False
- * when the group has gone.
+ * if the group no longer exists.
  */
 extern bool rq_owner_take_group(uint32 topic, RqGroupRef group);
 
 /*
  * For a worker, outside a transaction: keep everybody off the group.  False if
- * somebody owns it or one of its queues.  The caller gives it free again,
- * whatever happens in between, and tells no waiter: it has taken nothing.
+ * somebody owns it or one of its queues.  The caller frees it again, whatever
+ * happens in between.  That wakes no waiter: nothing has been taken.
  */
 extern bool rq_owner_hold_group(Oid db, RqGroupRef group);
 extern void rq_owner_free_group(Oid db, RqGroupRef group);
