@@ -1,6 +1,11 @@
 /*
  * rq_position.c
  *	  Move the offsets of consumer groups.
+ *
+ * A move is noted in the transaction's reader of the queue (rq_readers.c),
+ * which stages it at pre-commit.  Whoever moves a group owns the queue, or the
+ * whole group, first; so what it checks the move against cannot change any
+ * more, but for the queue's ends, and these only rise.
  */
 #include "postgres.h"
 
@@ -20,7 +25,11 @@
 #include "topic/rq_topic.h"
 #include "txn/rq_txn.h"
 
-/* Lock one queue of a group and give the transaction's reader of it. */
+/*
+ * Own one queue of a group and return the transaction's reader of it.  If a
+ * restore has left the group's place open it is found now, since a move is
+ * compared with it.
+ */
 static RqReader *
 lock_reader(uint32 topic, const char *name, uint32 queue_id)
 {
@@ -35,6 +44,9 @@ lock_reader(uint32 topic, const char *name, uint32 queue_id)
 	return rq_readers_get(topic, group, queue_id);
 }
 
+/*
+ * The transaction owns what it has read already, so there is nothing to lock.
+ */
 int
 rq_position_commit_all(uint32 topic, const char *name)
 {
@@ -74,6 +86,11 @@ check_commit(uint32 queue_id, int64 next, RqOff now, RqOff end)
 				 errdetail("The queue ends at " UINT64_FORMAT ".", end)));
 }
 
+/*
+ * An offset that this transaction has committed before counts as the current
+ * one.  The limit is "stable" and not the end: nobody can have consumed the
+ * entries past it yet.
+ */
 void
 rq_position_commit(uint32 topic, const char *name, uint32 queue_id, int64 next)
 {
@@ -87,6 +104,7 @@ rq_position_commit(uint32 topic, const char *name, uint32 queue_id, int64 next)
 	rq_reader_set_commit(r, (RqOff) next);
 }
 
+/* Both, since otherwise the transaction would go on from the higher of them. */
 static void
 move_reader(RqReader *r, RqOff to)
 {
@@ -113,6 +131,10 @@ rq_position_reset(uint32 topic, const char *name, uint32 queue_id, int64 offset)
 	move_reader(r, (RqOff) offset);
 }
 
+/*
+ * Owning the whole group takes one lock, however many queues there are.  Places
+ * that a restore has left open are not searched for: the move ends that.
+ */
 void
 rq_position_reset_all(uint32 topic, const char *name, const RqStart *start)
 {
@@ -126,6 +148,10 @@ rq_position_reset_all(uint32 topic, const char *name, const RqStart *start)
 	}
 }
 
+/*
+ * Only reads, so it does not own the group.  Between the two steps that can be
+ * dropped, and another one created under its name; then find that one.
+ */
 RqOff
 rq_position_committed(uint32 topic, const char *name, uint32 queue_id)
 {

@@ -2,8 +2,9 @@
  * rq_position.h
  *	  Move the offsets of consumer groups.
  *
- * Moves take effect when the transaction commits, which owns (rq_owner.h) what it
- * moves until then.  The caller holds a lock on the topic's relation as long.
+ * Moves take effect when the transaction commits, which owns (rq_owner.h) what
+ * it moves until then.  The caller holds a lock on the topic's relation as
+ * long.
  */
 #ifndef RQ_POSITION_H
 #define RQ_POSITION_H
@@ -13,7 +14,9 @@
 /* Commit all that this transaction consumed; returns how many queues. */
 extern int	rq_position_commit_all(uint32 topic, const char *group);
 
-/* Commit an offset; throws when it is behind the current one or past the end. */
+/*
+ * Commit an offset; throws when it is before the current one or past the end.
+ */
 extern void rq_position_commit(uint32 topic, const char *group, uint32 queue_id,
 							   int64 next);
 

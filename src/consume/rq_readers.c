@@ -2,6 +2,9 @@
  * rq_readers.c
  *	  The queues that the current transaction reads or moves for groups.
  *
+ * Where does this transaction go on reading, what will the group's offset be if
+ * it commits, and what were both before a savepoint?
+ *
  * A reader stays in the list until the end of the transaction, even if all that
  * it did is rolled back: then it neither reads nor commits.  The first change
  * after a savepoint of where it reads, or of what it commits, notes in the
@@ -96,7 +99,10 @@ rq_readers_get(uint32 topic, RqGroupRef group, uint32 queue_id)
 
 /* ---- the journal ---- */
 
-/* The action: "next" or "commit" changed.  What was there before. */
+/*
+ * The action: "next" or "commit" changed.  What was there before, and which
+ * action had noted that.
+ */
 typedef struct Moved
 {
 	RqReader   *reader;
@@ -142,6 +148,11 @@ static const RqActionOps commit_moved = {
 	.unpreparable = gettext_noop("cannot PREPARE a transaction that has moved the offset of a consumer group"),
 };
 
+/*
+ * Note the former state, unless an action that the rollback to the innermost
+ * savepoint would undo has noted an older one: undoing that restores the older
+ * one anyway.  Note first, change second, since noting can throw.
+ */
 void
 rq_reader_set_next(RqReader *r, RqOff next)
 {
@@ -155,6 +166,7 @@ rq_reader_set_next(RqReader *r, RqOff next)
 	r->next = next;
 }
 
+/* As rq_reader_set_next(). */
 void
 rq_reader_set_commit(RqReader *r, RqOff commit)
 {
@@ -175,6 +187,11 @@ rq_reader_commit_read(RqReader *r)
 		rq_reader_set_commit(r, r->next);
 }
 
+/*
+ * What the transaction has read, or moved the group past, comes before the
+ * group's committed offset, also if it is lower: a reset moves back, and sets
+ * both.  Retention may have raised the queue's start past any of them.
+ */
 RqOff
 rq_reader_position(const RqReader *r)
 {
@@ -190,7 +207,11 @@ rq_reader_position(const RqReader *r)
 
 /* ---- end of transaction ---- */
 
-/* Not for groups that go with their topic. */
+/*
+ * Pre-commit.  Not for groups of a topic that this transaction drops.  Without
+ * an id there is nothing to log: a reader that commits has noted an action of
+ * this stage, for which an id is assigned.
+ */
 static void
 stage_offsets(uint64 xid)
 {
