@@ -2,8 +2,17 @@
  * rq_consume.c
  *	  Read messages of a queue, for a consumer group or for anyone.
  *
- * Reading takes no lock but the group's own on the queue: entries below
- * "stable" are final, and the log below them does not change.
+ * Given a group and a topic, which messages does the group get next, and how is
+ * it ensured that nobody else gets them for it?
+ *
+ * A transaction first owns the queue for the group (rq_owner.h), then asks
+ * where the group goes on, then reads.  The order matters: until the queue is
+ * owned its offset can move.  The queue stays owned until the transaction
+ * ends, so if it is rolled back the next owner gets the same messages.
+ *
+ * Reading itself takes no lock: entries below "stable" are final, and the log
+ * below them does not change.  What retention may remove in the meantime is
+ * announced and checked (log/rq_reader.c).
  */
 #include "postgres.h"
 
@@ -43,7 +52,7 @@
 static LocalTransactionId consumed_in = InvalidLocalTransactionId;
 
 /*
- * A reader that is told nothing would wait for what never comes, or go on behind
+ * Without this error a reader would wait for what never comes, or go on after
  * messages that it has not seen.
  */
 static void
@@ -64,8 +73,12 @@ report_illegal_offset(uint32 queue_id, RqQueue *q, RqOff from, bool too_small)
 
 /*
  * Read up to "max" matching messages from "from" on; returns how many, and in
- * "next" the offset behind the last one looked at.  What retention has removed
+ * "next" the offset after the last entry checked.  What retention has removed
  * is passed over, or, if "exact" and "from" is among it, an error.
+ *
+ * The hold makes retention spare the log from its present start on.  It cannot
+ * always do so (on a standby, or beyond rocketq.max_kept_size), so the start is
+ * checked again after the sink has copied a message.
  */
 static int
 read_forward(uint32 topic, uint32 queue_id, RqOff from, bool exact, int max,
@@ -79,6 +92,10 @@ read_forward(uint32 topic, uint32 queue_id, RqOff from, bool exact, int max,
 	RqReadHold *hold = rq_log_hold();
 	RqOff		off;
 
+	/*
+	 * "stable" before the entries below it: pairs with the write barrier in
+	 * resolve_chunk() (queue/rq_resolve.c), which sets their flags first.
+	 */
 	pg_read_barrier();
 	for (off = from; off < stable && count < max; off++)
 	{
@@ -86,6 +103,7 @@ read_forward(uint32 topic, uint32 queue_id, RqOff from, bool exact, int max,
 			CHECK_FOR_INTERRUPTS();
 		if (!rq_queue_next_entry(topic, q, off, &run, &m.entry))
 		{
+			/* The start has passed us: go on there. */
 			if (exact && off == from)
 				report_illegal_offset(queue_id, q, from, true);
 			off = pg_atomic_read_u64(&q->start) - 1;
@@ -100,12 +118,15 @@ read_forward(uint32 topic, uint32 queue_id, RqOff from, bool exact, int max,
 		if ((m.entry.len_flags & RQ_CQ_ABORTED) != 0 ||
 			!rq_filter_entry(filter, &m.entry))
 			continue;
+
+		/* False here: the frame has been trimmed, though its entry is kept. */
 		if (!rq_log_read(m.entry.pos, RQ_CQ_FRAME_LEN(&m.entry),
 						 &m.frame, &m.parts) ||
 			!rq_filter_message(filter, &m.parts))
 			continue;
 		m.offset = off;
 		sink(arg, &m);
+		/* If it is trimmed by now, the sink may have copied zeros. */
 		rq_log_check_kept(m.entry.pos);
 		count++;
 	}
@@ -114,6 +135,10 @@ read_forward(uint32 topic, uint32 queue_id, RqOff from, bool exact, int max,
 	return count;
 }
 
+/*
+ * One check for messages, an RqLook.  It moves want->from past what did not
+ * match, so that the next check goes on there.
+ */
 static int
 pull(RqWant *want, uint32 unused, void *arg)
 {
@@ -121,7 +146,7 @@ pull(RqWant *want, uint32 unused, void *arg)
 	RqQueue    *q;
 	RqOff		from = want->from;
 
-	/* It can have gone in a sleep without the lock. */
+	/* The queue can be removed while we sleep without the lock. */
 	if (req->queue_id >= rq_topic_nqueues(req->topic))
 		return 0;
 	q = rq_topic_queue(req->topic, req->queue_id);
@@ -134,6 +159,10 @@ pull(RqWant *want, uint32 unused, void *arg)
 						req->filter, req->sink, req->sink_arg, &want->from);
 }
 
+/*
+ * Check once without joining the waiters' list, which costs locks; rq_wait()
+ * checks again once it has joined.
+ */
 int
 rq_pull(const RqPullRequest *req)
 {
@@ -148,8 +177,9 @@ rq_pull(const RqPullRequest *req)
 }
 
 /*
- * Is there anything behind the group's place in the queue, or may there be when
- * that has been found?  Not if the group has gone, which nothing keeps here.
+ * Is there anything after the group's place in the queue, or may there be once
+ * that has been found?  Not if the group no longer exists, which nothing keeps
+ * here.
  */
 static bool
 has_unread(RqGroupRef group, RqQueue *q)
@@ -162,7 +192,14 @@ has_unread(RqGroupRef group, RqQueue *q)
 		 Max(committed, pg_atomic_read_u64(&q->start)));
 }
 
-/* Read what one queue has for the group; returns the count. */
+/*
+ * Read what one queue has for the group; returns the count.
+ *
+ * A queue with nothing to read is left before it is locked.  Nothing is missed
+ * by that: what comes later is news, and a waiter joins the list before it
+ * checks.  Nor by leaving a queue that another transaction owns, which offers
+ * what it leaves (rq_offer.c).
+ */
 static int
 consume_queue(const RqConsumeRequest *req, RqGroupRef group, uint32 queue_id,
 			  int max)
@@ -178,6 +215,11 @@ consume_queue(const RqConsumeRequest *req, RqGroupRef group, uint32 queue_id,
 		return 0;
 	if (!rq_owner_take(req->topic, group, queue_id, false))
 		return 0;
+
+	/*
+	 * Only the janitor could still move the group here, if a restore has left
+	 * its place open; this ends that, too.
+	 */
 	rq_saved_place(req->topic, group.slot, queue_id);
 	r = rq_readers_get(req->topic, group, queue_id);
 	from = rq_reader_position(r);
@@ -194,9 +236,9 @@ consume_queue(const RqConsumeRequest *req, RqGroupRef group, uint32 queue_id,
 }
 
 /*
- * Read what the queues have, from number "*turn" on, which then is the next one
- * whose turn it is: behind the last one looked at, so that of very many queues
- * not those are looked at over and over that were emptied before.
+ * Consume round robin, starting at queue "*turn"; leave that after the last
+ * queue visited, so that a topic with thousands of queues does not check again
+ * those that it has just emptied.
  */
 static int
 consume_from(const RqConsumeRequest *req, RqGroupRef group, uint32 *turn)
@@ -222,13 +264,26 @@ reads_topic(uint32 topic)
 	return false;
 }
 
-/* Has it gone since it was found?  Until it is owned nothing keeps it. */
+/*
+ * Has it been dropped since it was found?  Until it is owned nothing keeps it.
+ */
 static bool
 is_gone(RqGroupRef group)
 {
 	return rq_groups[group.slot].id != group.id;
 }
 
+/*
+ * One check for messages, an RqLook.  A waiter woken for a queue begins with
+ * that one.  Otherwise "turn" goes on where the last call ended; it begins
+ * somewhere else in each process, so that consumers do not meet at queue 0.
+ *
+ * Between finding the group and owning a queue somebody can drop it.  Then find
+ * or create it again, or we would wait for a group that does not exist.
+ *
+ * Once a queue of the topic is read, the lock on the relation has to be kept
+ * until the transaction ends, also while waiting.
+ */
 static int
 consume(RqWant *want, uint32 queue_id, void *arg)
 {

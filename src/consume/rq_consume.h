@@ -50,23 +50,23 @@ typedef struct RqPullRequest
 } RqPullRequest;
 
 /*
- * The caller of these two holds a lock on the topic's relation.  If they wait they
- * may have given it back (see RqWaitLock) when the count is 0: the topic may not
- * be there any more.
+ * The caller of these two holds a lock on the topic's relation.  If they wait
+ * they may have given it back (see RqWaitLock) when the count is 0: the topic
+ * may not be there any more.
  */
 
 /*
  * Consume for a group, which is created if it is new; returns the count.  The
- * transaction owns (rq_owner.h) what it has read until it ends, and the lock on the
- * relation is held as long.
+ * transaction owns (rq_owner.h) what it has read until it ends, and the lock
+ * on the relation is held as long.
  */
 extern int	rq_consume(const RqConsumeRequest *req);
 
 /*
  * Read from an offset on, for nobody in particular; returns the count.  Throws
  * RQ_ERRCODE_OFFSET_ILLEGAL if that is before the first offset that is kept or
- * behind the end, where the next message will be.  A standby may not have come
- * that far yet; there the offset has to be reached.
+ * past the end, where the next message will be.  A standby may not have come
+ * that far yet, so there an offset past the end has nothing to read so far.
  */
 extern int	rq_pull(const RqPullRequest *req);
 

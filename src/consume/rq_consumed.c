@@ -1,6 +1,7 @@
 /*
  * rq_consumed.c
- *	  Has every group consumed what a queue holds?  Asked before the queue goes.
+ *	  Has every group consumed what a queue holds?  Asked before the queue is
+ *	  removed.
  */
 #include "postgres.h"
 
@@ -11,6 +12,10 @@
 #include "topic/rq_group.h"
 #include "topic/rq_topic.h"
 
+/*
+ * Not part of the check, which is made under the meta lock: resolving can take
+ * long.
+ */
 void
 rq_consumed_prepare(uint32 topic, uint32 nqueues)
 {

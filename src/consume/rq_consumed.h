@@ -1,6 +1,7 @@
 /*
  * rq_consumed.h
- *	  Has every group consumed what a queue holds?  Asked before the queue goes.
+ *	  Has every group consumed what a queue holds?  Asked before the queue is
+ *	  removed.
  */
 #ifndef RQ_CONSUMED_H
 #define RQ_CONSUMED_H
@@ -9,8 +10,9 @@
 #include "topic/rq_tables.h"
 
 /*
- * Resolve the queues that a topic with so many would not have, so that aborted
- * entries do not count.  The caller holds the topic's relation exclusively.
+ * Resolve the queues that a topic with "nqueues" queues would not have, so
+ * that aborted entries do not count.  The caller holds the topic's relation
+ * exclusively.
  */
 extern void rq_consumed_prepare(uint32 topic, uint32 nqueues);
 

@@ -2,8 +2,9 @@
  * rq_consumer.c
  *	  Consumer groups by name: find, create, drop.
  *
- * Which groups exist can depend on transactions that have not ended (rq_group.c).
- * Here their end is waited for, and a name that is wrong or unknown is reported.
+ * Which groups exist can depend on transactions that have not ended
+ * (rq_group.c).  Here their end is waited for, and a name that is wrong or
+ * unknown is reported.
  */
 #include "postgres.h"
 
@@ -57,8 +58,8 @@ rq_consumer_find_group(uint32 topic, const char *name, const char *hint,
 	check_group_name(name);
 
 	/*
-	 * When one transaction has ended, another may be at the group: look
-	 * again.
+	 * When one transaction has ended, another may be creating or dropping the
+	 * group: check again.
 	 */
 	while ((state = rq_group_find(topic, name, group, &xid)) == RQ_GROUP_IN_DOUBT)
 	{
@@ -106,7 +107,10 @@ rq_consumer_start(uint32 topic, uint32 queue_id, const RqStart *start)
 	return 0;
 }
 
-/* The same place in all queues; palloc'd. */
+/*
+ * The same place in all queues, zeros for slots of queues that a transaction
+ * adds or removes; palloc'd.
+ */
 static xl_rq_place *
 start_places(uint32 topic, const RqStart *start)
 {
@@ -126,7 +130,7 @@ rq_consumer_create_group_at(uint32 topic, const char *name, const xl_rq_place *p
 
 	rq_txn_check_open();
 
-	/* Between the look and the creation somebody else can take the name. */
+	/* Between the check and the creation somebody else can take the name. */
 	do
 	{
 		if (rq_consumer_find_group(topic, name, NULL, &group))
@@ -146,13 +150,17 @@ rq_consumer_create_group(uint32 topic, const char *name, const RqStart *start)
 				 errhint("Move it with rocketq.reset_offset().")));
 }
 
+/*
+ * The group is created at once (xid 0), and stays if we are rolled back: so
+ * others who consume for it need not wait for our transaction to end.
+ */
 RqGroupRef
 rq_consumer_find_or_create_group(uint32 topic, const char *name)
 {
 	const RqStart first = {.kind = RQ_START_FIRST};
 	RqGroupRef	group;
 
-	/* If somebody else creates it first, use that one: look again. */
+	/* If somebody else creates it first, find that one. */
 	while (!rq_consumer_find_group(topic, name, rq_consumer_hint(), &group))
 	{
 		xl_rq_place *places = start_places(topic, &first);

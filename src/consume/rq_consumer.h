@@ -2,8 +2,8 @@
  * rq_consumer.h
  *	  Consumer groups by name: find, create, drop.
  *
- * The caller holds a lock on the topic's relation, until the transaction ends if
- * anything is created, dropped or locked.
+ * The caller holds a lock on the topic's relation, until the transaction ends
+ * if anything is created, dropped or locked.
  */
 #ifndef RQ_CONSUMER_H
 #define RQ_CONSUMER_H
