@@ -2,9 +2,16 @@
  * rq_idle.c
  *	  Wait for messages of a group without taking any.
  *
- * Those who wait so hold neither the topic nor a snapshot.  So each look goes
- * by the meta lock, and the topic and the group can be gone at any time.  Others
- * need that lock: it is given up after each queue.
+ * Is there anything for a group to consume, asked by a session that must not
+ * keep anybody from dropping the topic or from vacuuming while it waits?
+ *
+ * Such a waiter holds neither the topic nor a snapshot.  So it checks under the
+ * meta lock, and the topic and the group can be gone at any time.  Others need
+ * that lock: it is released after each queue.
+ *
+ * A wrong "yes" costs a call of consume(); after a wrong "no" the session
+ * would sleep though there is a message.  So whatever cannot be decided
+ * quickly is a "yes".
  */
 #include "postgres.h"
 
@@ -18,13 +25,13 @@
 #include "topic/rq_waiters.h"
 
 /*
- * Entries of a queue, and of all queues, that are looked at; behind them there
+ * Entries of a queue, and of all queues, that are checked; after these there
  * may be something.
  */
 #define QUEUE_LOOK_MAX	1024
 #define LOOK_MAX		(64 * QUEUE_LOOK_MAX)
 
-/* A look at all queues. */
+/* A check of all queues. */
 typedef struct Look
 {
 	RqWant	   *want;
@@ -48,7 +55,7 @@ is_dropped(RqGroupRef group)
 		rq_group_state_locked(group.slot, &xid) == RQ_GROUP_ABSENT;
 }
 
-/* Where the group goes on in a queue, a group that does not exist at its start. */
+/* Where the group goes on in a queue; if it does not exist, at the start. */
 static RqOff
 first_unread(RqGroupRef group, RqQueue *q)
 {
@@ -58,7 +65,11 @@ first_unread(RqGroupRef group, RqQueue *q)
 	return Max(committed, pg_atomic_read_u64(&q->start));
 }
 
-/* Consuming from an owned queue would give nothing. */
+/*
+ * Consuming from a queue that has an owner would give nothing; the owner offers
+ * what it leaves.  The caller holds the meta lock shared, which keeps the slots
+ * of the queue and the group.
+ */
 static bool
 has_message(Look *look, RqQueue *q, bool *more)
 {
@@ -73,6 +84,11 @@ has_message(Look *look, RqQueue *q, bool *more)
 	*more = rq_resolve_refresh_some(want->topic, q);
 	from = first_unread(want->group, q);
 	stable = pg_atomic_read_u64(&q->stable);
+
+	/*
+	 * "stable" before the entries below it: pairs with the write barrier in
+	 * resolve_chunk() (queue/rq_resolve.c).
+	 */
 	pg_read_barrier();
 	for (RqOff off = from; off < stable; off++)
 	{
@@ -87,7 +103,13 @@ has_message(Look *look, RqQueue *q, bool *more)
 	return false;
 }
 
-/* Look at one queue; "more" says that not all of it could be seen. */
+/*
+ * Check one queue; "more" says that not all of it could be seen.  What was
+ * seen under the last hold of the meta lock may be gone by now, so the topic
+ * and the group are checked first.  A group that has been dropped can be
+ * created again by the next consumer, from the first message on; so everything
+ * is unread then.
+ */
 static RqIdleEnd
 look_at(Look *look, uint32 queue_id, bool *more)
 {
@@ -111,6 +133,10 @@ look_at(Look *look, uint32 queue_id, bool *more)
 	return end;
 }
 
+/*
+ * An RqLook.  With no queue at all one look is left, which finds that the topic
+ * is gone.
+ */
 static int
 look_at_all(RqWant *want, uint32 unused, void *arg)
 {

@@ -18,8 +18,8 @@ typedef enum RqIdleEnd
 
 /*
  * Wait until there is something for a group in any queue that nobody owns, or
- * until the topic's storage goes.  Takes nothing, and holds no lock while it
- * waits; the caller holds none on the topic either.
+ * until the topic's storage is removed.  Takes nothing, and holds no lock
+ * while it waits; the caller holds none on the topic either.
  */
 extern RqIdleEnd rq_wait_for_messages(uint32 topic, uint64 incarnation,
 									  RqGroupRef group, const RqFilter *filter,

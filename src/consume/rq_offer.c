@@ -2,13 +2,16 @@
  * rq_offer.c
  *	  Offer what is left of a queue to the next waiter of a group.
  *
- * Whoever gives up a queue (rq_owner.c), or leaves picked without having looked
- * (rq_wait.c), offers what is left of it: news of these messages has been used up
- * by waking the one who leaves them.
+ * News of a message wakes one waiter of a group.  Who wakes the next one if
+ * that waiter does not take the message, or not all of them?
  *
- * A waiter that only waits (rq_idle.c) can be picked and never come back for the
- * messages.  So the keeper offers again, once a second, what still lies there and
- * is nobody's.
+ * Whoever gives up a queue (rq_owner.c), or leaves picked without having
+ * checked (rq_wait.c), offers what is left of it: the news has been used up by
+ * waking it.
+ *
+ * A waiter that only waits (rq_idle.c) can be picked and never come back for
+ * the messages.  So the keeper offers again, once a second, what is unread and
+ * has no owner.
  */
 #include "postgres.h"
 
@@ -21,8 +24,8 @@
 #include "topic/rq_wake.h"
 
 /*
- * Entries that one round of offering again looks at.  Who waits for what is up
- * to users, and so is the number of queues.
+ * Entries that one round of offering again reads.  Who waits for what is up to
+ * users, and so is the number of queues.
  */
 #define OFFER_BUDGET	(256 * 1024)
 
@@ -34,7 +37,8 @@
 /*
  * What a group has not consumed of a queue; false if that is nothing.  The
  * caller holds no lock that keeps topic or group, so the answer may be about
- * others that have got their slots since.
+ * others that have got their slots since.  At worst somebody is woken for
+ * nothing; so, too, if "from" is too low while a move is pending.
  */
 static bool
 find_unread(uint32 topic, RqGroupRef group, uint32 queue_id, RqQueue **q,
@@ -53,7 +57,9 @@ find_unread(uint32 topic, RqGroupRef group, uint32 queue_id, RqQueue **q,
 	return *from < pg_atomic_read_u64(&(*q)->stable);
 }
 
-/* Is the group dropped, or being dropped by a transaction that has not ended? */
+/*
+ * Is the group dropped, or being dropped by a transaction that has not ended?
+ */
 static bool
 is_dropped(RqGroupRef group)
 {
@@ -62,6 +68,14 @@ is_dropped(RqGroupRef group)
 	return g->id != group.id || g->pend_op == RQ_PEND_DROP;
 }
 
+/*
+ * Called while locks are released and after errors, so it asks for no outcome
+ * and reads no entry, either of which could throw: any tag may be among what
+ * is left.
+ *
+ * Waiters of a group that is dropped are all woken, as there is nothing any
+ * more that would wake them one by one; they find that out themselves.
+ */
 void
 rq_offer(uint32 topic, RqGroupRef group, uint32 queue_id)
 {
@@ -86,7 +100,10 @@ rq_offer_all(uint32 topic, RqGroupRef group)
 
 /* ---- offering again ---- */
 
-/* Where the next look goes on: after this group's, which has been offered this queue. */
+/*
+ * Where the next round goes on: after this group, which has been offered this
+ * queue.
+ */
 static struct
 {
 	uint32		topic;
@@ -95,8 +112,12 @@ static struct
 }			place;
 
 /*
- * Returns how much work it was: one, entries looked at, and waiters.  The meta
- * lock is held, but others may have the slots since the group was found.
+ * Returns how much work it was: one, entries read, and waiters.  The caller
+ * holds the meta lock, but others may have got the slots since the group was
+ * found.
+ *
+ * Here the news says which tags there are: a round must not wake those, time
+ * and again, who do not want what is left.
  */
 static int
 offer_again(RqGroupRef group)
@@ -121,8 +142,9 @@ offer_again(RqGroupRef group)
 }
 
 /*
- * Offer the topic's queues, as much as one hold of the meta lock is for; false if
- * that was all.
+ * Offer the topic's queues, as much as one hold of the meta lock is for; false
+ * if that was all.  Groups come in the order of their ids, so that the last id
+ * says which are left, also if waiters have come and gone since.
  */
 static bool
 offer_some(const RqGroupRef *groups, int n, int *budget)
@@ -150,7 +172,9 @@ offer_some(const RqGroupRef *groups, int n, int *budget)
 	return false;
 }
 
-/* Offer the topic's queues until the budget is used up; false if that was all. */
+/*
+ * Offer the topic's queues until the budget is used up; false if that was all.
+ */
 static bool
 offer_topic(RqGroupRef *groups, int *budget)
 {
@@ -167,6 +191,10 @@ offer_topic(RqGroupRef *groups, int *budget)
 	return more;
 }
 
+/*
+ * One pass over the topics that somebody waits for.  If the budget is used up
+ * the next round goes on from there.
+ */
 void
 rq_offer_again(void)
 {

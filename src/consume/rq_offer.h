@@ -14,7 +14,9 @@
  */
 extern void rq_offer(uint32 topic, RqGroupRef group, uint32 queue_id);
 
-/* The same for all of its queues, for which all of the group's waiters look. */
+/*
+ * The same for all of its queues: all waiters of the group check for messages.
+ */
 extern void rq_offer_all(uint32 topic, RqGroupRef group);
 
 /*

@@ -2,15 +2,23 @@
  * rq_wait.c
  *	  Waiting for messages.
  *
- * A waiter joins its topic's list (rq_wake.c), looks for messages, sleeps until it
- * is picked, and looks again.  If it leaves picked, or while it looks for what it
- * was picked for, it offers that to the next one (rq_offer.c).
+ * How does a backend sleep until there are messages for it, so that none
+ * arrives unnoticed, not everybody wakes for each, and nobody's DDL waits for
+ * it?
  *
- * Nobody sleeps with the lock on the topic's relation that it can do without:
- * DDL would wait for it, and all producers for that.  It is taken again for each
- * look; what is in the list then is known by the topic's incarnation.  A waiter
- * that has read from a queue, or has used the topic before in the transaction,
- * must keep the lock, and ends its wait when somebody else wants it.
+ * A waiter joins its topic's list (rq_wake.c), checks for messages, sleeps
+ * until it is picked, and checks again.  In this order: what is published
+ * after it has joined picks it or another waiter of its group, and what was
+ * published before is there for it to find.  If it leaves picked, or before it
+ * has finished checking what it was picked for, it offers that to the next one
+ * (rq_offer.c).
+ *
+ * No waiter sleeps with a lock on the topic's relation that it can do without:
+ * DDL would wait for the lock, and all producers for the DDL.  The lock is
+ * taken again for each check; whether the topic is still the same is known by
+ * its incarnation.  A waiter that has read from a queue, or has used the topic
+ * before in the transaction, must keep the lock, and ends its wait when
+ * somebody else wants it.
  */
 #include "postgres.h"
 
@@ -29,12 +37,19 @@
 
 #define SLEEP_MAX_MS	(3600 * 1000)
 
-/* How long somebody can wait for a lock that a sleeper holds, at most. */
+/*
+ * How long somebody can wait for a lock that a sleeper has to keep, at most:
+ * nothing signals us when that happens, so we check now and then.
+ */
 #define GIVE_WAY_MS		100
 
-/* The queue we were picked for, while we look. */
+/* The queue we were picked for, while we check it. */
 static uint32 looking_at = RQ_ALL_QUEUES;
 
+/*
+ * Say what we wait for, then join.  Both under the wait lock, so whoever finds
+ * us in the list finds all of it.
+ */
 static void
 begin_wait(const RqWant *want)
 {
@@ -53,7 +68,13 @@ begin_wait(const RqWant *want)
 	LWLockRelease(rq_wait_lock(want->topic));
 }
 
-/* A look begins: from here on others may pick us again. */
+/*
+ * A check begins: from here on others may pick us again.
+ *
+ * We are free to be picked before we read the queues.  So news that comes
+ * while we check picks us or another waiter, and what came before we are about
+ * to see.
+ */
 static void
 begin_look(const RqWant *want)
 {
@@ -70,10 +91,14 @@ begin_look(const RqWant *want)
 }
 
 /*
- * Hand the queue we were picked for, if we did not finish looking at it, to
- * another waiter.  Only that queue: waking someone on every exit would wake
- * everybody in turn.  An error can have come under a lock, even one that is
- * needed here.
+ * Leave the list, then hand the queue we were picked for, if we did not finish
+ * checking it, to another waiter.  In this order: while we were in the list
+ * the offer could pick us.  Only that queue: waking someone on every exit
+ * would wake everybody in turn.  An error can have come under a lock, even one
+ * that is needed here.
+ *
+ * The group is noted as used while we are still in the list, which shows until
+ * then that it is (rq_unused.c).
  */
 static void
 end_wait(int code, Datum is_error)
@@ -110,8 +135,9 @@ time_left(const instr_time *start, int64 timeout_ms)
 }
 
 /*
- * Sleep until we are picked, the time is over, or the lock that we keep
- * (NULL: none) is in somebody's way.
+ * Sleep until we are picked, the time is over, or the lock that we keep (NULL:
+ * none) is in somebody's way.  We prepare to sleep before we check whether we
+ * are picked, so that a signal in between is not lost.
  */
 static void
 sleep_until_picked(const instr_time *start, int64 timeout_ms,
@@ -149,6 +175,10 @@ sleep_out_of_the_way(const RqWant *want, const instr_time *start,
 		!lock->is_in_the_way(lock->arg);
 }
 
+/*
+ * The first check comes at once, also where the caller has just made one: what
+ * arrived before we joined the list has not woken us.
+ */
 static int
 look_until(RqWant *want, int64 timeout_ms, RqLook look, void *arg)
 {
@@ -168,8 +198,8 @@ look_until(RqWant *want, int64 timeout_ms, RqLook look, void *arg)
 			return count;
 
 		/*
-		 * Messages that arrived before the group existed woke nobody, so look
-		 * again before sleeping.
+		 * Messages that arrived before the group existed woke nobody, so
+		 * check again before sleeping.
 		 */
 		if (want->group.id == group_id &&
 			!sleep_out_of_the_way(want, &start, timeout_ms))

@@ -19,7 +19,7 @@ typedef struct RqWaitLock
 	bool		(*release) (void *arg);
 
 	/*
-	 * Take it again to look.  False, without it, if it can't be had at once
+	 * Take it again to check.  False, without it, if it can't be had at once
 	 * or the topic is not what it was.  May throw.
 	 */
 	bool		(*acquire) (void *arg);
@@ -39,18 +39,18 @@ typedef struct RqWant
 	RqOff		from;			/* first offset of interest; for one queue */
 	const RqFilter *filter;
 	const RqWaitLock *lock;		/* NULL: the waiter holds none */
-	bool		keeps_lock;		/* what was looked at needs it from now on */
+	bool		keeps_lock;		/* what was read needs it from now on */
 } RqWant;
 
 /*
- * Look for messages, best in this queue first (RQ_ALL_QUEUES: anywhere);
+ * Check for messages, best in this queue first (RQ_ALL_QUEUES: anywhere);
  * returns how many there were.  May change what is wanted.
  */
 typedef int (*RqLook) (RqWant *want, uint32 queue_id, void *arg);
 
 /*
- * Look again and again, whenever there may be something new, until there is
- * something or so many milliseconds are over; returns what the last look did.
+ * Check again and again, whenever there may be something new, until there is
+ * something or the timeout is over; returns what the last check returned.
  * Ends early, with 0, when the waiter's lock is in somebody's way.  May throw,
  * also because the wait is cancelled.
  */
