@@ -2,23 +2,26 @@
  * rq_saved.c
  *	  Places of groups after the restore of a dump.
  *
- * Offsets are new after a restore, so a dump tells a group's place by numbers
- * of messages: how many the queue had (saved_total) and how many of them the
- * group had still to consume (saved_left).  Groups can be restored before,
- * behind or beside the messages of their topic.  So the place is found later:
- * as soon as the queue begins with as many copies of messages as it had.  It
- * lies behind all but the last "saved_left" of them; a message that is no copy
- * is never passed over.
+ * Given a group that had consumed some messages of a queue when it was dumped,
+ * where does it go on in the restored queue?
  *
- * That ends when the group is used: if the messages are not there by then they
- * may never come, and others that do, copies too, are not to be passed over.
- * The group begins at the first message then.
+ * Offsets are new after a restore, so a dump records a group's place by
+ * numbers of messages: how many the queue had (saved_total) and how many of
+ * them the group had still to consume (saved_left).  Groups can be restored
+ * before, after or at the same time as the messages of their topic.  So the
+ * place is found later: as soon as the queue begins with as many copies of
+ * messages as it had.  The place is after all but the last "saved_left" of
+ * them; a message that is no copy is never passed over.
+ *
+ * The search ends when the group is used: if the messages are not there by then
+ * they may never come, and others that do come, copies too, must not be passed
+ * over.  Then the group begins at the first message.
  *
  * The janitor looks for those whose messages have come.  How many groups wait
  * for how many messages is up to users, so a round does little, and the next
- * one goes on behind it.  Of a queue it looks at each copy once, whatever the
+ * one goes on after it.  It reads each copy in a queue once, whatever the
  * number of groups: it remembers how many there are before each block.  Others
- * who want to know a place look for it themselves, up to a limit of theirs.
+ * who want to know a place search for it themselves, up to a limit of theirs.
  */
 #include "postgres.h"
 
@@ -36,13 +39,13 @@
 #include "shmem/rq_workers.h"
 #include "topic/rq_topic.h"
 
-/* What the janitor does in a round, in entries looked at and alike. */
+/* What the janitor does in a round, in entries read and alike. */
 #define ROUND_BUDGET	(256 * 1024)
 
 /* A visit to an offset costs locks. */
 #define VISIT_COST		32
 
-/* Entries it looks at under one hold of the meta lock. */
+/* Entries it reads under one hold of the meta lock. */
 #define HOLD_MAX		8192
 
 /* Entries in a block. */
@@ -90,6 +93,12 @@ kind_of(uint32 topic, RqQueue *q, RqOff off)
 	return (e.len_flags & RQ_CQ_COPY) != 0 ? A_COPY : ANOTHER;
 }
 
+/*
+ * Count copies from the queue's start on.  The place is where all but "left"
+ * of the "total" have been passed, but holds only if all of them are there,
+ * before any message that is no copy.  Entries that were rolled back, or
+ * trimmed since, do not count.
+ */
 bool
 rq_saved_find(uint32 topic, RqQueue *q, RqSaved s, uint64 *budget, RqOff *place)
 {
@@ -99,6 +108,11 @@ rq_saved_find(uint32 topic, RqQueue *q, RqSaved s, uint64 *budget, RqOff *place)
 
 	if (s.total == 0 || !has_room_for(q, s.total))
 		return false;
+
+	/*
+	 * "stable" before the entries below it: pairs with the write barrier in
+	 * resolve_chunk() (queue/rq_resolve.c).
+	 */
 	pg_read_barrier();
 	*place = off;
 	for (; off < stable && count < s.total && *budget > 0; off++)
@@ -116,6 +130,11 @@ rq_saved_find(uint32 topic, RqQueue *q, RqSaved s, uint64 *budget, RqOff *place)
 	return count == s.total;
 }
 
+/*
+ * A first check without the offset lock, for all the groups that were never
+ * restored: "saved_total" is set when the group is created, and then only
+ * cleared.
+ */
 RqOff
 rq_saved_offset(uint32 topic, RqOffset *o, uint64 *budget)
 {
@@ -128,6 +147,11 @@ rq_saved_offset(uint32 topic, RqOffset *o, uint64 *budget)
 	return rq_offset_committed(o);
 }
 
+/*
+ * The group is read under the meta lock, under which its id shows whether it is
+ * still the same.  The search, which can be long, comes afterwards: the lock on
+ * the relation keeps the queue.
+ */
 bool
 rq_saved_peek(uint32 topic, RqGroupRef group, uint32 queue_id, RqOff *offset)
 {
@@ -158,7 +182,7 @@ typedef struct Loser
 	char		name[RQ_GROUP_NAME_MAX + 1];
 	RqKey		key;			/* of its topic */
 	uint32		queue_id;
-	uint64		consumed;		/* as the dump has told; 0 = nothing to tell */
+	uint64		consumed;		/* as the dump says; 0 = nothing to report */
 	uint64		total;
 } Loser;
 
@@ -186,6 +210,11 @@ tell(const Loser *l)
 						   l->consumed, l->total)));
 }
 
+/*
+ * Search first, then enter the gate for the record, since the search can be
+ * long.  The janitor may have placed the group by then; rq_offset_place()
+ * checks that.
+ */
 void
 rq_saved_place(uint32 topic, uint32 group, uint32 queue_id)
 {
@@ -219,8 +248,8 @@ rq_saved_place(uint32 topic, uint32 group, uint32 queue_id)
 /* ---- what the janitor knows of queues ---- */
 
 /*
- * The copies that begin a queue: those in [first, upto), "before" for each
- * block of these how many there are before it.
+ * The copies at the beginning of a queue: those among [first, upto).  "before"
+ * has, for each block of these entries, how many copies come before it.
  */
 typedef struct Known
 {
@@ -237,7 +266,10 @@ typedef struct Known
 static MemoryContext known_cxt = NULL;
 static HTAB *known_queues = NULL;
 
-/* What is known of the queue; nothing yet if it has changed since. */
+/*
+ * What is known of the queue.  Nothing yet if the slot is another topic's now,
+ * or retention has moved the start: counts begin there.
+ */
 static Known *
 known_of(uint32 topic, RqQueue *q)
 {
@@ -284,7 +316,7 @@ forget_all(void)
 		MemoryContextReset(known_cxt);
 }
 
-/* A block begins. */
+/* Another block begins: note how many copies come before it. */
 static void
 note_block(Known *k)
 {
@@ -303,14 +335,15 @@ note_block(Known *k)
 }
 
 /*
- * Look at "most" more entries at the most, until "total" copies are known;
- * false if there is more to look at.
+ * Read at most "most" further entries, until "total" copies are known; false if
+ * there is more to read.
  */
 static bool
 learn(Known *k, uint32 topic, RqQueue *q, uint64 total, int most)
 {
 	RqOff		stable = pg_atomic_read_u64(&q->stable);
 
+	/* As in rq_saved_find(). */
 	pg_read_barrier();
 	while (!k->ended && k->count < total && k->upto < stable)
 	{
@@ -330,7 +363,10 @@ learn(Known *k, uint32 topic, RqQueue *q, uint64 total, int most)
 	return true;
 }
 
-/* The place behind the first "n" copies, of which so many are known. */
+/*
+ * The place after the first "n" copies; at least that many are known.  Find the
+ * block by the counts, and read only that one.
+ */
 static RqOff
 place_behind(const Known *k, uint32 topic, RqQueue *q, uint64 n)
 {
@@ -361,7 +397,12 @@ place_behind(const Known *k, uint32 topic, RqQueue *q, uint64 n)
 
 /* ---- the janitor's round ---- */
 
-/* Look after one offset for a while; false if that has not come to an end. */
+/*
+ * Search for the place of one offset, for as much as one hold of the meta lock
+ * is for; false if that is not finished.  Three ways to finish: all copies are
+ * there; another message comes first, so they cannot come any more; or the
+ * queue ends before that, and more may come.
+ */
 static bool
 look_after(RqOffset *o, int *budget, Loser *l)
 {
@@ -393,7 +434,11 @@ look_after(RqOffset *o, int *budget, Loser *l)
 	return true;
 }
 
-/* The same, as long as there is some of the budget left. */
+/*
+ * The same, as long as there is some of the budget left.  Between two holds of
+ * the meta lock the slot can be freed or go to another group, so each begins
+ * anew with what is there; what is known of the queue stays.
+ */
 static bool
 visit(RqOffset *o, int *budget)
 {
@@ -419,10 +464,10 @@ visit(RqOffset *o, int *budget)
 }
 
 /*
- * A look at a slot, a visit to an offset and its entries all count.  Whatever
- * an offset still needs when the budget is used up it gets when its turn comes
- * again, so that none holds up the others.  The next round comes at once if this
- * one has come further.
+ * Each slot, each visit to an offset and each entry take from the budget.  What
+ * an offset still needs when that is used up it gets when its turn comes again,
+ * so that none holds up the others.  The next round comes at once if this one
+ * has made progress.
  */
 void
 rq_saved_place_round(void)
@@ -444,7 +489,7 @@ rq_saved_place_round(void)
 			seen = false;
 		}
 
-		/* The next round goes on behind it also if this one ends there. */
+		/* The next round goes on after it, also if this one throws there. */
 		o = &rq_offsets[next++];
 		if (o->saved_total != 0 && o->group != RQ_NO_SLOT)
 		{

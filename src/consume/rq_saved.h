@@ -14,7 +14,7 @@
  */
 extern void rq_saved_place(uint32 topic, uint32 group, uint32 queue_id);
 
-/* What a dump has told of a group in a queue; total 0 = nothing. */
+/* What a dump says of a group in a queue; total 0 = nothing. */
 typedef struct RqSaved
 {
 	uint64		total;
@@ -27,8 +27,8 @@ extern RqSaved rq_saved_of(RqOffset *o);
 /*
  * The place that a group with this gets in the queue if nobody moves it; false
  * if the queue does not begin with all the copies, or a check of "*budget"
- * entries does not show it.  Those checked are taken from the budget.  The caller
- * holds a lock on the topic's relation or the meta lock.
+ * entries does not show it.  Those checked are taken from the budget.  The
+ * caller holds a lock on the topic's relation or the meta lock.
  */
 extern bool rq_saved_find(uint32 topic, RqQueue *q, RqSaved saved,
 						  uint64 *budget, RqOff *place);
@@ -37,9 +37,9 @@ extern bool rq_saved_find(uint32 topic, RqQueue *q, RqSaved saved,
 extern RqOff rq_saved_offset(uint32 topic, RqOffset *o, uint64 *budget);
 
 /*
- * The same, however long the look takes, where a lock on the topic's relation is
- * held but nothing keeps the group; false when that has gone.  Takes the meta
- * lock.
+ * The same, however long the search takes, where a lock on the topic's
+ * relation is held but nothing keeps the group; false if that no longer
+ * exists.  Takes the meta lock.
  */
 extern bool rq_saved_peek(uint32 topic, RqGroupRef group, uint32 queue_id,
 						  RqOff *offset);
