@@ -2,8 +2,10 @@
  * rq_filter.h
  *	  Which messages a reader wants.
  *
- * A kind of filter says so by functions, so that consuming need not know what
- * they need to decide.  Tags are one kind (rq_tagfilter.h).
+ * A kind of filter is a set of functions, so that consuming need not know how
+ * it decides.  It is asked in two steps: by the entry, for which the message
+ * need not be read, and then by the message.  Tags are one kind
+ * (rq_tagfilter.h).
  */
 #ifndef RQ_FILTER_H
 #define RQ_FILTER_H
@@ -15,14 +17,14 @@
 typedef struct RqFilter RqFilter;
 struct RqFilter
 {
-	/* Could the entry's message match?  Decides without it. */
+	/* Could the entry's message match?  Decides without reading it. */
 	bool		(*match_entry) (const RqFilter *f, const RqEntry *e);
 
 	/* Does the message match?  Its parts last for the call.  May throw. */
 	bool		(*match_message) (const RqFilter *f, const RqParts *m);
 
 	/*
-	 * The hashes of tags one of which every message that matches has, for
+	 * Hashes of tags such that each message that matches has one of them, for
 	 * those who wake waiters; returns how many.  0 stands for every message,
 	 * and for more than "max" tags.  Can't throw.
 	 */

@@ -3,9 +3,9 @@
  *	  How fast queues grow and groups go on.
  *
  * Nothing is counted for it.  The janitor notes now and then how far each
- * queue and each group has come, and a rate is the way from there to now.  Two
- * samples are kept, so that the older one is between one and two intervals
- * old.
+ * queue and each group has come, and a rate is what has been added since,
+ * divided by the time.  Two samples are kept, so that the older one is between
+ * one and two intervals old.
  */
 #include "postgres.h"
 
@@ -23,10 +23,10 @@
 /* How often the janitor looks for new queues and groups. */
 #define LOOK_INTERVAL_MS	1000
 
-/* Slots looked at under one hold of the meta lock. */
+/* Slots checked under one hold of the meta lock. */
 #define HOLD_MAX		1024
 
-/* A shorter time tells nothing. */
+/* Over a shorter time a rate means nothing. */
 #define SHORTEST_MS			1000
 
 static bool
@@ -49,7 +49,7 @@ static void
 sample_queue(RqQueue *q, TimestampTz now)
 {
 	RQ_ASSERT_META_LOCK(LW_SHARED);
-	/* Else the next round takes it: the meta lock is held. */
+	/* The meta lock is held, so do not wait: the next round takes it. */
 	if (!LWLockConditionalAcquire(&q->lock, LW_EXCLUSIVE))
 		return;
 	take(q->samples, now, pg_atomic_read_u64(&q->end), q->bytes_end);
@@ -67,7 +67,7 @@ sample_offset(RqOffset *o, TimestampTz now)
 	LWLockRelease(lock);
 }
 
-/* Only the janitor writes samples, so it may look at them without lock. */
+/* Only the janitor writes samples, so it reads them without the lock. */
 static void
 sample_queues(int from, int to, TimestampTz now)
 {
@@ -104,7 +104,7 @@ rq_rates_sample(void)
 		sample_offsets(i, Min(i + HOLD_MAX, rq_max_consumer_slots), now);
 }
 
-/* The way from the older sample; a group can have been moved back. */
+/* The rate since the older sample; a group can have been moved back. */
 static bool
 rate_since(const RqSample *samples, TimestampTz now, uint64 count,
 		   uint64 bytes, RqRate *rate)
@@ -120,6 +120,10 @@ rate_since(const RqSample *samples, TimestampTz now, uint64 count,
 	return true;
 }
 
+/*
+ * Does not wait for long for the queue's lock: views must not hang because a
+ * process that has it does.
+ */
 bool
 rq_rates_of_queue(RqQueue *q, TimestampTz now, RqRate *rate)
 {

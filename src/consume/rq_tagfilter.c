@@ -1,7 +1,11 @@
 /*
  * rq_tagfilter.c
- *	  Tag filters: "*", or tags joined by ||.  The hash in the entry sorts out most messages without
- *	  touching the log; the tag itself decides.
+ *	  Tag filters: "*", or tags joined by ||.
+ *
+ * The hash of the tag, which the entry has, sorts out most messages without
+ * reading the log.  Tags can share a hash, so in the end the tag itself
+ * decides.  A filter can have many tags, and is asked for each entry; so they
+ * are in the order of their hashes, and searched by halving.
  */
 #include "postgres.h"
 
@@ -99,6 +103,9 @@ match_entry(const RqFilter *filter, const RqEntry *e)
 	return i < f->ntags && f->tags[i].hash == e->tag_hash;
 }
 
+/*
+ * Several tags of the filter can have the message's hash: compare all of them.
+ */
 static bool
 match_message(const RqFilter *filter, const RqParts *m)
 {
@@ -116,6 +123,10 @@ match_message(const RqFilter *filter, const RqParts *m)
 	return false;
 }
 
+/*
+ * With too many tags every message wakes the waiter, which then finds out by
+ * match_entry() whether it is one for it.
+ */
 static uint32
 wake_tags(const RqFilter *filter, uint32 *hashes, uint32 max)
 {

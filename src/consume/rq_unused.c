@@ -1,11 +1,14 @@
 /*
  * rq_unused.c
- *	  Consumer groups that nobody uses: they hold no messages any more, and go
- *	  by themselves if that is wanted.
+ *	  Consumer groups that nobody uses: they hold no messages any more, and are
+ *	  dropped if that is wanted.
+ *
+ * Which groups has nobody used for so long that messages need not be kept for
+ * them, or that they can go?
  *
  * To use a group is to consume or wait for it, to commit an offset or to move
- * it, until the transaction that does so has ended.  When that was last is not kept over a restart, nor on a standby, so the
- * time begins anew then.
+ * it, until the transaction that does so has ended.  When that was last is not
+ * kept over a restart, nor on a standby, so the time begins anew then.
  */
 #include "postgres.h"
 
@@ -31,8 +34,8 @@ used_last(const RqGroup *g)
 }
 
 /*
- * Has it not been used for so many seconds, however long after "since" that was?
- * -1 = never counts.
+ * Has it not been used for more than this many seconds (-1: never true)?
+ * "since" gets when it was used last, by as much as RQ_USED_STEP too early.
  */
 static bool
 is_unused(const RqGroup *g, TimestampTz now, int seconds, TimestampTz *since)
@@ -42,7 +45,7 @@ is_unused(const RqGroup *g, TimestampTz now, int seconds, TimestampTz *since)
 		now - *since > (int64) seconds * USECS_PER_SEC + RQ_USED_STEP;
 }
 
-/* A look without the lock will do: it is repeated. */
+/* A check without the wait lock will do: it is repeated. */
 static bool
 somebody_waits(uint32 group)
 {
@@ -54,7 +57,7 @@ somebody_waits(uint32 group)
 	return false;
 }
 
-/* Does a transaction own it, or one of its queues?  The same goes for this. */
+/* Does a transaction own it, or one of its queues?  Without a lock, too. */
 static bool
 is_owned(RqGroupRef group)
 {
@@ -92,6 +95,13 @@ tell_idle(const RqGroup *g, TimestampTz since)
 						rq_text_from(key.db, g->name), key.db, key.rel)));
 }
 
+/*
+ * Each group is checked without a lock first, since hardly any changes; waiters
+ * and owners, whom it takes long to find, only if it is about to become idle.
+ *
+ * The meta lock held shared is enough to change "idle": it keeps the slot, and
+ * nobody else writes that field.
+ */
 void
 rq_unused_note_idle(TimestampTz now)
 {
@@ -114,7 +124,10 @@ rq_unused_note_idle(TimestampTz now)
 			continue;
 		}
 
-		/* Another group can have got the slot, or somebody used this one. */
+		/*
+		 * Another group can have got the slot since, or somebody can have
+		 * used this one: check again.
+		 */
 		LWLockAcquire(rq_meta_lock, LW_SHARED);
 		if (g->id != 0 &&
 			is_unused(g, now, rq_group_idle_timeout_s, &since) != g->idle)
@@ -162,7 +175,15 @@ may_drop(uint32 group)
 	return is_expired(group) && !somebody_waits(group) && is_settled(group);
 }
 
-/* Drop a group, unless somebody has it. */
+/*
+ * Drop a group, unless somebody owns or uses it.
+ *
+ * First take the heavyweight lock on the group, without waiting: from here on
+ * nobody comes to own it or a queue of it.  Then check again, under the meta
+ * lock held exclusively, whether it is expired: a transaction that has owned it
+ * since noted its use before it released its locks.  Log the end and free the
+ * slots under the same hold.
+ */
 static bool
 drop_expired(uint32 group)
 {

@@ -16,7 +16,10 @@ extern bool rq_group_holds(uint32 group);
  */
 extern void rq_unused_note_idle(TimestampTz now);
 
-/* Drop groups that nobody has used for rocketq.group_expire_time.  Janitor only. */
+/*
+ * Drop groups that nobody has used for rocketq.group_expire_time.  Janitor
+ * only.
+ */
 extern void rq_unused_drop_expired(void);
 
 #endif							/* RQ_UNUSED_H */
