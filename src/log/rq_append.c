@@ -2,10 +2,11 @@
  * rq_append.c
  *	  Append frames to the commit log.
  *
- * An append has three steps, and their order is what
- * makes it crash-safe:
+ * Given built frames, in which order are they stored, logged and published, so
+ * that neither a crash nor a concurrent reader finds half of one?  An append
+ * has three steps:
  *
- *		1. store	copy the frame into the mapped segment
+ *		1. store	copy the frames into the mapped segment
  *		2. log		insert the WAL record APPEND
  *		3. publish	end the reservation
  *
@@ -14,8 +15,12 @@
  * whose record never reached the disk are garbage, whatever the kernel wrote
  * back; redo finds such holes and the keeper makes them fillers (rq_gaps.c).
  *
- * These steps are taken by rq_reserve.c.  Small messages may wait in between
- * (rq_gather.c).
+ * Publishing makes frames count as complete (rq_log_safe_end()).  It does not
+ * make them messages: entries of queues do, and those are written later, at
+ * pre-commit.
+ *
+ * rq_reserve.c takes these steps.  Small messages may wait in memory before
+ * step 1, with their position already reserved (rq_gather.c).
  */
 #include "postgres.h"
 
@@ -24,7 +29,10 @@
 #include "log/rq_reserve_private.h"
 #include "shmem/rq_stats.h"
 
-/* Append as many of the frames as one segment takes; returns how many. */
+/*
+ * Append as many of the frames as one segment takes; returns how many.  They
+ * are sealed only now, since their checksums cover their positions.
+ */
 static int
 append_run(char *frames, const uint32 *lens, int n, RqPos *pos)
 {
@@ -39,7 +47,10 @@ append_run(char *frames, const uint32 *lens, int n, RqPos *pos)
 		frame += lens[i];
 		at += lens[i];
 	}
+	/* 1. store and 2. log */
 	rq_log_write(p.base, p.start, frames, p.end - p.start, p.take);
+
+	/* 3. publish */
 	rq_log_published();
 	rq_log_leave(&p);
 	return p.take;
@@ -58,6 +69,15 @@ report_too_large(uint32 len)
 			 errhint("Keep large objects in a table and send a reference.")));
 }
 
+/*
+ * What is too large is refused before anything is appended.  What does not go
+ * into the chunk of this statement has to write the chunk first, since a
+ * process can announce only one stretch as in flight.
+ *
+ * Frames that do not fit into one segment take several reservations.  One of
+ * these can throw after others have succeeded: frames that are in the log
+ * already then have no entries, and go with their segment.
+ */
 void
 rq_log_append(char *frames, const uint32 *lens, int n, RqPos *pos, bool gather)
 {

@@ -2,10 +2,28 @@
  * rq_reserve.c
  *	  Reserve a stretch of the commit log, write to it, end the reservation.
  *
- * Sole writer of log_end but for redo (rq_gaps.c).  Only the reservation is
- * serial: a spinlock held for a few instructions.  Copying and WAL insertion run
- * in parallel.  Everything that can fail comes before the reservation, the rest is
- * a critical section.
+ * Given that many backends append at the same time, which of them writes
+ * where, and which bytes below the log's end are complete?  A backend takes a
+ * stretch of the log: it announces it in its RqBackend (inflight_start,
+ * inflight_end) and moves log_end past it, under one spinlock.  The
+ * announcement is withdrawn when the stretch is WAL-logged.  So at any time
+ *
+ *		- a stretch below log_end is either logged or in flight; the rest of a
+ *		  segment that is too short for a frame, and segment headers, belong to
+ *		  no stretch;
+ *		- everything below the lowest start in flight is logged
+ *		  (rq_log_safe_end()).
+ *
+ * Only the reservation is serial, and takes a few instructions.  Copying and
+ * WAL insertion run in parallel, so neighboring stretches can be logged in any
+ * order; rq_gaps.c says what redo makes of that.
+ *
+ * Everything that can fail comes before the reservation.  The rest is a
+ * critical section: a stretch that has been given out cannot be taken back,
+ * and rq_log_safe_end() would not rise past one that is never logged.
+ *
+ * Nothing else moves log_end while the store is open; during recovery redo
+ * does.
  */
 #include "postgres.h"
 
@@ -33,6 +51,12 @@ rq_log_max_frame(void)
 	return rq_ctl->segment_size - RQ_SEG_HEADER_SIZE;
 }
 
+/*
+ * Where frames go if the log ends at "log_end".  A frame does not straddle two
+ * segments: if the first one does not fit into the rest of the segment, they
+ * go to the next segment.  "take" is how many fit there; the others need
+ * another reservation.
+ */
 static RqPlace
 place_at(RqPos log_end, const uint32 *lens, int n)
 {
@@ -42,12 +66,16 @@ place_at(RqPos log_end, const uint32 *lens, int n)
 
 	if (rest == size)
 	{
+		/* The segment before is full to its last byte, or this is the first. */
 		p.start = log_end + RQ_SEG_HEADER_SIZE;
 		rest -= RQ_SEG_HEADER_SIZE;
 	}
 	else if (rest < lens[0])
 	{
-		/* A rest too small for a frame header needs no filler. */
+		/*
+		 * A rest too small for a frame header needs no filler: readers skip
+		 * it (rq_log_frame_start()).
+		 */
 		p.filler = log_end;
 		p.filler_len = rest < RQ_FRAME_HEADER_SIZE ? 0 : rest;
 		p.start = log_end + rest + RQ_SEG_HEADER_SIZE;
@@ -79,14 +107,19 @@ rq_log_report_no_segment(int err)
 					 RQ_LOG_DIR)));
 }
 
-/* Wait until the allocator has made segments up to "end". */
+/*
+ * Wait until the allocator has made segments up to "end".  The caller must be
+ * outside the gate, which is not held while waiting for a worker.  Each round
+ * looks at all that may have changed: segments have been made, the allocator
+ * has failed to make one, or it has exited.
+ */
 static void
 wait_for_space(RqPos end)
 {
 	static uint32 wait_event = 0;
 	int			rounds_alone = 0;
 
-	/* The allocator works while the gate is open. */
+	/* The allocator works only while the gate is open.  Throws if it is not. */
 	rq_gate_enter();
 	rq_gate_leave();
 	if (wait_event == 0)
@@ -99,6 +132,7 @@ wait_for_space(RqPos end)
 
 		if (err != 0)
 		{
+			/* Do not wait, but have it try again for whoever comes next. */
 			ConditionVariableCancelSleep();
 			rq_worker_wake(RQ_ALLOCATOR);
 			rq_count_refused_file(err);
@@ -132,7 +166,10 @@ rq_log_report_missing(uint64 segno)
 						 psprintf("The file \"%s\" is missing", path));
 }
 
-/* Map the segments of a place; throws. */
+/*
+ * Map the segments of a place; throws.  The first mapping is still good after
+ * the second call (store/rq_map.h).
+ */
 static void
 map_place(RqPlace *p)
 {
@@ -147,7 +184,14 @@ map_place(RqPlace *p)
 		rq_log_report_missing(rq_log_segno(p->filler));
 }
 
-/* Take a place that is still at the log's end; false if its segments are not. */
+/*
+ * Take a place where the log ends now.  Others may have moved the end since
+ * "*p" was computed, so it is computed again under the spinlock.  False if
+ * the new place needs other segments than those mapped for "*p".
+ *
+ * alloc_end need not be checked again: it is always the end of a segment, so a
+ * place in a segment that was below it still is.
+ */
 static bool
 take_place(RqPlace *p, const uint32 *lens, int n)
 {
@@ -161,10 +205,22 @@ take_place(RqPlace *p, const uint32 *lens, int n)
 		(now.filler_len == 0) == (p->filler_len == 0))
 	{
 		taken = true;
+
+		/*
+		 * The end before the start: whoever sees the start then sees the end
+		 * that belongs to it.  Pairs with copy_inflight() in rq_gaps.c.
+		 */
 		pg_atomic_write_u64(&me->inflight_end, now.end);
 		pg_write_barrier();
 		pg_atomic_write_u64(&me->inflight_start,
 							now.filler_len ? now.filler : now.start);
+
+		/*
+		 * The announcement before the log's end: whoever sees an end past the
+		 * stretch then sees that it is in flight.  Pairs with
+		 * rq_log_safe_end() and with copy_state() in wal/rq_state.c.  The
+		 * spinlock makes this hold for the ends that others set afterwards.
+		 */
 		pg_write_barrier();
 		pg_atomic_write_u64(&rq_ctl->log_end, now.end);
 	}
@@ -175,7 +231,16 @@ take_place(RqPlace *p, const uint32 *lens, int n)
 	return taken;
 }
 
-/* Remember the lowest position of this transaction, which trim must spare. */
+/*
+ * Remember the lowest position of this transaction, which retention must
+ * spare.  That is the position of its first append, since the log's end only
+ * rises.
+ *
+ * Must be done while the stretch is in flight: a round of retention
+ * (retain/rq_retain.c) takes the safe end first and asks for xact_pos in
+ * find_kept() after that, so one of them always spares the frame.  The WAL
+ * insertion in between is the barrier on this side.
+ */
 static void
 note_xact_pos(RqPos pos)
 {
@@ -185,6 +250,11 @@ note_xact_pos(RqPos pos)
 		pg_atomic_write_u64(&me->xact_pos, pos);
 }
 
+/*
+ * Called after the entries are in their queues (txn/rq_txn.c).  Retention asks
+ * transactions first and queues second, so it cannot miss a frame that changes
+ * from one to the other.
+ */
 void
 rq_log_forget_xact(void)
 {
@@ -206,16 +276,25 @@ rq_log_insert_append(RqPos pos, RqPos end, const char *bytes, uint32 len, uint32
 	rq_xlog_insert(XLOG_RQ_APPEND);
 }
 
+/*
+ * Steps 1 and 2 of an append, see rq_append.c.  A checkpoint's redo pointer is
+ * taken while no WAL insertion is under way, so bytes whose record lies below
+ * it were stored before it, and the sync that the keeper then does covers
+ * them.
+ */
 void
 rq_log_write(char *base, RqPos pos, const char *frames, uint32 len,
 			 uint32 nframes)
 {
+	/* 1. store */
 	memcpy(base + rq_log_in_segment(pos), frames, len);
 	RQ_FAULT("append-store");
+	/* 2. log */
 	rq_log_insert_append(pos, pos + len, frames, len, nframes);
 	RQ_FAULT("append-wal");
 }
 
+/* The same for a filler, of which only the header is stored and logged. */
 void
 rq_log_write_filler(char *base, RqPos pos, uint32 len)
 {
@@ -226,6 +305,19 @@ rq_log_write_filler(char *base, RqPos pos, uint32 len)
 	rq_log_insert_append(pos, pos + len, (char *) &filler, sizeof(filler), 1);
 }
 
+/*
+ * First what can fail or take long, without any lock: wait until the segments
+ * exist, then map them.  Then enter the gate and take the place.  Others
+ * append concurrently, so the log's end can leave the segments that were
+ * mapped; then all begins again.
+ *
+ * The gate is entered before the reservation and left after it is logged: when
+ * the keeper has closed the gate, no append is halfway, except for a chunk
+ * that rq_gather.c fills and writes later.
+ *
+ * The filler is part of the stretch and is logged at once; it stays in flight
+ * with the frames.
+ */
 RqPlace
 rq_log_reserve(const uint32 *lens, int n)
 {
@@ -253,7 +345,10 @@ rq_log_reserve(const uint32 *lens, int n)
 	return p;
 }
 
-/* A filler before it ends a segment: another one is needed. */
+/*
+ * If a filler was needed, the place begins a segment: the allocator should
+ * make another one ahead.
+ */
 void
 rq_log_leave(const RqPlace *p)
 {
@@ -263,6 +358,10 @@ rq_log_leave(const RqPlace *p)
 		rq_worker_wake(RQ_ALLOCATOR);
 }
 
+/*
+ * Step 3 of an append.  A plain write is enough: WAL insertion has released a
+ * lock, which is a full barrier, after the bytes were stored and logged.
+ */
 void
 rq_log_published(void)
 {
@@ -274,10 +373,18 @@ rq_log_safe_end(void)
 {
 	RqPos		safe = pg_atomic_read_u64(&rq_ctl->log_end);
 
+	/*
+	 * The end before the reservations; pairs with take_place().  A stretch
+	 * below this end is then seen in flight, unless it has been logged since.
+	 * One that is reserved later begins at or past this end.
+	 */
 	pg_memory_barrier();
 	for (int i = 0; i < rq_max_backends(); i++)
 	{
-		/* Read once: Min() would read again what may have ended meanwhile. */
+		/*
+		 * Read it only once: Min() evaluates its arguments twice, and the
+		 * reservation may end concurrently.
+		 */
 		RqPos		start = pg_atomic_read_u64(&rq_backends[i].inflight_start);
 
 		safe = Min(safe, start);
