@@ -2,10 +2,19 @@
  * rq_gaps.c
  *	  Redo of appends, and the holes it finds.
  *
- * Reservations are not logged, so after a crash there can be stretches that were
- * reserved by a backend whose record did not make it.  Redo notes them
- * (rq_ctl->ngaps), since the log goes on after them, and takes out what is written
- * later.  The keeper makes fillers of those that are left.
+ * Given that reservations are not logged, and records of neighboring stretches
+ * come in any order, which stretches below the log's end are not written?
+ *
+ * A record that begins past the log's end leaves a gap before it: somebody had
+ * reserved that, and its record comes later or, after a crash, never.  Redo
+ * notes the gap in rq_gaps, moves the log's end past the record, and takes out
+ * of the gaps what later records write.  What was in flight when the state was
+ * copied is in the state file as a gap, too, because the log's end there lies
+ * past it.
+ *
+ * Gaps are changed by the startup process during recovery, then by the keeper,
+ * which makes fillers of those that are left before it opens the gate.  These
+ * two also copy the state, so none of this takes a lock.
  */
 #include "postgres.h"
 
@@ -54,8 +63,14 @@ copy_gap(RqWriter *w, RqPos start, RqPos end)
 }
 
 /*
- * Reservations that are not WAL-logged yet, below "log_end".  One that is logged
- * meanwhile is no gap: its record is flushed before the copy goes to disk.
+ * Reservations that are not WAL-logged yet, below "log_end".  A reservation
+ * lies wholly below that or wholly past it, since it moves the log's end at
+ * once.
+ *
+ * One that is logged while the state is copied does no harm as a gap: its
+ * record is flushed before the copy goes to disk (bring_to_disk() in
+ * wal/rq_state.c).  Redo then takes it out of the gaps; or, if the record lies
+ * below the redo pointer, fill_in_segment() finds its frames.
  */
 static uint64
 copy_inflight(RqWriter *w, RqPos log_end)
@@ -69,9 +84,13 @@ copy_inflight(RqWriter *w, RqPos log_end)
 		RqPos		end;
 
 		/*
-		 * Both belong together if the start is still the same.  The barriers
-		 * pair with the one in take_place() of rq_reserve.c that is between
-		 * the end and the start.
+		 * The backend may have ended this reservation and begun another one
+		 * in between.  Positions are never reused, so if the start is still
+		 * the same, the end is the one that belongs to it.  The first barrier
+		 * pairs with the one in take_place() of rq_reserve.c that orders the
+		 * end before the start.  The second one has the start read again only
+		 * after the end: a later reservation overwrites the end only after
+		 * this one's start has been withdrawn.
 		 */
 		do
 		{
@@ -88,6 +107,7 @@ copy_inflight(RqWriter *w, RqPos log_end)
 	return n;
 }
 
+/* What redo has left, and what is in flight: to a loader they are the same. */
 static uint64
 gaps_copy(RqWriter *w, const RqStateHeader *h)
 {
@@ -122,6 +142,10 @@ rq_log_settled_end(void)
 {
 	RqPos		settled = rq_log_safe_end();
 
+	/*
+	 * The log's end before the gaps; pairs with rq_log_redo_append(), which
+	 * adds a gap before it moves the end past it.
+	 */
 	pg_read_barrier();
 	for (uint32 i = 0; i < rq_ctl->ngaps; i++)
 		settled = Min(settled, rq_gaps[i].start);
@@ -130,7 +154,13 @@ rq_log_settled_end(void)
 
 /* ---- filling ---- */
 
-/* Fill what one segment has of a gap. */
+/*
+ * Fill what one segment has of a gap.  Nobody else writes there: the gate is
+ * closed, and the log's end lies past the gap.
+ *
+ * The segment may be missing: redo makes a segment only when a record writes
+ * to it.
+ */
 static void
 fill_in_segment(uint64 segno, RqPos start, RqPos stop)
 {
@@ -145,10 +175,11 @@ fill_in_segment(uint64 segno, RqPos start, RqPos stop)
 		rq_log_report_missing(segno);
 
 	/*
-	 * A backend can be caught between its WAL record and the end of its
-	 * reservation, with the record below the redo pointer.  Its frames are
-	 * complete then, and stay.  They are logged again, since others that are
-	 * complete can lack a record, and a standby must get the same log.
+	 * The state can be copied while a backend is between its WAL record and
+	 * the end of its reservation, with the record below the redo pointer.
+	 * Redo then does not see the record, but the frames are complete, and
+	 * stay.  They are logged again, since frames that never had a record can
+	 * be complete as well, and a standby must get the same log.
 	 */
 	START_CRIT_SECTION();
 	while (stop >= start + RQ_FRAME_HEADER_SIZE &&
@@ -157,6 +188,7 @@ fill_in_segment(uint64 segno, RqPos start, RqPos stop)
 		const RqFrame *f = (RqFrame *) (base + rq_log_in_segment(start));
 		uint32		len = f->kind == RQ_FRAME_FILLER ? RQ_FRAME_HEADER_SIZE : f->len;
 
+		/* It is stored already: only log it. */
 		rq_log_insert_append(start, start + f->len, (const char *) f, len, 1);
 		start += f->len;
 	}
@@ -165,6 +197,10 @@ fill_in_segment(uint64 segno, RqPos start, RqPos stop)
 	END_CRIT_SECTION();
 }
 
+/*
+ * A filler for each segment, since no frame straddles two.  The caller takes
+ * the gap out of the gaps only afterwards, so that a failure leaves it there.
+ */
 void
 rq_log_fill_gap(RqPos start, RqPos end)
 {
@@ -182,7 +218,7 @@ rq_log_fill_gap(RqPos start, RqPos end)
 
 /* ---- redo ---- */
 
-/* A stretch that was reserved before its turn: not written, as far as known. */
+/* A stretch that has been reserved, and whose record has not been replayed. */
 static void
 add_gap(RqPos start, RqPos end)
 {
@@ -200,8 +236,9 @@ add_gap(RqPos start, RqPos end)
 }
 
 /*
- * [start, end) has been written: take it out of the gaps.  Who looks at them
- * meanwhile sees each in its place, as it was or as it is left.
+ * [start, end) has been written: take it out of the gaps.  A gap that is split
+ * gets its second part added before it is cut, so that a backend of a standby
+ * that reads the gaps concurrently does not miss that part.
  */
 static void
 close_gap(RqPos start, RqPos end)
@@ -217,11 +254,14 @@ close_gap(RqPos start, RqPos end)
 		}
 		if (start > g->start)
 		{
+			/* What is before "start" stays, and what is past "end", if any. */
 			add_gap(end, g->end);
 			g->end = start;
 			i++;
 			continue;
 		}
+
+		/* What is past "end" stays; if nothing is, the last gap moves here. */
 		g->start = rq_log_frame_start(end);
 		if (g->start >= g->end)
 			*g = rq_gaps[--rq_ctl->ngaps];
@@ -257,7 +297,11 @@ open_for_redo(uint64 segno)
 			rq_log_report_no_segment(err);
 		base = rq_map_log(segno, rq_ctl->segment_size, RQ_MAP_WRITE, true);
 	}
-	/* A segment that was cut short has been extended with zeros. */
+
+	/*
+	 * A segment that was too short has been extended, maybe from its header
+	 * on.
+	 */
 	if (base != NULL && ((RqSegHeader *) base)->magic == 0)
 		rq_seg_header_init((RqSegHeader *) base, rq_ctl->segment_mb,
 						   rq_log_segment_start(segno));
@@ -273,10 +317,19 @@ redo_store(const xl_rq_append *rec, const char *bytes, uint32 len)
 	if (base == NULL || in_segment + len > rq_ctl->segment_size)
 		elog(ERROR, "APPEND record does not fit the commit log");
 	memcpy(base + in_segment, bytes, len);
+	/* The next sync begins no later than here, whatever was synced before. */
 	rq_ctl->redo_dirty = Min(rq_ctl->redo_dirty, rec->pos);
 }
 
-/* Store first, publish then: on a standby others read meanwhile. */
+/*
+ * As in an append, store comes before publish: on a standby, backends read
+ * concurrently.  The record can be one that the store has seen already, since
+ * the state and the segments may be newer than it: then the same bytes are
+ * stored once more, and there is no gap to close.
+ *
+ * Bytes are stored whatever the log's end says, because in a base backup a
+ * segment can be older than the state file.
+ */
 void
 rq_log_redo_append(const void *data, uint32 len, XLogRecPtr lsn)
 {
@@ -286,18 +339,29 @@ rq_log_redo_append(const void *data, uint32 len, XLogRecPtr lsn)
 
 	match_segment_size(rec->segment_mb);
 
-	/* Its segment may be trimmed further on in the WAL already. */
+	/*
+	 * 1. store.  If the state file is newer than this record, it may know of
+	 * a trim that comes further on in WAL; then the segment is gone.
+	 */
 	if (rec->pos >= pg_atomic_read_u64(&rq_ctl->log_start))
 		redo_store(rec, (const char *) (rec + 1), len - SizeOfRqAppend);
+
+	/* 2. publish */
 	if (rec->pos >= end)
 	{
 		if (rec->pos > end)
 			add_gap(end, rec->pos);
+
+		/*
+		 * The bytes and the gap before the log's end; pairs with
+		 * rq_log_safe_end() and rq_log_settled_end().
+		 */
 		pg_write_barrier();
 		pg_atomic_write_u64(&rq_ctl->log_end, rec_end);
 	}
 	else
 	{
+		/* The bytes before the gap closes, as for the log's end above. */
 		pg_write_barrier();
 		close_gap(rec->pos, rec_end);
 	}
