@@ -2,22 +2,25 @@
  * rq_gather.c
  *	  Small messages of one statement share a reservation and a WAL record.
  *
- * A statement that calls produce() for each of many rows would go to the log
- * for each of them.  From some messages on it reserves a chunk of the log
- * instead and gathers frames, whose positions are known by that, in memory.
- * When the chunk is full, or the statement ends, they are stored and logged at
- * once, and what is left of the chunk becomes a filler.  The chunk is in flight
- * all that time, as any reservation is until it is logged: whole for nobody,
- * and a hole after a crash.
+ * Given a statement that calls produce() for each of many rows, how do its
+ * messages go to the log together, although each produce() returns a position?
+ * After some messages the statement reserves a chunk of the log, which fixes
+ * the positions of the frames to come, and gathers them in memory.  When the
+ * chunk is full, or the statement ends, they are stored and logged at once,
+ * and what is left of the chunk becomes a filler.  The chunk is in flight all
+ * that time, as any reservation is until it is logged: rq_log_safe_end() stays
+ * below it, and after a crash it is a gap.
  *
  *		- Nothing refers to a gathered frame: the transaction writes the chunk
  *		  before it enqueues entries.
- *		- A process has one reservation: whoever appends in another way writes
- *		  the chunk first.
- *		- A chunk ends with its statement, or else a transaction that sits idle
- *		  would hold back up to where the log is whole.  When a function runs
- *		  for long, the statements in it end a chunk that is old.
- *		- Writing it cannot fail, because a rollback has to do it as well.
+ *		- A process announces one reservation: what is appended in another way
+ *		  writes the chunk first.
+ *		- A chunk ends with its statement; otherwise an idle transaction would
+ *		  hold back rq_log_safe_end().  When a function runs for long, the
+ *		  statements in it end a chunk that is old.
+ *		- Writing it cannot fail, because a rollback has to do it as well: the
+ *		  chunk has been given out, and nobody else can log it.  Its segment is
+ *		  pinned in this process's mappings until then.
  */
 #include "postgres.h"
 
@@ -30,14 +33,15 @@
 #include "store/rq_map.h"
 
 /*
- * A chunk has this share of what its statement has appended so far, less what
- * fillers stand for, so that all that remains of chunks is no greater share; and
- * not more than the cache next to a processor takes easily.
+ * A chunk is at most a CHUNK_SHARE-th of what its statement has appended so
+ * far.  What a filler takes is counted against that CHUNK_SHARE times, so all
+ * fillers together stay within this share, too.  And it is at most CHUNK_MAX,
+ * which the cache next to a processor easily takes.
  */
 #define CHUNK_SHARE			4
 #define CHUNK_MAX			(32 * 1024)
 
-/* A chunk for fewer is not worth what can remain of it. */
+/* A chunk for fewer frames is not worth the filler that can be left of it. */
 #define CHUNK_MIN_FRAMES	8
 
 /* When a chunk is old, in microseconds. */
@@ -58,12 +62,12 @@ static struct
 	}			frames;
 }			chunk;
 
-/* Executors that are running, one within another. */
+/* How many executors are running, one within another. */
 static int	depth = 0;
 
 /*
- * What the outermost one's statement has appended and not yet paid for fillers,
- * in bytes.
+ * Bytes that the outermost executor's statement has appended, less what its
+ * fillers have cost.
  */
 static uint64 credit = 0;
 
@@ -93,7 +97,7 @@ rq_log_gather_end(bool write)
 		write_if_old(GetCurrentTimestamp());
 }
 
-/* What is left must be nothing, or room for a filler. */
+/* What the chunk has left then must be nothing, or room for a filler. */
 static bool
 fits(uint32 len)
 {
@@ -102,6 +106,10 @@ fits(uint32 len)
 	return len == rest || len + RQ_FRAME_HEADER_SIZE <= rest;
 }
 
+/*
+ * Leaves the gate with the reservation still in flight; rq_log_gather_write()
+ * enters it again, even if it has been closed since.
+ */
 static void
 open_chunk(uint32 size, TimestampTz now)
 {
@@ -116,6 +124,10 @@ open_chunk(uint32 size, TimestampTz now)
 	rq_log_leave(&p);
 }
 
+/*
+ * Outside an executor nothing is gathered, since nothing would end the chunk.
+ * The frame is sealed here already, as its position is known.
+ */
 bool
 rq_log_gather(char *frame, uint32 len, RqPos *pos)
 {
@@ -129,7 +141,7 @@ rq_log_gather(char *frame, uint32 len, RqPos *pos)
 		rq_log_gather_write();
 	if (chunk.base == NULL)
 	{
-		/* Nothing remains of it if all that come are like this one. */
+		/* No filler is left if all frames that come are as long as this one. */
 		uint32		frames = Min(credit / CHUNK_SHARE, CHUNK_MAX) / len;
 
 		if (frames >= CHUNK_MIN_FRAMES)
@@ -147,6 +159,15 @@ rq_log_gather(char *frame, uint32 len, RqPos *pos)
 	return true;
 }
 
+/*
+ * The same steps as in rq_append.c, in two records: frames, then the filler.
+ * The reservation ends after both.
+ *
+ * Called by a statement's end, before another append, before entries are
+ * written (produce/rq_touched.c), and by the end of a transaction or a
+ * rollback to a savepoint (txn/rq_txn.c).  Frames of what is rolled back are
+ * written, too, but get no entries.
+ */
 void
 rq_log_gather_write(void)
 {
@@ -156,12 +177,16 @@ rq_log_gather_write(void)
 		return;
 	rq_gate_enter_again();
 	START_CRIT_SECTION();
+
+	/* 1. store and 2. log */
 	rq_log_write(chunk.base, chunk.start, chunk.frames.bytes, chunk.used,
 				 chunk.nframes);
 	RQ_FAULT("gather-write");
 	if (end < chunk.end)
 		rq_log_write_filler(chunk.base, end, chunk.end - end);
 	credit -= Min(credit, CHUNK_SHARE * (chunk.end - end));
+
+	/* 3. publish */
 	rq_log_published();
 	rq_map_pin_log(NULL);
 	chunk.base = NULL;

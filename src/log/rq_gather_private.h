@@ -9,7 +9,7 @@
 
 /*
  * Take a built frame into the chunk of this statement, and give its position;
- * false if it has to be appended by itself, behind rq_log_gather_write().
+ * false if it has to be appended by itself, after rq_log_gather_write().
  * Throws before anything is changed.
  */
 extern bool rq_log_gather(char *frame, uint32 len, RqPos *pos);

@@ -14,7 +14,7 @@
 /* ---- rq_append.c, rq_reserve.c, rq_gaps.c ---- */
 
 /*
- * Append frames that stand one behind the other at "frames", built but not
+ * Append frames that stand one after the other at "frames", built but not
  * sealed, with these lengths.  They are sealed, stored and WAL-logged; their
  * positions go to "pos".  Must be called outside the gate; throws before
  * anything is changed (no room for the frame in a segment, disk full, store
@@ -95,8 +95,8 @@ extern bool rq_log_probe(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts,
 						 const char **problem);
 
 /*
- * The head of a frame, which is looked at but not checked by its sum; false if
- * there is no such frame, for whatever reason.  For estimates.
+ * Copy the header of a frame without verifying the checksum; false if there is
+ * no such frame, for whatever reason.  For estimates.
  */
 extern bool rq_log_peek(RqPos pos, uint32 len, RqFrame *frame);
 
@@ -107,7 +107,7 @@ extern bool rq_log_peek(RqPos pos, uint32 len, RqFrame *frame);
 extern void rq_log_prefetch(RqPos pos, uint32 len);
 
 /*
- * Walk the log: give the frame at or behind "pos" and where the next one
+ * Walk the log: give the frame at or after "pos" and where the next one
  * begins.  False at "end".  A stretch that holds no valid frame ends the
  * segment's walk: "problem" says why and "next" is the next segment.
  */
@@ -116,7 +116,7 @@ extern bool rq_log_walk(RqPos *pos, RqPos end, RqFrame *frame, RqPos *next,
 
 /* ---- rq_reader.c ---- */
 
-/* What this process reads; in the memory context it was begun in. */
+/* A hold on the log; lives in the memory context it was begun in. */
 typedef struct RqReadHold
 {
 	dlist_node	node;
@@ -161,7 +161,7 @@ rq_log_segment_start(uint64 segno)
 }
 
 /*
- * The first position at or behind "pos" where a frame can begin: a segment's
+ * The first position at or after "pos" where a frame can begin: a segment's
  * header and a tail too short for a frame hold none.
  */
 extern RqPos rq_log_frame_start(RqPos pos);
