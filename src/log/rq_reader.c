@@ -2,16 +2,27 @@
  * rq_reader.c
  *	  Keep what is being read.
  *
- * A process that reads messages says which position it may still read, and
- * retention spares what lies there and behind (up to rocketq.max_kept_size).
+ * Given a process that reads messages without a lock, how does retention know
+ * what it must not remove?  The process announces the lowest position that it
+ * may still read (read_pos), and retention spares what lies there and after
+ * it, up to rocketq.max_kept_size.
  *
- * Neither side takes a lock for that.  Retention says where to it is going to
- * trim, and then looks at the readers; a reader says what it reads, and then
- * looks whether a trim is under way, whose end it waits for.  With a full
- * barrier in between on both sides, at least one of them sees the other.
+ *		reader						retention, with the meta lock exclusively
+ *		------						-----------------------------------------
+ *		write read_pos				write trimming_to
+ *		full barrier				full barrier
+ *		read trimming_to			read read_pos of all
+ *		wait if it is higher		give up if one is lower
+ *
+ * At least one of them sees the other.  If both do, retention gives up, and
+ * the reader has waited for nothing.  A reader without a trim under way, which
+ * is nearly always, takes no lock.
+ *
+ * On a standby nobody asks: redo trims what the primary has trimmed, and a
+ * reader may find its message gone (rq_read.c).
  *
  * A hold ends with the memory context it was begun in, so an error, a closed
- * cursor and the end of a subtransaction end it too.  Holds of one process
+ * cursor and the end of a subtransaction end it, too.  Holds of one process
  * overlap: what counts is the oldest, since the log's start only rises.
  */
 #include "postgres.h"
@@ -22,7 +33,7 @@
 
 static dlist_head holds = DLIST_STATIC_INIT(holds);
 
-/* The oldest hold is the first, and the lowest. */
+/* Announce the oldest hold, which is the first and the lowest. */
 static void
 publish(void)
 {
@@ -33,6 +44,10 @@ publish(void)
 	pg_atomic_write_u64(&RQ_MY_BACKEND->read_pos, pos);
 }
 
+/*
+ * Does nothing if the hold has ended before: a hold that is given up
+ * explicitly still has its callback registered with its memory context.
+ */
 void
 rq_log_unhold(RqReadHold *hold)
 {
@@ -49,6 +64,15 @@ end_hold(void *arg)
 	rq_log_unhold(arg);
 }
 
+/*
+ * The log's start is read before the hold is announced, and may rise in
+ * between.  Then the hold keeps more than needed, never less, and what lies
+ * below the start is found to be trimmed when it is read (rq_read.c).
+ *
+ * A trim that has not seen this hold is waited for: retention holds the meta
+ * lock exclusively from before it sets trimming_to until the log's start is
+ * raised, so to have had the lock shared is enough.
+ */
 RqReadHold *
 rq_log_hold(void)
 {
@@ -62,6 +86,7 @@ rq_log_hold(void)
 	hold->at_reset.arg = hold;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &hold->at_reset);
 
+	/* read_pos before trimming_to; pairs with rq_log_begin_trim(). */
 	pg_memory_barrier();
 	if (pg_atomic_read_u64(&rq_ctl->trimming_to) > hold->pos)
 	{
@@ -71,6 +96,10 @@ rq_log_hold(void)
 	return hold;
 }
 
+/*
+ * With "despite_readers", the log is larger than rocketq.max_kept_size allows:
+ * readers are not asked, but one that begins from here on still waits.
+ */
 bool
 rq_log_begin_trim(RqPos to, bool despite_readers)
 {
@@ -78,6 +107,7 @@ rq_log_begin_trim(RqPos to, bool despite_readers)
 
 	Assert(LWLockHeldByMeInMode(rq_meta_lock, LW_EXCLUSIVE));
 	pg_atomic_write_u64(&rq_ctl->trimming_to, to);
+	/* trimming_to before read_pos; pairs with rq_log_hold(). */
 	pg_memory_barrier();
 	for (int i = 0; i < rq_max_backends() && !despite_readers; i++)
 		if (pg_atomic_read_u64(&rq_backends[i].read_pos) < to)
