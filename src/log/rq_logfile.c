@@ -24,6 +24,10 @@ rq_log_frame_start(RqPos pos)
 	return pos;
 }
 
+/*
+ * Whoever finds the name finds a whole file (rq_create_segment()), so it need
+ * not be opened to be trusted.
+ */
 int
 rq_log_create_segment(uint64 segno, bool sync)
 {
@@ -58,6 +62,7 @@ rq_log_flush(RqPos from, RqPos to)
 	}
 }
 
+/* The directory last, for the names of segments that have been created. */
 void
 rq_log_sync(RqPos from, RqPos to)
 {
@@ -73,6 +78,7 @@ rq_log_sync(RqPos from, RqPos to)
 	rq_fsync_path(RQ_LOG_DIR, true);
 }
 
+/* The meta lock is held exclusively, in redo as well. */
 RqPos
 rq_log_trim_apply(RqPos new_start)
 {
@@ -88,12 +94,17 @@ rq_log_remove_trimmed(RqPos from)
 {
 	uint64		end = rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start));
 
+	/*
+	 * The log's start before the bytes go: a reader that finds zeros then
+	 * sees that they were trimmed.  Pairs with is_trimmed() in rq_read.c.
+	 */
 	pg_memory_barrier();
 	for (uint64 s = rq_log_segno(from); s < end; s++)
 	{
 		char		path[MAXPGPATH];
 
 		rq_log_path(path, s);
+		/* One that stays is removed later (wal/rq_tidy.c). */
 		if (!rq_remove_segment(path))
 			rq_leftovers_note();
 		rq_count(RQ_STAT_SEGMENTS_TRIMMED, 1);

@@ -2,10 +2,13 @@
  * rq_read.c
  *	  Read frames of the commit log.
  *
- * Readers take no lock.  They know positions from queue entries only, and
- * those are published after the frames.  A frame can be trimmed away under a
- * reader: its bytes are then zero, and log_start, raised before, tells.  So
- * whoever copies from a frame looks at log_start again afterwards.
+ * Given that readers take no lock, how do they know that the bytes at a
+ * position are a frame, whole and still there?  They have the position from a
+ * queue entry, which is published after its frame; or they walk the log no
+ * further than where it is known to be complete.  A frame can be trimmed away
+ * under a reader: its bytes are then zero, but log_start was raised before.
+ * So whoever copies from a frame checks log_start again afterwards, and what
+ * is wrong with a frame counts only if it has not been trimmed.
  */
 #include "postgres.h"
 
@@ -30,7 +33,10 @@ missing_segment(RqPos pos)
 	return psprintf("The file \"%s\" is missing", path);
 }
 
-/* Look at a frame; NULL if it is a message of this length. */
+/*
+ * Map and check a frame.  NULL if it is a message of this length, else what is
+ * wrong, which may be only that it has been trimmed.
+ */
 static const char *
 look(RqPos pos, uint32 len, RqMapMode mode, RqFrame *frame, RqParts *parts)
 {
@@ -56,6 +62,11 @@ look(RqPos pos, uint32 len, RqMapMode mode, RqFrame *frame, RqParts *parts)
 static bool
 is_trimmed(RqPos pos)
 {
+	/*
+	 * What was read so far before log_start: bytes that a trim has zeroed are
+	 * not seen without the start that it raised before.  Pairs with
+	 * rq_log_remove_trimmed().
+	 */
 	pg_read_barrier();
 	return pos < pg_atomic_read_u64(&rq_ctl->log_start);
 }
@@ -71,12 +82,17 @@ rq_log_check_kept(RqPos pos)
 				 errhint("Read again, or raise rocketq.retention_time.")));
 }
 
+/*
+ * False with "*problem" NULL if the frame has been trimmed.  That is checked
+ * before, so that the file of a trimmed frame is not missed, and again after
+ * something was wrong, since a trim may have come in between.
+ */
 static bool
 read_frame(RqPos pos, uint32 len, RqMapMode mode, RqFrame *frame,
 		   RqParts *parts, const char **problem)
 {
 	*problem = NULL;
-	/* An entry that was never written must not pass for a trimmed one. */
+	/* An entry of zeros, never written, must not pass for a trimmed one. */
 	if (pos % 8 != 0 || rq_log_in_segment(pos) < RQ_SEG_HEADER_SIZE)
 		*problem = "the position is not that of a frame";
 	if (*problem || is_trimmed(pos))
@@ -142,6 +158,10 @@ rq_log_peek(RqPos pos, uint32 len, RqFrame *frame)
 		(uint64) frame->body_len + frame->properties_len + frame->keys_len <= len;
 }
 
+/*
+ * After bytes that are no frame, nothing in the segment says where the next
+ * frame begins; so the walk goes on with the next segment.
+ */
 bool
 rq_log_walk(RqPos *pos, RqPos end, RqFrame *frame, RqPos *next,
 			const char **problem)
