@@ -2,11 +2,12 @@
  * rq_disk.c
  *	  How full the file system of the store is, and what follows from it.
  *
- * Three thresholds, each a share of the file system that is used: a warning,
- * trimming what nobody needs before its time (retain/rq_retain.c), and refusing
- * producers while all else goes on.  A threshold that has been crossed upwards
- * is crossed downwards a little below it, so that the log is not filled with
- * news.  Two workers look; who first finds a crossing tells of it.
+ * There are three thresholds, each a share of the file system that is used:
+ * for a warning, for trimming early what nobody needs (retain/rq_retain.c),
+ * and for refusing producers while all else goes on.  A threshold that has
+ * been crossed upwards is crossed downwards a little below it, so that use
+ * that hovers around it does not fill the server log.  Two workers check; the
+ * one that first finds a crossing reports it.
  */
 #include "postgres.h"
 
@@ -17,7 +18,7 @@
 #include "shmem/rq_shmem.h"
 #include "shmem/rq_stats.h"
 
-/* Crossed downwards so many percent below. */
+/* How far below a threshold it is crossed downwards, in percent. */
 #define BACK_PERCENT	1
 
 typedef struct Disk
@@ -54,7 +55,11 @@ is_above(const Disk *d, int threshold, bool was_above)
 		d->percent >= threshold - (was_above ? BACK_PERCENT : 0);
 }
 
-/* Set a flag; true if it was another before. */
+/*
+ * Set a flag; true if this has changed it.  Both workers can find the same
+ * crossing at the same time; only one of them changes the flag, and reports
+ * it.
+ */
 static bool
 has_changed(pg_atomic_uint32 *flag, const Disk *d, int threshold)
 {

@@ -8,7 +8,8 @@
 #include "base/rq_base.h"
 
 /*
- * Look how full it is, and tell the server log when a threshold is crossed.
+ * Check how full it is, and report it in the server log when a threshold is
+ * crossed.
  * For the allocator and the janitor.
  */
 extern void rq_disk_look(void);
