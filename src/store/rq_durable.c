@@ -2,9 +2,11 @@
  * rq_durable.c
  *	  Files and directories of the store: create, fsync, replace, remove.
  *
- * A segment is complete whenever it can be found under its name: it is
- * written under a temporary one and then linked.  No file is ever truncated,
- * because others may have it mapped.
+ * Given files that other processes map while we work, and a crash at any
+ * moment, how does a name always stand for a whole file?  A segment is written
+ * under a temporary name and then linked; a small file is written under a
+ * temporary name and then renamed.  No file is ever truncated, because others
+ * may have it mapped: an access to a page past its end raises SIGBUS.
  */
 #include "postgres.h"
 
@@ -105,6 +107,12 @@ write_zeros(int fd, uint64 from, uint64 to)
 	return 0;
 }
 
+/*
+ * Allocate first, so that a lack of space is found before anything is written.
+ * Then write zeros, so that stores into a mapping go to blocks that have been
+ * written already; where the file system cannot allocate, only this reserves
+ * the space.
+ */
 static int
 fill_segment(int fd, uint64 size, const void *header, uint32 header_len,
 			 bool sync)
@@ -126,6 +134,20 @@ fill_segment(int fd, uint64 size, const void *header, uint32 header_len,
 	return err;
 }
 
+/*
+ * In this order, so that the name is never that of half a file:
+ *
+ *		1. write the file under a temporary name, which has our process id in it
+ *		2. fsync it
+ *		3. link it to its name
+ *		4. fsync the directory
+ *
+ * Linked and not renamed: a rename would replace a file that another process
+ * has put there concurrently, and may have mapped and written to already.
+ *
+ * Without "sync", steps 2 and 4 are left to the next sync of the store, and a
+ * crash before it can leave a file that is too short; redo extends that.
+ */
 int
 rq_create_segment(const char *path, uint64 size, const void *header,
 				  uint32 header_len, bool sync)
@@ -135,6 +157,7 @@ rq_create_segment(const char *path, uint64 size, const void *header,
 	int			fd;
 
 	snprintf(tmp, sizeof(tmp), "%s" TMP_MARK "%d", path, MyProcPid);
+	/* A leftover of a crashed process that had the same id. */
 	unlink(tmp);
 	fd = BasicOpenFile(tmp, O_RDWR | O_CREAT | O_EXCL | PG_BINARY);
 	if (fd < 0)
@@ -183,13 +206,22 @@ count_fsync(instr_time start)
 							   INSTR_TIME_GET_MICROSEC(took));
 }
 
+/*
+ * By path, since a segment is mapped without keeping a descriptor.  Any
+ * descriptor of the file will do: the kernel writes its dirty pages, whichever
+ * process has dirtied them, and through which mapping.
+ *
+ * A failure is a PANIC as in PostgreSQL, unless data_sync_retry is on: the
+ * kernel may have dropped the dirty pages, and another fsync would succeed
+ * without them.
+ */
 bool
 rq_fsync_path(const char *path, bool isdir)
 {
 	instr_time	start;
 	int			fd = BasicOpenFile(path, (isdir ? O_RDONLY : O_RDWR) | PG_BINARY);
 
-	/* Somebody has made it read-only while it was mapped. */
+	/* It may have been made read-only after it was mapped. */
 	if (fd < 0 && !isdir && (errno == EACCES || errno == EROFS))
 		fd = BasicOpenFile(path, O_RDONLY | PG_BINARY);
 	if (fd < 0)
@@ -225,6 +257,11 @@ rq_flush_path(const char *path, uint64 from, uint64 to)
 	close(fd);
 }
 
+/*
+ * Punch the hole first: processes may keep the file mapped for long, and with
+ * it its space, although it has no name any more.  Never truncate it instead,
+ * see above.
+ */
 bool
 rq_remove_segment(const char *path)
 {
@@ -250,6 +287,10 @@ rq_remove_segment(const char *path)
 	return false;
 }
 
+/*
+ * What cannot be read or removed is reported there; rmdir() then finds whether
+ * anything is left.
+ */
 bool
 rq_remove_dir(const char *path)
 {

@@ -16,8 +16,8 @@ extern void rq_make_directories(void);
 /*
  * Create a file of "size" bytes, allocated and zero-filled, that begins with
  * "header" (may be NULL), under its name only once it is complete.  With
- * "sync" it is durable, name included.  A file that another process put there
- * meanwhile is left alone.  Returns 0 or an errno.
+ * "sync" it is durable, name included.  A file that another process has put
+ * there concurrently is left alone.  Returns 0 or an errno.
  */
 extern int	rq_create_segment(const char *path, uint64 size,
 							  const void *header, uint32 header_len,
@@ -27,13 +27,14 @@ extern int	rq_create_segment(const char *path, uint64 size,
 extern int	rq_zero_tail(const char *path, uint64 from, uint64 size);
 
 /*
- * mkdir; an existing one is fine.  Returns true if it was made; or, the first,
- * 0 or an errno.
+ * Make a directory.  rq_try_make_dir() returns 0 or an errno, EEXIST included.
+ * To rq_make_dir() an existing one is fine: it returns true if it has made it,
+ * and throws if it cannot.
  */
 extern int	rq_try_make_dir(const char *path);
 extern bool rq_make_dir(const char *path);
 
-/* What rq_fsync_path() has done to files, directories left out. */
+/* Statistics of rq_fsync_path(): files only, no directories. */
 typedef struct RqFsyncs
 {
 	uint64		files;
@@ -46,21 +47,21 @@ extern RqFsyncs rq_fsyncs;
 extern bool rq_fsync_path(const char *path, bool isdir);
 
 /*
- * Have the kernel begin to write [from, to) of a file to its disk.  A hint: says
- * nothing when it cannot be, or the file is gone.
+ * Have the kernel begin to write [from, to) of a file to its disk.  A hint:
+ * does nothing if the file cannot be opened or no longer exists.
  */
 extern void rq_flush_path(const char *path, uint64 from, uint64 to);
 
 /*
  * Give a segment's space back at once, also under mappings others still have
- * (they read zeros), then remove it.  A missing file is fine.  False, and said in
- * the server log, if it is still there.
+ * (they read zeros), then remove it.  A missing file is fine.  If it is still
+ * there, reports that in the server log and returns false.
  */
 extern bool rq_remove_segment(const char *path);
 
 /*
- * Remove a directory with all the files in it; a missing one is fine.  False, and
- * said in the server log, if it is still there.
+ * Remove a directory with all the files in it; a missing one is fine.  If it
+ * is still there, reports that in the server log and returns false.
  */
 extern bool rq_remove_dir(const char *path);
 
