@@ -2,18 +2,19 @@
  * rq_map.c
  *	  This process's mappings of segments.
  *
- * A hash table by segment, and a list for each kind from which mappings go,
- * the oldest first.  One that has been used since it came there gets another
- * turn, and the last one that was asked for stays, since it may be one of two
- * that are used together.
+ * Given more segments than a process can keep mapped, which ones does it keep?
+ * There is a hash table by segment, and for each kind a list, whose oldest
+ * mapping goes first.  One that has been used since it came to the list's head
+ * gets another turn (second chance).  The one that was asked for last stays:
+ * the caller may be using it together with the one that is now being mapped.
  *
  * A queue's segments are keyed by the topic's incarnation, not by its
  * relfilenumber: a number can be used again while an old mapping still shows
  * removed files.
  *
- * A file is as long as its mapping when it is mapped.  Should somebody cut it
- * later, or the disk fail to give a page, the kernel sends SIGBUS to whoever
- * looks there.  See bus_error().
+ * A file is at least as long as its mapping when it is mapped.  If somebody
+ * cuts it later, or the disk cannot read a page, the kernel sends SIGBUS to
+ * the process that accesses it.  See bus_error().
  */
 #include "postgres.h"
 
@@ -93,10 +94,15 @@ find_address(const char *at)
 }
 
 /*
- * A page of a mapped file can't be had.  The signal comes from our own look at
- * it, in the middle of nothing else, so an error can be raised from here as
- * PostgreSQL does for SIGFPE.  In a critical section, or when it is not about
- * a mapping of ours, it ends the process as it would without us.
+ * A page of a mapped file cannot be read.  The signal comes from an access of
+ * our own, not in the middle of other code, so an error can be raised from
+ * here, as PostgreSQL does for SIGFPE.  In a critical section, or if the
+ * address is in no mapping of ours or in the pinned one, the process ends as
+ * it would without us: the default action is restored, and the access that is
+ * repeated on return meets it.
+ *
+ * The mapping is forgotten, so that the next access maps the file again and
+ * checks its length.
  */
 static void
 bus_error(int signo, siginfo_t *info, void *context)
@@ -115,6 +121,11 @@ bus_error(int signo, siginfo_t *info, void *context)
 						 "It has been cut short while it was mapped, or the disk cannot read it");
 }
 
+/*
+ * SA_NODEFER because the handler does not return: PG_CATCH() is reached by a
+ * longjmp that does not restore the signal mask, and SIGBUS would stay
+ * blocked.
+ */
 static void
 catch_bus_errors(void)
 {
@@ -171,7 +182,7 @@ extend_file(int fd, const char *path, uint64 have, uint64 size)
 	}
 }
 
-/* Map a file that must be fine, or else leave it. */
+/* Map a file if nothing is wrong with it; else return NULL. */
 static char *
 probe_file(const char *path, uint64 size, RqMapMode mode)
 {
@@ -249,7 +260,11 @@ find(const MapKey *key)
 	return m;
 }
 
-/* Let the oldest mapping go that has not been used for a while. */
+/*
+ * Forget the oldest mapping that has not been used since it came to the list's
+ * head.  Ends, since each round clears a flag, and the limits are larger than
+ * the two that always stay.
+ */
 static void
 forget_oldest(int kind)
 {
@@ -268,6 +283,10 @@ forget_oldest(int kind)
 	}
 }
 
+/*
+ * The file is mapped before there is an entry for it, since mapping it can
+ * throw.
+ */
 static char *
 get(const MapKey *key, const char *path, uint64 size, RqMapMode mode,
 	bool repair)
@@ -328,6 +347,10 @@ rq_map_log_again(uint64 segno)
 	return m && m->key.segno == segno && m->key.mode == RQ_MAP_READ ? m->base : NULL;
 }
 
+/*
+ * Whoever fills a chunk of the log (log/rq_gather.c) has to write it even
+ * while it rolls back, when mapping the segment again could fail.
+ */
 void
 rq_map_pin_log(const char *base)
 {

@@ -3,7 +3,7 @@
  *	  This process's mappings of segments.
  *
  * The only place that maps and unmaps.  Each process keeps mappings that it
- * has used of late; a pointer from here is good until the second call behind it
+ * has used lately; a pointer from here is good until the second call after it
  * that is for another segment of the same kind.
  *
  * Readers map read-only, so no stray pointer of theirs can harm a message.
@@ -39,14 +39,14 @@ extern char *rq_map_queue(RqKey key, uint64 incarnation, uint32 queue_id,
 						  uint64 segno, RqMapMode mode, bool repair);
 
 /*
- * The same for reading, if it is the segment of the log that was asked for last;
- * else NULL.
+ * The same for reading, if it is the segment of the log that was asked for
+ * last; else NULL.
  */
 extern char *rq_map_log_again(uint64 segno);
 
 /*
- * Keep the mapping that rq_map_log() gave last, which is this, until another
- * one, or none (NULL), is to be kept.  Can't throw.
+ * Keep a mapping, which must be the one that rq_map_log() has returned last,
+ * until the next call.  NULL keeps none.  Can't throw.
  */
 extern void rq_map_pin_log(const char *base);
 
