@@ -3,10 +3,14 @@
  *	  Files of any size that are read and replaced as a whole, through a buffer
  *	  of a fixed size.
  *
- * A file is replaced by another one that is complete: written under a
- * temporary name, fsynced, renamed.  The temporary one is begun with the first
- * byte that differs, what comes before being copied from the file, so that a
- * file that needs no change costs no space, which can be what is lacking.
+ * Given a file that is often the same when it is written again, how is it
+ * replaced safely, without memory for all of it and without writing it when
+ * nothing has changed?  A new file is written under a temporary name, fsynced
+ * and renamed.  But as long as what is added is what the file holds already,
+ * it is only compared.  At the first buffer that differs the temporary file is
+ * begun: what was the same so far is copied from the file, then it is written.
+ * So a file that needs no change costs no disk space, which may be just what
+ * is lacking.
  */
 #include "postgres.h"
 
@@ -21,8 +25,9 @@
 #include "store/rq_stream.h"
 
 /*
- * A file that is no longer than its writer's buffer is compared and written when
- * all has been added, so whoever adds it under a lock does not wait for disks.
+ * A file that is shorter than its writer's buffer is compared and written only
+ * after all has been added.  So a caller that adds it under a lock does not
+ * wait for the disk; wal/rq_state.c does that.
  */
 #define READ_BUFFER		(64 * 1024)
 #define WRITE_BUFFER	(4 * 1024 * 1024)
@@ -183,7 +188,10 @@ write_out(RqWriter *w, const char *data, uint64 size)
 	}
 }
 
-/* Copy from the file so far what the new one has in common with it. */
+/*
+ * Copy what the new file has in common with the file so far.  That is opened
+ * again, since comparing has read on in it.
+ */
 static void
 copy_begun(RqWriter *w)
 {
@@ -210,7 +218,10 @@ copy_begun(RqWriter *w)
 				 errmsg("could not read file \"%s\" a second time", w->path)));
 }
 
-/* Begin the temporary file, up to what is in the buffer. */
+/*
+ * Begin the temporary file, with all that has left the buffer.  The header,
+ * which is known only at the end, is zeros until then.
+ */
 static void
 begin_file(RqWriter *w)
 {
@@ -221,7 +232,7 @@ begin_file(RqWriter *w)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not create file \"%s\": %m", w->tmp)));
-	/* The header comes last. */
+	/* rq_writer_replace() writes the header. */
 	write_out(w, zeros, w->header_len);
 	if (w->done > w->header_len)
 		copy_begun(w);
@@ -245,7 +256,10 @@ is_next(RqWriter *w, const char *data, uint64 size)
 	return true;
 }
 
-/* Compare or write what is in the buffer. */
+/*
+ * Compare what is in the buffer, or write it.  The first buffer that differs
+ * decides: from then on everything is written.
+ */
 static void
 drain(RqWriter *w)
 {
@@ -281,6 +295,11 @@ rq_writer_add(RqWriter *w, const void *data, uint64 size)
 	}
 }
 
+/*
+ * The header is for the caller to compare, since it can have fields that
+ * change by themselves.  Counts the buffer as done, so that
+ * rq_writer_replace() after all copies it from the file.
+ */
 bool
 rq_writer_same(RqWriter *w, void *old_header)
 {
@@ -310,10 +329,17 @@ rq_writer_crc(const RqWriter *w)
 	return w->crc;
 }
 
+/*
+ * In this order, so that a crash leaves the old file or the whole new one:
+ *
+ *		1. write what is left, and the header
+ *		2. fsync the temporary file
+ *		3. rename it and fsync the directory: durable_rename()
+ */
 void
 rq_writer_replace(RqWriter *w, const void *header)
 {
-	/* Whoever was told that it is the same may want another header. */
+	/* Even if rq_writer_same() was true, the caller may want another header. */
 	w->same = false;
 	if (w->fd < 0)
 		begin_file(w);

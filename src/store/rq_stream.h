@@ -35,8 +35,8 @@ extern void rq_writer_end(RqWriter *w);
 extern void rq_writer_add(RqWriter *w, const void *data, uint64 size);
 
 /*
- * All has been added: is it what the file holds?  "old_header" gets the file's
- * header then.
+ * All has been added: is that, the header left out, what the file holds?  Then
+ * "old_header" gets the file's header.
  */
 extern bool rq_writer_same(RqWriter *w, void *old_header);
 
