@@ -2,9 +2,10 @@
  * rq_statefmt.c
  *	  Seal and check the bytes of a state file.
  *
- * rq_state_check() looks at everything that a loader could stumble over, so
- * that a file that passes can be loaded as it stands; only whether it fits
- * the tables of this server is left to see.
+ * Given a file of any size and content, can it be loaded?  rq_state_check()
+ * checks everything that a loader relies on, so a file that passes can be
+ * loaded as it is; only whether it fits into the tables of this server is left
+ * to the loaders.
  */
 #include "postgres.h"
 
@@ -115,7 +116,7 @@ offsets_fit(Cursor *c, uint32 count)
 	return true;
 }
 
-/* Whether a group's topic is there, and has as many queues, its loader sees. */
+/* Its loader checks that a group's topic exists and has as many queues. */
 static bool
 check_groups(Cursor *c, const RqStateHeader *h, uint64 count)
 {
@@ -187,6 +188,7 @@ check_section(Cursor *c, const RqStateHeader *h, const RqStateSection *s,
 						types[s->kind].name, s->kind, s->version);
 	if (s->kind <= after || s->bytes > left)
 		return misfit;
+	/* The section's check sees no more than the section. */
 	c->left = s->bytes;
 	fits = types[s->kind].check(c, h, s->count) && c->left == 0;
 	c->left += left - s->bytes;
@@ -213,7 +215,12 @@ check_contents(Cursor *c, const RqStateHeader *h)
 	return problem;
 }
 
-/* What is damaged is said to be so before it is said not to be understood. */
+/*
+ * A checksum that does not match is reported rather than a problem with the
+ * contents, since it explains that.  Contents are checked all the same before
+ * the checksum is known, as the file is read only once; that is why these
+ * checks must bear any bytes.
+ */
 const char *
 rq_state_check(RqStateRead read, void *file, uint64 length)
 {

@@ -2,17 +2,17 @@
  * rq_statefmt.h
  *	  The state file: what cannot be read off the other files.
  *
- *		header		RqStateHeader; its checksum covers what follows the header and
- *					then the header's fields after the checksum
- *		sections	of each part of the store that has one, in ascending order of
- *					their kinds and as long as the header says:
+ *		header		RqStateHeader; its checksum covers what follows the header
+ *					and then the header's fields after the checksum
+ *		sections	of each part of the store that has one, in ascending order
+ *					of their kinds and as long as the header says:
  *		  gaps		RqStateGap, each
  *		  topics	RqStateTopic, RqStateQueue[nslots]
- *		  groups	RqStateGroup, RqStateOffset[nqueues]; their topics come before
+ *		  groups	RqStateGroup, RqStateOffset[nqueues]; topics come before
  *
- * A section that is not there has nothing in it: so what is added needs no new
- * version of the rest.  One of a kind or version that is not known is an error,
- * since what it holds would be lost.
+ * A section that is missing counts as empty, so a new kind of section needs no
+ * new version of the others.  A section of an unknown kind or version is an
+ * error, since what it holds would be lost.
  *
  * It is always written whole (temporary file, fsync, rename, fsync of the
  * directory), so a half-written one is never seen.  Every slot carries the LSN
@@ -32,8 +32,8 @@
 
 /*
  * The sections: name, its lower case, kind, version.  Kinds are never reused.
- * check_foo() of rq_statefmt.c bounds what is in a section "foo"; the part that it
- * belongs to copies and loads it (shmem/rq_parts.h).
+ * check_foo() of rq_statefmt.c bounds what is in a section "foo"; the part
+ * that it belongs to copies and loads it (shmem/rq_parts.h).
  */
 #define RQ_STATE_SECTIONS(X) \
 	X(GAPS,		gaps,	1,	1) \
@@ -149,16 +149,17 @@ extern void rq_state_seal(RqStateHeader *h, uint64 length, pg_crc32c crc);
 /* The version in which sections of this kind are written. */
 extern uint32 rq_state_version(RqStateKind kind);
 
-/* How many a sound header says there are in the section, 0 without one. */
+/* The count of a section in a sound header, 0 if it has no such section. */
 extern uint64 rq_state_count(const RqStateHeader *h, RqStateKind kind);
 
-/* The next "size" bytes of a file; false when it has not so many. */
+/* The next "size" bytes of a file; false if it has fewer left. */
 typedef bool (*RqStateRead) (void *file, void *to, uint64 size);
 
 /*
- * NULL if a file of "length" bytes is whole: magic, version, length and checksum
- * are right, sections are known, all numbers are within their bounds, and the last
- * section ends with the file.  Else the problem, which may be palloc'd.  Reads the file once, from its beginning.
+ * NULL if a file of "length" bytes is whole: magic, version, length and
+ * checksum are right, sections are known, all numbers are within their bounds,
+ * and the last section ends with the file.  Else the problem, which may be
+ * palloc'd.  Reads the file once, from its beginning.
  */
 extern const char *rq_state_check(RqStateRead read, void *file, uint64 length);
 

@@ -15,8 +15,8 @@ static const char *const too_short = "it is too short";
 static const char *const out_of_bounds = "its numbers are out of bounds";
 
 /*
- * Has the record "count" items after the struct at the head of its data?  That
- * the struct is there has been seen by rq_wal_check().
+ * Does the record have "count" items after the struct at the head of its data?
+ * rq_wal_check() has checked that the struct is there.
  */
 #define HAS_ITEMS(rec, count, item) \
 	(len - sizeof(*(rec)) >= (uint64) (count) * sizeof(item))

@@ -22,10 +22,11 @@
 #define RQ_RMGR_NAME		"rocketq"
 
 /*
- * What frequent records are: name, its lower case, info bits, redo function.  Of
- * a record "foo", rq_walrec.c has check_foo() and desc_foo(), and its data begin
- * with an xl_rq_foo.  The redo function is an RqWalRedo of who writes the record;
- * only wal/rq_rmgr.c, which stands above them all, expands it.
+ * The frequent records: name, its lower case, info bits, redo function.  For a
+ * record "foo", rq_walrec.c has check_foo() and desc_foo(), and its data begin
+ * with an xl_rq_foo.  The redo function is an RqWalRedo of the layer that
+ * writes the record; only wal/rq_rmgr.c, which is above all these layers,
+ * expands it.
  */
 #define RQ_WAL_RECORDS(X) \
 	X(APPEND,		append,		0x00,	rq_log_redo_append) \
@@ -40,7 +41,7 @@
 
 /*
  * PostgreSQL leaves a resource manager 16 values of the info bits.  So rare
- * records share one of them, and tell their kind in the first two bytes: the
+ * records share one of them, and have their kind in the first two bytes: the
  * same table, with the kind (from 1 on) in the place of the info bits.
  */
 #define XLOG_RQ_EXT			0xF0
@@ -62,8 +63,8 @@ enum RqWalExtKind
 };
 
 /*
- * Replay a record whose data have passed rq_wal_check() and end at "lsn".  In the
- * startup process, in a memory context that is reset after the record.
+ * Replay a record whose data have passed rq_wal_check() and end at "lsn".  In
+ * the startup process, in a memory context that is reset after the record.
  */
 typedef void (*RqWalRedo) (const void *data, uint32 len, XLogRecPtr lsn);
 
@@ -179,7 +180,7 @@ typedef struct xl_rq_topic
 
 #define SizeOfRqTopic	sizeof(xl_rq_topic)
 
-/* TOPIC_DROP: the topic, its groups and its queue files are gone. */
+/* TOPIC_DROP: the topic, its groups and its queue files no longer exist. */
 typedef struct xl_rq_topic_drop
 {
 	RqKey		key;
@@ -207,7 +208,7 @@ typedef struct xl_rq_group
 
 /*
  * Where a group goes on in a queue: at an offset, or, after the restore of a
- * dump, behind all but "saved_left" of the "saved_total" (0 = not restored)
+ * dump, after all but "saved_left" of the "saved_total" (0 = not restored)
  * copies of messages that begin the queue.  See consume/rq_saved.c.
  */
 typedef struct xl_rq_place
@@ -217,7 +218,7 @@ typedef struct xl_rq_place
 	uint64		saved_left;
 } xl_rq_place;
 
-/* GROUP_DROP: the group is gone, or will be if "xid" (not 0) commits. */
+/* GROUP_DROP: the group is dropped, or will be if "xid" (not 0) commits. */
 typedef struct xl_rq_group_drop
 {
 	uint16		kind;			/* RQ_EXT_GROUP_DROP */
@@ -263,25 +264,26 @@ typedef struct xl_rq_sync
 
 /*
  * The record's place in a table whose entries are initialized at
- * RQ_WAL_INDEX(info) and RQ_WAL_EXT_INDEX(kind), or -1 if there is no such record.
+ * RQ_WAL_INDEX(info) and RQ_WAL_EXT_INDEX(kind), or -1 if there is no such
+ * record.
  */
 #define RQ_WAL_INDEX(info)		((info) >> 4)
 #define RQ_WAL_EXT_INDEX(kind)	(16 + (kind))
 
 extern int	rq_wal_index(uint8 info, const void *data, uint64 len);
 
-/* The kind of an extension record, 0 of any other and of one that is too short. */
+/* The kind of an extension record; 0 of others, and if it is too short. */
 extern uint16 rq_wal_ext_kind(uint8 info, const void *data, uint64 len);
 
 /*
- * NULL if the record can be of these bytes: it has the length that its counts
- * tell, and numbers are within their bounds.  Else the problem.
+ * NULL if these bytes can be such a record: it has room for all that it
+ * counts, and numbers are within their bounds.  Else the problem.
  */
 extern const char *rq_wal_check(uint8 info, const void *data, uint64 len);
 
 /*
- * For RmgrData.  All extension records have the same name, and a description that
- * begins with their kind's.
+ * For RmgrData.  All extension records have the same name; their description
+ * begins with the name of their kind.
  */
 extern const char *rq_wal_identify(uint8 info);
 extern void rq_wal_desc(StringInfo buf, XLogReaderState *record);
