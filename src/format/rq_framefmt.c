@@ -2,8 +2,10 @@
  * rq_framefmt.c
  *	  Build and check frames.  Pure functions: no I/O, no locks.
  *
- * rq_frame_check() is the only reader of frame bytes; it trusts nothing it
- * has not bounded, so that no byte on disk can lead a backend astray.
+ * Given bytes that may be anything, are they the frame of a position, and
+ * where are its parts?  rq_frame_check() answers that.  It trusts no length
+ * that it has not bounded, so whatever is on disk, it reads only within the
+ * frame.
  */
 #include "postgres.h"
 
@@ -100,6 +102,10 @@ rq_frame_build(char *to, const RqParts *parts, RqKey topic,
 	memset(p, 0, end - p);
 }
 
+/*
+ * Apart from rq_frame_build(), because the position is known only when the
+ * room is reserved, and everything that can fail comes before that.
+ */
 void
 rq_frame_seal(char *frame, RqPos pos)
 {
@@ -139,8 +145,8 @@ rq_extra_add(char *items, uint32 used, uint16 kind, const void *data, uint16 len
 }
 
 /*
- * Take the item at "at" of "size" bytes, and go on to the next; false at the end,
- * and where the bytes that are left are no item.
+ * Take the item at "at" of "size" bytes, and go on to the next; false at the
+ * end, and where the bytes that are left are no item.
  */
 static bool
 next_item(const char *items, uint32 size, uint32 *at, uint16 *kind,
@@ -216,6 +222,11 @@ keys_fit(const char *keys, uint32 len, uint32 nkeys)
 	return at == len;
 }
 
+/*
+ * "f" is a copy of the header, so that what was bounded is what is used, even
+ * if the bytes at "at" change concurrently (a trim zeroes them).  The lengths
+ * come before the checksum, which is computed over the length that they bound.
+ */
 static const char *
 check_message(const RqFrame *f, const char *at, RqParts *parts)
 {

@@ -23,17 +23,18 @@
  *		56	u16	length of the sharding key
  *		58	u16	number of keys
  *		60	u32	length of the keys, each a u32 length and its bytes
- *		64		extra part, tag, sharding key, keys, properties, body, zero to the end
+ *		64		extra part, tag, sharding key, keys, properties, body, zeros to
+ *				the end
  *
  * The extra part is for what few messages have and the header has no room for.
- * With flag 0x10 it is there, and begins with the length of what follows, a u16.
- * That is items, in any order: a u16 kind, a u16 length and so many bytes.  Who does
- * not know a kind skips it.
+ * With flag 0x10 it is there, and begins with the length of what follows, a
+ * u16.  What follows are items, in any order: a u16 kind, a u16 length, and as
+ * many bytes as that says.  A reader that does not know a kind skips the item.
  *
- * A message frame is valid if and only if: magic, version and kind are
- * right, the position is its own, the parts fit the length exactly (less than
- * 8 bytes of padding), the keys and the items of the extra part fit theirs, and
- * the checksum matches.
+ * A message frame is valid if and only if: magic, version and kind are right,
+ * the position is its own, the parts fit the length exactly (less than 8 bytes
+ * of padding), the keys and the items of the extra part fit theirs, and the
+ * checksum matches.
  *
  * Text is in the encoding of the topic's database.
  */
@@ -104,13 +105,13 @@ typedef struct RqParts
 	int64		born_at;		/* when, of a copy */
 } RqParts;
 
-/* Bytes of all items of a message, and of one with so many bytes of its own. */
+/* Most bytes of all items of a message, and bytes of one item. */
 #define RQ_EXTRA_MAX			PG_UINT16_MAX
 #define RQ_EXTRA_ITEM_SIZE(len)	(2 * sizeof(uint16) + (len))
 
 /*
- * Pack another item after "used" bytes of items; returns how many are used then.
- * There is room for RQ_EXTRA_ITEM_SIZE(len) more.
+ * Pack another item after "used" bytes of items; returns how many are used
+ * then.  There is room for RQ_EXTRA_ITEM_SIZE(len) more.
  */
 extern uint32 rq_extra_add(char *items, uint32 used, uint16 kind,
 						   const void *data, uint16 len);
@@ -138,7 +139,7 @@ extern void rq_frame_seal(char *frame, RqPos pos);
 extern void rq_frame_filler(char *to, RqPos pos, uint32 len, int64 stored_at);
 
 /*
- * Look at the bytes at "at", of which "avail" may be read, as the frame of
+ * Check the bytes at "at", of which "avail" may be read, as the frame of
  * position "pos".  Returns NULL if the frame is valid, else what is wrong.
  * For a message "parts" (may be NULL) is filled with pointers into the frame.
  */
