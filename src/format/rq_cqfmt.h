@@ -34,8 +34,9 @@ StaticAssertDecl(sizeof(RqEntry) == 32, "on-disk layout");
 #define RQ_CQ_LEN_MASK			0x00FFFFFFu
 
 /*
- * Entries in a segment.  A queue begins with small ones, so that an idle queue
- * takes little room; a busy one shall not make a file for every few messages.
+ * Entries in a segment.  A queue begins with small segments, so that an idle
+ * queue takes little room, and goes on with large ones, so that a busy queue
+ * does not make a file for every few messages.
  */
 #define RQ_CQ_PER_SMALL			2048
 #define RQ_CQ_SMALL_SEGMENTS	16
@@ -79,8 +80,8 @@ rq_cq_segment_size(uint64 segno)
 extern uint32 rq_tag_hash(const char *tag, uint32 len);
 
 /*
- * Why nobody could filter for this tag; NULL if somebody can.  A sentence for an
- * error's detail.
+ * Why no filter could name this tag, as a sentence for an error's detail; NULL
+ * if one can.
  */
 extern const char *rq_tag_problem(const char *tag, uint32 len);
 

@@ -74,6 +74,11 @@ rq_queue_path(char *path, RqKey key, uint32 queue_id, uint64 segno)
 			 key.db, key.rel, queue_id, (unsigned long long) segno);
 }
 
+/*
+ * sscanf() accepts more than we write: blanks, signs, fewer digits, anything
+ * that follows.  So a name is ours only if it is the one that its numbers are
+ * written as.  The same goes for the names below.
+ */
 bool
 rq_parse_log_name(const char *name, uint64 *segno)
 {

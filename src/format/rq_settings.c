@@ -108,8 +108,8 @@ rq_settings_print(StringInfo buf, const RqTopicSettings *s)
 }
 
 /*
- * Only what print_value() makes of a value is taken for it: no unit but the
- * setting's own, no sign or zero in front, nothing behind.
+ * Only what print_value() makes of a value is accepted: no unit but the
+ * setting's own, no plus sign or leading zero, nothing after it.
  */
 static bool
 parse_value(const char *string, const RqSetting *setting, int32 *value)

@@ -5,7 +5,7 @@
  * A setting is a field of RqTopicSettings and a line of the table in
  * rq_settings.c, which is all that code without a use for the very setting
  * knows of it: it copies, compares, checks and prints the struct as a whole.
- * src/README tells how to add one.
+ * src/README says how to add one.
  *
  * The text is a list, "queues=8, retention_time=3600s", in any order, and is
  * what a topic's security label holds.
@@ -46,8 +46,7 @@ typedef struct RqSetting
 	int32		lowest;			/* that can be asked for */
 	int32		highest;
 	int32		normal;			/* what it is unless asked for, in the range
-								 * or not; RQ_SETTING_REQUIRED: there is no
-								 * such */
+								 * or not; or RQ_SETTING_REQUIRED */
 } RqSetting;
 
 #define RQ_SETTING_REQUIRED		PG_INT32_MIN
@@ -58,22 +57,22 @@ rq_settings_equal(const RqTopicSettings *a, const RqTopicSettings *b)
 	return memcmp(a, b, sizeof(*a)) == 0;
 }
 
-/* Each as it normally is; the caller still has to set those required. */
+/* Set each to its normal value; the caller has to set those required. */
 extern void rq_settings_init(RqTopicSettings *s);
 
-/* The first one whose value no topic can have, NULL if there is none. */
+/* The first setting whose value no topic can have, NULL if there is none. */
 extern const RqSetting *rq_settings_find_wrong(const RqTopicSettings *s);
 
 /* Its range, as "between A and B"; palloc'd. */
 extern char *rq_setting_range(const RqSetting *setting);
 
-/* Append the text; a setting that is as it normally is is not in it. */
+/* Append the text; a setting with its normal value is left out. */
 extern void rq_settings_print(StringInfo buf, const RqTopicSettings *s);
 
 /*
- * NULL if "list" is one of settings: then "s" gets what it says, and of a setting
- * that it does not name the normal value.  A value has to be written as it is
- * printed.  Else the problem, a sentence in palloc'd memory.
+ * NULL if "list" is a list of settings: then "s" gets what it says, and the
+ * normal value of each setting that it does not name.  A value has to be
+ * written as it is printed.  Else the problem, a sentence in palloc'd memory.
  */
 extern char *rq_settings_parse(const char *list, RqTopicSettings *s);
 
