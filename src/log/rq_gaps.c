@@ -341,7 +341,7 @@ rq_log_redo_append(const void *data, uint32 len, XLogRecPtr lsn)
 
 	/*
 	 * 1. store.  If the state file is newer than this record, it may know of
-	 * a trim that comes further on in WAL; then the segment is gone.
+	 * a trim that comes further on in WAL; then there is no such segment.
 	 */
 	if (rec->pos >= pg_atomic_read_u64(&rq_ctl->log_start))
 		redo_store(rec, (const char *) (rec + 1), len - SizeOfRqAppend);

@@ -19,7 +19,7 @@
  * is nearly always, takes no lock.
  *
  * On a standby nobody asks: redo trims what the primary has trimmed, and a
- * reader may find its message gone (rq_read.c).
+ * reader may find that its message was removed (rq_read.c).
  *
  * A hold ends with the memory context it was begun in, so an error, a closed
  * cursor and the end of a subtransaction end it, too.  Holds of one process

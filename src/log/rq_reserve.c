@@ -14,9 +14,10 @@
  *		- everything below the lowest start in flight is logged
  *		  (rq_log_safe_end()).
  *
- * Only the reservation is serial, and takes a few instructions.  Copying and
- * WAL insertion run in parallel, so neighboring stretches can be logged in any
- * order; rq_gaps.c says what redo makes of that.
+ * Only the reservation is serial: the spinlock is held while the lengths of
+ * the frames are added up.  Copying and WAL insertion run in parallel, so
+ * neighboring stretches can be logged in any order; rq_gaps.c says what redo
+ * makes of that.
  *
  * Everything that can fail comes before the reservation.  The rest is a
  * critical section: a stretch that has been given out cannot be taken back,
@@ -110,7 +111,7 @@ rq_log_report_no_segment(int err)
 /*
  * Wait until the allocator has made segments up to "end".  The caller must be
  * outside the gate, which is not held while waiting for a worker.  Each round
- * looks at all that may have changed: segments have been made, the allocator
+ * checks all that may have changed: segments have been made, the allocator
  * has failed to make one, or it has exited.
  */
 static void
@@ -238,8 +239,9 @@ take_place(RqPlace *p, const uint32 *lens, int n)
  *
  * Must be done while the stretch is in flight: a round of retention
  * (retain/rq_retain.c) takes the safe end first and asks for xact_pos in
- * find_kept() after that, so one of them always spares the frame.  The WAL
- * insertion in between is the barrier on this side.
+ * find_kept() after that, so one of them always spares the frame.  The barrier
+ * on this side is the WAL insertion before rq_log_published(); it pairs with
+ * the first one in find_kept().
  */
 static void
 note_xact_pos(RqPos pos)
@@ -253,7 +255,9 @@ note_xact_pos(RqPos pos)
 /*
  * Called after the entries are in their queues (txn/rq_txn.c).  Retention asks
  * transactions first and queues second, so it cannot miss a frame that changes
- * from one to the other.
+ * from one to the other.  The barrier on this side is the release of the
+ * queue's lock; it pairs with the second one in find_kept() of
+ * retain/rq_retain.c.
  */
 void
 rq_log_forget_xact(void)
@@ -346,8 +350,8 @@ rq_log_reserve(const uint32 *lens, int n)
 }
 
 /*
- * If a filler was needed, the place begins a segment: the allocator should
- * make another one ahead.
+ * If there is a filler, the log has gone on to a new segment: the allocator
+ * should make another one ahead.
  */
 void
 rq_log_leave(const RqPlace *p)
