@@ -350,6 +350,10 @@ rq_wal_identify(uint8 info)
 	return bits == XLOG_RQ_EXT ? "EXT" : types[RQ_WAL_INDEX(bits)].name;
 }
 
+/*
+ * Has to bear any record, also one that redo would refuse: nothing is read of
+ * it but what rq_wal_check() has accepted.
+ */
 void
 rq_wal_desc(StringInfo buf, XLogReaderState *record)
 {

@@ -127,6 +127,10 @@ rq_log_read(RqPos pos, uint32 len, RqFrame *frame, RqParts *parts)
 	return false;
 }
 
+/*
+ * Only from the mapping that was used last: a hint must not map a file, nor
+ * change which mappings are kept.
+ */
 void
 rq_log_prefetch(RqPos pos, uint32 len)
 {

@@ -335,6 +335,7 @@ rq_visit_dir(const char *path, RqDirVisit visit, void *arg)
 	return true;
 }
 
+/* Nobody else may be making one: redo has not begun, or the gate is closed. */
 void
 rq_remove_temporaries(const char *path)
 {
@@ -380,5 +381,6 @@ rq_make_note(const char *path, const char *note)
 				 errmsg("could not write file \"%s\": %m", tmp)));
 	}
 	close(fd);
+	/* Syncs the file first, and the directory afterwards. */
 	durable_rename(tmp, path, ERROR);
 }
