@@ -16,8 +16,8 @@
  * back; redo finds such holes and the keeper makes them fillers (rq_gaps.c).
  *
  * Publishing makes frames count as complete (rq_log_safe_end()).  It does not
- * make them messages: entries of queues do, and those are written later, at
- * pre-commit.
+ * make them messages: entries of queues do, which are written afterwards, at
+ * pre-commit or, without a transaction, at once.
  *
  * rq_reserve.c takes these steps.  Small messages may wait in memory before
  * step 1, with their position already reserved (rq_gather.c).
@@ -47,6 +47,7 @@ append_run(char *frames, const uint32 *lens, int n, RqPos *pos)
 		frame += lens[i];
 		at += lens[i];
 	}
+
 	/* 1. store and 2. log */
 	rq_log_write(p.base, p.start, frames, p.end - p.start, p.take);
 

@@ -125,8 +125,8 @@ open_chunk(uint32 size, TimestampTz now)
 }
 
 /*
- * Outside an executor nothing is gathered, since nothing would end the chunk.
- * The frame is sealed here already, as its position is known.
+ * Outside an executor nothing is gathered, since no statement would end the
+ * chunk.  The frame is sealed here already, as its position is known.
  */
 bool
 rq_log_gather(char *frame, uint32 len, RqPos *pos)
