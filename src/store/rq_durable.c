@@ -188,8 +188,15 @@ rq_zero_tail(const char *path, uint64 from, uint64 size)
 	if (fd < 0)
 		return errno;
 	err = write_zeros(fd, from, size);
+
+	/* Others have dirtied pages of the file, too: see rq_fsync_path(). */
 	if (err == 0 && pg_fsync(fd) != 0)
+	{
 		err = errno;
+		ereport(data_sync_elevel(LOG),
+				(errcode_for_file_access(),
+				 errmsg("could not fsync file \"%s\": %m", path)));
+	}
 	close(fd);
 	return err;
 }
@@ -236,9 +243,15 @@ rq_fsync_path(const char *path, bool isdir)
 	INSTR_TIME_SET_CURRENT(start);
 	pgstat_report_wait_start(WAIT_EVENT_DATA_FILE_SYNC);
 	if (pg_fsync(fd) != 0 && !(isdir && (errno == EBADF || errno == EINVAL)))
+	{
+		int			save_errno = errno;
+
+		close(fd);
+		errno = save_errno;
 		ereport(data_sync_elevel(ERROR),
 				(errcode_for_file_access(),
 				 errmsg("could not fsync file \"%s\": %m", path)));
+	}
 	pgstat_report_wait_end();
 	if (!isdir)
 		count_fsync(start);

@@ -168,8 +168,11 @@ forget(Mapping *m)
 static void
 extend_file(int fd, const char *path, uint64 have, uint64 size)
 {
-	int			err = posix_fallocate(fd, 0, size);
+	int			err;
 
+	do
+		err = posix_fallocate(fd, 0, size);
+	while (err == EINTR);
 	if (err == 0 || err == EOPNOTSUPP || err == EINVAL)
 		err = rq_zero_tail(path, have, size);
 	if (err != 0)

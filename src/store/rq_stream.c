@@ -344,10 +344,16 @@ rq_writer_replace(RqWriter *w, const void *header)
 	if (w->fd < 0)
 		begin_file(w);
 	drain(w);
+	errno = 0;
 	if (pg_pwrite(w->fd, header, w->header_len, 0) != (ssize_t) w->header_len)
+	{
+		/* If write didn't set errno, assume the problem is no disk space. */
+		if (errno == 0)
+			errno = ENOSPC;
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not write file \"%s\": %m", w->tmp)));
+	}
 	if (pg_fsync(w->fd) != 0)
 		ereport(data_sync_elevel(ERROR),
 				(errcode_for_file_access(),
