@@ -1,6 +1,11 @@
 /*
  * rq_waiters.c
  *	  The slots of those who wait for messages, in shared memory.
+ *
+ * A process has one slot, by its number, and waits for one topic at a time.
+ * The lists of waiters hang on the topics' slots, and are guarded by a fixed
+ * number of locks.  A lock belongs to a topic's slot and not to the topic that
+ * has it now, so a waiter can leave the list after its topic was dropped.
  */
 #include "postgres.h"
 

@@ -16,8 +16,8 @@
 #define RQ_WAIT_TAGS		8
 
 /*
- * A backend that waits for messages of a topic; see consume/rq_wait.c.  All but
- * "cv" under the topic's wait lock; "picked" is read without.
+ * A backend that waits for messages of a topic; see consume/rq_wait.c.  All
+ * but "cv" changes under the topic's wait lock; "picked" is read without it.
  */
 typedef struct RqWaiter
 {
@@ -29,7 +29,7 @@ typedef struct RqWaiter
 	uint32		ntags;			/* 0 = every message */
 	uint32		tags[RQ_WAIT_TAGS]; /* hashes */
 	pg_atomic_uint32 picked;	/* there may be something for it */
-	uint32		picked_queue;	/* where */
+	uint32		picked_queue;	/* in that queue; RQ_ALL_QUEUES = anywhere */
 	uint32		next;			/* in the topic's list */
 	uint32		prev;
 	ConditionVariable cv;
@@ -42,6 +42,7 @@ extern RqWaiter *rq_waiters;
 
 extern const RqPart rq_waiters_part;
 
+/* The wait lock of a topic's slot, which it shares with some other slots. */
 extern LWLock *rq_wait_lock(uint32 topic);
 
 #endif							/* RQ_WAITERS_H */

@@ -2,19 +2,32 @@
  * rq_wake.c
  *	  Who waits for messages of a topic, and whom news wakes.
  *
+ * Given that a queue has messages for somebody, because they have just become
+ * readable or because a consumer has given the queue up, which of the
+ * processes that wait for its topic must be woken?  To wake too few would let
+ * messages lie; to wake them all would have every waiter of a group run for
+ * one message.
+ *
  * A waiter first joins its topic's list, then checks the queues, then sleeps
- * (rq_wait.c).  A waker first publishes what has come, or gives a queue up, and
- * then checks the list.  A full barrier on both sides ensures that at least one
- * of them sees the other.  Without waiters that check is all it costs.
+ * (rq_wait.c).  A waker first publishes what has come, or gives a queue up,
+ * and then checks the list.  A full barrier on both sides ensures that at
+ * least one of them sees the other.  Without waiters that check is all it
+ * costs.
  *
  * A queue is one consumer's at a time, so new messages of a queue wake one
- * waiter of each group: one whose tags match, if the queue has an owner only
- * that one.  The waiter is "picked" until it begins to look; until then further
- * news of the queue wake nobody else.  Waiters without a group (pull) are all
- * woken: each gets the message.
+ * waiter of each group whose tags match; if the queue has an owner, only the
+ * owner, since anybody else would be turned away.  Waiters of a group that
+ * filter by different tags are treated as different groups: what one of them
+ * does not want may be what another waits for.  The waiter is "picked" until
+ * it begins to check; until then further news of the queue wakes nobody else,
+ * since the one that is on its way will see that, too.  Waiters without a
+ * group (pull) are all woken: each gets the message.
+ *
+ * A picked waiter can leave without checking; then it passes the queue on
+ * (rq_offer.c).  So whoever is picked here either checks or finds a successor.
  *
  * Everything here is in shared memory.  Nothing is known of entries, or of how
- * far a group has come: whoever wakes has found out that there is something.
+ * far a group has come: the waker has found out that there is something.
  */
 #include "postgres.h"
 
@@ -26,7 +39,7 @@
 #include "topic/rq_waiters.h"
 #include "topic/rq_wake.h"
 
-/* Groups, by filter, that one look at the list tells apart. */
+/* Pairs of a group and a filter that one pass over the list keeps apart. */
 #define SERVED_MAX		32
 
 /* Groups for which somebody has been woken. */
@@ -42,6 +55,11 @@ typedef struct Served
 
 /* ---- list ---- */
 
+/*
+ * At the end, so that those who have waited longest are woken first.  The
+ * count is raised last: a waker that sees it takes the wait lock, which we
+ * hold, and so finds us in the list.
+ */
 void
 rq_wake_join(uint32 topic)
 {
@@ -58,11 +76,21 @@ rq_wake_join(uint32 topic)
 		rq_waiters[w->prev].next = me;
 	t->last_waiter = me;
 
-	/* A full barrier: pairs with the one in rq_wake_is_awaited(). */
+	/*
+	 * Both are full barriers.  They order our presence in the list before our
+	 * check of the queues, and pair with those in rq_wake_is_awaited() and
+	 * rq_wake_replayed(), which order what has been published before the look
+	 * at these counts.
+	 */
 	pg_atomic_fetch_add_u32(&t->nwaiters, 1);
 	pg_atomic_fetch_add_u32(&rq_ctl->nwaiters, 1);
 }
 
+/*
+ * No barrier is needed here: a waker that still counts us finds the list
+ * without us, or picks us before we get the lock, which end_wait() in
+ * rq_wait.c notices afterwards.
+ */
 void
 rq_wake_leave(uint32 topic)
 {
@@ -86,13 +114,16 @@ bool
 rq_wake_is_awaited(uint32 topic)
 {
 	/*
-	 * What the caller has published comes before the look at the list: pairs
-	 * with rq_wake_join(), after which a waiter looks at the queues.
+	 * What the caller has published ("stable", or the end of an ownership) is
+	 * visible before the count of waiters is read.  Pairs with the atomic
+	 * increment in rq_wake_join(), after which a waiter checks the queues: if
+	 * we do not count it, it sees what we have published.
 	 */
 	pg_memory_barrier();
 	return pg_atomic_read_u32(&rq_topics[topic].nwaiters) > 0;
 }
 
+/* By id alone: it is never reused, so it determines the slot. */
 static int
 compare_groups(const void *a, const void *b)
 {
@@ -122,6 +153,11 @@ rq_wake_groups(uint32 topic, RqGroupRef *groups)
 
 /* ---- choosing ---- */
 
+/*
+ * Could there be something for the waiter in the news?  An error on the side
+ * of "yes" wakes it for nothing.  A waiter for one queue does so from an
+ * offset ("from"), and has been through what lies before.
+ */
 static bool
 wants(const RqWaiter *w, uint32 queue_id, const RqNews *news)
 {
@@ -155,7 +191,7 @@ is_served(const Served *s, const RqWaiter *w)
 	return false;
 }
 
-/* If the table is full somebody is woken for nothing. */
+/* If the table is full, another waiter of the group is woken for nothing. */
 static void
 add_served(Served *s, const RqWaiter *w)
 {
@@ -166,7 +202,11 @@ add_served(Served *s, const RqWaiter *w)
 	s->n++;
 }
 
-/* Groups that have somebody on the way to the queue. */
+/*
+ * Groups that have somebody on the way to the queue: it has been picked for it
+ * and not begun to check, so it will see what is there now.  Wait lock, in any
+ * mode.
+ */
 static void
 find_served(const RqTopic *t, uint32 queue_id, Served *served)
 {
@@ -177,7 +217,12 @@ find_served(const RqTopic *t, uint32 queue_id, Served *served)
 			add_served(served, &rq_waiters[i]);
 }
 
-/* Could this waiter of a group have the queue, as far as others own it? */
+/*
+ * Is the queue nobody's, or this waiter's own?  Read without a lock.  An owner
+ * that gives the queue up at this moment clears its mark first and then offers
+ * the queue (rq_owner.c), so a waiter that we skip because of it is woken by
+ * it.
+ */
 static bool
 can_take(uint32 i, uint32 queue_id)
 {
@@ -190,6 +235,7 @@ can_take(uint32 i, uint32 queue_id)
 
 /* ---- waking ---- */
 
+/* The wait lock is held exclusively: "picked" and the queue go together. */
 static void
 pick(RqWaiter *w, uint32 queue_id)
 {
@@ -198,7 +244,13 @@ pick(RqWaiter *w, uint32 queue_id)
 	ConditionVariableSignal(&w->cv);
 }
 
-/* Wake who is to get the news: of one group ("group_id") or of all (0). */
+/*
+ * Wake those who are to get the news: of one group ("group_id") or of all (0).
+ *
+ * The wait lock is held exclusively from the search for groups that are served
+ * to the last pick.  Shared would not do: two wakers could each pick a waiter
+ * of the same group.
+ */
 static void
 wake(uint32 topic, uint32 queue_id, const RqNews *news, uint32 group_id,
 	 RqWakeMode mode)
@@ -206,6 +258,7 @@ wake(uint32 topic, uint32 queue_id, const RqNews *news, uint32 group_id,
 	RqTopic    *t = &rq_topics[topic];
 	Served		served = {0};
 
+	/* No entry that counts: all of them were aborted. */
 	if (!news->any && news->ntags == 0)
 		return;
 	LWLockAcquire(rq_wait_lock(topic), LW_EXCLUSIVE);
@@ -215,6 +268,7 @@ wake(uint32 topic, uint32 queue_id, const RqNews *news, uint32 group_id,
 	{
 		RqWaiter   *w = &rq_waiters[i];
 
+		/* One that is picked, for whatever queue, is awake already. */
 		if (rq_wake_is_picked(w) || (group_id != 0 && w->group_id != group_id))
 			continue;
 		if (w->group_id != 0 &&
@@ -245,7 +299,10 @@ rq_wake_group(uint32 topic, uint32 group_id, uint32 queue_id,
 		wake(topic, queue_id, news, group_id, mode);
 }
 
-/* Wake all of a topic, or of one of its groups. */
+/*
+ * Wake all of a topic, or of one of its groups, also those that are picked
+ * already: the queue they were picked for is no longer all they must check.
+ */
 static void
 wake_all(uint32 topic, uint32 group_id)
 {
@@ -272,7 +329,11 @@ rq_wake_topic(uint32 topic)
 	wake_all(topic, 0);
 }
 
-/* Wake those who wait for a queue that has entries which may be readable now. */
+/*
+ * Wake those who wait for a queue that has entries which may be readable now.
+ * On a standby each waits for one queue and no group, since consuming is
+ * refused there.  The waiter resolves the entries itself.
+ */
 static void
 wake_unresolved(uint32 topic)
 {
@@ -291,12 +352,18 @@ wake_unresolved(uint32 topic)
 	LWLockRelease(rq_wait_lock(topic));
 }
 
+/*
+ * A commit record does not say which topics it is about, so all that have
+ * waiters are checked.  The total comes first, since this is called for every
+ * transaction that is replayed.
+ */
 void
 rq_wake_replayed(void)
 {
 	/*
-	 * The outcome in pg_xact comes before the look at the lists: pairs with
-	 * rq_wake_join().
+	 * The outcome in pg_xact is visible before the counts of waiters are
+	 * read.  Pairs with the atomic increments in rq_wake_join(), after which
+	 * a waiter checks the queues.
 	 */
 	pg_memory_barrier();
 	if (likely(pg_atomic_read_u32(&rq_ctl->nwaiters) == 0))

@@ -9,12 +9,12 @@
 #include "topic/rq_group.h"
 #include "topic/rq_waiters.h"
 
-/* Tags that news tells apart; of more, some are taken to match. */
+/* Tags that news lists; with more, it counts as matching every waiter. */
 #define RQ_NEWS_TAGS	64
 
 /*
- * What has come in a queue, as far as it matters to waiters.  Built by whoever
- * has the entries in hand.
+ * What has come in a queue, as far as it matters to waiters.  Built by those
+ * who have the entries in hand.
  */
 typedef struct RqNews
 {
@@ -24,7 +24,7 @@ typedef struct RqNews
 	uint32		tags[RQ_NEWS_TAGS]; /* hashes */
 } RqNews;
 
-/* Entries below "to" have come, or "any" and nothing need be added. */
+/* Entries below "to" have come; with "any", no tags need be added. */
 static inline void
 rq_news_init(RqNews *news, RqOff to, bool any)
 {
@@ -46,8 +46,8 @@ rq_news_add(RqNews *news, uint32 tag_hash)
 }
 
 /*
- * Does anybody wait for the topic?  What the caller has done before this call is
- * seen by whoever joins the list after it.  Needs no lock.
+ * Does anybody wait for the topic?  Whoever joins the list after this call
+ * sees what the caller has done before it.  Needs no lock.
  */
 extern bool rq_wake_is_awaited(uint32 topic);
 
@@ -55,16 +55,16 @@ extern bool rq_wake_is_awaited(uint32 topic);
 
 /*
  * Messages of a queue can be read from now on: wake one waiter of each group
- * that could take one, unless one is on its way already, and all those without a
- * group.
+ * that could take one, unless one is on its way already, and all those that
+ * wait for no group.
  */
 extern void rq_wake_news(uint32 topic, uint32 queue_id, const RqNews *news);
 
-/* Whom rq_wake_group() takes for served. */
+/* Does a waiter that has been picked and has not checked yet count? */
 typedef enum RqWakeMode
 {
-	RQ_WAKE_NEXT,				/* a waiter on its way to the queue will do */
-	RQ_WAKE_ANOTHER				/* it has had its time, and does not count */
+	RQ_WAKE_NEXT,				/* yes: it will see what is there */
+	RQ_WAKE_ANOTHER				/* no: it has had its time */
 } RqWakeMode;
 
 /* There is something in a queue for one group: wake one waiter of it. */
@@ -74,7 +74,7 @@ extern void rq_wake_group(uint32 topic, uint32 group_id, uint32 queue_id,
 /* Wake all waiters of a group. */
 extern void rq_wake_whole_group(uint32 topic, uint32 group_id);
 
-/* Wake all waiters of a topic: it is going. */
+/* Wake all waiters of a topic: it is being dropped. */
 extern void rq_wake_topic(uint32 topic);
 
 /*
@@ -85,8 +85,8 @@ extern void rq_wake_replayed(void);
 
 /*
  * The groups that have waiters, each once, in the order of their ids; returns
- * how many.  There is room for
- * as many as there are backends.  Takes the wait lock.
+ * how many.  "groups" must have room for rq_max_backends().  Takes the wait
+ * lock.
  */
 extern int	rq_wake_groups(uint32 topic, RqGroupRef *groups);
 
@@ -98,7 +98,7 @@ extern int	rq_wake_groups(uint32 topic, RqGroupRef *groups);
 extern void rq_wake_join(uint32 topic);
 extern void rq_wake_leave(uint32 topic);
 
-/* Has the waiter been picked, and not begun to look since? */
+/* Has the waiter been picked, and not begun to check since? */
 static inline bool
 rq_wake_is_picked(RqWaiter *w)
 {
