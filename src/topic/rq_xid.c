@@ -2,8 +2,13 @@
  * rq_xid.c
  *	  What became of a transaction that an entry or an offset names.
  *
+ * Given a transaction id that was found in shared memory or in a file, has
+ * that transaction committed, aborted, or not ended?
+ *
  * The order of the two questions matters: a transaction leaves the list of
- * running ones after its outcome is in pg_xact.
+ * running ones after its outcome is in pg_xact.  So one that is not running
+ * has its outcome there, and one without an outcome crashed.  Asked the other
+ * way round, one that commits between the questions would count as aborted.
  */
 #include "postgres.h"
 
@@ -17,10 +22,10 @@
 #include "topic/rq_xid.h"
 
 /*
- * TransactionIdIsInProgress() takes anything before RecentXmin for ended.  In
- * our workers, which are in no database, no snapshot moves that on: sooner or
- * later ids would count as before it that have come since.  So there it is
- * the id in question itself, every time, which excludes nothing.
+ * TransactionIdIsInProgress() takes anything before RecentXmin for ended.  Our
+ * workers, which are in no database, take no snapshot that would advance it:
+ * after two billion transactions new ids would count as before it.  So there
+ * it is set to the id in question every time, which excludes nothing.
  */
 static bool
 is_in_progress(TransactionId xid)
@@ -30,6 +35,10 @@ is_in_progress(TransactionId xid)
 	return TransactionIdIsInProgress(xid);
 }
 
+/*
+ * Assigns the subtransaction's id, and with it those of all transactions
+ * around it.  The next record carries the innermost one.
+ */
 uint64
 rq_xid_announce(void)
 {
@@ -43,6 +52,12 @@ rq_xid_is_own(uint64 full_xid)
 	return U64FromFullTransactionId(GetTopFullTransactionIdIfAny()) == full_xid;
 }
 
+/*
+ * An id that can't be right, say, from a damaged file, must not be looked up
+ * in pg_xact: its low half could be that of some other transaction.  Ids that
+ * can be in doubt lie below the next one, and no further below than 32-bit ids
+ * can be compared.
+ */
 RqXidStatus
 rq_xid_status(uint64 full_xid)
 {

@@ -21,10 +21,10 @@ typedef enum RqXidStatus
 extern RqXidStatus rq_xid_status(uint64 full_xid);
 
 /*
- * The calling transaction's id, in a way that its next record tells recovery
- * of it: a record carries the id of the subtransaction, if that has one, and
- * that is above the one of the whole transaction.  Without, the number could
- * be handed out again after a crash.
+ * The calling transaction's id, in such a way that its next record lets
+ * recovery know that the id is taken: a record carries the id of the
+ * subtransaction, if that has one, which is above that of the whole
+ * transaction.  Otherwise the number could be handed out again after a crash.
  */
 extern uint64 rq_xid_announce(void);
 
