@@ -2,10 +2,16 @@
  * rq_topic_create.c
  *	  Topics that come, and what becomes of them when a transaction ends.
  *
- * A topic's storage is made when its relation gets a new file: WAL-logged, under
- * the meta lock held exclusively.  The directory of the queues is made with the
- * first entry.  When whoever creates, drops or alters a topic has ended, the janitor
- * settles the slot for good and logs that.
+ * How does a topic get its slot, and when does that stop depending on the
+ * outcome of a transaction?
+ *
+ * A topic's storage is made when its relation gets a new file: WAL-logged,
+ * under the meta lock held exclusively.  Only slots are taken then; the
+ * directory of the queues is made with the first entry.  The slot names the
+ * transactions that create, drop or alter the topic.  Until these have ended,
+ * and their outcome is logged with the topic, everybody who wants to know asks
+ * pg_xact.  The janitor sees to it that this does not last, since PostgreSQL
+ * forgets old ids.
  */
 #include "postgres.h"
 
@@ -22,14 +28,15 @@
 #include "topic/rq_trash.h"
 #include "topic/rq_xid.h"
 
-/* Topics settled in a round of the janitor: some remove files. */
+/* Topics settled in a round of the janitor; for some, files are removed. */
 #define SETTLE_ROUND	64
 
 /* ---- creating ---- */
 
 /*
- * Is there storage that an earlier holder of the key has left?  All that is
- * there, if the key is a new relation's; else only what is known to be garbage.
+ * Is there storage that an earlier holder of the key has left?  If the key is
+ * a new relation's, whatever is there; else only what is known to be garbage.
+ * "created" says which storage it was, for rq_topic_drop() to check again.
  */
 static bool
 find_remains(RqKey key, bool is_new, XLogRecPtr *created)
@@ -47,9 +54,17 @@ find_remains(RqKey key, bool is_new, XLogRecPtr *created)
 }
 
 /*
- * What can be in the way is removed first, under locks of its own; then the slot
- * is logged and filled under one hold of the meta lock, so that a copy of the
- * state has either all of it or none.
+ * What can be in the way is removed first, under locks of its own: to drop
+ * storage flushes WAL and moves files.  Then, under one hold of the meta lock,
+ *
+ *		1. check that the key has no slot and that there is room: the last that
+ *		   can fail,
+ *		2. log,
+ *		3. fill the slot, whose key is published last (rq_topic_apply()).
+ *
+ * One hold for 2 and 3, so that a copy of the state (rq_state.c) has the topic
+ * if it was taken after the record, and so that at any LSN redo has as many
+ * slots free as we have.
  */
 uint32
 rq_topic_ensure(RqKey key, Oid spc, const RqTopicSettings *settings,
@@ -59,14 +74,20 @@ rq_topic_ensure(RqKey key, Oid spc, const RqTopicSettings *settings,
 	XLogRecPtr	created;
 
 	/*
-	 * A key that is used again before the janitor came by.  It may come to
-	 * drop the storage while we do: rq_topic_drop() says so by doing nothing.
+	 * The key is used again before the janitor has removed what was there.
+	 * The janitor may drop it between our check and our drop, which then does
+	 * nothing; so check again until nothing is left.
 	 */
 	while (find_remains(key, xid != 0, &created))
 		rq_topic_drop(key, created);
 	rq_topic_make_room(settings->nqueues, 0);
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+
+	/*
+	 * Of those that find a topic without storage at the same time, the first
+	 * makes it, and the others use that.
+	 */
 	slot = rq_topic_index_find(key);
 	if (slot == RQ_NO_SLOT)
 	{
@@ -74,8 +95,10 @@ rq_topic_ensure(RqKey key, Oid spc, const RqTopicSettings *settings,
 			.nslots = settings->nqueues, .xid = xid,
 		.committed = *settings, .staged = *settings};
 
-		/* What was made room for may have been taken by others since. */
+		/* 1. Others may have taken since what we made room for. */
 		rq_topic_check_room_for_new(settings->nqueues);
+
+		/* 2. and 3. */
 		START_CRIT_SECTION();
 		slot = rq_topic_apply(key, spc, settings, xid, rq_topic_log(&rec));
 		END_CRIT_SECTION();
@@ -89,7 +112,12 @@ rq_topic_ensure(RqKey key, Oid spc, const RqTopicSettings *settings,
 
 /* ---- settling ---- */
 
-/* What to do about a topic that somebody has dropped who may have ended. */
+/*
+ * The topic has been dropped by a transaction that may have ended.  If that
+ * has committed, nothing is logged here: to drop the storage is a record of
+ * its own, and until then the doomed slot is as good.  The gate and the meta
+ * lock are held.
+ */
 static void
 settle_drop(uint32 slot)
 {
@@ -104,8 +132,8 @@ settle_drop(uint32 slot)
 		xl_rq_topic rec = rq_topic_record(slot);
 
 		/*
-		 * A standby can know of it by a state file, and has to forget it,
-		 * too: redo of this record does that.
+		 * A standby can have "drop_xid" from a state file or an earlier
+		 * record; redo of this one clears it there, too.
 		 */
 		rec.drop_xid = 0;
 		START_CRIT_SECTION();
@@ -116,9 +144,9 @@ settle_drop(uint32 slot)
 }
 
 /*
- * What to do about a topic whose creator may have ended.  Of one that has
- * committed the record says that nobody has to be asked for the outcome any
- * more, whose id PostgreSQL may forget one day.
+ * The topic was created by a transaction that may have ended.  If that has
+ * committed, the record says that the topic exists whatever pg_xact may say:
+ * PostgreSQL forgets the id one day.  The gate and the meta lock are held.
  */
 static void
 settle(uint32 slot)
@@ -141,7 +169,10 @@ settle(uint32 slot)
 	}
 }
 
-/* Is there somebody's transaction whose outcome the topic does not tell? */
+/*
+ * Does what the slot says depend on the outcome of a transaction?  Also asked
+ * without the meta lock, to pass over most slots.
+ */
 static bool
 is_in_doubt(int topic)
 {
@@ -149,10 +180,16 @@ is_in_doubt(int topic)
 		rq_topics[topic].alter_xid != 0;
 }
 
+/*
+ * Each topic under a hold of its own, since to settle one can flush WAL.
+ * Files are only renamed under it, and removed after.  The next slot is chosen
+ * before anything can throw, so that a topic whose transaction cannot be
+ * looked up does not keep others from their turn.
+ */
 bool
 rq_topic_settle_all(void)
 {
-	static int	next = 0;		/* where it goes on the next time */
+	static int	next = 0;		/* where to go on the next time */
 	int			settled = 0;
 
 	for (int n = 0; n < rq_max_topics && settled < SETTLE_ROUND; n++)
@@ -165,6 +202,8 @@ rq_topic_settle_all(void)
 			continue;
 		rq_gate_enter();
 		LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+
+		/* The slot may be free by now, or another topic's: check again. */
 		if (rq_topics[i].drop_xid != 0)
 			settle_drop(i);
 		if (rq_topics[i].pend_xid != 0)
@@ -181,6 +220,12 @@ rq_topic_settle_all(void)
 
 /* ---- redo ---- */
 
+/*
+ * A record is about the creation, a settlement or a change of settings, and
+ * has all that the slot says in any case.  The topic is made if it does not
+ * exist; the settings are taken over if the slot has not got them from a later
+ * record.
+ */
 void
 rq_topic_redo(const void *data, uint32 len, XLogRecPtr lsn)
 {
@@ -189,8 +234,10 @@ rq_topic_redo(const void *data, uint32 len, XLogRecPtr lsn)
 	uint32		slot = RQ_NO_SLOT;
 
 	/*
-	 * A topic that the state file no longer had has been dropped by then, and
-	 * is not made again for a while: there need not be room.
+	 * The state file knew every topic that existed at meta_lsn.  So one that
+	 * it did not have, and whose record is older than that, has been dropped
+	 * since.  It is not made again until the record of the drop comes, for
+	 * there need not be room.
 	 */
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	if (rq_topic_for_redo(rec->key, lsn) != RQ_NO_SLOT ||

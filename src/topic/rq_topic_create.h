@@ -14,15 +14,16 @@
  * Give the topic storage with these settings.  WAL-logged at once.  With an
  * "xid" it is a new relation's: it goes away again unless that transaction
  * commits, and what an earlier holder of the key left is removed first.
- * Without, storage that is there already stays.  Returns the slot.  Throws
+ * Without one, storage that is there already stays.  Returns the slot.  Throws
  * when a table is full.
  */
 extern uint32 rq_topic_ensure(RqKey key, Oid spc,
 							  const RqTopicSettings *settings, uint64 xid);
 
 /*
- * Settle topics whose creator has ended, or who has dropped or altered them;
- * some in a call.  False if there was none.  Janitor only.
+ * Settle topics for which the transaction that has created, dropped or altered
+ * them has ended, a limited number in a call.  False if there was none.
+ * Janitor only.
  */
 extern bool rq_topic_settle_all(void);
 
