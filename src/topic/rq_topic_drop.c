@@ -2,9 +2,16 @@
  * rq_topic_drop.c
  *	  Topics whose storage goes.
  *
- * A dropped topic is doomed, and the janitor removes its storage: WAL-logged,
- * under the meta lock held exclusively, with its groups and its waiters.  Whoever
- * lacks room for something new does not wait for the janitor.
+ * When a topic's relation no longer exists, how does its storage go without a
+ * message of it being found again, neither after a crash nor by the next
+ * relation with the same key?
+ *
+ * A dropped topic is doomed: its slot is marked.  That is not logged, since
+ * after a crash the transactions that the slot names, or the missing file of
+ * its relation, say the same.  The janitor then removes its storage:
+ * WAL-logged, under the meta lock held exclusively, with its groups, and
+ * waking its waiters.  A session that lacks room for something new does not
+ * wait for the janitor.
  */
 #include "postgres.h"
 
@@ -37,6 +44,10 @@ rq_topic_doom_locked(uint32 topic)
 	pg_atomic_fetch_add_u32(&rq_ctl->ndoomed, 1);
 }
 
+/*
+ * Only the meta lock, not the gate: this is called when a transaction or a
+ * part of it has ended, where nothing may fail or wait for the store to open.
+ */
 void
 rq_topic_doom(RqKey key)
 {
@@ -54,9 +65,10 @@ rq_topic_doom(RqKey key)
 
 /*
  * Forget the topic: its groups first, whose chain hangs on its slot, then its
- * queues, then the key.  Its files only get another name here, "trash", so that
- * the key can be used again at once; the caller removes them when it has
- * released the lock.
+ * queues, then the key.  Waiters are woken after that: they find that the key
+ * is no longer in the slot, and leave.  The files only get another name here,
+ * "trash", so that the key can be used again at once; the caller removes them
+ * when it has released the lock.  Shared with redo.
  */
 static void
 drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
@@ -81,6 +93,12 @@ drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
 	rq_trash_topic(key, lsn, trash);
 }
 
+/*
+ * All under one hold of the meta lock, the flush included.  If it were
+ * released between the record and the removal, the key could be given to a new
+ * topic, whose files would be removed; or a copy of the state would have a
+ * topic for whose end redo gets no record.
+ */
 bool
 rq_topic_drop(RqKey key, XLogRecPtr created)
 {
@@ -98,10 +116,11 @@ rq_topic_drop(RqKey key, XLogRecPtr created)
 		XLogRecPtr	lsn;
 
 		/*
-		 * Log, flush, forget, then remove.  A crash cannot bring back a file
-		 * that has gone, so the record that says why must be on disk by then.
-		 * No critical section: if the flush fails, the topic is still there
-		 * to be dropped again, and nobody uses what redo of the record drops.
+		 * 1. log, 2. flush, 3. forget, 4. remove.  No crash brings back a
+		 * file that was removed, so the record that says why must be on disk
+		 * by then.  No critical section: if the flush fails, the topic is
+		 * still there to be dropped again, and nobody uses what redo of the
+		 * record drops.
 		 */
 		XLogBeginInsert();
 		rq_xlog_register(&rec, SizeOfRqTopicDrop);
@@ -132,6 +151,7 @@ holder_of(int slot, RqKey *key, XLogRecPtr *created, bool *doomed)
 	return key->rel != InvalidOid;
 }
 
+/* The look without the lock passes over most slots; holder_of() decides. */
 void
 rq_topic_drop_database(Oid db)
 {
@@ -147,10 +167,16 @@ rq_topic_drop_database(Oid db)
 	}
 }
 
+/*
+ * No lock is held while "exists" looks for a file.  The topic can be dropped
+ * concurrently, and its key and slot be used again; rq_topic_drop() then finds
+ * that the storage was created at another LSN and does nothing.  The
+ * tablespace is read without the lock, too: it is a hint.
+ */
 int
 rq_topic_drop_garbage(RqTopicExists exists, int most)
 {
-	static int	next = 0;		/* goes on behind one that has thrown */
+	static int	next = 0;		/* after one that has thrown, go on */
 	int			dropped = 0;
 
 	for (int n = 0; n < rq_max_topics && dropped < most; n++)
@@ -178,6 +204,10 @@ rq_topic_drop_garbage(RqTopicExists exists, int most)
 
 /* ---- making room ---- */
 
+/*
+ * Read without the lock, so this is an estimate.  The caller checks again
+ * under the meta lock and reports the table that is full.
+ */
 void
 rq_topic_make_room(uint32 nqueues, uint64 noffsets)
 {
@@ -203,7 +233,10 @@ rq_topic_redo_drop(const void *data, uint32 len, XLogRecPtr lsn)
 	slot = rq_topic_for_redo(rec->key, lsn);
 	if (slot != RQ_NO_SLOT)
 	{
-		/* Recovery must not be able to end before this record any more. */
+		/*
+		 * Recovery must not be able to end before this record any more: the
+		 * topic would exist then, and its files would not.
+		 */
 		XLogFlush(lsn);
 		drop_apply(slot, lsn, trash);
 	}

@@ -10,21 +10,23 @@
 #include "base/rq_base.h"
 
 /*
- * Remove the topic's storage, if it is still the one created by the record with
- * this LSN; WAL-logged.  Nobody uses it any more.  False if it is gone.
+ * Remove the topic's storage, if it is still the one created by the record
+ * with this LSN; WAL-logged.  Nobody uses it any more.  False if it no longer
+ * exists.
  */
 extern bool rq_topic_drop(RqKey key, XLogRecPtr created);
 
 /*
- * Unless so many slots of queues and of offsets are free, remove what is known
- * to be garbage and waits for the janitor.  Takes the gate and the meta lock.
+ * Unless this many slots of queues and of offsets are free, and one of a topic
+ * and of a group, remove what is known to be garbage and waits for the
+ * janitor.  Takes the gate and the meta lock.
  */
 extern void rq_topic_make_room(uint32 nqueues, uint64 noffsets);
 
 /*
  * Remove the storage of topics that have been dropped and, given a function
- * that looks for a topic's relation, of those that have none; at most that many.
- * Returns how many.
+ * that looks for a topic's relation, of those that have none; of at most
+ * "most" topics.  Returns how many.
  */
 typedef bool (*RqTopicExists) (RqKey key, Oid spc);
 extern int	rq_topic_drop_garbage(RqTopicExists exists, int most);
