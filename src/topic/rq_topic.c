@@ -2,9 +2,15 @@
  * rq_topic.c
  *	  Slots of topics: which there are, their queues and settings.
  *
- * A slot is made when the topic's relation gets a new file (rq_topic_create.c),
- * and given back when that file is gone (rq_topic_drop.c).  What others may do
- * meanwhile stands at RqTopic in shmem/.
+ * Given a relation, which slot is its topic's, and what may be read there
+ * without a lock?
+ *
+ * A slot is made when the topic's relation gets a new file
+ * (rq_topic_create.c), and given back when that file is gone
+ * (rq_topic_drop.c).  All changes are made under the meta lock held
+ * exclusively.  A holder of a lock on the relation needs no more than that to
+ * use the slot, since the topic and its queues can't go; RqTopic (rq_tables.h)
+ * says so for each field.
  */
 #include "postgres.h"
 
@@ -28,11 +34,13 @@ rq_topic_find(RqKey key)
 
 	/*
 	 * Mostly it is the one of the last call, which costs no lock.  The caller
-	 * holds a lock on the relation, so its topic does not go now.
+	 * holds a lock on the relation, so its topic does not go now.  The key is
+	 * read before the rest of the slot, which rq_topic_apply() has written
+	 * before the key.
 	 */
 	if (pg_atomic_read_u64(&rq_topics[last].key) == RQ_KEY_PACK(key))
 	{
-		pg_read_barrier();		/* the rest of the slot: see rq_topic_apply() */
+		pg_read_barrier();
 		return last;
 	}
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
@@ -78,6 +86,7 @@ rq_topic_check_room_for_new(uint32 nqueues)
 	rq_topic_check_room(nqueues);
 }
 
+/* Returns the end of the record, which the slot is then stamped with. */
 XLogRecPtr
 rq_topic_log(const xl_rq_topic *rec)
 {
@@ -87,6 +96,10 @@ rq_topic_log(const xl_rq_topic *rec)
 	return rq_xlog_insert(XLOG_RQ_TOPIC);
 }
 
+/*
+ * A record has the whole slot, not only what changes: so whichever record
+ * about a topic redo sees last, the slot is right after it.
+ */
 xl_rq_topic
 rq_topic_record(uint32 topic)
 {
@@ -117,6 +130,10 @@ rq_topic_settings(uint32 topic)
 	return rq_topics[topic].seen;
 }
 
+/*
+ * Between the end of the transaction that alters the topic and its settlement,
+ * the staged settings are the committed ones.
+ */
 const RqTopicSettings *
 rq_topic_committed(uint32 topic)
 {
@@ -137,12 +154,16 @@ rq_topic_set_seen(uint32 topic, const RqTopicSettings *settings)
 	t->seen = *settings;
 
 	/*
-	 * No barrier: whoever goes to a queue by this number holds the topic's
-	 * relation or the meta lock, and for others it is but a number.
+	 * No barrier: those who go to a queue by this number hold a lock on the
+	 * topic's relation or the meta lock, and for others it is but a number.
 	 */
 	pg_atomic_write_u32(&t->nqueues, settings->nqueues);
 }
 
+/*
+ * No lock: if one of the ids is our own, nobody else changes it while our
+ * transaction runs; if it is another's, it does not become ours.
+ */
 bool
 rq_topic_is_own(uint32 topic)
 {
@@ -154,6 +175,11 @@ rq_topic_is_own(uint32 topic)
 		 (t->alter_xid == xid && t->seen.nqueues != t->committed.nqueues));
 }
 
+/*
+ * Without the queue's lock: the slot was free, and nobody uses a new queue
+ * before the meta lock is released.  "born" is set later, from the LSN of the
+ * record.
+ */
 static void
 init_queue(RqQueue *q, uint32 topic, uint32 id)
 {
@@ -197,7 +223,10 @@ rq_topic_cut_queues(uint32 topic, uint32 nslots)
 	{
 		RqQueue    *q = rq_topic_queue(topic, i);
 
-		/* Wait until nobody is in the middle of changing it. */
+		/*
+		 * Wait until nobody is in the middle of changing it.  Those who come
+		 * to the slot without a map (rq_ahead.c, rq_rates.c) find it free.
+		 */
 		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
 		q->topic = RQ_NO_SLOT;
 		LWLockRelease(&q->lock);
@@ -205,6 +234,15 @@ rq_topic_cut_queues(uint32 topic, uint32 nslots)
 	rq_slots_cut(rq_queue_pool, &t->queues, nslots);
 }
 
+/*
+ * Fill everything, then publish the key.  The caller has logged the record
+ * under the same hold of the meta lock, in a critical section, and has checked
+ * before that there is room.  In redo, and when the state is loaded, it throws
+ * if the tables are smaller than they were where the record was written.
+ *
+ * What is under the wait lock stays as it is: waiters for the slot's last
+ * topic may not have left yet.
+ */
 uint32
 rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 			   uint64 xid, XLogRecPtr lsn)
@@ -242,8 +280,9 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 	t->pend_xid = xid;
 
 	/*
-	 * The key comes last: who finds it without the lock uses the rest of the
-	 * slot.  Pairs with rq_topic_find().
+	 * The slot is complete before the key can be seen: whoever finds the key
+	 * without the lock uses the rest of the slot.  Pairs with the barrier in
+	 * rq_topic_find().
 	 */
 	pg_write_barrier();
 	pg_atomic_write_u64(&t->key, RQ_KEY_PACK(key));
@@ -263,6 +302,11 @@ rq_topic_queue(uint32 topic, uint32 queue_id)
 
 /* ---- redo ---- */
 
+/*
+ * A relfilenode can be used again, so a key can have had several topics.  A
+ * record from before the creation of the present one is about another topic,
+ * which no longer exists.
+ */
 uint32
 rq_topic_for_redo(RqKey key, XLogRecPtr lsn)
 {

@@ -21,7 +21,7 @@ extern RqTopicSettings rq_topic_settings(uint32 topic);
 
 /*
  * The settings as they are committed, whether or not the janitor has settled
- * that.  The caller holds the meta lock as long as it uses the result.  Throws
+ * them.  The caller holds the meta lock as long as it uses the result.  Throws
  * when the commit log of PostgreSQL can't be read.
  */
 extern const RqTopicSettings *rq_topic_committed(uint32 topic);
@@ -68,8 +68,8 @@ rq_topic_nslots(uint32 topic)
 }
 
 /*
- * Make a slot for this topic, or note on the one it has whose transaction creates
- * it.  The caller holds the meta lock exclusively.  "lsn" is the end of the
+ * Make a slot for this topic; if it has one, note in it that "xid" creates it.
+ * The caller holds the meta lock exclusively.  "lsn" is the end of the
  * record that creates the topic.  Throws when a table is full.
  */
 extern uint32 rq_topic_apply(RqKey key, Oid spc,
@@ -78,8 +78,8 @@ extern uint32 rq_topic_apply(RqKey key, Oid spc,
 
 /*
  * The slot that a record with this LSN is about; RQ_NO_SLOT if the topic no
- * longer exists, or the key is another one's by now.  The caller holds the meta
- * lock or is the startup process.
+ * longer exists, or the key is another topic's by now.  The caller holds the
+ * meta lock or is the startup process.
  */
 extern uint32 rq_topic_for_redo(RqKey key, XLogRecPtr lsn);
 
