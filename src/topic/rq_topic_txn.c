@@ -2,9 +2,19 @@
  * rq_topic_txn.c
  *	  Topics that the current transaction creates, drops and alters.
  *
+ * What must happen to a topic's slot if the transaction, or the part of it
+ * since a savepoint, is rolled back, and what if it commits?
+ *
+ *		created		rollback dooms the slot; nothing to do at commit
+ *		dropped		commit dooms it; before that, it is noted in the slot who
+ *					drops it
+ *		altered		rollback makes the old settings seen again; the janitor settles
+ *					the rest
+ *
  * A prepared transaction may have created or dropped topics, though its end
  * calls no code of ours: the janitor finds out by their relations' files.  No
- * file tells of settings.
+ * file says what became of settings, so after changing these it can't be
+ * prepared.
  */
 #include "postgres.h"
 
@@ -38,10 +48,12 @@ static const RqActionOps topic_created = {
 };
 
 /*
- * A topic that was dropped by action "at" and created after the savepoint that
- * has "since" is garbage however the transaction ends: doom it.  A loop of
- * TRUNCATEs would hold on to the slots of all its storages else.  The action
- * stays, since messages may have been produced into the topic.
+ * A topic that was dropped by action "at" and created by an action from
+ * "since" on, that is, under the same savepoint, is garbage however the
+ * transaction ends: doom it.  Otherwise a loop of TRUNCATEs would hold on to
+ * the slots of all storage that it has made.  The action stays, since messages
+ * may have been produced into the topic, and rq_topic_is_dropped() must still
+ * say so.
  */
 static void
 doom_if_dead(const void *action, int at, int since)
@@ -58,9 +70,11 @@ doom_if_dead(const void *action, int at, int since)
 }
 
 /*
- * Note before the commit record who drops the topic.  The state file tells it,
- * too: a crash can leave the relation's file behind for ever, if the commit
- * lies below the redo pointer and the file was still to be unlinked.
+ * Before the commit record, note in the slot who drops the topic.  The slot is
+ * copied to the state file with it, since a crash can leave the relation's
+ * file forever: if the commit lies below the redo pointer and the file was not
+ * yet unlinked.  No record and no gate: if the commit is redone, so is the
+ * removal of the file, by which the janitor finds the topic.
  */
 static void
 stage_topic_drop(const void *action, uint64 xid)
@@ -133,7 +147,11 @@ undo_altered(const void *action)
 	rq_topic_alter_undo(a->key, &a->before);
 }
 
-/* Undone from the newest to the oldest, so the topic ends up as it was found. */
+/*
+ * Called from the newest to the oldest, so the topic ends up as it was found.
+ * After a commit, "seen" is right already.  Either way the janitor has to
+ * settle what is staged.
+ */
 static void
 finish_altered(const void *action, bool committed)
 {
@@ -142,6 +160,10 @@ finish_altered(const void *action, bool committed)
 	rq_worker_wake(RQ_JANITOR);
 }
 
+/*
+ * Of several actions about a topic the first logs what they have come to, and
+ * the others find nothing left to log.
+ */
 static void
 log_altered_back(const void *action, uint64 xid)
 {
@@ -150,7 +172,11 @@ log_altered_back(const void *action, uint64 xid)
 	rq_topic_alter_log(a->key);
 }
 
-/* WAL still tells of settings that were rolled back to a savepoint. */
+/*
+ * Settings that were rolled back to a savepoint are still the staged ones in
+ * WAL.  If the transaction commits, they would hold; so before that, those
+ * that are seen are logged.
+ */
 static const RqActionOps topic_altered_back = {
 	.size = sizeof(Altered),
 	.stage = RQ_STAGE_SETTINGS_UNDONE,

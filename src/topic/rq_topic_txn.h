@@ -10,8 +10,8 @@
 /*
  * Note, to be undone with the transaction or a part of it: that storage with
  * this key is about to be made; that it is no longer its relation's; that the
- * topic's settings are about to change.  They throw if it is too late for that
- * or memory is short.
+ * topic's settings are about to change.  They throw if the transaction is past
+ * pre-commit or memory is short.
  */
 extern void rq_topic_note_created(RqKey key);
 extern void rq_topic_note_dropped(RqKey key);
