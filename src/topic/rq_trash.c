@@ -2,14 +2,17 @@
  * rq_trash.c
  *	  Files of topics and queues that are gone.
  *
- * They are moved away under the meta lock, which takes no time, and removed
+ * How do files go whose names may be used again at once, when to remove them
+ * can take long, and the file system can refuse to?
+ *
+ * They are renamed under the meta lock, which takes little time, and removed
  * without it.  A full disk can have no room for the directory to move them to,
  * and then they are removed under the lock.  What cannot even be removed is
- * counted in rq_ctl->leftovers: the janitor tries again, and as long as there is
- * something the store is not closed in order, so that the next start removes it
- * instead of taking it for messages of another time.  What is removed can come
- * back as long as its directory is not synced; so that is done before the store is
- * noted as closed.
+ * counted in rq_ctl->leftovers: the janitor tries again, and as long as there
+ * is something left, the store is not noted as closed, so that the next start
+ * removes it instead of taking it for messages.  After a crash of the system,
+ * what was removed can be back if its directory was not synced; so that is
+ * done before the store is noted as closed.
  */
 #include "postgres.h"
 
@@ -21,6 +24,10 @@
 #include "topic/rq_tables.h"
 #include "topic/rq_trash.h"
 
+/*
+ * Nothing throws here, and nothing is synced: the record is on disk, so redo,
+ * or the keeper after it (rq_tidy.c), removes what comes back after a crash.
+ */
 void
 rq_trash_topic(RqKey key, XLogRecPtr lsn, char *trash)
 {
@@ -32,7 +39,11 @@ rq_trash_topic(RqKey key, XLogRecPtr lsn, char *trash)
 	if (rename(path, trash) == 0 || errno == ENOENT)
 		return;
 
-	/* Redo that is repeated finds what it has put away the first time. */
+	/*
+	 * Redo that is repeated finds what it has put away the first time under
+	 * that name, which has the record's LSN in it.  Then the directory itself
+	 * goes.
+	 */
 	if (errno != ENOTEMPTY && errno != EEXIST)
 		ereport(LOG,
 				(errcode_for_file_access(),
@@ -41,7 +52,11 @@ rq_trash_topic(RqKey key, XLogRecPtr lsn, char *trash)
 		rq_leftovers_note();
 }
 
-/* Make the place for files of queues; an empty name if there can be none. */
+/*
+ * Make the directory for files of queues; an empty name if there can be none.
+ * One that is there already was made by this record, in a redo before this
+ * one.
+ */
 static void
 make_place(RqKey key, XLogRecPtr lsn, char *trash)
 {
@@ -76,6 +91,12 @@ put_away(const char *path, const char *trash)
 	return rq_remove_segment(path);
 }
 
+/*
+ * File by file, since the directory keeps those of the queues that stay.  The
+ * topic is marked first: its directory has lost files, and must be synced
+ * before the store is noted as closed.  A file that stays, or a directory that
+ * can't be read, is left to the janitor.
+ */
 void
 rq_trash_queues(RqKey key, uint32 first, XLogRecPtr lsn, char *trash)
 {

@@ -10,12 +10,12 @@
 #include "base/rq_base.h"
 
 /*
- * Put away the directory of a topic, or the files of its queues from "first" on,
- * in one of a name of its own, "trash" (MAXPGPATH bytes): the names can be used
- * again at once.  The record at "lsn" that says so is flushed, so they do not
- * throw for a file; what cannot be moved is removed where it is.  "trash" is set
- * if there may be something in it.  The meta lock is held exclusively; a topic
- * whose queues go is there.
+ * Move the directory of a topic, or the files of its queues from "first" on,
+ * to a directory with a name of its own, "trash" (MAXPGPATH bytes): the names
+ * can be used again at once.  The caller has flushed the record at "lsn" that
+ * says so, and so they do not throw for a file; what cannot be moved is
+ * removed where it is.  "trash" is set if there may be something in it.  The
+ * caller holds the meta lock exclusively; a topic whose queues go exists.
  */
 extern void rq_trash_topic(RqKey key, XLogRecPtr lsn, char *trash);
 extern void rq_trash_queues(RqKey key, uint32 first, XLogRecPtr lsn, char *trash);
