@@ -35,6 +35,10 @@ topics_size(void)
 					hash_estimate_size(rq_max_topics, sizeof(TopicIndexEntry)));
 }
 
+/*
+ * The index is in shared memory, but without partitions or locks of its own:
+ * the meta lock guards it.
+ */
 static void
 topics_init(void)
 {
@@ -73,6 +77,7 @@ rq_topic_index_find(RqKey key)
 	return e ? e->slot : RQ_NO_SLOT;
 }
 
+/* Can't fail: entries for all slots are allocated when the server starts. */
 void
 rq_topic_index_add(RqKey key, uint32 slot)
 {
