@@ -2,19 +2,23 @@
  * rq_alter.c
  *	  Change the settings of a topic, the number of its queues being one.
  *
- * A change belongs to a transaction, which holds the topic's relation
- * exclusively: nobody else uses the topic until it has ended.  So what is "seen"
- * changes at once and goes back if the transaction, or a part of it, is rolled
- * back.  The topic keeps in mind what is "committed", for an abort, and what is
- * "staged", for a commit, and holds on to the slots of all numbers of queues it
- * has had.  The janitor settles that afterwards, and only then do slots and files
- * of queues go.  Code that uses a topic without a lock on its relation, as
- * retention does, goes by rq_topic_committed().
+ * Given a change that only its own transaction may see until it commits, and
+ * that can take away queues with their files, which settings hold for whom,
+ * and when do the queues go?
  *
- * A record holds both outcomes, and a further record the settlement.
- * During recovery a topic has the queues that both outcomes have, on a hot
- * standby until the end of the transaction is replayed, else until the keeper
- * decides when recovery ends.
+ * A change belongs to a transaction, which holds the topic's relation
+ * exclusively: nobody else uses the topic until it has ended.  So what is
+ * "seen" changes at once and goes back if the transaction, or a part of it, is
+ * rolled back.  The topic remembers what is "committed", for an abort, and
+ * what is "staged", for a commit, and keeps slots for the most queues it has
+ * had since the last settlement.  The janitor settles that afterwards, and
+ * only then do slots and files of queues go.  Code that uses a topic without a
+ * lock on its relation, as retention does, goes by rq_topic_committed().
+ *
+ * A record holds both outcomes, and a further record the settlement.  During
+ * recovery a topic shows the queues that both outcomes have: on a hot standby
+ * until the end of the transaction is replayed, otherwise until the keeper
+ * decides at the end of recovery.
  *
  * Queues that went can come again under the same number.  "born" tells redo
  * which records are about the earlier ones, and a new incarnation tells
@@ -37,9 +41,9 @@
 /* ---- slots ---- */
 
 /*
- * Make room in all tables for "nslots" queues, or throw and change nothing: the
- * room for queues is checked first, and rq_group_take_slots() checks before it
- * takes.
+ * Make room in all tables for "nslots" queues, or throw and change nothing:
+ * the room for queues is checked first, and rq_group_take_slots() checks
+ * before it takes.
  */
 static void
 take_slots(uint32 topic, uint32 nslots)
@@ -54,7 +58,10 @@ take_slots(uint32 topic, uint32 nslots)
 	rq_topic_take_queues(topic, nslots);
 }
 
-/* Remove garbage if there is too little room for that. */
+/*
+ * Remove garbage if there is too little room for that.  Before the locks of
+ * the change are taken, since to drop a topic takes them itself.
+ */
 static void
 make_room(uint32 topic, uint32 nslots)
 {
@@ -69,6 +76,10 @@ make_room(uint32 topic, uint32 nslots)
 	rq_topic_make_room(nslots - have, ngroups * (nslots - have));
 }
 
+/*
+ * The new incarnation makes every process map the files of the topic again: a
+ * queue can come back under a number that it has mapped.
+ */
 static void
 release_slots(uint32 topic, uint32 nslots)
 {
@@ -93,6 +104,15 @@ stamp_slots(uint32 topic, XLogRecPtr lsn)
 	rq_group_stamp_slots(topic, lsn);
 }
 
+/*
+ * Shared by settlement, redo and the loading of the state; all of the record
+ * is taken over.  Slots are taken before anything is changed, so if the tables
+ * are too small, nothing is.  In a settlement there is nothing to take, and so
+ * nothing that could throw in its critical section.
+ *
+ * Only the queues that both outcomes have are seen.  In a settlement these are
+ * the same; in recovery, it is not known yet which it will be.
+ */
 void
 rq_topic_apply_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
 {
@@ -106,6 +126,8 @@ rq_topic_apply_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
 	t->drop_xid = rec->drop_xid;
 	t->alter_xid = rec->alter_xid;
 	t->alter_lsn = lsn;
+
+	/* Redo of the end of a transaction checks whether it is this one. */
 	if (t->alter_xid != 0)
 		rq_ctl->redo_altering = true;
 	stamp_slots(topic, lsn);
@@ -139,7 +161,12 @@ stage(uint32 topic, const RqTopicSettings *to, uint64 xid)
 	END_CRIT_SECTION();
 }
 
-/* What an earlier transaction has left to settle; the relation is locked. */
+/*
+ * What an earlier transaction has left to settle: a slot has one staged
+ * change.  The caller's lock on the relation keeps anybody from staging
+ * another.  Of the caller's own transaction, which has not ended, the staged
+ * change stays.
+ */
 static void
 settle_first(uint32 topic)
 {
@@ -155,8 +182,10 @@ settle_first(uint32 topic)
 
 /*
  * Everything that can fail comes before stage(): what is consumed, shares and
- * room.  What take_slots() has done by then needs no undo, since it is the last
- * of these.
+ * room.  What take_slots() has done by then needs no undo, since it is the
+ * last of these.  One hold of the meta lock covers checks, slots and record:
+ * so nobody else takes the room that was found, and a copy of the state has as
+ * many slots as the record says.
  */
 void
 rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid,
@@ -183,12 +212,14 @@ rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid,
 }
 
 /*
- * Only what is seen goes back.  What is staged is put right by
- * rq_topic_alter_log() before a commit, which can fail as this can't.
+ * Only what is seen goes back, which needs no record and no gate.  What is
+ * staged is put right before a commit by rq_topic_alter_log(), which may fail,
+ * as this may not.
  *
- * A transaction that takes back all its changes, one by one, has aborted for
- * everybody else by then: once that has been settled, a change in between would
- * bring back queues whose slots are free.
+ * At an abort this is called once for each change, and for everybody else the
+ * transaction has aborted by then.  The janitor can settle the topic between
+ * two calls.  Then alter_xid is 0, and what is seen is final: to go back to
+ * the state between two changes would show queues whose slots are free.
  */
 void
 rq_topic_alter_undo(RqKey key, const RqTopicSettings *to)
@@ -203,6 +234,11 @@ rq_topic_alter_undo(RqKey key, const RqTopicSettings *to)
 	RQ_FAULT("alter-undone");
 }
 
+/*
+ * Stages what is seen now, if a rollback to a savepoint has made that
+ * something else.  This must come before the commit record, with which redo
+ * and the janitor take what is staged for committed.
+ */
 void
 rq_topic_alter_log(RqKey key)
 {
@@ -223,9 +259,16 @@ rq_topic_alter_log(RqKey key)
 }
 
 /*
- * From here on nothing rests on the transaction.  Slots that both outcomes kept
- * go with the same record; their files only when it is flushed, since a crash
- * cannot bring them back.
+ * From here on nothing depends on the transaction.
+ *
+ *		1. log the outcome,
+ *		2. take it over, and release slots that are beyond its number of queues,
+ *		3. flush, since no crash brings back a file that was removed,
+ *		4. put the files of these queues away.
+ *
+ * All under one hold of the meta lock: queues of these numbers could come
+ * again between 2 and 4, and their files would be put away.  The caller
+ * removes the files when it has released the lock.
  */
 void
 rq_topic_alter_settle(uint32 topic, char *trash)
@@ -239,6 +282,8 @@ rq_topic_alter_settle(uint32 topic, char *trash)
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	if (t->alter_xid == 0)
 		return;
+
+	/* Throws if pg_xact can't be read, so before anything is done. */
 	status = rq_xid_status(t->alter_xid);
 	if (status == RQ_XID_IN_PROGRESS)
 		return;
@@ -260,6 +305,12 @@ rq_topic_alter_settle(uint32 topic, char *trash)
 	}
 }
 
+/*
+ * Called by the keeper when recovery has ended, before it opens the gate, and
+ * by the startup process of a hot standby when such a transaction ends.  Only
+ * what is seen changes: nothing can be logged now, so slots and files go when
+ * the change is settled.
+ */
 void
 rq_topic_alter_recover(void)
 {
@@ -300,6 +351,7 @@ some_alter_has_ended(void)
 	return false;
 }
 
+/* Mostly no topic is being altered, and then one flag says so. */
 void
 rq_topic_alter_replayed(void)
 {
@@ -307,6 +359,10 @@ rq_topic_alter_replayed(void)
 		rq_topic_alter_recover();
 }
 
+/*
+ * As in rq_topic_alter_settle(), the files of queues go after the slots, and
+ * only when the record is on disk.
+ */
 void
 rq_topic_redo_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn,
 					char *trash)
@@ -317,7 +373,10 @@ rq_topic_redo_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn,
 	rq_topic_apply_alter(topic, rec, lsn);
 	if (rq_topic_nslots(topic) < before)
 	{
-		/* Recovery must not be able to end before this record any more. */
+		/*
+		 * Recovery must not be able to end before this record any more: the
+		 * queues would exist then, and their files would not.
+		 */
 		XLogFlush(lsn);
 		rq_trash_queues(rq_topic_key(topic), rq_topic_nslots(topic), lsn, trash);
 	}

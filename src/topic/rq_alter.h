@@ -11,38 +11,40 @@
 #include "topic/rq_tables.h"
 
 /*
- * Throw if a queue holds messages that somebody may still want.  The meta lock is
- * held exclusively.
+ * Throw if a queue holds messages that somebody may still want.  The meta lock
+ * is held exclusively.
  */
 typedef void (*RqQueueMayGo) (uint32 topic, RqQueue *q);
 
 /*
- * Change the settings, from now on for the calling transaction, whose
- * id is "xid", and for all if it commits.  The caller holds the topic's
- * relation exclusively until then.  Throws when a table is full, or when a
- * queue that would go may not: "check" is asked for each of them, and throws.
+ * Change the settings, from now on for the calling transaction, whose id is
+ * "xid", and for everybody if it commits.  The caller holds the topic's
+ * relation locked exclusively until then.  Throws when a table is full, or
+ * when a queue that would go must stay: "check" is called for each of them,
+ * and throws then.
  */
 extern void rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid,
 						   RqQueueMayGo check);
 
 /*
- * Back to these settings, which the transaction has seen before it called
- * rq_topic_alter() or meant to.  Can't throw.
+ * Back to these settings, which the transaction saw before it called
+ * rq_topic_alter() or was about to.  Can't throw.
  */
 extern void rq_topic_alter_undo(RqKey key, const RqTopicSettings *to);
 
 /* WAL-log what the calling transaction's changes and undos have come to. */
 extern void rq_topic_alter_log(RqKey key);
 
-/* Make "seen" tell the outcome of changes that a crash has ended. */
+/* Let the topics' users see the outcome of changes that recovery knows. */
 extern void rq_topic_alter_recover(void);
 
 /* The same when the end of a transaction is replayed.  Startup process only. */
 extern void rq_topic_alter_replayed(void);
 
 /*
- * The next ones are called with the meta lock held exclusively.  "trash" gets the
- * path of a directory to be removed when the lock is released, if there is any.
+ * The next ones are called with the meta lock held exclusively.  "trash" gets
+ * the path of a directory to be removed when the lock is released, if there is
+ * any.
  */
 
 /* Settle the change of the topic's settings if its transaction has ended. */
@@ -50,8 +52,8 @@ extern void rq_topic_alter_settle(uint32 topic, char *trash);
 
 /*
  * Make the slots of an existing topic say what the record does about settings,
- * and whether they are being changed.  Or the caller is the startup process, when
- * it loads the state.
+ * and whether they are being changed.  When the state is loaded, the startup
+ * process calls it without the lock.
  */
 extern void rq_topic_apply_alter(uint32 topic, const xl_rq_topic *rec,
 								 XLogRecPtr lsn);

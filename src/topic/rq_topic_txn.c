@@ -8,8 +8,8 @@
  *		created		rollback dooms the slot; nothing to do at commit
  *		dropped		commit dooms it; before that, it is noted in the slot who
  *					drops it
- *		altered		rollback makes the old settings seen again; the janitor settles
- *					the rest
+ *		altered		rollback makes the old settings seen again; the rest is
+ *					settled by the janitor
  *
  * A prepared transaction may have created or dropped topics, though its end
  * calls no code of ours: the janitor finds out by their relations' files.  No
