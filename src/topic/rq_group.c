@@ -2,10 +2,13 @@
  * rq_group.c
  *	  Consumer groups: which exist.  Their offsets are in rq_offset.c.
  *
+ * Given a topic and a name, is there such a group for the calling transaction,
+ * and if that depends on another transaction, on which?
+ *
  * A group is created and dropped by a transaction.  Its slot says what the
- * transaction means to do (pend_op, pend_xid); who looks at it asks pg_xact.
- * When the transaction has ended, the janitor settles the slot for good and
- * logs that.
+ * transaction means to do (pend_op, pend_xid), and whoever finds it there asks
+ * pg_xact for the outcome.  When the transaction has ended, the janitor
+ * settles the slot for good and logs that.
  */
 #include "postgres.h"
 
@@ -29,7 +32,7 @@ rq_group_is_still(RqGroupRef group)
 	return rq_groups[group.slot].id == group.id;
 }
 
-/* The group's state for the caller. */
+/* The group's state for the caller; what its own transaction did counts. */
 static RqGroupState
 state_of(const RqGroup *g, uint64 *xid)
 {
@@ -43,6 +46,8 @@ state_of(const RqGroup *g, uint64 *xid)
 	if (g->doomed && (rq_xid_is_own(g->pend_xid) ||
 					  rq_xid_status(g->pend_xid) != RQ_XID_IN_PROGRESS))
 		return RQ_GROUP_ABSENT;
+
+	/* A claim that has ended says nothing: after a commit, pend_op does. */
 	if (g->claim_xid != 0 &&
 		rq_xid_status(g->claim_xid) == RQ_XID_IN_PROGRESS)
 	{
@@ -64,10 +69,12 @@ state_of(const RqGroup *g, uint64 *xid)
 				break;
 		}
 	}
+
+	/* Ours, or committed: as "pend_op" says. */
 	return there ? RQ_GROUP_ABSENT : RQ_GROUP_PRESENT;
 }
 
-/* Prefers a present group over one that is going. */
+/* A name can have several slots: prefers a present group to one in doubt. */
 static RqGroupState
 find_locked(uint32 topic, const char *name, RqGroupRef *group, uint64 *xid)
 {
@@ -147,7 +154,7 @@ rq_group_used(RqGroupRef group)
 	pg_atomic_uint64 *used_at = &rq_groups[group.slot].used_at;
 	TimestampTz now = GetCurrentTimestamp();
 
-	/* Another group that gets the slot just now is new anyway. */
+	/* Another group that gets the slot in between is new, so used now, too. */
 	if (rq_groups[group.slot].id == group.id &&
 		now - (TimestampTz) pg_atomic_read_u64(used_at) > RQ_USED_STEP)
 		pg_atomic_write_u64(used_at, now);
@@ -164,6 +171,7 @@ rq_group_offset(uint32 group, uint32 queue_id)
 	return &rq_offsets[slot];
 }
 
+/* If the slot goes to another group just now, no answer matters any more. */
 int
 rq_group_owner(RqGroupRef group, uint32 queue_id)
 {
@@ -214,8 +222,8 @@ count_groups(uint32 topic)
 }
 
 /*
- * Throw if the topic would have more than its share: groups that go have slots as
- * well, and of these it can have as many again.
+ * Throw if the topic would have more than its share.  Groups that are being
+ * dropped have slots as well, and of these it can have as many again.
  */
 static void
 check_share(GroupCount n, uint32 nqueues)
@@ -256,7 +264,7 @@ rq_group_check_share(uint32 topic, uint32 nqueues)
 	check_share(count_groups(topic), nqueues);
 }
 
-/* Throw unless there are slots for so many more offsets. */
+/* Throw unless there are slots for this many more offsets. */
 static void
 check_room(uint64 noffsets)
 {
@@ -272,7 +280,7 @@ check_room(uint64 noffsets)
 						 "drop_group");
 }
 
-/* Throw unless there is room for one more group with so many offsets. */
+/* Throw unless there is room for one more group with this many offsets. */
 static void
 check_room_for_new(uint32 nqueues)
 {
@@ -305,6 +313,7 @@ take_offsets(uint32 group, uint32 nqueues)
 	}
 }
 
+/* The id is set last: it makes the slot a used one. */
 uint32
 rq_group_apply(uint32 topic, uint32 id, const char *name, uint32 name_len,
 			   uint32 nqueues, uint64 xid, TimestampTz created_at)
@@ -350,8 +359,8 @@ set_places(uint32 group, const xl_rq_place *places, XLogRecPtr lsn)
 }
 
 /*
- * Also logs an existing group again, without places, when nobody has to be asked
- * any more for the outcome of the transaction that made it.
+ * Also logs an existing group again, without places and xid, when its
+ * existence no longer depends on the outcome of a transaction.
  */
 static XLogRecPtr
 log_group(uint32 topic, uint32 id, const char *name, const xl_rq_place *places,
@@ -371,9 +380,9 @@ log_group(uint32 topic, uint32 id, const char *name, const xl_rq_place *places,
 }
 
 /*
- * Log, then apply, under one hold of the meta lock: a copy of the state that is
- * taken later has the group, and one taken before is followed by the record.
- * All that can fail comes before the critical section.
+ * 1. check name, share and room, 2. log, 3. fill the slot and its offsets:
+ * under one hold of the meta lock, so a copy of the state that is taken later
+ * has the group, and one taken before is followed by the record.
  */
 bool
 rq_group_create(uint32 topic, const char *name, const xl_rq_place *places,
@@ -392,10 +401,12 @@ rq_group_create(uint32 topic, const char *name, const xl_rq_place *places,
 		TimestampTz now = GetCurrentTimestamp();
 		XLogRecPtr	lsn;
 
-		/* What was made room for may have been taken by others since. */
+		/* 1. Others may have taken since what the caller made room for. */
 		if (limited)
 			check_share_of_new(topic);
 		check_room_for_new(nqueues);
+
+		/* 2. and 3. */
 		START_CRIT_SECTION();
 		lsn = log_group(topic, id, name, places, nqueues, xid, now);
 		group->id = id;
@@ -505,6 +516,7 @@ rq_group_drop_all_apply(uint32 topic)
 		drop_apply(rq_topics[topic].first_group);
 }
 
+/* One hold of the lock for both: redo must have as many free slots at any LSN. */
 void
 rq_group_drop_for_good(uint32 group)
 {
@@ -515,6 +527,7 @@ rq_group_drop_for_good(uint32 group)
 	END_CRIT_SECTION();
 }
 
+/* Asked under the lock under which it goes: somebody could use it in between. */
 bool
 rq_group_drop_if(RqGroupRef group, RqGroupMay may)
 {
@@ -539,7 +552,7 @@ rq_group_drop_abandoned(void)
 		return;
 	for (uint32 i = 0; i < (uint32) rq_max_groups; i++)
 	{
-		/* A look without the lock, which is repeated. */
+		/* Checked without the lock to pass over most, then again with it. */
 		if (rq_groups[i].id == 0 || !rq_groups[i].abandoned)
 			continue;
 		rq_gate_enter();
@@ -552,7 +565,7 @@ rq_group_drop_abandoned(void)
 	}
 }
 
-/* The pending transaction of a group has ended: log what follows from it. */
+/* The group goes if its creation has aborted or its drop has committed. */
 static void
 settle(uint32 group, RqXidStatus status)
 {
@@ -574,7 +587,7 @@ settle(uint32 group, RqXidStatus status)
 bool
 rq_group_settle_all(void)
 {
-	static uint32 next = 0;		/* goes on behind one that has thrown */
+	static uint32 next = 0;		/* after one that has thrown, go on */
 	bool		any = false;
 
 	for (int n = 0; n < rq_max_groups; n++)
@@ -616,6 +629,11 @@ find_by_id(uint32 topic, uint32 id)
 	return RQ_NO_SLOT;
 }
 
+/*
+ * A record without places is a settlement.  A group that is not there is made
+ * only if the loaded state could not know of it (meta_lsn); otherwise it has
+ * been dropped since.
+ */
 void
 rq_group_redo(const void *data, uint32 len, XLogRecPtr lsn)
 {
@@ -648,6 +666,7 @@ rq_group_redo(const void *data, uint32 len, XLogRecPtr lsn)
 	LWLockRelease(rq_meta_lock);
 }
 
+/* With an xid the group is only marked: its end is a record of its own. */
 void
 rq_group_redo_drop(const void *data, uint32 len, XLogRecPtr lsn)
 {
