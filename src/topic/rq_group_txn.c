@@ -2,15 +2,22 @@
  * rq_group_txn.c
  *	  Consumer groups that the current transaction creates and drops.
  *
- * A group is in shared memory and WAL from the moment it is created.  What a
- * rollback to a savepoint leaves of it has to go with a record of its own, which
- * cannot be written while that goes on: the group is "abandoned", and dropped at
- * pre-commit or by the janitor.  The same holds for a group that its creator
- * drops, only that a rollback to a savepoint can still bring it back: it is
- * "doomed".
+ * What is left of a group when the transaction that creates or drops it is
+ * rolled back, or a part of it?
  *
- * Everything here does nothing when the slot has gone to a group with another
- * id: the group has ended with its topic.
+ * A group is in shared memory and WAL from the moment it is created.  What a
+ * rollback to a savepoint leaves of it has to go with a record of its own,
+ * which cannot be written during the rollback, where nothing may fail: the
+ * group is "abandoned", and dropped at pre-commit or by the janitor.  The same
+ * holds for a group that its creator drops, except that a rollback to a
+ * savepoint can still bring it back: it is "doomed".
+ *
+ * A group of others that the transaction drops is "claimed": that is not
+ * logged before pre-commit, since until then it can be taken back without a
+ * record.
+ *
+ * Everything here does nothing if the slot belongs to a group with another id
+ * by then: the group has ended with its topic.
  */
 #include "postgres.h"
 
@@ -34,7 +41,10 @@ group_of(const void *action)
 
 /* ---- created ---- */
 
-/* Nobody needs it any more, but that is still to be logged. */
+/*
+ * Nobody needs it any more, but that is still to be logged.  Only the meta
+ * lock, not the gate: a rollback may not wait for the store to open.
+ */
 static void
 abandon(const void *action)
 {
@@ -51,7 +61,11 @@ abandon(const void *action)
 	rq_worker_wake(RQ_JANITOR);
 }
 
-/* WAL-log the end of a doomed group. */
+/*
+ * WAL-log the end of a doomed group.  At pre-commit, without the transaction's
+ * id: the group must be gone whether or not the transaction commits.  If it
+ * does not, its creation would have been undone anyway.
+ */
 static void
 drop_doomed(const void *action, uint64 xid)
 {
@@ -86,7 +100,10 @@ rq_group_create_own(uint32 topic, const char *name, const xl_rq_place *places,
 {
 	uint64		xid = rq_xid_announce();
 
-	/* Once the group is there, it must be noted. */
+	/*
+	 * Room for the note first: a group that exists and is not noted would
+	 * survive a rollback to a savepoint.
+	 */
 	rq_txn_make_room();
 	if (!rq_group_create(topic, name, places, xid, true, group))
 		return false;
@@ -112,7 +129,10 @@ unclaim(const void *action)
 	claim(group_of(action), 0);
 }
 
-/* WAL-log that a claimed group goes away if "xid" commits. */
+/*
+ * WAL-log that a claimed group goes away if "xid" commits, before the commit
+ * record, and note the same in the slot under one hold of the lock.
+ */
 static void
 stage_group_drop(const void *action, uint64 xid)
 {
@@ -133,7 +153,7 @@ stage_group_drop(const void *action, uint64 xid)
 	RQ_FAULT("group-drop-wal");
 }
 
-/* What pre-commit has staged says all there is to say now. */
+/* From here on "pend_op" and pg_xact say what the claim did. */
 static void
 finish_group_dropped(const void *action, bool committed)
 {
@@ -181,13 +201,17 @@ is_own(RqGroupRef group)
 	const RqGroup *g = &rq_groups[group.slot];
 
 	/*
-	 * Without the lock: nobody else ends a group before its creator has
-	 * ended.
+	 * Without the lock: nobody else drops or settles a group before the
+	 * transaction that creates it has ended.
 	 */
 	return g->id == group.id && g->pend_op == RQ_PEND_CREATE &&
 		rq_xid_is_own(g->pend_xid);
 }
 
+/*
+ * Noted first and done then: to note can fail, and undoing what has not been
+ * done yet does no harm.
+ */
 void
 rq_group_drop(RqGroupRef group)
 {

@@ -16,8 +16,8 @@ extern bool rq_group_create_own(uint32 topic, const char *name,
 								const xl_rq_place *places, RqGroupRef *group);
 
 /*
- * Drop the group, which this transaction owns (rq_owner.h): others wait for its
- * end.
+ * Drop the group, which this transaction owns (rq_owner.h): others wait for
+ * its end.
  */
 extern void rq_group_drop(RqGroupRef group);
 
