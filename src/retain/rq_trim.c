@@ -2,11 +2,17 @@
  * rq_trim.c
  *	  Raise the starts of the log and of queues, and remove what lies below.
  *
- * What goes is decided in rq_retain.c.  The record TRIM and the new starts
- * are made under the meta lock held exclusively; files go when the record is
- * safe.  A group that had not consumed what goes is not touched: who reads for
- * it goes on at the queue's start.  What it loses is counted before, and told
- * afterwards.
+ * Given new starts for the log and for queues, how are they raised so that no
+ * reader takes what was removed for a message, and no crash leaves a start
+ * below files that were removed?
+ *
+ * What goes is decided in rq_retain.c, and prepared here queue by queue,
+ * without holding a lock for long.  The record TRIM and the new starts are
+ * then made under one hold of the meta lock held exclusively; files go when
+ * the record is on disk.  A group that had not consumed what goes is not
+ * touched: whoever reads for it goes on at the queue's start.  What it loses
+ * is counted in the preparation, added to the group's offset with the trim,
+ * and written to the server log afterwards.
  */
 #include "postgres.h"
 
@@ -27,7 +33,7 @@
 #include "topic/rq_group.h"
 #include "topic/rq_topic.h"
 
-/* How many losses the server log is told of in a round. */
+/* How many losses are written to the server log in a round. */
 #define TELL_ROUND		256
 
 /* What a trim takes from a group in one queue. */
@@ -64,9 +70,11 @@ compare_losses(const void *a, const void *b)
 }
 
 /*
- * Add to each group's loss the messages of [first, end) from its place on that
- * are there and point below "below".  Each entry is looked at once, however many
- * groups there are; "losses" are sorted by place.
+ * Add to each group's loss the messages of [first, end) that are at or after
+ * its place and point below "below"; not those that were aborted or whose
+ * frames are gone already.  Each entry is read once, however many groups there
+ * are: "losses" are sorted by place, and what was counted before a group's
+ * place is taken off again.
  */
 static void
 count_losses(const RqTrim *t, uint32 topic, RqQueue *q, Loss *losses, int n,
@@ -89,8 +97,9 @@ count_losses(const RqTrim *t, uint32 topic, RqQueue *q, Loss *losses, int n,
 }
 
 /*
- * What groups lose when the queue begins at "start".  Behind it, too, an entry
- * can point below the log's new start.
+ * What groups lose when the queue begins at "start".  After it, too, an entry
+ * can point below the log's new start; rq_lowest_below() says whether one
+ * does, which spares reading all of them.
  */
 static void
 add_losses(RqTrim *t, uint32 topic, RqQueue *q, RqOff start)
@@ -119,6 +128,11 @@ add_losses(RqTrim *t, uint32 topic, RqQueue *q, RqOff start)
 	pfree(losses);
 }
 
+/*
+ * Everything that reads entries, and so can throw or take time, is done here
+ * and not in rq_trim().  An error leaves "nstarts" as it was, and so the queue
+ * as it is.
+ */
 void
 rq_trim_queue(RqTrim *t, uint32 topic, RqQueue *q, RqOff start)
 {
@@ -127,7 +141,7 @@ rq_trim_queue(RqTrim *t, uint32 topic, RqQueue *q, RqOff start)
 	RqEntry		e;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
-	/* The one before may have thrown in the middle. */
+	/* The call before may have thrown in the middle. */
 	t->starts.len = t->nstarts * sizeof(s);
 	t->born.len = t->nstarts * sizeof(q->born);
 
@@ -146,7 +160,7 @@ rq_trim_queue(RqTrim *t, uint32 topic, RqQueue *q, RqOff start)
 
 /* ---- trim ---- */
 
-/* The queue a start is about, NULL if it has gone. */
+/* The queue a start is about, NULL if it no longer exists. */
 static RqQueue *
 queue_of(const xl_rq_queue_start *s, XLogRecPtr lsn)
 {
@@ -156,8 +170,9 @@ queue_of(const xl_rq_queue_start *s, XLogRecPtr lsn)
 }
 
 /*
- * Raise the log's start and the queues'; the meta lock is held exclusively, or
- * this is redo.  "starts" get where the queues began before.
+ * Raise the log's start and the queues'; shared with redo.  The meta lock is
+ * held exclusively.  "starts" get where the queues began before, which is
+ * where the removal of files begins.
  */
 static RqPos
 trim_apply(RqPos log_start, xl_rq_queue_start *starts, uint32 count,
@@ -175,8 +190,10 @@ trim_apply(RqPos log_start, xl_rq_queue_start *starts, uint32 count,
 }
 
 /*
- * Remove segments of a queue from where it began on.  Others need the meta lock,
- * and the queue can go: it is given up after each of them.
+ * Remove segments of a queue from where it began on.  The meta lock keeps the
+ * queue, but others wait for it; so it is released after each file.  The queue
+ * can be dropped in between, and one of the same name come, whose "born" is
+ * later than our record: then the rest is not ours to remove.
  */
 static void
 remove_trimmed_of(const xl_rq_queue_start *s, XLogRecPtr lsn)
@@ -198,7 +215,7 @@ remove_trimmed_of(const xl_rq_queue_start *s, XLogRecPtr lsn)
 	}
 }
 
-/* Remove files; the record that says so is safe. */
+/* Remove files; the record that says so is on disk. */
 static void
 remove_trimmed(RqPos old_start, const xl_rq_queue_start *starts, uint32 count,
 			   XLogRecPtr lsn)
@@ -209,8 +226,9 @@ remove_trimmed(RqPos old_start, const xl_rq_queue_start *starts, uint32 count,
 }
 
 /*
- * Leave out queues that have gone since they were looked at, and do not trust
- * what was found for the others beyond what they have now.
+ * Leave out queues that have been dropped since they were looked at, also if
+ * another one has come in their place ("born").  A start must not lie beyond
+ * what is resolved and logged.
  */
 static void
 keep_valid(RqTrim *t)
@@ -231,7 +249,7 @@ keep_valid(RqTrim *t)
 	t->nstarts = kept;
 }
 
-/* Are group and queue still those it was found for? */
+/* Are group and queue still those that the loss was counted for? */
 static bool
 is_valid(const Loss *l)
 {
@@ -258,7 +276,10 @@ note_losses(const RqTrim *t)
 		}
 }
 
-/* Insert the record and raise the starts. */
+/*
+ * Insert the record and raise the starts.  The record has copied "starts"
+ * before trim_apply() puts the old ones there.
+ */
 static XLogRecPtr
 log_and_apply(RqTrim *t)
 {
@@ -278,6 +299,22 @@ log_and_apply(RqTrim *t)
 	return lsn;
 }
 
+/*
+ * In this order:
+ *
+ *		1. announce the trim and check the readers (rq_reader.c),
+ *		2. leave out what is no longer valid,
+ *		3. log, and raise the starts,
+ *		4. note the losses, end the announcement,
+ *		5. flush, since no crash brings back a file that was removed,
+ *		6. remove files.
+ *
+ * 1 to 4 under one hold of the meta lock: a reader that has seen the
+ * announcement waits for that lock and then reads the new starts; a copy of
+ * the state has all new starts if it was taken after the record; and groups
+ * and queues that are valid at 2 are so at 4.  5 and 6 can take long, and
+ * nobody reads below the starts any more, so they come after its release.
+ */
 bool
 rq_trim(RqTrim *t, bool despite_readers)
 {
@@ -313,7 +350,7 @@ rq_trim(RqTrim *t, bool despite_readers)
 
 /* ---- the server log ---- */
 
-/* False if there is nothing to tell, or not yet. */
+/* False if there is nothing to report, or not yet. */
 static bool
 tell_loss(RqOffset *o, TimestampTz now)
 {
@@ -348,7 +385,7 @@ tell_loss(RqOffset *o, TimestampTz now)
 void
 rq_trim_tell_losses(TimestampTz now)
 {
-	static int	next = 0;		/* where it goes on the next time */
+	static int	next = 0;		/* where to go on the next time */
 	int			left = TELL_ROUND;
 
 	for (int n = 0; n < rq_max_consumer_slots && left > 0; n++)
@@ -356,6 +393,7 @@ rq_trim_tell_losses(TimestampTz now)
 		RqOffset   *o = &rq_offsets[next];
 
 		next = (next + 1) % rq_max_consumer_slots;
+		/* Checked without a lock to pass over most, then again with it. */
 		if (o->lost != o->lost_told && tell_loss(o, now))
 			left--;
 	}
@@ -363,6 +401,11 @@ rq_trim_tell_losses(TimestampTz now)
 
 /* ---- redo ---- */
 
+/*
+ * Neither readers nor losses: on a standby a trim waits for no reader, which
+ * checks the starts again after it has copied a message; and what groups lost
+ * is counted where it was decided.
+ */
 void
 rq_trim_redo(const void *data, uint32 len, XLogRecPtr lsn)
 {
@@ -371,7 +414,11 @@ rq_trim_redo(const void *data, uint32 len, XLogRecPtr lsn)
 	xl_rq_queue_start *copy = palloc(Max(size, 1));
 	RqPos		old_start;
 
-	/* The rest of a segment can be too short for a frame and not logged. */
+	/*
+	 * The rest of the segment that the log ends in can be too short for a
+	 * frame.  No record says that it was passed over, so the start can lie in
+	 * the next segment.
+	 */
 	if (rq_log_segno(rec->log_start) >
 		rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_end)) + 1)
 		elog(PANIC, "TRIM record goes past the end of the commit log");
@@ -380,7 +427,10 @@ rq_trim_redo(const void *data, uint32 len, XLogRecPtr lsn)
 	old_start = trim_apply(rec->log_start, copy, rec->count, lsn);
 	LWLockRelease(rq_meta_lock);
 
-	/* Recovery must not be able to end before this record from here on. */
+	/*
+	 * Recovery must not be able to end before this record from here on: the
+	 * starts would be the old ones, and the files would not be there.
+	 */
 	XLogFlush(lsn);
 	remove_trimmed(old_start, copy, rec->count, lsn);
 }

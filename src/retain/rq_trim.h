@@ -12,9 +12,9 @@
 #include "topic/rq_tables.h"
 
 /*
- * A trim in preparation.  Nothing holds the queues until it is done: one can go
- * meanwhile, and another come under the same number.  So it says which queue
- * each start was found for.
+ * A trim in preparation.  Nothing holds the queues until it is done: one can
+ * be dropped concurrently, and another come under the same number.  So it says
+ * which queue each start was found for.
  */
 typedef struct RqTrim
 {
@@ -30,12 +30,15 @@ extern void rq_trim_prepare(RqTrim *t, RqPos new_start);
 
 /*
  * Let a queue begin at "start" and do without entries that point below the
- * log's new start.  The caller holds the meta lock.  Throws when an entry cannot
- * be read; the queue then stays as it is.
+ * log's new start.  The caller holds the meta lock.  Throws when an entry
+ * cannot be read; the queue then stays as it is.
  */
 extern void rq_trim_queue(RqTrim *t, uint32 topic, RqQueue *q, RqOff start);
 
-/* Do it; false, with nothing done, if a reader has come meanwhile. */
+/*
+ * Do it; false, with nothing done, if there is nothing to do or, unless
+ * "despite_readers", a reader still needs what would go.
+ */
 extern bool rq_trim(RqTrim *t, bool despite_readers);
 
 /* Write what groups have lost to the server log. */
