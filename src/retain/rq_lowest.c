@@ -2,13 +2,17 @@
  * rq_lowest.c
  *	  The lowest position that entries of a queue point to.  Janitor only.
  *
- * Positions do not rise with offsets in a queue: a long transaction enqueues
- * old frames late.  So to know what may go, retention has to know all entries
- * that stay.  The janitor looks at each of them once, and remembers the lowest
- * position of each block of them.  What it knows is lost when it ends.
+ * Given a range of a queue's entries that somebody still needs, which is the
+ * lowest position of the log that must stay for them?
  *
- * Only blocks that RESOLVE records have told of are remembered: nothing in them
- * changes.
+ * Positions do not rise with offsets in a queue: a long transaction enqueues
+ * old frames late.  So to answer that, all entries of the range count, and a
+ * queue can have millions.  The janitor reads each of them once, and remembers
+ * the lowest position of each block of them: 8 bytes for 2048 entries.  What
+ * it knows is in its own memory, and is learnt anew when it is restarted.
+ *
+ * Only blocks below "logged_stable", about which RESOLVE records have been
+ * written, are remembered: entries in them change no more.
  */
 #include "postgres.h"
 
@@ -34,6 +38,10 @@ typedef struct Known
 
 static Known *known = NULL;
 
+/*
+ * The lowest position below "bound" of entries in [from, to), or "bound".
+ * Throws if an entry cannot be read.
+ */
 static RqPos
 scan(uint32 topic, RqQueue *q, RqOff from, RqOff to, RqPos bound)
 {
@@ -46,7 +54,11 @@ scan(uint32 topic, RqQueue *q, RqOff from, RqOff to, RqPos bound)
 	return bound;
 }
 
-/* What is known of the queue, without blocks that have been trimmed. */
+/*
+ * What is known of the queue, without blocks that have been trimmed.  It is
+ * kept by the queue's slot, which may have another queue by now: then the
+ * topic in the slot has another incarnation, and nothing is known.
+ */
 static Known *
 known_of(uint32 topic, RqQueue *q)
 {
@@ -87,6 +99,10 @@ append(Known *k, RqPos lowest)
 	k->lowest[k->n++] = lowest;
 }
 
+/*
+ * A block is added when it has been read to its end.  So if an entry cannot be
+ * read, what was learnt before stays, and the block is tried again next time.
+ */
 bool
 rq_lowest_learn(uint32 topic, RqQueue *q, int blocks)
 {
@@ -104,6 +120,11 @@ rq_lowest_learn(uint32 topic, RqQueue *q, int blocks)
 	return k->first + k->n >= end;
 }
 
+/*
+ * Block by block.  Entries are read where nothing is known: at the end of the
+ * queue, and in a block that the range cuts and whose lowest position is below
+ * "bound", since that can be of an entry outside the range.
+ */
 RqPos
 rq_lowest_below(uint32 topic, RqQueue *q, RqOff from, RqOff to, RqPos bound)
 {
@@ -115,7 +136,7 @@ rq_lowest_below(uint32 topic, RqQueue *q, RqOff from, RqOff to, RqPos bound)
 		RqOff		end = Min(to, (block + 1) * PER_BLOCK);
 		bool		is_known = block >= k->first && block < k->first + k->n;
 
-		/* A part of a block can be higher than the whole. */
+		/* The lowest of a part can be higher than that of the block. */
 		if (!is_known)
 			bound = scan(topic, q, from, end, bound);
 		else if (k->lowest[block - k->first] < bound)

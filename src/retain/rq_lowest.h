@@ -9,8 +9,9 @@
 #include "topic/rq_tables.h"
 
 /*
- * Look at entries that are new, at most "blocks" times 2048; true once there
- * are none left.  The caller holds the meta lock.
+ * Read entries that are new, at most "blocks" times 2048; true once there are
+ * none left.  The caller holds the meta lock.  Throws if an entry cannot be
+ * read.
  */
 extern bool rq_lowest_learn(uint32 topic, RqQueue *q, int blocks);
 
