@@ -2,6 +2,9 @@
  * rq_retain.c
  *	  Which messages nobody needs any more.
  *
+ * Given everybody who may still want a message, which segments of the log can
+ * go now, and if none, who is it that keeps them?
+ *
  * The log loses whole segments, the oldest first.  What must stay is found as
  * the lowest position that somebody needs; segments below it go.  Positions
  * are needed by
@@ -15,19 +18,23 @@
  *		5. processes that read (log/rq_reader.c);
  *		6. queues of which a file cannot be read: nobody knows what for.
  *
- * 3 does not count for what lies further behind the log's end than
+ * 3 does not count for what lies further before the log's end than
  * rocketq.retention_size, nor when the disk is too full; 4 and 5 do not for
- * what lies further behind than rocketq.max_kept_size.  A group whose messages
- * go by that, or because it holds nothing, has lost them: that is counted and
- * logged (rq_trim.c).
+ * what lies further before it than rocketq.max_kept_size.  A group whose
+ * messages go by that, or because it holds nothing, has lost them: that is
+ * counted and logged (rq_trim.c).
  *
  * A queue's start moves over entries that point below the log's start.  One
- * that stands behind a younger entry is left where it is, and readers pass
- * over it.
+ * that follows a younger entry is left where it is, and readers pass over it.
  *
  * A round costs next to nothing while the oldest segment is too young, or
- * while what held it the last time still does.  Else the queues are asked, who
- * have learnt about their entries what they need (rq_lowest.c).
+ * while what held it the last time still does.  Otherwise all queues are
+ * asked, each of whose entries has to be read only once for that
+ * (rq_lowest.c).
+ *
+ * Nothing is locked between the search and the trim: what is produced in
+ * between lies after the end that was read, and a reader that comes in between
+ * is noticed by the trim itself.
  *
  * Messages of a topic with a retention time of its own also leave its queues
  * when that is over, before their segment can go: see expire_topics().
@@ -55,21 +62,21 @@
 #include "topic/rq_group.h"
 #include "topic/rq_topic.h"
 
-/* Blocks of entries looked at under one hold of the meta lock, and in a round. */
+/* Blocks of entries read under one hold of the meta lock, and in a round. */
 #define LEARN_BLOCKS		64
 #define LEARN_BLOCKS_ROUND	4096
 
 /*
- * A topic's expired messages are left for so large a part of its time, or until
- * there are so many in a queue.
+ * A topic's expired messages are left for another 1/EXPIRE_SHARE of its time,
+ * or until there are EXPIRE_COUNT of them in a queue.
  */
 #define EXPIRE_SHARE		16
 #define EXPIRE_COUNT		2048
 
 /*
  * The most that goes in one round: of the log, in megabytes, but at least a
- * segment; of topics with a time of their own, in entries of a queue and of all.
- * The next round comes at once.
+ * segment; of topics with a time of their own, in entries of a queue and of
+ * all.  The next round comes at once.
  */
 #define TRIM_ROUND_MB		256
 #define EXPIRE_QUEUE_MAX	65536
@@ -101,9 +108,9 @@ typedef struct Round
 typedef void (*QueueLook) (Round *r, uint32 topic, uint32 i, RqTrim *t);
 
 /*
- * Look at the i-th queue of a topic.  One that cannot be read keeps no other from
- * its turn, nor the round from going on: false, and the first error is thrown when
- * all is done.
+ * Look at the i-th queue of a topic.  One that cannot be read keeps no other
+ * from its turn, nor the round from going on: false, and the first error is
+ * thrown when all is done.
  */
 static bool
 look_at(Round *r, QueueLook look, uint32 topic, uint32 i, RqTrim *t)
@@ -131,8 +138,9 @@ look_at(Round *r, QueueLook look, uint32 topic, uint32 i, RqTrim *t)
 /* ---- what must stay ---- */
 
 /*
- * Somebody needs what lies at "pos" and behind, but not below "floor".  The
- * rest of "who" is filled in by the caller.
+ * Somebody needs what lies at "pos" and after it, but not below "floor".  The
+ * rest of "who" is filled in by the caller.  A need that gives way to its
+ * floor is remembered, for the log to say why messages went.
  */
 static void
 need(Round *r, const RqKept *who, RqPos pos, RqPos floor)
@@ -167,7 +175,7 @@ rq_retain_time(uint32 topic)
 	return s == RQ_RETENTION_DEFAULT ? rq_retention_time_s : s;
 }
 
-/* Messages enqueued before that have had their time. */
+/* Messages enqueued before the result have had their time. */
 static TimestampTz
 expires_before(uint32 topic, TimestampTz now)
 {
@@ -191,7 +199,7 @@ first_expires_before(TimestampTz now)
 	return before;
 }
 
-/* Was the first frame at or behind "pos" that can be read stored before that? */
+/* Was the first frame at or after "pos" that can be read stored before that? */
 static bool
 is_older(RqPos pos, TimestampTz than)
 {
@@ -208,7 +216,7 @@ is_older(RqPos pos, TimestampTz than)
 	return false;
 }
 
-/* The group that holds most of a queue, RQ_NO_SLOT = none; "from" which offset. */
+/* The group that holds most of a queue, RQ_NO_SLOT = none, "from" an offset. */
 static uint32
 find_holder(uint32 topic, const RqQueue *q, RqOff *from)
 {
@@ -232,7 +240,11 @@ find_holder(uint32 topic, const RqQueue *q, RqOff *from)
 	return holder;
 }
 
-/* What of a queue must stay. */
+/*
+ * What of a queue must stay: entries whose outcome is not logged, then by
+ * time, then for groups.  Each is asked only for what is lower than all needs
+ * found so far (r->kept.pos).
+ */
 static void
 ask_entries(Round *r, uint32 topic, RqQueue *q)
 {
@@ -245,7 +257,11 @@ ask_entries(Round *r, uint32 topic, RqQueue *q)
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
 
-	/* The end before its entries: pairs with rq_queue_enqueue(). */
+	/*
+	 * The end is read before the entries below it.  Pairs with the write
+	 * barrier of rq_queue_enqueue(), which has written them before it raises
+	 * the end.
+	 */
 	pg_read_barrier();
 	resolved = Min(q->logged_stable, end);
 	need(r, &who, rq_lowest_below(topic, q, resolved, end, r->kept.pos), 0);
@@ -269,8 +285,10 @@ ask_entries(Round *r, uint32 topic, RqQueue *q)
 }
 
 /*
- * Ask the i-th queue of a topic.  The meta lock is held for a while only: a
- * look at entries can take long.
+ * Ask the i-th queue of a topic.  Its entries are read first, LEARN_BLOCKS
+ * under a hold of the meta lock, since there can be any number of them.  The
+ * topic can lose the queue between two holds, or be dropped; so that is
+ * checked each time.
  */
 static void
 ask_queue(Round *r, uint32 topic, uint32 i, RqTrim *unused)
@@ -287,7 +305,7 @@ ask_queue(Round *r, uint32 topic, uint32 i, RqTrim *unused)
 			ask_entries(r, topic, rq_topic_queue(topic, i));
 		LWLockRelease(rq_meta_lock);
 
-		/* The rest is for the next round. */
+		/* The rest is for the next round; until then all is kept. */
 		if (!done && (r->blocks -= LEARN_BLOCKS) <= 0)
 		{
 			r->kept.what = RQ_KEEPS_UNKNOWN;
@@ -296,7 +314,7 @@ ask_queue(Round *r, uint32 topic, uint32 i, RqTrim *unused)
 	}
 }
 
-/* What somebody may need of a queue that cannot be read nobody knows. */
+/* A queue that cannot be read may need anything, and keeps the whole log. */
 static void
 ask_or_keep(Round *r, uint32 topic, uint32 i)
 {
@@ -325,6 +343,7 @@ ask_queues(Round *r)
 		}
 }
 
+/* Those without a need have RQ_INVALID_POS, the highest of all. */
 static void
 ask_backends(Round *r)
 {
@@ -384,8 +403,8 @@ rq_retain_kept_by(const RqKept *kept)
 }
 
 /*
- * The disk is too full, and nothing may go: say who holds it, now and then for
- * each kind, since a group and its reader can take turns.
+ * The disk is too full, and nothing may go: report who holds it, for each kind
+ * at intervals of its own, since a group and its reader can take turns.
  */
 static void
 tell_stuck(const Round *r)
@@ -402,7 +421,7 @@ tell_stuck(const Round *r)
 					   rq_retain_kept_by(&r->kept))));
 }
 
-/* A disk that is too full lets go what is young, as much as is needed. */
+/* If the disk is too full, young messages go as well, as much as is needed. */
 static void
 look_at_disk(Round *r)
 {
@@ -416,6 +435,7 @@ look_at_disk(Round *r)
 	r->young_why = "the disk is fuller than rocketq.disk_trim_percent";
 }
 
+/* The end is read first: what is appended from now on need not be asked for. */
 static void
 begin_round(Round *r)
 {
@@ -438,8 +458,9 @@ begin_round(Round *r)
 
 /*
  * Find what must stay.  Transactions are asked before the queues: one that
- * ends in between has its entries there, and one that begins appends behind
- * the end we have read.
+ * ends in between has its entries there, and one that begins appends after the
+ * end we have read.  In the other order, a transaction that ends in between
+ * would be found in neither place.
  */
 static void
 find_kept(Round *r)
@@ -448,6 +469,11 @@ find_kept(Round *r)
 
 	if (is_settled(r))
 		return;
+
+	/*
+	 * The cheap test, for the most common case: the oldest segment ends with
+	 * messages too young for any topic, and neither size nor disk wants it.
+	 */
 	if (r->young_floor < r->first_end &&
 		!is_older(r->first_end, first_expires_before(r->now)))
 	{
@@ -456,18 +482,19 @@ find_kept(Round *r)
 	}
 
 	/*
-	 * The end has been read before: who has appended below it has noted that
-	 * (xact_pos) before it gave up its reservation.  Pairs with
-	 * rq_log_reserve() and rq_log_published(), between which WAL is inserted.
+	 * The end (begin_round()) is read before xact_pos.  A transaction that
+	 * has appended below that end has noted its xact_pos before it ended its
+	 * reservation: pairs with rq_log_reserve() and rq_log_published(), with
+	 * the locks of a WAL insertion in between.
 	 */
 	pg_memory_barrier();
 	ask_backends(r);
 	RQ_FAULT("retain-asked");
 
 	/*
-	 * Who had nothing noted any more has enqueued its entries.  Pairs with
-	 * the release of the queue's lock before rq_txn.c forgets the
-	 * transaction.
+	 * xact_pos of all is read before any queue.  A transaction that no longer
+	 * has one has enqueued its entries: pairs with the release of the queues'
+	 * locks at pre-commit, after which rq_txn.c forgets xact_pos.
 	 */
 	pg_memory_barrier();
 	ask_queues(r);
@@ -508,6 +535,7 @@ rq_retain_kept(void)
 	return kept;
 }
 
+/* Written by the janitor alone, so it may compare without the lock. */
 static void
 publish_kept(const RqKept *kept)
 {
@@ -554,6 +582,10 @@ trim_queue(Round *r, uint32 topic, uint32 i, RqTrim *t)
 	LWLockRelease(rq_meta_lock);
 }
 
+/*
+ * At most TRIM_ROUND_MB at a time.  Readers are not spared only if all that
+ * goes lies below held_floor.
+ */
 static void
 trim_log(Round *r)
 {
@@ -585,8 +617,8 @@ trim_log(Round *r)
 /* ---- topics with a time of their own ---- */
 
 /*
- * Where the queue begins when all that has expired goes; where it begins now,
- * if that is not worth it.
+ * Where the queue begins when all that has expired and is held by no group
+ * goes; where it begins now, if that is not worth a record.
  */
 static RqOff
 start_unexpired(const Round *r, uint32 topic, RqQueue *q)
@@ -624,10 +656,11 @@ expire_queue(Round *r, uint32 topic, uint32 i, RqTrim *t)
 }
 
 /*
- * Messages leave the queues of such a topic when their time is over, and no
+ * Messages leave the queues of such a topic when their time is over and no
  * group holds them, although their segment stays.  Not one by one: when there
- * are many, or the oldest is over its time by a share of it.  Who reads the
- * topic goes on with the next one.
+ * are many, or the oldest is over its time by a share of it.  Readers of the
+ * topic go on with the next one.  The log's start stays, so
+ * rq_trim() need not ask the readers.
  */
 static void
 expire_topics(Round *r)

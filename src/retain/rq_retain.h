@@ -13,7 +13,7 @@ extern void rq_retain_round(void);
 /* What keeps the oldest segment that is kept. */
 typedef enum RqKeeps
 {
-	RQ_KEEPS_UNKNOWN,			/* nobody has looked yet, or not to the end */
+	RQ_KEEPS_UNKNOWN,			/* not checked yet, or not to the end */
 	RQ_KEEPS_WRITING,			/* the log is written there */
 	RQ_KEEPS_TIME,
 	RQ_KEEPS_GROUP,
@@ -40,7 +40,7 @@ extern const RqPart rq_retain_part;
 extern RqKept rq_retain_kept(void);
 
 /*
- * How long messages of a topic are kept, in seconds; -1 = for ever.  The
+ * How long messages of a topic are kept, in seconds; -1 = forever.  The
  * caller holds the meta lock.
  */
 extern int	rq_retain_time(uint32 topic);
