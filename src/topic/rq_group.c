@@ -516,7 +516,7 @@ rq_group_drop_all_apply(uint32 topic)
 		drop_apply(rq_topics[topic].first_group);
 }
 
-/* One hold of the lock for both: redo must have as many free slots at any LSN. */
+/* One hold of the lock: at any LSN redo must have as many slots free as we. */
 void
 rq_group_drop_for_good(uint32 group)
 {
@@ -527,7 +527,7 @@ rq_group_drop_for_good(uint32 group)
 	END_CRIT_SECTION();
 }
 
-/* Asked under the lock under which it goes: somebody could use it in between. */
+/* Asked under the lock under which it goes, or it could be used in between. */
 bool
 rq_group_drop_if(RqGroupRef group, RqGroupMay may)
 {
