@@ -2,7 +2,8 @@
  * rq_tables.h
  *	  The slots of topics, queues, groups and offsets in shared memory.
  *
- * rq_topic.h, rq_queue.h, rq_group.h tell what can be done with them.
+ * What can be done with them is in rq_topic.h, rq_queue.h, rq_group.h and
+ * rq_offset.h.
  */
 #ifndef RQ_TABLES_H
 #define RQ_TABLES_H
@@ -22,14 +23,14 @@
 
 /*
  * With thousands of topics and queues none of them is in a processor's cache.
- * What every message asks for stands at the beginning, in one line.
+ * What every message needs stands at the beginning, in one line.
  */
 #define RQ_SLOT_ALIGN		64
 
 /*
- * A topic.  All fields change under the meta lock held exclusively.  A holder
- * of a lock on the topic's relation may read them without it: the topic can't
- * go away, and its queues below "nqueues" stay.
+ * A topic.  All fields change under the meta lock held exclusively, except
+ * those of waiters.  A holder of a lock on the topic's relation may read them
+ * without it: the topic can't go away, and its queues below "nqueues" stay.
  */
 typedef struct RqTopic
 {
@@ -45,8 +46,8 @@ typedef struct RqTopic
 	RqTopicSettings committed;	/* what holds unless alter_xid commits */
 	RqTopicSettings staged;		/* what holds if it does; else the same */
 	RqTopicSettings seen;		/* by users of the topic, of whom there is
-								 * only the one who alters it until he has
-								 * ended */
+								 * only the transaction that alters it until
+								 * that has ended */
 	uint64		alter_xid;		/* who alters it, 0 = nobody */
 	XLogRecPtr	alter_lsn;		/* of the last record about the above */
 	Oid			spc;			/* tablespace when it was created */
@@ -55,17 +56,21 @@ typedef struct RqTopic
 	uint64		drop_xid;		/* who drops it, 0 = nobody; see
 								 * rq_topic_stage_drop() */
 	bool		doomed;			/* its relation is gone */
-	bool		lost_files;		/* its directory has, since it was synced
-								 * last; see topic/rq_trash.c */
+	bool		lost_files;		/* files of it were removed since its
+								 * directory was last synced; see
+								 * topic/rq_trash.c */
 	XLogRecPtr	lsn;			/* of its creation; older records are about an
 								 * earlier holder of the key */
 
-	/* who waits for messages; under the wait lock, whoever has the slot */
+	/*
+	 * who waits for messages; under the wait lock of the slot, and not reset
+	 * when another topic gets the slot
+	 */
 	uint32		first_waiter;
 	uint32		last_waiter;
 } RqTopic;
 
-/* How far something had come at a moment; see consume/rq_rates.c. */
+/* How far a count had come at some time; see consume/rq_rates.c. */
 typedef struct RqSample
 {
 	TimestampTz at;				/* 0 = none */
@@ -77,8 +82,9 @@ typedef struct RqSample
  * A queue: start <= stable <= end.
  *
  * Entries below "end" are written and WAL-logged; below "stable" resolved.
- * "stable" is raised only after the flags of the entries below it are set, and
- * both by a holder of the lock; they are read without it.
+ * Both are raised by a holder of the lock, after the entries and after their
+ * flags with a write barrier in between, and are read without it: a reader
+ * that has read one of them needs a read barrier before it reads entries.
  */
 typedef struct RqQueue
 {
@@ -99,7 +105,8 @@ typedef struct RqQueue
 	uint64		logged_stable;	/* as far as RESOLVE has been logged; lock */
 	uint64		unlogged_aborts;	/* aborted entries beyond that; lock */
 	XLogRecPtr	born;			/* of the record that made it; older ones are
-								 * about an earlier queue of that number */
+								 * about an earlier queue of that number. Meta
+								 * lock */
 	RqOff		redo_dirty;		/* lowest offset redo has written since the
 								 * last sync; startup process only */
 	RqSample	samples[2];		/* of the end, newer first; lock */
@@ -125,8 +132,8 @@ typedef struct RqGroup
 	RqPendingOp pend_op;
 	uint64		pend_xid;
 	uint64		claim_xid;		/* means to drop it, not logged yet */
-	bool		doomed;			/* its own creator gave it up again */
-	bool		abandoned;		/* the same, and can't take it back */
+	bool		doomed;			/* its own creator has dropped it again */
+	bool		abandoned;		/* the same, and can't take that back */
 	TimestampTz created_at;
 
 	/* retention; see retain/rq_retain.c */
@@ -153,9 +160,10 @@ typedef struct RqMove
 #define RQ_MOVES			8
 
 /*
- * A group's offset in one queue; all fields under the slot's offset lock.
- * While pend_xid is set, "committed" is what holds if it aborts and
- * "pend_next" what holds if it commits.
+ * A group's offset in one queue.  All fields but the owner change under the
+ * slot's offset lock; the slot is taken and given back under the meta lock.
+ * While pend_xid is set, "committed" is what holds if it aborts and "pend_next"
+ * what holds if it commits.
  */
 typedef struct RqOffset
 {
@@ -164,8 +172,8 @@ typedef struct RqOffset
 	uint64		committed;
 	uint64		pend_next;
 	uint64		pend_xid;		/* 0 = nothing pending */
-	uint64		logged;			/* "committed" as WAL tells it without xids,
-								 * or RQ_NOT_LOGGED */
+	uint64		logged;			/* "committed" as WAL has it without xids, or
+								 * RQ_NOT_LOGGED */
 	TimestampTz changed_at;
 	XLogRecPtr	lsn;
 
@@ -173,17 +181,19 @@ typedef struct RqOffset
 	pg_atomic_uint32 owner;		/* process number + 1, 0 = nobody's */
 	TimestampTz owner_since;
 
-	/* what the restore of a dump has said; see consume/rq_saved.c */
+	/* from the restore of a dump; see consume/rq_saved.c */
 	uint64		saved_total;
 	uint64		saved_left;
 
 	/*
 	 * messages that retention took before they were consumed, since the
-	 * server started: all, those the log has told of, and when it did
+	 * server started: all, those reported in the server log, and when that
+	 * was
 	 */
 	uint64		lost;
 	uint64		lost_told;
-	uint64		lost_from;		/* where the group was before the untold ones */
+	uint64		lost_from;		/* where the group was before those that are
+								 * not reported yet */
 	TimestampTz told_at;
 
 	/* some of the moves since the server started, oldest first */
@@ -205,12 +215,13 @@ extern const RqPart rq_queues_part;
 extern const RqPart rq_groups_part;
 extern const RqPart rq_offsets_part;
 
+/* The lock of an offset's slot, which it shares with others. */
 extern LWLock *rq_offset_lock(uint32 slot);
 
 /*
- * Topic slots by key.  The caller holds the meta lock, to add or remove one
- * exclusively; or it is the startup process, and only looks: during recovery
- * nobody else changes the index.
+ * Topic slots by key.  The caller holds the meta lock, exclusively to add or
+ * remove one.  The startup process needs none to find one, since during
+ * recovery nobody else changes the index.
  */
 extern uint32 rq_topic_index_find(RqKey key);
 extern void rq_topic_index_add(RqKey key, uint32 slot);
