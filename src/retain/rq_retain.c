@@ -82,7 +82,7 @@
 #define EXPIRE_QUEUE_MAX	65536
 #define EXPIRE_ROUND		(1024 * 1024)
 
-/* How often the log is told that a full disk cannot be helped, and why not. */
+/* How often it is reported that a full disk can't be trimmed, and why not. */
 #define TELL_STUCK_INTERVAL	(60 * USECS_PER_SEC)
 
 typedef struct Round

@@ -20,9 +20,9 @@
  * until the end of the transaction is replayed, otherwise until the keeper
  * decides at the end of recovery.
  *
- * Queues that went can come again under the same number.  "born" tells redo
- * which records are about the earlier ones, and a new incarnation tells
- * processes that what they have mapped is not theirs.
+ * Queues that went can come again under the same number.  By "born" redo knows
+ * which records are about the earlier ones, and by a new incarnation processes
+ * know that what they have mapped belongs to those.
  */
 #include "postgres.h"
 

@@ -151,7 +151,7 @@ holder_of(int slot, RqKey *key, XLogRecPtr *created, bool *doomed)
 	return key->rel != InvalidOid;
 }
 
-/* The look without the lock passes over most slots; holder_of() decides. */
+/* The check without the lock passes over most slots; holder_of() decides. */
 void
 rq_topic_drop_database(Oid db)
 {
