@@ -92,6 +92,10 @@ extern bool rq_group_drop_if(RqGroupRef group, RqGroupMay may);
  */
 extern bool rq_group_settle_all(void);
 
+/*
+ * Forget all groups of a topic that is being dropped, for which its own record
+ * stands.  The caller holds the meta lock exclusively.
+ */
 extern void rq_group_drop_all_apply(uint32 topic);
 
 /*

@@ -9,14 +9,16 @@
 
 /* These are called with the meta lock held exclusively. */
 
-/* What the topic's slot says, and WAL-log such. */
+/* The record that says what the topic's slot does. */
 extern xl_rq_topic rq_topic_record(uint32 topic);
+
+/* WAL-log such a record; returns where it ends. */
 extern XLogRecPtr rq_topic_log(const xl_rq_topic *rec);
 
 /* Throw unless there are slots for "nqueues" more queues. */
 extern void rq_topic_check_room(uint32 nqueues);
 
-/* The same for a new topic with that many. */
+/* The same for a new topic with this many, which needs a slot itself. */
 extern void rq_topic_check_room_for_new(uint32 nqueues);
 
 /* Give the topic new queues until it has "nslots"; there is room. */
