@@ -165,7 +165,9 @@ stage(uint32 topic, const RqTopicSettings *to, uint64 xid)
  * What an earlier transaction has left to settle: a slot has one staged
  * change.  The caller's lock on the relation keeps anybody from staging
  * another.  Of the caller's own transaction, which has not ended, the staged
- * change stays.
+ * change stays; and of another one that has not ended either, but has rolled its
+ * change back to a savepoint, and with it the lock: nothing of that is seen, and
+ * the new change takes its place.
  */
 static void
 settle_first(uint32 topic)
@@ -198,7 +200,6 @@ rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid,
 	make_room(topic, nqueues);
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	Assert(rq_topics[topic].alter_xid == 0 || rq_topics[topic].alter_xid == xid);
 	now = rq_topic_nqueues(topic);
 	for (uint32 i = nqueues; i < now; i++)
 		check(topic, rq_topic_queue(topic, i));

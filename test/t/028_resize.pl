@@ -310,6 +310,20 @@ rq_resume_session($node, $undoing, $undoing_pid);
 $undoing->quit;
 is(queues_of('undone'), '5', 'nor when the rollback has ended');
 
+# A change that is rolled back to a savepoint gives its lock back before its
+# transaction has ended.
+my $open = $node->background_psql('postgres', on_error_stop => 0);
+$open->query_safe("BEGIN; SAVEPOINT s; SELECT rocketq.alter_topic('undone', 9)");
+$open->query('ROLLBACK TO s');
+$node->safe_psql('postgres', "SELECT rocketq.alter_topic('undone', 8)");
+is(queues_of('undone'), '8', 'another one takes the place of what was rolled back to a savepoint');
+$open->query_safe('COMMIT');
+$open->quit;
+rq_wait_ticks($node, 'janitor', 2);
+is(queues_of('undone'), '8', 'also when both have ended');
+$node->safe_psql('postgres', "SELECT rocketq.reset_offset(topic_oid, consumer_group, 'last') FROM rocketq.groups WHERE topic = 'undone'; SELECT rocketq.alter_topic('undone', 5)");
+rq_poll('the files to go', sub { return files_of('undone') eq '0 1 2 3 4'; });
+
 #
 # A transaction fails when its entries are written: the janitor may take queues
 # that it has made, and another topic get their slots, while it still resolves
