@@ -215,10 +215,12 @@ rq_resolve_some(uint32 topic, RqQueue *q, uint64 own_xid, RqXidStatus own)
 /*
  * Is the outcome of the first unresolved entry known?  A hint, without the
  * lock: resolve_chunk() asks again.  If the outcome comes only after this, the
- * process that brings it about resolves the queue afterwards.
+ * process that brings it about resolves the queue afterwards.  "read" is
+ * rq_queue_entry(), or rq_queue_probe() for those who must not throw.
  */
 static bool
-has_news(uint32 topic, RqQueue *q)
+has_news(uint32 topic, RqQueue *q,
+		 bool (*read) (uint32 topic, RqQueue *q, RqOff off, RqEntry *e))
 {
 	RqOff		stable = pg_atomic_read_u64(&q->stable);
 	KnownXids	known = {0};
@@ -228,14 +230,14 @@ has_news(uint32 topic, RqQueue *q)
 		return false;
 	/* "end" before the entry: pairs with rq_queue_enqueue(). */
 	pg_read_barrier();
-	return rq_queue_entry(topic, q, stable, &e) &&
+	return read(topic, q, stable, &e) &&
 		entry_status(q, stable, &e, &known) != RQ_XID_IN_PROGRESS;
 }
 
 void
 rq_resolve_refresh(uint32 topic, RqQueue *q)
 {
-	if (has_news(topic, q))
+	if (has_news(topic, q, rq_queue_entry))
 		rq_resolve(topic, q, 0, RQ_XID_IN_PROGRESS);
 }
 
@@ -244,22 +246,16 @@ rq_resolve_refresh_some(uint32 topic, RqQueue *q)
 {
 	KnownXids	known = {0};
 
-	return has_news(topic, q) && resolve_some(topic, q, &known, false);
+	return has_news(topic, q, rq_queue_entry) &&
+		resolve_some(topic, q, &known, false);
 }
 
 bool
 rq_resolve_try_refresh(uint32 topic, RqQueue *q)
 {
-	RqOff		stable = pg_atomic_read_u64(&q->stable);
 	KnownXids	known = {0};
-	RqEntry		e;
 
-	if (stable >= pg_atomic_read_u64(&q->end))
-		return false;
-	/* As in has_news(). */
-	pg_read_barrier();
-	return rq_queue_probe(topic, q, stable, &e) &&
-		entry_status(q, stable, &e, &known) != RQ_XID_IN_PROGRESS &&
+	return has_news(topic, q, rq_queue_probe) &&
 		resolve_some(topic, q, &known, true);
 }
 
