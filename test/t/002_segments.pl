@@ -77,7 +77,7 @@ rq_verify($node, 'after growing');
 $node->safe_psql('postgres', "SELECT rocketq.create_group('big', 'slow')");
 my $log_from = rq_log_from($node);
 $node->safe_psql('postgres', "ALTER SYSTEM SET rocketq.retention_time = 0");
-$node->reload;
+rq_reload($node);
 rq_wait_ticks($node, 'janitor', 20);
 is($node->safe_psql('postgres', $sound),
 	$rows, 'nothing goes before the group has consumed it');
@@ -189,7 +189,7 @@ EOQ
 # 10,000 queues.
 #
 $node->safe_psql('postgres', "ALTER SYSTEM RESET rocketq.retention_time");
-$node->reload;
+rq_reload($node);
 $node->safe_psql('postgres', "DROP TABLE big");
 rq_poll_query($node, 'the topic to go',
 	'SELECT count(*) = 0 FROM rocketq.get_queues()');
@@ -283,8 +283,8 @@ is(join(' ', map { "$sizes{$_}x$_" } sort { $a <=> $b } keys %sizes),
 rq_verify($node, 'a long queue');
 $node->safe_psql('postgres', <<'EOQ');
 ALTER SYSTEM SET rocketq.retention_time = 0;
-SELECT pg_reload_conf();
 EOQ
+rq_reload($node);
 rq_poll_query($node, 'most of it to go',
 	"SELECT rocketq.min_offset('long', 0) > 32768");
 rq_poll('its files to go',

@@ -249,7 +249,7 @@ EOQ
 rq_kill9($node, all => 1);
 rq_start($node);
 $node->append_conf('postgresql.conf', "rocketq.janitor_interval = '20ms'");
-$node->reload;
+rq_reload($node);
 is_gone(200000, 'a crash after DROP DATABASE');
 is(contents('shop'), $shop, 'at the end: the other database is what it was');
 $node->stop;

@@ -114,14 +114,14 @@ SELECT rocketq.create_group('short', 'holds');
 SELECT rocketq.reset_offset('short', 'holds', q, 7000) FROM generate_series(0, 1) q;
 ALTER SYSTEM SET rocketq.retention_time = 0;
 EOS
-$node->reload;
+rq_reload($node);
 
 # A cursor holds messages, too, up to a limit.
 rq_wait_ticks($node, 'janitor', 10);
 is($node->safe_psql('postgres', "SELECT rocketq.min_offset('short', 0)"),
 	'0', 'nothing goes that a cursor can still read');
 $node->safe_psql('postgres', "ALTER SYSTEM SET rocketq.max_kept_size = '8MB'");
-$node->reload;
+rq_reload($node);
 rq_poll_query($node, 'messages to go',
 	"SELECT rocketq.min_offset('short', 0) > 5000 AND rocketq.min_offset('short', 1) > 5000");
 $session->query_safe('MOVE FORWARD ALL FROM c');
@@ -155,7 +155,9 @@ $node->safe_psql('postgres', <<'EOS');
 SELECT rocketq.create_topic('damaged', 1);
 ALTER SYSTEM RESET rocketq.retention_time;
 ALTER SYSTEM RESET rocketq.max_kept_size;
-SELECT pg_reload_conf();
+EOS
+rq_reload($node);
+$node->safe_psql('postgres', <<'EOS');
 INSERT INTO damaged (tag, body) SELECT 'whole', 'body' FROM generate_series(1, 5000);
 INSERT INTO damaged (tag, body) VALUES ('broken', 'the body that gets broken');
 EOS

@@ -121,7 +121,7 @@ sql("SELECT count(rocketq.produce('t', repeat('x', 1000))) FROM generate_series(
 rq_wait_ticks($node, 'keeper', 10);
 is(rq_checkpoint_segments($node), 1, 'full segments are on disk before the checkpoint');
 sql("ALTER SYSTEM SET rocketq.flush_delay = -1");
-$node->reload;
+rq_reload($node);
 rq_wait_ticks($node, 'keeper', 2);
 sql("SELECT count(rocketq.produce('t', repeat('x', 1000))) FROM generate_series(1, 8000)");
 rq_wait_ticks($node, 'keeper', 10);

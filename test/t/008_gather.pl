@@ -266,7 +266,7 @@ is(sql($wrong), '0', 'all else is as it was');
 # last.
 #
 sql('ALTER SYSTEM SET rocketq.flush_delay = -1');
-$node->reload;
+rq_reload($node);
 
 # A session that waits with a chunk, behind which the log has gone on; also the
 # segment that it is in.

@@ -359,11 +359,12 @@ is(scanned($node, 't'), $before, 'after a crash in a checkpoint: all is there');
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.reset_offset(topic, 'g', 'last') FROM rocketq.topics;
 ALTER SYSTEM SET rocketq.retention_time = '1ms';
-SELECT pg_reload_conf();
 EOQ
+rq_reload($node);
 rq_poll_query($node, 'the queues to be trimmed',
 	"SELECT min(min_offset) > 0 FROM rocketq.queues WHERE topic = 't' AND queue_id < 2");
-$node->safe_psql('postgres', 'ALTER SYSTEM SET rocketq.retention_time = -1; SELECT pg_reload_conf()');
+$node->safe_psql('postgres', 'ALTER SYSTEM SET rocketq.retention_time = -1');
+rq_reload($node);
 rq_wait_ticks($node, 'janitor', 2);
 check_bytes($node, 'trimmed', 't');
 $before = scanned($node, 't');

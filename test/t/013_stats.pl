@@ -282,13 +282,13 @@ counts(
 	},
 	syncs => 1);
 sql("ALTER SYSTEM SET rocketq.retention_time = 0");
-$node->reload;
+rq_reload($node);
 sql("SELECT rocketq.produce('t', repeat('s', 1000000)) FROM generate_series(1, 10)");
 sql("SELECT rocketq.drop_group('t', 'w'), rocketq.drop_group('single', 'g'), rocketq.drop_group('single', 'h')");
 rq_poll_query($node, 'segments to go', 'SELECT segments_trimmed >= 2 FROM rocketq.stats');
 rq_poll_query($node, 'the rest to agree', "SELECT ($created) = ($files)");
 sql("ALTER SYSTEM RESET rocketq.retention_time");
-$node->reload;
+rq_reload($node);
 rq_wait_ticks($node, 'janitor', 2);
 
 #

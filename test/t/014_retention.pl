@@ -38,7 +38,7 @@ sub settings
 
 	$log_from = rq_log_from($node);
 	query(join("\n", map { "ALTER SYSTEM SET rocketq.$_ = $all{$_};" } sort keys %all));
-	$node->reload;
+	rq_reload($node);
 	return;
 }
 
@@ -356,7 +356,7 @@ SKIP:
 	settings(retention_time => 0, fault => "'trim-decided=stop'");
 	rq_poll_stopped($janitor);
 	query('ALTER SYSTEM RESET rocketq.fault');
-	$node->reload;
+	rq_reload($node);
 	$session->query_safe('BEGIN');
 	$session->query_safe('DECLARE c CURSOR FOR SELECT queue_offset, length(body) FROM plain');
 	is($session->query_safe('FETCH 1 FROM c'), "$first|10000", 'a reader begins');
@@ -374,7 +374,7 @@ SKIP:
 	$session->query_until(qr/reading/, "\\echo reading\nSELECT min(queue_offset) = (SELECT min_offset FROM rocketq.queues WHERE topic = 'plain') FROM plain;\n");
 	rq_poll_query($node, 'the reader to wait',
 		"SELECT wait_event_type = 'LWLock' FROM pg_stat_activity WHERE pid = $pid");
-	$node->reload;
+	rq_reload($node);
 	kill('CONT', $janitor);
 	like($session->query('SELECT 1'), qr/^t\n1$/, 'a reader waits for a trim that is on its way');
 }
@@ -436,7 +436,7 @@ settings(log_store => 'on');
 produce('plain', 3);
 logged(qr/LOG:  rocketq extended the commit log \(segments created: \d+\), which has room up to position \d+/, 'new segments');
 query('ALTER SYSTEM SET log_checkpoints = on');
-$node->reload;
+rq_reload($node);
 query("SELECT rocketq.produce('plain', 'x'); CHECKPOINT");
 logged(qr/LOG:  rocketq sync complete: [1-9]\d* log segments, 1 queue files, state file of \d+ bytes; WAL=\d+\.\d+ s, files=\d+\.\d+ s, state=\d+\.\d+ s, total=\d+\.\d+ s; sync files=\d+, longest=\d+\.\d+ s; redo lsn=/, 'a sync');
 settings(log_slow_sync => 0);

@@ -122,7 +122,7 @@ is(query('DROP TABLE t'), '', 'a topic can be dropped');
 query("CREATE TABLE t (LIKE rocketq.message) USING rocketq");
 query("ALTER SYSTEM SET rocketq.disk_$_ = 0") foreach ('warn_percent', 'trim_percent', 'refuse_percent');
 $log_from = rq_log_from($node);
-$node->reload;
+rq_reload($node);
 fill_to(92);
 rq_wait_ticks($node, 'janitor', 5);
 is(produce(0.1), '', 'without thresholds nobody is refused');

@@ -34,7 +34,7 @@ CREATE ROLE alice LOGIN;
 CREATE ROLE victim LOGIN;
 EOQ
 $node->append_conf('pg_hba.conf', 'local all all trust');
-$node->reload;
+rq_reload($node);
 
 #
 # CREATE EXTENSION into a schema that is already there.
@@ -616,8 +616,8 @@ CREATE DATABASE utf8;
 CREATE EXTENSION pg_walinspect;
 DROP EXTENSION rocketq CASCADE;
 ALTER SYSTEM SET rocketq.retention_time = 0;
-SELECT pg_reload_conf();
 EOQ
+rq_reload($node);
 my $from = $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
 foreach my $db ('latin', 'ascii', 'utf8', 'postgres')
 {

@@ -152,7 +152,7 @@ $used->query_safe('DROP TABLE load.other');
 rq_poll('the topic to go',
 	sub { return scalar(rq_store_files($node, 'queue')) == 1; });
 append_to_file($node->data_dir . '/postgresql.conf', "rocketq.retention_time = 0\n");
-$node->reload;
+rq_reload($node);
 rq_poll(
 	'trim',
 	sub { return $used->query_safe('SELECT min(start_position) FROM rocketq.segments') > $start; });

@@ -291,7 +291,7 @@ sub come_back
 	if ($node->safe_psql('postgres', 'SHOW rocketq.retention_time') eq '0')
 	{
 		$node->safe_psql('postgres', 'ALTER SYSTEM RESET rocketq.retention_time');
-		$node->reload;
+		rq_reload($node);
 		rq_wait_ticks($node, 'janitor', 2);
 	}
 	is($node->safe_psql('postgres', "SELECT count(*) FROM ledger.late WHERE rocketq.text(body) = 'late'"),

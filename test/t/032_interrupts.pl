@@ -212,7 +212,7 @@ rq_applied_all($node, 'after interruptions');
 $node->safe_psql('postgres', "SELECT rocketq.drop_group('load.topic', 'spare')")
   if is_there("SELECT FROM rocketq.groups WHERE consumer_group = 'spare'");
 $node->safe_psql('postgres', 'ALTER SYSTEM SET rocketq.retention_time = 0');
-$node->reload;
+rq_reload($node);
 rq_poll_query($node, 'the log to be trimmed', <<'EOQ');
 SELECT count(*) FILTER (WHERE state = 'full') = 0 FROM rocketq.segments
 EOQ

@@ -382,7 +382,7 @@ SKIP:
 	rq_poll_query($node, 'the keeper to fail',
 		"SELECT last_error ~ 'segment-zero' FROM rocketq.workers WHERE worker = 'keeper'");
 	rq_disarm($node);
-	$node->reload;
+	rq_reload($node);
 	is(sql("SELECT rocketq.produce('ends', 'again') > 0"), 't', 'a file that could not be made at first is made later');
 }
 

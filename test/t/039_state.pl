@@ -85,7 +85,7 @@ foreach my $kind ('group', 'topic')
 		"and is full again, of other ${kind}s");
 }
 rq_disarm($node);
-$node->reload;
+rq_reload($node);
 kill('CONT', $keeper);
 $checkpoint->{run}->finish;
 rq_kill9($node, all => 1);
@@ -205,7 +205,7 @@ rq_poll_stopped($keeper);
 cmp_ok(own_memory($keeper) - $before, '<', $size / 1024 / 2,
 	'memory does not grow with the state');
 rq_disarm($large);
-$large->reload;
+rq_reload($large);
 kill('CONT', $keeper);
 $job->{run}->finish;
 my $expected = lsql($sums);

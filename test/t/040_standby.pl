@@ -21,7 +21,7 @@ rq_create_load($primary);
 $primary->safe_psql('postgres', 'SELECT load.make_for(k, 10) FROM generate_series(0, 39) k');
 my $standby = rq_standby($primary);
 $primary->append_conf('postgresql.conf', "synchronous_standby_names = '*'");
-$primary->reload;
+rq_reload($primary);
 
 # Wait for it to have all, and compare.
 sub compare

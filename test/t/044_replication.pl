@@ -260,7 +260,7 @@ sub run_until_crash
 
 	$primary->append_conf('postgresql.conf', "synchronous_commit = $setting");
 	$primary->append_conf('postgresql.conf', "synchronous_standby_names = '*'");
-	$primary->reload;
+	rq_reload($primary);
 	$load = rq_start_load($primary, produce => 2, consume => 1);
 	my $acker = rq_start_acker($primary, $key);
 	my $ticker = start_ticker($primary);

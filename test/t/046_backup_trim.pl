@@ -143,7 +143,7 @@ eval { $_->{run}->finish } foreach @jobs;
 
 # Who reads a topic may be told that a message was removed meanwhile.
 $node->safe_psql('postgres', "ALTER SYSTEM SET rocketq.retention_time = '-1'");
-$node->reload;
+rq_reload($node);
 rq_wait_ticks($node, 'janitor', 2);
 check_flow($node, 'the original');
 
@@ -161,7 +161,7 @@ EOQ
 point('before_trim');
 $start = $node->safe_psql('postgres', $log_start);
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET rocketq.retention_time');
-$node->reload;
+rq_reload($node);
 rq_poll_query($node, 'segments to be trimmed', "SELECT ($log_start) > $start");
 point('after_trim');
 

@@ -41,7 +41,7 @@ sub settings
 	my ($node, %value) = @_;
 	$node->safe_psql('postgres',
 		join("\n", map { "ALTER SYSTEM SET rocketq.$_ = $value{$_};" } sort keys %value));
-	$node->reload;
+	rq_reload($node);
 	return;
 }
 

@@ -156,7 +156,7 @@ check_database($db, 'second generation');
 # Consumers that come before the janitor, and messages that come before them.
 #
 $node->safe_psql('postgres', "ALTER SYSTEM SET rocketq.janitor_interval = '1h'");
-$node->reload;
+rq_reload($node);
 rq_poll_query($node, 'the setting', "SELECT current_setting('rocketq.janitor_interval') = '1h'");
 $db = new_database();
 restore('before the janitor', $custom, $db);
@@ -239,7 +239,7 @@ EOQ
 		"$what: the log tells of it");
 }
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET rocketq.janitor_interval');
-$node->reload;
+rq_reload($node);
 
 # What can't be restored says so and does no harm.
 my ($rc, $out, $err) = $node->psql($db, <<'EOQ');
@@ -359,7 +359,7 @@ SELECT rocketq.create_topic(t, 1), rocketq.create_group(t, 'g') FROM unnest('{re
 GRANT SELECT ON readable, closed.topic TO reader;
 EOQ
 append_to_file($node->data_dir . '/pg_hba.conf', "local all reader trust\n");
-$node->reload;
+rq_reload($node);
 $file = $node->basedir . '/by_reader.sql';
 $node->command_ok([ 'pg_dump', '-d', $node->connstr($db), '-U', 'reader', '-N', 'closed', '-T', 'unreadable', '-f', $file ],
 	'a role dumps what it may read');

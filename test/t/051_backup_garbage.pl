@@ -79,10 +79,10 @@ sub drop_and_shrink
 my $start = sql('SELECT min(start_position) FROM rocketq.segments');
 drop_and_shrink('dropped', 'narrow');
 sql("ALTER SYSTEM SET rocketq.retention_time = 0");
-$node->reload;
+rq_reload($node);
 rq_poll_query($node, 'the log to be trimmed', "SELECT min(start_position) > $start FROM rocketq.segments");
 sql("ALTER SYSTEM SET rocketq.retention_time = -1");
-$node->reload;
+rq_reload($node);
 rq_wait_ticks($node, 'janitor', 2);
 sql('CHECKPOINT');
 system_or_bail('cp', '-a', "$from/pg_rocketq/state", "$to/pg_rocketq/");

@@ -105,7 +105,7 @@ $node->append_conf('postgresql.conf', <<'EOC');
 rocketq.keep_unconsumed = off
 rocketq.retention_size = '2MB'
 EOC
-$node->reload;
+rq_reload($node);
 rq_poll_query($node, 'most of the messages to go',
 	"SELECT rocketq.min_offset('loss', 0) > 25000");
 rq_wait_ticks($node, 'janitor', 2);

@@ -34,7 +34,7 @@ sub expire
 {
 	my ($time) = @_;
 	$node->safe_psql('postgres', "ALTER SYSTEM SET rocketq.group_expire_time = '$time'");
-	$node->reload;
+	rq_reload($node);
 	rq_wait_ticks($node, 'janitor', 2);
 	return;
 }
@@ -119,7 +119,7 @@ sub expire_later
 {
 	my ($janitor) = @_;
 	$node->safe_psql('postgres', "ALTER SYSTEM SET rocketq.group_expire_time = '1h'");
-	$node->reload;
+	rq_reload($node);
 	kill('CONT', $janitor);
 	rq_wait_ticks($node, 'janitor', 2);
 	is(groups(), 'late', 'the group that is used again stays');

@@ -63,7 +63,7 @@ my $files = scalar(rq_store_files($standby, 'log'));
 noted('trimmed', 'TRIM', 'log start [1-9]',
 	sub {
 		append_to_file($node->data_dir . '/postgresql.conf', "rocketq.retention_time = 0\n");
-		$node->reload;
+		rq_reload($node);
 	});
 cmp_ok(scalar(rq_store_files($standby, 'log')), '<', $files, 'files of the log have gone');
 

@@ -34,7 +34,7 @@ sub query { return $node->safe_psql('postgres', $_[0]); }
 sub settings
 {
 	append_to_file($node->data_dir . '/postgresql.conf', "$_[0]\n");
-	$node->reload;
+	rq_reload($node);
 	return;
 }
 

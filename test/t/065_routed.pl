@@ -36,7 +36,7 @@ is($node->safe_psql('postgres', "SELECT count(*) FROM rocketq.consume('shell_ord
 	'1', 'without the extension it is a topic like others');
 
 $node->append_conf('postgresql.conf', "session_preload_libraries = '$dir/router'");
-$node->reload;
+rq_reload($node);
 rq_poll_query($node, 'the extension', "SELECT current_setting('session_preload_libraries') <> ''");
 
 $node->safe_psql('postgres', "INSERT INTO shell_orders (body) VALUES ('routed')");

@@ -183,7 +183,7 @@ sub keep
 {
 	my ($time) = @_;
 	sql("ALTER SYSTEM SET rocketq.retention_time = '$time'");
-	sql('SELECT pg_reload_conf()');
+	rq_reload($node);
 	return;
 }
 

@@ -28,7 +28,7 @@ sub set_retention
 {
 	my ($time) = @_;
 	sql("ALTER SYSTEM SET rocketq.retention_time = '$time'");
-	$node->reload;
+	rq_reload($node);
 	rq_wait_ticks($node, 'janitor', 2);
 	return;
 }

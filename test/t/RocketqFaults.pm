@@ -47,7 +47,7 @@ sub rq_arm
 	my ($node, $faults) = @_;
 
 	$node->safe_psql('postgres', "ALTER SYSTEM SET rocketq.fault = '$faults'");
-	$node->reload;
+	rq_reload($node);
 	return;
 }
 

@@ -14,7 +14,7 @@ use Time::HiRes qw(usleep time);
 
 our @EXPORT = qw(
   rq_seed rq_random rq_rounds rq_poll rq_poll_query rq_flush rq_catch_up
-  rq_log_from rq_wait_ticks rq_restart_after rq_node rq_standby rq_restored
+  rq_log_from rq_reload rq_wait_ticks rq_restart_after rq_node rq_standby rq_restored
   rq_processes rq_stopped rq_gone rq_kill9 rq_start rq_server_is_up
   rq_worker_pid rq_signal rq_background rq_verify rq_shm_dirty_kb rq_store_files
   rq_in_store
@@ -106,6 +106,24 @@ sub rq_log_from
 {
 	my ($node) = @_;
 	return -s $node->logfile;
+}
+
+# Have changed settings read, and wait until all processes have been told to: the
+# postmaster signals them before it starts another session.  Whoever cannot be
+# asked, a server that crashes on what has been set, has read it too.
+sub rq_reload
+{
+	my ($node) = @_;
+	my $when = 'SELECT extract(epoch FROM pg_conf_load_time())';
+	my $before = $node->safe_psql('postgres', $when);
+
+	$node->reload;
+	return rq_poll(
+		'the settings to be read',
+		sub {
+			my ($rc, $now) = eval { $node->psql('postgres', $when) };
+			return !defined $rc || $rc != 0 || $now > $before;
+		});
 }
 
 # Wait until a worker has gone round so many times from now on.  After two it
