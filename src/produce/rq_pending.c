@@ -25,16 +25,21 @@
 
 struct RqPending
 {
-	RqPendingItem *items;
+	RqPendingItem *items;		/* items nspilled, nspilled + 1, ... */
 	uint64		nitems;
-	uint64		capacity;
+	uint64		capacity;		/* never more than work_mem has allowed */
 	uint64		nspilled;
 	File		file;			/* -1 = none */
 	RqPendingItem *page;		/* what rq_pending_read got from the file */
 };
 
+/* Items that are read or written at once: below 1 MB, so an int holds it. */
 #define PAGE_ITEMS	32768
 
+/*
+ * Most transactions produce a handful of messages, so the array begins small
+ * and doubles.
+ */
 RqPending *
 rq_pending_create(void)
 {
@@ -75,7 +80,8 @@ write_items(RqPending *p)
 
 /*
  * The file must outlive the statement and the subtransaction that happen to
- * create it.
+ * create it.  It counts against temp_file_limit, so writing it can fail for
+ * more reasons than a full disk.
  */
 static void
 spill(RqPending *p)
@@ -95,6 +101,13 @@ spill(RqPending *p)
 	p->nitems = 0;
 }
 
+/*
+ * The item is added last, when nothing can fail any more: after an error the
+ * list is what it was.
+ *
+ * work_mem is asked whenever the array is full, since it can be changed within
+ * a transaction.  If it is lowered, the array keeps its size.
+ */
 void
 rq_pending_add(RqPending *p, const RqPendingItem *item)
 {
@@ -121,6 +134,10 @@ rq_pending_count(const RqPending *p)
 	return p->nspilled + p->nitems;
 }
 
+/*
+ * If all that stays is in the file, the array starts again after it: the next
+ * spill writes over what was rolled back.
+ */
 void
 rq_pending_truncate(RqPending *p, uint64 count)
 {
@@ -142,7 +159,14 @@ rq_pending_truncate(RqPending *p, uint64 count)
 							WAIT_EVENT_BUFFILE_TRUNCATE);
 }
 
-/* Of what is in the file, a page; of what is in the array, all at once. */
+/*
+ * Of what is in the file, a page; of what is in the array, all at once.  So
+ * what a caller gets in one call is bounded, however long the list is, and
+ * enqueue_stretch() of rq_touched.c can make a copy of it.
+ *
+ * The page is allocated beside the list and not in the caller's context, since
+ * it stays until the list goes.
+ */
 const RqPendingItem *
 rq_pending_read(RqPending *p, uint64 first, uint64 *n)
 {

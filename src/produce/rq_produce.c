@@ -59,6 +59,11 @@ report_too_large(const char *what, uint64 have, uint64 limit)
 					   have, limit)));
 }
 
+/*
+ * Everything that can be wrong with a message by itself.  Whether its frame
+ * fits into a segment depends on the store: rq_log_append() checks that for
+ * each run, so frames of earlier runs can be garbage then.
+ */
 static void
 check_message(const RqParts *m)
 {
@@ -106,6 +111,9 @@ check_message(const RqParts *m)
  * The next queue in turn: another one in each transaction, and after
  * STICKY_MESSAGES.  Messages that follow each other into one queue share an
  * ENQUEUE record.  Processes begin at different queues.
+ *
+ * A transaction is told from the next by its start time.  If two have the same,
+ * the second one goes on where the first was, which does no harm.
  */
 static uint32
 sticky_queue(uint32 nqueues)
@@ -127,6 +135,13 @@ sticky_queue(uint32 nqueues)
 	return turn % nqueues;
 }
 
+/*
+ * An explicit queue wins over the sharding key, and that over the turn.  The
+ * key's hash keeps messages of one key in one queue, and so in their order, as
+ * long as the topic has the same number of queues.  That number cannot change
+ * between two messages of a call: altering it needs an AccessExclusiveLock on
+ * the relation, and our caller holds a lock on that.
+ */
 static uint32
 choose_queue(const RqTarget *target, const RqParts *m, int i)
 {
@@ -147,6 +162,14 @@ choose_queue(const RqTarget *target, const RqParts *m, int i)
  * commit of a transaction does.  Standbys are waited for until they have
  * flushed it, at most: it is no commit record, whose replay could be waited
  * for.
+ *
+ * With synchronous_commit off the WAL writer gets to know that there is
+ * something to flush, as it does of a commit.  Then a crash can take away a
+ * message that has been consumed; that is what was asked for.
+ *
+ * Interrupts are held off because SyncRepWaitForLSN() demands that, and checks
+ * for a cancel itself: it then ends the wait with a warning, not an error, as
+ * the message is there and stays.
  */
 static void
 wait_until_durable(XLogRecPtr lsn)
@@ -173,6 +196,9 @@ wait_until_durable(XLogRecPtr lsn)
  * Without the hold a consumer could act on a message that a crash takes away.
  * The queue's lock is not held over the flush: others enqueue concurrently,
  * and theirs become readable after ours.
+ *
+ * The last step can find that our entries come after some of a transaction in
+ * progress; then they wait for that one, and whoever ends it resolves them.
  */
 static void
 enqueue_now(uint32 topic, uint32 queue_id, const xl_rq_entry *entries, int n)
@@ -194,6 +220,10 @@ enqueue_now(uint32 topic, uint32 queue_id, const xl_rq_entry *entries, int n)
 /*
  * Give the messages of a run to their queues, those that follow each other
  * into one queue together.  "queues" may be NULL.
+ *
+ * Messages of one queue are given to it in the order in which they were
+ * produced, also when others go elsewhere in between: whatever has been
+ * collected goes to its queue before the first one for another is collected.
  */
 static void
 enqueue_run(const RqTarget *target, const RqParts *messages, int n,
@@ -250,6 +280,11 @@ coarse_now(void)
  * Append as many of the messages as one run takes; returns how many.  Without
  * a transaction their frames must not be gathered (log/rq_gather.c), because
  * entries refer to them at once.
+ *
+ * While the frames are built no lock is held and nothing is reserved, so a
+ * large message holds up nobody.  What follows does: a run is stored and logged
+ * in one critical section, and its stretch is in flight all that time, so a run
+ * is bounded.  A message that is larger than RUN_BYTES is a run of its own.
  */
 static int
 append_run(const RqTarget *target, const RqParts *messages, int n, RqPos *ids,
@@ -296,6 +331,13 @@ append_run(const RqTarget *target, const RqParts *messages, int n, RqPos *ids,
  * All messages go to the log before the first one goes to a queue: if the log
  * has no room for all of them, none can be read, even without a transaction.
  * Frames without an entry are only garbage.
+ *
+ * Without a transaction there is one WAL flush for each stretch of messages of
+ * one queue, and an error between two of them leaves the first in the queue;
+ * nobody can take them back.
+ *
+ * The time until messages can be read is taken here only without a
+ * transaction.  With one it is taken from pre-commit on (rq_touched.c).
  */
 static void
 write_messages(const RqTarget *target, const RqParts *messages, int n,
@@ -367,6 +409,15 @@ with_test_extra(const RqParts *messages, int n)
 }
 #endif
 
+/*
+ * Refuse before anything is written: a call that comes too late in its
+ * transaction, then what is wrong with the target, then what is wrong with any
+ * of the messages.  What can fail after that, with some of the messages in the
+ * log, is the disk, the log's room, and the store being closed.  In a
+ * transaction the error undoes what was noted, and the frames are garbage.
+ *
+ * "queue_ids" need no check here, see RqTarget.
+ */
 void
 rq_produce(const RqTarget *target, const RqParts *messages, int n,
 		   RqPos *ids, uint32 *queues)

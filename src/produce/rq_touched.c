@@ -99,6 +99,11 @@ typedef struct Length
 
 RQ_ACTION_FITS(Length);
 
+/*
+ * The touched queues stay in their table: their numbers are in the list's
+ * items, and messages that come later may go to the same queues.  A queue that
+ * gets none is not enqueued to.
+ */
 static void
 undo_produce(const void *action)
 {
@@ -188,6 +193,11 @@ tell_ahead(Touch *t)
 	t->told = t->pending;
 }
 
+/*
+ * The length is noted before the first item is added.  So an error anywhere
+ * after it, also with some of the items in the list, is undone with the
+ * (sub)transaction that it aborts.
+ */
 void
 rq_touched_produce(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 				   int count)
@@ -209,7 +219,10 @@ rq_touched_produce(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 	tell_ahead(&t->touches[item.touch]);
 }
 
-/* Are there messages for the queue that have not been rolled back? */
+/*
+ * Are there messages for the queue that have not been rolled back?  Only the
+ * list knows, so it is read, from the file too if need be.
+ */
 static bool
 has_pending(Touched *t, int touch)
 {
@@ -253,6 +266,9 @@ rq_touched_check_removal(uint32 topic, uint32 nqueues)
  * "born" and "enqueued" are set before the first record, since an error in
  * between ends in resolve_aborted(), which needs both.  An interrupt between
  * two records is harmless: the entries that are there count as aborted.
+ *
+ * "end" is for resolve_committed(): others may enqueue after us before that is
+ * called, so the queue's own end would be too much to ask for.
  */
 static void
 enqueue_touch(Touch *t, const xl_rq_entry *entries, uint64 n, uint64 xid)
@@ -274,7 +290,15 @@ enqueue_touch(Touch *t, const xl_rq_entry *entries, uint64 n, uint64 xid)
 
 /*
  * Sort a stretch of the list by queue, keeping the order within each: a
- * counting sort, for there are few queues and many messages.
+ * counting sort, for there are few queues and many messages.  A queue can get
+ * records from each of several stretches, again in the list's order.
+ *
+ * "at" has, shifted by one, first the number of items of each queue, then
+ * where the queue begins in "sorted", and in the end where it ends there.
+ *
+ * A topic that the transaction has dropped gets nothing: nobody could read it,
+ * and if the transaction has made the topic as well, its slot may be another
+ * topic's by now (doom_if_dead() in topic/rq_topic_txn.c).
  */
 static void
 enqueue_stretch(Touched *t, const RqPendingItem *items, uint64 n,
@@ -336,7 +360,11 @@ log_entries(uint64 xid)
 	rq_pending_close(touched->pending);
 }
 
-/* Before the entries that refer to frames which have been gathered. */
+/*
+ * Before the entries that refer to frames which have been gathered.  The clock
+ * for RQ_PHASE_VISIBLE starts here, with the first that is done at pre-commit
+ * for messages.
+ */
 static void
 log_frames(uint64 xid)
 {
@@ -410,6 +438,12 @@ resolve(const Touched *t, uint64 xid, bool committed)
 	return all;
 }
 
+/*
+ * PostgreSQL calls back when the outcome is in pg_xact and the transaction is
+ * out of the ProcArray.  So others may have resolved the queues by now, to the
+ * same result.  What an error here leaves unresolved (rq_txn.c catches it) is
+ * for them to do, too.
+ */
 static void
 finish_entries(uint64 xid, bool committed)
 {

@@ -29,6 +29,11 @@ RqFsyncs	rq_fsyncs = {0};
 #define ZERO_CHUNK	(128 * 1024)
 #define TMP_MARK	".tmp."
 
+/*
+ * A directory that does not exist yet is fine.  FATAL, since this is called
+ * while the server starts (wal/rq_stateload.c), when nothing can be done
+ * without the store.
+ */
 static void
 refuse_link(const char *path)
 {
@@ -50,6 +55,7 @@ refuse_link(const char *path)
 				 errhint("To keep the messages on another disk, mount it at this place.")));
 }
 
+/* The outermost first, as they are created. */
 static const char *const store_dirs[] = {RQ_DIR, RQ_LOG_DIR, RQ_QUEUE_DIR};
 
 void
@@ -88,7 +94,10 @@ rq_make_dir(const char *path)
 	return err == 0;
 }
 
-/* Write zeros over [from, to); returns 0 or an errno. */
+/*
+ * Write zeros over [from, to); returns 0 or an errno.  A short write goes on
+ * after what has been written; the next one then says why it was short.
+ */
 static int
 write_zeros(int fd, uint64 from, uint64 to)
 {
@@ -111,7 +120,8 @@ write_zeros(int fd, uint64 from, uint64 to)
  * Allocate first, so that a lack of space is found before anything is written.
  * Then write zeros, so that stores into a mapping go to blocks that have been
  * written already; where the file system cannot allocate, only this reserves
- * the space.
+ * the space.  A store into a mapping could not report that the disk is full: it
+ * would get SIGBUS.
  */
 static int
 fill_segment(int fd, uint64 size, const void *header, uint32 header_len,
@@ -146,7 +156,12 @@ fill_segment(int fd, uint64 size, const void *header, uint32 header_len,
  * has put there concurrently, and may have mapped and written to already.
  *
  * Without "sync", steps 2 and 4 are left to the next sync of the store, and a
- * crash before it can leave a file that is too short; redo extends that.
+ * crash before it can leave a file that is too short; redo extends that.  No
+ * checkpoint completes before that sync, so redo meets every record that has
+ * written to the file.
+ *
+ * An errno is returned and not thrown, because the allocator hands it on to the
+ * producers that wait for the segment.
  */
 int
 rq_create_segment(const char *path, uint64 size, const void *header,
@@ -179,6 +194,11 @@ rq_create_segment(const char *path, uint64 size, const void *header,
 	return err;
 }
 
+/*
+ * With write() and not through a mapping, so that a lack of space or a bad disk
+ * is an errno and no SIGBUS.  Mappings of other processes show the zeros, since
+ * both go through the page cache.
+ */
 int
 rq_zero_tail(const char *path, uint64 from, uint64 size)
 {
@@ -259,6 +279,11 @@ rq_fsync_path(const char *path, bool isdir)
 	return true;
 }
 
+/*
+ * Only begins to write back, so that the fsync that comes later finds little
+ * to do.  If even that fails, pg_flush_data() makes it a PANIC as for an fsync,
+ * since the kernel may report an error only once.
+ */
 void
 rq_flush_path(const char *path, uint64 from, uint64 to)
 {
@@ -302,7 +327,7 @@ rq_remove_segment(const char *path)
 
 /*
  * What cannot be read or removed is reported there; rmdir() then finds whether
- * anything is left.
+ * anything is left.  The directory of a topic has no others in it.
  */
 bool
 rq_remove_dir(const char *path)
@@ -331,6 +356,10 @@ rq_remove_dir(const char *path)
 	return false;
 }
 
+/*
+ * An error while reading on is only logged, and the names that come after it
+ * are not visited.
+ */
 bool
 rq_visit_dir(const char *path, RqDirVisit visit, void *arg)
 {
@@ -367,6 +396,11 @@ rq_remove_temporaries(const char *path)
 	FreeDir(dir);
 }
 
+/*
+ * A file whose existence says something to later starts of the server, and its
+ * text to whoever finds it.  It must not be seen before it is durable, so it is
+ * written under a temporary name; a leftover of that is overwritten.
+ */
 void
 rq_make_note(const char *path, const char *note)
 {

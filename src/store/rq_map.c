@@ -44,7 +44,11 @@ typedef enum MapKind
 
 #define MAP_KINDS		2
 
-/* Most mappings of a kind that one process keeps. */
+/*
+ * Most mappings of a kind that one process keeps.  It uses few segments of the
+ * log at a time, but can go round thousands of queues.  Linux allows a process
+ * 65530 mappings unless vm.max_map_count says otherwise.
+ */
 static const int map_limit[MAP_KINDS] = {64, 8192};
 
 typedef struct MapKey
@@ -66,6 +70,10 @@ typedef struct Mapping
 	char		path[64];
 } Mapping;
 
+/*
+ * Process-local, so no lock; the handler of SIGBUS uses them, too, but that
+ * interrupts only accesses to mapped bytes, never code of this file.
+ */
 static HTAB *maps = NULL;
 static dlist_head list[MAP_KINDS];	/* newest first */
 static int	nmaps[MAP_KINDS];
@@ -74,7 +82,10 @@ static Mapping *pinned = NULL;	/* stays whatever comes */
 
 static void forget(Mapping *m);
 
-/* The mapping that holds an address, NULL if none of ours does. */
+/*
+ * The mapping that holds an address, NULL if none of ours does.  Searches them
+ * all: it is called once for each error of a disk.
+ */
 static Mapping *
 find_address(const char *at)
 {
@@ -150,6 +161,10 @@ create_table(void)
 	catch_bus_errors();
 }
 
+/*
+ * Pointers into it are invalid afterwards; the head of rq_map.h says for how
+ * long callers may rely on theirs.
+ */
 static void
 forget(Mapping *m)
 {
@@ -164,7 +179,12 @@ forget(Mapping *m)
 	hash_search(maps, &m->key, HASH_REMOVE, NULL);
 }
 
-/* Make an existing file as long as a segment must be, with zeros. */
+/*
+ * Make an existing file as long as a segment must be, with zeros.  Only redo
+ * does: a crash, or a base backup, can have left a file that is too short, and
+ * WAL has whatever was in the rest.  Space is allocated before anything is
+ * written, as in fill_segment() of rq_durable.c.
+ */
 static void
 extend_file(int fd, const char *path, uint64 have, uint64 size)
 {
@@ -185,7 +205,10 @@ extend_file(int fd, const char *path, uint64 have, uint64 size)
 	}
 }
 
-/* Map a file if nothing is wrong with it; else return NULL. */
+/*
+ * Map a file if nothing is wrong with it; else return NULL.  For callers that
+ * must not throw, and leave it to others to report what is wrong.
+ */
 static char *
 probe_file(const char *path, uint64 size, RqMapMode mode)
 {
@@ -203,7 +226,13 @@ probe_file(const char *path, uint64 size, RqMapMode mode)
 	return base == MAP_FAILED ? NULL : base;
 }
 
-/* Map a file; NULL if there is none. */
+/*
+ * Map a file; NULL if there is none.  The length is checked now, because an
+ * access past the file's end would be a SIGBUS later, when nothing but the
+ * address is known.  A file can be longer than the mapping.  The mapping stays
+ * when the descriptor is closed, so mapped files do not count against
+ * max_files_per_process.
+ */
 static char *
 map_file(const char *path, uint64 size, RqMapMode mode, bool repair)
 {
@@ -245,6 +274,10 @@ map_file(const char *path, uint64 size, RqMapMode mode, bool repair)
 	return base;
 }
 
+/*
+ * The last one asked for is found without the table, and nothing is written:
+ * most calls are for it.
+ */
 static Mapping *
 find(const MapKey *key)
 {
@@ -288,7 +321,8 @@ forget_oldest(int kind)
 
 /*
  * The file is mapped before there is an entry for it, since mapping it can
- * throw.
+ * throw.  Then another one is forgotten if there are too many, but not the one
+ * that was asked for before: last_hit still is that one.
  */
 static char *
 get(const MapKey *key, const char *path, uint64 size, RqMapMode mode,
@@ -313,7 +347,11 @@ get(const MapKey *key, const char *path, uint64 size, RqMapMode mode,
 	return base;
 }
 
-/* Probing shares the mappings of those who read or write. */
+/*
+ * Probing shares the mappings of those who read or write.  Reading and writing
+ * do not share theirs: a process that does both maps the file twice, and what
+ * it writes through one is seen through the other.
+ */
 static uint16
 key_mode(RqMapMode mode)
 {
@@ -342,6 +380,10 @@ rq_map_log(uint64 segno, uint64 size, RqMapMode mode, bool repair)
 	return get(&key, path, size, mode, repair);
 }
 
+/*
+ * Neither looks into the table nor counts as a use.  The last mapping can be
+ * one for writing; that is not given to a reader.
+ */
 char *
 rq_map_log_again(uint64 segno)
 {

@@ -58,6 +58,11 @@ struct RqWriter
 
 /* ---- read ---- */
 
+/*
+ * The descriptor is a plain one, which no resource owner knows: readers are
+ * also used by the postmaster, and before there are transactions.  So the
+ * caller has to close it after an error, too.
+ */
 RqReader *
 rq_reader_open(const char *path, uint64 *len)
 {
@@ -88,6 +93,10 @@ rq_reader_open(const char *path, uint64 *len)
 	return r;
 }
 
+/*
+ * An error of read() counts as the file's end.  Callers know how long the file
+ * should be, and report that it could not be read so far.
+ */
 static bool
 fill(RqReader *r)
 {
@@ -133,6 +142,10 @@ rq_reader_close(RqReader *r)
 
 /* ---- write ---- */
 
+/*
+ * Nothing is created yet.  The old file's header is kept, since it is read
+ * before the rest and compared after it, if at all (rq_writer_same()).
+ */
 RqWriter *
 rq_writer_begin(const char *path, uint32 header_len)
 {
@@ -152,6 +165,11 @@ rq_writer_begin(const char *path, uint32 header_len)
 	return w;
 }
 
+/*
+ * After rq_writer_replace() there is no temporary file any more; before it, or
+ * if that has failed, the old file is still in place, and what has been written
+ * beside it is removed.
+ */
 void
 rq_writer_end(RqWriter *w)
 {
@@ -190,7 +208,8 @@ write_out(RqWriter *w, const char *data, uint64 size)
 
 /*
  * Copy what the new file has in common with the file so far.  That is opened
- * again, since comparing has read on in it.
+ * again, since comparing has read on in it.  It is the same file as before:
+ * only one process at a time replaces it.
  */
 static void
 copy_begun(RqWriter *w)
@@ -276,6 +295,10 @@ drain(RqWriter *w)
 	w->used = 0;
 }
 
+/*
+ * The checksum is taken of what is added, whether it is written or only found
+ * to be there already: so rq_writer_crc() is the same in both cases.
+ */
 void
 rq_writer_add(RqWriter *w, const void *data, uint64 size)
 {
@@ -335,6 +358,9 @@ rq_writer_crc(const RqWriter *w)
  *		1. write what is left, and the header
  *		2. fsync the temporary file
  *		3. rename it and fsync the directory: durable_rename()
+ *
+ * The header comes last because it has the length and the checksum of the
+ * rest.  A temporary file that a crash leaves is overwritten by the next one.
  */
 void
 rq_writer_replace(RqWriter *w, const void *header)
