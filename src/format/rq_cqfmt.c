@@ -8,6 +8,11 @@
 
 #include "format/rq_cqfmt.h"
 
+/*
+ * 0 is the hash of no tag, so a tag that has it gets another one.  The hash is
+ * on disk, as those of hash indexes are, so hash_bytes() has to give the same
+ * result for as long as the data directory lasts.
+ */
 uint32
 rq_tag_hash(const char *tag, uint32 len)
 {
@@ -16,6 +21,11 @@ rq_tag_hash(const char *tag, uint32 len)
 	return h == 0 ? 1 : h;
 }
 
+/*
+ * What is refused here could be stored, but no consumer could ask for it.  Only
+ * ASCII is looked for, byte by byte: in encodings that a database can have, no
+ * other character has such bytes in it.
+ */
 const char *
 rq_tag_problem(const char *tag, uint32 len)
 {

@@ -13,6 +13,10 @@
 
 #include "format/rq_framefmt.h"
 
+/*
+ * Covers the position, so that a frame copied to another place is not taken
+ * for one.
+ */
 static pg_crc32c
 frame_crc(const char *frame, uint32 len)
 {
@@ -25,6 +29,10 @@ frame_crc(const char *frame, uint32 len)
 	return crc;
 }
 
+/*
+ * In 64 bits: the lengths may come from a damaged frame, and their sum must not
+ * wrap round to one that fits.
+ */
 static uint64
 payload_size(const RqParts *parts)
 {
@@ -60,6 +68,10 @@ put_extra(char *to, const RqParts *parts)
 	return put(to, parts->extra, len);
 }
 
+/*
+ * Whether an optional part is there is a flag of its own, since a part can be
+ * there and be empty.  The padding is zeroed because the checksum covers it.
+ */
 void
 rq_frame_build(char *to, const RqParts *parts, RqKey topic,
 			   int64 born_at, int64 stored_at)
@@ -115,6 +127,10 @@ rq_frame_seal(char *frame, RqPos pos)
 	f->crc = frame_crc(frame, f->len);
 }
 
+/*
+ * The checksum covers the header only, as nothing else is written: what lies
+ * under the filler can be anything, and differs from server to server.
+ */
 void
 rq_frame_filler(char *to, RqPos pos, uint32 len, int64 stored_at)
 {
@@ -163,6 +179,10 @@ next_item(const char *items, uint32 size, uint32 *at, uint16 *kind,
 	return true;
 }
 
+/*
+ * One item after the other, since they are few.  The pieces were checked by
+ * take_extra(), or packed by rq_extra_add(), so the walk ends with the part.
+ */
 const char *
 rq_extra_find(const RqParts *parts, uint16 kind, uint16 *len)
 {
@@ -268,6 +288,11 @@ check_message(const RqFrame *f, const char *at, RqParts *parts)
 	return NULL;
 }
 
+/*
+ * From the cheap to the expensive: magic and position first, which are what is
+ * wrong with bytes that are no frame.  The length is bounded before anything
+ * else is read, since all the rest relies on it.
+ */
 const char *
 rq_frame_check(const char *at, uint64 avail, RqPos pos, RqParts *parts)
 {

@@ -8,6 +8,7 @@
 
 #include "format/rq_segfmt.h"
 
+/* Covers all after the checksum itself; the magic number comes before it. */
 static pg_crc32c
 header_crc(const RqSegHeader *h)
 {
@@ -31,6 +32,11 @@ rq_seg_header_init(RqSegHeader *h, uint32 size_mb, RqPos start)
 	h->crc = header_crc(h);
 }
 
+/*
+ * The checksum before the fields that it covers: if it does not match, what
+ * they say has no meaning.  A header that is whole can still be that of another
+ * segment, whose file was put here.
+ */
 const char *
 rq_seg_header_check(const RqSegHeader *h, uint32 size_mb, RqPos start)
 {
@@ -47,6 +53,7 @@ rq_seg_header_check(const RqSegHeader *h, uint32 size_mb, RqPos start)
 	return NULL;
 }
 
+/* Digits are padded with zeros, so that names sort in the order of the log. */
 void
 rq_log_path(char *path, uint64 segno)
 {
@@ -60,6 +67,10 @@ rq_topic_dir_path(char *path, RqKey key)
 	snprintf(path, MAXPGPATH, RQ_QUEUE_DIR "/%u_%u", key.db, key.rel);
 }
 
+/*
+ * The LSN tells it from the trash of an earlier topic with the same relfilenode
+ * that has not been removed yet.
+ */
 void
 rq_topic_trash_path(char *path, RqKey key, uint64 lsn)
 {
@@ -67,6 +78,7 @@ rq_topic_trash_path(char *path, RqKey key, uint64 lsn)
 			 key.db, key.rel, (unsigned long long) lsn);
 }
 
+/* At least eight digits; a number that needs more has more. */
 void
 rq_queue_path(char *path, RqKey key, uint32 queue_id, uint64 segno)
 {

@@ -1,6 +1,10 @@
 /*
  * rq_settings.c
  *	  What the owner of a topic can set for it: values, ranges, and their text.
+ *
+ * Given a setting that code which stores, logs or checks settings has never
+ * heard of, how does it treat it?  All of that goes through the table below,
+ * which knows each field by its offset.
  */
 #include "postgres.h"
 
@@ -47,6 +51,11 @@ rq_settings_init(RqTopicSettings *s)
 		set_value(s, &settings[i], settings[i].normal);
 }
 
+/*
+ * The normal value is right even if it lies outside the range: then it stands
+ * for "ask the server's setting" and cannot be asked for.  Used on bytes from
+ * disk and WAL as well, so any value may come.
+ */
 const RqSetting *
 rq_settings_find_wrong(const RqTopicSettings *s)
 {
@@ -89,6 +98,10 @@ rq_setting_range(const RqSetting *setting)
 	return psprintf("between %s and %s", lowest, highest);
 }
 
+/*
+ * In the order of the table, whatever order the settings were given in, so equal
+ * settings have the same text.
+ */
 void
 rq_settings_print(StringInfo buf, const RqTopicSettings *s)
 {
@@ -109,7 +122,8 @@ rq_settings_print(StringInfo buf, const RqTopicSettings *s)
 
 /*
  * Only what print_value() makes of a value is accepted: no unit but the
- * setting's own, no plus sign or leading zero, nothing after it.
+ * setting's own, no plus sign or leading zero, nothing after it.  A number that
+ * is too large for strtoll() becomes its largest, which no range holds.
  */
 static bool
 parse_value(const char *string, const RqSetting *setting, int32 *value)
@@ -177,6 +191,10 @@ copy_trimmed(const char *string, Size len)
 	return pnstrdup(string, len);
 }
 
+/*
+ * The list is not changed: each item is copied, and its copy is cut in two.
+ * Two commas with nothing between them are an item that is empty, and refused.
+ */
 char *
 rq_settings_parse(const char *list, RqTopicSettings *s)
 {

@@ -20,6 +20,10 @@ typedef struct Cursor
 	pg_crc32c	crc;
 } Cursor;
 
+/*
+ * Everything is read through this, so "left" bounds every check: to the
+ * section while that is checked, else to the file.
+ */
 static bool
 take(Cursor *c, void *to, uint64 size)
 {
@@ -40,6 +44,10 @@ take_rest(Cursor *c)
 		;
 }
 
+/*
+ * The header last, though it comes first in the file: its length and counts
+ * are known when all the rest has been written.
+ */
 static pg_crc32c
 finish_crc(const RqStateHeader *h, pg_crc32c crc)
 {
@@ -61,6 +69,11 @@ rq_state_seal(RqStateHeader *h, uint64 length, pg_crc32c crc)
 
 /* ---- what is in a section ---- */
 
+/*
+ * The counts are only as good as the file, so no check reserves memory for
+ * them: each item is taken by itself, and a count that is too large runs into
+ * the section's end.
+ */
 static bool
 check_gaps(Cursor *c, const RqStateHeader *h, uint64 count)
 {
@@ -72,6 +85,10 @@ check_gaps(Cursor *c, const RqStateHeader *h, uint64 count)
 	return true;
 }
 
+/*
+ * "stable" below "start" is allowed, since it is what RESOLVE records have
+ * said; load_queue() of queue/rq_tablestate.c raises it.
+ */
 static bool
 queues_fit(Cursor *c, uint32 count)
 {
@@ -85,6 +102,10 @@ queues_fit(Cursor *c, uint32 count)
 	return true;
 }
 
+/*
+ * Also that the slots are enough for what the settings say, whichever way the
+ * transaction that alters them ends.
+ */
 static bool
 check_topics(Cursor *c, const RqStateHeader *h, uint64 count)
 {
@@ -161,6 +182,7 @@ rq_state_version(RqStateKind kind)
 	return types[kind].version;
 }
 
+/* A section that is missing counts as an empty one. */
 uint64
 rq_state_count(const RqStateHeader *h, RqStateKind kind)
 {

@@ -1,7 +1,15 @@
 /*
  * rq_walrec.c
  *	  Check WAL records, and name and describe them for pg_walinspect and the
- *	  server log.  Nothing here may touch shared state.
+ *	  server log.
+ *
+ * Given the bytes of a record, may redo and descriptions rely on them?  Each
+ * check answers that for one record, and is made before anything else is read
+ * of it.  It bounds lengths and numbers; whether a topic or a group exists is
+ * for redo to find out.
+ *
+ * Nothing here may touch shared state, which a record that pg_walinspect reads
+ * may have nothing to do with any more.
  */
 #include "postgres.h"
 
@@ -37,6 +45,10 @@ check_append(const void *data, uint64 len)
 	return out_of_bounds;
 }
 
+/*
+ * The count is bounded as writers bound it, so redo can take for granted that
+ * no more than two segments are touched.
+ */
 static const char *
 check_enqueue(const void *data, uint64 len)
 {
@@ -50,6 +62,7 @@ check_enqueue(const void *data, uint64 len)
 	return NULL;
 }
 
+/* Ranges lie within what the record resolves; redo walks each to its end. */
 static const char *
 check_resolve(const void *data, uint64 len)
 {
@@ -107,6 +120,7 @@ check_topic_drop(const void *data, uint64 len)
 	return rec->key.rel == InvalidOid ? out_of_bounds : NULL;
 }
 
+/* The name comes after the places, so these are bounded first. */
 static const char *
 check_group(const void *data, uint64 len)
 {

@@ -114,6 +114,7 @@ rq_latency_bucket_name(int bucket)
 	return buckets[bucket].name;
 }
 
+/* The last bucket has no end, so the search has one. */
 static int
 bucket_of(uint64 us)
 {
@@ -151,6 +152,11 @@ rq_fine_start_us(int fine)
 	return (uint64) (per_power + fine % per_power) << (fine / per_power - 1);
 }
 
+/*
+ * Each of these counters is written by this process only, but for a reset of
+ * the maximum.  Readers can find a sample in some of them and not yet in the
+ * others.
+ */
 void
 rq_latency_end(RqPhase phase, instr_time start)
 {
@@ -193,6 +199,10 @@ add_up(RqPhase phase, RqLatency *to)
 		add_histogram(to, &slots[i].phase[phase]);
 }
 
+/*
+ * The count is the sum of the buckets, not a counter of its own: so it always
+ * fits what is shown with it.
+ */
 void
 rq_latency_read(RqPhase phase, RqLatency *latency)
 {

@@ -26,6 +26,10 @@ rq_max_backends(void)
 	return MaxBackends + NUM_AUXILIARY_PROCS + max_prepared_xacts;
 }
 
+/*
+ * Before any memory exists.  Sizes depend on settings only, so that what is
+ * asked for here is what shmem_init() will create.
+ */
 void
 rq_parts_request(void)
 {
@@ -62,6 +66,10 @@ rq_table_size(uint64 count, Size size)
 	return CACHELINEALIGN(mul_size(count, size));
 }
 
+/*
+ * Zeros are what most fields begin with; the owner sets only those that must
+ * not be zero.
+ */
 bool
 rq_table_create(const char *name, uint64 count, Size size, void **address)
 {

@@ -37,6 +37,10 @@ control_size(void)
 	return rq_table_size(1, sizeof(RqControl));
 }
 
+/*
+ * The first part in rq_parts[], so the others can rely on rq_ctl, as
+ * gaps_init() of log/rq_gaps.c does.
+ */
 static void
 control_init(void)
 {
@@ -91,6 +95,11 @@ backends_size(void)
 	return rq_table_size(rq_max_backends(), sizeof(RqBackend));
 }
 
+/*
+ * RQ_INVALID_POS is the highest position there can be.  So those who look for
+ * the lowest one in all slots (rq_log_safe_end(), retain/rq_retain.c) need no
+ * case for a backend that has nothing to announce, or does not exist.
+ */
 static void
 backends_init(void)
 {
@@ -153,6 +162,11 @@ rq_meta_lock_again(void)
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 }
 
+/*
+ * Not guarded by a lock: either nobody else has come yet, or redo finds that
+ * the store, which holds nothing, is to have another size
+ * (match_segment_size() of log/rq_gaps.c), and there is nothing to read.
+ */
 void
 rq_set_segment_mb(uint32 segment_mb)
 {
@@ -162,6 +176,10 @@ rq_set_segment_mb(uint32 segment_mb)
 	rq_ctl->segment_bits = pg_leftmost_one_pos64(rq_ctl->segment_size);
 }
 
+/*
+ * A count and not a flag: rq_files_tidy_leftovers() clears it only if nobody
+ * has counted while it was looking.
+ */
 void
 rq_leftovers_note(void)
 {
@@ -180,6 +198,9 @@ rq_require_preload(void)
  * read without the gate lock: the caller checks it again under the lock.  No
  * lock is held here, so that a wait can be cancelled and a keeper that closes
  * or opens the gate is not held up.
+ *
+ * A round ends with a broadcast of open_gate() (worker/rq_keeper.c), or after a
+ * second, so that the time is checked.
  */
 static void
 wait_for_gate(void)

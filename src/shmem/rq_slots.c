@@ -73,6 +73,11 @@ const RqPart rq_slots_part = {
 	.shmem_init = slots_init
 };
 
+/*
+ * The list is a stack, so the slot that was given back last is the next one to
+ * be given.  Nothing may depend on that: redo gives slots in another order than
+ * the primary did.
+ */
 static uint32
 take_slot(RqPool *pool)
 {
@@ -118,6 +123,7 @@ span(uint32 height)
 	return 1U << (RQ_SLOTS_PAGE_BITS * (height - 1));
 }
 
+/* Which place of its page at this height leads to number "far" of the tree. */
 static inline uint32
 place(uint32 far, uint32 height)
 {

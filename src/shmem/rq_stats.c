@@ -92,6 +92,11 @@ add_up(uint64 counts[RQ_NSTATS])
 			counts[s] += pg_atomic_read_u64(&rq_stats_slots[i].count[s]);
 }
 
+/*
+ * With the lock from before the sums are taken: if a reset came in between, it
+ * would remember more than was added up here, and the differences would be
+ * below zero.
+ */
 TimestampTz
 rq_stats_read(uint64 counts[RQ_NSTATS])
 {
@@ -106,7 +111,10 @@ rq_stats_read(uint64 counts[RQ_NSTATS])
 	return since;
 }
 
-/* The lock lets a reader see sums and time of one reset. */
+/*
+ * Others go on counting while this adds up.  What they count then belongs to
+ * one side of the reset or the other, for each counter by itself.
+ */
 void
 rq_stats_reset(TimestampTz now)
 {

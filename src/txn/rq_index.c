@@ -1,11 +1,15 @@
 /*
  * rq_index.c
  *	  Where in a transaction's list a queue is.
+ *
+ * Entries are never removed: a list that is cut back by a rollback keeps what
+ * its owner knows of each queue.
  */
 #include "postgres.h"
 
 #include "txn/rq_index.h"
 
+/* All of its bytes are compared (HASH_BLOBS), so it has no padding. */
 typedef struct QueueIndexKey
 {
 	uint64		of;				/* key of the topic, or id of the group */

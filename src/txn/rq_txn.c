@@ -160,6 +160,10 @@ rq_txn_make_room(void)
 	RQ_GROW(txn->cxt, txn->actions, txn->nactions, txn->max_actions);
 }
 
+/*
+ * Owners note first and change shared state afterwards: if the note throws,
+ * there is nothing to undo.  Those that must change first make room before.
+ */
 int
 rq_txn_note(const RqActionOps *ops, const void *action)
 {
@@ -327,6 +331,14 @@ finish(bool committed)
 	PG_END_TRY();
 }
 
+/*
+ * Called at the end of every transaction, also of those that never used
+ * rocketq, so it costs next to nothing then.  The journal's memory goes with
+ * TopTransactionContext.
+ *
+ * rq_log_forget_xact() comes last, when entries refer to the frames, or nobody
+ * needs them: up to here retention spares them for the transaction's sake.
+ */
 static void
 forget_transaction(void)
 {
@@ -368,6 +380,10 @@ refuse_prepare(void)
 				 errhint("End the transaction with COMMIT.")));
 }
 
+/*
+ * Without preloading there is nothing to end.  Events of parallel workers are
+ * left out, since those only read.
+ */
 static void
 xact_callback(XactEvent event, void *arg)
 {
