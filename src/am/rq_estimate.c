@@ -56,12 +56,12 @@ rq_relation_count(uint32 topic)
 
 /* Add the widths of a message's variable-length columns; null has none. */
 static void
-add_message(Measure *m, uint32 topic, RqQueue *q, RqOff off)
+add_message(Measure *m, RqQueue *q, RqOff off)
 {
 	RqEntry		e;
 	RqFrame		f;
 
-	if (!rq_queue_probe(topic, q, off, &e) ||
+	if (!rq_queue_probe(q, off, &e) ||
 		!rq_log_peek(e.pos, RQ_CQ_FRAME_LEN(&e), &f))
 		return;
 	m->count++;
@@ -95,7 +95,7 @@ measure_messages(Measure *m, uint32 topic, uint64 total)
 		uint64		count = count_queue(q, &start);
 
 		for (; next < Min(passed + count, total); next += each)
-			add_message(m, topic, q, start + (next - passed));
+			add_message(m, q, start + (next - passed));
 		passed += count;
 	}
 }

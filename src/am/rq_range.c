@@ -43,7 +43,7 @@ rq_range_fill(RqRange *r, uint32 topic, uint32 nqueues)
 		RqStretch	s = {.queue_id = i};
 		RqOff		from;
 
-		rq_resolve_refresh(topic, q);
+		rq_resolve_refresh(q);
 		s.plain_below = pg_atomic_read_u64(&q->stable);
 		from = pg_atomic_read_u64(&q->start);
 		/* Neither offset ever falls: read in this order, start <= end. */

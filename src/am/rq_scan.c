@@ -225,7 +225,7 @@ rq_scan_fetch(RqScan *s, TupleTableSlot *slot)
 		/* Pairs with resolve_chunk(): flags are set before "stable". */
 		pg_read_barrier();
 	}
-	if (!rq_queue_entry(s->topic, s->queue, off, &entry) ||
+	if (!rq_queue_entry(s->queue, off, &entry) ||
 		!rq_visibility_sees(&s->visibility, &entry, off, s->stable, q->plain_below) ||
 		entry.pos < pg_atomic_read_u64(&rq_ctl->log_start))
 		return false;

@@ -68,12 +68,12 @@ fetch_entry(Relation rel, ItemPointer tid, Snapshot snapshot,
 	if (!find_tid(topic, tid, queue_id, off))
 		return false;
 	q = rq_topic_queue(topic, *queue_id);
-	rq_resolve_refresh(topic, q);
+	rq_resolve_refresh(q);
 	stable = pg_atomic_read_u64(&q->stable);
 	/* Pairs with resolve_chunk(): flags are set before "stable". */
 	pg_read_barrier();
 	rq_visibility_init(&visibility, rel, snapshot);
-	return rq_queue_entry(topic, q, *off, entry) &&
+	return rq_queue_entry(q, *off, entry) &&
 		rq_visibility_sees(&visibility, entry, *off, stable,
 						   visibility.mvcc ? stable : PG_UINT64_MAX) &&
 		entry->pos >= pg_atomic_read_u64(&rq_ctl->log_start);

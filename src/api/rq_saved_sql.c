@@ -126,7 +126,7 @@ read_position(uint32 topic, RqGroupRef group, char *name, Position *p,
 	if (!read_offset(topic, group, p->queue_id, name, &p->next, &saved))
 		return false;
 	if (saved.total == 0 ||
-		!rq_saved_find(topic, rq_topic_queue(topic, p->queue_id), saved,
+		!rq_saved_find(rq_topic_queue(topic, p->queue_id), saved,
 					   budget, &place))
 		return true;
 	if (!read_offset(topic, group, p->queue_id, name, &next, &now))

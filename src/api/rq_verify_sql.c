@@ -127,12 +127,29 @@ verify_frames(void)
 
 /* ---- queues ---- */
 
+/*
+ * A queue, and which of those that have had its slot.  While entries are read,
+ * nothing keeps the queue, and the slot may be free.
+ */
+typedef struct QueueRef
+{
+	RqQueue    *q;
+	RqQueueFiles files;
+	XLogRecPtr	born;
+} QueueRef;
+
+static void
+report_queue_problem(const QueueRef *ref, const char *problem)
+{
+	report_problem(problem, "queue %u of topic %u/%u", ref->files.queue_id,
+				   ref->files.key.db, ref->files.key.rel);
+}
+
 /* The problem with an entry, NULL if there is none. */
 static const char *
-entry_problem(uint32 topic, RqOff off, RqOff stable, const RqEntry *e,
+entry_problem(RqKey key, RqOff off, RqOff stable, const RqEntry *e,
 			  TimestampTz last_time)
 {
-	RqKey		key = rq_topic_key(topic);
 	const char *problem = NULL;
 	RqFrame		frame;
 	RqParts		parts;
@@ -155,38 +172,37 @@ entry_problem(uint32 topic, RqOff off, RqOff stable, const RqEntry *e,
 }
 
 static void
-verify_entries(uint32 topic, RqQueue *q)
+verify_entries(const QueueRef *ref)
 {
-	RqKey		key = rq_topic_key(topic);
+	RqQueue    *q = ref->q;
+	RqKey		key = ref->files.key;
 	RqQueueCounts c = rq_queue_counts(q);
 	uint64		bytes = 0;
 	TimestampTz last_time = 0;
 	int			problems = 0;
 
 	if (c.start > c.stable || c.stable > c.end)
-		report_problem("its bounds are out of order", "queue %u of topic %u/%u",
-					   q->id, key.db, key.rel);
+		report_queue_problem(ref, "its bounds are out of order");
 	for (RqOff off = c.start; off < c.end && problems < MAX_PROBLEMS; off++)
 	{
 		const char *problem;
 		RqEntry		e;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!rq_queue_entry(topic, q, off, &e))
+		if (!rq_queue_entry_of(ref->files, q, off, &e))
 			continue;
-		problem = entry_problem(topic, off, c.stable, &e, last_time);
+		problem = entry_problem(key, off, c.stable, &e, last_time);
 		last_time = e.enqueued_at;
 		bytes += RQ_CQ_FRAME_LEN(&e);
 		if (problem == NULL || off < pg_atomic_read_u64(&q->start))
 			continue;
 		report_problem(problem, "entry " UINT64_FORMAT " of queue %u of topic %u/%u",
-					   off, q->id, key.db, key.rel);
+					   off, ref->files.queue_id, key.db, key.rel);
 		problems++;
 	}
 	if (problems == 0 && c.exact && bytes != c.bytes_end - c.bytes_start &&
 		c.start == pg_atomic_read_u64(&q->start))
-		report_problem("its count of bytes does not match its entries",
-					   "queue %u of topic %u/%u", q->id, key.db, key.rel);
+		report_queue_problem(ref, "its count of bytes does not match its entries");
 }
 
 /*
@@ -194,14 +210,13 @@ verify_entries(uint32 topic, RqQueue *q)
  * that read the queue, ends the check of this queue but not verify().
  */
 static void
-verify_queue(uint32 topic, RqQueue *q)
+verify_queue(const QueueRef *ref)
 {
-	RqKey		key = rq_topic_key(topic);
 	MemoryContext cxt = CurrentMemoryContext;
 
 	PG_TRY();
 	{
-		verify_entries(topic, q);
+		verify_entries(ref);
 	}
 	PG_CATCH();
 	{
@@ -214,8 +229,9 @@ verify_queue(uint32 topic, RqQueue *q)
 			e->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
 			PG_RE_THROW();
 		FlushErrorState();
-		report_problem(e->detail ? psprintf("%s: %s", e->message, e->detail) : e->message,
-					   "queue %u of topic %u/%u", q->id, key.db, key.rel);
+		report_queue_problem(ref, e->detail ?
+							 psprintf("%s: %s", e->message, e->detail) :
+							 e->message);
 	}
 	PG_END_TRY();
 }
@@ -243,13 +259,6 @@ verify_offsets(uint32 topic)
 		}
 }
 
-/* A queue, and which of those that have had its number. */
-typedef struct QueueRef
-{
-	RqQueue    *q;
-	XLogRecPtr	born;
-} QueueRef;
-
 /* The topic's queue of this number; false if there is none, or no such topic. */
 static bool
 find_queue(uint32 topic, RqKey key, uint32 queue_id, QueueRef *ref)
@@ -262,6 +271,7 @@ find_queue(uint32 topic, RqKey key, uint32 queue_id, QueueRef *ref)
 	if (found)
 	{
 		ref->q = rq_topic_queue(topic, queue_id);
+		ref->files = rq_queue_files(ref->q);
 		ref->born = ref->q->born;
 	}
 	LWLockRelease(rq_meta_lock);
@@ -295,7 +305,7 @@ verify_queue_of(uint32 topic, RqKey key, uint32 queue_id)
 		return false;
 	result->setResult = tuplestore_begin_heap(true, false, work_mem);
 	RQ_FAULT("verify-queue");
-	verify_queue(topic, before.q);
+	verify_queue(&before);
 	if (find_queue(topic, key, queue_id, &after) &&
 		after.q == before.q && after.born == before.born)
 		hand_on(result->setResult, all);

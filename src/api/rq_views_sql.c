@@ -115,14 +115,14 @@ finish_row(ReturnSetInfo *rsinfo, Row *row)
  * aborted, the time of the last of them has to do.
  */
 static TimestampTz
-time_at(uint32 topic, RqQueue *q, RqOff off, RqOff stop, int step)
+time_at(RqQueue *q, RqOff off, RqOff stop, int step)
 {
 	TimestampTz last = 0;
 	int			looks;
 	RqEntry		e;
 
 	for (looks = 0; off != stop && looks < MAX_LOOKS; off += step, looks++)
-		if (rq_queue_probe(topic, q, off, &e))
+		if (rq_queue_probe(q, off, &e))
 		{
 			last = e.enqueued_at;
 			if ((e.len_flags & RQ_CQ_ABORTED) == 0)
@@ -132,24 +132,24 @@ time_at(uint32 topic, RqQueue *q, RqOff off, RqOff stop, int step)
 }
 
 static TimestampTz
-oldest_at(uint32 topic, RqQueue *q, RqOff from, RqOff stable)
+oldest_at(RqQueue *q, RqOff from, RqOff stable)
 {
-	return from < stable ? time_at(topic, q, from, stable, 1) : 0;
+	return from < stable ? time_at(q, from, stable, 1) : 0;
 }
 
 static TimestampTz
-newest_at(uint32 topic, RqQueue *q, RqOff start, RqOff stable)
+newest_at(RqQueue *q, RqOff start, RqOff stable)
 {
-	return start < stable ? time_at(topic, q, stable - 1, start - 1, -1) : 0;
+	return start < stable ? time_at(q, stable - 1, start - 1, -1) : 0;
 }
 
 static void
-put_unresolved(Row *row, uint32 topic, RqQueue *q)
+put_unresolved(Row *row, RqQueue *q)
 {
 	TimestampTz since;
 	int			pid;
 
-	if (rq_resolve_blocker(topic, q, &since, &pid))
+	if (rq_resolve_blocker(q, &since, &pid))
 	{
 		put_time(row, since);
 		put_pid(row, pid);
@@ -173,14 +173,14 @@ unlock(void)
 }
 
 static bool
-put_queue(ReturnSetInfo *rsinfo, uint32 topic, RqQueue *q, TimestampTz now)
+put_queue(ReturnSetInfo *rsinfo, RqQueue *q, TimestampTz now)
 {
-	RqKey		key = rq_topic_key(topic);
+	RqKey		key = rq_queue_key(q);
 	RqQueueCounts c;
 	RqRate		rate = {0};
 	Row			row = {.n = 0};
 
-	if (rq_resolve_try_refresh(topic, q))
+	if (rq_resolve_try_refresh(q))
 		return false;
 	c = rq_queue_counts(q);
 	put_value(&row, ObjectIdGetDatum(key.db));
@@ -189,10 +189,10 @@ put_queue(ReturnSetInfo *rsinfo, uint32 topic, RqQueue *q, TimestampTz now)
 	put_value(&row, Int64GetDatum(c.start));
 	put_value(&row, Int64GetDatum(c.stable));
 	put_value(&row, Int64GetDatum(c.end));
-	put_time(&row, oldest_at(topic, q, c.start, c.stable));
-	put_time(&row, newest_at(topic, q, c.start, c.stable));
+	put_time(&row, oldest_at(q, c.start, c.stable));
+	put_time(&row, newest_at(q, c.start, c.stable));
 	put_value(&row, Int64GetDatum(c.bytes_end - c.bytes_start));
-	put_unresolved(&row, topic, q);
+	put_unresolved(&row, q);
 	(void) rq_rates_of_queue(q, now, &rate);
 	put_rate(&row, &rate, rate.count);
 	put_rate(&row, &rate, rate.bytes);
@@ -222,7 +222,7 @@ rocketq_get_queues(PG_FUNCTION_ARGS)
 			rq_meta_lock_again();
 			seen = rq_sees(&sight, rq_topic_key(t));
 			if (seen && i < rq_topic_nqueues(t) &&
-				put_queue(rsinfo, t, rq_topic_queue(t, i), now))
+				put_queue(rsinfo, rq_topic_queue(t, i), now))
 				i++;
 			unlock();
 		}
@@ -262,14 +262,13 @@ group_is_shown(uint32 group)
 
 /* Messages of a queue that a group has not consumed, which are [*from, *stable). */
 static uint64
-lag_of(uint32 topic, RqQueue *q, RqOffset *o, uint64 *budget, RqOff *from,
-	   RqOff *stable)
+lag_of(RqQueue *q, RqOffset *o, uint64 *budget, RqOff *from, RqOff *stable)
 {
 	uint64		here = Min(*budget, PLACES_BUDGET_ROW);
 	uint64		left = here;
 
 	Assert(LWLockHeldByMe(rq_meta_lock));
-	*from = Max(rq_saved_offset(topic, o, &left), pg_atomic_read_u64(&q->start));
+	*from = Max(rq_saved_offset(q, o, &left), pg_atomic_read_u64(&q->start));
 	*budget -= here - left;
 	*stable = pg_atomic_read_u64(&q->stable);
 	return *stable > *from ? *stable - *from : 0;
@@ -303,10 +302,10 @@ put_group_queue(ReturnSetInfo *rsinfo, uint32 group, uint32 i, TimestampTz now,
 	RqRate		rate = {0};
 	Row			row = {.n = 0};
 
-	if (rq_resolve_try_refresh(g->topic, q))
+	if (rq_resolve_try_refresh(q))
 		return false;
-	lag = lag_of(g->topic, q, o, budget, &from, &stable);
-	oldest = oldest_at(g->topic, q, from, stable);
+	lag = lag_of(q, o, budget, &from, &stable);
+	oldest = oldest_at(q, from, stable);
 	put_value(&row, ObjectIdGetDatum(key.db));
 	put_value(&row, ObjectIdGetDatum(key.rel));
 	put_value(&row, Int64GetDatum((int64) g->id));
@@ -373,22 +372,22 @@ typedef struct TopicSums
 } TopicSums;
 
 static bool
-add_queue(TopicSums *sums, uint32 topic, RqQueue *q, TimestampTz now)
+add_queue(TopicSums *sums, RqQueue *q, TimestampTz now)
 {
 	RqQueueCounts c;
 	TimestampTz oldest;
 	RqRate		rate;
 
-	if (rq_resolve_try_refresh(topic, q))
+	if (rq_resolve_try_refresh(q))
 		return false;
 	c = rq_queue_counts(q);
-	oldest = oldest_at(topic, q, c.start, c.stable);
+	oldest = oldest_at(q, c.start, c.stable);
 	sums->messages += c.stable - c.start;
 	sums->bytes += c.bytes_end - c.bytes_start;
 	sums->unresolved += c.end - c.stable;
 	if (oldest != 0 && (sums->oldest == 0 || oldest < sums->oldest))
 		sums->oldest = oldest;
-	sums->newest = Max(sums->newest, newest_at(topic, q, c.start, c.stable));
+	sums->newest = Max(sums->newest, newest_at(q, c.start, c.stable));
 	if (!rq_rates_of_queue(q, now, &rate))
 		return true;
 	sums->rate.count += rate.count;
@@ -454,7 +453,7 @@ add_queues(TopicSums *sums, uint32 topic, RqKey key, TimestampTz now)
 			return false;
 		sums->queues = Min(sums->queues, rq_topic_nqueues(topic));
 		if (i < sums->queues &&
-			add_queue(sums, topic, rq_topic_queue(topic, i), now))
+			add_queue(sums, rq_topic_queue(topic, i), now))
 			i++;
 		unlock();
 	}
@@ -479,9 +478,9 @@ add_group(TopicSums *sums, uint32 topic, RqKey key, RqGroupRef group)
 			group_is_shown(group.slot);
 		if (!shown || i >= rq_topic_nqueues(topic))
 			i++;
-		else if (!rq_resolve_try_refresh(topic, rq_topic_queue(topic, i)))
+		else if (!rq_resolve_try_refresh(rq_topic_queue(topic, i)))
 		{
-			lag += lag_of(topic, rq_topic_queue(topic, i),
+			lag += lag_of(rq_topic_queue(topic, i),
 						  rq_group_offset(group.slot, i),
 						  &sums->places_budget, &from, &stable);
 			i++;

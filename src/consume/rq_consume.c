@@ -101,7 +101,7 @@ read_forward(uint32 topic, uint32 queue_id, RqOff from, bool exact, int max,
 	{
 		if (off % 1024 == 0)
 			CHECK_FOR_INTERRUPTS();
-		if (!rq_queue_next_entry(topic, q, off, &run, &m.entry))
+		if (!rq_queue_next_entry(q, off, &run, &m.entry))
 		{
 			/* The start has passed us: go on there. */
 			if (exact && off == from)
@@ -150,7 +150,7 @@ pull(RqWant *want, uint32 unused, void *arg)
 	if (req->queue_id >= rq_topic_nqueues(req->topic))
 		return 0;
 	q = rq_topic_queue(req->topic, req->queue_id);
-	rq_resolve_refresh(req->topic, q);
+	rq_resolve_refresh(q);
 	if (from < pg_atomic_read_u64(&q->start))
 		report_illegal_offset(req->queue_id, q, from, true);
 	if (from > pg_atomic_read_u64(&q->end) && !RecoveryInProgress())
@@ -210,7 +210,7 @@ consume_queue(const RqConsumeRequest *req, RqGroupRef group, uint32 queue_id,
 	RqOff		next;
 	int			count;
 
-	rq_resolve_refresh(req->topic, q);
+	rq_resolve_refresh(q);
 	if (rq_readers_find(group, queue_id) == NULL && !has_unread(group, q))
 		return 0;
 	if (!rq_owner_take(req->topic, group, queue_id, false))

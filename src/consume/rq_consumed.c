@@ -20,7 +20,7 @@ void
 rq_consumed_prepare(uint32 topic, uint32 nqueues)
 {
 	for (uint32 i = nqueues; i < rq_topic_nqueues(topic); i++)
-		rq_resolve_refresh(topic, rq_topic_queue(topic, i));
+		rq_resolve_refresh(rq_topic_queue(topic, i));
 }
 
 /*
@@ -28,13 +28,13 @@ rq_consumed_prepare(uint32 topic, uint32 nqueues)
  * the queue's first.
  */
 static RqOff
-first_unconsumed(uint32 topic, RqQueue *q)
+first_unconsumed(RqQueue *q)
 {
 	RqOff		first = PG_UINT64_MAX;
 	uint64		xid;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
-	for (uint32 g = rq_topics[topic].first_group; g != RQ_NO_SLOT;
+	for (uint32 g = rq_topics[q->topic].first_group; g != RQ_NO_SLOT;
 		 g = rq_groups[g].next)
 		if (rq_group_state_locked(g, &xid) != RQ_GROUP_ABSENT)
 			first = Min(first, rq_offset_committed(rq_group_offset(g, q->id)));
@@ -44,14 +44,14 @@ first_unconsumed(uint32 topic, RqQueue *q)
 }
 
 void
-rq_consumed_check(uint32 topic, RqQueue *q)
+rq_consumed_check(RqQueue *q)
 {
 	RqOff		end = pg_atomic_read_u64(&q->end);
 	RqEntry		e;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
-	for (RqOff off = first_unconsumed(topic, q); off < end; off++)
-		if (rq_queue_entry(topic, q, off, &e) &&
+	for (RqOff off = first_unconsumed(q); off < end; off++)
+		if (rq_queue_entry(q, off, &e) &&
 			(e.len_flags & RQ_CQ_ABORTED) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_IN_USE),

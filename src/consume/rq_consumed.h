@@ -20,6 +20,6 @@ extern void rq_consumed_prepare(uint32 topic, uint32 nqueues);
  * Throw if the queue holds a message that a group has not consumed, or any if
  * there is no group.  The caller holds the meta lock as well.
  */
-extern void rq_consumed_check(uint32 topic, RqQueue *q);
+extern void rq_consumed_check(RqQueue *q);
 
 #endif							/* RQ_CONSUMED_H */

@@ -94,7 +94,7 @@ rq_consumer_start(uint32 topic, uint32 queue_id, const RqStart *start)
 {
 	RqQueue    *q = rq_topic_queue(topic, queue_id);
 
-	rq_resolve_refresh(topic, q);
+	rq_resolve_refresh(q);
 	switch (start->kind)
 	{
 		case RQ_START_FIRST:
@@ -102,7 +102,7 @@ rq_consumer_start(uint32 topic, uint32 queue_id, const RqStart *start)
 		case RQ_START_LAST:
 			return pg_atomic_read_u64(&q->stable);
 		case RQ_START_TIME:
-			return rq_queue_offset_at(topic, q, start->when);
+			return rq_queue_offset_at(q, start->when);
 	}
 	return 0;
 }

@@ -81,7 +81,7 @@ has_message(Look *look, RqQueue *q, bool *more)
 		rq_group_used(want->group);
 	if (want->group.id != 0 && rq_group_owner(want->group, q->id) >= 0)
 		return false;
-	*more = rq_resolve_refresh_some(want->topic, q);
+	*more = rq_resolve_refresh_some(q);
 	from = first_unread(want->group, q);
 	stable = pg_atomic_read_u64(&q->stable);
 
@@ -95,7 +95,7 @@ has_message(Look *look, RqQueue *q, bool *more)
 		RqEntry		e;
 
 		if (off == from + QUEUE_LOOK_MAX || look->left-- <= 0 ||
-			!rq_queue_probe(want->topic, q, off, &e) ||
+			!rq_queue_probe(q, off, &e) ||
 			((e.len_flags & RQ_CQ_ABORTED) == 0 &&
 			 rq_filter_entry(want->filter, &e)))
 			return true;

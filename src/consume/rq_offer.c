@@ -132,8 +132,7 @@ offer_again(RqGroupRef group)
 		rq_group_owner(group, place.queue) < 0 &&
 		find_unread(place.topic, group, place.queue, &q, &from))
 	{
-		cost += rq_queue_news(place.topic, q, from,
-							  pg_atomic_read_u64(&q->stable), &news);
+		cost += rq_queue_news(q, from, pg_atomic_read_u64(&q->stable), &news);
 		cost += pg_atomic_read_u32(&rq_topics[place.topic].nwaiters);
 		rq_wake_group(place.topic, group.id, place.queue, &news,
 					  RQ_WAKE_ANOTHER);

@@ -99,7 +99,7 @@ rq_position_commit(uint32 topic, const char *name, uint32 queue_id, int64 next)
 	RqOff		now = r->committing ? r->commit :
 	rq_offset_committed(rq_group_offset(r->group.slot, queue_id));
 
-	rq_resolve_refresh(topic, q);
+	rq_resolve_refresh(q);
 	check_commit(queue_id, next, now, pg_atomic_read_u64(&q->stable));
 	rq_reader_set_commit(r, (RqOff) next);
 }
@@ -118,7 +118,7 @@ rq_position_reset(uint32 topic, const char *name, uint32 queue_id, int64 offset)
 	RqReader   *r = lock_reader(topic, name, queue_id);
 	RqQueue    *q = rq_topic_queue(topic, queue_id);
 
-	rq_resolve_refresh(topic, q);
+	rq_resolve_refresh(q);
 	if (offset < 0 || (RqOff) offset < pg_atomic_read_u64(&q->start) ||
 		(RqOff) offset > pg_atomic_read_u64(&q->stable))
 		ereport(ERROR,

@@ -83,11 +83,11 @@ typedef enum EntryKind
 } EntryKind;
 
 static EntryKind
-kind_of(uint32 topic, RqQueue *q, RqOff off)
+kind_of(RqQueue *q, RqOff off)
 {
 	RqEntry		e;
 
-	if (!rq_queue_entry(topic, q, off, &e) ||
+	if (!rq_queue_entry(q, off, &e) ||
 		(e.len_flags & RQ_CQ_ABORTED) != 0)
 		return NOTHING;
 	return (e.len_flags & RQ_CQ_COPY) != 0 ? A_COPY : ANOTHER;
@@ -100,7 +100,7 @@ kind_of(uint32 topic, RqQueue *q, RqOff off)
  * trimmed since, do not count.
  */
 bool
-rq_saved_find(uint32 topic, RqQueue *q, RqSaved s, uint64 *budget, RqOff *place)
+rq_saved_find(RqQueue *q, RqSaved s, uint64 *budget, RqOff *place)
 {
 	RqOff		stable = pg_atomic_read_u64(&q->stable);
 	RqOff		off = pg_atomic_read_u64(&q->start);
@@ -117,7 +117,7 @@ rq_saved_find(uint32 topic, RqQueue *q, RqSaved s, uint64 *budget, RqOff *place)
 	*place = off;
 	for (; off < stable && count < s.total && *budget > 0; off++)
 	{
-		EntryKind	kind = kind_of(topic, q, off);
+		EntryKind	kind = kind_of(q, off);
 
 		if (off % 1024 == 0)
 			CHECK_FOR_INTERRUPTS();
@@ -136,13 +136,12 @@ rq_saved_find(uint32 topic, RqQueue *q, RqSaved s, uint64 *budget, RqOff *place)
  * cleared.
  */
 RqOff
-rq_saved_offset(uint32 topic, RqOffset *o, uint64 *budget)
+rq_saved_offset(RqQueue *q, RqOffset *o, uint64 *budget)
 {
 	RqOff		place;
 
 	if (unlikely(o->saved_total != 0) &&
-		rq_saved_find(topic, rq_topic_queue(topic, o->queue_id),
-					  rq_saved_of(o), budget, &place))
+		rq_saved_find(q, rq_saved_of(o), budget, &place))
 		return place;
 	return rq_offset_committed(o);
 }
@@ -170,7 +169,7 @@ rq_saved_peek(uint32 topic, RqGroupRef group, uint32 queue_id, RqOff *offset)
 		*offset = rq_offset_committed(o);
 	}
 	LWLockRelease(rq_meta_lock);
-	if (there && rq_saved_find(topic, rq_topic_queue(topic, queue_id), s,
+	if (there && rq_saved_find(rq_topic_queue(topic, queue_id), s,
 							   &budget, &place))
 		*offset = place;
 	return there;
@@ -230,8 +229,8 @@ rq_saved_place(uint32 topic, uint32 group, uint32 queue_id)
 	s = rq_saved_of(o);
 	if (s.total == 0)
 		return;
-	rq_resolve_refresh(topic, q);
-	found = rq_saved_find(topic, q, s, &budget, &off);
+	rq_resolve_refresh(q);
+	found = rq_saved_find(q, s, &budget, &off);
 	if (!found)
 		off = pg_atomic_read_u64(&q->start);
 	rq_gate_enter();
@@ -271,7 +270,7 @@ static HTAB *known_queues = NULL;
  * or retention has moved the start: counts begin there.
  */
 static Known *
-known_of(uint32 topic, RqQueue *q)
+known_of(RqQueue *q)
 {
 	uint32		slot = (uint32) (q - rq_queues);
 	RqOff		start = pg_atomic_read_u64(&q->start);
@@ -297,10 +296,10 @@ known_of(uint32 topic, RqQueue *q)
 		k->before = NULL;
 		k->max = 0;
 	}
-	if (!found || k->incarnation != rq_topics[topic].incarnation ||
+	if (!found || k->incarnation != rq_topics[q->topic].incarnation ||
 		k->first != start)
 	{
-		k->incarnation = rq_topics[topic].incarnation;
+		k->incarnation = rq_topics[q->topic].incarnation;
 		k->first = k->upto = start;
 		k->count = 0;
 		k->ended = false;
@@ -339,7 +338,7 @@ note_block(Known *k)
  * there is more to read.
  */
 static bool
-learn(Known *k, uint32 topic, RqQueue *q, uint64 total, int most)
+learn(Known *k, RqQueue *q, uint64 total, int most)
 {
 	RqOff		stable = pg_atomic_read_u64(&q->stable);
 
@@ -353,7 +352,7 @@ learn(Known *k, uint32 topic, RqQueue *q, uint64 total, int most)
 			return false;
 		if ((k->upto - k->first) % PER_BLOCK == 0)
 			note_block(k);
-		kind = kind_of(topic, q, k->upto);
+		kind = kind_of(q, k->upto);
 		k->ended = kind == ANOTHER;
 		if (kind == A_COPY)
 			k->count++;
@@ -368,7 +367,7 @@ learn(Known *k, uint32 topic, RqQueue *q, uint64 total, int most)
  * block by the counts, and read only that one.
  */
 static RqOff
-place_behind(const Known *k, uint32 topic, RqQueue *q, uint64 n)
+place_behind(const Known *k, RqQueue *q, uint64 n)
 {
 	uint64		low = 0;
 	uint64		high = (k->upto - k->first + PER_BLOCK - 1) / PER_BLOCK;
@@ -390,7 +389,7 @@ place_behind(const Known *k, uint32 topic, RqQueue *q, uint64 n)
 	}
 	count = k->before[low];
 	for (off = k->first + low * PER_BLOCK; count < n; off++)
-		if (kind_of(topic, q, off) == A_COPY)
+		if (kind_of(q, off) == A_COPY)
 			count++;
 	return off;
 }
@@ -417,12 +416,12 @@ look_after(RqOffset *o, int *budget, Loser *l)
 	RQ_ASSERT_META_LOCK(LW_SHARED);
 	if (s.total == 0 || !has_room_for(q, s.total))
 		return true;
-	k = known_of(topic, q);
+	k = known_of(q);
 	before = k->upto;
-	done = learn(k, topic, q, s.total, HOLD_MAX);
+	done = learn(k, q, s.total, HOLD_MAX);
 	*budget -= (int) (k->upto - before);
 	if (k->count >= s.total)
-		rq_offset_place(o, place_behind(k, topic, q, s.total - s.left));
+		rq_offset_place(o, place_behind(k, q, s.total - s.left));
 	else if (k->ended)
 	{
 		rq_offset_place(o, k->first);

@@ -30,11 +30,11 @@ extern RqSaved rq_saved_of(RqOffset *o);
  * entries does not show it.  Those checked are taken from the budget.  The
  * caller holds a lock on the topic's relation or the meta lock.
  */
-extern bool rq_saved_find(uint32 topic, RqQueue *q, RqSaved saved,
+extern bool rq_saved_find(RqQueue *q, RqSaved saved,
 						  uint64 *budget, RqOff *place);
 
 /* That place if there is one, or else the committed offset. */
-extern RqOff rq_saved_offset(uint32 topic, RqOffset *o, uint64 *budget);
+extern RqOff rq_saved_offset(RqQueue *q, RqOffset *o, uint64 *budget);
 
 /*
  * The same, however long the search takes, where a lock on the topic's

@@ -201,18 +201,17 @@ wait_until_durable(XLogRecPtr lsn)
  * progress; then they wait for that one, and whoever ends it resolves them.
  */
 static void
-enqueue_now(uint32 topic, uint32 queue_id, const xl_rq_entry *entries, int n)
+enqueue_now(RqQueue *q, const xl_rq_entry *entries, int n)
 {
-	RqQueue    *q = rq_topic_queue(topic, queue_id);
 	XLogRecPtr	lsn;
 	RqOff		end;
 
-	end = rq_queue_enqueue(topic, queue_id, entries, n, 0, true, &lsn) + n;
+	end = rq_queue_enqueue(q, entries, n, 0, true, &lsn) + n;
 	RQ_FAULT("direct-enqueued");
 	wait_until_durable(lsn);
 	RQ_FAULT("direct-flushed");
 	rq_queue_unhold();
-	rq_resolve(topic, q, 0, RQ_XID_IN_PROGRESS);
+	rq_resolve(q, 0, RQ_XID_IN_PROGRESS);
 	if (pg_atomic_read_u64(&q->stable) < end)
 		rq_count(RQ_STAT_VISIBLE_LATE, 1);
 }
@@ -246,7 +245,7 @@ enqueue_run(const RqTarget *target, const RqParts *messages, int n,
 				rq_touched_produce(target->topic, queues[first],
 								   entries + first, i - first);
 			else
-				enqueue_now(target->topic, queues[first],
+				enqueue_now(rq_topic_queue(target->topic, queues[first]),
 							entries + first, i - first);
 			first = i;
 		}
@@ -259,7 +258,8 @@ enqueue_run(const RqTarget *target, const RqParts *messages, int n,
 	if (target->transactional)
 		rq_touched_produce(target->topic, queues[first], entries + first, n - first);
 	else
-		enqueue_now(target->topic, queues[first], entries + first, n - first);
+		enqueue_now(rq_topic_queue(target->topic, queues[first]),
+					entries + first, n - first);
 }
 
 /*

@@ -273,15 +273,16 @@ rq_touched_check_removal(uint32 topic, uint32 nqueues)
 static void
 enqueue_touch(Touch *t, const xl_rq_entry *entries, uint64 n, uint64 xid)
 {
-	t->born = rq_topic_queue(t->topic, t->queue_id)->born;
+	RqQueue    *q = rq_topic_queue(t->topic, t->queue_id);
+
+	t->born = q->born;
 	while (n > 0)
 	{
 		int			run = Min(n, RQ_ENQUEUE_MAX);
 
 		CHECK_FOR_INTERRUPTS();
 		t->enqueued = true;
-		t->end = rq_queue_enqueue(t->topic, t->queue_id, entries, run,
-								  xid, false, NULL) + run;
+		t->end = rq_queue_enqueue(q, entries, run, xid, false, NULL) + run;
 		RQ_FAULT("enqueue-done");
 		entries += run;
 		n -= run;
@@ -386,7 +387,7 @@ resolve_committed(const Touch *t, uint64 xid)
 {
 	RqQueue    *q = rq_topic_queue(t->topic, t->queue_id);
 
-	rq_resolve(t->topic, q, xid, RQ_XID_COMMITTED);
+	rq_resolve(q, xid, RQ_XID_COMMITTED);
 	return pg_atomic_read_u64(&q->stable) >= t->end;
 }
 
@@ -412,7 +413,7 @@ resolve_aborted(const Touch *t, uint64 xid)
 			RqQueue    *q = rq_topic_queue(t->topic, t->queue_id);
 
 			more = q->born == t->born &&
-				rq_resolve_some(t->topic, q, xid, RQ_XID_ABORTED);
+				rq_resolve_some(q, xid, RQ_XID_ABORTED);
 		}
 		LWLockRelease(rq_meta_lock);
 	}

@@ -131,7 +131,7 @@ first_unused(RqQueue *q, RqKey *key, uint32 *queue_id, uint64 *segno)
 	{
 		RqOff		end = pg_atomic_read_u64(&q->end);
 
-		*key = rq_topic_key(q->topic);
+		*key = rq_queue_key(q);
 		*queue_id = q->id;
 		*segno = rq_cq_segno(end) + (rq_cq_in_segment(end) > 0 ? 1 : 0);
 	}
@@ -150,7 +150,7 @@ make_topic_dir(RqQueue *q, RqKey key)
 	int			err = ENOENT;
 
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	if (q->topic != RQ_NO_SLOT && RQ_KEY_EQ(rq_topic_key(q->topic), key))
+	if (q->topic != RQ_NO_SLOT && RQ_KEY_EQ(rq_queue_key(q), key))
 	{
 		rq_topic_dir_path(path, key);
 		err = rq_try_make_dir(path);

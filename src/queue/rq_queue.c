@@ -101,31 +101,42 @@ typedef enum OpenFlags
 
 /* Map a segment for writing; a missing one is created. */
 static RqEntry *
-open_segment(uint32 topic, uint32 queue_id, uint64 segno, int flags)
+open_segment(const RqQueue *q, uint64 segno, int flags)
 {
 	bool		repair = (flags & OPEN_REPAIR) != 0;
-	RqKey		key = rq_topic_key(topic);
-	uint64		incarnation = rq_topics[topic].incarnation;
+	RqKey		key = rq_queue_key(q);
+	uint64		incarnation = rq_topics[q->topic].incarnation;
 	char	   *base;
 
-	base = rq_map_queue(key, incarnation, queue_id, segno, RQ_MAP_WRITE, repair);
+	base = rq_map_queue(key, incarnation, q->id, segno, RQ_MAP_WRITE, repair);
 	if (base != NULL)
 		return (RqEntry *) base;
 	if (flags & OPEN_EXISTING)
-		report_missing(key, queue_id, segno);
+		report_missing(key, q->id, segno);
 
-	create_segment(key, queue_id, segno, repair);
-	base = rq_map_queue(key, incarnation, queue_id, segno, RQ_MAP_WRITE, repair);
+	create_segment(key, q->id, segno, repair);
+	base = rq_map_queue(key, incarnation, q->id, segno, RQ_MAP_WRITE, repair);
 	if (base == NULL)
-		report_missing(key, queue_id, segno);
+		report_missing(key, q->id, segno);
 	return (RqEntry *) base;
 }
 
-RqEntry *
-rq_queue_find_entry(uint32 topic, RqQueue *q, RqOff off, RqMapMode mode)
+RqQueueFiles
+rq_queue_files(const RqQueue *q)
 {
-	RqKey		key = rq_topic_key(topic);
-	char	   *base = rq_map_queue(key, rq_topics[topic].incarnation, q->id,
+	RqQueueFiles files = {.key = rq_queue_key(q),
+		.incarnation = rq_topics[q->topic].incarnation,
+	.queue_id = q->id};
+
+	return files;
+}
+
+/* Of "q" only the bounds are read, which are nobody's name. */
+static inline RqEntry *
+find_entry(RqKey key, uint64 incarnation, uint32 queue_id, RqQueue *q,
+		   RqOff off, RqMapMode mode)
+{
+	char	   *base = rq_map_queue(key, incarnation, queue_id,
 									rq_cq_segno(off), mode, false);
 
 	if (base == NULL)
@@ -141,8 +152,15 @@ rq_queue_find_entry(uint32 topic, RqQueue *q, RqOff off, RqMapMode mode)
 	if (base == NULL && rq_map_probes(mode))
 		return NULL;
 	if (base == NULL)
-		report_missing(key, q->id, rq_cq_segno(off));
+		report_missing(key, queue_id, rq_cq_segno(off));
 	return (RqEntry *) base + rq_cq_in_segment(off);
+}
+
+RqEntry *
+rq_queue_find_entry(RqQueue *q, RqOff off, RqMapMode mode)
+{
+	return find_entry(rq_queue_key(q), rq_topics[q->topic].incarnation, q->id,
+					  q, off, mode);
 }
 
 /* Copy an entry, "e" or NULL, unless it has been trimmed. */
@@ -162,29 +180,41 @@ copy_entry(RqQueue *q, RqOff off, const RqEntry *e, RqEntry *entry)
 }
 
 bool
-rq_queue_entry(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry)
+rq_queue_entry(RqQueue *q, RqOff off, RqEntry *entry)
 {
 	if (off < pg_atomic_read_u64(&q->start))
 		return false;
-	return copy_entry(q, off, rq_queue_find_entry(topic, q, off, RQ_MAP_READ), entry);
+	return copy_entry(q, off, rq_queue_find_entry(q, off, RQ_MAP_READ), entry);
+}
+
+bool
+rq_queue_entry_of(RqQueueFiles files, RqQueue *q, RqOff off, RqEntry *entry)
+{
+	RqEntry    *e;
+
+	if (off < pg_atomic_read_u64(&q->start))
+		return false;
+	e = find_entry(files.key, files.incarnation, files.queue_id, q, off,
+				   RQ_MAP_READ);
+	return copy_entry(q, off, e, entry);
 }
 
 /* Is the entry's file missing, and the server told to go on without it? */
 static bool
-is_lost(uint32 topic, RqQueue *q, RqOff off)
+is_lost(RqQueue *q, RqOff off)
 {
 	return rq_ignore_missing_files &&
-		rq_map_queue(rq_topic_key(topic), rq_topics[topic].incarnation, q->id,
+		rq_map_queue(rq_queue_key(q), rq_topics[q->topic].incarnation, q->id,
 					 rq_cq_segno(off), RQ_MAP_READ, false) == NULL;
 }
 
 bool
-rq_queue_entry_or_lost(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry)
+rq_queue_entry_or_lost(RqQueue *q, RqOff off, RqEntry *entry)
 {
 	RqEntry		lost = {.len_flags = RQ_CQ_ABORTED};
 
-	if (!is_lost(topic, q, off))
-		return rq_queue_entry(topic, q, off, entry);
+	if (!is_lost(q, off))
+		return rq_queue_entry(q, off, entry);
 
 	/*
 	 * An entry that was trimmed concurrently has no file either, so "start"
@@ -195,15 +225,14 @@ rq_queue_entry_or_lost(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry)
 }
 
 bool
-rq_queue_next_entry(uint32 topic, RqQueue *q, RqOff off, RqEntryRun *run,
-					RqEntry *entry)
+rq_queue_next_entry(RqQueue *q, RqOff off, RqEntryRun *run, RqEntry *entry)
 {
 	if (off < run->first || off >= run->end)
 	{
 		run->first = run->end = 0;
 		if (off < pg_atomic_read_u64(&q->start))
 			return false;
-		run->entries = rq_queue_find_entry(topic, q, off, RQ_MAP_READ);
+		run->entries = rq_queue_find_entry(q, off, RQ_MAP_READ);
 		if (run->entries == NULL)
 			return false;
 		run->first = off;
@@ -213,10 +242,10 @@ rq_queue_next_entry(uint32 topic, RqQueue *q, RqOff off, RqEntryRun *run,
 }
 
 bool
-rq_queue_probe(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry)
+rq_queue_probe(RqQueue *q, RqOff off, RqEntry *entry)
 {
-	char	   *base = rq_map_queue(rq_topic_key(topic),
-									rq_topics[topic].incarnation, q->id,
+	char	   *base = rq_map_queue(rq_queue_key(q),
+									rq_topics[q->topic].incarnation, q->id,
 									rq_cq_segno(off), RQ_MAP_PROBE, false);
 
 	return base != NULL &&
@@ -224,7 +253,7 @@ rq_queue_probe(uint32 topic, RqQueue *q, RqOff off, RqEntry *entry)
 }
 
 int
-rq_queue_news(uint32 topic, RqQueue *q, RqOff from, RqOff to, RqNews *news)
+rq_queue_news(RqQueue *q, RqOff from, RqOff to, RqNews *news)
 {
 	int			looked = 0;
 
@@ -235,7 +264,7 @@ rq_queue_news(uint32 topic, RqQueue *q, RqOff from, RqOff to, RqNews *news)
 
 		looked++;
 		/* An entry that cannot be read may have any tag. */
-		if (!rq_queue_probe(topic, q, off, &e))
+		if (!rq_queue_probe(q, off, &e))
 			news->any = true;
 		else if ((e.len_flags & RQ_CQ_ABORTED) == 0)
 			rq_news_add(news, e.tag_hash);
@@ -269,16 +298,16 @@ typedef struct Run
 } Run;
 
 static Run
-open_run(uint32 topic, uint32 queue_id, RqOff first, int count, int flags)
+open_run(const RqQueue *q, RqOff first, int count, int flags)
 {
 	Run			r = {.segno = rq_cq_segno(first), .last_segno = rq_cq_segno(first + count - 1)};
 
 	/* A segment that begins before these entries holds others. */
-	r.base[0] = open_segment(topic, queue_id, r.segno,
+	r.base[0] = open_segment(q, r.segno,
 							 rq_cq_in_segment(first) > 0 && flags == 0 ?
 							 OPEN_EXISTING : flags);
 	if (r.last_segno != r.segno)
-		r.base[1] = open_segment(topic, queue_id, r.last_segno, flags);
+		r.base[1] = open_segment(q, r.last_segno, flags);
 	return r;
 }
 
@@ -369,24 +398,23 @@ rq_queue_unhold(void)
  * raises the queue's end, so this process must not fail to.
  */
 RqOff
-rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
-				 int count, uint64 xid, bool hold, XLogRecPtr *lsn)
+rq_queue_enqueue(RqQueue *q, const xl_rq_entry *entries, int count, uint64 xid,
+				 bool hold, XLogRecPtr *lsn)
 {
-	RqQueue    *q = rq_topic_queue(topic, queue_id);
-	xl_rq_enqueue rec = {.key = rq_topic_key(topic), .queue_id = queue_id,
+	xl_rq_enqueue rec = {.key = rq_queue_key(q), .queue_id = q->id,
 	.count = count, .xid = xid};
 	uint64		bytes = bytes_of(entries, count);
 
 	Assert(count > 0 && count <= RQ_ENQUEUE_MAX);
 
 	/* A queue past the topic's number goes when the resize is settled. */
-	if (queue_id >= rq_topic_nqueues(topic))
-		elog(ERROR, "queue %u of topic %u/%u is no longer there", queue_id,
+	if (q->id >= rq_topic_nqueues(q->topic))
+		elog(ERROR, "queue %u of topic %u/%u is no longer there", q->id,
 			 rec.key.db, rec.key.rel);
 	for (;;)
 	{
 		RqOff		end = pg_atomic_read_u64(&q->end);
-		Run			run = open_run(topic, queue_id, end, count, 0);
+		Run			run = open_run(q, end, count, 0);
 		TimestampTz now;
 
 		rq_gate_enter();
@@ -435,9 +463,9 @@ rq_queue_enqueue(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 
 /* The first entry in [from, to) that is not lost, or "to". */
 static RqOff
-pass_lost(uint32 topic, RqQueue *q, RqOff from, RqOff to)
+pass_lost(RqQueue *q, RqOff from, RqOff to)
 {
-	while (from < to && is_lost(topic, q, from))
+	while (from < to && is_lost(q, from))
 		from = rq_cq_segment_start(rq_cq_segno(from) + 1);
 	return Min(from, to);
 }
@@ -448,7 +476,7 @@ pass_lost(uint32 topic, RqQueue *q, RqOff from, RqOff to)
  * trimmed concurrently is older than all that stay.
  */
 RqOff
-rq_queue_offset_at(uint32 topic, RqQueue *q, TimestampTz when)
+rq_queue_offset_at(RqQueue *q, TimestampTz when)
 {
 	RqOff		low = pg_atomic_read_u64(&q->start);
 	RqOff		high = pg_atomic_read_u64(&q->stable);
@@ -456,10 +484,10 @@ rq_queue_offset_at(uint32 topic, RqQueue *q, TimestampTz when)
 	while (low < high)
 	{
 		RqOff		mid = low + (high - low) / 2;
-		RqOff		off = pass_lost(topic, q, mid, high);
+		RqOff		off = pass_lost(q, mid, high);
 		RqEntry		e;
 
-		if (off < high && (!rq_queue_entry(topic, q, off, &e) || e.enqueued_at < when))
+		if (off < high && (!rq_queue_entry(q, off, &e) || e.enqueued_at < when))
 			low = off + 1;
 		else
 			high = mid;
@@ -547,22 +575,22 @@ rq_queue_remove_segment(RqKey key, uint32 queue_id, uint64 segno)
 /* ---- redo ---- */
 
 RqQueue *
-rq_queue_for_redo(RqKey key, uint32 queue_id, XLogRecPtr lsn, uint32 *topic)
+rq_queue_for_redo(RqKey key, uint32 queue_id, XLogRecPtr lsn)
 {
+	uint32		topic = rq_topic_for_redo(key, lsn);
 	RqQueue    *q;
 
-	*topic = rq_topic_for_redo(key, lsn);
-	if (*topic == RQ_NO_SLOT || queue_id >= rq_topic_nslots(*topic))
+	if (topic == RQ_NO_SLOT || queue_id >= rq_topic_nslots(topic))
 		return NULL;
-	q = rq_topic_queue(*topic, queue_id);
+	q = rq_topic_queue(topic, queue_id);
 	/* Before it was made, the number was an earlier queue's. */
 	return lsn < q->born ? NULL : q;
 }
 
 RqEntry *
-rq_queue_redo_entry(uint32 topic, RqQueue *q, RqOff off)
+rq_queue_redo_entry(RqQueue *q, RqOff off)
 {
-	return open_segment(topic, q->id, rq_cq_segno(off), OPEN_REPAIR) +
+	return open_segment(q, rq_cq_segno(off), OPEN_REPAIR) +
 		rq_cq_in_segment(off);
 }
 
@@ -597,8 +625,7 @@ rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn)
 {
 	xl_rq_enqueue rec = *(const xl_rq_enqueue *) data;
 	const xl_rq_entry *entries = (const xl_rq_entry *) ((const xl_rq_enqueue *) data + 1);
-	uint32		topic;
-	RqQueue    *q = rq_queue_for_redo(rec.key, rec.queue_id, lsn, &topic);
+	RqQueue    *q = rq_queue_for_redo(rec.key, rec.queue_id, lsn);
 	RqOff		end = rec.offset + rec.count;
 	uint64		bytes = bytes_of(entries, rec.count);
 	RqOff		start;
@@ -615,7 +642,7 @@ rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn)
 		rec.count -= start - rec.offset;
 		rec.offset = start;
 	}
-	run = open_run(topic, rec.queue_id, rec.offset, rec.count, OPEN_REPAIR);
+	run = open_run(q, rec.offset, rec.count, OPEN_REPAIR);
 	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
 	enqueue_apply(&run, &rec, entries);
 	q->redo_dirty = Min(q->redo_dirty, rec.offset);
@@ -629,5 +656,5 @@ rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn)
 		pg_atomic_write_u64(&q->end, end);
 	}
 	LWLockRelease(&q->lock);
-	tell_waiters(topic, &rec, entries);
+	tell_waiters(q->topic, &rec, entries);
 }

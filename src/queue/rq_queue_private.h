@@ -13,12 +13,11 @@
  * mode that probes, if its file cannot be mapped.  Entries of one segment are
  * neighbours in memory.
  */
-extern RqEntry *rq_queue_find_entry(uint32 topic, RqQueue *q, RqOff off,
-									RqMapMode mode);
+extern RqEntry *rq_queue_find_entry(RqQueue *q, RqOff off, RqMapMode mode);
 
 /*
  * Like rq_queue_find_entry(), for redo: creates the segment if it is missing.
  */
-extern RqEntry *rq_queue_redo_entry(uint32 topic, RqQueue *q, RqOff off);
+extern RqEntry *rq_queue_redo_entry(RqQueue *q, RqOff off);
 
 #endif							/* RQ_QUEUE_PRIVATE_H */

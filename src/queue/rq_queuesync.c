@@ -75,9 +75,9 @@ allocate_synced(void)
  * does not look as if the files of that one were on disk.
  */
 static SyncedQueue
-queue_now(uint32 topic, RqQueue *q)
+queue_now(RqQueue *q)
 {
-	SyncedQueue now = {.incarnation = rq_topics[topic].incarnation,
+	SyncedQueue now = {.incarnation = rq_topics[q->topic].incarnation,
 		.stable = pg_atomic_read_u64(&q->stable),
 	.end = pg_atomic_read_u64(&q->end)};
 
@@ -107,11 +107,11 @@ add_to_sync(void)
  * held shared: only redo lowers it, and that is either this process or over.
  */
 void
-rq_queue_sync_note(uint32 topic, RqQueue *q)
+rq_queue_sync_note(RqQueue *q)
 {
 	uint32		slot = (uint32) (q - rq_queues);
 	SyncedQueue *done = &synced_queues[slot];
-	SyncedQueue now = queue_now(topic, q);
+	SyncedQueue now = queue_now(q);
 	bool		known = done->incarnation == now.incarnation;
 	QueueToSync *s;
 	RqOff		from;
@@ -131,7 +131,7 @@ rq_queue_sync_note(uint32 topic, RqQueue *q)
 	}
 	s = add_to_sync();
 	s->slot = slot;
-	s->key = rq_topic_key(topic);
+	s->key = rq_queue_key(q);
 	s->id = q->id;
 	s->from = from;
 	s->now = now;
@@ -208,7 +208,7 @@ rq_queue_sync_assume(void)
 			 * no gate: flags past what is logged may not be on disk.
 			 */
 			LWLockAcquire(&q->lock, LW_SHARED);
-			*done = queue_now(t, q);
+			*done = queue_now(q);
 			done->stable = q->logged_stable;
 			LWLockRelease(&q->lock);
 		}

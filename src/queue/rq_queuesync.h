@@ -17,7 +17,7 @@ extern void rq_queue_sync_begin(void);
  * The queue's slot is being copied: note what of its files is to be brought to
  * disk before the copy is.  The caller holds the meta lock and the queue's.
  */
-extern void rq_queue_sync_note(uint32 topic, RqQueue *q);
+extern void rq_queue_sync_note(RqQueue *q);
 
 /*
  * Bring all that is noted to disk; returns how many bytes.  If this is not

@@ -112,8 +112,7 @@ entry_status(RqQueue *q, RqOff off, const RqEntry *e, KnownXids *known)
  * unlogged_aborts can be too high, but not too low.
  */
 static bool
-resolve_chunk(uint32 topic, RqQueue *q, KnownXids *known, RqMapMode mode,
-			  RqNews *news)
+resolve_chunk(RqQueue *q, KnownXids *known, RqMapMode mode, RqNews *news)
 {
 	RqOff		from = pg_atomic_read_u64(&q->stable);
 	RqOff		end = pg_atomic_read_u64(&q->end);
@@ -130,7 +129,7 @@ resolve_chunk(uint32 topic, RqQueue *q, KnownXids *known, RqMapMode mode,
 		if (e != NULL && rq_cq_in_segment(off) > 0)
 			e++;
 		else
-			e = rq_queue_find_entry(topic, q, off, mode);
+			e = rq_queue_find_entry(q, off, mode);
 		if (e == NULL && off < pg_atomic_read_u64(&q->start))
 			continue;
 		/* Only with a mode that probes; another process may succeed. */
@@ -170,7 +169,7 @@ resolve_chunk(uint32 topic, RqQueue *q, KnownXids *known, RqMapMode mode,
  * queue need not be held for it.
  */
 static bool
-resolve_some(uint32 topic, RqQueue *q, KnownXids *known, bool probe)
+resolve_some(RqQueue *q, KnownXids *known, bool probe)
 {
 	RqNews		news;
 	RqOff		from;
@@ -180,36 +179,36 @@ resolve_some(uint32 topic, RqQueue *q, KnownXids *known, bool probe)
 	 * Without waiters no tags are collected.  A waiter that joins from now on
 	 * may be woken for a tag that it does not want, but misses none.
 	 */
-	rq_news_init(&news, 0, pg_atomic_read_u32(&rq_topics[topic].nwaiters) == 0);
+	rq_news_init(&news, 0, pg_atomic_read_u32(&rq_topics[q->topic].nwaiters) == 0);
 	if (!probe)
 		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
 	else if (!rq_queue_try_lock(q, LW_EXCLUSIVE))
 		return false;
 	from = pg_atomic_read_u64(&q->stable);
-	more = resolve_chunk(topic, q, known,
+	more = resolve_chunk(q, known,
 						 probe ? RQ_MAP_PROBE_WRITE : RQ_MAP_WRITE, &news);
 	news.to = pg_atomic_read_u64(&q->stable);
 	LWLockRelease(&q->lock);
 	if (news.to > from)
-		rq_wake_news(topic, q->id, &news);
+		rq_wake_news(q->topic, q->id, &news);
 	return more;
 }
 
 void
-rq_resolve(uint32 topic, RqQueue *q, uint64 own_xid, RqXidStatus own)
+rq_resolve(RqQueue *q, uint64 own_xid, RqXidStatus own)
 {
 	KnownXids	known = {.own = own_xid, .own_status = own};
 
-	while (resolve_some(topic, q, &known, false))
+	while (resolve_some(q, &known, false))
 		;
 }
 
 bool
-rq_resolve_some(uint32 topic, RqQueue *q, uint64 own_xid, RqXidStatus own)
+rq_resolve_some(RqQueue *q, uint64 own_xid, RqXidStatus own)
 {
 	KnownXids	known = {.own = own_xid, .own_status = own};
 
-	return resolve_some(topic, q, &known, false);
+	return resolve_some(q, &known, false);
 }
 
 /*
@@ -219,8 +218,7 @@ rq_resolve_some(uint32 topic, RqQueue *q, uint64 own_xid, RqXidStatus own)
  * rq_queue_entry(), or rq_queue_probe() for those who must not throw.
  */
 static bool
-has_news(uint32 topic, RqQueue *q,
-		 bool (*read) (uint32 topic, RqQueue *q, RqOff off, RqEntry *e))
+has_news(RqQueue *q, bool (*read) (RqQueue *q, RqOff off, RqEntry *e))
 {
 	RqOff		stable = pg_atomic_read_u64(&q->stable);
 	KnownXids	known = {0};
@@ -230,37 +228,37 @@ has_news(uint32 topic, RqQueue *q,
 		return false;
 	/* "end" before the entry: pairs with rq_queue_enqueue(). */
 	pg_read_barrier();
-	return read(topic, q, stable, &e) &&
+	return read(q, stable, &e) &&
 		entry_status(q, stable, &e, &known) != RQ_XID_IN_PROGRESS;
 }
 
 void
-rq_resolve_refresh(uint32 topic, RqQueue *q)
+rq_resolve_refresh(RqQueue *q)
 {
-	if (has_news(topic, q, rq_queue_entry))
-		rq_resolve(topic, q, 0, RQ_XID_IN_PROGRESS);
+	if (has_news(q, rq_queue_entry))
+		rq_resolve(q, 0, RQ_XID_IN_PROGRESS);
 }
 
 bool
-rq_resolve_refresh_some(uint32 topic, RqQueue *q)
-{
-	KnownXids	known = {0};
-
-	return has_news(topic, q, rq_queue_entry) &&
-		resolve_some(topic, q, &known, false);
-}
-
-bool
-rq_resolve_try_refresh(uint32 topic, RqQueue *q)
+rq_resolve_refresh_some(RqQueue *q)
 {
 	KnownXids	known = {0};
 
-	return has_news(topic, q, rq_queue_probe) &&
-		resolve_some(topic, q, &known, true);
+	return has_news(q, rq_queue_entry) &&
+		resolve_some(q, &known, false);
 }
 
 bool
-rq_resolve_blocker(uint32 topic, RqQueue *q, TimestampTz *since, int *pid)
+rq_resolve_try_refresh(RqQueue *q)
+{
+	KnownXids	known = {0};
+
+	return has_news(q, rq_queue_probe) &&
+		resolve_some(q, &known, true);
+}
+
+bool
+rq_resolve_blocker(RqQueue *q, TimestampTz *since, int *pid)
 {
 	RqOff		stable = pg_atomic_read_u64(&q->stable);
 	int			holder;
@@ -270,7 +268,7 @@ rq_resolve_blocker(uint32 topic, RqQueue *q, TimestampTz *since, int *pid)
 		return false;
 	/* As in has_news(). */
 	pg_read_barrier();
-	if (!rq_queue_probe(topic, q, stable, &e))
+	if (!rq_queue_probe(q, stable, &e))
 		return false;
 	*since = e.enqueued_at;
 	*pid = 0;
@@ -288,13 +286,13 @@ rq_resolve_blocker(uint32 topic, RqQueue *q, TimestampTz *since, int *pid)
  * into "count".  Returns "to", or where the table was full.
  */
 static RqOff
-collect_aborted(uint32 topic, RqQueue *q, RqOff from, RqOff to,
+collect_aborted(RqQueue *q, RqOff from, RqOff to,
 				xl_rq_range *ranges, uint32 *n, uint64 *count)
 {
 	*n = 0;
 	for (RqOff off = from; off < to; off++)
 	{
-		RqEntry    *e = rq_queue_find_entry(topic, q, off, RQ_MAP_READ);
+		RqEntry    *e = rq_queue_find_entry(q, off, RQ_MAP_READ);
 
 		if (e == NULL || (e->len_flags & RQ_CQ_ABORTED) == 0)
 			continue;
@@ -325,11 +323,11 @@ collect_aborted(uint32 topic, RqQueue *q, RqOff from, RqOff to,
  * needs no critical section: the same is logged once more.
  */
 static void
-log_resolved(uint32 topic, RqQueue *q)
+log_resolved(RqQueue *q)
 {
 	xl_rq_range ranges[RESOLVE_RANGES];
 	uint64		aborts = 0;
-	xl_rq_resolve rec = {.key = rq_topic_key(topic), .queue_id = q->id,
+	xl_rq_resolve rec = {.key = rq_queue_key(q), .queue_id = q->id,
 		.from = q->logged_stable,
 	.to = pg_atomic_read_u64(&q->stable)};
 
@@ -338,7 +336,7 @@ log_resolved(uint32 topic, RqQueue *q)
 	 * entries are searched, in parts, since others wait for the lock.
 	 */
 	if (q->unlogged_aborts > 0)
-		rec.to = collect_aborted(topic, q, rec.from,
+		rec.to = collect_aborted(q, rec.from,
 								 Min(rec.to, rec.from + RESOLVE_LOOK),
 								 ranges, &rec.nranges, &aborts);
 	XLogBeginInsert();
@@ -352,13 +350,13 @@ log_resolved(uint32 topic, RqQueue *q)
 }
 
 bool
-rq_resolve_log(uint32 topic, RqQueue *q)
+rq_resolve_log(RqQueue *q)
 {
 	bool		more;
 
 	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
 	if (q->logged_stable < pg_atomic_read_u64(&q->stable))
-		log_resolved(topic, q);
+		log_resolved(q);
 	more = q->logged_stable < pg_atomic_read_u64(&q->stable);
 	LWLockRelease(&q->lock);
 	return more;
@@ -376,8 +374,7 @@ rq_resolve_redo(const void *data, uint32 len, XLogRecPtr lsn)
 {
 	const xl_rq_resolve *rec = data;
 	const xl_rq_range *ranges = (const xl_rq_range *) (rec + 1);
-	uint32		topic;
-	RqQueue    *q = rq_queue_for_redo(rec->key, rec->queue_id, lsn, &topic);
+	RqQueue    *q = rq_queue_for_redo(rec->key, rec->queue_id, lsn);
 	RqOff		start;
 	RqOff		stable;
 
@@ -390,7 +387,7 @@ rq_resolve_redo(const void *data, uint32 len, XLogRecPtr lsn)
 	for (uint32 i = 0; i < rec->nranges; i++)
 		for (RqOff off = Max(start, ranges[i].first);
 			 off < ranges[i].first + ranges[i].count; off++)
-			rq_queue_redo_entry(topic, q, off)->len_flags |= RQ_CQ_ABORTED;
+			rq_queue_redo_entry(q, off)->len_flags |= RQ_CQ_ABORTED;
 	/* Flags before "stable", as in resolve_chunk(). */
 	pg_write_barrier();
 	if (rec->to > stable)
@@ -398,11 +395,11 @@ rq_resolve_redo(const void *data, uint32 len, XLogRecPtr lsn)
 	if (rec->to > q->logged_stable)
 		q->logged_stable = rec->to;
 	LWLockRelease(&q->lock);
-	if (rec->to > stable && rq_wake_is_awaited(topic))
+	if (rec->to > stable && rq_wake_is_awaited(q->topic))
 	{
 		RqNews		news;
 
-		rq_queue_news(topic, q, Max(start, stable), rec->to, &news);
-		rq_wake_news(topic, q->id, &news);
+		rq_queue_news(q, Max(start, stable), rec->to, &news);
+		rq_wake_news(q->topic, q->id, &news);
 	}
 }

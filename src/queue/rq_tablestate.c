@@ -33,7 +33,7 @@ StaticAssertDecl(RQ_PEND_DROP == RQ_STATE_PEND_OP_MAX, "on-disk layout");
  * reaches to the very end that the copy has.
  */
 static void
-copy_queue(RqWriter *w, uint32 topic, RqQueue *q)
+copy_queue(RqWriter *w, RqQueue *q)
 {
 	RqStateQueue s;
 
@@ -47,7 +47,7 @@ copy_queue(RqWriter *w, uint32 topic, RqQueue *q)
 	s.born = q->born;
 	s.bytes_start = q->bytes_start;
 	s.bytes_end = q->bytes_end;
-	rq_queue_sync_note(topic, q);
+	rq_queue_sync_note(q);
 	LWLockRelease(&q->lock);
 	rq_writer_add(w, &s, sizeof(s));
 }
@@ -63,7 +63,7 @@ copy_topic(RqWriter *w, uint32 topic)
 
 	rq_writer_add(w, &s, sizeof(s));
 	for (uint32 i = 0; i < t->queues.n; i++)
-		copy_queue(w, topic, rq_topic_queue(topic, i));
+		copy_queue(w, rq_topic_queue(topic, i));
 }
 
 static uint64

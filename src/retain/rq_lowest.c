@@ -43,12 +43,12 @@ static Known *known = NULL;
  * Throws if an entry cannot be read.
  */
 static RqPos
-scan(uint32 topic, RqQueue *q, RqOff from, RqOff to, RqPos bound)
+scan(RqQueue *q, RqOff from, RqOff to, RqPos bound)
 {
 	RqEntry		e;
 
 	for (RqOff off = from; off < to; off++)
-		if (rq_queue_entry_or_lost(topic, q, off, &e) && e.pos < bound &&
+		if (rq_queue_entry_or_lost(q, off, &e) && e.pos < bound &&
 			(e.len_flags & RQ_CQ_ABORTED) == 0)
 			bound = e.pos;
 	return bound;
@@ -60,7 +60,7 @@ scan(uint32 topic, RqQueue *q, RqOff from, RqOff to, RqPos bound)
  * topic in the slot has another incarnation, and nothing is known.
  */
 static Known *
-known_of(uint32 topic, RqQueue *q)
+known_of(RqQueue *q)
 {
 	uint64		first = pg_atomic_read_u64(&q->start) / PER_BLOCK;
 	Known	   *k;
@@ -69,10 +69,10 @@ known_of(uint32 topic, RqQueue *q)
 		known = MemoryContextAllocZero(TopMemoryContext,
 									   rq_max_queues * sizeof(Known));
 	k = &known[q - rq_queues];
-	if (k->incarnation != rq_topics[topic].incarnation ||
+	if (k->incarnation != rq_topics[q->topic].incarnation ||
 		k->first + k->n < first)
 	{
-		k->incarnation = rq_topics[topic].incarnation;
+		k->incarnation = rq_topics[q->topic].incarnation;
 		k->first = first;
 		k->n = 0;
 	}
@@ -104,9 +104,9 @@ append(Known *k, RqPos lowest)
  * read, what was learnt before stays, and the block is tried again next time.
  */
 bool
-rq_lowest_learn(uint32 topic, RqQueue *q, int blocks)
+rq_lowest_learn(RqQueue *q, int blocks)
 {
-	Known	   *k = known_of(topic, q);
+	Known	   *k = known_of(q);
 	uint64		end = q->logged_stable / PER_BLOCK;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
@@ -114,8 +114,7 @@ rq_lowest_learn(uint32 topic, RqQueue *q, int blocks)
 	{
 		RqOff		from = (k->first + k->n) * PER_BLOCK;
 
-		append(k, scan(topic, q, from, from + PER_BLOCK,
-					   RQ_INVALID_POS));
+		append(k, scan(q, from, from + PER_BLOCK, RQ_INVALID_POS));
 	}
 	return k->first + k->n >= end;
 }
@@ -126,9 +125,9 @@ rq_lowest_learn(uint32 topic, RqQueue *q, int blocks)
  * "bound", since that can be of an entry outside the range.
  */
 RqPos
-rq_lowest_below(uint32 topic, RqQueue *q, RqOff from, RqOff to, RqPos bound)
+rq_lowest_below(RqQueue *q, RqOff from, RqOff to, RqPos bound)
 {
-	Known	   *k = known_of(topic, q);
+	Known	   *k = known_of(q);
 
 	while (from < to)
 	{
@@ -138,13 +137,13 @@ rq_lowest_below(uint32 topic, RqQueue *q, RqOff from, RqOff to, RqPos bound)
 
 		/* The lowest of a part can be higher than that of the block. */
 		if (!is_known)
-			bound = scan(topic, q, from, end, bound);
+			bound = scan(q, from, end, bound);
 		else if (k->lowest[block - k->first] < bound)
 		{
 			if (end - from == PER_BLOCK)
 				bound = k->lowest[block - k->first];
 			else
-				bound = scan(topic, q, from, end, bound);
+				bound = scan(q, from, end, bound);
 		}
 		from = end;
 	}

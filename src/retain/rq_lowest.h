@@ -13,13 +13,12 @@
  * none left.  The caller holds the meta lock.  Throws if an entry cannot be
  * read.
  */
-extern bool rq_lowest_learn(uint32 topic, RqQueue *q, int blocks);
+extern bool rq_lowest_learn(RqQueue *q, int blocks);
 
 /*
  * The lowest position below "bound" of an entry in [from, to) that was not
  * aborted; "bound" if there is none.  Fast for what has been learnt.
  */
-extern RqPos rq_lowest_below(uint32 topic, RqQueue *q, RqOff from, RqOff to,
-							 RqPos bound);
+extern RqPos rq_lowest_below(RqQueue *q, RqOff from, RqOff to, RqPos bound);
 
 #endif							/* RQ_LOWEST_H */

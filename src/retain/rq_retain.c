@@ -218,12 +218,12 @@ is_older(RqPos pos, TimestampTz than)
 
 /* The group that holds most of a queue, RQ_NO_SLOT = none, "from" an offset. */
 static uint32
-find_holder(uint32 topic, const RqQueue *q, RqOff *from)
+find_holder(const RqQueue *q, RqOff *from)
 {
 	uint32		holder = RQ_NO_SLOT;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
-	for (uint32 g = rq_topics[topic].first_group; g != RQ_NO_SLOT;
+	for (uint32 g = rq_topics[q->topic].first_group; g != RQ_NO_SLOT;
 		 g = rq_groups[g].next)
 	{
 		RqOff		off;
@@ -246,10 +246,10 @@ find_holder(uint32 topic, const RqQueue *q, RqOff *from)
  * found so far (r->kept.pos).
  */
 static void
-ask_entries(Round *r, uint32 topic, RqQueue *q)
+ask_entries(Round *r, RqQueue *q)
 {
 	RqKept		who = {.what = RQ_KEEPS_UNRESOLVED,
-	.key = rq_topic_key(topic), .queue_id = q->id};
+	.key = rq_queue_key(q), .queue_id = q->id};
 	RqOff		end = pg_atomic_read_u64(&q->end);
 	RqOff		resolved;
 	RqOff		from;
@@ -264,23 +264,23 @@ ask_entries(Round *r, uint32 topic, RqQueue *q)
 	 */
 	pg_read_barrier();
 	resolved = Min(q->logged_stable, end);
-	need(r, &who, rq_lowest_below(topic, q, resolved, end, r->kept.pos), 0);
+	need(r, &who, rq_lowest_below(q, resolved, end, r->kept.pos), 0);
 
 	who.what = RQ_KEEPS_TIME;
-	from = rq_queue_offset_at(topic, q, expires_before(topic, r->now));
-	if (rq_topic_committed(topic)->retention_s == RQ_RETENTION_DEFAULT)
+	from = rq_queue_offset_at(q, expires_before(q->topic, r->now));
+	if (rq_topic_committed(q->topic)->retention_s == RQ_RETENTION_DEFAULT)
 		who.key.db = who.key.rel = 0;
-	need(r, &who, rq_lowest_below(topic, q, from, resolved, r->kept.pos),
+	need(r, &who, rq_lowest_below(q, from, resolved, r->kept.pos),
 		 r->young_floor);
 
-	who.key = rq_topic_key(topic);
-	holder = find_holder(topic, q, &from);
+	who.key = rq_queue_key(q);
+	holder = find_holder(q, &from);
 	if (holder == RQ_NO_SLOT)
 		return;
 	who.what = RQ_KEEPS_GROUP;
 	strlcpy(who.group, rq_groups[holder].name, sizeof(who.group));
 	from = Max(from, pg_atomic_read_u64(&q->start));
-	need(r, &who, rq_lowest_below(topic, q, from, resolved, r->kept.pos),
+	need(r, &who, rq_lowest_below(q, from, resolved, r->kept.pos),
 		 r->held_floor);
 }
 
@@ -300,9 +300,9 @@ ask_queue(Round *r, uint32 topic, uint32 i, RqTrim *unused)
 		CHECK_FOR_INTERRUPTS();
 		LWLockAcquire(rq_meta_lock, LW_SHARED);
 		done = i >= rq_topic_nslots(topic) ||
-			rq_lowest_learn(topic, rq_topic_queue(topic, i), LEARN_BLOCKS);
+			rq_lowest_learn(rq_topic_queue(topic, i), LEARN_BLOCKS);
 		if (done && i < rq_topic_nslots(topic))
-			ask_entries(r, topic, rq_topic_queue(topic, i));
+			ask_entries(r, rq_topic_queue(topic, i));
 		LWLockRelease(rq_meta_lock);
 
 		/* The rest is for the next round; until then all is kept. */
@@ -548,12 +548,12 @@ publish_kept(const RqKept *kept)
 
 /* Where the queue begins when all that points below "cut" goes. */
 static RqOff
-start_above(uint32 topic, RqQueue *q, RqPos cut)
+start_above(RqQueue *q, RqPos cut)
 {
 	RqOff		start = pg_atomic_read_u64(&q->start);
 	RqEntry		e;
 
-	while (start < q->logged_stable && rq_queue_entry_or_lost(topic, q, start, &e) &&
+	while (start < q->logged_stable && rq_queue_entry_or_lost(q, start, &e) &&
 		   e.pos < cut)
 		start++;
 	return start;
@@ -577,7 +577,7 @@ trim_queue(Round *r, uint32 topic, uint32 i, RqTrim *t)
 	{
 		RqQueue    *q = rq_topic_queue(topic, i);
 
-		rq_trim_queue(t, topic, q, start_above(topic, q, t->new_start));
+		rq_trim_queue(t, q, start_above(q, t->new_start));
 	}
 	LWLockRelease(rq_meta_lock);
 }
@@ -621,19 +621,19 @@ trim_log(Round *r)
  * goes; where it begins now, if that is not worth a record.
  */
 static RqOff
-start_unexpired(const Round *r, uint32 topic, RqQueue *q)
+start_unexpired(const Round *r, RqQueue *q)
 {
-	TimestampTz before = expires_before(topic, r->now);
-	int64		grain = (int64) Max(rq_retain_time(topic) / EXPIRE_SHARE, 1) *
+	TimestampTz before = expires_before(q->topic, r->now);
+	int64		grain = (int64) Max(rq_retain_time(q->topic) / EXPIRE_SHARE, 1) *
 	USECS_PER_SEC;
 	RqOff		start = pg_atomic_read_u64(&q->start);
-	RqOff		to = Min(rq_queue_offset_at(topic, q, before), q->logged_stable);
+	RqOff		to = Min(rq_queue_offset_at(q, before), q->logged_stable);
 	RqOff		from;
 	RqEntry		e;
 
-	if (find_holder(topic, q, &from) != RQ_NO_SLOT)
+	if (find_holder(q, &from) != RQ_NO_SLOT)
 		to = Min(to, from);
-	if (to <= start || !rq_queue_entry_or_lost(topic, q, start, &e))
+	if (to <= start || !rq_queue_entry_or_lost(q, start, &e))
 		return start;
 	to = Min(to, start + EXPIRE_QUEUE_MAX);
 	return to - start >= EXPIRE_COUNT || e.enqueued_at < before - grain ?
@@ -647,10 +647,10 @@ expire_queue(Round *r, uint32 topic, uint32 i, RqTrim *t)
 	if (i < rq_topic_nslots(topic) && rq_topic_committed(topic)->retention_s >= 0)
 	{
 		RqQueue    *q = rq_topic_queue(topic, i);
-		RqOff		start = start_unexpired(r, topic, q);
+		RqOff		start = start_unexpired(r, q);
 
 		r->expire -= (int64) (start - pg_atomic_read_u64(&q->start));
-		rq_trim_queue(t, topic, q, start);
+		rq_trim_queue(t, q, start);
 	}
 	LWLockRelease(rq_meta_lock);
 }

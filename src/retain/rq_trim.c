@@ -77,7 +77,7 @@ compare_losses(const void *a, const void *b)
  * place is taken off again.
  */
 static void
-count_losses(const RqTrim *t, uint32 topic, RqQueue *q, Loss *losses, int n,
+count_losses(const RqTrim *t, RqQueue *q, Loss *losses, int n,
 			 RqOff first, RqOff end, RqPos below)
 {
 	uint64		count = 0;
@@ -88,7 +88,7 @@ count_losses(const RqTrim *t, uint32 topic, RqQueue *q, Loss *losses, int n,
 	{
 		while (begun < n && losses[begun].from <= off)
 			losses[begun++].count -= count;
-		if (rq_queue_entry_or_lost(topic, q, off, &e) && e.pos >= t->old_start &&
+		if (rq_queue_entry_or_lost(q, off, &e) && e.pos >= t->old_start &&
 			e.pos < below && (e.len_flags & RQ_CQ_ABORTED) == 0)
 			count++;
 	}
@@ -102,14 +102,14 @@ count_losses(const RqTrim *t, uint32 topic, RqQueue *q, Loss *losses, int n,
  * does, which spares reading all of them.
  */
 static void
-add_losses(RqTrim *t, uint32 topic, RqQueue *q, RqOff start)
+add_losses(RqTrim *t, RqQueue *q, RqOff start)
 {
 	RqOff		old = pg_atomic_read_u64(&q->start);
 	RqOff		end = q->logged_stable;
-	Loss	   *losses = palloc(Max(rq_group_count(topic), 1) * sizeof(Loss));
+	Loss	   *losses = palloc(Max(rq_group_count(q->topic), 1) * sizeof(Loss));
 	int			n = 0;
 
-	for (uint32 g = rq_topics[topic].first_group; g != RQ_NO_SLOT;
+	for (uint32 g = rq_topics[q->topic].first_group; g != RQ_NO_SLOT;
 		 g = rq_groups[g].next)
 	{
 		Loss		l = {.group = g, .group_id = rq_groups[g].id,
@@ -119,9 +119,9 @@ add_losses(RqTrim *t, uint32 topic, RqQueue *q, RqOff start)
 		losses[n++] = l;
 	}
 	qsort(losses, n, sizeof(Loss), compare_losses);
-	count_losses(t, topic, q, losses, n, old, start, RQ_INVALID_POS);
-	if (rq_lowest_below(topic, q, start, end, t->new_start) < t->new_start)
-		count_losses(t, topic, q, losses, n, start, end, t->new_start);
+	count_losses(t, q, losses, n, old, start, RQ_INVALID_POS);
+	if (rq_lowest_below(q, start, end, t->new_start) < t->new_start)
+		count_losses(t, q, losses, n, start, end, t->new_start);
 	for (int i = 0; i < n; i++)
 		if (losses[i].count > 0)
 			appendBinaryStringInfo(&t->losses, (char *) &losses[i], sizeof(Loss));
@@ -134,9 +134,9 @@ add_losses(RqTrim *t, uint32 topic, RqQueue *q, RqOff start)
  * as it is.
  */
 void
-rq_trim_queue(RqTrim *t, uint32 topic, RqQueue *q, RqOff start)
+rq_trim_queue(RqTrim *t, RqQueue *q, RqOff start)
 {
-	xl_rq_queue_start s = {.key = rq_topic_key(topic), .queue_id = q->id,
+	xl_rq_queue_start s = {.key = rq_queue_key(q), .queue_id = q->id,
 	.start = start};
 	RqEntry		e;
 
@@ -146,12 +146,12 @@ rq_trim_queue(RqTrim *t, uint32 topic, RqQueue *q, RqOff start)
 	t->born.len = t->nstarts * sizeof(q->born);
 
 	if (start > pg_atomic_read_u64(&q->start) || t->new_start > t->old_start)
-		add_losses(t, topic, q, start);
+		add_losses(t, q, start);
 	if (start <= pg_atomic_read_u64(&q->start))
 		return;
 	s.bytes_start = q->bytes_start;
 	for (RqOff off = pg_atomic_read_u64(&q->start); off < start; off++)
-		if (rq_queue_entry_or_lost(topic, q, off, &e))
+		if (rq_queue_entry_or_lost(q, off, &e))
 			s.bytes_start += RQ_CQ_FRAME_LEN(&e);
 	appendBinaryStringInfo(&t->starts, (char *) &s, sizeof(s));
 	appendBinaryStringInfo(&t->born, (char *) &q->born, sizeof(q->born));
@@ -164,9 +164,7 @@ rq_trim_queue(RqTrim *t, uint32 topic, RqQueue *q, RqOff start)
 static RqQueue *
 queue_of(const xl_rq_queue_start *s, XLogRecPtr lsn)
 {
-	uint32		topic;
-
-	return rq_queue_for_redo(s->key, s->queue_id, lsn, &topic);
+	return rq_queue_for_redo(s->key, s->queue_id, lsn);
 }
 
 /*

@@ -33,7 +33,7 @@ extern void rq_trim_prepare(RqTrim *t, RqPos new_start);
  * log's new start.  The caller holds the meta lock.  Throws when an entry
  * cannot be read; the queue then stays as it is.
  */
-extern void rq_trim_queue(RqTrim *t, uint32 topic, RqQueue *q, RqOff start);
+extern void rq_trim_queue(RqTrim *t, RqQueue *q, RqOff start);
 
 /*
  * Do it; false, with nothing done, if there is nothing to do or, unless

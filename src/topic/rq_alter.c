@@ -202,7 +202,7 @@ rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid,
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	now = rq_topic_nqueues(topic);
 	for (uint32 i = nqueues; i < now; i++)
-		check(topic, rq_topic_queue(topic, i));
+		check(rq_topic_queue(topic, i));
 	if (nqueues > now)
 		rq_group_check_share(topic, nqueues);
 	take_slots(topic, nqueues);

@@ -14,7 +14,7 @@
  * Throw if a queue holds messages that somebody may still want.  The meta lock
  * is held exclusively.
  */
-typedef void (*RqQueueMayGo) (uint32 topic, RqQueue *q);
+typedef void (*RqQueueMayGo) (RqQueue *q);
 
 /*
  * Change the settings, from now on for the calling transaction, whose id is

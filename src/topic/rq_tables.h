@@ -81,6 +81,22 @@ typedef struct RqSample
 /*
  * A queue: start <= stable <= end.
  *
+ * A slot changes hands under the meta lock held exclusively.  A function that
+ * takes an RqQueue relies on its caller to keep the queue in its slot.  That
+ * does
+ *
+ *		the meta lock;
+ *		a lock on the topic's relation, unless the queue was made by a
+ *		transaction that has aborted (resolve_aborted(), produce/rq_touched.c);
+ *		the gate being closed, for the keeper; and in recovery nobody but the
+ *		startup process changes the tables.
+ *
+ * Without any of them the slot can be free or another queue's at any moment.
+ * Its bounds may still be read, as a hint (consume/rq_offer.c), but not
+ * "topic" and "id".  Who needs more than a hint copies, while the queue is
+ * kept, what it is called and "born", and compares that before it acts
+ * (api/rq_verify_sql.c).
+ *
  * Entries below "end" are written and WAL-logged; below "stable" resolved.
  * Both are raised by a holder of the lock, after the entries and after their
  * flags with a write barrier in between, and are read without it: a reader

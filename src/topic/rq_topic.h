@@ -53,6 +53,14 @@ rq_topic_key(uint32 topic)
 	return key;
 }
 
+/* The key of the topic that a queue belongs to; the caller keeps the queue. */
+static inline RqKey
+rq_queue_key(const RqQueue *q)
+{
+	Assert(q->topic != RQ_NO_SLOT);
+	return rq_topic_key(q->topic);
+}
+
 /* How many queues there are to use. */
 static inline uint32
 rq_topic_nqueues(uint32 topic)

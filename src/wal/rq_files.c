@@ -205,11 +205,11 @@ note_if_missing(RqStoreFile f)
 }
 
 static void
-note_missing_of_queue(uint32 topic, RqQueue *q)
+note_missing_of_queue(RqQueue *q)
 {
 	RqOff		start = pg_atomic_read_u64(&q->start);
 	RqOff		end = pg_atomic_read_u64(&q->end);
-	RqStoreFile f = {.key = rq_topic_key(topic), .queue_id = q->id};
+	RqStoreFile f = {.key = rq_queue_key(q), .queue_id = q->id};
 
 	if (start >= end)
 		return;
@@ -235,7 +235,7 @@ note_missing(void)
 			note_if_missing(f);
 	for (int t = 0; t < rq_max_topics; t++)
 		for (uint32 i = 0; i < rq_topic_nslots(t); i++)
-			note_missing_of_queue(t, rq_topic_queue(t, i));
+			note_missing_of_queue(rq_topic_queue(t, i));
 }
 
 /* Does the state describe the file? */
@@ -506,7 +506,7 @@ queue_is_whole(const RqStoreFile *f)
 	to = Min(rq_cq_segment_start(f->segno + 1), pg_atomic_read_u64(&q->end));
 	for (RqOff off = Max(rq_cq_segment_start(f->segno), pg_atomic_read_u64(&q->start));
 		 off < to; off++)
-		if (!rq_queue_probe(topic, q, off, &e) || e.pos == 0)
+		if (!rq_queue_probe(q, off, &e) || e.pos == 0)
 			return false;
 	return true;
 }

@@ -87,9 +87,9 @@ make_end_of_log(void)
  * time relies on times that never fall (rq_queue_offset_at()).
  */
 static void
-flag_lost(uint32 topic, RqQueue *q, RqOff from, RqOff to)
+flag_lost(RqQueue *q, RqOff from, RqOff to)
 {
-	RqKey		key = rq_topic_key(topic);
+	RqKey		key = rq_queue_key(q);
 	uint64		segno = rq_cq_segno(from);
 	int64		time = 0;
 	uint32		n = 0;
@@ -98,9 +98,9 @@ flag_lost(uint32 topic, RqQueue *q, RqOff from, RqOff to)
 	char		path[MAXPGPATH];
 
 	if (from > pg_atomic_read_u64(&q->start) &&
-		rq_queue_probe(topic, q, from - 1, &before))
+		rq_queue_probe(q, from - 1, &before))
 		time = before.enqueued_at;
-	entries = (RqEntry *) rq_map_queue(key, rq_topics[topic].incarnation, q->id,
+	entries = (RqEntry *) rq_map_queue(key, rq_topics[q->topic].incarnation, q->id,
 									   segno, RQ_MAP_WRITE, true);
 	for (RqOff off = from; entries != NULL && off < to; off++)
 	{
@@ -124,21 +124,21 @@ flag_lost(uint32 topic, RqQueue *q, RqOff from, RqOff to)
 
 /* Redo may have made the file already, with as much as WAL still has. */
 static void
-make_segment(uint32 topic, RqQueue *q, uint64 segno)
+make_segment(RqQueue *q, uint64 segno)
 {
 	RqOff		from = Max(rq_cq_segment_start(segno), pg_atomic_read_u64(&q->start));
 	RqOff		to = Min(rq_cq_segment_start(segno + 1), pg_atomic_read_u64(&q->end));
 	char		path[MAXPGPATH];
 
-	rq_queue_path(path, rq_topic_key(topic), q->id, segno);
+	rq_queue_path(path, rq_queue_key(q), q->id, segno);
 	if (is_missing(path))
 		make_file(path, rq_cq_segment_size(segno), NULL, 0);
 	if (from < to)
-		flag_lost(topic, q, from, to);
+		flag_lost(q, from, to);
 }
 
 static void
-make_end_of_queue(uint32 topic, RqQueue *q)
+make_end_of_queue(RqQueue *q)
 {
 	RqOff		end = pg_atomic_read_u64(&q->end);
 	RqOff		from = Min(pg_atomic_read_u64(&q->stable), end - 1);
@@ -152,11 +152,11 @@ make_end_of_queue(uint32 topic, RqQueue *q)
 	if (end == 0 ||
 		(pg_atomic_read_u64(&q->start) >= end && rq_cq_in_segment(end) == 0))
 		return;
-	rq_topic_dir_path(dir, rq_topic_key(topic));
+	rq_topic_dir_path(dir, rq_queue_key(q));
 	if (rq_make_dir(dir))
 		rq_fsync_path(RQ_QUEUE_DIR, true);
 	for (uint64 s = rq_cq_segno(from); s <= rq_cq_segno(end - 1); s++)
-		make_segment(topic, q, s);
+		make_segment(q, s);
 }
 
 /* Repeatable: what an earlier, failed call has made is not missing any more. */
@@ -167,6 +167,6 @@ rq_files_make_lost(void)
 	make_end_of_log();
 	for (int t = 0; t < rq_max_topics; t++)
 		for (uint32 i = 0; i < rq_topic_nslots(t); i++)
-			make_end_of_queue(t, rq_topic_queue(t, i));
+			make_end_of_queue(rq_topic_queue(t, i));
 	LWLockRelease(rq_meta_lock);
 }

@@ -163,12 +163,12 @@ is_turn(RqQueue *q)
  * shared, so the queue stays.
  */
 static bool
-settle_some(uint32 topic, RqQueue *q, bool *turn)
+settle_some(RqQueue *q, bool *turn)
 {
-	if (rq_resolve_refresh_some(topic, q))
+	if (rq_resolve_refresh_some(q))
 		return false;
 	*turn = *turn || is_turn(q);
-	return !*turn || !rq_resolve_log(topic, q);
+	return !*turn || !rq_resolve_log(q);
 }
 
 /*
@@ -193,7 +193,7 @@ settle_topic(uint32 topic)
 		{
 			LWLockAcquire(rq_meta_lock, LW_SHARED);
 			done = i >= rq_topic_nslots(topic) ||
-				settle_some(topic, rq_topic_queue(topic, i), &turn);
+				settle_some(rq_topic_queue(topic, i), &turn);
 			LWLockRelease(rq_meta_lock);
 		}
 	}
