@@ -219,7 +219,7 @@ rq_arg_queue(FunctionCallInfo fcinfo, int argno, uint32 topic)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("queue %d does not exist", queue_id),
-				 errdetail("A topic that was copied by CREATE DATABASE, or whose store is new, has no queues until it is produced to, consumed or altered.")));
+				 errdetail("A topic that was copied by CREATE DATABASE, or whose store is new, has no queues until it is produced to, consumed from, or altered.")));
 	rq_topic_check_queue(topic, queue_id);
 	return (uint32) queue_id;
 }

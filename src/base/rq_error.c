@@ -12,8 +12,8 @@ rq_report_corruption(const char *what, const char *problem)
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("%s is damaged", what),
-			 errdetail("%s.", problem),
-			 errhint("Look at the whole store with SELECT * FROM rocketq.verify().")));
+			 errdetail("A check found that %s.", problem),
+			 errhint("Use SELECT * FROM rocketq.verify() to check the whole store.")));
 }
 
 void
@@ -23,8 +23,8 @@ rq_report_table_full(const char *message, const char *setting, int allowed,
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("%s", _(message)),
-			 errdetail("%u more are needed; of the %d that %s allows %u are left.",
-					   needed, allowed, setting, left),
+			 errdetail("%u more are needed, but %u of the %d allowed by %s are left.",
+					   needed, left, allowed, setting),
 			 errhint("Drop what is no longer needed with rocketq.%s(), or raise %s and restart the server.",
 					 drop, setting)));
 }
@@ -36,7 +36,7 @@ rq_report_share_used_up(const char *message, const char *setting, int value,
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("%s", _(message)),
-			 errdetail("The setting %s allows %d.", setting, value),
+			 errdetail("The limit set by %s is %d.", setting, value),
 			 errhint("%s", _(hint))));
 }
 
@@ -46,6 +46,6 @@ rq_report_not_preloaded(void)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("rocketq is not in shared_preload_libraries"),
-			 errdetail("rocketq needs shared memory, background workers and a WAL resource manager, which exist only in a server that loads the library when it starts."),
+			 errdetail("rocketq needs shared memory, background workers, and a WAL resource manager, which exist only in a server that loads the library when it starts."),
 			 errhint("Add rocketq to shared_preload_libraries and restart the server.")));
 }

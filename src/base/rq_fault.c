@@ -41,7 +41,7 @@ check_setting(char **newval, void **extra, GucSource source)
 
 		if (equals == NULL || !is_point(p, equals - p))
 		{
-			GUC_check_errdetail("There is no fault point that begins \"%s\".", p);
+			GUC_check_errdetail("There is no fault point that begins with \"%s\".", p);
 			return false;
 		}
 		p = strchr(p, ',');
@@ -55,12 +55,12 @@ void
 rq_fault_define_guc(void)
 {
 	DefineCustomStringVariable("rocketq.fault",
-							   "Fault points that are armed (tests only).",
+							   "Sets which fault points are armed (for tests only).",
 							   NULL,
 							   &fault_setting, "",
 							   PGC_SUSET, GUC_NOT_IN_SAMPLE, check_setting, NULL, NULL);
 	DefineCustomIntVariable("rocketq.test_extra",
-							"Bytes of an item in an extra part of each message (tests only).",
+							"Sets the size of an item in an extra part of each message (for tests only).",
 							NULL,
 							&rq_test_extra, -1, -1, 65000,
 							PGC_SUSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);

@@ -59,28 +59,28 @@ static void
 define_sizes(void)
 {
 	DefineCustomIntVariable("rocketq.segment_size",
-							"Size of one commit log segment.",
-							"A power of 2. Fixed when the store is created; later changes of the setting have no effect.",
+							"Sets the size of a commit log segment.",
+							"It must be a power of 2. It is fixed when the store is created; later changes have no effect.",
 							&rq_segment_size_mb, 64, 1, RQ_SEGMENT_MB_MAX,
 							PGC_POSTMASTER, GUC_UNIT_MB,
 							check_segment_size, NULL, NULL);
 	DefineCustomIntVariable("rocketq.max_topics",
-							"Most topics that the store can hold.",
+							"Sets the maximum number of topics.",
 							NULL,
 							&rq_max_topics, 1024, 16, 1000000,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.max_queues",
-							"Most queues that all topics together can have.",
+							"Sets the maximum number of queues of all topics together.",
 							NULL,
 							&rq_max_queues, 16384, 16, 10000000,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.max_groups",
-							"Most consumer groups that all topics together can have.",
+							"Sets the maximum number of consumer groups of all topics together.",
 							NULL,
 							&rq_max_groups, 2048, 16, 1000000,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.max_consumer_slots",
-							"Most pairs of consumer group and queue whose offset is kept.",
+							"Sets the maximum number of consumer slots: pairs of a consumer group and a queue.",
 							NULL,
 							&rq_max_consumer_slots, 16384, 64, 10000000,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
@@ -94,27 +94,27 @@ static void
 define_shares(void)
 {
 	DefineCustomIntVariable("rocketq.max_groups_per_topic",
-							"Most consumer groups that a topic can have.",
+							"Sets the maximum number of consumer groups of one topic.",
 							NULL,
 							&rq_max_groups_per_topic, 128, 1, 1000000,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.max_queues_per_topic",
-							"Most queues that a topic can be given.",
+							"Sets the maximum number of queues of one topic.",
 							NULL,
 							&rq_max_queues_per_topic, 1024, 1, RQ_QUEUES_MAX,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.max_consumer_slots_per_topic",
-							"Most pairs of consumer group and queue that a topic can have.",
+							"Sets the maximum number of consumer slots of one topic.",
 							NULL,
 							&rq_max_consumer_slots_per_topic, 4096, 1, 10000000,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("rocketq.auto_create_groups",
-							 "Create a consumer group when somebody consumes for it.",
-							 "Else rocketq.create_group() has to create it, which the owner of the topic may call.",
+							 "Creates a consumer group when it first consumes.",
+							 "If off, the owner of the topic has to create it with rocketq.create_group().",
 							 &rq_auto_create_groups, true,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.group_expire_time",
-							"Time after which a consumer group that nobody uses is dropped.",
+							"Sets the time after which an unused consumer group is dropped.",
 							"-1 means never.",
 							&rq_group_expire_time_s, -1, -1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
@@ -125,7 +125,7 @@ static void
 define_damage(void)
 {
 	DefineCustomBoolVariable("rocketq.ignore_missing_files",
-							 "Starts the server though files of the store are missing.",
+							 "Starts the server even if files of the store are missing.",
 							 "The messages in them are lost.",
 							 &rq_ignore_missing_files, false,
 							 PGC_POSTMASTER, GUC_NOT_IN_SAMPLE,
@@ -137,22 +137,22 @@ static void
 define_upkeep(void)
 {
 	DefineCustomIntVariable("rocketq.preallocate_segments",
-							"Commit log segments kept ready ahead of the one being written.",
+							"Sets the number of commit log segments kept ready after the one being written.",
 							NULL,
 							&rq_preallocate_segments, 2, 1, 64,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.keeper_interval",
-							"Time between two looks of the keeper at the checkpoint's redo pointer.",
+							"Sets how often the keeper checks the redo pointer of checkpoints.",
 							NULL,
 							&rq_keeper_interval_ms, 50, 10, 1000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.flush_delay",
-							"How long what is written to the commit log may wait until it is brought to disk.",
-							"-1 leaves that to the next checkpoint.",
+							"Sets how long data in the commit log may wait before it is flushed to disk.",
+							"-1 leaves flushing to checkpoints.",
 							&rq_flush_delay_ms, 1000, -1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.janitor_interval",
-							"Time between two rounds of the janitor.",
+							"Sets the time between rounds of the janitor.",
 							NULL,
 							&rq_janitor_interval_ms, 1000, 10, 3600 * 1000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
@@ -163,27 +163,27 @@ static void
 define_retention(void)
 {
 	DefineCustomIntVariable("rocketq.retention_time",
-							"How long messages are kept.",
-							"What a consumer group holds is kept for longer. -1 keeps them for ever.",
+							"Sets how long messages are kept.",
+							"Messages that a consumer group holds are kept longer. -1 keeps messages forever.",
 							&rq_retention_time_s, 72 * 3600, -1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.retention_size",
-							"Size of the commit log from which on the oldest messages go before their time.",
+							"Sets the size of the commit log above which the oldest messages are removed early.",
 							"-1 means no limit.",
 							&rq_retention_size_mb, -1, -1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MB, NULL, NULL, NULL);
 	DefineCustomBoolVariable("rocketq.keep_unconsumed",
-							 "Keep messages until every consumer group of their topic has consumed them.",
+							 "Keeps messages until every consumer group of their topic has consumed them.",
 							 NULL,
 							 &rq_keep_unconsumed, true,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.max_kept_size",
-							"How much of the commit log consumer groups and readers can hold.",
+							"Sets how much of the commit log consumer groups and readers can hold.",
 							"-1 means no limit.",
 							&rq_max_kept_size_mb, -1, -1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MB, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.group_idle_timeout",
-							"Time after which a consumer group that nobody uses stops holding messages.",
+							"Sets the time after which an unused consumer group stops holding messages.",
 							"-1 means never.",
 							&rq_group_idle_timeout_s, 7 * 24 * 3600, -1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
@@ -195,7 +195,7 @@ define_statistics(void)
 {
 	DefineCustomBoolVariable("rocketq.track_latency",
 							 "Measures how long producing takes.",
-							 "The views of rocketq.produce_latency show it.",
+							 "The views rocketq.produce_latency, produce_latency_fine, and produce_latency_summary show it.",
 							 &rq_track_latency, true,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
 }
@@ -205,18 +205,18 @@ static void
 define_disk(void)
 {
 	DefineCustomIntVariable("rocketq.disk_warn_percent",
-							"How full the disk of the store is when the server log warns of it.",
-							"0 and 100 turn it off.",
+							"Sets how full the disk of the store can be before a warning is logged.",
+							"0 and 100 disable it.",
 							&rq_disk_warn_percent, 85, 0, 100,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.disk_trim_percent",
-							"How full the disk of the store is when messages that nobody needs go before their time.",
-							"0 and 100 turn it off.",
+							"Sets how full the disk of the store can be before messages that are not held are removed early.",
+							"0 and 100 disable it.",
 							&rq_disk_trim_percent, 90, 0, 100,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.disk_refuse_percent",
-							"How full the disk of the store is when producers are refused.",
-							"0 and 100 turn it off.",
+							"Sets how full the disk of the store can be before producers are refused.",
+							"0 and 100 disable it.",
 							&rq_disk_refuse_percent, 95, 0, 100,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 }
@@ -226,13 +226,13 @@ static void
 define_logging(void)
 {
 	DefineCustomBoolVariable("rocketq.log_store",
-							 "Log each segment of the commit log that is created or removed.",
+							 "Logs each segment of the commit log that is created or removed.",
 							 NULL,
 							 &rq_log_store, true,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.log_slow_sync",
-							"Log a sync of the store that takes this long.",
-							"-1 logs none; log_checkpoints logs all.",
+							"Sets the minimum duration of a sync of the store above which it is logged.",
+							"-1 disables it. If log_checkpoints is on, all syncs are logged.",
 							&rq_log_slow_sync_ms, 1000, -1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 }
@@ -251,13 +251,13 @@ rq_guc_define(void)
 	define_statistics();
 
 	DefineCustomIntVariable("rocketq.max_message_size",
-							"Largest body plus keys and properties of one message.",
+							"Sets the maximum size of the body, keys, and properties of a message together.",
 							NULL,
 							&rq_max_message_size, 4 * 1024 * 1024, 1024,
 							64 * 1024 * 1024,
 							PGC_SUSET, GUC_UNIT_BYTE, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.default_queues",
-							"Queues of a new topic that is not told how many.",
+							"Sets the default number of queues of a new topic.",
 							NULL,
 							&rq_default_queues, 8, 1, RQ_QUEUES_MAX,
 							PGC_USERSET, 0, NULL, NULL, NULL);

@@ -63,12 +63,12 @@ report_illegal_offset(uint32 queue_id, RqQueue *q, RqOff from, bool too_small)
 			 too_small ?
 			 errmsg("queue %u begins after offset " UINT64_FORMAT, queue_id, from) :
 			 errmsg("queue %u ends before offset " UINT64_FORMAT, queue_id, from),
-			 errdetail("It reaches from " UINT64_FORMAT " to " UINT64_FORMAT ".",
+			 errdetail("The offsets of the queue range from " UINT64_FORMAT " to " UINT64_FORMAT ".",
 					   pg_atomic_read_u64(&q->start),
 					   pg_atomic_read_u64(&q->stable)),
 			 too_small ?
-			 errhint("Retention has removed the messages in between.  Go on from rocketq.min_offset().") :
-			 errhint("After TRUNCATE, and in a new topic, offsets begin at 0 again.  Go on from rocketq.min_offset() or rocketq.max_offset().")));
+			 errhint("Retention has removed the messages in between.  Continue from rocketq.min_offset().") :
+			 errhint("After TRUNCATE, and in a new topic, offsets begin at 0 again.  Continue from rocketq.min_offset() or rocketq.max_offset().")));
 }
 
 /*

@@ -55,8 +55,8 @@ rq_consumed_check(RqQueue *q)
 			(e.len_flags & RQ_CQ_ABORTED) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_IN_USE),
-					 errmsg("queue %u holds messages that have not been consumed",
+					 errmsg("queue %u contains messages that have not been consumed",
 							q->id),
-					 errdetail("The first of them has offset " UINT64_FORMAT ".", off),
+					 errdetail("The first of these has offset " UINT64_FORMAT ".", off),
 					 errhint("Let every consumer group consume them, or move the groups with rocketq.reset_offset().")));
 }

@@ -36,7 +36,7 @@ check_group_name(const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_NAME_TOO_LONG),
 				 errmsg("consumer group name is too long"),
-				 errdetail("It has %zu bytes, %d are allowed.",
+				 errdetail("The name has %zu bytes, but only %d are allowed.",
 						   len, RQ_GROUP_NAME_MAX)));
 	odd = rq_is_blank(name[0]) || rq_is_blank(name[len - 1]);
 	for (size_t i = 0; i < len; i++)
@@ -45,7 +45,7 @@ check_group_name(const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
 				 errmsg("invalid consumer group name \"%s\"", name),
-				 errdetail("It cannot begin or end with a blank, nor contain control characters.")));
+				 errdetail("The name of a group cannot begin or end with a blank, or contain control characters.")));
 }
 
 bool
@@ -147,7 +147,7 @@ rq_consumer_create_group(uint32 topic, const char *name, const RqStart *start)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("consumer group \"%s\" already exists", name),
-				 errhint("Move it with rocketq.reset_offset().")));
+				 errhint("Use rocketq.reset_offset() to move it.")));
 }
 
 /*
@@ -181,7 +181,7 @@ rq_consumer_report_dropped(const char *name)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("consumer group \"%s\" has been dropped meanwhile", name)));
+			 errmsg("consumer group \"%s\" was dropped concurrently", name)));
 }
 
 RqGroupRef

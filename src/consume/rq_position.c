@@ -77,7 +77,7 @@ check_commit(uint32 queue_id, int64 next, RqOff now, RqOff end)
 				 errmsg("offset " INT64_FORMAT " is before the group's committed offset in queue %u",
 						next, queue_id),
 				 errdetail("The committed offset is " UINT64_FORMAT ".", now),
-				 errhint("rocketq.reset_offset() moves a group back.")));
+				 errhint("Use rocketq.reset_offset() to move a group back.")));
 	if ((RqOff) next > end)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -125,7 +125,7 @@ rq_position_reset(uint32 topic, const char *name, uint32 queue_id, int64 offset)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("offset " INT64_FORMAT " is outside queue %u",
 						offset, queue_id),
-				 errdetail("The queue reaches from " UINT64_FORMAT " to " UINT64_FORMAT ".",
+				 errdetail("The offsets of the queue range from " UINT64_FORMAT " to " UINT64_FORMAT ".",
 						   pg_atomic_read_u64(&q->start),
 						   pg_atomic_read_u64(&q->stable))));
 	move_reader(r, (RqOff) offset);

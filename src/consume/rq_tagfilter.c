@@ -32,7 +32,7 @@ report_malformed(const char *expression, const char *why)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid tag filter \"%s\"", expression),
 			 errdetail_internal("%s", _(why)),
-			 errhint("Write '*' for every message, or tags joined by ||, such as 'paid || shipped'.")));
+			 errhint("Use '*' for all messages, or tags joined by ||, such as 'paid || shipped'.")));
 }
 
 static void
@@ -40,10 +40,10 @@ report_too_many(int ntags)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("too many tags in a tag filter"),
-			 errdetail("The filter has %d tags; %d are allowed.",
+			 errmsg("too many tags in tag filter"),
+			 errdetail("The filter has %d tags, but only %d are allowed.",
 					   ntags, RQ_FILTER_TAGS_MAX),
-			 errhint("Filter for '*' and leave messages out after reading them, or give messages that are read together a common tag.")));
+			 errhint("Use '*' and skip unwanted messages after reading them, or give messages that are read together a common tag.")));
 }
 
 static int

@@ -84,11 +84,11 @@ tell_idle(const RqGroup *g, TimestampTz since)
 
 	if (g->idle)
 		ereport(LOG,
-				(errmsg("consumer group \"%s\" of rocketq topic %u/%u does not hold messages any more",
+				(errmsg("consumer group \"%s\" of rocketq topic %u/%u no longer holds messages",
 						rq_text_from(key.db, g->name), key.db, key.rel),
 				 errdetail("It has not been used since %s, for longer than rocketq.group_idle_timeout.",
 						   timestamptz_to_str(since)),
-				 errhint("It holds again when it is used. Drop it if it is not wanted any more.")));
+				 errhint("It will hold messages again when it is used.  Drop it if it is no longer needed.")));
 	else
 		ereport(LOG,
 				(errmsg("consumer group \"%s\" of rocketq topic %u/%u holds messages again",
@@ -211,7 +211,7 @@ drop_expired(uint32 group)
 	PG_END_TRY();
 	if (dropped)
 		ereport(LOG,
-				(errmsg("consumer group \"%s\" of rocketq topic %u/%u has been dropped",
+				(errmsg("consumer group \"%s\" of rocketq topic %u/%u was dropped",
 						rq_text_from(key.db, copy.name), key.db, key.rel),
 				 errdetail("It had not been used since %s, for longer than rocketq.group_expire_time.",
 						   timestamptz_to_str(used_last(&copy)))));

@@ -65,7 +65,7 @@ report_too_large(uint32 len)
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("message of %u bytes does not fit into a segment of the commit log",
 					len),
-			 errdetail("The segments of this store have %u MB.",
+			 errdetail("Segments of this store have a size of %u MB.",
 					   rq_ctl->segment_mb),
 			 errhint("Keep large objects in a table and send a reference.")));
 }

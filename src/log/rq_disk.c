@@ -75,13 +75,13 @@ tell_warn(const Disk *d)
 {
 	if (pg_atomic_read_u32(&rq_ctl->disk_warned) == 0)
 		ereport(LOG,
-				(errmsg("the disk of the rocketq store is %.1f%% full, below rocketq.disk_warn_percent again",
+				(errmsg("file system of the rocketq store is %.1f%% full, below rocketq.disk_warn_percent again",
 						d->percent)));
 	else
 		ereport(WARNING,
 				(errcode(ERRCODE_DISK_FULL),
-				 errmsg("the disk of the rocketq store is %.1f%% full", d->percent),
-				 errdetail("rocketq.disk_trim_percent is %d, rocketq.disk_refuse_percent is %d.",
+				 errmsg("file system of the rocketq store is %.1f%% full", d->percent),
+				 errdetail("rocketq.disk_trim_percent is %d, and rocketq.disk_refuse_percent is %d.",
 						   rq_disk_trim_percent, rq_disk_refuse_percent),
 				 errhint("Free some space, or lower rocketq.retention_time or rocketq.retention_size.")));
 }
@@ -91,16 +91,16 @@ tell_refuse(const Disk *d)
 {
 	if (pg_atomic_read_u32(&rq_ctl->disk_refuse) == 0)
 		ereport(LOG,
-				(errmsg("rocketq takes messages again"),
-				 errdetail("The disk is %.1f%% full.", d->percent)));
+				(errmsg("rocketq accepts messages again"),
+				 errdetail("The file system of the store is %.1f%% full.", d->percent)));
 	else
 		ereport(WARNING,
 				(errcode(ERRCODE_DISK_FULL),
-				 errmsg("rocketq refuses messages, the disk of its store is %.1f%% full",
+				 errmsg("rocketq no longer accepts messages because the file system of its store is %.1f%% full",
 						d->percent),
-				 errdetail("rocketq.disk_refuse_percent is %d. All else goes on.",
+				 errdetail("rocketq.disk_refuse_percent is %d.  Messages can still be consumed.",
 						   rq_disk_refuse_percent),
-				 errhint("Free some space; view rocketq.segments shows what keeps the commit log.")));
+				 errhint("Free some space.  The view rocketq.segments shows why segments of the commit log are kept.")));
 }
 
 void
@@ -141,8 +141,8 @@ rq_disk_check_produce(void)
 	rq_count(RQ_STAT_REFUSED_DISK_FULL, 1);
 	ereport(ERROR,
 			(errcode(ERRCODE_DISK_FULL),
-			 errmsg("the rocketq store takes no messages, its disk is too full"),
-			 errdetail("It is %u.%u%% full, rocketq.disk_refuse_percent is %d.",
+			 errmsg("cannot store message because the file system of the rocketq store is too full"),
+			 errdetail("It is %u.%u%% full, and rocketq.disk_refuse_percent is %d.",
 					   permille / 10, permille % 10, rq_disk_refuse_percent),
-			 errhint("Free some space, drop consumer groups that are not wanted any more, or raise the setting; producers go on by themselves.")));
+			 errhint("Free some space, drop consumer groups that are no longer needed, or raise rocketq.disk_refuse_percent; producers resume automatically.")));
 }

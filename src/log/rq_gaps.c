@@ -123,7 +123,7 @@ gaps_load(RqReader *r, const RqStateHeader *h, uint64 count)
 		ereport(FATAL,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("too many unfinished appends in the rocketq commit log"),
-				 errhint("Set max_connections to at least the value the store was used with.")));
+				 errhint("Set max_connections to at least the value with which the store was used before.")));
 	rq_state_take(r, rq_gaps, count * sizeof(RqStateGap));
 	rq_ctl->ngaps = count;
 }

@@ -30,7 +30,7 @@ missing_segment(RqPos pos)
 	char		path[MAXPGPATH];
 
 	rq_log_path(path, rq_log_segno(pos));
-	return psprintf("The file \"%s\" is missing", path);
+	return psprintf("file \"%s\" is missing", path);
 }
 
 /*
@@ -77,9 +77,9 @@ rq_log_check_kept(RqPos pos)
 	if (unlikely(is_trimmed(pos)))
 		ereport(ERROR,
 				(errcode(ERRCODE_SNAPSHOT_TOO_OLD),
-				 errmsg("message " UINT64_FORMAT " was removed by retention while it was read",
+				 errmsg("message " UINT64_FORMAT " was removed by retention while it was being read",
 						pos),
-				 errhint("Read again, or raise rocketq.retention_time.")));
+				 errhint("Repeat the query, or raise rocketq.retention_time.")));
 }
 
 /*

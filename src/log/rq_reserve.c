@@ -100,11 +100,11 @@ rq_log_report_no_segment(int err)
 	errno = err;
 	ereport(ERROR,
 			(is_full ? errcode(ERRCODE_DISK_FULL) : errcode_for_file_access(),
-			 errmsg("could not allocate a segment of the rocketq commit log: %m"),
+			 errmsg("could not allocate segment of the rocketq commit log: %m"),
 			 is_full ?
-			 errhint("Free some space in \"%s\"; producers go on by themselves.",
+			 errhint("Free some space in \"%s\"; producers resume automatically.",
 					 RQ_LOG_DIR) :
-			 errhint("Mend \"%s\"; producers go on by themselves.",
+			 errhint("Fix the problem with \"%s\"; producers resume automatically.",
 					 RQ_LOG_DIR)));
 }
 
@@ -146,9 +146,9 @@ wait_for_space(RqPos end)
 			rq_count(RQ_STAT_REFUSED_CLOSED, 1);
 			ereport(ERROR,
 					(errcode(ERRCODE_CANNOT_CONNECT_NOW),
-					 errmsg("the rocketq store has no room for a message"),
-					 errdetail("The worker \"rocketq allocator\" is not running."),
-					 errhint("See the server log; max_worker_processes must leave room for %d workers of rocketq.",
+					 errmsg("could not allocate space in the rocketq commit log"),
+					 errdetail("Background worker \"rocketq allocator\" is not running."),
+					 errhint("See the server log; max_worker_processes must allow for %d workers of rocketq.",
 							 RQ_NWORKERS)));
 		}
 		rq_worker_wake(RQ_ALLOCATOR);
@@ -164,7 +164,7 @@ rq_log_report_missing(uint64 segno)
 
 	rq_log_path(path, segno);
 	rq_report_corruption("commit log",
-						 psprintf("The file \"%s\" is missing", path));
+						 psprintf("file \"%s\" is missing", path));
 }
 
 /*

@@ -55,7 +55,7 @@ report_too_large(const char *what, uint64 have, uint64 limit)
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("%s is too large", what),
-			 errdetail("It has " UINT64_FORMAT " bytes, " UINT64_FORMAT " are allowed.",
+			 errdetail("It has " UINT64_FORMAT " bytes, but only " UINT64_FORMAT " are allowed.",
 					   have, limit)));
 }
 
@@ -92,7 +92,7 @@ check_message(const RqParts *m)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("message has too many keys"),
-				 errdetail("It has %u keys, %d are allowed.",
+				 errdetail("It has %u keys, but only %d are allowed.",
 						   m->nkeys, RQ_KEYS_MAX)));
 	}
 	if (size > (uint64) rq_max_message_size)
@@ -101,7 +101,7 @@ check_message(const RqParts *m)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("message is too large"),
-				 errdetail("Body, keys and properties have " UINT64_FORMAT " bytes, rocketq.max_message_size allows %d.",
+				 errdetail("Body, keys, and properties have " UINT64_FORMAT " bytes, but rocketq.max_message_size is %d.",
 						   size, rq_max_message_size),
 				 errhint("Raise rocketq.max_message_size, or keep large objects in a table and send a reference.")));
 	}
@@ -375,7 +375,7 @@ check_at_once(uint32 topic)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot produce without a transaction into a topic that this transaction has created, truncated or given another number of queues"),
-				 errdetail("ROLLBACK would take the message away with its queue."),
+				 errdetail("ROLLBACK would remove the message together with its queue."),
 				 errhint("Commit first, or leave out transactional => false.")));
 }
 

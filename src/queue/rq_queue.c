@@ -65,7 +65,7 @@ report_missing(RqKey key, uint32 queue_id, uint64 segno)
 	rq_queue_path(path, key, queue_id, segno);
 	rq_report_corruption(psprintf("queue %u of topic %u/%u",
 								  queue_id, key.db, key.rel),
-						 psprintf("The file \"%s\" is missing", path));
+						 psprintf("file \"%s\" is missing", path));
 }
 
 /* Create a segment and, if need be, the topic's directory. */
@@ -409,7 +409,7 @@ rq_queue_enqueue(RqQueue *q, const xl_rq_entry *entries, int count, uint64 xid,
 
 	/* A queue past the topic's number goes when the resize is settled. */
 	if (q->id >= rq_topic_nqueues(q->topic))
-		elog(ERROR, "queue %u of topic %u/%u is no longer there", q->id,
+		elog(ERROR, "queue %u of topic %u/%u no longer exists", q->id,
 			 rec.key.db, rec.key.rel);
 	for (;;)
 	{

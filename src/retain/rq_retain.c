@@ -416,7 +416,7 @@ tell_stuck(const Round *r)
 		return;
 	told_at[r->kept.what] = r->now;
 	ereport(LOG,
-			(errmsg("the disk of the rocketq store is fuller than rocketq.disk_trim_percent, but nothing can be trimmed"),
+			(errmsg("file system of the rocketq store is fuller than rocketq.disk_trim_percent, but nothing can be trimmed"),
 			 errdetail("The oldest segment is kept by: %s.",
 					   rq_retain_kept_by(&r->kept))));
 }
@@ -432,7 +432,7 @@ look_at_disk(Round *r)
 	if (r->excess == 0 || floor <= r->young_floor)
 		return;
 	r->young_floor = floor;
-	r->young_why = "the disk is fuller than rocketq.disk_trim_percent";
+	r->young_why = "the file system is fuller than rocketq.disk_trim_percent";
 }
 
 /* The end is read first: what is appended from now on need not be asked for. */
@@ -563,10 +563,10 @@ static const char *
 why(const Round *r, RqPos cut)
 {
 	if (r->wanted >= cut)
-		return "nobody needs them any more";
+		return "they are no longer needed";
 	if (r->gave_way == RQ_KEEPS_TIME)
 		return r->young_why;
-	return "more than rocketq.max_kept_size is held";
+	return "consumer groups or readers held more than rocketq.max_kept_size";
 }
 
 static void

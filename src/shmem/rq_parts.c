@@ -143,7 +143,7 @@ rq_state_damaged(const char *problem)
 	ereport(FATAL,
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("file \"%s\" is damaged", RQ_STATE_FILE),
-			 errdetail("%s.", problem),
+			 errdetail("A check found that %s.", problem),
 			 errhint("If another version of rocketq wrote the file, install that version; otherwise restore the data directory from a backup.")));
 }
 

@@ -222,8 +222,8 @@ wait_for_gate(void)
 			ereport(ERROR,
 					(errcode(ERRCODE_CANNOT_CONNECT_NOW),
 					 errmsg("the rocketq store is closed"),
-					 errdetail("The worker \"rocketq keeper\" is not running: the server is shutting down, or could not start the worker."),
-					 errhint("See the server log; max_worker_processes must leave room for %d workers of rocketq.",
+					 errdetail("Background worker \"rocketq keeper\" is not running: the server is shutting down, or could not start the worker."),
+					 errhint("See the server log; max_worker_processes must allow for %d workers of rocketq.",
 							 RQ_NWORKERS)));
 		}
 		ConditionVariableTimedSleep(&rq_ctl->gate_cv, 1000, wait_event);

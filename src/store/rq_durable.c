@@ -51,8 +51,8 @@ refuse_link(const char *path)
 		ereport(FATAL,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("\"%s\" is not a directory", path),
-				 errdetail("A symbolic link there would be skipped by pg_basebackup, and the backup would hold no messages."),
-				 errhint("To keep the messages on another disk, mount it at this place.")));
+				 errdetail("pg_basebackup would skip a symbolic link, and the backup would contain no messages."),
+				 errhint("To store messages on another disk, mount it at this path.")));
 }
 
 /* The outermost first, as they are created. */

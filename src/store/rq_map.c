@@ -129,7 +129,7 @@ bus_error(int signo, siginfo_t *info, void *context)
 	strlcpy(path, m->path, sizeof(path));
 	forget(m);
 	rq_report_corruption(psprintf("file \"%s\"", path),
-						 "It has been cut short while it was mapped, or the disk cannot read it");
+						 "it was cut short while it was mapped, or cannot be read from disk");
 }
 
 /*
@@ -258,7 +258,7 @@ map_file(const char *path, uint64 size, RqMapMode mode, bool repair)
 		{
 			close(fd);
 			rq_report_corruption(psprintf("file \"%s\"", path),
-								 psprintf("It has %lld bytes instead of %llu",
+								 psprintf("it has %lld bytes instead of %llu",
 										  (long long) st.st_size,
 										  (unsigned long long) size));
 		}

@@ -232,7 +232,7 @@ check_share(GroupCount n, uint32 nqueues)
 		n.slots * nqueues / 2 <= rq_max_consumer_slots_per_topic)
 		return;
 	rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
-	rq_report_share_used_up(gettext_noop("too many consumer slots of one topic"),
+	rq_report_share_used_up(gettext_noop("too many consumer slots for one topic"),
 							"rocketq.max_consumer_slots_per_topic",
 							rq_max_consumer_slots_per_topic,
 							gettext_noop("A consumer group takes a slot for each queue: use fewer queues, drop unused groups with rocketq.drop_group(), or let a superuser raise rocketq.max_consumer_slots_per_topic."));
@@ -248,7 +248,7 @@ check_share_of_new(uint32 topic)
 		n.slots / 2 >= rq_max_groups_per_topic)
 	{
 		rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
-		rq_report_share_used_up(gettext_noop("too many consumer groups of one topic"),
+		rq_report_share_used_up(gettext_noop("too many consumer groups for one topic"),
 								"rocketq.max_groups_per_topic",
 								rq_max_groups_per_topic,
 								gettext_noop("Drop unused groups with rocketq.drop_group(), or let a superuser raise rocketq.max_groups_per_topic."));

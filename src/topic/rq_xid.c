@@ -68,7 +68,7 @@ rq_xid_status(uint64 full_xid)
 	if (!FullTransactionIdPrecedes(fxid, next) ||
 		U64FromFullTransactionId(next) - full_xid > PG_INT32_MAX)
 		rq_report_corruption("a transaction id in the rocketq store",
-							 psprintf(UINT64_FORMAT " cannot be a transaction that is still in doubt",
+							 psprintf(UINT64_FORMAT " cannot be a transaction whose outcome is unknown",
 									  full_xid));
 	if (is_in_progress(xid))
 		return RQ_XID_IN_PROGRESS;

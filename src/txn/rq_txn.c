@@ -325,7 +325,7 @@ finish(bool committed)
 		FlushErrorState();
 		/* Not for the client, whose transaction has ended as it should. */
 		ereport(LOG,
-				(errmsg("rocketq left a transaction's entries to the keeper: %s",
+				(errmsg("rocketq left the entries of a transaction to the keeper: %s",
 						e->message)));
 	}
 	PG_END_TRY();

@@ -26,7 +26,7 @@ rq_check_settings(const RqTopicSettings *to, const RqTopicSettings *now)
 						wrong->name, rq_setting_range(wrong))));
 	if (to->nqueues > rq_max_queues_per_topic &&
 		(now == NULL || to->nqueues > now->nqueues))
-		rq_report_share_used_up(gettext_noop("too many queues of one topic"), "rocketq.max_queues_per_topic",
+		rq_report_share_used_up(gettext_noop("too many queues for one topic"), "rocketq.max_queues_per_topic",
 								rq_max_queues_per_topic,
 								gettext_noop("Use fewer queues, or let a superuser raise rocketq.max_queues_per_topic."));
 }

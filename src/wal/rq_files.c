@@ -109,9 +109,9 @@ report_gone(const char *kind, const char *path, const char *witness)
 {
 	ereport(FATAL,
 			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("rocketq's %s \"%s\" is missing", kind, path),
-			 errdetail("The store has been used, since there is \"%s\".", witness),
-			 errhint("Put it back as it was when the server stopped, mount its file system, or restore the data directory from a backup. " RQ_EMPTY_HINT,
+			 errmsg("rocketq %s \"%s\" is missing", kind, path),
+			 errdetail("The existence of \"%s\" shows that the store has been used.", witness),
+			 errhint("Put it back as it was when the server stopped, mount its file system, or restore the data directory from a backup.  " RQ_EMPTY_HINT,
 					 RQ_DIR, RQ_MADE_FILE)));
 }
 
@@ -293,11 +293,11 @@ report_missing(const RqStoreFile *first, uint64 n, int elevel)
 	rq_store_file_path(path, first);
 	ereport(rq_ignore_missing_files ? WARNING : elevel,
 			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("rocketq's file \"%s\" is missing or incomplete", path),
-			 n > 1 ? errdetail("It holds messages, and so do " UINT64_FORMAT " more files that are missing.", n - 1) :
-			 errdetail("It holds messages."),
-			 errhint("Put back what is missing, mount its file system, or restore the data directory from a backup. "
-					 "With rocketq.ignore_missing_files = on the server starts, and the messages in it are lost.")));
+			 errmsg("rocketq file \"%s\" is missing or incomplete", path),
+			 n > 1 ? errdetail("It contains messages, as do " UINT64_FORMAT " more missing files.", n - 1) :
+			 errdetail("It contains messages."),
+			 errhint("Put back what is missing, mount its file system, or restore the data directory from a backup.  "
+					 "With rocketq.ignore_missing_files = on, the server starts, but the messages in these files are lost.")));
 }
 
 /* ---- what is unknown ---- */
@@ -329,11 +329,11 @@ refuse_unknown(const char *path, uint32 skip)
 	if (rq_file_holds_something(path, skip))
 		ereport(FATAL,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("rocketq's file \"%s\" holds messages that the state file does not know of", path),
-				 errdetail("The server was shut down cleanly, so \"%s\" is not of the same time as the other files.",
+				 errmsg("rocketq file \"%s\" contains messages that are not recorded in the state file", path),
+				 errdetail("The server was shut down cleanly, so \"%s\" does not belong to the other files.",
 						   RQ_STATE_FILE),
-				 errhint("Put the state file back that belongs to them, or restore the data directory from a backup. "
-						 "To lose what is in the file, move it out of \"%s\".", RQ_DIR)));
+				 errhint("Put back the state file that belongs to them, or restore the data directory from a backup.  "
+						 "To discard the messages, move the file out of \"%s\".", RQ_DIR)));
 }
 
 static void
@@ -429,8 +429,8 @@ rq_files_note_closed(void)
 {
 	sync_removals();
 	rq_make_note(RQ_CLOSED_FILE,
-				 "The server was shut down cleanly, and \"state\" tells of all files that are\n"
-				 "here.  Others that are put here are refused.\n");
+				 "The server was shut down cleanly, and \"state\" describes all files that are\n"
+				 "here.  Any others that are put here are refused.\n");
 }
 
 void

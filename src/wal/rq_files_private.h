@@ -12,7 +12,7 @@
  * of it.
  */
 #define RQ_EMPTY_HINT \
-	"To begin with an empty store, after a clean shutdown, remove \"%s\" and \"%s\"."
+	"To start with an empty store after a clean shutdown, remove \"%s\" and \"%s\"."
 
 /*
  * Before anything is changed, "found" = there is a state file: FATAL if there

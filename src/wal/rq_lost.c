@@ -52,7 +52,7 @@ make_file(const char *path, uint64 size, const void *begin, uint32 len)
 				 errmsg("could not create file \"%s\": %m", path)));
 	}
 	ereport(LOG,
-			(errmsg("rocketq made the missing file \"%s\" again", path)));
+			(errmsg("rocketq recreated missing file \"%s\"", path)));
 }
 
 /*
@@ -119,7 +119,7 @@ flag_lost(RqQueue *q, RqOff from, RqOff to)
 	rq_queue_path(path, key, q->id, segno);
 	rq_fsync_path(path, false);
 	ereport(LOG,
-			(errmsg("rocketq has lost %u messages with the file \"%s\"", n, path)));
+			(errmsg("rocketq lost %u messages with file \"%s\"", n, path)));
 }
 
 /* Redo may have made the file already, with as much as WAL still has. */

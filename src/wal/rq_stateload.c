@@ -112,9 +112,9 @@ refuse_upgraded(void)
 		ereport(FATAL,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the rocketq store of the old cluster is missing"),
-				 errdetail("pg_upgrade does not copy \"%s\"; the one that is there is new and empty.",
+				 errdetail("pg_upgrade does not copy \"%s\"; the existing one is new and empty.",
 						   RQ_DIR),
-				 errhint("Put the old cluster's \"%s\" in its place. " RQ_EMPTY_HINT,
+				 errhint("Put the old cluster's \"%s\" in its place.  " RQ_EMPTY_HINT,
 						 RQ_DIR, RQ_DIR, RQ_MADE_FILE)));
 }
 

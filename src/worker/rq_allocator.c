@@ -51,15 +51,15 @@ static void
 publish(RqPos alloc_end, int err)
 {
 	if (err != 0)
-		rq_worker_note_error(psprintf("could not allocate a segment of the rocketq commit log: %s",
+		rq_worker_note_error(psprintf("could not allocate segment of the rocketq commit log: %s",
 									  strerror(err)));
 	if (err != 0 && pg_atomic_read_u32(&rq_ctl->alloc_errno) != (uint32) err)
 	{
 		errno = err;
 		ereport(LOG,
 				(errcode_for_file_access(),
-				 errmsg("could not allocate a segment of the rocketq commit log: %m"),
-				 errdetail("Producers are refused until there is room.")));
+				 errmsg("could not allocate segment of the rocketq commit log: %m"),
+				 errdetail("Producers are refused until there is a new segment.")));
 	}
 	pg_atomic_write_u64(&rq_ctl->alloc_end, alloc_end);
 	pg_atomic_write_u32(&rq_ctl->alloc_errno, err);

@@ -82,13 +82,13 @@ sql('CHECKPOINT');
 sql("SELECT rocketq.alter_topic('t$_', queues => 1)") foreach 1 .. 40;
 wait_for_queues(40);
 refused("SELECT rocketq.create_topic('big', 101)",
-	qr/too many queues\nDETAIL:  101 more are needed; of the 140 that rocketq\.max_queues allows 100 are left\./,
+	qr/too many queues\nDETAIL:  101 more are needed, but 100 of the 140 allowed by rocketq\.max_queues are left\./,
 	'one more than there are is refused');
 sql(q{SELECT rocketq.create_topic('big', 100)});
 is(queues(), '140', 'all slots are in use');
 crash('grown and shrunk');
 refused("SELECT rocketq.alter_topic('big', 101)",
-	qr/too many queues\nDETAIL:  1 more are needed; of the 140 that rocketq\.max_queues allows 0 are left\./,
+	qr/too many queues\nDETAIL:  1 more are needed, but 0 of the 140 allowed by rocketq\.max_queues are left\./,
 	'they still are');
 
 # The same with the checkpoint behind it, and with topics dropped in between.
@@ -109,14 +109,14 @@ SELECT rocketq.create_group('a', 'g' || i) FROM generate_series(1, 8) i;
 SELECT rocketq.create_group('b', 'g' || i) FROM generate_series(1, 12) i;
 EOQ
 refused("SELECT rocketq.create_group('b', 'more')",
-	qr/too many consumer groups\nDETAIL:  1 more are needed; of the 20 that rocketq\.max_groups allows 0 are left\.\nHINT:  .*drop_group/,
+	qr/too many consumer groups\nDETAIL:  1 more are needed, but 0 of the 20 allowed by rocketq\.max_groups are left\.\nHINT:  .*drop_group/,
 	'groups have a setting of their own');
 sql(q{SELECT rocketq.drop_group('a', 'g' || 2 * i) FROM generate_series(1, 4) i});
 rq_wait_ticks($node, 'janitor', 2);
 sql(q{SELECT rocketq.create_topic('c', 44)});
 sql(q{SELECT rocketq.create_group('c', 'all')});
 refused("SELECT rocketq.create_group('b', 'more')",
-	qr/too many consumer slots\nDETAIL:  5 more are needed; of the 140 that rocketq\.max_consumer_slots allows 0 are left/,
+	qr/too many consumer slots\nDETAIL:  5 more are needed, but 0 of the 140 allowed by rocketq\.max_consumer_slots are left/,
 	'offsets have one, too');
 refused("SELECT rocketq.alter_topic('a', 10)",
 	qr/too many consumer slots\nDETAIL:  4 more are needed/,

@@ -64,18 +64,18 @@ my $full = "SELECT count(*) FROM rocketq.segments WHERE state = 'full'";
 is(produce(10), '', 'there is room');
 my $segments = query($full);
 fill_to(60);
-$node->wait_for_log(qr/WARNING:  the disk of the rocketq store is \d+\.\d% full\n.*DETAIL:  rocketq.disk_trim_percent is 70, rocketq.disk_refuse_percent is 90\./, $log_from);
+$node->wait_for_log(qr/WARNING:  file system of the rocketq store is \d+\.\d% full\n.*DETAIL:  rocketq.disk_trim_percent is 70, and rocketq.disk_refuse_percent is 90\./, $log_from);
 rq_wait_ticks($node, 'janitor', 10);
-is(scalar(() = slurp_file($node->logfile, $log_from) =~ /WARNING:  the disk of the rocketq store/g),
+is(scalar(() = slurp_file($node->logfile, $log_from) =~ /WARNING:  file system of the rocketq store/g),
 	1, 'one warning');
 fill_to(49.5);
 rq_wait_ticks($node, 'janitor', 5);
 fill_to(51);
 rq_wait_ticks($node, 'janitor', 5);
-is(scalar(() = slurp_file($node->logfile, $log_from) =~ /the disk of the rocketq store/g),
+is(scalar(() = slurp_file($node->logfile, $log_from) =~ /file system of the rocketq store/g),
 	1, 'to and fro over the threshold is no news');
 fill_to(40);
-$node->wait_for_log(qr/LOG:  the disk of the rocketq store is \d+\.\d% full, below rocketq.disk_warn_percent again/, $log_from);
+$node->wait_for_log(qr/LOG:  file system of the rocketq store is \d+\.\d% full, below rocketq.disk_warn_percent again/, $log_from);
 is(query($full), $segments, 'nothing has gone');
 
 #
@@ -84,14 +84,14 @@ is(query($full), $segments, 'nothing has gone');
 $log_from = rq_log_from($node);
 fill_to(75);
 rq_poll_query($node, 'some segments to go', "SELECT ($full) < $segments");
-$node->wait_for_log(qr/Segments removed: \d+, because the disk is fuller than rocketq.disk_trim_percent/, $log_from);
+$node->wait_for_log(qr/Segments removed: \d+, because the file system is fuller than rocketq.disk_trim_percent/, $log_from);
 rq_wait_ticks($node, 'janitor', 5);
 cmp_ok(query($full), '>=', $segments - 4, 'no more than is needed');
 cmp_ok(query($full), '>', 0, 'so some are left');
 query("SELECT rocketq.create_group('t', 'slow')");
 my $start = query($log_start);
 fill_to(85);
-$node->wait_for_log(qr/LOG:  the disk of the rocketq store is fuller than rocketq.disk_trim_percent, but nothing can be trimmed\n.*DETAIL:  The oldest segment is kept by: group slow of \d+\/\d+\./, $log_from);
+$node->wait_for_log(qr/LOG:  file system of the rocketq store is fuller than rocketq.disk_trim_percent, but nothing can be trimmed\n.*DETAIL:  The oldest segment is kept by: group slow of \d+\/\d+\./, $log_from);
 is(query($log_start), $start, 'what a group has not consumed stays');
 
 #
@@ -99,9 +99,9 @@ is(query($log_start), $start, 'what a group has not consumed stays');
 #
 $log_from = rq_log_from($node);
 fill_to(95);
-$node->wait_for_log(qr/WARNING:  rocketq refuses messages, the disk of its store is \d+\.\d% full/, $log_from);
+$node->wait_for_log(qr/WARNING:  rocketq no longer accepts messages because the file system of its store is \d+\.\d% full/, $log_from);
 like(produce(1),
-	qr/ERROR:  53100: the rocketq store takes no messages, its disk is too full\nDETAIL:  It is \d+\.\d% full, rocketq.disk_refuse_percent is 90\.\nHINT:  Free some space, drop consumer groups .*producers go on by themselves/,
+	qr/ERROR:  53100: cannot store message because the file system of the rocketq store is too full\nDETAIL:  It is \d+\.\d% full, and rocketq.disk_refuse_percent is 90\.\nHINT:  Free some space, drop consumer groups .*producers resume automatically/,
 	'producers are refused');
 cmp_ok(query('SELECT refused_disk_full FROM rocketq.stats'), '>=', 1, 'and it is counted');
 is(query("SELECT count(*) FROM rocketq.consume('t', 'slow', 10, auto_commit => true)"), 10, 'consuming goes on');
@@ -113,7 +113,7 @@ rq_poll_query($node, 'the log to be trimmed', "SELECT ($log_start) > $start");
 pass('and trimming');
 fill_to(60);
 rq_poll('producers to go on', sub { return produce(1) eq ''; });
-$node->wait_for_log(qr/LOG:  rocketq takes messages again/, $log_from);
+$node->wait_for_log(qr/LOG:  rocketq accepts messages again/, $log_from);
 is(query('DROP TABLE t'), '', 'a topic can be dropped');
 
 #
@@ -126,7 +126,7 @@ rq_reload($node);
 fill_to(92);
 rq_wait_ticks($node, 'janitor', 5);
 is(produce(0.1), '', 'without thresholds nobody is refused');
-unlike(slurp_file($node->logfile, $log_from), qr/the disk of (the rocketq|its) store/, 'and nothing is said');
+unlike(slurp_file($node->logfile, $log_from), qr/file system of (the rocketq|its) store/, 'and nothing is said');
 
 $node->stop;
 unmount($node);

@@ -177,10 +177,10 @@ my %log_damage = (
 	  sub { return replace_file($log_file, substr(bytes_of($log_file), 0, 12345)); },
 	'unreadable log segment' => sub { return set_mode($log_file, 0); });
 my %log_errors = (
-	'missing log segment' => qr/ERROR:  XX001: message 64 is damaged\nDETAIL:  The file "pg_rocketq\/log\/0{16}" is missing/,
+	'missing log segment' => qr/ERROR:  XX001: message 64 is damaged\nDETAIL:  A check found that file "pg_rocketq\/log\/0{16}" is missing/,
 	'log segment of no bytes' =>
-	  qr/XX001: file "pg_rocketq\/log\/0{16}" is damaged\nDETAIL:  It has 0 bytes instead of 1048576/,
-	'log segment cut short' => qr/XX001: file ".*" is damaged\nDETAIL:  It has 12345 bytes instead of 1048576/,
+	  qr/XX001: file "pg_rocketq\/log\/0{16}" is damaged\nDETAIL:  A check found that it has 0 bytes instead of 1048576/,
+	'log segment cut short' => qr/XX001: file ".*" is damaged\nDETAIL:  A check found that it has 12345 bytes instead of 1048576/,
 	'unreadable log segment' => qr/42501: could not open file "pg_rocketq\/log\/0{16}": Permission denied/);
 
 foreach my $what (sort keys %log_damage)
@@ -205,7 +205,7 @@ sub last_log_file
 {
 	my $undo = replace_file(last_log_file(), undef);
 	fails('the last log segment is missing: produce()', $produce,
-		qr/XX001: commit log is damaged\nDETAIL:  The file "pg_rocketq\/log\/[0-9A-F]{16}" is missing/);
+		qr/XX001: commit log is damaged\nDETAIL:  A check found that file "pg_rocketq\/log\/[0-9A-F]{16}" is missing/);
 	$undo->();
 	is(outcome($produce), 't', 'the last log segment is there again: producers go on');
 	mended('the last log segment');
@@ -225,7 +225,7 @@ foreach my $file ($log_file, $queue_file)
 	$session->query($select);
 	like(
 		$session->{stderr},
-		qr/ERROR:  file "$name" is damaged.*DETAIL:  It has been cut short while it was mapped/s,
+		qr/ERROR:  file "$name" is damaged.*DETAIL:  A check found that it was cut short while it was mapped/s,
 		"$name cut under a reader: an error");
 	$session->{stderr} = '';
 	is($session->query('SELECT pg_backend_pid()'), $pid, "$name cut under a reader: it lives");
@@ -252,7 +252,7 @@ foreach my $at (0, 4, 8, 15, 16, 19, 20, 21, 22, 23, 24, 28, 32, 48, 51, 52, 56,
 {
 	my $undo = flip($log_file, 64 + $at, 1 << ($at % 8));
 	fails("flipped bit in byte $at of a frame: pull()",
-		$pull, qr/ERROR:  XX001: message 64 is damaged\nDETAIL:  the frame/);
+		$pull, qr/ERROR:  XX001: message 64 is damaged\nDETAIL:  A check found that the frame/);
 	verify_says(
 		"flipped bit in byte $at of a frame",
 		qr/^commit log position 64: the frame.*^entry 0 of queue 0 of topic \S+: the frame/ms);
@@ -288,11 +288,11 @@ my %queue_damage = (
 	'unreadable queue segment' => sub { return set_mode($_[0], 0); });
 my %queue_errors = (
 	'missing queue segment' =>
-	  qr/XX001: queue 0 of topic \S+ is damaged\nDETAIL:  The file "pg_rocketq\/queue\/\S+" is missing/,
+	  qr/XX001: queue 0 of topic \S+ is damaged\nDETAIL:  A check found that file "pg_rocketq\/queue\/\S+" is missing/,
 	'queue segment of no bytes' =>
-	  qr/XX001: file "pg_rocketq\/queue\/\S+" is damaged\nDETAIL:  It has 0 bytes instead of 65536/,
+	  qr/XX001: file "pg_rocketq\/queue\/\S+" is damaged\nDETAIL:  A check found that it has 0 bytes instead of 65536/,
 	'queue segment cut short' =>
-	  qr/XX001: file "pg_rocketq\/queue\/\S+" is damaged\nDETAIL:  It has 4097 bytes instead of 65536/,
+	  qr/XX001: file "pg_rocketq\/queue\/\S+" is damaged\nDETAIL:  A check found that it has 4097 bytes instead of 65536/,
 	'unreadable queue segment' => qr/42501: could not open file "pg_rocketq\/queue\/\S+": Permission denied/);
 
 foreach my $what (sort keys %queue_damage)
@@ -354,7 +354,7 @@ mended('read-only segments');
 $undo = set_mode("$store/log", 0555);
 my $fill = "SELECT count(rocketq.produce('good', repeat('x', 1000), queue_id => 1)) FROM generate_series(1, 5000)";
 fails('read-only log directory: produce()', $fill,
-	qr/42501: could not allocate a segment of the rocketq commit log: Permission denied\nHINT:  Mend "pg_rocketq\/log"/);
+	qr/42501: could not allocate segment of the rocketq commit log: Permission denied\nHINT:  Fix the problem with "pg_rocketq\/log"/);
 is(outcome($select) > 0, 1, 'read-only log directory: SELECT');
 $undo->();
 rq_poll('producers to go on', sub { return outcome($fill) eq '5000'; });
@@ -450,7 +450,7 @@ foreach my $case (@states)
 
 	ok(!$node->start(fail_ok => 1), "$what: the server does not start");
 	like( slurp_file($node->logfile, $from),
-		qr/FATAL:  file "pg_rocketq\/state" is damaged.*DETAIL:  the state file.*$expected.*HINT:  If another version of rocketq wrote the file, install that version; otherwise restore the data directory from a backup/s,
+		qr/FATAL:  file "pg_rocketq\/state" is damaged.*DETAIL:  A check found that the state file.*$expected.*HINT:  If another version of rocketq wrote the file, install that version; otherwise restore the data directory from a backup/s,
 		"$what: it says why");
 	$undo->();
 }
@@ -461,7 +461,7 @@ $undo = replace_file($log_file, undef);
 my $from = rq_log_from($node);
 ok(!$node->start(fail_ok => 1), 'missing log segment: the server does not start');
 like(slurp_file($node->logfile, $from),
-	qr/FATAL:  rocketq's file "pg_rocketq\/log\/0{16}" is missing or incomplete/,
+	qr/FATAL:  rocketq file "pg_rocketq\/log\/0{16}" is missing or incomplete/,
 	'missing log segment: it says why');
 $node->append_conf('postgresql.conf', 'rocketq.ignore_missing_files = on');
 rq_start($node);

@@ -103,7 +103,7 @@ sub is_refused
 
 	rq_wait_ticks($node, 'janitor', 2);
 	return like(produce(0, 99),
-		qr/ERROR:  53100: the rocketq store takes no messages, its disk is too full\nDETAIL:  It is 9[3-6]\.\d% full, rocketq.disk_refuse_percent is 90\.\nHINT:  Free some space, drop consumer groups /,
+		qr/ERROR:  53100: cannot store message because the file system of the rocketq store is too full\nDETAIL:  It is 9[3-6]\.\d% full, and rocketq.disk_refuse_percent is 90\.\nHINT:  Free some space, drop consumer groups /,
 		"$label: $what");
 }
 
@@ -161,7 +161,7 @@ sub cut_power
 
 foreach my $type ('ext4', 'xfs')
 {
-	my $warning = qr/the disk of the rocketq store is \d+\.\d% full\n/;
+	my $warning = qr/file system of the rocketq store is \d+\.\d% full\n/;
 	my $log_start = 'SELECT min(start_position) FROM rocketq.segments';
 	my ($log_from, $first_log, $start);
 
@@ -205,8 +205,8 @@ EOC
 	#
 	$log_from = rq_log_from($node);
 	fill_to(82);
-	$node->wait_for_log(qr/Segments removed: \d+, because the disk is fuller than rocketq.disk_trim_percent/, $log_from);
-	$node->wait_for_log(qr/LOG:  the disk of the rocketq store is fuller than rocketq.disk_trim_percent, but nothing can be trimmed\n.*DETAIL:  The oldest segment is kept by: group g of \d+\/\d+\./, $log_from);
+	$node->wait_for_log(qr/Segments removed: \d+, because the file system is fuller than rocketq.disk_trim_percent/, $log_from);
+	$node->wait_for_log(qr/LOG:  file system of the rocketq store is fuller than rocketq.disk_trim_percent, but nothing can be trimmed\n.*DETAIL:  The oldest segment is kept by: group g of \d+\/\d+\./, $log_from);
 	cmp_ok(query($log_start), '>', $start, "$label: what nobody needs goes");
 	is(query($rest), '800|t', "$label: what the group has not consumed stays");
 
@@ -215,7 +215,7 @@ EOC
 	#
 	$log_from = rq_log_from($node);
 	fill_to(95);
-	$node->wait_for_log(qr/WARNING:  rocketq refuses messages, the disk of its store is \d+\.\d% full/, $log_from);
+	$node->wait_for_log(qr/WARNING:  rocketq no longer accepts messages because the file system of its store is \d+\.\d% full/, $log_from);
 	is_refused('producers are refused');
 	is(query($rest), '800|t', "$label: and not in part");
 	is(query('SELECT take(10)'), 810, "$label: consuming and committing offsets go on");
@@ -237,7 +237,7 @@ EOC
 	$log_from = rq_log_from($node);
 	fill_to(45);
 	rq_poll('producers to go on', sub { return produce(1601, 1700) eq ''; });
-	$node->wait_for_log(qr/LOG:  rocketq takes messages again/, $log_from);
+	$node->wait_for_log(qr/LOG:  rocketq accepts messages again/, $log_from);
 	rq_poll_query($node, 'all to be consumed', 'SELECT take(1000) = 1700');
 	is(query('SELECT count(*) FROM applied'), 1700, "$label: all was consumed, and nothing twice");
 	check_applied('at the end');

@@ -78,7 +78,7 @@ ok(-s $made, 'and a note that there is a store');
 $node->stop;
 move("$store/state", "$data/away");
 refused('a store that holds nothing, without its state file',
-	qr/FATAL:  rocketq's state file "pg_rocketq\/state" is missing.*DETAIL:  The store has been used, since there is "pg_rocketq.made".*HINT:  Put it back .*restore .* backup.*remove "pg_rocketq" and "pg_rocketq.made"/s);
+	qr/FATAL:  rocketq state file "pg_rocketq\/state" is missing.*DETAIL:  The existence of "pg_rocketq.made" shows that the store has been used.*HINT:  Put it back .*restore .* backup.*remove "pg_rocketq" and "pg_rocketq.made"/s);
 move("$data/away", "$store/state");
 system_or_bail('rm', '-r', "$store/log", "$store/queue");
 rq_start($node);
@@ -103,16 +103,16 @@ ok(-e $middle_of_log && -e $middle_of_queue && -e "$store/queue/$directory/1.000
 $node->stop('fast');
 my $gone = qr/Put it back as it was when the server stopped, mount its file system, or restore the data directory from a backup/;
 my %part = (
-	"$store/state" => qr/FATAL:  rocketq's state file "pg_rocketq\/state" is missing.*since there is "pg_rocketq.made".*$gone/s,
-	"$store/log" => qr/FATAL:  rocketq's directory "pg_rocketq\/log" is missing.*since there is "pg_rocketq\/state".*$gone/s,
-	"$store/queue" => qr/FATAL:  rocketq's directory "pg_rocketq\/queue" is missing.*since there is "pg_rocketq\/state".*$gone/s,
-	$store => qr/FATAL:  rocketq's directory "pg_rocketq" is missing.*since there is "pg_rocketq.made".*$gone/s,
+	"$store/state" => qr/FATAL:  rocketq state file "pg_rocketq\/state" is missing.*existence of "pg_rocketq.made".*$gone/s,
+	"$store/log" => qr/FATAL:  rocketq directory "pg_rocketq\/log" is missing.*existence of "pg_rocketq\/state".*$gone/s,
+	"$store/queue" => qr/FATAL:  rocketq directory "pg_rocketq\/queue" is missing.*existence of "pg_rocketq\/state".*$gone/s,
+	$store => qr/FATAL:  rocketq directory "pg_rocketq" is missing.*existence of "pg_rocketq.made".*$gone/s,
 	"$store/queue/$directory" =>
-	  qr/FATAL:  rocketq's file "pg_rocketq\/queue\/$directory\/0.00000000" is missing or incomplete.*and so do 5 more files.*HINT:  Put back .* backup. With rocketq.ignore_missing_files = on /s,
+	  qr/FATAL:  rocketq file "pg_rocketq\/queue\/$directory\/0.00000000" is missing or incomplete.*as do 5 more missing files.*HINT:  Put back .* backup.  With rocketq.ignore_missing_files = on, /s,
 	$middle_of_log =>
-	  qr/FATAL:  rocketq's file "pg_rocketq\/log\/0{15}2" is missing or incomplete\n.*DETAIL:  It holds messages\.\n.*HINT:  Put back/s,
+	  qr/FATAL:  rocketq file "pg_rocketq\/log\/0{15}2" is missing or incomplete\n.*DETAIL:  It contains messages\.\n.*HINT:  Put back/s,
 	$middle_of_queue =>
-	  qr/FATAL:  rocketq's file "pg_rocketq\/queue\/$directory\/1.00000001" is missing or incomplete\n.*DETAIL:  It holds messages\.\n/s);
+	  qr/FATAL:  rocketq file "pg_rocketq\/queue\/$directory\/1.00000001" is missing or incomplete\n.*DETAIL:  It contains messages\.\n/s);
 foreach my $path (sort keys %part)
 {
 	my $name = $path =~ s/.*(pg_rocketq)/$1/r;
@@ -123,7 +123,7 @@ foreach my $path (sort keys %part)
 	if (-d "$data/away" && $path eq $store)
 	{
 		mkdir $store or die "could not create \"$store\": $!";
-		refused("with an empty $name", qr/FATAL:  rocketq's state file "pg_rocketq\/state" is missing.*since there is "pg_rocketq.made"/s);
+		refused("with an empty $name", qr/FATAL:  rocketq state file "pg_rocketq\/state" is missing.*existence of "pg_rocketq.made"/s);
 		rmdir $store or die "could not remove \"$store\": $!";
 	}
 	move("$data/away", $path);
@@ -136,10 +136,10 @@ foreach my $path (sort keys %part)
 move($made, "$data/away.made");
 move("$store/state", "$data/away");
 refused('without the state file and the note',
-	qr/FATAL:  rocketq's state file .* is missing.*since there is "pg_rocketq\/log\/\w+"/s);
+	qr/FATAL:  rocketq state file .* is missing.*existence of "pg_rocketq\/log\/\w+"/s);
 move("$store/log", "$data/away.log");
 refused('without the state file, the log and the note',
-	qr/FATAL:  rocketq's state file .* is missing.*since there is "pg_rocketq\/queue\/\w+"/s);
+	qr/FATAL:  rocketq state file .* is missing.*existence of "pg_rocketq\/queue\/\w+"/s);
 move("$data/away.log", "$store/log");
 move("$data/away", "$store/state");
 rq_start($node);
@@ -149,7 +149,7 @@ ok(-s $made, 'who starts with a state makes the note');
 $node->stop('fast');
 move($middle_of_log, "$data/away");
 append_to_file($middle_of_log, 'x' x 1000);
-refused('a segment too short', qr/FATAL:  rocketq's file "pg_rocketq\/log\/0{15}2" is missing or incomplete/);
+refused('a segment too short', qr/FATAL:  rocketq file "pg_rocketq\/log\/0{15}2" is missing or incomplete/);
 move("$data/away", $middle_of_log);
 
 #
@@ -165,7 +165,7 @@ $contents = contents();
 $node->stop('fast');
 move("$store/state", "$data/away");
 system_or_bail('cp', '-p', "$data/old_state", "$store/state");
-refused('an old state file: the log', qr/FATAL:  rocketq's file "pg_rocketq\/log\/\w+" holds messages that the state file does not know of.*shut down cleanly.*HINT:  Put the state file back/s);
+refused('an old state file: the log', qr/FATAL:  rocketq file "pg_rocketq\/log\/\w+" contains messages that are not recorded in the state file.*shut down cleanly.*HINT:  Put back the state file/s);
 move("$data/away", "$store/state");
 rq_start($node);
 is(contents(), $contents, 'the right one is back: all is there');
@@ -175,7 +175,7 @@ sql("SELECT rocketq.produce('late', 'x')");
 $node->stop('fast');
 move("$store/state", "$data/away");
 system_or_bail('cp', '-p', "$data/old_state", "$store/state");
-refused('an old state file: a topic', qr/FATAL:  rocketq's file "pg_rocketq\/queue\/\w+\/0.00000000" holds messages that the state file does not know of/);
+refused('an old state file: a topic', qr/FATAL:  rocketq file "pg_rocketq\/queue\/\w+\/0.00000000" contains messages that are not recorded in the state file/);
 move("$data/away", "$store/state");
 rq_start($node);
 is(sql('SELECT count(*) FROM late'), '1', 'the topic is there');
@@ -271,7 +271,7 @@ sub comes_to_nothing
 	rq_poll("the server not to be up ($label)", sub { return !rq_processes($node); });
 	rq_stopped($node);
 	like(slurp_file($node->logfile, $from),
-		qr/$level:  rocketq's file "\Q$name\E" is missing or incomplete.*HINT:  Put back/s,
+		qr/$level:  rocketq file "\Q$name\E" is missing or incomplete.*HINT:  Put back/s,
 		"$label: it does not stay up, and says why");
 	return;
 }
@@ -320,11 +320,11 @@ rq_verify($node, 'made again');
 #
 $node->stop('fast');
 unlink($middle_of_log, $middle_of_queue);
-refused('two files gone for good', qr/FATAL:  rocketq's file .* is missing/);
+refused('two files gone for good', qr/FATAL:  rocketq file .* is missing/);
 $node->append_conf('postgresql.conf', 'rocketq.ignore_missing_files = on');
 my $from = rq_log_from($node);
 rq_start($node);
-like(slurp_file($node->logfile, $from), qr/WARNING:  rocketq's file "pg_rocketq\/log\/0{15}2" is missing.*and so do 1 more files/s,
+like(slurp_file($node->logfile, $from), qr/WARNING:  rocketq file "pg_rocketq\/log\/0{15}2" is missing.*as do 1 more missing files/s,
 	'ignore_missing_files: the server log tells');
 like(sql('SELECT string_agg(what, $$,$$) FROM rocketq.verify()'), qr/log\/0{15}2/, 'and so does verify()');
 is(sql("SELECT rocketq.produce('other', 'y') > 0"), 't', 'the others go on');
@@ -352,10 +352,10 @@ foreach my $crashed (0, 1)
 	rq_start($node);
 	rq_poll_query($node, 'the keeper to be ready', 'SELECT rocketq.produce(\'ends\', \'new\') > 0');
 	my $log = slurp_file($node->logfile, $from);
-	like($log, qr/made the missing file "\Q$_\E" again/, "$label: $_ is made again")
+	like($log, qr/recreated missing file "\Q$_\E"/, "$label: $_ is made again")
 	  foreach map { s,.*(pg_rocketq/),$1,r } $crashed ? () : $end_of_queue, $end_of_log;
 	# Redo of RESOLVE has made it, with nothing in it.
-	like($log, qr/has lost \d+ messages with the file ".*\Q$ends\E/, "$label: and said what is lost");
+	like($log, qr/lost \d+ messages with file ".*\Q$ends\E/, "$label: and said what is lost");
 	is(sql("SELECT rocketq.produce('tail', 'after') > 0"), 't', "$label: the log takes messages");
 	is( sql("SELECT count(*), max(rocketq.text(body)::int) FILTER (WHERE rocketq.text(body) <> 'new'), count(*) FILTER (WHERE rocketq.text(body) = 'new') FROM rocketq.consume('ends', 'g', 10000, auto_commit => true)"),
 		$crashed ? '1||1' : '4097|4096|1', "$label: consumers get what is there, and what is new");

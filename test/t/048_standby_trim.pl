@@ -105,11 +105,11 @@ $cursor->quit;
 $lock->quit;
 $reader->query('SELECT 1');
 like($reader->{stderr},
-	qr/ERROR:  message \d+ was removed by retention while it was read\n.*HINT:  Read again/s,
+	qr/ERROR:  message \d+ was removed by retention while it was being read\n.*HINT:  Repeat the query/s,
 	'a message that went while it was read is an error');
 $reader->quit;
 my ($rc, $out, $err) = $standby->psql('postgres', "SELECT * FROM rocketq.pull('t', 0, 0, 10)");
-like($err, qr/queue 0 begins after offset 0\nDETAIL:  It reaches from $first to/, 'pull tells what has gone');
+like($err, qr/queue 0 begins after offset 0\nDETAIL:  The offsets of the queue range from $first to/, 'pull tells what has gone');
 is( $standby->safe_psql('postgres', "SELECT min(queue_offset), count(*) FROM rocketq.pull('t', 0, $first, 10)"),
 	"$first|10", 'and goes on with the next message');
 

@@ -139,7 +139,7 @@ my $holes = rq_standby($node, name => 'holes', backup => 'holes', start => 0);
 $holes->start(fail_ok => 1);
 rq_poll('a standby with holes to end', sub { return !rq_processes($holes); });
 rq_stopped($holes);
-like(slurp_file($holes->logfile), qr/FATAL:  rocketq's file "pg_rocketq\/$first" is missing or incomplete/,
+like(slurp_file($holes->logfile), qr/FATAL:  rocketq file "pg_rocketq\/$first" is missing or incomplete/,
 	'a backup with holes: the standby does not stay up, and says why');
 
 $standby->promote;

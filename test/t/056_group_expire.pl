@@ -60,7 +60,7 @@ my $log_from = rq_log_from($node);
 expire('1s');
 wait_for_groups('', 'unused groups go');
 $node->wait_for_log(
-	qr/consumer group "a" of rocketq topic \d+\/\d+ has been dropped\n.*had not been used since .*rocketq\.group_expire_time/,
+	qr/consumer group "a" of rocketq topic \d+\/\d+ was dropped\n.*had not been used since .*rocketq\.group_expire_time/,
 	$log_from);
 
 #

@@ -153,7 +153,7 @@ foreach my $how ('pull', 'consume', 'select')
 	$reader->{stderr} = '';
 	rq_resume_session($node, $reader, $pid);
 	my $got = $reader->query('SELECT 1');
-	like($reader->{stderr}, qr/ERROR:  message \d+ was removed by retention while it was read/,
+	like($reader->{stderr}, qr/ERROR:  message \d+ was removed by retention while it was being read/,
 		"$how: a reader that was overtaken is told");
 	is($got, '1', "$how: and gets nothing else");
 	$reader->quit;

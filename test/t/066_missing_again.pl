@@ -76,7 +76,7 @@ sub refused
 	}
 	rq_stopped($node);
 	like(slurp_file($node->logfile, $from),
-		qr/FATAL:  rocketq's file "\Q$name\E" is missing or incomplete.*HINT:  Put back/s,
+		qr/FATAL:  rocketq file "\Q$name\E" is missing or incomplete.*HINT:  Put back/s,
 		"$label: the server does not start, and says why");
 	return;
 }
@@ -153,7 +153,7 @@ begin_recovery();
 $node->append_conf('postgresql.conf', 'rocketq.ignore_missing_files = on');
 my $from = rq_log_from($node);
 rq_start($node);
-like(slurp_file($node->logfile, $from), qr/WARNING:  rocketq's file "\Q$queue_of_m\E" is missing or incomplete/,
+like(slurp_file($node->logfile, $from), qr/WARNING:  rocketq file "\Q$queue_of_m\E" is missing or incomplete/,
 	'ignore_missing_files: the server log tells');
 is(sql("SELECT rocketq.produce('m', 'after') > 0"), 't', 'ignore_missing_files: producers go on');
 ok(!-e $note, 'ignore_missing_files: the note goes');

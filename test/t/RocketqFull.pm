@@ -175,7 +175,7 @@ sub refused_by_log
 		last if $err ne '';
 	}
 	like($err,
-		qr/ERROR:\s+53100: could not allocate a segment of the rocketq commit log: No space left on device\nHINT:\s+Free some space in "pg_rocketq\/log"; producers go on by themselves/,
+		qr/ERROR:\s+53100: could not allocate segment of the rocketq commit log: No space left on device\nHINT:\s+Free some space in "pg_rocketq\/log"; producers resume automatically/,
 		"$full->{label}: $what: a clear error");
 	is(query($full, $counted) - $before, '1', "$full->{label}: $what: the refusal is counted");
 	return;
@@ -216,7 +216,7 @@ sub rq_full_log
 {
 	my ($full) = @_;
 	my ($node, $label) = ($full->{node}, $full->{label});
-	my $news = qr/LOG:\s+could not allocate a segment of the rocketq commit log: No space left on device\n.*Producers are refused until there is room/;
+	my $news = qr/LOG:\s+could not allocate segment of the rocketq commit log: No space left on device\n.*Producers are refused until there is a new segment/;
 	my $count = "SELECT coalesce(sum(messages), 0) FROM rocketq.topics WHERE topic = 'plain'";
 	my ($log_from, $there);
 
