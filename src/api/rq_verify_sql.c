@@ -304,7 +304,7 @@ verify_queue_of(uint32 topic, RqKey key, uint32 queue_id)
 	if (!find_queue(topic, key, queue_id, &before))
 		return false;
 	result->setResult = tuplestore_begin_heap(true, false, work_mem);
-	RQ_FAULT("verify-queue");
+	RQ_FAULT_OF("verify-queue", (uint64) key.rel << 32 | queue_id);
 	verify_queue(&before);
 	if (find_queue(topic, key, queue_id, &after) &&
 		after.q == before.q && after.born == before.born)

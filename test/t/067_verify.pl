@@ -17,9 +17,9 @@ rocketq.janitor_interval = '50ms'
 EOC
 rq_require_faults($node);
 $node->safe_psql('postgres', <<'EOQ');
-SELECT rocketq.create_topic('smaller', 4), rocketq.create_topic('dropped', 4);
+SELECT rocketq.create_topic(t, 4) FROM unnest('{smaller,dropped,other}'::text[]) t;
 SELECT rocketq.produce(t, 'm', queue_id => q)
-	FROM unnest('{smaller,dropped}'::regclass[]) t, generate_series(0, 3) q;
+	FROM unnest('{smaller,dropped,other}'::regclass[]) t, generate_series(0, 3) q;
 SELECT count(*) FROM rocketq.consume('smaller', 'g', auto_commit => true);
 EOQ
 
@@ -35,13 +35,21 @@ close $fh;
 my $count = 'SELECT count(*), min(what) LIKE \'%queue 0 of topic%\' FROM ';
 is($node->safe_psql('postgres', "$count rocketq.verify()"), '1|t', 'there is a problem');
 
-foreach my $change ("SELECT rocketq.alter_topic('smaller', 2)", 'DROP TABLE dropped')
+# It stops with a queue in hand, which then goes; so its slot is free, or another
+# queue's.
+foreach my $case (
+	[ 'smaller', "SELECT rocketq.alter_topic('smaller', 2)", '' ],
+	[ 'dropped', 'DROP TABLE dropped', '' ],
+	[ 'other', 'DROP TABLE other', "SELECT rocketq.create_topic('taker', 4)" ])
 {
-	my ($session, $pid) = rq_stopped_session($node, 'verify-queue', 'SELECT 1',
+	my ($topic, $change, $after) = @$case;
+	my $queue = $node->safe_psql('postgres', "SELECT pg_relation_filenode('$topic')::bigint << 32 | 3");
+	my ($session, $pid) = rq_stopped_session($node, "verify-queue\@$queue", 'SELECT 1',
 		'CREATE TABLE found AS SELECT * FROM rocketq.verify();');
 
 	$node->safe_psql('postgres', $change);
 	rq_wait_ticks($node, 'janitor', 3);
+	$node->safe_psql('postgres', $after);
 	rq_resume_session($node, $session, $pid);
 	$session->quit;
 	is($node->safe_psql('postgres', "$count found; DROP TABLE found"), '1|t',

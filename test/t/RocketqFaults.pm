@@ -140,8 +140,8 @@ sub rq_pause
 	return $pid;
 }
 
-# A session that stops at a point of the last of its statements; returns it, its
-# process and what the statements before that gave.
+# A session that stops at a point, or at POINT@NUMBER, of the last of its
+# statements; returns it, its process and what the statements before that gave.
 sub rq_stopped_session
 {
 	my ($node, $point, $before, $last) = @_;
@@ -149,7 +149,8 @@ sub rq_stopped_session
 	my $pid = $session->query_safe('SELECT pg_backend_pid()');
 	my $got = $session->query_safe($before);
 
-	$session->query_safe("SET rocketq.fault = '$point=stop'");
+	$point =~ s/(?=\@)|$/=stop/;
+	$session->query_safe("SET rocketq.fault = '$point'");
 	$session->query_until(qr/begun/, "\\echo begun\n$last\n");
 	rq_poll_stopped($pid);
 	return ($session, $pid, $got);
