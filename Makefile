@@ -108,6 +108,7 @@ OBJS = \
 	src/log/rq_gaps.o \
 	src/log/rq_gather.o \
 	src/log/rq_logfile.o \
+	src/log/rq_logmem.o \
 	src/log/rq_read.o \
 	src/log/rq_reader.o \
 	src/log/rq_reserve.o \

@@ -52,6 +52,7 @@ const RqPart *const rq_parts[] = {
 	&rq_workers_part,
 	&rq_stats_part,
 	&rq_latency_part,
+	&rq_log_part,
 	&rq_gaps_part,
 	&rq_slots_part,
 	&rq_topics_part,

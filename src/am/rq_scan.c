@@ -227,7 +227,7 @@ rq_scan_fetch(RqScan *s, TupleTableSlot *slot)
 	}
 	if (!rq_queue_entry(s->queue, off, &entry) ||
 		!rq_visibility_sees(&s->visibility, &entry, off, s->stable, q->plain_below) ||
-		entry.pos < pg_atomic_read_u64(&rq_ctl->log_start))
+		entry.pos < pg_atomic_read_u64(&rq_log->start))
 		return false;
 	rq_slot_store(slot, RelationGetRelid(s->base.rs_rd), q->queue_id, off,
 				  &entry);

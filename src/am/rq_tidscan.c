@@ -14,6 +14,7 @@
 #include "am/rq_tid.h"
 #include "am/rq_tidscan.h"
 #include "am/rq_visibility.h"
+#include "log/rq_log.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_resolve.h"
 #include "topic/rq_topic.h"
@@ -76,7 +77,7 @@ fetch_entry(Relation rel, ItemPointer tid, Snapshot snapshot,
 	return rq_queue_entry(q, *off, entry) &&
 		rq_visibility_sees(&visibility, entry, *off, stable,
 						   visibility.mvcc ? stable : PG_UINT64_MAX) &&
-		entry->pos >= pg_atomic_read_u64(&rq_ctl->log_start);
+		entry->pos >= pg_atomic_read_u64(&rq_log->start);
 }
 
 bool

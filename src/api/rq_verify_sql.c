@@ -61,8 +61,8 @@ report_problem(const char *problem, const char *what,...)
 static void
 verify_segments(void)
 {
-	RqPos		log_end = pg_atomic_read_u64(&rq_ctl->log_end);
-	uint64		segno = rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start));
+	RqPos		log_end = pg_atomic_read_u64(&rq_log->end);
+	uint64		segno = rq_log_segno(pg_atomic_read_u64(&rq_log->start));
 
 	for (; rq_log_segment_start(segno) < log_end; segno++)
 	{
@@ -78,13 +78,13 @@ verify_segments(void)
 		if (fd >= 0)
 		{
 			if (fstat(fd, &st) != 0 ||
-				(uint64) st.st_size != rq_ctl->segment_size)
+				(uint64) st.st_size != rq_log->segment_size)
 				problem = "the file does not have the size of a segment";
 			else if (pg_pread(fd, &header, sizeof(header), 0) == sizeof(header))
-				problem = rq_seg_header_check(&header, rq_ctl->segment_mb, start);
+				problem = rq_seg_header_check(&header, rq_log->segment_mb, start);
 			CloseTransientFile(fd);
 		}
-		if (problem && start >= pg_atomic_read_u64(&rq_ctl->log_start))
+		if (problem && start >= pg_atomic_read_u64(&rq_log->start))
 			report_problem(problem, "file \"%s\"", path);
 	}
 }
@@ -102,7 +102,7 @@ frames_end(void)
 static void
 verify_frames(void)
 {
-	RqPos		pos = pg_atomic_read_u64(&rq_ctl->log_start);
+	RqPos		pos = pg_atomic_read_u64(&rq_log->start);
 	RqPos		end = frames_end();
 	RqPos		next;
 	RqFrame		frame;
@@ -116,7 +116,7 @@ verify_frames(void)
 		/* Check again: redo may have moved the end in the meantime. */
 		if (problem && pos >= frames_end())
 			break;
-		if (problem && pos >= pg_atomic_read_u64(&rq_ctl->log_start))
+		if (problem && pos >= pg_atomic_read_u64(&rq_log->start))
 		{
 			report_problem(problem, "commit log position " UINT64_FORMAT, pos);
 			problems++;
@@ -160,7 +160,7 @@ entry_problem(RqKey key, RqOff off, RqOff stable, const RqEntry *e,
 		return "the entry is older than the one before it";
 	if (off >= stable && e->xid == 0 && (e->len_flags & RQ_CQ_ABORTED))
 		return "the entry is aborted but has no transaction";
-	if (e->pos >= pg_atomic_read_u64(&rq_ctl->log_end))
+	if (e->pos >= pg_atomic_read_u64(&rq_log->end))
 		return "the entry points past the end of the commit log";
 	if (!rq_log_probe(e->pos, RQ_CQ_FRAME_LEN(e), &frame, &parts, &problem))
 		return problem;

@@ -569,7 +569,7 @@ put_segment(ReturnSetInfo *rsinfo, uint64 segno, RqPos log_end,
 			const RqKept *kept)
 {
 	RqPos		start = rq_log_segment_start(segno);
-	RqPos		end = start + rq_ctl->segment_size;
+	RqPos		end = start + rq_log->segment_size;
 	RqPos		safe_end = rq_log_safe_end();
 	char		path[MAXPGPATH];
 	struct stat st;
@@ -587,7 +587,7 @@ put_segment(ReturnSetInfo *rsinfo, uint64 segno, RqPos log_end,
 										start < log_end ? "writing" : "ready"));
 	put_value(&row, Int64GetDatum(Min(end, Max(start, log_end)) - start));
 	put_time(&row, first_stored(start, Min(end, safe_end)));
-	put_time(&row, first_stored(end, Min(end + rq_ctl->segment_size, safe_end)));
+	put_time(&row, first_stored(end, Min(end + rq_log->segment_size, safe_end)));
 	put_value(&row, CStringGetTextDatum(why_kept(start, end, log_end, kept)));
 	finish_row(rsinfo, &row);
 }
@@ -596,9 +596,9 @@ Datum
 rocketq_get_segments(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = begin_rows(fcinfo);
-	RqPos		log_end = pg_atomic_read_u64(&rq_ctl->log_end);
-	RqPos		last = Max(log_end, pg_atomic_read_u64(&rq_ctl->alloc_end));
-	uint64		segno = rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start));
+	RqPos		log_end = pg_atomic_read_u64(&rq_log->end);
+	RqPos		last = Max(log_end, pg_atomic_read_u64(&rq_log->alloc_end));
+	uint64		segno = rq_log_segno(pg_atomic_read_u64(&rq_log->start));
 	RqKept		kept = rq_retain_kept();
 
 	for (; rq_log_segment_start(segno) < last; segno++)

@@ -66,7 +66,7 @@ report_too_large(uint32 len)
 			 errmsg("message of %u bytes does not fit into a segment of the commit log",
 					len),
 			 errdetail("Segments of this store have a size of %u MB.",
-					   rq_ctl->segment_mb),
+					   rq_log->segment_mb),
 			 errhint("Keep large objects in a table and send a reference.")));
 }
 

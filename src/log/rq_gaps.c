@@ -28,7 +28,7 @@
 #include "shmem/rq_shmem.h"
 #include "store/rq_map.h"
 
-RqStateGap *rq_gaps = NULL;
+RqGaps	   *rq_gaps = NULL;
 
 /* ---- shared memory ---- */
 
@@ -39,17 +39,22 @@ max_gaps(void)
 }
 
 static Size
+gaps_bytes(void)
+{
+	return offsetof(RqGaps, gaps) + max_gaps() * sizeof(RqStateGap);
+}
+
+static Size
 gaps_size(void)
 {
-	return rq_table_size(max_gaps(), sizeof(RqStateGap));
+	return rq_table_size(1, gaps_bytes());
 }
 
 static void
 gaps_init(void)
 {
-	if (rq_table_create("rocketq gaps", max_gaps(), sizeof(RqStateGap),
-						(void **) &rq_gaps))
-		rq_ctl->max_gaps = max_gaps();
+	if (rq_table_create("rocketq gaps", 1, gaps_bytes(), (void **) &rq_gaps))
+		rq_gaps->max = max_gaps();
 }
 
 /* ---- the state file ---- */
@@ -111,21 +116,21 @@ copy_inflight(RqWriter *w, RqPos log_end)
 static uint64
 gaps_copy(RqWriter *w, const RqStateHeader *h)
 {
-	for (uint32 i = 0; i < rq_ctl->ngaps; i++)
-		copy_gap(w, rq_gaps[i].start, rq_gaps[i].end);
-	return rq_ctl->ngaps + copy_inflight(w, h->log_end);
+	for (uint32 i = 0; i < rq_gaps->n; i++)
+		copy_gap(w, rq_gaps->gaps[i].start, rq_gaps->gaps[i].end);
+	return rq_gaps->n + copy_inflight(w, h->log_end);
 }
 
 static void
 gaps_load(RqReader *r, const RqStateHeader *h, uint64 count)
 {
-	if (count > rq_ctl->max_gaps)
+	if (count > rq_gaps->max)
 		ereport(FATAL,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("too many unfinished appends in the rocketq commit log"),
 				 errhint("Set max_connections to at least the value with which the store was used before.")));
-	rq_state_take(r, rq_gaps, count * sizeof(RqStateGap));
-	rq_ctl->ngaps = count;
+	rq_state_take(r, rq_gaps->gaps, count * sizeof(RqStateGap));
+	rq_gaps->n = count;
 }
 
 const RqPart rq_gaps_part = {
@@ -147,8 +152,8 @@ rq_log_settled_end(void)
 	 * adds a gap before it moves the end past it.
 	 */
 	pg_read_barrier();
-	for (uint32 i = 0; i < rq_ctl->ngaps; i++)
-		settled = Min(settled, rq_gaps[i].start);
+	for (uint32 i = 0; i < rq_gaps->n; i++)
+		settled = Min(settled, rq_gaps->gaps[i].start);
 	return settled;
 }
 
@@ -164,7 +169,7 @@ rq_log_settled_end(void)
 static void
 fill_in_segment(uint64 segno, RqPos start, RqPos stop)
 {
-	const uint64 size = rq_ctl->segment_size;
+	const uint64 size = rq_log->segment_size;
 	int			err = rq_log_create_segment(segno, true);
 	char	   *base;
 
@@ -208,7 +213,7 @@ rq_log_fill_gap(RqPos start, RqPos end)
 	{
 		uint64		segno = rq_log_segno(start);
 		RqPos		seg_start = rq_log_segment_start(segno);
-		RqPos		stop = Min(end, seg_start + rq_ctl->segment_size);
+		RqPos		stop = Min(end, seg_start + rq_log->segment_size);
 
 		start = Max(start, seg_start + RQ_SEG_HEADER_SIZE);
 		fill_in_segment(segno, start, stop);
@@ -225,14 +230,14 @@ add_gap(RqPos start, RqPos end)
 	start = rq_log_frame_start(start);
 	if (start >= end)
 		return;
-	if (rq_ctl->ngaps == rq_ctl->max_gaps)
+	if (rq_gaps->n == rq_gaps->max)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("too many unfinished appends in the rocketq commit log"),
 				 errhint("Set max_connections to at least the primary's value.")));
-	rq_gaps[rq_ctl->ngaps].start = start;
-	rq_gaps[rq_ctl->ngaps].end = end;
-	rq_ctl->ngaps++;
+	rq_gaps->gaps[rq_gaps->n].start = start;
+	rq_gaps->gaps[rq_gaps->n].end = end;
+	rq_gaps->n++;
 }
 
 /*
@@ -243,9 +248,9 @@ add_gap(RqPos start, RqPos end)
 static void
 close_gap(RqPos start, RqPos end)
 {
-	for (uint32 i = 0; i < rq_ctl->ngaps;)
+	for (uint32 i = 0; i < rq_gaps->n;)
 	{
-		RqStateGap *g = &rq_gaps[i];
+		RqStateGap *g = &rq_gaps->gaps[i];
 
 		if (end <= g->start || start >= g->end)
 		{
@@ -264,7 +269,7 @@ close_gap(RqPos start, RqPos end)
 		/* What is past "end" stays; if nothing is, the last gap moves here. */
 		g->start = rq_log_frame_start(end);
 		if (g->start >= g->end)
-			*g = rq_gaps[--rq_ctl->ngaps];
+			*g = rq_gaps->gaps[--rq_gaps->n];
 	}
 }
 
@@ -272,22 +277,22 @@ close_gap(RqPos start, RqPos end)
 static void
 match_segment_size(uint32 segment_mb)
 {
-	if (segment_mb == rq_ctl->segment_mb)
+	if (segment_mb == rq_log->segment_mb)
 		return;
-	if (pg_atomic_read_u64(&rq_ctl->log_end) > 0)
+	if (pg_atomic_read_u64(&rq_log->end) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("WAL of a rocketq store with segments of %u MB meets one with %u MB",
-						segment_mb, rq_ctl->segment_mb),
+						segment_mb, rq_log->segment_mb),
 				 errhint("Take a new base backup of the primary.")));
-	rq_set_segment_mb(segment_mb);
+	rq_log_set_segment_mb(segment_mb);
 }
 
 /* The segment that a record writes to, created if it is missing. */
 static char *
 open_for_redo(uint64 segno)
 {
-	char	   *base = rq_map_log(segno, rq_ctl->segment_size, RQ_MAP_WRITE, true);
+	char	   *base = rq_map_log(segno, rq_log->segment_size, RQ_MAP_WRITE, true);
 
 	if (base == NULL)
 	{
@@ -295,7 +300,7 @@ open_for_redo(uint64 segno)
 
 		if (err != 0)
 			rq_log_report_no_segment(err);
-		base = rq_map_log(segno, rq_ctl->segment_size, RQ_MAP_WRITE, true);
+		base = rq_map_log(segno, rq_log->segment_size, RQ_MAP_WRITE, true);
 	}
 
 	/*
@@ -303,7 +308,7 @@ open_for_redo(uint64 segno)
 	 * on.
 	 */
 	if (base != NULL && ((RqSegHeader *) base)->magic == 0)
-		rq_seg_header_init((RqSegHeader *) base, rq_ctl->segment_mb,
+		rq_seg_header_init((RqSegHeader *) base, rq_log->segment_mb,
 						   rq_log_segment_start(segno));
 	return base;
 }
@@ -314,11 +319,11 @@ redo_store(const xl_rq_append *rec, const char *bytes, uint32 len)
 	uint64		in_segment = rq_log_in_segment(rec->pos);
 	char	   *base = open_for_redo(rq_log_segno(rec->pos));
 
-	if (base == NULL || in_segment + len > rq_ctl->segment_size)
+	if (base == NULL || in_segment + len > rq_log->segment_size)
 		elog(ERROR, "APPEND record does not fit the commit log");
 	memcpy(base + in_segment, bytes, len);
 	/* The next sync begins no later than here, whatever was synced before. */
-	rq_ctl->redo_dirty = Min(rq_ctl->redo_dirty, rec->pos);
+	rq_log->redo_dirty = Min(rq_log->redo_dirty, rec->pos);
 }
 
 /*
@@ -335,7 +340,7 @@ rq_log_redo_append(const void *data, uint32 len, XLogRecPtr lsn)
 {
 	const xl_rq_append *rec = data;
 	RqPos		rec_end = rec->pos + rec->span;
-	RqPos		end = pg_atomic_read_u64(&rq_ctl->log_end);
+	RqPos		end = pg_atomic_read_u64(&rq_log->end);
 
 	match_segment_size(rec->segment_mb);
 
@@ -343,7 +348,7 @@ rq_log_redo_append(const void *data, uint32 len, XLogRecPtr lsn)
 	 * 1. store.  If the state file is newer than this record, it may know of
 	 * a trim that comes further on in WAL; then there is no such segment.
 	 */
-	if (rec->pos >= pg_atomic_read_u64(&rq_ctl->log_start))
+	if (rec->pos >= pg_atomic_read_u64(&rq_log->start))
 		redo_store(rec, (const char *) (rec + 1), len - SizeOfRqAppend);
 
 	/* 2. publish */
@@ -357,7 +362,7 @@ rq_log_redo_append(const void *data, uint32 len, XLogRecPtr lsn)
 		 * rq_log_safe_end() and rq_log_settled_end().
 		 */
 		pg_write_barrier();
-		pg_atomic_write_u64(&rq_ctl->log_end, rec_end);
+		pg_atomic_write_u64(&rq_log->end, rec_end);
 	}
 	else
 	{

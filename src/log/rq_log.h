@@ -8,7 +8,9 @@
 #include "lib/ilist.h"
 
 #include "format/rq_framefmt.h"
+#include "format/rq_statefmt.h"
 #include "format/rq_walrec.h"
+#include "log/rq_logmem.h"
 #include "shmem/rq_shmem.h"
 
 /* ---- rq_append.c, rq_reserve.c, rq_gaps.c ---- */
@@ -54,6 +56,19 @@ extern void rq_log_fill_gap(RqPos start, RqPos end);
 extern void rq_log_redo_append(const void *data, uint32 len, XLogRecPtr lsn);
 
 /* ---- rq_gaps.c ---- */
+
+/*
+ * Stretches that redo found reserved but not written.  Written by the startup
+ * process, filled by the keeper before it opens the gate.
+ */
+typedef struct RqGaps
+{
+	uint32		n;
+	uint32		max;
+	RqStateGap	gaps[FLEXIBLE_ARRAY_MEMBER];
+} RqGaps;
+
+extern RqGaps *rq_gaps;
 
 extern const RqPart rq_gaps_part;
 
@@ -145,19 +160,19 @@ extern void rq_log_end_trim(void);
 static inline uint64
 rq_log_segno(RqPos pos)
 {
-	return pos >> rq_ctl->segment_bits;
+	return pos >> rq_log->segment_bits;
 }
 
 static inline uint64
 rq_log_in_segment(RqPos pos)
 {
-	return pos & (rq_ctl->segment_size - 1);
+	return pos & (rq_log->segment_size - 1);
 }
 
 static inline RqPos
 rq_log_segment_start(uint64 segno)
 {
-	return segno << rq_ctl->segment_bits;
+	return segno << rq_log->segment_bits;
 }
 
 /*

@@ -19,8 +19,8 @@ rq_log_frame_start(RqPos pos)
 
 	if (in_segment < RQ_SEG_HEADER_SIZE)
 		return pos - in_segment + RQ_SEG_HEADER_SIZE;
-	if (rq_ctl->segment_size - in_segment < RQ_FRAME_HEADER_SIZE)
-		return pos - in_segment + rq_ctl->segment_size + RQ_SEG_HEADER_SIZE;
+	if (rq_log->segment_size - in_segment < RQ_FRAME_HEADER_SIZE)
+		return pos - in_segment + rq_log->segment_size + RQ_SEG_HEADER_SIZE;
 	return pos;
 }
 
@@ -38,8 +38,8 @@ rq_log_create_segment(uint64 segno, bool sync)
 	rq_log_path(path, segno);
 	if (access(path, F_OK) == 0)
 		return 0;
-	rq_seg_header_init(&header, rq_ctl->segment_mb, rq_log_segment_start(segno));
-	err = rq_create_segment(path, rq_ctl->segment_size,
+	rq_seg_header_init(&header, rq_log->segment_mb, rq_log_segment_start(segno));
+	err = rq_create_segment(path, rq_log->segment_size,
 							&header, sizeof(header), sync);
 	if (err == 0)
 		rq_count(RQ_STAT_SEGMENTS_CREATED, 1);
@@ -53,7 +53,7 @@ rq_log_flush(RqPos from, RqPos to)
 	{
 		uint64		segno = rq_log_segno(from);
 		RqPos		start = rq_log_segment_start(segno);
-		RqPos		stop = Min(to, start + rq_ctl->segment_size);
+		RqPos		stop = Min(to, start + rq_log->segment_size);
 		char		path[MAXPGPATH];
 
 		rq_log_path(path, segno);
@@ -82,17 +82,17 @@ rq_log_sync(RqPos from, RqPos to)
 RqPos
 rq_log_trim_apply(RqPos new_start)
 {
-	RqPos		old_start = pg_atomic_read_u64(&rq_ctl->log_start);
+	RqPos		old_start = pg_atomic_read_u64(&rq_log->start);
 
 	if (new_start > old_start)
-		pg_atomic_write_u64(&rq_ctl->log_start, new_start);
+		pg_atomic_write_u64(&rq_log->start, new_start);
 	return old_start;
 }
 
 void
 rq_log_remove_trimmed(RqPos from)
 {
-	uint64		end = rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start));
+	uint64		end = rq_log_segno(pg_atomic_read_u64(&rq_log->start));
 
 	/*
 	 * The log's start before the bytes go: a reader that finds zeros then

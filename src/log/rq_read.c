@@ -6,9 +6,9 @@
  * position are a frame, whole and still there?  They have the position from a
  * queue entry, which is published after its frame; or they walk the log no
  * further than where it is known to be complete.  A frame can be trimmed away
- * under a reader: its bytes are then zero, but log_start was raised before.
- * So whoever copies from a frame checks log_start again afterwards, and what
- * is wrong with a frame counts only if it has not been trimmed.
+ * under a reader: its bytes are then zero, but the log's start was raised
+ * before.  So whoever copies from a frame checks the start again afterwards,
+ * and what is wrong with a frame counts only if it has not been trimmed.
  */
 #include "postgres.h"
 
@@ -40,7 +40,7 @@ missing_segment(RqPos pos)
 static const char *
 look(RqPos pos, uint32 len, RqMapMode mode, RqFrame *frame, RqParts *parts)
 {
-	const uint64 size = rq_ctl->segment_size;
+	const uint64 size = rq_log->segment_size;
 	uint64		in_segment = rq_log_in_segment(pos);
 	const char *problem;
 	char	   *base;
@@ -63,12 +63,12 @@ static bool
 is_trimmed(RqPos pos)
 {
 	/*
-	 * What was read so far before log_start: bytes that a trim has zeroed are
-	 * not seen without the start that it raised before.  Pairs with
-	 * rq_log_remove_trimmed().
+	 * What was read so far before the log's start: bytes that a trim has
+	 * zeroed are not seen without the start that it raised before.  Pairs
+	 * with rq_log_remove_trimmed().
 	 */
 	pg_read_barrier();
-	return pos < pg_atomic_read_u64(&rq_ctl->log_start);
+	return pos < pg_atomic_read_u64(&rq_log->start);
 }
 
 void
@@ -146,7 +146,7 @@ rq_log_prefetch(RqPos pos, uint32 len)
 bool
 rq_log_peek(RqPos pos, uint32 len, RqFrame *frame)
 {
-	const uint64 size = rq_ctl->segment_size;
+	const uint64 size = rq_log->segment_size;
 	uint64		in_segment = rq_log_in_segment(pos);
 	char	   *base;
 
@@ -170,7 +170,7 @@ bool
 rq_log_walk(RqPos *pos, RqPos end, RqFrame *frame, RqPos *next,
 			const char **problem)
 {
-	const uint64 size = rq_ctl->segment_size;
+	const uint64 size = rq_log->segment_size;
 	uint64		in_segment;
 	char	   *base;
 

@@ -78,7 +78,7 @@ rq_log_hold(void)
 {
 	RqReadHold *hold = palloc(sizeof(RqReadHold));
 
-	hold->pos = pg_atomic_read_u64(&rq_ctl->log_start);
+	hold->pos = pg_atomic_read_u64(&rq_log->start);
 	hold->active = true;
 	dlist_push_tail(&holds, &hold->node);
 	publish();
@@ -88,7 +88,7 @@ rq_log_hold(void)
 
 	/* read_pos before trimming_to; pairs with rq_log_begin_trim(). */
 	pg_memory_barrier();
-	if (pg_atomic_read_u64(&rq_ctl->trimming_to) > hold->pos)
+	if (pg_atomic_read_u64(&rq_log->trimming_to) > hold->pos)
 	{
 		LWLockAcquire(rq_meta_lock, LW_SHARED);
 		LWLockRelease(rq_meta_lock);
@@ -106,7 +106,7 @@ rq_log_begin_trim(RqPos to, bool despite_readers)
 	bool		may = true;
 
 	Assert(LWLockHeldByMeInMode(rq_meta_lock, LW_EXCLUSIVE));
-	pg_atomic_write_u64(&rq_ctl->trimming_to, to);
+	pg_atomic_write_u64(&rq_log->trimming_to, to);
 	/* trimming_to before read_pos; pairs with rq_log_hold(). */
 	pg_memory_barrier();
 	for (int i = 0; i < rq_max_backends() && !despite_readers; i++)
@@ -120,5 +120,5 @@ rq_log_begin_trim(RqPos to, bool despite_readers)
 void
 rq_log_end_trim(void)
 {
-	pg_atomic_write_u64(&rq_ctl->trimming_to, 0);
+	pg_atomic_write_u64(&rq_log->trimming_to, 0);
 }

@@ -5,12 +5,12 @@
  * Given that many backends append at the same time, which of them writes
  * where, and which bytes below the log's end are complete?  A backend takes a
  * stretch of the log: it announces it in its RqBackend (inflight_start,
- * inflight_end) and moves log_end past it, under one spinlock.  The
+ * inflight_end) and moves the log's end past it, under one spinlock.  The
  * announcement is withdrawn when the stretch is WAL-logged.  So at any time
  *
- *		- a stretch below log_end is either logged or in flight; the rest of a
- *		  segment that is too short for a frame, and segment headers, belong to
- *		  no stretch;
+ *		- a stretch below the log's end is either logged or in flight; the rest
+ *		  of a segment that is too short for a frame, and segment headers,
+ *		  belong to no stretch;
  *		- everything below the lowest start in flight is logged
  *		  (rq_log_safe_end()).
  *
@@ -23,8 +23,8 @@
  * critical section: a stretch that has been given out cannot be taken back,
  * and rq_log_safe_end() would not rise past one that is never logged.
  *
- * Nothing else moves log_end while the store is open; during recovery redo
- * does.
+ * Nothing else moves the log's end while the store is open; during recovery
+ * redo does.
  */
 #include "postgres.h"
 
@@ -49,7 +49,7 @@
 uint64
 rq_log_max_frame(void)
 {
-	return rq_ctl->segment_size - RQ_SEG_HEADER_SIZE;
+	return rq_log->segment_size - RQ_SEG_HEADER_SIZE;
 }
 
 /*
@@ -61,7 +61,7 @@ rq_log_max_frame(void)
 static RqPlace
 place_at(RqPos log_end, const uint32 *lens, int n)
 {
-	const uint64 size = rq_ctl->segment_size;
+	const uint64 size = rq_log->segment_size;
 	RqPlace		p = {.start = log_end};
 	uint64		rest = size - rq_log_in_segment(log_end);
 
@@ -126,10 +126,10 @@ wait_for_space(RqPos end)
 	if (wait_event == 0)
 		wait_event = rq_wait_event_new("RocketqAllocate");
 
-	ConditionVariablePrepareToSleep(&rq_ctl->alloc_cv);
-	while (pg_atomic_read_u64(&rq_ctl->alloc_end) < end)
+	ConditionVariablePrepareToSleep(&rq_log->alloc_cv);
+	while (pg_atomic_read_u64(&rq_log->alloc_end) < end)
 	{
-		uint32		err = pg_atomic_read_u32(&rq_ctl->alloc_errno);
+		uint32		err = pg_atomic_read_u32(&rq_log->alloc_errno);
 
 		if (err != 0)
 		{
@@ -152,7 +152,7 @@ wait_for_space(RqPos end)
 							 RQ_NWORKERS)));
 		}
 		rq_worker_wake(RQ_ALLOCATOR);
-		ConditionVariableTimedSleep(&rq_ctl->alloc_cv, 1000, wait_event);
+		ConditionVariableTimedSleep(&rq_log->alloc_cv, 1000, wait_event);
 	}
 	ConditionVariableCancelSleep();
 }
@@ -174,7 +174,7 @@ rq_log_report_missing(uint64 segno)
 static void
 map_place(RqPlace *p)
 {
-	const uint64 size = rq_ctl->segment_size;
+	const uint64 size = rq_log->segment_size;
 
 	p->filler_base = p->filler_len == 0 ? NULL :
 		rq_map_log(rq_log_segno(p->filler), size, RQ_MAP_WRITE, false);
@@ -200,8 +200,8 @@ take_place(RqPlace *p, const uint32 *lens, int n)
 	RqPlace		now;
 	bool		taken = false;
 
-	SpinLockAcquire(&rq_ctl->reserve_lock);
-	now = place_at(pg_atomic_read_u64(&rq_ctl->log_end), lens, n);
+	SpinLockAcquire(&rq_log->reserve_lock);
+	now = place_at(pg_atomic_read_u64(&rq_log->end), lens, n);
 	if (rq_log_segno(now.start) == rq_log_segno(p->start) &&
 		(now.filler_len == 0) == (p->filler_len == 0))
 	{
@@ -223,9 +223,9 @@ take_place(RqPlace *p, const uint32 *lens, int n)
 		 * spinlock makes this hold for the ends that others set afterwards.
 		 */
 		pg_write_barrier();
-		pg_atomic_write_u64(&rq_ctl->log_end, now.end);
+		pg_atomic_write_u64(&rq_log->end, now.end);
 	}
-	SpinLockRelease(&rq_ctl->reserve_lock);
+	SpinLockRelease(&rq_log->reserve_lock);
 	now.base = p->base;
 	now.filler_base = p->filler_base;
 	*p = now;
@@ -272,7 +272,7 @@ void
 rq_log_insert_append(RqPos pos, RqPos end, const char *bytes, uint32 len, uint32 nframes)
 {
 	xl_rq_append rec = {.pos = pos, .span = end - pos, .nframes = nframes,
-	.segment_mb = rq_ctl->segment_mb};
+	.segment_mb = rq_log->segment_mb};
 
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqAppend);
@@ -329,8 +329,8 @@ rq_log_reserve(const uint32 *lens, int n)
 
 	for (;;)
 	{
-		p = place_at(pg_atomic_read_u64(&rq_ctl->log_end), lens, n);
-		if (p.end > pg_atomic_read_u64(&rq_ctl->alloc_end))
+		p = place_at(pg_atomic_read_u64(&rq_log->end), lens, n);
+		if (p.end > pg_atomic_read_u64(&rq_log->alloc_end))
 		{
 			wait_for_space(p.end);
 			continue;
@@ -375,7 +375,7 @@ rq_log_published(void)
 RqPos
 rq_log_safe_end(void)
 {
-	RqPos		safe = pg_atomic_read_u64(&rq_ctl->log_end);
+	RqPos		safe = pg_atomic_read_u64(&rq_log->end);
 
 	/*
 	 * The end before the reservations; pairs with take_place().  A stretch

@@ -428,7 +428,7 @@ look_at_disk(Round *r)
 	RqPos		floor;
 
 	r->excess = rq_disk_excess();
-	floor = r->start + r->excess + rq_ctl->segment_size - 1;
+	floor = r->start + r->excess + rq_log->segment_size - 1;
 	if (r->excess == 0 || floor <= r->young_floor)
 		return;
 	r->young_floor = floor;
@@ -443,7 +443,7 @@ begin_round(Round *r)
 
 	memset(r, 0, sizeof(*r));
 	r->now = GetCurrentTimestamp();
-	r->start = pg_atomic_read_u64(&rq_ctl->log_start);
+	r->start = pg_atomic_read_u64(&rq_log->start);
 	r->first_end = rq_log_segment_start(rq_log_segno(r->start) + 1);
 	r->young_floor = behind(end, rq_retention_size_mb);
 	r->young_why = "the log is larger than rocketq.retention_size";
@@ -591,7 +591,7 @@ trim_log(Round *r)
 {
 	RqPos		may = rq_log_segment_start(rq_log_segno(r->kept.pos));
 	RqPos		most = Max((RqPos) TRIM_ROUND_MB * 1024 * 1024,
-						   rq_ctl->segment_size);
+						   rq_log->segment_size);
 	RqPos		cut = Min(may, rq_log_segment_start(rq_log_segno(r->start + most)));
 	RqTrim		t;
 
@@ -667,7 +667,7 @@ expire_topics(Round *r)
 {
 	RqTrim		t;
 
-	rq_trim_prepare(&t, pg_atomic_read_u64(&rq_ctl->log_start));
+	rq_trim_prepare(&t, pg_atomic_read_u64(&rq_log->start));
 	for (int topic = 0; topic < rq_max_topics; topic++)
 		for (uint32 i = 0; i < rq_topic_nslots(topic) && r->expire > 0; i++)
 			(void) look_at(r, expire_queue, topic, i, &t);

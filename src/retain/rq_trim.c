@@ -52,7 +52,7 @@ typedef struct Loss
 void
 rq_trim_prepare(RqTrim *t, RqPos new_start)
 {
-	t->old_start = pg_atomic_read_u64(&rq_ctl->log_start);
+	t->old_start = pg_atomic_read_u64(&rq_log->start);
 	t->new_start = new_start;
 	t->nstarts = 0;
 	initStringInfo(&t->starts);
@@ -418,7 +418,7 @@ rq_trim_redo(const void *data, uint32 len, XLogRecPtr lsn)
 	 * the next segment.
 	 */
 	if (rq_log_segno(rec->log_start) >
-		rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_end)) + 1)
+		rq_log_segno(pg_atomic_read_u64(&rq_log->end)) + 1)
 		elog(PANIC, "TRIM record goes past the end of the commit log");
 	memcpy(copy, rec + 1, size);
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);

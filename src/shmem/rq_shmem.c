@@ -6,7 +6,6 @@
 
 #include "access/xlog.h"
 #include "miscadmin.h"
-#include "port/pg_bitutils.h"
 #include "storage/proclist.h"
 #include "utils/timestamp.h"
 
@@ -48,24 +47,16 @@ control_init(void)
 	if (!rq_table_create("rocketq control", 1, sizeof(RqControl),
 						 (void **) &rq_ctl))
 		return;
-	SpinLockInit(&rq_ctl->reserve_lock);
-	pg_atomic_init_u64(&rq_ctl->log_end, 0);
-	pg_atomic_init_u64(&rq_ctl->log_start, 0);
-	pg_atomic_init_u64(&rq_ctl->alloc_end, 0);
-	pg_atomic_init_u32(&rq_ctl->alloc_errno, 0);
 	pg_atomic_init_u32(&rq_ctl->ndoomed, 0);
 	pg_atomic_init_u32(&rq_ctl->groups_abandoned, 0);
 	pg_atomic_init_u32(&rq_ctl->leftovers, 0);
 	pg_atomic_init_u32(&rq_ctl->nwaiters, 0);
-	pg_atomic_init_u64(&rq_ctl->trimming_to, 0);
 	pg_atomic_init_u32(&rq_ctl->disk_permille, 0);
 	pg_atomic_init_u32(&rq_ctl->disk_warned, 0);
 	pg_atomic_init_u32(&rq_ctl->disk_refuse, 0);
-	ConditionVariableInit(&rq_ctl->alloc_cv);
 	ConditionVariableInit(&rq_ctl->gate_cv);
 	rq_ctl->next_group_id = 1;
 	rq_ctl->next_incarnation = 1;
-	rq_ctl->redo_dirty = RQ_INVALID_POS;
 }
 
 const RqPart rq_control_part = {
@@ -160,20 +151,6 @@ rq_meta_lock_again(void)
 		pg_usleep(1000);
 	}
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
-}
-
-/*
- * Not guarded by a lock: either nobody else has come yet, or redo finds that
- * the store, which holds nothing, is to have another size
- * (match_segment_size() of log/rq_gaps.c), and there is nothing to read.
- */
-void
-rq_set_segment_mb(uint32 segment_mb)
-{
-	Assert(RQ_SEGMENT_MB_OK(segment_mb));
-	rq_ctl->segment_mb = segment_mb;
-	rq_ctl->segment_size = (uint64) segment_mb * 1024 * 1024;
-	rq_ctl->segment_bits = pg_leftmost_one_pos64(rq_ctl->segment_size);
 }
 
 /*

@@ -35,7 +35,6 @@
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
 #include "storage/lwlock.h"
-#include "storage/spin.h"
 
 #include "base/rq_base.h"
 #include "shmem/rq_parts.h"
@@ -69,22 +68,11 @@ typedef union RqBackend
 typedef struct RqControl
 {
 	/* fixed from the moment the state is loaded */
-	uint32		segment_mb;
-	uint64		segment_size;	/* a power of 2 */
-	uint32		segment_bits;	/* which */
 	bool		loaded;
 	bool		made_by_upgrade;	/* see RQ_STATE_UPGRADE */
 	bool		files_checked;	/* see rq_files_check_replayed() */
 	bool		tidied;			/* the keeper has removed a crash's leftovers;
 								 * one that finds this set is a successor */
-
-	/* the log */
-	slock_t		reserve_lock;
-	pg_atomic_uint64 log_end;	/* next position to give; reserve_lock */
-	pg_atomic_uint64 log_start; /* meta lock exclusive */
-	pg_atomic_uint64 alloc_end; /* segments exist below this; allocator */
-	pg_atomic_uint32 alloc_errno;	/* why the allocator can't go on, 0 = fine */
-	ConditionVariable alloc_cv; /* alloc_end or alloc_errno changed */
 
 	/* the gate; "open" changes under the gate lock held exclusively */
 	bool		gate_open;
@@ -106,7 +94,6 @@ typedef struct RqControl
 	/* retention */
 	TimestampTz holds_since;	/* groups not used since the server started,
 								 * or was promoted, count as used then */
-	pg_atomic_uint64 trimming_to;	/* log_start is about to be this; 0 = not */
 
 	/* the disk; see log/rq_disk.c */
 	pg_atomic_uint32 disk_permille; /* used, when it was last checked */
@@ -123,19 +110,11 @@ typedef struct RqControl
 	uint64		last_sync_us;
 	uint64		last_sync_bytes;
 
-	/*
-	 * Stretches that redo found reserved but not written.  Written by the
-	 * startup process, filled by the keeper before it opens the gate.
-	 */
-	uint32		ngaps;
-	uint32		max_gaps;
-
 	/* What the loaded state file says; see RqStateHeader.  For redo. */
 	XLogRecPtr	meta_lsn;
 
-	/* Has redo changed anything, and from where, since the last sync? */
+	/* Has redo changed anything since the last sync? */
 	bool		redo_changed;
-	RqPos		redo_dirty;
 
 	/* Is a topic being altered, as far as is replayed? */
 	bool		redo_altering;
@@ -144,9 +123,6 @@ typedef struct RqControl
 /* The same address in every process; NULL without preloading. */
 extern RqControl *rq_ctl;
 extern RqBackend *rq_backends;
-
-/* Stretches that redo found missing, rq_ctl->ngaps of them; see log/rq_gaps.c. */
-extern struct RqStateGap *rq_gaps;
 
 extern LWLock *rq_gate_lock;
 extern LWLock *rq_meta_lock;
@@ -172,9 +148,6 @@ extern void rq_meta_lock_again(void);
 extern const RqPart rq_control_part;
 extern const RqPart rq_meta_lock_part;
 extern const RqPart rq_backends_part;
-
-/* The store has segments of that size; startup only. */
-extern void rq_set_segment_mb(uint32 segment_mb);
 
 /*
  * Note that a file of what was dropped or trimmed could not be removed, so

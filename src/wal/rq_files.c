@@ -146,10 +146,10 @@ next_written(RqPos pos)
 	{
 		pos = rq_log_frame_start(pos);
 		again = false;
-		for (uint32 i = 0; i < rq_ctl->ngaps && !again; i++)
-			if (pos >= rq_gaps[i].start && pos < rq_gaps[i].end)
+		for (uint32 i = 0; i < rq_gaps->n && !again; i++)
+			if (pos >= rq_gaps->gaps[i].start && pos < rq_gaps->gaps[i].end)
 			{
-				pos = rq_gaps[i].end;
+				pos = rq_gaps->gaps[i].end;
 				again = true;
 			}
 	}
@@ -162,8 +162,8 @@ log_range(uint64 segno, RqPos *from, RqPos *to)
 {
 	RqPos		start = rq_log_segment_start(segno);
 
-	*from = next_written(Max(start, pg_atomic_read_u64(&rq_ctl->log_start)));
-	*to = Min(start + rq_ctl->segment_size, pg_atomic_read_u64(&rq_ctl->log_end));
+	*from = next_written(Max(start, pg_atomic_read_u64(&rq_log->start)));
+	*to = Min(start + rq_log->segment_size, pg_atomic_read_u64(&rq_log->end));
 	return *from < *to;
 }
 
@@ -175,7 +175,7 @@ log_range(uint64 segno, RqPos *from, RqPos *to)
 static bool
 is_complete(RqStoreFile *f)
 {
-	uint64		size = RQ_IS_OF_LOG(f) ? rq_ctl->segment_size : rq_cq_segment_size(f->segno);
+	uint64		size = RQ_IS_OF_LOG(f) ? rq_log->segment_size : rq_cq_segment_size(f->segno);
 	char		path[MAXPGPATH];
 	struct stat st;
 
@@ -224,8 +224,8 @@ note_missing_of_queue(RqQueue *q)
 static void
 note_missing(void)
 {
-	RqPos		end = pg_atomic_read_u64(&rq_ctl->log_end);
-	RqStoreFile f = {.segno = rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start))};
+	RqPos		end = pg_atomic_read_u64(&rq_log->end);
+	RqStoreFile f = {.segno = rq_log_segno(pg_atomic_read_u64(&rq_log->start))};
 	RqPos		from;
 	RqPos		to;
 
@@ -343,7 +343,7 @@ check_log_file(const char *dir, const char *name, void *unused)
 	uint64		segno;
 
 	if (!rq_parse_log_name(name, &segno) ||
-		rq_log_segment_start(segno) < pg_atomic_read_u64(&rq_ctl->log_end))
+		rq_log_segment_start(segno) < pg_atomic_read_u64(&rq_log->end))
 		return;
 	rq_log_path(path, segno);
 	refuse_unknown(path, RQ_SEG_HEADER_SIZE);

@@ -64,7 +64,7 @@ make_file(const char *path, uint64 size, const void *begin, uint32 len)
 static void
 make_end_of_log(void)
 {
-	RqPos		end = pg_atomic_read_u64(&rq_ctl->log_end);
+	RqPos		end = pg_atomic_read_u64(&rq_log->end);
 	uint64		segno = rq_log_segno(end);
 	RqPos		start = rq_log_segment_start(segno) + RQ_SEG_HEADER_SIZE;
 	char		begin[RQ_SEG_HEADER_SIZE + RQ_FRAME_HEADER_SIZE];
@@ -74,11 +74,11 @@ make_end_of_log(void)
 	rq_log_path(path, segno);
 	if (start >= end || !is_missing(path))
 		return;
-	rq_seg_header_init(&header, rq_ctl->segment_mb, rq_log_segment_start(segno));
+	rq_seg_header_init(&header, rq_log->segment_mb, rq_log_segment_start(segno));
 	memcpy(begin, &header, sizeof(header));
 	rq_frame_filler(begin + RQ_SEG_HEADER_SIZE, start, end - start,
 					GetCurrentTimestamp());
-	make_file(path, rq_ctl->segment_size, begin, sizeof(begin));
+	make_file(path, rq_log->segment_size, begin, sizeof(begin));
 }
 
 /*

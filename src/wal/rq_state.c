@@ -57,9 +57,9 @@ static void
 copy_state(RqWriter *w, RqStateHeader *h, XLogRecPtr wal_upto)
 {
 	memset(h, 0, sizeof(*h));
-	h->segment_mb = rq_ctl->segment_mb;
+	h->segment_mb = rq_log->segment_mb;
 	h->flags = rq_ctl->made_by_upgrade ? RQ_STATE_UPGRADE : 0;
-	h->log_end = pg_atomic_read_u64(&rq_ctl->log_end);
+	h->log_end = pg_atomic_read_u64(&rq_log->end);
 
 	/*
 	 * The end is read before the reservations.  Pairs with the second write
@@ -78,7 +78,7 @@ copy_state(RqWriter *w, RqStateHeader *h, XLogRecPtr wal_upto)
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	h->meta_lsn = Max(rq_ctl->meta_lsn, wal_upto != InvalidXLogRecPtr ?
 					  wal_upto : GetXLogInsertRecPtr());
-	h->log_start = pg_atomic_read_u64(&rq_ctl->log_start);
+	h->log_start = pg_atomic_read_u64(&rq_log->start);
 	h->next_group_id = rq_ctl->next_group_id;
 	rq_parts_copy(w, h);
 	LWLockRelease(rq_meta_lock);
@@ -143,14 +143,14 @@ static RqPos
 sync_log(void)
 {
 	RqPos		settled = rq_log_settled_end();
-	RqPos		from = Max(Min(rq_ctl->synced_log, rq_ctl->redo_dirty),
-						   pg_atomic_read_u64(&rq_ctl->log_start));
-	RqPos		to = pg_atomic_read_u64(&rq_ctl->log_end);
+	RqPos		from = Max(Min(rq_ctl->synced_log, rq_log->redo_dirty),
+						   pg_atomic_read_u64(&rq_log->start));
+	RqPos		to = pg_atomic_read_u64(&rq_log->end);
 
 	Assert(settled <= to);
 	rq_log_sync(from, to);
 	synced_bytes += to - Min(from, to);
-	rq_ctl->redo_dirty = RQ_INVALID_POS;
+	rq_log->redo_dirty = RQ_INVALID_POS;
 	return settled;
 }
 
@@ -287,9 +287,9 @@ sync_log_early(RqPos end)
 {
 	static RqPos flushed = 0;	/* writing back has begun below this */
 	RqPos		full = rq_log_segment_start(rq_log_segno(end));
-	RqPos		from = Max(rq_ctl->synced_log, pg_atomic_read_u64(&rq_ctl->log_start));
+	RqPos		from = Max(rq_ctl->synced_log, pg_atomic_read_u64(&rq_log->start));
 
-	Assert(end <= pg_atomic_read_u64(&rq_ctl->log_end));
+	Assert(end <= pg_atomic_read_u64(&rq_log->end));
 
 	/* Producers still write to the page that it ends in. */
 	end -= end % BLCKSZ;

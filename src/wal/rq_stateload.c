@@ -21,6 +21,7 @@
 
 #include "base/rq_guc.h"
 #include "format/rq_statefmt.h"
+#include "log/rq_log.h"
 #include "shmem/rq_shmem.h"
 #include "store/rq_durable.h"
 #include "store/rq_stream.h"
@@ -40,9 +41,9 @@ load_all(RqReader *r)
 	RqStateHeader h;
 
 	rq_state_take(r, &h, sizeof(h));
-	rq_set_segment_mb(h.segment_mb);
-	pg_atomic_write_u64(&rq_ctl->log_start, h.log_start);
-	pg_atomic_write_u64(&rq_ctl->log_end, h.log_end);
+	rq_log_set_segment_mb(h.segment_mb);
+	pg_atomic_write_u64(&rq_log->start, h.log_start);
+	pg_atomic_write_u64(&rq_log->end, h.log_end);
 	rq_ctl->meta_lsn = h.meta_lsn;
 	rq_ctl->next_group_id = h.next_group_id;
 	rq_ctl->made_by_upgrade = (h.flags & RQ_STATE_UPGRADE) != 0 &&
@@ -91,7 +92,7 @@ rq_state_probe(void)
 static void
 write_first_state(void)
 {
-	RqStateHeader h = {.segment_mb = rq_ctl->segment_mb, .next_group_id = 1,
+	RqStateHeader h = {.segment_mb = rq_log->segment_mb, .next_group_id = 1,
 	.flags = IsBinaryUpgrade ? RQ_STATE_UPGRADE : 0};
 	RqWriter   *w = rq_writer_begin(RQ_STATE_FILE, sizeof(h));
 
@@ -139,7 +140,7 @@ rq_state_load(void)
 
 	/* 1. */
 	rq_refuse_links();
-	rq_set_segment_mb(rq_segment_size_mb);
+	rq_log_set_segment_mb(rq_segment_size_mb);
 	problem = check_state(&found);
 	if (problem)
 		rq_state_damaged(problem);
@@ -164,10 +165,10 @@ rq_state_load(void)
 	LWLockRelease(rq_meta_lock);
 	rq_reader_close(r);
 	refuse_upgraded();
-	if (rq_ctl->segment_mb != (uint32) rq_segment_size_mb)
+	if (rq_log->segment_mb != (uint32) rq_segment_size_mb)
 		ereport(LOG,
 				(errmsg("rocketq.segment_size = %dMB is ignored: the store has segments of %u MB",
-						rq_segment_size_mb, rq_ctl->segment_mb)));
+						rq_segment_size_mb, rq_log->segment_mb)));
 
 	/* 5., 6. */
 	rq_files_check_loaded();

@@ -43,8 +43,8 @@ tidy_log_file(const char *dir, const char *name, void *arg)
 
 	if (!rq_parse_log_name(name, &segno))
 		return;
-	unknown = rq_log_segment_start(segno) >= pg_atomic_read_u64(&rq_ctl->log_end);
-	if (segno >= rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start)) &&
+	unknown = rq_log_segment_start(segno) >= pg_atomic_read_u64(&rq_log->end);
+	if (segno >= rq_log_segno(pg_atomic_read_u64(&rq_log->start)) &&
 		!(tidy->all && unknown))
 		return;
 	rq_log_path(path, segno);
@@ -199,12 +199,12 @@ remove_left_log(const char *dir, const char *name, void *arg)
 	if (!rq_parse_log_name(name, &segno))
 		return;
 	rq_log_path(path, segno);
-	if (segno < rq_log_segno(pg_atomic_read_u64(&rq_ctl->log_start)))
+	if (segno < rq_log_segno(pg_atomic_read_u64(&rq_log->start)))
 	{
 		if (!rq_remove_segment(path))
 			note_left(left, false);
 	}
-	else if (rq_log_segment_start(segno) >= pg_atomic_read_u64(&rq_ctl->log_end) &&
+	else if (rq_log_segment_start(segno) >= pg_atomic_read_u64(&rq_log->end) &&
 			 rq_file_holds_something(path, RQ_SEG_HEADER_SIZE))
 		note_left(left, true);
 }

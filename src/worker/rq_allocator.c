@@ -53,7 +53,7 @@ publish(RqPos alloc_end, int err)
 	if (err != 0)
 		rq_worker_note_error(psprintf("could not allocate segment of the rocketq commit log: %s",
 									  strerror(err)));
-	if (err != 0 && pg_atomic_read_u32(&rq_ctl->alloc_errno) != (uint32) err)
+	if (err != 0 && pg_atomic_read_u32(&rq_log->alloc_errno) != (uint32) err)
 	{
 		errno = err;
 		ereport(LOG,
@@ -61,9 +61,9 @@ publish(RqPos alloc_end, int err)
 				 errmsg("could not allocate segment of the rocketq commit log: %m"),
 				 errdetail("Producers are refused until there is a new segment.")));
 	}
-	pg_atomic_write_u64(&rq_ctl->alloc_end, alloc_end);
-	pg_atomic_write_u32(&rq_ctl->alloc_errno, err);
-	ConditionVariableBroadcast(&rq_ctl->alloc_cv);
+	pg_atomic_write_u64(&rq_log->alloc_end, alloc_end);
+	pg_atomic_write_u32(&rq_log->alloc_errno, err);
+	ConditionVariableBroadcast(&rq_log->alloc_cv);
 }
 
 /*
@@ -78,7 +78,7 @@ prepare_current(uint64 segno, RqPos log_end)
 
 	rq_log_path(path, segno);
 	return rq_zero_tail(path, log_end - rq_log_segment_start(segno),
-						rq_ctl->segment_size);
+						rq_log->segment_size);
 }
 
 /* Report new segments in the server log, in at most one line a second. */
@@ -112,9 +112,9 @@ tell_created(RqPos alloc_end)
 static void
 allocate(void)
 {
-	const uint64 size = rq_ctl->segment_size;
-	RqPos		log_end = pg_atomic_read_u64(&rq_ctl->log_end);
-	RqPos		alloc_end = pg_atomic_read_u64(&rq_ctl->alloc_end);
+	const uint64 size = rq_log->segment_size;
+	RqPos		log_end = pg_atomic_read_u64(&rq_log->end);
+	RqPos		alloc_end = pg_atomic_read_u64(&rq_log->alloc_end);
 	uint64		last = rq_log_segno(log_end) + rq_preallocate_segments;
 
 	/* An unused store takes no space. */

@@ -240,8 +240,8 @@ static void
 log_sync(XLogRecPtr redo)
 {
 	xl_rq_sync	rec = {.kind = RQ_EXT_SYNC, .redo = redo,
-		.log_start = pg_atomic_read_u64(&rq_ctl->log_start),
-	.log_end = pg_atomic_read_u64(&rq_ctl->log_end)};
+		.log_start = pg_atomic_read_u64(&rq_log->start),
+	.log_end = pg_atomic_read_u64(&rq_log->end)};
 
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqSync);
@@ -351,13 +351,13 @@ make_lost(void)
 static void
 fill_gaps(void)
 {
-	while (rq_ctl->ngaps > 0)
+	while (rq_gaps->n > 0)
 	{
-		RqStateGap	g = rq_gaps[rq_ctl->ngaps - 1];
+		RqStateGap	g = rq_gaps->gaps[rq_gaps->n - 1];
 
-		rq_log_fill_gap(Max(g.start, pg_atomic_read_u64(&rq_ctl->log_start)),
+		rq_log_fill_gap(Max(g.start, pg_atomic_read_u64(&rq_log->start)),
 						g.end);
-		rq_ctl->ngaps--;
+		rq_gaps->n--;
 	}
 }
 

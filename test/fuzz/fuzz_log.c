@@ -13,11 +13,10 @@
 #include "format/rq_cqfmt.h"
 #include "format/rq_segfmt.h"
 #include "log/rq_log.h"
-#include "shmem/rq_shmem.h"
 #include "store/rq_map.h"
 
-static RqControl control;
-RqControl  *rq_ctl = &control;
+static RqLog the_log;
+RqLog	   *rq_log = &the_log;
 static char *segment;
 
 char *
@@ -110,10 +109,10 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	memcpy(&e, data + 8, sizeof(e));
 	room = (size - 8 - sizeof(e)) / 8 * 8;
 	segment = fuzz_copy(data + 8 + sizeof(e), room);
-	control.segment_size = room;
-	control.segment_mb = 1;
-	pg_atomic_init_u64(&control.log_start, 0);
-	pg_atomic_init_u64(&control.log_end, room);
+	the_log.segment_size = room;
+	the_log.segment_mb = 1;
+	pg_atomic_init_u64(&the_log.start, 0);
+	pg_atomic_init_u64(&the_log.end, room);
 	if (data[0] & 1)
 		make_sums_right(room, e.pos);
 

@@ -229,8 +229,10 @@ ConditionVariableInit(ConditionVariable *cv)
 void *
 ShmemInitStruct(const char *name, Size size, bool *found)
 {
-	void	   *piece = calloc(1, size);
+	/* In whole cache lines, as ShmemAlloc() gives it. */
+	void	   *piece = aligned_alloc(PG_CACHE_LINE_SIZE, CACHELINEALIGN(size));
 
+	memset(piece, 0, size);
 	*found = false;
 	fuzz_free_later(piece);
 	return piece;
