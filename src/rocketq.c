@@ -14,10 +14,12 @@
 #include "base/rq_guc.h"
 #include "consume/rq_owner.h"
 #include "consume/rq_readers.h"
+#include "consume/rq_unused.h"
 #include "ddl/rq_access_hook.h"
 #include "ddl/rq_executor_hook.h"
 #include "ddl/rq_label.h"
 #include "ddl/rq_utility_hook.h"
+#include "log/rq_disk.h"
 #include "log/rq_log.h"
 #include "produce/rq_produce.h"
 #include "produce/rq_touched.h"
@@ -35,6 +37,7 @@
 #include "value/rq_relation.h"
 #include "value/rq_serializable.h"
 #include "wal/rq_rmgr.h"
+#include "wal/rq_state.h"
 #include "wal/rq_stateload.h"
 #include "worker/rq_worker.h"
 
@@ -53,6 +56,7 @@ const RqPart *const rq_parts[] = {
 	&rq_stats_part,
 	&rq_latency_part,
 	&rq_log_part,
+	&rq_disk_part,
 	&rq_gaps_part,
 	&rq_slots_part,
 	&rq_topics_part,
@@ -63,7 +67,9 @@ const RqPart *const rq_parts[] = {
 	&rq_groups_state_part,
 	&rq_ahead_part,
 	&rq_waiters_part,
+	&rq_unused_part,
 	&rq_retain_part,
+	&rq_store_part,
 	NULL
 };
 
@@ -93,7 +99,7 @@ rocketq_shmem_startup(void)
 	if (prev_shmem_startup)
 		prev_shmem_startup();
 	rq_parts_startup();
-	if (!rq_ctl->loaded)
+	if (!rq_store->loaded)
 		rq_state_load();
 }
 

@@ -34,6 +34,7 @@
 #include "shmem/rq_workers.h"
 #include "topic/rq_group.h"
 #include "topic/rq_topic.h"
+#include "wal/rq_state.h"
 
 PG_FUNCTION_INFO_V1(rocketq_get_topics);
 PG_FUNCTION_INFO_V1(rocketq_get_queues);
@@ -642,7 +643,7 @@ static void
 put_worker(ReturnSetInfo *rsinfo, const char *name, RqWorkerKind kind)
 {
 	RqWorker   *w = &rq_workers[kind];
-	bool		has_synced = kind == RQ_KEEPER && rq_ctl->syncs > 0;
+	bool		has_synced = kind == RQ_KEEPER && rq_store->syncs > 0;
 	Row			row = {.n = 0};
 
 	put_value(&row, CStringGetTextDatum(name));
@@ -650,14 +651,14 @@ put_worker(ReturnSetInfo *rsinfo, const char *name, RqWorkerKind kind)
 	put_time(&row, w->started_at);
 	put_time(&row, w->last_tick_at);
 	put_value(&row, Int64GetDatum(w->ticks));
-	put_if(&row, kind == RQ_KEEPER, Int64GetDatum(rq_ctl->syncs));
-	put_time(&row, kind == RQ_KEEPER ? rq_ctl->last_sync_at : 0);
-	put_if(&row, has_synced, Float8GetDatum(rq_ctl->last_sync_us / 1000.0));
-	put_if(&row, kind == RQ_KEEPER && rq_ctl->synced_redo != InvalidXLogRecPtr,
-		   LSNGetDatum(rq_ctl->synced_redo));
+	put_if(&row, kind == RQ_KEEPER, Int64GetDatum(rq_store->syncs));
+	put_time(&row, kind == RQ_KEEPER ? rq_store->last_sync_at : 0);
+	put_if(&row, has_synced, Float8GetDatum(rq_store->last_sync_us / 1000.0));
+	put_if(&row, kind == RQ_KEEPER && rq_store->synced_redo != InvalidXLogRecPtr,
+		   LSNGetDatum(rq_store->synced_redo));
 	put_value(&row, CStringGetTextDatum(worker_state(w)));
 	put_worker_errors(&row, w);
-	put_if(&row, has_synced, Int64GetDatum(rq_ctl->last_sync_bytes));
+	put_if(&row, has_synced, Int64GetDatum(rq_store->last_sync_bytes));
 	finish_row(rsinfo, &row);
 }
 

@@ -26,11 +26,36 @@
 /* Groups dropped in one round of the janitor. */
 #define EXPIRE_ROUND	64
 
+/*
+ * Groups not used since the server started, or was promoted, count as used
+ * then.  0 until the janitor's first round; written by it alone.
+ */
+static TimestampTz *holds_since = NULL;
+
+static Size
+unused_size(void)
+{
+	return rq_table_size(1, sizeof(TimestampTz));
+}
+
+static void
+unused_init(void)
+{
+	(void) rq_table_create("rocketq unused groups", 1, sizeof(TimestampTz),
+						   (void **) &holds_since);
+}
+
+const RqPart rq_unused_part = {
+	.name = "unused groups",
+	.shmem_size = unused_size,
+	.shmem_init = unused_init
+};
+
 static TimestampTz
 used_last(const RqGroup *g)
 {
 	return Max(Max((TimestampTz) pg_atomic_read_u64((pg_atomic_uint64 *) &g->used_at),
-				   g->created_at), rq_ctl->holds_since);
+				   g->created_at), *holds_since);
 }
 
 /*
@@ -105,8 +130,8 @@ tell_idle(const RqGroup *g, TimestampTz since)
 void
 rq_unused_note_idle(TimestampTz now)
 {
-	if (rq_ctl->holds_since == 0)
-		rq_ctl->holds_since = now;
+	if (*holds_since == 0)
+		*holds_since = now;
 	for (int i = 0; i < rq_max_groups; i++)
 	{
 		RqGroup    *g = &rq_groups[i];

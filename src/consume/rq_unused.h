@@ -7,6 +7,8 @@
 
 #include "topic/rq_group.h"
 
+extern const RqPart rq_unused_part;
+
 /* Does a group hold what it has not consumed? */
 extern bool rq_group_holds(uint32 group);
 

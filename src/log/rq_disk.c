@@ -15,11 +15,43 @@
 
 #include "base/rq_guc.h"
 #include "log/rq_disk.h"
-#include "shmem/rq_shmem.h"
 #include "shmem/rq_stats.h"
 
 /* How far below a threshold it is crossed downwards, in percent. */
 #define BACK_PERCENT	1
+
+/* What both workers know of it, in shared memory, for producers too. */
+typedef struct DiskWatch
+{
+	pg_atomic_uint32 permille;	/* used, when it was last checked */
+	pg_atomic_uint32 warned;	/* above rocketq.disk_warn_percent */
+	pg_atomic_uint32 refuse;	/* above rocketq.disk_refuse_percent */
+} DiskWatch;
+
+static DiskWatch *watch = NULL;
+
+static Size
+disk_size(void)
+{
+	return rq_table_size(1, sizeof(DiskWatch));
+}
+
+static void
+disk_init(void)
+{
+	if (!rq_table_create("rocketq disk", 1, sizeof(DiskWatch),
+						 (void **) &watch))
+		return;
+	pg_atomic_init_u32(&watch->permille, 0);
+	pg_atomic_init_u32(&watch->warned, 0);
+	pg_atomic_init_u32(&watch->refuse, 0);
+}
+
+const RqPart rq_disk_part = {
+	.name = "disk",
+	.shmem_size = disk_size,
+	.shmem_init = disk_init
+};
 
 typedef struct Disk
 {
@@ -73,7 +105,7 @@ has_changed(pg_atomic_uint32 *flag, const Disk *d, int threshold)
 static void
 tell_warn(const Disk *d)
 {
-	if (pg_atomic_read_u32(&rq_ctl->disk_warned) == 0)
+	if (pg_atomic_read_u32(&watch->warned) == 0)
 		ereport(LOG,
 				(errmsg("file system of the rocketq store is %.1f%% full, below rocketq.disk_warn_percent again",
 						d->percent)));
@@ -89,7 +121,7 @@ tell_warn(const Disk *d)
 static void
 tell_refuse(const Disk *d)
 {
-	if (pg_atomic_read_u32(&rq_ctl->disk_refuse) == 0)
+	if (pg_atomic_read_u32(&watch->refuse) == 0)
 		ereport(LOG,
 				(errmsg("rocketq accepts messages again"),
 				 errdetail("The file system of the store is %.1f%% full.", d->percent)));
@@ -110,11 +142,11 @@ rq_disk_look(void)
 
 	if (!look(&d))
 		return;
-	pg_atomic_write_u32(&rq_ctl->disk_permille, (uint32) (d.percent * 10));
-	if (has_changed(&rq_ctl->disk_warned, &d, rq_disk_warn_percent) &&
+	pg_atomic_write_u32(&watch->permille, (uint32) (d.percent * 10));
+	if (has_changed(&watch->warned, &d, rq_disk_warn_percent) &&
 		is_on(rq_disk_warn_percent))
 		tell_warn(&d);
-	if (has_changed(&rq_ctl->disk_refuse, &d, rq_disk_refuse_percent))
+	if (has_changed(&watch->refuse, &d, rq_disk_refuse_percent))
 		tell_refuse(&d);
 }
 
@@ -135,9 +167,9 @@ rq_disk_check_produce(void)
 {
 	uint32		permille;
 
-	if (likely(pg_atomic_read_u32(&rq_ctl->disk_refuse) == 0))
+	if (likely(pg_atomic_read_u32(&watch->refuse) == 0))
 		return;
-	permille = pg_atomic_read_u32(&rq_ctl->disk_permille);
+	permille = pg_atomic_read_u32(&watch->permille);
 	rq_count(RQ_STAT_REFUSED_DISK_FULL, 1);
 	ereport(ERROR,
 			(errcode(ERRCODE_DISK_FULL),

@@ -6,6 +6,9 @@
 #define RQ_DISK_H
 
 #include "base/rq_base.h"
+#include "shmem/rq_parts.h"
+
+extern const RqPart rq_disk_part;
 
 /*
  * Check how full it is, and report it in the server log when a threshold is

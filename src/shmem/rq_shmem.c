@@ -51,9 +51,6 @@ control_init(void)
 	pg_atomic_init_u32(&rq_ctl->groups_abandoned, 0);
 	pg_atomic_init_u32(&rq_ctl->leftovers, 0);
 	pg_atomic_init_u32(&rq_ctl->nwaiters, 0);
-	pg_atomic_init_u32(&rq_ctl->disk_permille, 0);
-	pg_atomic_init_u32(&rq_ctl->disk_warned, 0);
-	pg_atomic_init_u32(&rq_ctl->disk_refuse, 0);
 	ConditionVariableInit(&rq_ctl->gate_cv);
 	rq_ctl->next_group_id = 1;
 	rq_ctl->next_incarnation = 1;

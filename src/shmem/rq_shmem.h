@@ -67,13 +67,6 @@ typedef union RqBackend
 
 typedef struct RqControl
 {
-	/* fixed from the moment the state is loaded */
-	bool		loaded;
-	bool		made_by_upgrade;	/* see RQ_STATE_UPGRADE */
-	bool		files_checked;	/* see rq_files_check_replayed() */
-	bool		tidied;			/* the keeper has removed a crash's leftovers;
-								 * one that finds this set is a successor */
-
 	/* the gate; "open" changes under the gate lock held exclusively */
 	bool		gate_open;
 	ConditionVariable gate_cv;
@@ -91,30 +84,8 @@ typedef struct RqControl
 
 	pg_atomic_uint32 nwaiters;	/* of all topics */
 
-	/* retention */
-	TimestampTz holds_since;	/* groups not used since the server started,
-								 * or was promoted, count as used then */
-
-	/* the disk; see log/rq_disk.c */
-	pg_atomic_uint32 disk_permille; /* used, when it was last checked */
-	pg_atomic_uint32 disk_warned;	/* above rocketq.disk_warn_percent */
-	pg_atomic_uint32 disk_refuse;	/* above rocketq.disk_refuse_percent */
-
-	/* the log is on disk below this; the keeper's, or in recovery startup's */
-	RqPos		synced_log;
-
-	/* the keeper's; read by the views */
-	XLogRecPtr	synced_redo;
-	TimestampTz last_sync_at;
-	uint64		syncs;
-	uint64		last_sync_us;
-	uint64		last_sync_bytes;
-
 	/* What the loaded state file says; see RqStateHeader.  For redo. */
 	XLogRecPtr	meta_lsn;
-
-	/* Has redo changed anything since the last sync? */
-	bool		redo_changed;
 
 	/* Is a topic being altered, as far as is replayed? */
 	bool		redo_altering;

@@ -44,6 +44,7 @@
 #include "wal/rq_files.h"
 #include "wal/rq_files_private.h"
 #include "wal/rq_missing_private.h"
+#include "wal/rq_state.h"
 
 /*
  * Those that were missing when the state was loaded.  Filled by the
@@ -555,17 +556,17 @@ remove_begun(void)
 bool
 rq_files_check_replayed(int elevel)
 {
-	if (rq_ctl->files_checked)
+	if (rq_store->files_checked)
 		return true;
 	find_incomplete();
 	if (nmissing == 0 || rq_ignore_missing_files)
 	{
 		rq_missing_forget();
-		rq_ctl->files_checked = true;
+		rq_store->files_checked = true;
 	}
 	else
 		remove_begun();
 	if (nmissing > 0)
 		report_missing(&missing[0], nmissing, elevel);
-	return rq_ctl->files_checked;
+	return rq_store->files_checked;
 }

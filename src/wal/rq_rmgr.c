@@ -73,7 +73,7 @@ static const RqWalRedo redo_functions[] = {
 static void
 check_when_consistent(void)
 {
-	if (reachedConsistency && unlikely(!rq_ctl->files_checked))
+	if (reachedConsistency && unlikely(!rq_store->files_checked))
 		rq_files_check_replayed(FATAL);
 }
 
@@ -95,7 +95,7 @@ rocketq_redo(XLogReaderState *record)
 		elog(PANIC, "rocketq WAL record of type %u, kind %u: %s",
 			 info & ~XLR_INFO_MASK, rq_wal_ext_kind(info, data, len), problem);
 	redo_functions[rq_wal_index(info, data, len)] (data, len, record->EndRecPtr);
-	rq_ctl->redo_changed = true;
+	rq_store->redo_changed = true;
 	check_when_consistent();
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(redo_cxt);

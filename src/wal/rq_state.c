@@ -39,8 +39,31 @@
 #include "store/rq_stream.h"
 #include "wal/rq_state.h"
 
+RqStore    *rq_store = NULL;
+
 static uint64 synced_bytes = 0;
 static bool has_synced = false; /* this process */
+
+/* ---- shared memory ---- */
+
+static Size
+store_size(void)
+{
+	return rq_table_size(1, sizeof(RqStore));
+}
+
+static void
+store_init(void)
+{
+	(void) rq_table_create("rocketq store", 1, sizeof(RqStore),
+						   (void **) &rq_store);
+}
+
+const RqPart rq_store_part = {
+	.name = "store",
+	.shmem_size = store_size,
+	.shmem_init = store_init
+};
 
 /* ---- copy ---- */
 
@@ -58,7 +81,7 @@ copy_state(RqWriter *w, RqStateHeader *h, XLogRecPtr wal_upto)
 {
 	memset(h, 0, sizeof(*h));
 	h->segment_mb = rq_log->segment_mb;
-	h->flags = rq_ctl->made_by_upgrade ? RQ_STATE_UPGRADE : 0;
+	h->flags = rq_store->made_by_upgrade ? RQ_STATE_UPGRADE : 0;
 	h->log_end = pg_atomic_read_u64(&rq_log->end);
 
 	/*
@@ -143,7 +166,7 @@ static RqPos
 sync_log(void)
 {
 	RqPos		settled = rq_log_settled_end();
-	RqPos		from = Max(Min(rq_ctl->synced_log, rq_log->redo_dirty),
+	RqPos		from = Max(Min(rq_store->synced_log, rq_log->redo_dirty),
 						   pg_atomic_read_u64(&rq_log->start));
 	RqPos		to = pg_atomic_read_u64(&rq_log->end);
 
@@ -168,7 +191,7 @@ has_changed(RqWriter *w, const RqStateHeader *h)
 {
 	RqStateHeader old;
 
-	if (!has_synced || rq_ctl->redo_changed || rq_state_count(h, RQ_STATE_GAPS) > 0 ||
+	if (!has_synced || rq_store->redo_changed || rq_state_count(h, RQ_STATE_GAPS) > 0 ||
 		!rq_writer_same(w, &old))
 		return true;
 
@@ -234,8 +257,8 @@ bring_to_disk(RqWriter *w, const RqStateHeader *h, XLogRecPtr wal_upto)
 
 	/* 3. */
 	rq_writer_replace(w, h);
-	rq_ctl->synced_log = settled;
-	rq_ctl->redo_changed = false;
+	rq_store->synced_log = settled;
+	rq_store->redo_changed = false;
 	has_synced = true;
 	rq_count(RQ_STAT_SYNCS, 1);
 	tell_sync(&d, wal_upto == InvalidXLogRecPtr ? GetRedoRecPtr() : wal_upto);
@@ -287,7 +310,7 @@ sync_log_early(RqPos end)
 {
 	static RqPos flushed = 0;	/* writing back has begun below this */
 	RqPos		full = rq_log_segment_start(rq_log_segno(end));
-	RqPos		from = Max(rq_ctl->synced_log, pg_atomic_read_u64(&rq_log->start));
+	RqPos		from = Max(rq_store->synced_log, pg_atomic_read_u64(&rq_log->start));
 
 	Assert(end <= pg_atomic_read_u64(&rq_log->end));
 
@@ -296,7 +319,7 @@ sync_log_early(RqPos end)
 	rq_log_flush(Max(flushed, from), end);
 	flushed = Max(flushed, end);
 	rq_log_sync(from, full);
-	rq_ctl->synced_log = Max(rq_ctl->synced_log, full);
+	rq_store->synced_log = Max(rq_store->synced_log, full);
 }
 
 /*
@@ -332,7 +355,7 @@ rq_state_synced_bytes(void)
 void
 rq_state_assume_synced(void)
 {
-	if (!rq_ctl->tidied)
-		rq_ctl->synced_log = rq_log_settled_end();
+	if (!rq_store->tidied)
+		rq_store->synced_log = rq_log_settled_end();
 	rq_queue_sync_assume();
 }

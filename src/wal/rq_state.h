@@ -6,7 +6,40 @@
 #ifndef RQ_STATE_H
 #define RQ_STATE_H
 
+#include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
+
 #include "base/rq_base.h"
+#include "shmem/rq_parts.h"
+
+/*
+ * How far the store has come from the state file, and how far it is back on
+ * disk.  Written by whoever looks after that: the postmaster when it loads the
+ * state, the startup process during recovery, then the keeper.
+ */
+typedef struct RqStore
+{
+	bool		loaded;
+	bool		made_by_upgrade;	/* see RQ_STATE_UPGRADE */
+	bool		files_checked;	/* see rq_files_check_replayed() */
+	bool		tidied;			/* the keeper has removed a crash's leftovers;
+								 * one that finds this set is a successor */
+	bool		redo_changed;	/* has redo changed anything since the last
+								 * sync? */
+	RqPos		synced_log;		/* the log is on disk below this */
+
+	/* the keeper's syncs; read by the views */
+	XLogRecPtr	synced_redo;
+	TimestampTz last_sync_at;
+	uint64		syncs;
+	uint64		last_sync_us;
+	uint64		last_sync_bytes;
+} RqStore;
+
+/* The same address in every process; NULL without preloading. */
+extern RqStore *rq_store;
+
+extern const RqPart rq_store_part;
 
 /*
  * Bring everything that has changed since the last call in this process to

@@ -26,6 +26,7 @@
 #include "store/rq_durable.h"
 #include "store/rq_stream.h"
 #include "wal/rq_files_private.h"
+#include "wal/rq_state.h"
 #include "wal/rq_stateload.h"
 
 /*
@@ -46,7 +47,7 @@ load_all(RqReader *r)
 	pg_atomic_write_u64(&rq_log->end, h.log_end);
 	rq_ctl->meta_lsn = h.meta_lsn;
 	rq_ctl->next_group_id = h.next_group_id;
-	rq_ctl->made_by_upgrade = (h.flags & RQ_STATE_UPGRADE) != 0 &&
+	rq_store->made_by_upgrade = (h.flags & RQ_STATE_UPGRADE) != 0 &&
 		(IsBinaryUpgrade || rq_state_count(&h, RQ_STATE_TOPICS) > 0);
 	rq_parts_load(r, &h);
 }
@@ -99,7 +100,7 @@ write_first_state(void)
 	rq_state_seal(&h, rq_writer_length(w), rq_writer_crc(w));
 	rq_writer_replace(w, &h);
 	rq_writer_end(w);
-	rq_ctl->made_by_upgrade = IsBinaryUpgrade;
+	rq_store->made_by_upgrade = IsBinaryUpgrade;
 }
 
 /*
@@ -109,7 +110,7 @@ write_first_state(void)
 static void
 refuse_upgraded(void)
 {
-	if (rq_ctl->made_by_upgrade && !IsBinaryUpgrade)
+	if (rq_store->made_by_upgrade && !IsBinaryUpgrade)
 		ereport(FATAL,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the rocketq store of the old cluster is missing"),
@@ -173,5 +174,5 @@ rq_state_load(void)
 	/* 5., 6. */
 	rq_files_check_loaded();
 	rq_make_directories();
-	rq_ctl->loaded = true;
+	rq_store->loaded = true;
 }

@@ -278,13 +278,13 @@ sync_store(void)
 		log_sync(redo);
 		INSTR_TIME_SET_CURRENT(end);
 		INSTR_TIME_SUBTRACT(end, start);
-		rq_ctl->last_sync_us = INSTR_TIME_GET_MICROSEC(end);
-		rq_ctl->last_sync_bytes = rq_state_synced_bytes();
-		rq_ctl->last_sync_at = GetCurrentTimestamp();
-		rq_ctl->syncs++;
+		rq_store->last_sync_us = INSTR_TIME_GET_MICROSEC(end);
+		rq_store->last_sync_bytes = rq_state_synced_bytes();
+		rq_store->last_sync_at = GetCurrentTimestamp();
+		rq_store->syncs++;
 	}
 	synced_redo = redo;
-	rq_ctl->synced_redo = redo;
+	rq_store->synced_redo = redo;
 }
 
 /*
@@ -327,10 +327,10 @@ check_files(void)
 static void
 tidy_up(void)
 {
-	if (rq_ctl->tidied)
+	if (rq_store->tidied)
 		return;
 	rq_files_tidy(true);
-	rq_ctl->tidied = true;
+	rq_store->tidied = true;
 }
 
 /* Until files that are lost can be made again, everybody waits at the gate. */
@@ -472,13 +472,13 @@ run(void)
 void
 rq_keeper_main(Datum arg)
 {
-	bool		successor = rq_ctl->tidied;
+	bool		successor = rq_store->tidied;
 
 	rq_worker_begin(RQ_KEEPER);
 	before_shmem_exit(at_exit, (Datum) 0);
 
 	rq_state_assume_synced();
-	synced_redo = rq_ctl->synced_redo = GetRedoRecPtr();
+	synced_redo = rq_store->synced_redo = GetRedoRecPtr();
 	take_guard();
 	check_files();
 	rq_files_forget_closed();
