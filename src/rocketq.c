@@ -59,6 +59,7 @@ const RqPart *const rq_parts[] = {
 	&rq_disk_part,
 	&rq_gaps_part,
 	&rq_slots_part,
+	&rq_tables_part,
 	&rq_topics_part,
 	&rq_queues_part,
 	&rq_groups_part,

@@ -200,7 +200,7 @@ rq_offer_again(void)
 	int			budget = OFFER_BUDGET;
 	RqGroupRef *groups;
 
-	if (pg_atomic_read_u32(&rq_ctl->nwaiters) == 0)
+	if (pg_atomic_read_u32(&rq_tables->nwaiters) == 0)
 		return;
 	groups = palloc(rq_max_backends() * sizeof(RqGroupRef));
 	for (int n = 0; n < rq_max_topics && budget > 0; n++)

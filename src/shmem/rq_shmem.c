@@ -47,13 +47,8 @@ control_init(void)
 	if (!rq_table_create("rocketq control", 1, sizeof(RqControl),
 						 (void **) &rq_ctl))
 		return;
-	pg_atomic_init_u32(&rq_ctl->ndoomed, 0);
-	pg_atomic_init_u32(&rq_ctl->groups_abandoned, 0);
 	pg_atomic_init_u32(&rq_ctl->leftovers, 0);
-	pg_atomic_init_u32(&rq_ctl->nwaiters, 0);
 	ConditionVariableInit(&rq_ctl->gate_cv);
-	rq_ctl->next_group_id = 1;
-	rq_ctl->next_incarnation = 1;
 }
 
 const RqPart rq_control_part = {

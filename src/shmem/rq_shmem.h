@@ -1,7 +1,7 @@
 /*
  * rq_shmem.h
- *	  What all of rocketq shares: the log's ends, the gate, what backends are
- *	  doing; and the order of all locks.
+ *	  What all of rocketq shares: the gate, what backends are doing; and the
+ *	  order of all locks.
  *
  * Everything in shared memory has a fixed size, so the startup process can use
  * it during recovery.  Nothing outside this memory and the files is shared.  What
@@ -30,8 +30,6 @@
 #ifndef RQ_SHMEM_H
 #define RQ_SHMEM_H
 
-#include "access/xlogdefs.h"
-#include "datatype/timestamp.h"
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
 #include "storage/lwlock.h"
@@ -71,24 +69,8 @@ typedef struct RqControl
 	bool		gate_open;
 	ConditionVariable gate_cv;
 
-	/* under the meta lock held exclusively */
-	uint32		next_group_id;
-	uint64		next_incarnation;
-	uint32		ntopics;
-	uint32		ngroups;
-	pg_atomic_uint32 ndoomed;	/* topics */
-	pg_atomic_uint32 groups_abandoned;
-
 	/* 0 = there is no file that should be gone; see rq_leftovers_note() */
 	pg_atomic_uint32 leftovers;
-
-	pg_atomic_uint32 nwaiters;	/* of all topics */
-
-	/* What the loaded state file says; see RqStateHeader.  For redo. */
-	XLogRecPtr	meta_lsn;
-
-	/* Is a topic being altered, as far as is replayed? */
-	bool		redo_altering;
 } RqControl;
 
 /* The same address in every process; NULL without preloading. */

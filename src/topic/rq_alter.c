@@ -86,7 +86,7 @@ release_slots(uint32 topic, uint32 nslots)
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	rq_group_cut_slots(topic, nslots);
 	rq_topic_cut_queues(topic, nslots);
-	rq_topics[topic].incarnation = rq_ctl->next_incarnation++;
+	rq_topics[topic].incarnation = rq_tables->next_incarnation++;
 }
 
 /* New slots were made by the record that ends at "lsn". */
@@ -129,7 +129,7 @@ rq_topic_apply_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
 
 	/* Redo of the end of a transaction checks whether it is this one. */
 	if (t->alter_xid != 0)
-		rq_ctl->redo_altering = true;
+		rq_tables->redo_altering = true;
 	stamp_slots(topic, lsn);
 	seen.nqueues = Min(rec->committed.nqueues, rec->staged.nqueues);
 	rq_topic_set_seen(topic, &seen);
@@ -316,7 +316,7 @@ void
 rq_topic_alter_recover(void)
 {
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	rq_ctl->redo_altering = false;
+	rq_tables->redo_altering = false;
 	for (int i = 0; i < rq_max_topics; i++)
 	{
 		RqTopic    *t = &rq_topics[i];
@@ -332,7 +332,7 @@ rq_topic_alter_recover(void)
 				rq_topic_set_seen(i, &t->committed);
 				break;
 			case RQ_XID_IN_PROGRESS:
-				rq_ctl->redo_altering = true;
+				rq_tables->redo_altering = true;
 				break;
 		}
 	}
@@ -356,7 +356,7 @@ some_alter_has_ended(void)
 void
 rq_topic_alter_replayed(void)
 {
-	if (rq_ctl->redo_altering && some_alter_has_ended())
+	if (rq_tables->redo_altering && some_alter_has_ended())
 		rq_topic_alter_recover();
 }
 

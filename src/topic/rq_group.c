@@ -337,8 +337,8 @@ rq_group_apply(uint32 topic, uint32 id, const char *name, uint32 name_len,
 	g->next = rq_topics[topic].first_group;
 	rq_topics[topic].first_group = slot;
 	g->id = id;
-	rq_ctl->ngroups++;
-	rq_ctl->next_group_id = Max(rq_ctl->next_group_id, id + 1);
+	rq_tables->ngroups++;
+	rq_tables->next_group_id = Max(rq_tables->next_group_id, id + 1);
 	return slot;
 }
 
@@ -397,7 +397,7 @@ rq_group_create(uint32 topic, const char *name, const xl_rq_place *places,
 	if (absent)
 	{
 		uint32		nqueues = rq_topic_nslots(topic);
-		uint32		id = rq_ctl->next_group_id;
+		uint32		id = rq_tables->next_group_id;
 		TimestampTz now = GetCurrentTimestamp();
 		XLogRecPtr	lsn;
 
@@ -503,9 +503,9 @@ drop_apply(uint32 group)
 	*link = g->next;
 	cut_offsets(group, 0);
 	if (g->abandoned)
-		pg_atomic_fetch_sub_u32(&rq_ctl->groups_abandoned, 1);
+		pg_atomic_fetch_sub_u32(&rq_tables->groups_abandoned, 1);
 	g->id = 0;
-	rq_ctl->ngroups--;
+	rq_tables->ngroups--;
 }
 
 void
@@ -548,7 +548,7 @@ rq_group_drop_if(RqGroupRef group, RqGroupMay may)
 void
 rq_group_drop_abandoned(void)
 {
-	if (pg_atomic_read_u32(&rq_ctl->groups_abandoned) == 0)
+	if (pg_atomic_read_u32(&rq_tables->groups_abandoned) == 0)
 		return;
 	for (uint32 i = 0; i < (uint32) rq_max_groups; i++)
 	{
@@ -656,7 +656,7 @@ rq_group_redo(const void *data, uint32 len, XLogRecPtr lsn)
 				rq_groups[group].pend_xid = 0;
 			}
 		}
-		else if (rec->nqueues > 0 && lsn > rq_ctl->meta_lsn)
+		else if (rec->nqueues > 0 && lsn > rq_tables->meta_lsn)
 		{
 			group = rq_group_apply(topic, rec->group_id, name, rec->name_len,
 								   rec->nqueues, rec->xid, rec->created_at);

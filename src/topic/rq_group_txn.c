@@ -54,7 +54,7 @@ abandon(const void *action)
 	if (rq_group_is_still(group))
 	{
 		if (!rq_groups[group.slot].abandoned)
-			pg_atomic_fetch_add_u32(&rq_ctl->groups_abandoned, 1);
+			pg_atomic_fetch_add_u32(&rq_tables->groups_abandoned, 1);
 		rq_groups[group.slot].doomed = rq_groups[group.slot].abandoned = true;
 	}
 	LWLockRelease(rq_meta_lock);

@@ -12,6 +12,7 @@
 #include "shmem/rq_shmem.h"
 #include "topic/rq_tables.h"
 
+RqTables   *rq_tables = NULL;
 RqTopic    *rq_topics = NULL;
 RqQueue    *rq_queues = NULL;
 RqGroup    *rq_groups = NULL;
@@ -25,6 +26,33 @@ typedef struct TopicIndexEntry
 	RqKey		key;
 	uint32		slot;
 } TopicIndexEntry;
+
+/* ---- all of them ---- */
+
+static Size
+tables_size(void)
+{
+	return rq_table_size(1, sizeof(RqTables));
+}
+
+static void
+tables_init(void)
+{
+	if (!rq_table_create("rocketq tables", 1, sizeof(RqTables),
+						 (void **) &rq_tables))
+		return;
+	rq_tables->next_group_id = 1;
+	rq_tables->next_incarnation = 1;
+	pg_atomic_init_u32(&rq_tables->ndoomed, 0);
+	pg_atomic_init_u32(&rq_tables->groups_abandoned, 0);
+	pg_atomic_init_u32(&rq_tables->nwaiters, 0);
+}
+
+const RqPart rq_tables_part = {
+	.name = "tables",
+	.shmem_size = tables_size,
+	.shmem_init = tables_init
+};
 
 /* ---- topics ---- */
 

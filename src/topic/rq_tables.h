@@ -220,12 +220,32 @@ typedef struct RqOffset
 	RqSample	samples[2];		/* of "committed", newer first */
 } RqOffset;
 
+/* What is known of all topics and groups; meta lock exclusive unless said. */
+typedef struct RqTables
+{
+	uint32		next_group_id;
+	uint64		next_incarnation;
+	uint32		ntopics;
+	uint32		ngroups;
+	pg_atomic_uint32 ndoomed;	/* topics */
+	pg_atomic_uint32 groups_abandoned;	/* no lock */
+	pg_atomic_uint32 nwaiters;	/* of all topics; no lock */
+
+	/* What the loaded state file says; see RqStateHeader.  For redo. */
+	XLogRecPtr	meta_lsn;
+
+	/* Is a topic being altered, as far as is replayed?  Startup process. */
+	bool		redo_altering;
+} RqTables;
+
 /* The same address in every process. */
+extern RqTables *rq_tables;
 extern RqTopic *rq_topics;
 extern RqQueue *rq_queues;
 extern RqGroup *rq_groups;
 extern RqOffset *rq_offsets;
 
+extern const RqPart rq_tables_part;
 extern const RqPart rq_topics_part;
 extern const RqPart rq_queues_part;
 extern const RqPart rq_groups_part;

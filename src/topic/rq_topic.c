@@ -77,7 +77,7 @@ rq_topic_check_room(uint32 nqueues)
 void
 rq_topic_check_room_for_new(uint32 nqueues)
 {
-	if (rq_ctl->ntopics >= (uint32) rq_max_topics)
+	if (rq_tables->ntopics >= (uint32) rq_max_topics)
 	{
 		rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
 		rq_report_table_full(gettext_noop("too many topics"), "rocketq.max_topics", rq_max_topics, 1, 0,
@@ -261,7 +261,7 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 	slot = free_slot();
 	t = &rq_topics[slot];
 	t->spc = spc;
-	t->incarnation = rq_ctl->next_incarnation++;
+	t->incarnation = rq_tables->next_incarnation++;
 	t->first_group = RQ_NO_SLOT;
 	t->doomed = false;
 	t->lost_files = false;
@@ -276,7 +276,7 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 		rq_topic_queue(slot, i)->born = lsn;
 	rq_topic_set_seen(slot, settings);
 	rq_topic_index_add(key, slot);
-	rq_ctl->ntopics++;
+	rq_tables->ntopics++;
 	t->pend_xid = xid;
 
 	/*

@@ -242,7 +242,7 @@ rq_topic_redo(const void *data, uint32 len, XLogRecPtr lsn)
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	if (rq_topic_for_redo(rec->key, lsn) != RQ_NO_SLOT ||
 		(rq_topic_index_find(rec->key) == RQ_NO_SLOT &&
-		 lsn > rq_ctl->meta_lsn))
+		 lsn > rq_tables->meta_lsn))
 		slot = rq_topic_apply(rec->key, rec->spc, &rec->committed, rec->xid, lsn);
 	if (slot != RQ_NO_SLOT && lsn > rq_topics[slot].alter_lsn)
 		rq_topic_redo_alter(slot, rec, lsn, trash);

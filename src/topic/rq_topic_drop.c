@@ -41,7 +41,7 @@ rq_topic_doom_locked(uint32 topic)
 	if (t->doomed)
 		return;
 	t->doomed = true;
-	pg_atomic_fetch_add_u32(&rq_ctl->ndoomed, 1);
+	pg_atomic_fetch_add_u32(&rq_tables->ndoomed, 1);
 }
 
 /*
@@ -80,7 +80,7 @@ drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
 	rq_group_drop_all_apply(slot);
 	rq_topic_cut_queues(slot, 0);
 	if (t->doomed)
-		pg_atomic_fetch_sub_u32(&rq_ctl->ndoomed, 1);
+		pg_atomic_fetch_sub_u32(&rq_tables->ndoomed, 1);
 	t->doomed = false;
 	t->pend_xid = 0;
 	t->drop_xid = 0;
@@ -88,7 +88,7 @@ drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
 	pg_atomic_write_u32(&t->nqueues, 0);
 	pg_atomic_write_u64(&t->key, 0);
 	rq_topic_index_remove(key);
-	rq_ctl->ntopics--;
+	rq_tables->ntopics--;
 	rq_wake_topic(slot);
 	rq_trash_topic(key, lsn, trash);
 }
@@ -211,11 +211,11 @@ rq_topic_drop_garbage(RqTopicExists exists, int most)
 void
 rq_topic_make_room(uint32 nqueues, uint64 noffsets)
 {
-	if (rq_ctl->ntopics < (uint32) rq_max_topics &&
-		rq_ctl->ngroups < (uint32) rq_max_groups &&
+	if (rq_tables->ntopics < (uint32) rq_max_topics &&
+		rq_tables->ngroups < (uint32) rq_max_groups &&
 		rq_queue_pool->nfree >= nqueues && rq_offset_pool->nfree >= noffsets)
 		return;
-	if (pg_atomic_read_u32(&rq_ctl->ndoomed) > 0)
+	if (pg_atomic_read_u32(&rq_tables->ndoomed) > 0)
 		rq_topic_drop_garbage(NULL, INT_MAX);
 	rq_group_drop_abandoned();
 }

@@ -83,7 +83,7 @@ rq_wake_join(uint32 topic)
 	 * at these counts.
 	 */
 	pg_atomic_fetch_add_u32(&t->nwaiters, 1);
-	pg_atomic_fetch_add_u32(&rq_ctl->nwaiters, 1);
+	pg_atomic_fetch_add_u32(&rq_tables->nwaiters, 1);
 }
 
 /*
@@ -107,7 +107,7 @@ rq_wake_leave(uint32 topic)
 	else
 		rq_waiters[w->next].prev = w->prev;
 	pg_atomic_fetch_sub_u32(&t->nwaiters, 1);
-	pg_atomic_fetch_sub_u32(&rq_ctl->nwaiters, 1);
+	pg_atomic_fetch_sub_u32(&rq_tables->nwaiters, 1);
 }
 
 bool
@@ -366,7 +366,7 @@ rq_wake_replayed(void)
 	 * a waiter checks the queues.
 	 */
 	pg_memory_barrier();
-	if (likely(pg_atomic_read_u32(&rq_ctl->nwaiters) == 0))
+	if (likely(pg_atomic_read_u32(&rq_tables->nwaiters) == 0))
 		return;
 	for (int t = 0; t < rq_max_topics; t++)
 		if (pg_atomic_read_u32(&rq_topics[t].nwaiters) > 0)

@@ -37,6 +37,7 @@
 #include "shmem/rq_stats.h"
 #include "store/rq_durable.h"
 #include "store/rq_stream.h"
+#include "topic/rq_tables.h"
 #include "wal/rq_state.h"
 
 RqStore    *rq_store = NULL;
@@ -99,10 +100,10 @@ copy_state(RqWriter *w, RqStateHeader *h, XLogRecPtr wal_upto)
 	 * than has been replayed.
 	 */
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	h->meta_lsn = Max(rq_ctl->meta_lsn, wal_upto != InvalidXLogRecPtr ?
+	h->meta_lsn = Max(rq_tables->meta_lsn, wal_upto != InvalidXLogRecPtr ?
 					  wal_upto : GetXLogInsertRecPtr());
 	h->log_start = pg_atomic_read_u64(&rq_log->start);
-	h->next_group_id = rq_ctl->next_group_id;
+	h->next_group_id = rq_tables->next_group_id;
 	rq_parts_copy(w, h);
 	LWLockRelease(rq_meta_lock);
 	rq_state_seal(h, rq_writer_length(w), rq_writer_crc(w));

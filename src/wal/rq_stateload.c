@@ -25,6 +25,7 @@
 #include "shmem/rq_shmem.h"
 #include "store/rq_durable.h"
 #include "store/rq_stream.h"
+#include "topic/rq_tables.h"
 #include "wal/rq_files_private.h"
 #include "wal/rq_state.h"
 #include "wal/rq_stateload.h"
@@ -45,8 +46,8 @@ load_all(RqReader *r)
 	rq_log_set_segment_mb(h.segment_mb);
 	pg_atomic_write_u64(&rq_log->start, h.log_start);
 	pg_atomic_write_u64(&rq_log->end, h.log_end);
-	rq_ctl->meta_lsn = h.meta_lsn;
-	rq_ctl->next_group_id = h.next_group_id;
+	rq_tables->meta_lsn = h.meta_lsn;
+	rq_tables->next_group_id = h.next_group_id;
 	rq_store->made_by_upgrade = (h.flags & RQ_STATE_UPGRADE) != 0 &&
 		(IsBinaryUpgrade || rq_state_count(&h, RQ_STATE_TOPICS) > 0);
 	rq_parts_load(r, &h);

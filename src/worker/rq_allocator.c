@@ -27,6 +27,7 @@
 #include "queue/rq_ahead.h"
 #include "shmem/rq_workers.h"
 #include "store/rq_durable.h"
+#include "topic/rq_tables.h"
 #include "worker/rq_worker.h"
 
 /* Found by its name. */
@@ -118,7 +119,7 @@ allocate(void)
 	uint64		last = rq_log_segno(log_end) + rq_preallocate_segments;
 
 	/* An unused store takes no space. */
-	if (!rq_ctl->gate_open || (rq_ctl->ntopics == 0 && log_end == 0))
+	if (!rq_ctl->gate_open || (rq_tables->ntopics == 0 && log_end == 0))
 		return;
 	if (alloc_end == 0)
 	{

@@ -117,7 +117,7 @@ drop_garbage(void)
 	bool		look = now >= next_look;
 	int			dropped;
 
-	if (!look && pg_atomic_read_u32(&rq_ctl->ndoomed) == 0)
+	if (!look && pg_atomic_read_u32(&rq_tables->ndoomed) == 0)
 		return;
 	dropped = rq_topic_drop_garbage(look ? relation_exists : NULL, DROP_ROUND);
 	if (look && dropped < DROP_ROUND)
