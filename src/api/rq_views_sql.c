@@ -167,7 +167,7 @@ put_unresolved(Row *row, RqQueue *q)
  * of the queue to settle than one hold is for: they have to be repeated.
  */
 static void
-unlock(void)
+end_look(void)
 {
 	LWLockRelease(rq_meta_lock);
 	RQ_FAULT("view-looked");
@@ -225,7 +225,7 @@ rocketq_get_queues(PG_FUNCTION_ARGS)
 			if (seen && i < rq_topic_nqueues(t) &&
 				put_queue(rsinfo, rq_topic_queue(t, i), now))
 				i++;
-			unlock();
+			end_look();
 		}
 	}
 	return (Datum) 0;
@@ -350,7 +350,7 @@ rocketq_get_groups(PG_FUNCTION_ARGS)
 				i < rq_topic_nqueues(rq_groups[g].topic);
 			if (more && put_group_queue(rsinfo, g, i, now, &budget))
 				i++;
-			unlock();
+			end_look();
 		}
 	}
 	return (Datum) 0;
@@ -456,7 +456,7 @@ add_queues(TopicSums *sums, uint32 topic, RqKey key, TimestampTz now)
 		if (i < sums->queues &&
 			add_queue(sums, rq_topic_queue(topic, i), now))
 			i++;
-		unlock();
+		end_look();
 	}
 	return true;
 }
@@ -486,7 +486,7 @@ add_group(TopicSums *sums, uint32 topic, RqKey key, RqGroupRef group)
 						  &sums->places_budget, &from, &stable);
 			i++;
 		}
-		unlock();
+		end_look();
 	}
 	if (shown)
 	{

@@ -268,7 +268,7 @@ reads_topic(uint32 topic)
  * Has it been dropped since it was found?  Until it is owned nothing keeps it.
  */
 static bool
-is_gone(RqGroupRef group)
+group_is_gone(RqGroupRef group)
 {
 	return rq_groups[group.slot].id != group.id;
 }
@@ -302,7 +302,7 @@ consume(RqWant *want, uint32 queue_id, void *arg)
 		rq_group_used(want->group);
 		count = consume_from(req, want->group,
 							 queue_id == RQ_ALL_QUEUES ? &turn : &woken_for);
-	} while (count == 0 && is_gone(want->group));
+	} while (count == 0 && group_is_gone(want->group));
 	want->keeps_lock = reads_topic(req->topic);
 	return count;
 }

@@ -40,14 +40,14 @@ typedef struct Look
 } Look;
 
 static bool
-is_gone(uint32 topic, uint64 incarnation)
+topic_is_gone(uint32 topic, uint64 incarnation)
 {
 	return pg_atomic_read_u64(&rq_topics[topic].key) == 0 ||
 		rq_topics[topic].incarnation != incarnation;
 }
 
 static bool
-is_dropped(RqGroupRef group)
+group_is_dropped(RqGroupRef group)
 {
 	uint64		xid;
 
@@ -111,18 +111,18 @@ has_message(Look *look, RqQueue *q, bool *more)
  * is unread then.
  */
 static RqIdleEnd
-look_at(Look *look, uint32 queue_id, bool *more)
+check_queue(Look *look, uint32 queue_id, bool *more)
 {
 	RqWant	   *want = look->want;
 	RqIdleEnd	end = RQ_IDLE_TIMEOUT;
 
 	*more = false;
 	rq_meta_lock_again();
-	if (is_gone(want->topic, look->incarnation))
+	if (topic_is_gone(want->topic, look->incarnation))
 		end = RQ_IDLE_TOPIC_GONE;
 	else
 	{
-		if (want->group.id != 0 && is_dropped(want->group))
+		if (want->group.id != 0 && group_is_dropped(want->group))
 			want->group.id = 0;
 		if (queue_id < rq_topic_nqueues(want->topic) &&
 			has_message(look, rq_topic_queue(want->topic, queue_id), more))
@@ -150,7 +150,7 @@ look_at_all(RqWant *want, uint32 unused, void *arg)
 		bool		more = true;
 
 		while (more && end == RQ_IDLE_TIMEOUT)
-			end = look_at(&look, i, &more);
+			end = check_queue(&look, i, &more);
 	}
 	return end;
 }

@@ -61,7 +61,7 @@ find_unread(uint32 topic, RqGroupRef group, uint32 queue_id, RqQueue **q,
  * Is the group dropped, or being dropped by a transaction that has not ended?
  */
 static bool
-is_dropped(RqGroupRef group)
+group_is_going(RqGroupRef group)
 {
 	const RqGroup *g = &rq_groups[group.slot];
 
@@ -86,7 +86,7 @@ rq_offer(uint32 topic, RqGroupRef group, uint32 queue_id)
 	if (likely(!rq_wake_is_awaited(topic)))
 		return;
 	rq_news_init(&news, PG_UINT64_MAX, true);
-	if (is_dropped(group))
+	if (group_is_going(group))
 		rq_wake_whole_group(topic, group.id);
 	else if (find_unread(topic, group, queue_id, &q, &from))
 		rq_wake_group(topic, group.id, queue_id, &news, RQ_WAKE_NEXT);

@@ -219,8 +219,8 @@ rq_offset_peek(RqGroupRef group, uint32 queue_id, RqOff *committed, bool *open)
 	/*
 	 * The offset before the id: if the id is still the group's, the slot was
 	 * the group's when we read it.  Pairs with the release of the meta lock
-	 * after drop_apply() in rq_group.c, which clears the id and frees the
-	 * slot; another group gets the slot only under a later hold.
+	 * after group_drop_apply() in rq_group.c, which clears the id and frees
+	 * the slot; another group gets the slot only under a later hold.
 	 */
 	pg_read_barrier();
 	return rq_groups[group.slot].id == group.id;
@@ -275,7 +275,7 @@ offset_of(RqGroupRef group, uint32 queue_id)
  * is rolled back; redo does the same.
  */
 static void
-stage(RqOffset *o, RqOff next, uint64 xid)
+stage_move(RqOffset *o, RqOff next, uint64 xid)
 {
 	RqGroup    *g = &rq_groups[o->group];
 	xl_rq_offset rec = {.key = rq_topic_key(g->topic), .group_id = g->id,
@@ -326,7 +326,7 @@ rq_offset_stage(RqGroupRef group, uint32 queue_id, RqOff next, uint64 xid)
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	o = offset_of(group, queue_id);
 	if (o != NULL)
-		stage(o, next, xid);
+		stage_move(o, next, xid);
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
 	RQ_FAULT("offset-wal");
@@ -360,7 +360,7 @@ rq_offset_finish(RqGroupRef group, uint32 queue_id, uint64 xid, bool committed)
  * the committed one.
  */
 static void
-log_settled(RqOffset *o, RqOff committed)
+log_settled_offset(RqOffset *o, RqOff committed)
 {
 	RqGroup    *g = &rq_groups[o->group];
 	xl_rq_settle rec = {.key = rq_topic_key(g->topic), .group_id = g->id,
@@ -387,7 +387,7 @@ rq_offset_place(RqOffset *o, RqOff offset)
 	if (o->saved_total != 0 && o->pend_xid == 0)
 	{
 		o->saved_total = 0;
-		log_settled(o, offset);
+		log_settled_offset(o, offset);
 	}
 	LWLockRelease(lock_of(o));
 }
@@ -397,7 +397,7 @@ rq_offset_place(RqOffset *o, RqOff offset)
  * cannot be read.  The caller holds the offset lock exclusively.
  */
 static void
-settle(RqOffset *o)
+settle_offset(RqOffset *o)
 {
 	RQ_ASSERT_META_LOCK(LW_SHARED);
 	RQ_FAULT_OF("offset-settle", rq_groups[o->group].id);
@@ -409,7 +409,7 @@ settle(RqOffset *o)
 			return;
 		finish_pending(o, status == RQ_XID_COMMITTED);
 	}
-	log_settled(o, o->committed);
+	log_settled_offset(o, o->committed);
 }
 
 /*
@@ -434,7 +434,7 @@ rq_offset_settle_all(void)
 			(o->pend_xid != 0 || o->logged != o->committed))
 		{
 			LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
-			settle(o);
+			settle_offset(o);
 			LWLockRelease(lock_of(o));
 		}
 		if (i % HOLD_MAX == HOLD_MAX - 1 || i == rq_max_consumer_slots - 1)

@@ -54,7 +54,7 @@ static int	nowned = 0;
 static int	max_owned = 0;
 
 static void
-make_room(void)
+make_room_for_owned(void)
 {
 	if (nowned < max_owned)
 		return;
@@ -112,7 +112,7 @@ owns_group(RqGroupRef group)
 }
 
 static LockAcquireResult
-take(const LOCKTAG *tag, LOCKMODE mode, bool wait)
+take_lock(const LOCKTAG *tag, LOCKMODE mode, bool wait)
 {
 	return wait ? LockAcquire(tag, mode, false, false) :
 		rq_lock_try(tag, mode);
@@ -137,15 +137,15 @@ rq_owner_take(uint32 topic, RqGroupRef group, uint32 queue_id, bool wait)
 
 	if (owns_group(group))
 		return is_present(group);
-	make_room();
-	if (take(&whole, ShareLock, wait) == LOCKACQUIRE_NOT_AVAIL)
+	make_room_for_owned();
+	if (take_lock(&whole, ShareLock, wait) == LOCKACQUIRE_NOT_AVAIL)
 		return false;
 	o.tag = lock_tag(rq_topic_key(topic).db, group, queue_id);
 	if (!wait && nowned >= max_share() &&
 		!rq_lock_held_by_me(&o.tag, ExclusiveLock))
 		result = LOCKACQUIRE_NOT_AVAIL;
 	else
-		result = take(&o.tag, ExclusiveLock, wait);
+		result = take_lock(&o.tag, ExclusiveLock, wait);
 	if (result == LOCKACQUIRE_NOT_AVAIL)
 	{
 		/* Having got nothing, do not keep others from the whole group. */
@@ -174,7 +174,7 @@ rq_owner_take_group(uint32 topic, RqGroupRef group)
 	RqGroup    *g = &rq_groups[group.slot];
 	LockAcquireResult result;
 
-	make_room();
+	make_room_for_owned();
 	o.tag = lock_tag(rq_topic_key(topic).db, group, RQ_ALL_QUEUES);
 	result = LockAcquire(&o.tag, ExclusiveLock, false, false);
 	if (!is_present(group))

@@ -37,7 +37,7 @@ is_due(const RqSample *samples, TimestampTz now)
 }
 
 static void
-take(RqSample *samples, TimestampTz now, uint64 count, uint64 bytes)
+take_sample(RqSample *samples, TimestampTz now, uint64 count, uint64 bytes)
 {
 	RqSample	new = {.at = now, .count = count, .bytes = bytes};
 
@@ -52,7 +52,7 @@ sample_queue(RqQueue *q, TimestampTz now)
 	/* The meta lock is held, so do not wait: the next round takes it. */
 	if (!LWLockConditionalAcquire(&q->lock, LW_EXCLUSIVE))
 		return;
-	take(q->samples, now, pg_atomic_read_u64(&q->end), q->bytes_end);
+	take_sample(q->samples, now, pg_atomic_read_u64(&q->end), q->bytes_end);
 	LWLockRelease(&q->lock);
 }
 
@@ -63,7 +63,7 @@ sample_offset(RqOffset *o, TimestampTz now)
 	LWLock	   *lock = rq_offset_lock((uint32) (o - rq_offsets));
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	take(o->samples, now, committed, 0);
+	take_sample(o->samples, now, committed, 0);
 	LWLockRelease(lock);
 }
 

@@ -270,7 +270,7 @@ static HTAB *known_queues = NULL;
  * or retention has moved the start: counts begin there.
  */
 static Known *
-known_of(RqQueue *q)
+copies_of(RqQueue *q)
 {
 	uint32		slot = (uint32) (q - rq_queues);
 	RqOff		start = pg_atomic_read_u64(&q->start);
@@ -416,7 +416,7 @@ look_after(RqOffset *o, int *budget, Loser *l)
 	RQ_ASSERT_META_LOCK(LW_SHARED);
 	if (s.total == 0 || !has_room_for(q, s.total))
 		return true;
-	k = known_of(q);
+	k = copies_of(q);
 	before = k->upto;
 	done = learn(k, q, s.total, HOLD_MAX);
 	*budget -= (int) (k->upto - before);

@@ -181,7 +181,7 @@ is_expired(uint32 group)
 
 /* Is no transaction's outcome awaited for one of its offsets? */
 static bool
-is_settled(uint32 group)
+offsets_are_settled(uint32 group)
 {
 	for (uint32 i = 0; i < rq_groups[group].offsets.n; i++)
 		if (rq_group_offset(group, i)->pend_xid != 0)
@@ -197,7 +197,7 @@ static bool
 may_drop(uint32 group)
 {
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	return is_expired(group) && !somebody_waits(group) && is_settled(group);
+	return is_expired(group) && !somebody_waits(group) && offsets_are_settled(group);
 }
 
 /*

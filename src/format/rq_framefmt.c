@@ -248,7 +248,7 @@ keys_fit(const char *keys, uint32 len, uint32 nkeys)
  * come before the checksum, which is computed over the length that they bound.
  */
 static const char *
-check_message(const RqFrame *f, const char *at, RqParts *parts)
+check_message_frame(const RqFrame *f, const char *at, RqParts *parts)
 {
 	RqParts		v;
 	const char *p = at + RQ_FRAME_HEADER_SIZE;
@@ -310,7 +310,7 @@ rq_frame_check(const char *at, uint64 avail, RqPos pos, RqParts *parts)
 	if (f.len < RQ_FRAME_HEADER_SIZE || f.len % 8 != 0 || f.len > avail)
 		return "the frame's length is out of bounds";
 	if (f.kind == RQ_FRAME_MESSAGE)
-		return check_message(&f, at, parts);
+		return check_message_frame(&f, at, parts);
 	if (f.kind != RQ_FRAME_FILLER)
 		return "the frame is of an unrecognized kind";
 	if (f.crc != frame_crc(at, RQ_FRAME_HEADER_SIZE))

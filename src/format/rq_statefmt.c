@@ -25,7 +25,7 @@ typedef struct Cursor
  * section while that is checked, else to the file.
  */
 static bool
-take(Cursor *c, void *to, uint64 size)
+take_bytes(Cursor *c, void *to, uint64 size)
 {
 	if (size > c->left || !c->read(c->file, to, size))
 		return false;
@@ -40,7 +40,7 @@ take_rest(Cursor *c)
 {
 	char		bytes[1024];
 
-	while (c->left > 0 && take(c, bytes, Min(c->left, sizeof(bytes))))
+	while (c->left > 0 && take_bytes(c, bytes, Min(c->left, sizeof(bytes))))
 		;
 }
 
@@ -80,7 +80,7 @@ check_gaps(Cursor *c, const RqStateHeader *h, uint64 count)
 	RqStateGap	g;
 
 	for (; count > 0; count--)
-		if (!take(c, &g, sizeof(g)) || g.start >= g.end || g.end > h->log_end)
+		if (!take_bytes(c, &g, sizeof(g)) || g.start >= g.end || g.end > h->log_end)
 			return false;
 	return true;
 }
@@ -95,7 +95,7 @@ queues_fit(Cursor *c, uint32 count)
 	RqStateQueue q;
 
 	for (; count > 0; count--)
-		if (!take(c, &q, sizeof(q)) || q.start > q.end ||
+		if (!take_bytes(c, &q, sizeof(q)) || q.start > q.end ||
 			q.stable > q.end || q.end > RQ_NUMBER_MAX ||
 			q.bytes_start > q.bytes_end || q.bytes_end > RQ_NUMBER_MAX)
 			return false;
@@ -113,7 +113,7 @@ check_topics(Cursor *c, const RqStateHeader *h, uint64 count)
 
 	for (; count > 0; count--)
 	{
-		if (!take(c, &t, sizeof(t)) || t.key.rel == InvalidOid ||
+		if (!take_bytes(c, &t, sizeof(t)) || t.key.rel == InvalidOid ||
 			t.nslots > RQ_QUEUES_MAX ||
 			rq_settings_find_wrong(&t.committed) != NULL ||
 			rq_settings_find_wrong(&t.staged) != NULL ||
@@ -131,7 +131,7 @@ offsets_fit(Cursor *c, uint32 count)
 	RqStateOffset o;
 
 	for (; count > 0; count--)
-		if (!take(c, &o, sizeof(o)) ||
+		if (!take_bytes(c, &o, sizeof(o)) ||
 			o.committed > RQ_NUMBER_MAX || o.pend_next > RQ_NUMBER_MAX)
 			return false;
 	return true;
@@ -145,7 +145,7 @@ check_groups(Cursor *c, const RqStateHeader *h, uint64 count)
 
 	for (; count > 0; count--)
 	{
-		if (!take(c, &g, sizeof(g)) ||
+		if (!take_bytes(c, &g, sizeof(g)) ||
 			g.id == 0 || g.id >= h->next_group_id || g.nqueues > RQ_QUEUES_MAX ||
 			g.name_len == 0 || g.name_len > RQ_GROUP_NAME_MAX ||
 			memchr(g.name, '\0', g.name_len) != NULL ||
@@ -250,7 +250,7 @@ rq_state_check(RqStateRead read, void *file, uint64 length)
 	RqStateHeader h;
 	const char *problem;
 
-	if (!take(&c, &h, sizeof(h)))
+	if (!take_bytes(&c, &h, sizeof(h)))
 		return "the state file is too short";
 	if (h.magic != RQ_STATE_MAGIC)
 		return "the state file has a wrong magic number";

@@ -34,7 +34,7 @@
  * are sealed only now, since their checksums cover their positions.
  */
 static int
-append_run(char *frames, const uint32 *lens, int n, RqPos *pos)
+append_stretch(char *frames, const uint32 *lens, int n, RqPos *pos)
 {
 	char	   *frame = frames;
 	RqPlace		p = rq_log_reserve(lens, n);
@@ -58,7 +58,7 @@ append_run(char *frames, const uint32 *lens, int n, RqPos *pos)
 }
 
 static void
-report_too_large(uint32 len)
+report_frame_too_large(uint32 len)
 {
 	rq_count(RQ_STAT_REFUSED_TOO_LARGE, 1);
 	ereport(ERROR,
@@ -84,7 +84,7 @@ rq_log_append(char *frames, const uint32 *lens, int n, RqPos *pos, bool gather)
 {
 	for (int i = 0; i < n; i++)
 		if (lens[i] > rq_log_max_frame())
-			report_too_large(lens[i]);
+			report_frame_too_large(lens[i]);
 
 	rq_disk_check_produce();
 	if (gather && n == 1 && rq_log_gather(frames, lens[0], pos))
@@ -92,7 +92,7 @@ rq_log_append(char *frames, const uint32 *lens, int n, RqPos *pos, bool gather)
 	rq_log_gather_write();
 	while (n > 0)
 	{
-		int			done = append_run(frames, lens, n, pos);
+		int			done = append_stretch(frames, lens, n, pos);
 
 		for (int i = 0; i < done; i++)
 			frames += lens[i];

@@ -61,7 +61,7 @@ typedef struct Disk
 } Disk;
 
 static bool
-look(Disk *d)
+measure_disk(Disk *d)
 {
 	struct statvfs fs;
 
@@ -93,7 +93,7 @@ is_above(const Disk *d, int threshold, bool was_above)
  * it.
  */
 static bool
-has_changed(pg_atomic_uint32 *flag, const Disk *d, int threshold)
+has_crossed(pg_atomic_uint32 *flag, const Disk *d, int threshold)
 {
 	uint32		before = pg_atomic_read_u32(flag);
 	uint32		now = is_above(d, threshold, before != 0);
@@ -140,13 +140,13 @@ rq_disk_look(void)
 {
 	Disk		d;
 
-	if (!look(&d))
+	if (!measure_disk(&d))
 		return;
 	pg_atomic_write_u32(&watch->permille, (uint32) (d.percent * 10));
-	if (has_changed(&watch->warned, &d, rq_disk_warn_percent) &&
+	if (has_crossed(&watch->warned, &d, rq_disk_warn_percent) &&
 		is_on(rq_disk_warn_percent))
 		tell_warn(&d);
-	if (has_changed(&watch->refuse, &d, rq_disk_refuse_percent))
+	if (has_crossed(&watch->refuse, &d, rq_disk_refuse_percent))
 		tell_refuse(&d);
 }
 
@@ -156,7 +156,7 @@ rq_disk_excess(void)
 	Disk		d;
 	uint64		allowed;
 
-	if (!is_on(rq_disk_trim_percent) || !look(&d))
+	if (!is_on(rq_disk_trim_percent) || !measure_disk(&d))
 		return 0;
 	allowed = (uint64) ((double) d.size * rq_disk_trim_percent / 100);
 	return d.used > allowed ? d.used - allowed : 0;

@@ -38,7 +38,7 @@ missing_segment(RqPos pos)
  * wrong, which may be only that it has been trimmed.
  */
 static const char *
-look(RqPos pos, uint32 len, RqMapMode mode, RqFrame *frame, RqParts *parts)
+find_frame(RqPos pos, uint32 len, RqMapMode mode, RqFrame *frame, RqParts *parts)
 {
 	const uint64 size = rq_log->segment_size;
 	uint64		in_segment = rq_log_in_segment(pos);
@@ -97,7 +97,7 @@ read_frame(RqPos pos, uint32 len, RqMapMode mode, RqFrame *frame,
 		*problem = "the position is not that of a frame";
 	if (*problem || is_trimmed(pos))
 		return false;
-	*problem = look(pos, len, mode, frame, parts);
+	*problem = find_frame(pos, len, mode, frame, parts);
 	if (*problem == NULL)
 		return true;
 	if (is_trimmed(pos))

@@ -35,7 +35,7 @@ static dlist_head holds = DLIST_STATIC_INIT(holds);
 
 /* Announce the oldest hold, which is the first and the lowest. */
 static void
-publish(void)
+announce_oldest(void)
 {
 	RqPos		pos = RQ_INVALID_POS;
 
@@ -55,7 +55,7 @@ rq_log_unhold(RqReadHold *hold)
 		return;
 	hold->active = false;
 	dlist_delete(&hold->node);
-	publish();
+	announce_oldest();
 }
 
 static void
@@ -81,7 +81,7 @@ rq_log_hold(void)
 	hold->pos = pg_atomic_read_u64(&rq_log->start);
 	hold->active = true;
 	dlist_push_tail(&holds, &hold->node);
-	publish();
+	announce_oldest();
 	hold->at_reset.func = end_hold;
 	hold->at_reset.arg = hold;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &hold->at_reset);

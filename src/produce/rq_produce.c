@@ -49,7 +49,7 @@
 #define STICKY_MESSAGES	256
 
 static void
-report_too_large(const char *what, uint64 have, uint64 limit)
+report_part_too_large(const char *what, uint64 have, uint64 limit)
 {
 	rq_count(RQ_STAT_REFUSED_TOO_LARGE, 1);
 	ereport(ERROR,
@@ -65,7 +65,7 @@ report_too_large(const char *what, uint64 have, uint64 limit)
  * each run, so frames of earlier runs can be garbage then.
  */
 static void
-check_message(const RqParts *m)
+check_parts(const RqParts *m)
 {
 	uint64		size = (uint64) m->body_len + m->keys_len + m->properties_len;
 	const char *problem;
@@ -76,7 +76,7 @@ check_message(const RqParts *m)
 				 errmsg("message body must not be null"),
 				 errhint("An empty body is allowed.")));
 	if (m->tag_len > RQ_TAG_MAX)
-		report_too_large("message tag", m->tag_len, RQ_TAG_MAX);
+		report_part_too_large("message tag", m->tag_len, RQ_TAG_MAX);
 	if (m->tag && (problem = rq_tag_problem(m->tag, m->tag_len)) != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -85,7 +85,7 @@ check_message(const RqParts *m)
 				 m->tag_len == 0 ?
 				 errhint("Use NULL for a message without a tag.") : 0));
 	if (m->sharding_len > RQ_SHARDING_KEY_MAX)
-		report_too_large("sharding key", m->sharding_len, RQ_SHARDING_KEY_MAX);
+		report_part_too_large("sharding key", m->sharding_len, RQ_SHARDING_KEY_MAX);
 	if (m->nkeys > RQ_KEYS_MAX)
 	{
 		rq_count(RQ_STAT_REFUSED_TOO_LARGE, 1);
@@ -287,8 +287,8 @@ coarse_now(void)
  * is bounded.  A message that is larger than RUN_BYTES is a run of its own.
  */
 static int
-append_run(const RqTarget *target, const RqParts *messages, int n, RqPos *ids,
-		   uint32 *lens)
+append_messages(const RqTarget *target, const RqParts *messages, int n, RqPos *ids,
+				uint32 *lens)
 {
 	RqKey		key = rq_topic_key(target->topic);
 	TimestampTz born = GetCurrentStatementStartTimestamp();
@@ -350,8 +350,8 @@ write_messages(const RqTarget *target, const RqParts *messages, int n,
 	int			count;
 
 	for (int done = 0; done < n; done += count)
-		count = append_run(target, messages + done, n - done,
-						   ids + done, lens + done);
+		count = append_messages(target, messages + done, n - done,
+								ids + done, lens + done);
 	if (!target->transactional)
 		enqueue_start = rq_latency_begin();
 	for (int done = 0; done < n; done += count)
@@ -430,7 +430,7 @@ rq_produce(const RqTarget *target, const RqParts *messages, int n,
 	if (target->queue_id != RQ_ANY_QUEUE)
 		rq_topic_check_queue(target->topic, target->queue_id);
 	for (int i = 0; i < n; i++)
-		check_message(&messages[i]);
+		check_parts(&messages[i]);
 	if (n == 0)
 		return;
 #ifdef RQ_TESTING

@@ -458,7 +458,7 @@ finish_entries(uint64 xid, bool committed)
 
 /* After an error the file is still open; its resource owner closes it. */
 static void
-forget(void)
+forget_touched(void)
 {
 	touched = NULL;
 }
@@ -474,7 +474,7 @@ rq_touched_init(void)
 		.stage = RQ_STAGE_ENTRIES,
 		.pre_commit = log_entries,
 		.finish = finish_entries,
-		.forget = forget,
+		.forget = forget_touched,
 	};
 
 	rq_txn_register(&frames);

@@ -161,7 +161,7 @@ make_topic_dir(RqQueue *q, RqKey key)
 
 /* Make a segment; the lock is taken only when the directory is missing. */
 static bool
-make_segment(RqQueue *q, RqKey key, const char *path, uint64 segno)
+make_segment_ahead(RqQueue *q, RqKey key, const char *path, uint64 segno)
 {
 	uint64		size = rq_cq_segment_size(segno);
 	int			err = rq_create_segment(path, size, NULL, 0, false);
@@ -194,7 +194,7 @@ make_for_queue(RqQueue *q, int most, int *made)
 			continue;
 		if (*made == most)
 			return false;
-		if (!make_segment(q, key, path, segno))
+		if (!make_segment_ahead(q, key, path, segno))
 			return true;
 		(*made)++;
 	}

@@ -58,7 +58,7 @@ report_no_file(const char *what, const char *path, int err)
 }
 
 static void
-report_missing(RqKey key, uint32 queue_id, uint64 segno)
+report_missing_segment(RqKey key, uint32 queue_id, uint64 segno)
 {
 	char		path[MAXPGPATH];
 
@@ -112,12 +112,12 @@ open_segment(const RqQueue *q, uint64 segno, int flags)
 	if (base != NULL)
 		return (RqEntry *) base;
 	if (flags & OPEN_EXISTING)
-		report_missing(key, q->id, segno);
+		report_missing_segment(key, q->id, segno);
 
 	create_segment(key, q->id, segno, repair);
 	base = rq_map_queue(key, incarnation, q->id, segno, RQ_MAP_WRITE, repair);
 	if (base == NULL)
-		report_missing(key, q->id, segno);
+		report_missing_segment(key, q->id, segno);
 	return (RqEntry *) base;
 }
 
@@ -152,7 +152,7 @@ find_entry(RqKey key, uint64 incarnation, uint32 queue_id, RqQueue *q,
 	if (base == NULL && rq_map_probes(mode))
 		return NULL;
 	if (base == NULL)
-		report_missing(key, queue_id, rq_cq_segno(off));
+		report_missing_segment(key, queue_id, rq_cq_segno(off));
 	return (RqEntry *) base + rq_cq_in_segment(off);
 }
 

@@ -55,7 +55,7 @@
  * (hold_entries()); without the lock the result is a hint.
  */
 static int
-holder_of(RqQueue *q, RqOff off)
+flusher_of(RqQueue *q, RqOff off)
 {
 	uint32		slot = (uint32) (q - rq_queues);
 
@@ -89,7 +89,7 @@ static RqXidStatus
 entry_status(RqQueue *q, RqOff off, const RqEntry *e, KnownXids *known)
 {
 	if (e->xid == 0)
-		return holder_of(q, off) >= 0 ? RQ_XID_IN_PROGRESS : RQ_XID_COMMITTED;
+		return flusher_of(q, off) >= 0 ? RQ_XID_IN_PROGRESS : RQ_XID_COMMITTED;
 	if (e->xid == known->own)
 		return known->own_status;
 	if (e->xid != known->last)
@@ -274,7 +274,7 @@ rq_resolve_blocker(RqQueue *q, TimestampTz *since, int *pid)
 	*pid = 0;
 	if (e.xid != 0)
 		*pid = BackendXidGetPid((TransactionId) e.xid);
-	else if ((holder = holder_of(q, stable)) >= 0)
+	else if ((holder = flusher_of(q, stable)) >= 0)
 		*pid = ProcGlobal->allProcs[holder].pid;
 	return true;
 }

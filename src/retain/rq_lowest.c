@@ -60,7 +60,7 @@ scan(RqQueue *q, RqOff from, RqOff to, RqPos bound)
  * topic in the slot has another incarnation, and nothing is known.
  */
 static Known *
-known_of(RqQueue *q)
+blocks_of(RqQueue *q)
 {
 	uint64		first = pg_atomic_read_u64(&q->start) / PER_BLOCK;
 	Known	   *k;
@@ -106,7 +106,7 @@ append(Known *k, RqPos lowest)
 bool
 rq_lowest_learn(RqQueue *q, int blocks)
 {
-	Known	   *k = known_of(q);
+	Known	   *k = blocks_of(q);
 	uint64		end = q->logged_stable / PER_BLOCK;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
@@ -127,7 +127,7 @@ rq_lowest_learn(RqQueue *q, int blocks)
 RqPos
 rq_lowest_below(RqQueue *q, RqOff from, RqOff to, RqPos bound)
 {
-	Known	   *k = known_of(q);
+	Known	   *k = blocks_of(q);
 
 	while (from < to)
 	{

@@ -113,7 +113,7 @@ typedef void (*QueueLook) (Round *r, uint32 topic, uint32 i, RqTrim *t);
  * thrown when all is done.
  */
 static bool
-look_at(Round *r, QueueLook look, uint32 topic, uint32 i, RqTrim *t)
+look_at_queue(Round *r, QueueLook look, uint32 topic, uint32 i, RqTrim *t)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	volatile bool ok = true;
@@ -162,7 +162,7 @@ need(Round *r, const RqKept *who, RqPos pos, RqPos floor)
 
 /* Is the oldest segment kept, whatever else there is? */
 static bool
-is_settled(const Round *r)
+nothing_can_go(const Round *r)
 {
 	return r->kept.pos < r->first_end;
 }
@@ -295,7 +295,7 @@ ask_queue(Round *r, uint32 topic, uint32 i, RqTrim *unused)
 {
 	bool		done = false;
 
-	while (!done && !is_settled(r))
+	while (!done && !nothing_can_go(r))
 	{
 		CHECK_FOR_INTERRUPTS();
 		LWLockAcquire(rq_meta_lock, LW_SHARED);
@@ -321,7 +321,7 @@ ask_or_keep(Round *r, uint32 topic, uint32 i)
 	RqKept		who = {.what = RQ_KEEPS_UNREADABLE,
 	.key = rq_topic_key(topic), .queue_id = i};
 
-	if (!look_at(r, ask_queue, topic, i, NULL))
+	if (!look_at_queue(r, ask_queue, topic, i, NULL))
 		need(r, &who, r->start, 0);
 }
 
@@ -335,7 +335,7 @@ ask_queues(Round *r)
 	if (last_topic < (uint32) rq_max_topics)
 		ask_or_keep(r, last_topic, last_queue);
 	for (int t = 0; t < rq_max_topics; t++)
-		for (uint32 i = 0; i < rq_topic_nslots(t) && !is_settled(r); i++)
+		for (uint32 i = 0; i < rq_topic_nslots(t) && !nothing_can_go(r); i++)
 		{
 			ask_or_keep(r, t, i);
 			last_topic = t;
@@ -411,7 +411,7 @@ tell_stuck(const Round *r)
 {
 	static TimestampTz told_at[RQ_KEEPS_UNREADABLE + 1];
 
-	if (r->excess == 0 || !is_settled(r) || r->kept.what == RQ_KEEPS_UNKNOWN ||
+	if (r->excess == 0 || !nothing_can_go(r) || r->kept.what == RQ_KEEPS_UNKNOWN ||
 		r->now - told_at[r->kept.what] < TELL_STUCK_INTERVAL)
 		return;
 	told_at[r->kept.what] = r->now;
@@ -467,7 +467,7 @@ find_kept(Round *r)
 {
 	const RqKept young = {.what = RQ_KEEPS_TIME};
 
-	if (is_settled(r))
+	if (nothing_can_go(r))
 		return;
 
 	/*
@@ -600,7 +600,7 @@ trim_log(Round *r)
 	rq_trim_prepare(&t, cut);
 	for (int topic = 0; topic < rq_max_topics; topic++)
 		for (uint32 i = 0; i < rq_topic_nslots(topic); i++)
-			(void) look_at(r, trim_queue, topic, i, &t);
+			(void) look_at_queue(r, trim_queue, topic, i, &t);
 	if (!rq_trim(&t, cut <= r->held_floor))
 		return;
 	if (cut < may)
@@ -670,7 +670,7 @@ expire_topics(Round *r)
 	rq_trim_prepare(&t, pg_atomic_read_u64(&rq_log->start));
 	for (int topic = 0; topic < rq_max_topics; topic++)
 		for (uint32 i = 0; i < rq_topic_nslots(topic) && r->expire > 0; i++)
-			(void) look_at(r, expire_queue, topic, i, &t);
+			(void) look_at_queue(r, expire_queue, topic, i, &t);
 	if (rq_trim(&t, true) && r->expire < EXPIRE_ROUND - EXPIRE_COUNT)
 		rq_worker_wake(RQ_JANITOR);
 }

@@ -192,7 +192,7 @@ add_histogram(RqLatency *to, Histogram *h)
 
 /* Everything since the server started, but for max_ns. */
 static void
-add_up(RqPhase phase, RqLatency *to)
+sum_phase(RqPhase phase, RqLatency *to)
 {
 	memset(to, 0, sizeof(*to));
 	for (int i = 0; i < rq_max_backends(); i++)
@@ -209,7 +209,7 @@ rq_latency_read(RqPhase phase, RqLatency *latency)
 	const RqLatency *base = &baseline[phase];
 
 	LWLockAcquire(rq_stats_lock, LW_SHARED);
-	add_up(phase, latency);
+	sum_phase(phase, latency);
 	for (int i = 0; i < RQ_LATENCY_BUCKETS; i++)
 	{
 		latency->bucket[i] -= base->bucket[i];
@@ -234,7 +234,7 @@ rq_latency_reset(TimestampTz now)
 	{
 		for (int i = 0; i < rq_max_backends(); i++)
 			pg_atomic_write_u64(&slots[i].phase[p].max_ns, 0);
-		add_up(p, &baseline[p]);
+		sum_phase(p, &baseline[p]);
 		baseline[p].since = now;
 	}
 	LWLockRelease(rq_stats_lock);

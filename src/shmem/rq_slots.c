@@ -90,7 +90,7 @@ take_slot(RqPool *pool)
 }
 
 static void
-free_slot(RqPool *pool, uint32 slot)
+give_back(RqPool *pool, uint32 slot)
 {
 	pool->next_free[slot] = pool->first_free;
 	pool->first_free = slot;
@@ -243,6 +243,6 @@ rq_slots_cut(RqPool *pool, RqSlotMap *map, uint32 keep)
 		map->n = last;
 		if (last >= RQ_SLOTS_NEAR)
 			free_pages_of(pool, map, last - RQ_SLOTS_NEAR);
-		free_slot(pool, slot);
+		give_back(pool, slot);
 	}
 }

@@ -84,7 +84,7 @@ rq_xlog_insert(uint8 info)
 }
 
 static void
-add_up(uint64 counts[RQ_NSTATS])
+sum_counts(uint64 counts[RQ_NSTATS])
 {
 	memset(counts, 0, RQ_NSTATS * sizeof(uint64));
 	for (int i = 0; i < rq_max_backends(); i++)
@@ -103,7 +103,7 @@ rq_stats_read(uint64 counts[RQ_NSTATS])
 	TimestampTz since;
 
 	LWLockAcquire(rq_stats_lock, LW_SHARED);
-	add_up(counts);
+	sum_counts(counts);
 	for (int s = 0; s < RQ_NSTATS; s++)
 		counts[s] -= baseline->count[s];
 	since = baseline->at;
@@ -119,7 +119,7 @@ void
 rq_stats_reset(TimestampTz now)
 {
 	LWLockAcquire(rq_stats_lock, LW_EXCLUSIVE);
-	add_up(baseline->count);
+	sum_counts(baseline->count);
 	baseline->at = now;
 	LWLockRelease(rq_stats_lock);
 }

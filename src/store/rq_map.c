@@ -80,7 +80,7 @@ static int	nmaps[MAP_KINDS];
 static Mapping *last_hit[MAP_KINDS];
 static Mapping *pinned = NULL;	/* stays whatever comes */
 
-static void forget(Mapping *m);
+static void forget_mapping(Mapping *m);
 
 /*
  * The mapping that holds an address, NULL if none of ours does.  Searches them
@@ -127,7 +127,7 @@ bus_error(int signo, siginfo_t *info, void *context)
 		return;
 	}
 	strlcpy(path, m->path, sizeof(path));
-	forget(m);
+	forget_mapping(m);
 	rq_report_corruption(psprintf("file \"%s\"", path),
 						 "it was cut short while it was mapped, or cannot be read from disk");
 }
@@ -166,7 +166,7 @@ create_table(void)
  * long callers may rely on theirs.
  */
 static void
-forget(Mapping *m)
+forget_mapping(Mapping *m)
 {
 	int			kind = m->key.kind;
 
@@ -311,7 +311,7 @@ forget_oldest(int kind)
 
 		if (!m->used && m != pinned && m != last_hit[kind])
 		{
-			forget(m);
+			forget_mapping(m);
 			return;
 		}
 		m->used = false;

@@ -63,7 +63,7 @@ take_slots(uint32 topic, uint32 nslots)
  * the change are taken, since to drop a topic takes them itself.
  */
 static void
-make_room(uint32 topic, uint32 nslots)
+make_room_for_slots(uint32 topic, uint32 nslots)
 {
 	uint32		have = rq_topic_nslots(topic);
 	uint64		ngroups;
@@ -145,7 +145,7 @@ rq_topic_apply_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
  * between, since the lock is held exclusively.
  */
 static void
-stage(uint32 topic, const RqTopicSettings *to, uint64 xid)
+stage_settings(uint32 topic, const RqTopicSettings *to, uint64 xid)
 {
 	RqTopic    *t = &rq_topics[topic];
 	xl_rq_topic rec;
@@ -183,7 +183,7 @@ settle_first(uint32 topic)
 }
 
 /*
- * Everything that can fail comes before stage(): what is consumed, shares and
+ * Everything that can fail comes before stage_settings(): what is consumed, shares and
  * room.  What take_slots() has done by then needs no undo, since it is the
  * last of these.  One hold of the meta lock covers checks, slots and record:
  * so nobody else takes the room that was found, and a copy of the state has as
@@ -197,7 +197,7 @@ rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid,
 	uint32		now;
 
 	settle_first(topic);
-	make_room(topic, nqueues);
+	make_room_for_slots(topic, nqueues);
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	now = rq_topic_nqueues(topic);
@@ -206,7 +206,7 @@ rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid,
 	if (nqueues > now)
 		rq_group_check_share(topic, nqueues);
 	take_slots(topic, nqueues);
-	stage(topic, to, xid);
+	stage_settings(topic, to, xid);
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
 	RQ_FAULT("alter-wal");
@@ -253,7 +253,7 @@ rq_topic_alter_log(RqKey key)
 		const RqTopicSettings now = rq_topic_settings(topic);
 
 		if (!rq_settings_equal(&rq_topics[topic].staged, &now))
-			stage(topic, &now, rq_topics[topic].alter_xid);
+			stage_settings(topic, &now, rq_topics[topic].alter_xid);
 	}
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();

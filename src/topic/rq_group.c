@@ -187,7 +187,7 @@ rq_group_owner(RqGroupRef group, uint32 queue_id)
 }
 
 static uint32
-free_slot(void)
+find_free_group(void)
 {
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	for (uint32 i = 0; i < (uint32) rq_max_groups; i++)
@@ -284,7 +284,7 @@ check_room(uint64 noffsets)
 static void
 check_room_for_new(uint32 nqueues)
 {
-	if (free_slot() == RQ_NO_SLOT)
+	if (find_free_group() == RQ_NO_SLOT)
 	{
 		rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
 		rq_report_table_full(gettext_noop("too many consumer groups"), "rocketq.max_groups",
@@ -323,7 +323,7 @@ rq_group_apply(uint32 topic, uint32 id, const char *name, uint32 name_len,
 
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	check_room_for_new(nqueues);
-	slot = free_slot();
+	slot = find_free_group();
 	g = &rq_groups[slot];
 	memset(g, 0, sizeof(*g));
 	pg_atomic_init_u64(&g->used_at, 0);
@@ -492,7 +492,7 @@ rq_group_stamp_slots(uint32 topic, XLogRecPtr lsn)
 }
 
 static void
-drop_apply(uint32 group)
+group_drop_apply(uint32 group)
 {
 	RqGroup    *g = &rq_groups[group];
 	uint32	   *link = &rq_topics[g->topic].first_group;
@@ -513,7 +513,7 @@ rq_group_drop_all_apply(uint32 topic)
 {
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	while (rq_topics[topic].first_group != RQ_NO_SLOT)
-		drop_apply(rq_topics[topic].first_group);
+		group_drop_apply(rq_topics[topic].first_group);
 }
 
 /* One hold of the lock: at any LSN redo must have as many slots free as we. */
@@ -523,7 +523,7 @@ rq_group_drop_for_good(uint32 group)
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	START_CRIT_SECTION();
 	rq_group_log_drop(group, 0);
-	drop_apply(group);
+	group_drop_apply(group);
 	END_CRIT_SECTION();
 }
 
@@ -567,7 +567,7 @@ rq_group_drop_abandoned(void)
 
 /* The group goes if its creation has aborted or its drop has committed. */
 static void
-settle(uint32 group, RqXidStatus status)
+settle_group(uint32 group, RqXidStatus status)
 {
 	RqGroup    *g = &rq_groups[group];
 
@@ -606,7 +606,7 @@ rq_group_settle_all(void)
 			if (status != RQ_XID_IN_PROGRESS)
 			{
 				RQ_FAULT_OF("group-settle", rq_groups[i].id);
-				settle(i, status);
+				settle_group(i, status);
 				any = true;
 			}
 		}
@@ -680,7 +680,7 @@ rq_group_redo_drop(const void *data, uint32 len, XLogRecPtr lsn)
 	if (group != RQ_NO_SLOT)
 	{
 		if (rec->xid == 0)
-			drop_apply(group);
+			group_drop_apply(group);
 		else
 		{
 			rq_groups[group].pend_op = RQ_PEND_DROP;

@@ -52,7 +52,7 @@ rq_topic_find(RqKey key)
 }
 
 static uint32
-free_slot(void)
+find_free_topic(void)
 {
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	for (uint32 i = 0; i < rq_max_topics; i++)
@@ -258,7 +258,7 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 		return slot;
 	}
 	rq_topic_check_room_for_new(nqueues);
-	slot = free_slot();
+	slot = find_free_topic();
 	t = &rq_topics[slot];
 	t->spc = spc;
 	t->incarnation = rq_tables->next_incarnation++;

@@ -149,7 +149,7 @@ settle_drop(uint32 slot)
  * PostgreSQL forgets the id one day.  The gate and the meta lock are held.
  */
 static void
-settle(uint32 slot)
+settle_topic(uint32 slot)
 {
 	RqTopic    *t = &rq_topics[slot];
 	RqXidStatus status = rq_xid_status(t->pend_xid);
@@ -207,7 +207,7 @@ rq_topic_settle_all(void)
 		if (rq_topics[i].drop_xid != 0)
 			settle_drop(i);
 		if (rq_topics[i].pend_xid != 0)
-			settle(i);
+			settle_topic(i);
 		rq_topic_alter_settle(i, trash);
 		if (!is_in_doubt(i))
 			settled++;

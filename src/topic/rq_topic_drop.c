@@ -71,7 +71,7 @@ rq_topic_doom(RqKey key)
  * when it has released the lock.  Shared with redo.
  */
 static void
-drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
+topic_drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
 {
 	RqTopic    *t = &rq_topics[slot];
 	RqKey		key = rq_topic_key(slot);
@@ -127,7 +127,7 @@ rq_topic_drop(RqKey key, XLogRecPtr created)
 		lsn = rq_xlog_insert(XLOG_RQ_TOPIC_DROP);
 		XLogFlush(lsn);
 		RQ_FAULT("drop-wal");
-		drop_apply(slot, lsn, trash);
+		topic_drop_apply(slot, lsn, trash);
 	}
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
@@ -141,7 +141,7 @@ rq_topic_drop(RqKey key, XLogRecPtr created)
 
 /* Which topic has the slot, and since when; false if none. */
 static bool
-holder_of(int slot, RqKey *key, XLogRecPtr *created, bool *doomed)
+topic_in_slot(int slot, RqKey *key, XLogRecPtr *created, bool *doomed)
 {
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	*key = rq_topic_key(slot);
@@ -151,7 +151,7 @@ holder_of(int slot, RqKey *key, XLogRecPtr *created, bool *doomed)
 	return key->rel != InvalidOid;
 }
 
-/* The check without the lock passes over most slots; holder_of() decides. */
+/* The check without the lock passes over most slots; topic_in_slot() decides. */
 void
 rq_topic_drop_database(Oid db)
 {
@@ -162,7 +162,7 @@ rq_topic_drop_database(Oid db)
 		bool		doomed;
 
 		if (rq_topic_key(t).db == db &&
-			holder_of(t, &key, &created, &doomed) && key.db == db)
+			topic_in_slot(t, &key, &created, &doomed) && key.db == db)
 			rq_topic_drop(key, created);
 	}
 }
@@ -188,7 +188,7 @@ rq_topic_drop_garbage(RqTopicExists exists, int most)
 
 		next = (next + 1) % rq_max_topics;
 		if (rq_topic_key(t).rel == InvalidOid ||
-			!holder_of(t, &key, &created, &doomed))
+			!topic_in_slot(t, &key, &created, &doomed))
 			continue;
 		if (!doomed && (exists == NULL || exists(key, rq_topics[t].spc)))
 			continue;
@@ -238,7 +238,7 @@ rq_topic_redo_drop(const void *data, uint32 len, XLogRecPtr lsn)
 		 * topic would exist then, and its files would not.
 		 */
 		XLogFlush(lsn);
-		drop_apply(slot, lsn, trash);
+		topic_drop_apply(slot, lsn, trash);
 	}
 	LWLockRelease(rq_meta_lock);
 	rq_trash_remove(trash);

@@ -232,7 +232,7 @@ rq_relation_held(RqRelationHold *hold, uint32 topic)
 }
 
 static void
-unlock(Oid relid)
+unlock_relation(Oid relid)
 {
 	Known	   *k = entry_for(relid, ACL_SELECT);
 
@@ -247,7 +247,7 @@ rq_relation_release(void *arg)
 	const RqRelationHold *hold = arg;
 
 	if (hold->is_ours)
-		unlock(hold->relid);
+		unlock_relation(hold->relid);
 	return hold->is_ours;
 }
 
@@ -276,7 +276,7 @@ rq_relation_acquire(void *arg)
 	if (topic != RQ_NO_SLOT && topic == hold->topic &&
 		rq_topics[topic].incarnation == hold->incarnation)
 		return true;
-	unlock(hold->relid);
+	unlock_relation(hold->relid);
 	return false;
 }
 

@@ -287,7 +287,7 @@ check_dirs(void)
 }
 
 static void
-report_missing(const RqStoreFile *first, uint64 n, int elevel)
+report_missing_files(const RqStoreFile *first, uint64 n, int elevel)
 {
 	char		path[MAXPGPATH];
 
@@ -462,7 +462,7 @@ rq_files_check_loaded(void)
 	if (shut_down_in_order)
 	{
 		if (nmissing > 0)
-			report_missing(&missing[0], nmissing, FATAL);
+			report_missing_files(&missing[0], nmissing, FATAL);
 		nmissing = 0;
 		rq_visit_dir(RQ_LOG_DIR, check_log_file, NULL);
 		rq_visit_dir(RQ_QUEUE_DIR, check_topic_dir, NULL);
@@ -567,6 +567,6 @@ rq_files_check_replayed(int elevel)
 	else
 		remove_begun();
 	if (nmissing > 0)
-		report_missing(&missing[0], nmissing, elevel);
+		report_missing_files(&missing[0], nmissing, elevel);
 	return rq_store->files_checked;
 }

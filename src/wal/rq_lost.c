@@ -124,7 +124,7 @@ flag_lost(RqQueue *q, RqOff from, RqOff to)
 
 /* Redo may have made the file already, with as much as WAL still has. */
 static void
-make_segment(RqQueue *q, uint64 segno)
+make_lost_segment(RqQueue *q, uint64 segno)
 {
 	RqOff		from = Max(rq_cq_segment_start(segno), pg_atomic_read_u64(&q->start));
 	RqOff		to = Min(rq_cq_segment_start(segno + 1), pg_atomic_read_u64(&q->end));
@@ -156,7 +156,7 @@ make_end_of_queue(RqQueue *q)
 	if (rq_make_dir(dir))
 		rq_fsync_path(RQ_QUEUE_DIR, true);
 	for (uint64 s = rq_cq_segno(from); s <= rq_cq_segno(end - 1); s++)
-		make_segment(q, s);
+		make_lost_segment(q, s);
 }
 
 /* Repeatable: what an earlier, failed call has made is not missing any more. */

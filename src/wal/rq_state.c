@@ -188,7 +188,7 @@ sync_log(void)
  * been bytes of frames and entries only, and at this process's first sync.
  */
 static bool
-has_changed(RqWriter *w, const RqStateHeader *h)
+state_differs(RqWriter *w, const RqStateHeader *h)
 {
 	RqStateHeader old;
 
@@ -287,7 +287,7 @@ rq_state_sync(XLogRecPtr wal_upto)
 	{
 		copy_state(w, &h, wal_upto);
 		RQ_FAULT("keeper-copied");
-		changed = has_changed(w, &h);
+		changed = state_differs(w, &h);
 		if (changed)
 			bring_to_disk(w, &h, wal_upto);
 	}

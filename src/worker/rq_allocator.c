@@ -49,7 +49,7 @@ static int	untold = 0;
  * and noted for the view each time.
  */
 static void
-publish(RqPos alloc_end, int err)
+publish_segments(RqPos alloc_end, int err)
 {
 	if (err != 0)
 		rq_worker_note_error(psprintf("could not allocate segment of the rocketq commit log: %s",
@@ -129,7 +129,7 @@ allocate(void)
 		alloc_end = rq_log_segment_start(segno + (log_end % size == 0 ? 0 : 1));
 		if (err != 0)
 			alloc_end = 0;
-		publish(alloc_end, err);
+		publish_segments(alloc_end, err);
 		if (err != 0)
 			return;
 	}
@@ -144,7 +144,7 @@ allocate(void)
 			alloc_end += size;
 			untold++;
 		}
-		publish(alloc_end, err);
+		publish_segments(alloc_end, err);
 		rq_disk_look();
 		if (err != 0)
 			return;

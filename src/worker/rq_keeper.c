@@ -138,7 +138,7 @@ static struct
 	uint32		round;
 	uint32		turns;
 	uint32		changed;		/* queues with something to log */
-}			settle;
+}			walk;
 
 /*
  * Is it this queue's turn?  When messages are spread over very many queues, a
@@ -153,9 +153,9 @@ is_turn(RqQueue *q)
 
 	if (untold == 0)
 		return false;
-	settle.changed++;
-	return settle.all || untold > LOG_LITTLE ||
-		(q - rq_queues) % settle.turns == settle.round % settle.turns;
+	walk.changed++;
+	return walk.all || untold > LOG_LITTLE ||
+		(q - rq_queues) % walk.turns == walk.round % walk.turns;
 }
 
 /*
@@ -163,7 +163,7 @@ is_turn(RqQueue *q)
  * shared, so the queue stays.
  */
 static bool
-settle_some(RqQueue *q, bool *turn)
+resolve_part(RqQueue *q, bool *turn)
 {
 	if (rq_resolve_refresh_some(q))
 		return false;
@@ -181,11 +181,11 @@ settle_some(RqQueue *q, bool *turn)
  * can be dropped or lose queues, so their number is checked under each hold.
  */
 static void
-settle_topic(uint32 topic)
+resolve_topic(uint32 topic)
 {
-	while (settle.queue < rq_topic_nslots(topic))
+	while (walk.queue < rq_topic_nslots(topic))
 	{
-		uint32		i = settle.queue++;
+		uint32		i = walk.queue++;
 		bool		turn = false;
 		bool		done = false;
 
@@ -193,17 +193,17 @@ settle_topic(uint32 topic)
 		{
 			LWLockAcquire(rq_meta_lock, LW_SHARED);
 			done = i >= rq_topic_nslots(topic) ||
-				settle_some(rq_topic_queue(topic, i), &turn);
+				resolve_part(rq_topic_queue(topic, i), &turn);
 			LWLockRelease(rq_meta_lock);
 		}
 	}
 }
 
 static void
-settle_queues(void)
+resolve_queues(void)
 {
-	for (; settle.topic < (uint32) rq_max_topics; settle.topic++, settle.queue = 0)
-		settle_topic(settle.topic);
+	for (; walk.topic < (uint32) rq_max_topics; walk.topic++, walk.queue = 0)
+		resolve_topic(walk.topic);
 }
 
 /*
@@ -215,16 +215,16 @@ settle_queues(void)
  * been logged.  So an error is logged and does not hold up checkpoints.
  */
 static void
-log_settled(bool all)
+log_progress(bool all)
 {
-	settle.topic = settle.queue = 0;
-	settle.all = all;
-	settle.round++;
-	settle.turns = 1 + settle.changed / LOG_QUEUES;
-	settle.changed = 0;
+	walk.topic = walk.queue = 0;
+	walk.all = all;
+	walk.round++;
+	walk.turns = 1 + walk.changed / LOG_QUEUES;
+	walk.changed = 0;
 
 	/* Each failure gets past one queue, so this ends. */
-	while (!rq_worker_round(settle_queues))
+	while (!rq_worker_round(resolve_queues))
 		;
 	rq_worker_round(rq_offset_settle_all);
 	rq_worker_round(rq_offer_again);
@@ -271,7 +271,7 @@ sync_store(void)
 	RQ_FAULT("keeper-sync");
 	rq_worker_set_state(RQ_WORKER_SYNCING);
 	INSTR_TIME_SET_CURRENT(start);
-	log_settled(true);
+	log_progress(true);
 	RQ_FAULT("keeper-settled");
 	if (rq_state_sync(InvalidXLogRecPtr))
 	{
@@ -297,7 +297,7 @@ tick(void)
 	if (GetRedoRecPtr() != synced_redo)
 		sync_store();
 	else if (GetCurrentTimestamp() >= next_logging)
-		log_settled(false);
+		log_progress(false);
 	rotate_guard();
 	rq_state_sync_early();
 }
