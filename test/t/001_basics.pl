@@ -1,6 +1,6 @@
-# 001_basics.pl -- what a server needs to run rocketq, what it says when it has
-# not got it, that messages and offsets outlive a restart, and that the WAL can
-# be read.
+# 001_basics.pl -- what a server needs to run rocketq, the errors when
+# something is missing, messages and offsets after a restart, and descriptions
+# of WAL records.
 
 use strict;
 use warnings;
@@ -14,7 +14,7 @@ use RocketqTest;
 use Test::More;
 
 #
-# Not preloaded: an error that says what to do.
+# Without preloading, an error says what to do.
 #
 my $node = rq_node('main', no_extension => 1, conf => <<'EOC');
 shared_preload_libraries = ''
@@ -84,7 +84,7 @@ is( $node->safe_psql('postgres',
 	'the group has moved');
 
 #
-# WAL.  A checkpoint brings RESOLVE, SETTLE and SYNC.
+# WAL.  A checkpoint writes RESOLVE, SETTLE and SYNC.
 #
 $node->safe_psql('postgres', 'CHECKPOINT');
 $node->safe_psql('postgres', 'CREATE EXTENSION pg_walinspect');
@@ -141,8 +141,8 @@ FROM rocketq.queues q,
 EOQ
 
 #
-# Tables that are full name the setting to raise, and a refused call leaves
-# nothing behind.
+# When a table is full, the error names the setting to raise, and the refused
+# call leaves nothing behind.
 #
 ($rc, $out, $err) = $node->psql('postgres',
 	"SELECT rocketq.create_topic('wide', 37)");
@@ -167,7 +167,7 @@ rq_poll(
 	});
 rq_verify($node, 'with full tables');
 
-# A server with less room than its store needs says so and does not start.
+# A server whose tables are too small for its store says so and does not start.
 $node->append_conf('postgresql.conf', 'rocketq.max_queues = 16');
 $node->stop;
 my $log_from = rq_log_from($node);
@@ -185,7 +185,7 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM rocketq.queues'),
 	'34', 'nothing was lost by that');
 
 #
-# WAL of the store, and no library to replay it.
+# WAL of the store, without a library to replay it.
 #
 $node->safe_psql('postgres',
 	"SELECT rocketq.produce('orders', 'not to be lost', queue_id => 1)");
@@ -201,7 +201,7 @@ is( $node->safe_psql('postgres',
 	'recovery with the library');
 
 #
-# A symbolic link would be left out of base backups.
+# Base backups would omit a symbolic link.
 #
 $node->stop;
 my $store = $node->data_dir . '/pg_rocketq';

@@ -1,5 +1,6 @@
 # 002_segments.pl -- the log and queues grow over many segments, old segments
-# go when nobody needs them, and many queues cost next to nothing.
+# are removed when they are no longer needed, and many queues cost next to
+# nothing.
 
 use strict;
 use warnings;
@@ -30,7 +31,7 @@ EOQ
 
 #
 # 3 queues of 5000 messages, 15 MB: three segments of each queue and many of
-# the log.  Sizes up to what just fits.
+# the log.  Sizes go up to the largest that fits.
 #
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.create_topic('big', 3);
@@ -109,7 +110,7 @@ COMMIT;
 EOQ
 rq_poll_query($node, 'the segments to go',
 	"SELECT count(*) FILTER (WHERE state = 'full') = 0 FROM rocketq.segments");
-# It says so when the files are gone.
+# It is logged after the files have been removed.
 rq_wait_ticks($node, 'janitor', 1);
 like(slurp_file($node->logfile, $log_from),
 	qr/rocketq trimmed the commit log/, 'the log tells of it');
@@ -140,9 +141,10 @@ is( $node->safe_psql('postgres',
 rq_verify($node, 'after trimming and a crash');
 
 #
-# Trim close behind a producer, and crashes in the middle of it.  Whole
-# segments of a queue come and go before the keeper has once logged how far the
-# queue is resolved; so does this survive a crash, and a checkpoint in between?
+# Trim close behind a producer, with crashes in the middle.  Whole segments of
+# a queue are created and removed before the keeper has logged even once how
+# far the queue is resolved.  Does this survive a crash, and a checkpoint in
+# between?
 #
 foreach my $round (1 .. 4)
 {
@@ -150,7 +152,8 @@ foreach my $round (1 .. 4)
 	my $trimmed = "SELECT min(start_position) FROM rocketq.segments";
 	my $trimmed_before = $node->safe_psql('postgres', $trimmed);
 
-	# A keeper that sleeps logs nothing; killed, it can't do so in the end.
+	# A paused keeper logs nothing; if it is then killed, it can't do so at the
+	# end either.
 	rq_pause($node, 'rocketq keeper') if $round == 1;
 	$node->safe_psql('postgres', <<'EOQ');
 DO $$
@@ -164,7 +167,7 @@ BEGIN
 	END LOOP;
 END $$
 EOQ
-	# What is not logged as resolved is not trimmed either.
+	# Entries not logged as resolved are not trimmed.
 	rq_poll_query($node, 'trim', "SELECT ($trimmed) >= $trimmed_before + 2 * 1024 * 1024")
 	  if $round != 1;
 	$node->safe_psql('postgres', 'CHECKPOINT') if $checkpoint;
@@ -222,7 +225,8 @@ FROM rocketq.queues WHERE topic = 'wide'
 EOQ
 is($node->safe_psql('postgres', $wide),
 	'10000 25000 0', 'messages in 10,000 queues');
-# A transaction holds a lock on each queue it reads, so a few at a time.
+# A transaction holds a lock on each queue that it reads, so read a few at a
+# time.
 $node->safe_psql('postgres', <<'EOQ');
 CREATE TABLE taken (queue_id int);
 DO $$
@@ -252,8 +256,8 @@ is( $node->safe_psql('postgres',
 	'the group is where it was');
 rq_verify($node, 'with 10,000 queues');
 #
-# A long queue goes on in larger segments, with transactions on both sides of
-# where they begin and after a crash in the middle of one.
+# A long queue continues in larger segments, with transactions on both sides of
+# where these begin, and after a crash in the middle of one.
 #
 $node->safe_psql('postgres', 'DROP TABLE wide');
 rq_poll('its directory to go', sub { return !rq_store_files($node, 'queue'); });

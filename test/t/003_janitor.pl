@@ -1,5 +1,5 @@
-# 003_janitor.pl -- the storage of topics that are gone goes too, whichever way
-# they went.
+# 003_janitor.pl -- the storage of a dropped topic is removed, however the
+# topic was dropped.
 
 use strict;
 use warnings;
@@ -15,7 +15,7 @@ use Test::More;
 my $node = rq_node('main', conf => "rocketq.janitor_interval = '20ms'");
 my $work = "SELECT count(rocketq.produce('t', 'x' || i)) FROM generate_series(1, 3000) i";
 
-# The store holds nothing any more: no slots and no directories.
+# The store is empty: no slots and no directories.
 sub is_empty
 {
 	my ($label) = @_;
@@ -109,7 +109,7 @@ if ($rc == 0)
 $node->safe_psql('postgres', 'DROP TABLE t');
 is_empty('TRUNCATE and DROP');
 
-# Statements that fail when the topic's storage is there already.
+# Statements that fail after the topic's storage has been created.
 my %failing = (
 	'an index' => 'CREATE TABLE t (LIKE rocketq.message, UNIQUE (tag)) USING rocketq',
 	'a foreign key' =>
@@ -151,19 +151,19 @@ DROP TABLE defaults, triggered, referring, indexed, published, keyed;
 DROP FUNCTION nothing;
 EOQ
 
-# The database goes and takes its topics along.
+# Dropping a database drops its topics.
 $node->safe_psql('postgres', 'CREATE DATABASE other');
 $node->safe_psql('other',
 	"CREATE EXTENSION rocketq; SELECT rocketq.create_topic('t', 4)");
 $node->safe_psql('other', $work);
 $node->safe_psql('postgres', 'DROP DATABASE other');
-# The janitor looks for such topics now and then, and when it starts.
+# The janitor searches for such topics from time to time, and when it starts.
 $node->safe_psql('postgres',
 	"SELECT pg_terminate_backend(pid) FROM rocketq.workers WHERE worker = 'janitor'");
 is_empty('DROP DATABASE');
 
-# A crash before the commit; with the record of the topic on disk and without.
-# The allocator may have made segments ahead of it.
+# A crash before the commit, with the record of the topic flushed and not
+# flushed. The allocator may have made segments in advance.
 foreach my $flushed (0, 1)
 {
 	my $session = $node->background_psql('postgres');
@@ -183,7 +183,7 @@ foreach my $flushed (0, 1)
 	is_empty("crash before the commit of CREATE, $kept");
 }
 
-# A crash right after a DROP was committed, before the janitor came.
+# A crash right after a DROP was committed, before the janitor ran.
 $node->safe_psql('postgres', "SELECT rocketq.create_topic('t', 4); $work");
 $node->append_conf('postgresql.conf', "rocketq.janitor_interval = '1h'");
 $node->restart;
@@ -195,7 +195,7 @@ $node->append_conf('postgresql.conf', "rocketq.janitor_interval = '20ms'");
 rq_start($node);
 is_empty('crash before the janitor came');
 
-# The number of a dropped topic's file is not mixed up with a new topic.
+# A dropped topic's relfilenode is not confused with that of a new topic.
 $node->safe_psql('postgres', <<"EOQ");
 SELECT rocketq.create_topic('t', 4);
 $work;

@@ -32,7 +32,7 @@ SELECT rocketq.create_group('orders', 'idle');
 SELECT count(*) FROM rocketq.consume('orders', 'busy', 250, auto_commit => true);
 EOQ
 
-# All that a database's topics hold.
+# The whole contents of a database's topics.
 sub contents
 {
 	my ($db) = @_;
@@ -52,7 +52,7 @@ sub oid_of
 	return $node->safe_psql('postgres', "SELECT oid FROM pg_database WHERE datname = '$db'");
 }
 
-# Let the janitor look for files that are gone: it does so when it starts.
+# Let the janitor search for files to be removed, which it does when it starts.
 sub janitor_looks
 {
 	my $janitor = "FROM rocketq.workers WHERE worker = 'janitor'";
@@ -83,7 +83,7 @@ my $shop = contents('shop');
 like($shop, qr/^orders\|0\|0\|100\|.*busy.*idle0$/m, 'there is something to lose');
 
 #
-# Copies.  The tables are there and empty, with as many queues.
+# Copies.  The topics exist and are empty, with the same number of queues.
 #
 my %copy = map { ("copy_$_" => undef) } ('wal_log', 'file_copy');
 foreach my $copy (sort keys %copy)
@@ -112,7 +112,8 @@ janitor_looks();
 is(contents($_), $copy{$_}, "$_ after a crash") foreach sort keys %copy;
 is(contents('shop'), $shop, 'the original after a crash');
 
-# What is truncated before it has been used there is what it was, too.
+# A topic of a copy that is truncated before its first use keeps its settings,
+# too.
 $node->safe_psql('shop', "SELECT rocketq.alter_topic('s.events', retention_time => '1 day')");
 $node->safe_psql('postgres', 'CREATE DATABASE copy_truncated TEMPLATE shop');
 is($node->safe_psql('copy_truncated', <<'EOQ'), "orders|5|3 days\ns.events|2|1 day", 'TRUNCATE of a copy');
@@ -134,19 +135,19 @@ foreach my $copy (sort keys %copy)
 }
 
 #
-# What is done to all tables of all databases.
+# Commands that process all tables of all databases.
 #
 $node->command_ok([ 'vacuumdb', '--full', '--all', '--quiet' ], 'vacuumdb --full comes to its end');
 is(contents('shop'), $shop, 'and has passed topics by');
 
 #
-# Another name, another place.
+# Another name, another tablespace.
 #
 $node->safe_psql('postgres', 'ALTER DATABASE shop RENAME TO store');
 is(contents('store'), $shop, 'a renamed database keeps all');
 $node->safe_psql('postgres', 'ALTER DATABASE store RENAME TO shop');
 
-# A topic that was made for the tablespace is not in the way.
+# A topic that was created for the tablespace is not an obstacle.
 foreach my $to ('elsewhere', 'pg_default')
 {
 	$node->safe_psql('postgres', "ALTER DATABASE shop SET TABLESPACE $to");
@@ -168,7 +169,7 @@ EOQ
 }
 like($shop, qr/^elsewhere.*^made_elsewhere.*^made_pg_default.*^orders/ms, 'topics made in either place');
 
-# The janitor looks while the files are on their way.
+# The janitor checks while the files are being moved.
 my $looks = 0;
 while ($looks < 5)
 {
@@ -209,7 +210,7 @@ $node->safe_psql('postgres', 'DROP DATABASE other WITH (FORCE)');
 eval { $session->quit; };
 is_gone($other, 'DROP DATABASE WITH (FORCE)');
 
-# A database gets the OID of one that is gone, and files of the same number,
+# A new database gets the OID of a dropped one, and the same relfilenodes,
 # before the janitor has noticed.
 $node->safe_psql('postgres', 'CREATE DATABASE model');
 $node->safe_psql('model', <<'EOQ');
@@ -245,7 +246,7 @@ EOQ
 	$node->safe_psql('postgres', 'DROP DATABASE again');
 }
 
-# A crash before the janitor came.
+# A crash before the janitor ran.
 rq_kill9($node, all => 1);
 rq_start($node);
 $node->append_conf('postgresql.conf', "rocketq.janitor_interval = '20ms'");

@@ -21,7 +21,7 @@ my $node = rq_node(
 $node->safe_psql('postgres', 'CREATE DATABASE other');
 $node->safe_psql('other', 'CREATE EXTENSION rocketq');
 
-# Topics with messages and groups, and what somebody has built on them.
+# Topics with messages and groups, and objects that depend on them.
 my $use = <<'EOQ';
 SELECT rocketq.create_topic('t' || i, 3) FROM generate_series(1, 4) i;
 SELECT rocketq.produce('t1', 'x' || i, queue_id => i % 3) FROM generate_series(1, 30) i;
@@ -43,7 +43,7 @@ SELECT NOT EXISTS (SELECT FROM rocketq.get_queues() WHERE database = $oid) AND
 EOQ
 	rq_poll("$label: the directories to go",
 		sub { return !grep { /^${oid}_/ } rq_store_files($node, 'queue'); });
-	# The schema is not the extension's own; there must be nothing in it.
+	# The schema does not belong to the extension; it must be empty.
 	return is( $node->safe_psql($db, <<'EOQ'), '0|0|0|0', "$label: the catalogs have nothing of it");
 DROP SCHEMA rocketq RESTRICT;
 SELECT (SELECT count(*) FROM pg_am WHERE amname = 'rocketq'),
@@ -77,7 +77,7 @@ foreach my $round (1, 2)
 	$node->safe_psql('other', 'CREATE EXTENSION rocketq');
 }
 
-# Right after it, a crash.
+# A crash right after it.
 $node->safe_psql('other', "$use; DROP EXTENSION rocketq CASCADE");
 rq_kill9($node, all => 1);
 rq_start($node);
@@ -85,8 +85,8 @@ is_empty('other', 'crash after DROP EXTENSION');
 rq_verify($node, 'crash after DROP EXTENSION');
 
 #
-# For good.  The standby is away, and finds a server without rocketq when it
-# comes back; but the WAL up to there is still about the store.
+# Permanently.  The standby is down, and finds a server without rocketq when it
+# returns; but the WAL up to that point still contains records of the store.
 #
 $node->safe_psql('postgres', $use);
 my $standby = rq_standby($node);
@@ -120,7 +120,7 @@ ok(!-e $node->data_dir . '/pg_rocketq', 'it has no store');
 unlike(slurp_file($node->logfile, $log_from),
 	qr/rocketq|resource manager with ID/, 'its log does not mention rocketq');
 
-# The standby, first as if it could do without, too.
+# The standby, first without the library, as if it were not needed there.
 unset_preload($standby);
 $log_from = rq_log_from($standby);
 if ($standby->start(fail_ok => 1))
@@ -150,7 +150,7 @@ is($standby->safe_psql('postgres', 'SELECT count(*) FROM on_without'),
 	'2', 'and then without it');
 $standby->stop;
 
-# And back again, with a store that is new.
+# And back again, with a new store.
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'rocketq'");
 $node->restart;
 $node->safe_psql('postgres', "CREATE EXTENSION rocketq; $use");

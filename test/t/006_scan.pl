@@ -1,6 +1,6 @@
 # 006_scan.pl -- topics as tables: what a scan sees while producers commit and
-# roll back, what it reads of the store and what it leaves alone, what retention
-# and damage do to it, and scans on a standby.
+# roll back, which parts of the store it reads, how retention and damage affect
+# it, and scans on a standby.
 
 use strict;
 use warnings;
@@ -19,7 +19,7 @@ my $node = rq_node(
 	allows_streaming => 1,
 	conf => "rocketq.segment_size = '1MB'\nrocketq.janitor_interval = '20ms'\nrocketq.retention_time = -1");
 
-# Parallel plans for whatever can have one.
+# Parallel plans wherever possible.
 my $parallel = <<'EOS';
 SET min_parallel_table_scan_size = 0;
 SET parallel_setup_cost = 0;
@@ -35,8 +35,8 @@ sub is_parallel
 }
 
 #
-# In one snapshot, a message is seen exactly if the row that was written in the
-# same transaction is: in parallel and not, and by each kind of scan.
+# In one snapshot, a message is visible if and only if the row written in the
+# same transaction is: in parallel and not, and for each kind of scan.
 #
 rq_create_load($node, queues => 3);
 $node->safe_psql('postgres', 'SELECT load.make_for(k, 200) FROM generate_series(0, 39) k');
@@ -93,7 +93,8 @@ is_parallel($standby, 'SELECT count(*) FROM load.topic');
 $standby->stop;
 
 #
-# Retention goes on under a scan: it leaves out what is gone, in both directions.
+# Retention continues during a scan, which skips what was removed, in both
+# directions.
 #
 $node->safe_psql('postgres', <<'EOS');
 SELECT rocketq.create_topic('short', 2);
@@ -138,7 +139,7 @@ like($session->query_safe('FETCH NEXT FROM r'), qr/^0\|[567]\d\d\d$/, 'and its b
 $session->query_safe('COMMIT');
 $session->quit;
 
-# What only the cursors held goes now.
+# What only the cursors held is removed now.
 rq_wait_ticks($node, 'janitor', 10);
 is( $node->safe_psql('postgres', <<'EOS'), "t|t|t", 'what is left is scanned, sampled and analyzed');
 ANALYZE short;
@@ -149,7 +150,7 @@ FROM short;
 EOS
 
 #
-# Damage.  Who does not ask for what is damaged does not notice.
+# Damage.  Queries that do not read what is damaged are not affected.
 #
 $node->safe_psql('postgres', <<'EOS');
 SELECT rocketq.create_topic('damaged', 1);
@@ -165,7 +166,8 @@ my ($dir) = split /\n/, $node->safe_psql('postgres',
 	"SELECT (SELECT oid FROM pg_database WHERE datname = 'postgres') || '_' || relfilenode FROM pg_class WHERE relname = 'damaged'");
 $node->stop;
 
-# Write over bytes of the log while the server is down; how often they were there.
+# Overwrite bytes of the log while the server is down; return how often they
+# occurred.
 sub overwrite
 {
 	my ($old, $new) = @_;
@@ -206,8 +208,8 @@ sees("SELECT count(tag) FROM damaged WHERE ctid < '(5000,0)'", '5000', 'a range 
 sees('SELECT count(tag) FROM damaged', 'ERROR:  XX001', 'who reads it is told');
 sees("SELECT tag FROM damaged WHERE ctid = '(5000,1)'", 'ERROR:  XX001', 'by its ctid as well');
 
-# The first file of a queue is gone, and the second too short; a server would not
-# start so.
+# The first file of a queue is missing, and the second is too short; a server
+# would not start like this.
 my $queue = $node->data_dir . "/pg_rocketq/queue/$dir";
 rename("$queue/0.00000000", "$queue/away") or die "$queue: $!";
 my $second = slurp_file("$queue/0.00000001");

@@ -1,5 +1,5 @@
-# 007_ahead.pl -- what is done ahead of need, so that nobody has to wait for it:
-# segments of queues, and bringing the log to disk.
+# 007_ahead.pl -- what is done in advance, so that nobody has to wait for it:
+# creating segments of queues, and flushing the log.
 
 use strict;
 use warnings;
@@ -39,7 +39,8 @@ sub produce
 }
 
 #
-# Segments of 2048 entries.  The next one is there from the middle of one on.
+# Segments of 2048 entries.  Each is created when the one before it is half
+# full.
 #
 sql("SELECT rocketq.create_topic('t', 3)");
 sql("DO \$\$ BEGIN FOR i IN 1 .. 1000 LOOP PERFORM rocketq.produce('t', 'x', queue_id => 0); COMMIT; END LOOP; END \$\$");
@@ -49,14 +50,14 @@ sql("DO \$\$ BEGIN FOR i IN 1 .. 30 LOOP PERFORM rocketq.produce('t', 'x', queue
 rq_poll('a segment to be made ahead', sub { return segments(0) eq '0 1'; });
 pass('more than half of it does');
 
-# Who could make none comes over the end of the first one.
+# If none could be created, writing continues past the end of the first one.
 sql(<<'EOQ');
 SET rocketq.fault = 'segment-zero=error';
 DO $$ BEGIN FOR i IN 1 .. 1030 LOOP PERFORM rocketq.produce('t', 'x', queue_id => 0); COMMIT; END LOOP; END $$
 EOQ
 is(sql("SELECT rocketq.max_offset('t', 0)"), '2060', 'a producer finds it there');
 
-# Without the allocator producers help themselves.
+# Without the allocator, producers create segments themselves.
 my $paused = rq_pause($node, 'rocketq allocator');
 produce(1000, 0);
 produce(2000, 0);
@@ -64,7 +65,7 @@ is(segments(0), '0 1 2', 'without the allocator a producer makes it');
 kill('CONT', $paused);
 
 #
-# A large transaction has them made before it commits.
+# For a large transaction they are created before it commits.
 #
 my $large = $node->background_psql('postgres');
 $large->query_safe('BEGIN');
@@ -84,14 +85,14 @@ rq_verify($node, 'segments without entries');
 produce(1, 2);
 is(segments(2), '0 1 2', 'one that rolls back leaves them for others');
 
-# They are gone after a restart, and made again.
+# They are removed by a restart, and created again.
 $node->restart;
 rq_poll('what is not needed to be removed', sub { return segments(2) eq '0'; });
 produce(1500, 2);
 rq_poll('it to be made again', sub { return segments(2) eq '0 1'; });
 is(sql("SELECT count(*) FROM rocketq.pull('t', 2, 0, 10000)"), '1501', 'all is there');
 
-# A segment that holds entries is not made anew when it has gone.
+# A segment with entries is not created anew when it is missing.
 my ($directory) = rq_store_files($node, 'queue');
 unlink($node->data_dir . "/pg_rocketq/queue/$directory/1.00000004") or die "no such file: $!";
 my ($rc, $out, $err) = $node->psql('postgres',
@@ -101,7 +102,7 @@ rq_wait_ticks($node, 'allocator', 2);
 unlike(segments(1), qr/4/, 'and not made ahead');
 sql('TRUNCATE t');
 
-# A topic that goes leaves nothing behind.
+# A dropped topic leaves nothing behind.
 $large = $node->background_psql('postgres');
 $large->query_safe('BEGIN');
 $large->query_safe("SELECT rocketq.create_topic('gone', 1)");
@@ -112,8 +113,8 @@ sql('DROP TABLE t');
 rq_poll('all directories to go', sub { return !rq_store_files($node, 'queue'); });
 
 #
-# The log.  Full segments are brought to disk as they get full, and a checkpoint
-# has one left.
+# The log.  Segments are flushed as they become full, so that a checkpoint has
+# only one left to flush.
 #
 sql("SELECT rocketq.create_topic('t', 1)");
 sql('CHECKPOINT');

@@ -1,6 +1,6 @@
-# 008_gather.pl -- messages that one statement produces share records of WAL, and
-# nothing can be told from that: not by whoever looks meanwhile, and not after
-# errors, rollbacks and disasters in the middle.
+# 008_gather.pl -- messages that one statement produces share WAL records,
+# without any visible effect: neither to concurrent sessions, nor after errors,
+# rollbacks and crashes in the middle.
 
 use strict;
 use warnings;
@@ -22,7 +22,7 @@ EOC
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-# How many records the SQL writes.
+# The number of records that the SQL writes.
 sub records_of
 {
 	my ($sql) = @_;
@@ -32,8 +32,7 @@ sub records_of
 	return sql('SELECT wal_records FROM rocketq.stats') - $before;
 }
 
-# Messages of topic t that are not what was produced, in the order of their
-# queue.
+# Messages of topic t that differ from what was produced, in queue order.
 my $wrong = <<'EOQ';
 SELECT count(*) FROM (
 	SELECT row_number() OVER w AS n, rocketq.text(body) AS body, message_id - lag(message_id) OVER w AS step
@@ -69,7 +68,7 @@ cmp_ok(records_of("SELECT $produce FROM generate_series(30001, 30003) i"),
 is(sql($wrong), '0', 'all of these are as they were produced');
 rq_verify($node, 'gathered messages');
 
-# What remains of chunks is little, however many of them end early.
+# Little space of chunks is wasted, however many of them end early.
 sub bytes_of
 {
 	my ($sql) = @_;
@@ -104,8 +103,8 @@ END $$;
 EOQ
 cmp_ok(bytes_of('SELECT fail()'), '<', 1.4 * 3000 * 72, 'and when each is followed by an error');
 
-# Who writes at the end of a segment needs the next one as well, when the session
-# has as many mapped as it keeps.
+# A session that writes at the end of a segment needs the next one as well, at
+# a time when it has mapped as many as it keeps.
 foreach my $n (60 .. 64)
 {
 	sql("SELECT count(rocketq.produce('far', repeat('x', 900000))) FROM generate_series(1, 70)")
@@ -118,7 +117,7 @@ EOQ
 }
 is(sql('SELECT count(*) FROM far'), 70 + 2 * 5, 'segments that are used stay mapped');
 
-# Each of a session's statements for itself, with a savepoint in the middle.
+# Each statement of a session separately, with a savepoint in the middle.
 sql(<<"EOQ");
 BEGIN;
 SELECT count($produce) FROM generate_series(30004, 31000) i;
@@ -152,8 +151,8 @@ is(sql($count), '35000', 'a statement that reads a lot produces all');
 is(sql($wrong), '0', 'of what it should');
 
 #
-# In the middle of a statement: it waits for a lock with a chunk that was begun,
-# right behind large messages and one without the transaction.
+# In the middle of a statement: it waits for a lock with an unfinished chunk,
+# right after large messages and a non-transactional one.
 #
 my $lock = $node->background_psql('postgres');
 $lock->query_safe('SELECT pg_advisory_lock(1)');
@@ -178,8 +177,8 @@ sub wait_in_the_middle
 	return ($session, $pid);
 }
 
-# Whether all that is in the log by now is known to be whole: then full segments
-# come to disk early, and the checkpoint has one left.
+# Is everything that is in the log by now known to be complete?  Then full
+# segments are flushed early, and the checkpoint has only one left.
 sub is_whole
 {
 	my ($label) = @_;
@@ -213,7 +212,7 @@ sql("SELECT pg_cancel_backend($pid)");
 rq_poll_query($node, 'the statement to end',
 	"SELECT state = 'idle in transaction (aborted)' FROM pg_stat_activity WHERE pid = $pid");
 is_whole('cancelled in a subtransaction');
-# What it has said of the cancel is still to be read.
+# Its answer to the cancel request has not been read yet.
 $session->query('ROLLBACK TO s');
 $session->{stderr} = '';
 $session->query_safe("SELECT count(rocketq.produce('t', 'x', queue_id => 1)) FROM generate_series(1, 1000) i");
@@ -223,7 +222,7 @@ $session->quit;
 is(sql("SELECT count(*) FROM rocketq.pull('t', 1, 0, 10000)"), '1003',
 	'and commits what it should');
 
-# A function goes on for long after it has produced.
+# A function runs for a long time after it has produced.
 sql(<<'EOQ');
 CREATE FUNCTION long() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -262,14 +261,14 @@ $lock->quit;
 is(sql($wrong), '0', 'all else is as it was');
 
 #
-# Is it on disk?  A chunk is in flight for longer than checkpoints and keepers
-# last.
+# Is it on disk?  A chunk is in flight across checkpoints and restarts of the
+# keeper.
 #
 sql('ALTER SYSTEM SET rocketq.flush_delay = -1');
 rq_reload($node);
 
-# A session that waits with a chunk, behind which the log has gone on; also the
-# segment that it is in.
+# A session waits with a chunk while the log grows past it, and even past its
+# segment.
 sub wait_with_chunk
 {
 	my $segment = sql("SELECT replace(file, 'pg_rocketq/', '') FROM rocketq.segments WHERE state = 'writing'");

@@ -1,5 +1,6 @@
-# 009_slots.pl -- whether topics, queues and groups fit depends on how many there
-# are, and not on who came and went before: live, after a crash, on a standby.
+# 009_slots.pl -- whether topics, queues and groups fit depends only on how
+# many exist, not on what existed before: in a running server, after a crash,
+# and on a standby.
 
 use strict;
 use warnings;
@@ -12,7 +13,7 @@ use PostgreSQL::Test::Utils;
 use RocketqTest;
 use Test::More;
 
-# Just what the tests below need: 40 topics of a queue and one of 100.
+# Exactly what the tests below need: 40 topics of one queue and one of 100.
 my $node = rq_node('main', allows_streaming => 1, conf => <<'EOC');
 rocketq.max_topics = 60
 rocketq.max_queues = 140
@@ -35,7 +36,7 @@ sub refused
 	return like($err, $pattern, $what);
 }
 
-# How many queues the store has, those on their way out included.
+# The number of queues in the store, including those being removed.
 sub queues
 {
 	return sql('SELECT coalesce(sum(queues), 0) FROM rocketq.topics');
@@ -63,7 +64,7 @@ sub crash
 	return;
 }
 
-# All topics go.
+# Drop all topics.
 sub clear
 {
 	sql(q{SELECT count(rocketq.drop_topic(oid::regclass)) FROM pg_class
@@ -73,7 +74,7 @@ sub clear
 
 #
 # Grow and shrink by one, so that every second slot is in use; then one topic
-# gets all others, to the last one.
+# gets all the others, down to the last one.
 #
 sql(q{SELECT rocketq.create_topic('t' || i, 1) FROM generate_series(1, 40) i});
 sql("SELECT rocketq.alter_topic('t$_', queues => 2)") foreach 1 .. 40;
@@ -91,7 +92,7 @@ refused("SELECT rocketq.alter_topic('big', 101)",
 	qr/too many queues\nDETAIL:  1 more are needed, but 0 of the 140 allowed by rocketq\.max_queues are left\./,
 	'they still are');
 
-# The same with the checkpoint behind it, and with topics dropped in between.
+# The same with a checkpoint after it, and with topics dropped in between.
 sql(q{SELECT rocketq.drop_topic('t' || 2 * i) FROM generate_series(1, 20) i});
 wait_for_queues(120);
 sql(q{SELECT rocketq.create_topic('d', 20)});
@@ -100,7 +101,7 @@ crash('dropped in between');
 clear();
 
 #
-# Groups: as many as their setting says, and offsets to the last slot.
+# Groups: as many as the setting allows, with offsets in every slot.
 #
 sql(<<'EOQ');
 SELECT rocketq.create_topic('a', 9);
@@ -126,8 +127,8 @@ is(sql('SELECT count(*) FROM rocketq.groups'), '140', 'all offsets are there');
 clear();
 
 #
-# What is rolled back or dropped again holds nothing until the end of the
-# transaction.
+# What is rolled back or dropped again frees its slots before the transaction
+# ends.
 #
 sql(q{SELECT rocketq.create_topic('a', 40)});
 sql(q{SELECT rocketq.produce('a', 'old')});
@@ -183,8 +184,8 @@ crash('garbage of transactions');
 clear();
 
 #
-# One queue more each time; the primary alone starts anew, so that its slots lie
-# elsewhere than the standby's.
+# One more queue each time.  Only the primary is restarted, so that its slots
+# differ from the standby's.
 #
 sql(q{SELECT rocketq.create_topic('grows', 1); SELECT rocketq.create_group('grows', 'g')});
 foreach my $queues (2 .. 16)

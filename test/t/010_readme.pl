@@ -1,7 +1,7 @@
-# 010_readme.pl -- README.md and sql/doc are true: each block of SQL on a page runs
-# and prints what the page shows, whether one reads that page alone or all of them in
-# order; and what they list of settings, functions, views, columns and types is what
-# there is, without anything missing on either side.
+# 010_readme.pl -- README.md and sql/doc are true: each block of SQL on a page
+# runs and prints what the page shows, whether that page is read alone or all
+# pages in order; and the settings, functions, views, columns and types that
+# they list are exactly those that exist.
 
 use strict;
 use warnings FATAL => 'all';
@@ -32,8 +32,8 @@ $node->start;
 # The blocks.
 #
 
-# Run statements as somebody at a terminal would; what they print, without blanks
-# at the ends of lines, which nobody keeps in a file.
+# Run statements as in an interactive session; return what they print, without
+# trailing blanks, which text files do not keep.
 sub shown
 {
 	my ($db, $code) = @_;
@@ -78,8 +78,8 @@ sub run_page
 	return;
 }
 
-# Each page goes on where the README's five minutes end, and where the index begins:
-# its block makes what the others need.
+# Each page continues where the README's tour ends, or where the index begins:
+# its block creates what the others need.
 my $index = 'sql/doc/index.md';
 foreach my $page (@pages)
 {
@@ -94,8 +94,8 @@ foreach my $page (@pages)
 	run_page($page, $db);
 }
 
-# All pages in order in one database; then the extension goes as the page on
-# operations says.
+# All pages in order in one database; then the extension is removed as the page
+# on operations says.
 my @way = rq_doc_way();
 is_deeply([ sort @way, $index ], [ sort @pages ], 'who follows the links sees every page');
 $node->safe_psql('postgres', 'CREATE DATABASE reader');
@@ -107,14 +107,14 @@ is(@removal, 2, 'the page on operations says how to remove the extension');
 $node->safe_psql('reader', "$_;") foreach @removal;
 is($node->safe_psql('reader', "SELECT count(*) FROM pg_class WHERE relname = 'orders'"), '0', 'no topic is left');
 
-# What the README's tour comes to, in whatever words it is told.
+# The result of the README's tour, however it is worded.
 my $tour = 'readme_md';
 is($node->safe_psql($tour, 'SELECT * FROM invoice'), '1|12.50', 'the order was invoiced once');
 is($node->safe_psql($tour, q{SELECT rocketq.json(body)->>'id' FROM orders}), '1', 'the rolled back order has no message');
 
 #
-# What the box at commit_offset() warns of is so, and what the page on consumers
-# offers instead is no part of it.
+# The warning about commit_offset() is true, and the alternatives on the page
+# about consumers are not affected by it.
 #
 my @ways = (
 	"SELECT FROM rocketq.consume('orders', 'g') LIMIT 2",
@@ -158,7 +158,7 @@ EOQ
 is($node->safe_psql($tour, "$lag = 'invoicing'"), '0', 'and does not come again');
 
 #
-# Facts that the pages tell without showing them.
+# Facts that the pages state without showing them.
 #
 $node->safe_psql($tour, "BEGIN; SELECT FROM rocketq.consume('orders', 'mistyped'); ROLLBACK");
 $node->safe_psql($tour, "BEGIN; SELECT rocketq.create_group('orders', 'undone'); ROLLBACK");
@@ -167,7 +167,7 @@ is($node->safe_psql($tour, "SELECT DISTINCT consumer_group FROM rocketq.groups W
 is($node->safe_psql($tour, "SELECT pg_filenode_relation(0, pg_relation_filenode('orders'))"),
 	'orders', 'how to get at the name of a topic in kept_by');
 
-# Which types arguments do not have, and the errors that tell of it.
+# Arguments of the wrong type, and the errors for them.
 my %wrong = (
 	"produce('orders', 'x', keys => '1')" => 'malformed array literal',
 	"produce('orders', 'x', keys => 1)" => 'does not exist',
@@ -196,7 +196,7 @@ sub same
 	  || diag("not listed: @{[missing(\@there, \@listed)]}; not there: @{[missing(\@listed, \@there)]}");
 }
 
-# Which of some are not among others.
+# Members of the first list that are not in the second.
 sub missing
 {
 	my ($some, $others) = @_;
@@ -209,7 +209,8 @@ my $reference = 'sql/doc/sql.md';
 my %unit = (B => 1, kB => 1024, MB => 1024**2, GB => 1024**3,
 	ms => 1, s => 1000, min => 60_000, h => 3_600_000, d => 86_400_000);
 
-# A number with a unit in bytes or milliseconds; whatever has none stays.
+# Convert a number with a unit to bytes or milliseconds; without a unit it is
+# unchanged.
 sub in_base_units
 {
 	my ($value, $default_unit) = @_;
@@ -264,7 +265,7 @@ same('views and their columns', "$columns AND c.relkind = 'v'", @listed);
 same('the columns of a message', "$columns AND c.relkind = 'c' AND c.relname = 'message'",
 	map { "message.$_->[0] $_->[1]" } rq_doc_table($reference, 'Messages'));
 
-# The version is the one that is installed, and so are the pages.
+# The version is the installed one, and the pages are installed.
 my $version = $node->safe_psql($tour, "SELECT extversion FROM pg_extension WHERE extname = 'rocketq'");
 like(rq_doc_page($_), qr/^rocketq \Q$version\E |^# rocketq \Q$version\E$/m, "$_ names version $version")
   foreach 'README.md', 'sql/doc/index.md';

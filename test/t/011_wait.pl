@@ -1,7 +1,8 @@
-# 011_wait.pl -- consumers wait: for how long, what wakes them and what does not,
-# how a wait ends, and that wait_for_messages() holds nothing meanwhile.
+# 011_wait.pl -- waiting consumers: how long they wait, what wakes them and
+# what does not, how a wait ends, and that wait_for_messages() holds nothing
+# while it waits.
 #
-# The keeper is held where it would wake somebody too, a second later.
+# The keeper is paused where it would also wake a waiter, a second later.
 
 use strict;
 use warnings;
@@ -60,7 +61,7 @@ foreach my $call (
 	like($one->{error}, qr/^22023 argument "(wait|timeout)" must not be negative/, $call);
 }
 
-# Messages that are there already, and the longest wait there is.
+# Messages that exist already, and the longest possible wait.
 my $longest = "'178000000 years'::interval";
 produce($topic, 'there', ', queue_id => 1');
 is($one->query("CALL rocketq.wait_for_messages('$topic', 'g', $longest)")->[0],
@@ -76,7 +77,8 @@ is($one->query(consume($topic, ", wait => $longest"))->[0],
 #
 my $keeper = rq_hold_keeper($node);
 
-# One message each: who comes late to its look must not take what woke another.
+# One message each: a waiter that checks late must not take the message that
+# woke another.
 my %waiter = (
 	consume => sub { consume($_[0], ", max_messages => 1, wait => $longest") },
 	wait_for_messages =>
@@ -126,8 +128,8 @@ foreach my $kind (sort keys %waiter)
 	}
 }
 
-# What wakes nobody.  Where a waiter is woken for nothing, it is by the time
-# that the last of these has come and gone, and the next message shows it.
+# What wakes nobody.  If one of these woke a waiter in vain, that would have
+# happened by the end of the last one, and the next message would show it.
 $topic = topic(2);
 my $other = topic(2);
 my $wakeups = rq_wakeups($node);
@@ -159,7 +161,8 @@ is(rq_answer($one), 'offset 2', 'the first of the tag does');
 is(rq_answer($two), 'offset 2', 'and one of the tags wakes consume');
 is(rq_wakeups($node) - $wakeups, 2, 'nobody was woken for nothing');
 
-# More tags than a waiter can say: every message wakes, only the right ones count.
+# More tags than a waiter can announce: every message wakes it, but only the
+# right ones end its wait.
 $topic = topic(1);
 rq_ask_and_sleep(
 	consume($topic, ", tags => '" . join(' || ', 1 .. 20) . "', wait => '60 s'"), $one);
@@ -167,7 +170,7 @@ produce($topic, 'no', ", '21'");
 produce($topic, 'yes', ", '20'");
 is(rq_answer($one), 'yes', 'a filter of many tags');
 
-# One who is on the way, and has not looked yet, gets in nobody's way who waits for
+# A waiter that was woken and has not checked yet does not affect waiters for
 # other tags.
 $topic = topic(1);
 rq_ask_and_sleep(consume($topic, ", tags => 'a', wait => '60 s'"), $one);
@@ -198,7 +201,7 @@ is(rq_wakeups($node) - $wakeups, 1, 'one is woken');
 $one->query('ROLLBACK');
 like(rq_answer($two), qr/^m\d/, 'a rollback wakes the next one');
 
-# Queues that were taken in a savepoint are given back with it.
+# Queues acquired in a savepoint are released with it.
 $topic = topic(1);
 produce($topic, 'there');
 $one->query('BEGIN');
@@ -209,7 +212,7 @@ $one->query('ROLLBACK TO a');
 is(rq_answer($two), 'there', 'rolling back to it wakes the next one');
 $one->query('COMMIT');
 
-# An error in the wait ends with the savepoint, not with the transaction.
+# An error during the wait aborts the savepoint, not the transaction.
 $topic = topic(1);
 $one->query('BEGIN');
 $one->query('SAVEPOINT a');
@@ -222,7 +225,7 @@ produce($topic, 'new');
 is(rq_answer($one), 'new', 'and waits again');
 $one->query('COMMIT');
 
-# Without a commit of the offset the message comes again.
+# If the offset is not committed, the message is delivered again.
 $topic = topic(1);
 rq_ask_and_sleep(
 	"SELECT rocketq.text(body) FROM rocketq.consume('$topic', 'g', wait => '60 s')", $one);
@@ -231,7 +234,7 @@ is(rq_answer($one), 'again', 'consumed without a commit');
 is($two->query(consume($topic))->[0], 'again', 'comes again');
 is($two->query(consume($topic, ", wait => '0'"))->[0], undef, 'and with one does not');
 
-# A group that comes back to messages has something to consume.
+# A group whose offset is moved back has messages to consume.
 rq_ask_and_sleep(consume($topic), $one);
 $producer->query("SELECT rocketq.reset_offset('$topic', 'g', 'first')");
 is(rq_answer($one), 'again', 'reset_offset wakes');
@@ -276,7 +279,7 @@ foreach my $sql ("DROP TABLE %s", "TRUNCATE %s", "SELECT rocketq.drop_topic('%s'
 	}
 }
 
-# A timeout is one also across a TRUNCATE.
+# A TRUNCATE does not extend the timeout.
 $topic = topic(1);
 rq_ask_and_sleep("CALL rocketq.wait_for_messages('$topic', 'g', '2 s')", $one);
 my $truncated = time();
@@ -350,7 +353,7 @@ EOQ
 $one->query('SELECT waits()');
 like($one->{error}, $inside, 'in a function, with a variable');
 
-# A procedure's transaction can be ended: there it works, as COMMIT does.
+# It works where a procedure may end its transaction, as COMMIT does.
 $producer->query("CREATE TABLE done (worker text)");
 my $block = <<EOQ;
 DO \$\$
@@ -407,8 +410,8 @@ rq_ask_and_sleep(consume($topic), $two);
 is(rq_value($node, "SELECT backend_xmin IS NOT NULL FROM pg_stat_activity WHERE pid = $two->{pid}"),
 	't', 'consume holds a snapshot');
 
-# One is woken for a message.  When that one never comes back for it, the keeper
-# offers it to the next.
+# One waiter is woken for a message.  If it never consumes the message, the
+# keeper offers it to the next waiter.
 produce($topic, 'end');
 is(rq_answer($one), 't', 'a message wakes the first');
 ok(rq_is_asleep($two), 'and not the second, who is of the same group');
@@ -416,7 +419,7 @@ rq_let_keeper($keeper);
 is(rq_answer($two), 'end', 'who gets it when the first does not come for it');
 
 #
-# How it ends otherwise.
+# Other ways in which a wait ends.
 #
 foreach my $kind (sort keys %waiter)
 {
@@ -445,7 +448,7 @@ foreach my $kind (sort keys %waiter)
 
 rq_verify($node, 'after all');
 
-# The server's end, in order and not.
+# Shutdown of the server, clean and not.
 $topic = topic(1);
 rq_ask_and_sleep($waiter{$_}->(topic(2)), rq_session($node)) foreach sort keys %waiter;
 $node->stop('fast');

@@ -1,6 +1,5 @@
-# 012_views.pl -- what the views tell agrees with a load that is known and with
-# the files, also after a crash, on a standby and when messages have been
-# trimmed.
+# 012_views.pl -- the views agree with a known load and with the files, also
+# after a crash, on a standby and after messages have been trimmed.
 
 use strict;
 use warnings;
@@ -24,7 +23,8 @@ rocketq.retention_time = -1
 EOC
 rq_require_faults($node);
 
-# What the entries say that a topic keeps: queue, first and next offset, bytes.
+# What a topic keeps according to its entries: queue, first and next offset,
+# bytes.
 sub scanned
 {
 	my ($on, $topic) = @_;
@@ -56,7 +56,7 @@ EOQ
 	return join("\n", @lines);
 }
 
-# Both views count the bytes of the entries.
+# Both views report the bytes of the entries.
 sub check_bytes
 {
 	my ($on, $label, $topic) = @_;
@@ -94,7 +94,7 @@ sub stop_session
 }
 
 #
-# Rates; the topic is for nothing else.
+# Rates, for which there is a topic of its own.
 #
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.create_topic('rated', 2);
@@ -112,7 +112,7 @@ SELECT count(rocketq.produce('rated', 'x', queue_id => i % 2)) FROM generate_ser
 SELECT count(*) FROM rocketq.consume('rated', 'g', 400, auto_commit => true);
 EOQ
 
-# A clock is read before and after the view looks at it.
+# The clock is read before and after the view reads it.
 row_is($node, 'rates are counts by the time since then', 't|t|t', <<'EOQ');
 CREATE TEMP TABLE before AS SELECT clock_timestamp() AS at;
 CREATE TEMP TABLE seen AS SELECT * FROM rocketq.topics WHERE topic = 'rated';
@@ -128,8 +128,8 @@ EOQ
 my $rated = $node->safe_psql('postgres', 'SELECT clock_timestamp()');
 
 #
-# A load with all that can become of a message: committed, rolled back, rolled
-# back to a savepoint, without a transaction, and lost in its commit.
+# A load with every possible outcome of a message: committed, rolled back,
+# rolled back to a savepoint, non-transactional, and failed in its commit.
 #
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.create_topic('t', 3);
@@ -169,7 +169,7 @@ FROM rocketq.queues JOIN rocketq.groups USING (topic, queue_id) WHERE topic = 't
 EOQ
 
 #
-# Whom the first unresolved message waits for.
+# The process that the first unresolved message waits for.
 #
 my $unresolved = <<'EOQ';
 SELECT queue_id, end_offset - max_offset, unresolved, unresolved_pid, unresolved_since BETWEEN newest_at AND clock_timestamp()
@@ -227,8 +227,8 @@ row_is($node, 'no owner after a rollback', '', $owner);
 $session->quit;
 
 #
-# No view but that of segments reads messages, or more of a queue than its ends
-# and where its groups are.
+# Only the view of segments reads messages; the others read no more of a queue
+# than its ends and the entries at which its groups are.
 #
 my $views = <<'EOQ';
 SELECT count(*) FROM rocketq.topics;
@@ -258,7 +258,7 @@ like($err, qr/could not open file/, 'a scan does');
 chmod(0600, @unread);
 
 #
-# Workers: what the keeper has synced, and what goes wrong.
+# Workers: what the keeper has synced, and errors.
 #
 my $keeper = <<'EOQ';
 SELECT syncs, last_sync_bytes FROM rocketq.workers WHERE worker = 'keeper'
@@ -317,7 +317,8 @@ row_is($standby, 'no workers, either', "in recovery|\nin recovery|\nin recovery|
 $standby->stop;
 
 #
-# Half a minute later the rates begin later, and this topic has none any more.
+# Half a minute later the period of the rates has moved on, and this topic's
+# rate is zero.
 #
 rq_poll_query($node, 'the next samples',
 	"SELECT rates_since > '$rated' FROM rocketq.topics WHERE topic = 'rated'");
@@ -328,8 +329,9 @@ FROM rocketq.topics t WHERE topic = 'rated'
 EOQ
 
 #
-# Bytes after a crash: of what is in the state file and in WAL behind it; and of
-# what is in both, because it came between the redo pointer and the state.
+# Bytes after a crash: of messages in the state file, in the WAL after it, and
+# in both, because they arrived between the redo pointer and the copy of the
+# state.
 #
 my $some = "SELECT count(rocketq.produce('t', repeat('c', i), queue_id => i % 3)) FROM generate_series(1, 500) i";
 $node->safe_psql('postgres', "$some; CHECKPOINT; $some");
@@ -354,7 +356,7 @@ check_bytes($node, 'after a crash in a checkpoint', 't');
 is(scanned($node, 't'), $before, 'after a crash in a checkpoint: all is there');
 
 #
-# Bytes when the log has been trimmed, and after a crash then.
+# Bytes after the log has been trimmed, and after a crash.
 #
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.reset_offset(topic, 'g', 'last') FROM rocketq.topics;
@@ -375,7 +377,7 @@ is(scanned($node, 't'), $before, 'trimmed, after a crash: all is there');
 $node->restart;
 check_bytes($node, 'trimmed, after a restart', 't');
 
-# A topic that begins anew has nothing of the old one's.
+# A truncated topic inherits nothing.
 $node->safe_psql('postgres', "TRUNCATE t; SELECT rocketq.produce('t', 'x', queue_id => 2)");
 is(scanned($node, 't'), $node->safe_psql('postgres', <<'EOQ'), 'bytes after TRUNCATE');
 SELECT queue_id, 0, queue_id / 2, queue_id / 2 * 72 FROM rocketq.queues WHERE topic = 't' ORDER BY 1

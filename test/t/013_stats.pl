@@ -1,9 +1,8 @@
-# 013_stats.pl -- counters and latency, against loads of which everything is
-# known.
+# 013_stats.pl -- counters and latency, compared with known loads.
 #
-# A sample is made to last by a fault point that sleeps.  The machine may be
-# slow, so what must hold of one is that it does not count as shorter; a sample
-# that took much longer than it slept is taken again.
+# A fault point that sleeps makes a sample last.  The machine may be slow, so a
+# sample must not count as shorter than that; one that took much longer than
+# its sleep is repeated.
 
 use strict;
 use warnings;
@@ -53,7 +52,7 @@ SELECT key || '=' || value FROM rocketq.stats s, jsonb_each_text(to_jsonb(s)) WH
 EOQ
 }
 
-# How much these counters must have grown over the call.
+# By how much these counters must have grown during the call.
 sub counts
 {
 	my ($label, $code, %expected) = @_;
@@ -101,7 +100,7 @@ sql('CREATE EXTENSION pg_walinspect');
 #
 my $used = 'SELECT sum(used_bytes) FROM rocketq.segments';
 
-# Four clients at once, each of which does the same so often.
+# Four clients at once, each of which does the same this many times.
 sub clients
 {
 	my ($times, $script) = @_;
@@ -251,7 +250,7 @@ EOQ
 sql("SELECT rocketq.drop_topic('awaited')");
 
 #
-# WAL, with the workers out of the way, who log on their own.
+# WAL, with the workers paused, since they write WAL of their own.
 #
 my @paused = map { rq_pause($node, "rocketq $_") } qw(keeper janitor);
 my $wal_from = sql('SELECT pg_current_wal_insert_lsn()');
@@ -292,7 +291,7 @@ rq_reload($node);
 rq_wait_ticks($node, 'janitor', 2);
 
 #
-# Refusals, by cause; one that is caught has been refused, too.
+# Refusals, by cause.  One whose error is caught counts, too.
 #
 sub refused
 {
@@ -354,7 +353,7 @@ counts(
 	},
 	map { ("refused_$_" => 0) } @refusals);
 
-# The directory of the log takes no more files.
+# No more files can be created in the directory of the log.
 my $log = $node->data_dir . '/pg_rocketq/log';
 chmod(0500, $log) or die "could not chmod \"$log\": $!";
 sql("DO \$\$ BEGIN LOOP PERFORM rocketq.produce('t', repeat('f', 1000000)); END LOOP;"
@@ -364,7 +363,7 @@ chmod(0700, $log) or die "could not chmod \"$log\": $!";
 rq_poll('producing to go on',
 	sub { return 0 == $node->psql('postgres', "SELECT rocketq.produce('t', 'on')") });
 
-# The allocator counts, too; let it have what it wants.
+# The allocator's attempts count, too; let it succeed.
 rq_wait_ticks($node, 'allocator', 2);
 
 #
@@ -483,7 +482,7 @@ EOQ
 views_agree('all buckets');
 
 #
-# The headline and percentiles: a share of samples that is known to be slow.
+# The summary and percentiles: a known share of the samples is slow.
 #
 sub produce_slept
 {
@@ -533,7 +532,7 @@ is( sql('SELECT phase, count, p50_ms >= 30 FROM rocketq.produce_latency_summary 
 	'a write without a transaction');
 
 #
-# Who may look, and who may reset.
+# Who may read the counters, and who may reset them.
 #
 my @views = qw(stats produce_latency produce_latency_fine produce_latency_summary);
 my @functions = qw(get_stats get_latency get_latency_fine get_latency_summary);
@@ -595,7 +594,7 @@ is($standby->safe_psql('postgres', 'SELECT pulled FROM rocketq.stats'), '0', 'a 
 $standby->stop;
 
 #
-# A restart begins anew.  Without its workers the store stays closed.
+# A restart resets them.  Without its workers the store stays closed.
 #
 rq_verify($node, 'at the end');
 $node->append_conf('postgresql.conf', 'max_worker_processes = 0');

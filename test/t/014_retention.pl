@@ -1,4 +1,5 @@
-# 014_retention.pl -- what retention takes, what holds it, and who is told.
+# 014_retention.pl -- what retention removes, what it keeps, and what is
+# reported.
 
 use strict;
 use warnings;
@@ -23,7 +24,7 @@ my $log_start = 'SELECT min(start_position) FROM rocketq.segments';
 
 sub query { return $node->safe_psql('postgres', $_[0]); }
 
-# Change settings; those not named go back to what they are by default here.
+# Change settings; those not named are reset to the defaults of this test.
 sub settings
 {
 	my (%value) = @_;
@@ -42,7 +43,7 @@ sub settings
 	return;
 }
 
-# A topic of one queue with so many megabytes, or so many more of it.
+# Create a topic of one queue with this many megabytes, or add them to it.
 sub create
 {
 	my ($topic, @groups) = @_;
@@ -66,13 +67,13 @@ sub consume
 
 sub id_of { return query("SELECT '$_[0]'::regclass::oid"); }
 
-# How much of the log there is, in megabytes, without what is ready.
+# The size of the log in megabytes, without segments that are ready.
 sub megabytes
 {
 	return query("SELECT count(*) FROM rocketq.segments WHERE state <> 'ready'");
 }
 
-# The oldest segment stays, for this reason.
+# The oldest segment is kept, for this reason.
 sub stays
 {
 	my ($reason, $label) = @_;
@@ -87,7 +88,7 @@ sub stays
 	return;
 }
 
-# All segments that are full go.
+# All full segments are removed.
 sub all_goes
 {
 	my ($label) = @_;
@@ -117,7 +118,7 @@ all_goes('older than the time');
 logged(qr/rocketq trimmed the commit log to position \d+\n.*DETAIL:  Segments removed: \d+, because they are no longer needed/, 'time');
 
 #
-# Size: the oldest goes before its time, but not what a group holds.
+# Size: the oldest messages are removed early, but not what a group holds.
 #
 settings(retention_size => "'3MB'");
 produce('plain', 6);
@@ -161,7 +162,7 @@ all_goes('keep_unconsumed off');
 query("SELECT rocketq.drop_group('sized', 'slow')");
 
 #
-# A group nobody uses stops holding, until it is used again.
+# An unused group stops holding messages until it is used again.
 #
 create('idle', 'idler');
 settings(retention_time => 0, group_idle_timeout => "'1h'");
@@ -177,7 +178,7 @@ logged(qr/consumer group "idler" of rocketq topic \d+\/\d+ holds messages again/
 produce('idle', 2);
 stays('group idler of %', 'a group that is used again');
 
-# Who waits for messages uses the group.
+# Waiting for messages counts as use of the group.
 create('waits', 'waiter', 'other');
 my $waiter = $node->background_psql('postgres', on_error_stop => 0);
 my $waiter_pid = $waiter->query_safe('SELECT pg_backend_pid()');
@@ -211,7 +212,7 @@ is(consume('owned', 'owner', 1000), 208, 'what was rolled back is there');
 query("SELECT rocketq.drop_group('owned', g) FROM unnest('{owner,nobody}'::text[]) g");
 settings(retention_time => 0, group_idle_timeout => "'-1'");
 
-# To drop a group releases what it held, at once.
+# Dropping a group releases what it held at once.
 rq_wait_ticks($node, 'keeper', 25);
 settings(retention_time => 0, janitor_interval => "'1h'");
 query("SELECT rocketq.drop_group('idle', 'idler')");
@@ -238,7 +239,7 @@ is(query("SELECT rocketq.text(body) FROM rocketq.consume('late', 'g', 10, auto_c
 	'early', 'and consumed');
 all_goes('a message enqueued late');
 
-# The same for entries that nobody has told of yet.
+# The same for entries that no record has reported as resolved yet.
 my $keeper = rq_pause($node, 'rocketq keeper');
 produce('late', 2);
 is(consume('late', 'g', 1000), 208, 'unresolved entries are consumed');
@@ -247,8 +248,8 @@ kill('CONT', $keeper);
 all_goes('entries logged as resolved');
 
 #
-# A topic's own time: its messages leave it, though their segment stays.  It
-# goes with the transaction, TRUNCATE and a crash.
+# A topic's own retention time: its messages leave it, though their segment
+# stays. The setting follows the transaction, TRUNCATE and a crash.
 #
 settings(retention_time => "'1h'");
 create('brief');
@@ -282,7 +283,7 @@ is(query($own), '02:00:00', 'kept over a crash');
 query('CHECKPOINT');
 $node->restart;
 is(query($own), '02:00:00', 'kept over a restart');
-# Also before the janitor has settled it, and after a crash meanwhile.
+# Also before the janitor has settled it, and after a crash in between.
 kill('STOP', query("SELECT pid FROM rocketq.workers WHERE worker = 'janitor'"));
 query("SELECT rocketq.alter_topic('brief', retention_time => '-1')");
 is(query($own), 'for ever', 'for ever');
@@ -343,8 +344,9 @@ foreach my $end ('CLOSE c', 'ROLLBACK TO s', 'COMMIT', 'ROLLBACK', 'SELECT 1/0')
 	all_goes("after $end");
 	$session->query('ROLLBACK') if $end !~ /^(COMMIT|ROLLBACK)$/;
 }
-# One that begins when a trim has been decided is still seen.  One that begins
-# while it is on its way waits for it, and begins behind.
+# A reader that begins after a trim has been decided is still noticed.  One
+# that begins while the trim is under way waits for it, and begins after what
+# was removed.
 SKIP:
 {
 	skip('built without fault points', 4) if !rq_has_faults($node);
@@ -380,7 +382,7 @@ SKIP:
 }
 settings(retention_time => 0);
 
-# Who pulls, and was too slow, is told what has gone.
+# pull() at an offset that was removed reports what is left.
 $first = query("SELECT rocketq.min_offset('plain', 0)");
 cmp_ok($first, '>', 1, 'messages have gone');
 foreach my $from (0, $first - 1)
@@ -391,7 +393,8 @@ foreach my $from (0, $first - 1)
 		"pull from $from");
 }
 
-# One that reads too slowly loses its hold, and is told or gets what is next.
+# A reader that is too slow loses its hold, and gets an error or the next
+# message.
 $session->query_safe('BEGIN');
 $session->query_safe('DECLARE c CURSOR FOR SELECT queue_offset, length(body) FROM plain');
 $session->query_safe('FETCH 1 FROM c');
@@ -405,7 +408,7 @@ $session->quit;
 rq_verify($node, 'at the end');
 
 #
-# A group that has consumed all but what nobody will ever see is not behind.
+# A group that has consumed everything except aborted messages is not behind.
 #
 SKIP:
 {
@@ -419,7 +422,7 @@ SKIP:
 	my $behind = "FROM rocketq.groups WHERE topic = 'aborted'";
 	rq_poll_query($node, 'the entries to be resolved', "SELECT max_offset = 304 $behind");
 
-	# A trim leaves the queue's start where that is not logged; a checkpoint logs it.
+	# A trim leaves the queue's start without logging it; a checkpoint logs it.
 	query('CHECKPOINT');
 	settings(retention_time => 0);
 	# Up to 104 of the 200 are in the last segment, which stays.
@@ -430,7 +433,7 @@ SKIP:
 }
 
 #
-# What the server log tells of files and syncs.
+# What the server log reports about files and syncs.
 #
 settings(log_store => 'on');
 produce('plain', 3);

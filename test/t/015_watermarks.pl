@@ -1,6 +1,6 @@
-# 015_watermarks.pl -- a disk that fills up: a warning, then messages that
-# nobody needs go before their time, then producers are refused while all else
-# goes on.
+# 015_watermarks.pl -- a disk that fills up: first a warning, then messages
+# that are not needed are removed early, then producers are refused while
+# everything else works.
 
 use strict;
 use warnings;
@@ -30,7 +30,7 @@ $node->stop;
 my $disk = mount_small($node, 40);
 rq_start($node);
 
-# So many megabytes of messages; the error, or nothing.
+# Produce this many megabytes of messages; return the error, if any.
 sub produce
 {
 	my ($megabytes) = @_;
@@ -39,7 +39,8 @@ sub produce
 	return $err;
 }
 
-# Let the file system be so full, in percent, by a file that is not ours.
+# Fill the file system to this percentage, with a file that is not the
+# server's.
 sub fill_to
 {
 	my ($percent) = @_;
@@ -79,7 +80,7 @@ $node->wait_for_log(qr/LOG:  file system of the rocketq store is \d+\.\d% full, 
 is(query($full), $segments, 'nothing has gone');
 
 #
-# Trimming early, but as much as is needed only, and not what a group holds.
+# Trimming early, but only as much as needed, and not what a group holds.
 #
 $log_from = rq_log_from($node);
 fill_to(75);

@@ -1,5 +1,5 @@
-# 016_exporter.pl -- the queries for Prometheus run, and give what the file says;
-# and an exporter, where there is one, takes them over several databases.
+# 016_exporter.pl -- the queries for Prometheus run and return what the file
+# declares; an exporter, if installed, runs them in several databases.
 
 use strict;
 use warnings;
@@ -16,8 +16,8 @@ use Test::More;
 
 my $node = rq_node('main', allows_streaming => 1);
 
-# The file as it is installed; it uses little of YAML, and nothing else may be
-# in it.
+# The installed file.  It uses a small subset of YAML, and may contain nothing
+# else.
 my ($share) = run_command([ 'pg_config', '--sharedir' ]);
 my $file = slurp_file("$share/extension/rocketq_exporter.yml");
 my @entries;
@@ -124,8 +124,8 @@ foreach my $entry (@entries)
 }
 is(join(' ', sort keys %fallen), '', 'no counter has fallen');
 
-# What is not "master" runs in each database, and an exporter puts it all together:
-# nothing may be there twice.
+# Queries that are not "master" run in each database, and the exporter combines
+# the results: nothing may occur twice.
 $node->safe_psql('postgres', 'CREATE DATABASE shop');
 $node->safe_psql('shop', <<'EOQ');
 CREATE EXTENSION rocketq;
@@ -138,7 +138,7 @@ SELECT rocketq.create_topic('a.orders'), rocketq.create_topic('b.orders');
 SELECT rocketq.create_group('b.orders', 'g');
 EOQ
 
-# Who may not SELECT sees nothing, and nobody but a monitor sees other databases.
+# A role without SELECT sees nothing, and only a monitor sees other databases.
 is( $node->safe_psql('shop', <<'EOQ'), "0|0|0\n1|8|8\nt|t|t", 'rows of other databases are for pg_monitor');
 CREATE ROLE nobody;
 SET ROLE nobody;
@@ -154,7 +154,7 @@ SELECT (SELECT count(DISTINCT database) = 2 FROM rocketq.get_topics()), (SELECT 
 	(SELECT count(DISTINCT database) = 2 FROM rocketq.get_groups());
 EOQ
 
-# What an exporter says at its address.
+# What an exporter serves.
 sub scrape
 {
 	my ($exporter, @options) = @_;

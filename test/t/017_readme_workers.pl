@@ -1,6 +1,6 @@
-# 017_readme_workers.pl -- the loops of sql/doc/consumers.md run, as they stand there;
-# those of programs also in three copies behind pgbouncer in transaction mode.
-# Whatever the machine lacks is left out, and the test says so.
+# 017_readme_workers.pl -- the loops of sql/doc/consumers.md run exactly as
+# shown; the programs also in three copies behind pgbouncer in transaction
+# mode.  What the machine lacks is skipped, and the test says so.
 
 use strict;
 use warnings;
@@ -46,7 +46,7 @@ my %lacks = (
 	? ''
 	: 'no pgbouncer');
 
-# What runs must not stay when the test ends early.
+# Processes must not stay behind when the test ends early.
 my @started;
 
 sub start
@@ -66,7 +66,8 @@ END
 my $waiting = q{FROM pg_stat_activity WHERE query ~ '30 s' AND pid <> pg_backend_pid()};
 my $id = 0;
 
-# Start copies of a worker; each is known by the name it gives to its session.
+# Start copies of a worker; each is identified by its session's application
+# name.
 sub start_workers
 {
 	my ($copies, $language, $code, %env) = @_;
@@ -88,7 +89,7 @@ sub start_workers
 	return @workers;
 }
 
-# Wait for what a query tells, unless a worker ends.
+# Wait until a query returns true; fail if a worker ends.
 sub poll_workers
 {
 	my ($workers, $what, $query) = @_;
@@ -105,7 +106,7 @@ sub poll_workers
 		});
 }
 
-# Of a shell, its psql ends by its session's end.
+# In a shell loop, psql ends when its session is terminated.
 sub end_workers
 {
 	my ($workers, $label) = @_;
@@ -120,8 +121,9 @@ sub end_workers
 	return;
 }
 
-# Give messages to the workers, each when they wait, until each of them has done
-# its work so many times: a driver prepares a statement when it has seen it often.
+# Give messages to the workers, each time when they wait, until each of them
+# has done its work this many times: drivers prepare a statement that they have
+# sent several times.
 sub try_workers
 {
 	my ($copies, $times, $label, $language, $code, %env) = @_;
@@ -201,8 +203,8 @@ EOC
 		'<', \$in, '>', \$out, '2>&1');
 	rq_poll('pgbouncer',
 		sub { die "pgbouncer: $out\n" if !$bouncer->pumpable; return -e "$host/.s.PGSQL.$port" });
-	# psycopg prepares what it has sent five times, and each transaction goes to
-	# another session.
+	# psycopg prepares what it has sent five times, while each transaction goes
+	# to another session.
 	try(3, 8, '(a) Python behind pgbouncer', 'python', 0, PGPORT => $port);
 	try(3, 8, '(a) Node behind pgbouncer', 'js', 0, PGPORT => $port);
 	try(3, 3, '(b) psql behind pgbouncer', 'sh', 0, PGPORT => $port);

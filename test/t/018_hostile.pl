@@ -1,7 +1,8 @@
-# 018_hostile.pl -- every function of the extension is called by an enemy: from a
-# schema that was there before, on a search_path of his, with all arguments that
-# a type has, as roles without rights, as the trigger of other tables.  The
-# server survives, nothing of his is run, and what is said is no internal error.
+# 018_hostile.pl -- every function of the extension is called by an attacker:
+# with a schema that existed before, a search_path of his own, extreme values
+# of every argument type, as roles without privileges, and as the trigger of
+# other tables.  The server survives, none of the attacker's functions is run,
+# and no internal error is reported.
 
 use strict;
 use warnings;
@@ -17,7 +18,7 @@ use Test::More;
 rq_seed();
 my $node = rq_node('main', initdb => [ '--encoding', 'UTF8', '--locale', 'C' ]);
 
-# Run statements as a user, each by itself; what psql says.
+# Run statements as a user, each by itself; return what psql prints.
 sub run_as
 {
 	my ($user, $db, $sql) = @_;
@@ -37,7 +38,7 @@ $node->append_conf('pg_hba.conf', 'local all all trust');
 rq_reload($node);
 
 #
-# CREATE EXTENSION into a schema that is already there.
+# CREATE EXTENSION when its schema already exists.
 #
 sub install
 {
@@ -77,8 +78,8 @@ like(run_as('mallory', 'planted', 'ALTER SCHEMA rocketq RENAME TO r; DROP SCHEMA
 	qr/must be owner of schema rocketq.*must be owner of schema rocketq/s, 'or take the schema away');
 
 #
-# A search_path on which everything is somebody else's: each operator and each
-# function of pg_catalog has a twin that comes first, and the types as well.
+# A search_path on which everything belongs to the attacker: each operator,
+# function and type of pg_catalog has a twin that comes first.
 #
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.create_topic('orders', 2);
@@ -159,7 +160,7 @@ is($error, '', 'which it does not catch either');
 $node->safe_psql('postgres', 'DROP SCHEMA evil CASCADE');
 
 #
-# Every function, with all that its arguments' types have.
+# Every function, with all kinds of values of its argument types.
 #
 $node->safe_psql('postgres', <<'EOQ');
 CREATE SCHEMA zoo AUTHORIZATION alice;
@@ -194,7 +195,7 @@ CREATE TABLE zoo.checked (LIKE rocketq.message, CHECK (tag <> 'no')) USING rocke
 CREATE TABLE zoo.empty ();
 RESET SESSION AUTHORIZATION;
 
--- What comes of a statement, which leaves nothing.
+-- The outcome of a statement that is rolled back.
 CREATE FUNCTION outcome(sql text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	EXECUTE sql;
@@ -205,8 +206,8 @@ EXCEPTION
 END $$;
 EOQ
 
-# What comes of each statement, as a user.  A timeout can strike outside the
-# statement, when its outcome is just handed back.
+# The outcome of each statement, run as a user.  A timeout can occur outside
+# the statement, while its outcome is being returned.
 sub outcomes
 {
 	my ($user, $settings, @statements) = @_;
@@ -260,7 +261,7 @@ UNION ALL SELECT reltoastrelid FROM pg_class WHERE oid = 'zoo.heap'::regclass
 EOQ
 $wild{oid} = $wild{regclass};
 
-# Of a polymorphic type, values of all types that it can stand for.
+# For a polymorphic type, values of all types that it can stand for.
 my @scalars = ('text', 'bytea', 'json', 'jsonb', 'name', 'integer', 'interval', 'boolean', 'text[]', 'regclass');
 my @arrays = ('text[]', 'bytea[]', 'jsonb[]', 'json[]');
 $wild{anycompatible} = [
@@ -271,7 +272,7 @@ $wild{anycompatiblearray} = [
 	'ARRAY[1]', 'ARRAY[ROW (1, 2)]', 'ARRAY[now()]', "ARRAY['g'::char(5)]", "ARRAY['g'::name]", "ARRAY[B'1']",
 	"'1 2'::int2vector", "'1 2'::oidvector", 'NULL::int[]', "'{}'::int[]" ];
 
-# A value as a type, unless it has one.
+# Cast a value to a type, unless it has one.
 sub as_type
 {
 	my ($value, $type) = @_;
@@ -280,8 +281,8 @@ sub as_type
 	return $type =~ /^any/ ? $value : "$value\::$type";
 }
 
-# Calls of a function with these types: each argument in turn takes all values
-# there are, then all of them some at random.
+# Calls of a function with these types: each argument in turn takes all values,
+# then all arguments take random ones.
 sub calls
 {
 	my ($name, @types) = @_;
@@ -333,7 +334,7 @@ cmp_ok(scalar(@procedures), '>', 20, 'and procedures');
 
 my $alive = $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()');
 
-# Call them all, and return what came of it: how often, by SQLSTATE.
+# Make all the calls; return the number of outcomes by SQLSTATE.
 sub call_all
 {
 	my ($user, $setting) = @_;
@@ -435,8 +436,8 @@ foreach my $function (@triggers)
 	$node->safe_psql('postgres', "REVOKE EXECUTE ON FUNCTION $function() FROM alice");
 }
 
-# The table that has a trigger of ours: what is in a row, who may insert it, and
-# what its owner can do to the table.
+# The table with the extension's own trigger: the values of a row, who may
+# insert it, and what the owner can do to the table.
 my @rows = map { [ "'zoo.topic'", "'new'", $_, $_ ] } (
 	'NULL', "'{}'", "'{NULL,NULL}'", "'{-1,-1}'", "'{1}'", "'{1,2,3}'", "'{{1,2}}'", "'{{1},{2}}'", "'[3:4]={1,2}'",
 	"'{9223372036854775807,9223372036854775807}'", 'array_fill(1::bigint, ARRAY[100000])');
@@ -467,8 +468,8 @@ foreach my $meddle ('ALTER COLUMN total TYPE text', 'ALTER COLUMN total TYPE int
 }
 
 #
-# Where functions can be put that are called later: they are called there like
-# any other, or refused.
+# Places where functions can be stored to be called later: they are called
+# there like any other function, or refused.
 #
 my @contexts = (
 	[ 'CREATE TABLE zoo.t (a bigint DEFAULT %s)', 'INSERT INTO zoo.t DEFAULT VALUES' ],
@@ -507,8 +508,8 @@ cmp_ok(scalar(grep { /^RQ000/ } @lines), '>', @lines / 4, 'many of them work');
 is($node->safe_psql('postgres', "SELECT count(*) FROM vault.topic"), 1, 'what is not theirs is what it was');
 
 #
-# A name that becomes another relation's while a function waits.  What was called
-# for is found by its OID, or the call is undone.
+# A name that comes to mean another relation while a function waits.  The
+# original relation is found by its OID, or the call fails without effect.
 #
 my ($attacker, $caller) = rq_sessions($node, 2);
 
@@ -521,8 +522,8 @@ sub run_in
 	return join(' ', @$rows);
 }
 
-# Let the caller stand at a lock of the attacker's, who then does something and
-# lets go.  What the caller gets, or the error.
+# Make the caller wait for a lock of the attacker, who then does something and
+# releases it.  Return the caller's result, or the error.
 sub swap_meanwhile
 {
 	my ($lock, $call, $swap) = @_;
@@ -582,8 +583,8 @@ FROM pg_class WHERE relnamespace = 'att'::regnamespace AND relname IN ('a1', 'y'
 EOQ
 }
 
-# Between what create_topic() and drop_topic() call for and what is found, a schema
-# comes first in the search path, or is another one.
+# While create_topic() or drop_topic() waits, another schema comes first in the
+# search path, or the schema is replaced.
 run_in($caller, <<'EOQ');
 CREATE FUNCTION stand() RETURNS event_trigger LANGUAGE plpgsql AS $$
 	BEGIN PERFORM pg_advisory_xact_lock(1); PERFORM FROM pg_language; END $$; -- whose lock lets in the news
@@ -602,7 +603,7 @@ is(rq_value($node, "SELECT to_regclass('att.t') IS NOT NULL AND to_regclass('mov
 run_in($caller, 'DROP EVENT TRIGGER made; DROP EVENT TRIGGER dropped; DROP FUNCTION stand(); DROP SCHEMA att, moved CASCADE; DROP TABLE public.t');
 
 #
-# Names that are text in another database only.
+# Names that are valid text only in the encoding of another database.
 #
 my %groups = (
 	latin => "'auftr' || chr(228) || 'ge'",
@@ -627,7 +628,7 @@ $node->safe_psql('postgres', 'CHECKPOINT');
 append_to_file($node->data_dir . "/pg_rocketq/log/\xc4rger\x80", 'x');
 END { unlink($node->data_dir . "/pg_rocketq/log/\xc4rger\x80") if $node; }
 
-# All texts that a database's readers are shown, checked in its encoding.
+# All texts shown to users of a database, checked in its encoding.
 sub shown
 {
 	my ($db, $query) = @_;
@@ -663,7 +664,7 @@ unlink($node->data_dir . "/pg_rocketq/log/\xc4rger\x80");
 like(shown('postgres', "SELECT description AS t FROM pg_get_wal_records_info_till_end_of_wal('$from') WHERE resource_manager = 'rocketq' AND description ~ 'name'"),
 	qr/^t\n/, 'WAL records');
 
-# What keeps the log is a group of the database without an encoding.
+# The log is kept by a group of the database with encoding SQL_ASCII.
 $node->safe_psql('ascii', "SELECT rocketq.produce('named', repeat('x', 1000000)) FROM generate_series(1, 12)");
 rq_poll_query($node, 'the group to keep the log', "SELECT kept_by LIKE 'group %' FROM rocketq.segments ORDER BY start_position LIMIT 1");
 foreach my $db ('postgres', 'latin', 'ascii')

@@ -1,5 +1,5 @@
-# 019_wait_ddl.pl -- whoever waits for messages is in nobody's way who changes the
-# topic, and loses nothing by that.
+# 019_wait_ddl.pl -- waiting for messages does not block changes of the topic,
+# and loses nothing by that.
 
 use strict;
 use warnings;
@@ -59,7 +59,7 @@ my %waiter = (
 	  sub { "CALL rocketq.wait_for_messages('$_[0]', 'g', '60 s')" });
 
 #
-# Who sleeps has no lock: DDL does not even stand a millisecond for it.
+# A sleeping waiter has no lock: DDL does not wait for it at all.
 #
 run($ddl, "SET lock_timeout = '1ms'");
 foreach my $kind (sort keys %waiter)
@@ -112,7 +112,7 @@ sub rq_answer_to
 	return rq_answer($session);
 }
 
-# New queues count, and those that have gone do not.
+# New queues are included, and dropped ones are not.
 my $topic = topic(2);
 rq_ask_and_sleep(consume($topic), $one);
 rq_ask_and_sleep(pull($topic), $two);
@@ -124,7 +124,8 @@ ok(rq_is_asleep($two), 'pull sleeps on when its queue has gone');
 rq_value($node, "SELECT pg_cancel_backend($two->{pid})");
 like(rq_answer($two), qr/^57014/, 'and ends as any wait');
 
-# A lock that somebody has when the message comes: no row, and the message stays.
+# The topic is locked when the message arrives: no row is returned, and the
+# message stays.
 $topic = topic(2);
 rq_ask_and_sleep(consume($topic), $one);
 run($ddl, "BEGIN; LOCK TABLE $topic; SELECT rocketq.produce('$topic', 'late', transactional => false)");
@@ -132,7 +133,7 @@ is(rq_answer($one), '', 'a locked topic gives no row');
 run($ddl, 'COMMIT');
 is(run($one, consume($topic)), 'late', 'and nothing is lost');
 
-# Rights that are gone when it wakes.
+# Privileges that were revoked before it wakes.
 $topic = topic(2);
 run($producer, "CREATE ROLE reader; GRANT SELECT ON $topic TO reader");
 run($one, 'SET ROLE reader');
@@ -143,7 +144,7 @@ like(rq_answer($one), qr/^42501/, 'who may not read any more gets nothing');
 run($one, 'RESET ROLE');
 is(run($one, consume($topic)), 'secret', 'but others do');
 
-# What it has read belongs to its transaction, and so does the lock then.
+# If it has read messages, they and the lock belong to its transaction.
 $topic = topic(2);
 run($one, 'BEGIN; SAVEPOINT a');
 rq_ask_and_sleep(consume($topic), $one);
@@ -159,11 +160,13 @@ run($ddl, "TRUNCATE $topic");
 run($one, 'COMMIT');
 
 #
-# Who has to keep the lock gives way as soon as somebody stands there.
+# A waiter that has to keep its lock ends its wait as soon as somebody waits
+# for the lock.
 #
 run($ddl, "SET lock_timeout = '20s'");
 
-# Messages that are not for us: how far they were looked at is the transaction's.
+# Messages that the filter skips: how far they were checked belongs to the
+# transaction.
 foreach my $sql (
 	'ALTER TABLE %s REPLICA IDENTITY FULL', "SELECT rocketq.alter_topic('%s', 3)",
 	'TRUNCATE %s', 'DROP TABLE %s')
@@ -183,7 +186,7 @@ foreach my $sql (
 		'not for us', 'nothing is lost');
 }
 
-# A transaction that had used the topic before: it is its client's to end it.
+# A transaction that had used the topic before: only its client can end it.
 $topic = topic(2);
 produce($topic, 'first');
 run($one, 'BEGIN');
@@ -195,7 +198,7 @@ ok(!$ddl->is_answered(0), 'who stands there until it commits');
 run($one, 'COMMIT');
 is(rq_answer($ddl), '', 'and then goes on');
 
-# Producers stand behind the DDL for that long only.
+# Producers queue up behind the DDL only for that long.
 $topic = topic(2);
 produce($topic, 'not for us', ", tag => 'b', queue_id => 0");
 rq_ask_and_sleep(consume($topic, ", tags => 'a', wait => '60 s'"), $one);
@@ -208,7 +211,7 @@ $got = run($one, consume($topic, ", tags => 'a', wait => '60 s'")) if $got eq ''
 is($got, 'for us', 'and the waiter gets the message, if not in this wait then in the next');
 
 #
-# A client that has died, as sql/doc/consumers.md has it.
+# A client that has died, as described in sql/doc/consumers.md.
 #
 $topic = topic(2);
 foreach my $kind (sort keys %waiter)

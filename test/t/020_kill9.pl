@@ -1,6 +1,6 @@
 # 020_kill9.pl -- the server is killed at random moments under load, and each
-# time the topic and plain tables must agree, and all that clients were told is
-# committed must be there.
+# time the topic must agree with plain tables, and everything acknowledged to
+# clients must be there.
 
 use strict;
 use warnings;
@@ -32,7 +32,7 @@ foreach my $round (1 .. $rounds)
 
 	rq_wait_progress($node, rq_random(500, 4000));
 
-	# Some rounds are hit in the middle of a checkpoint, or soon after one.
+	# Some rounds kill it in the middle of a checkpoint, or soon after one.
 	my $checkpoint;
 	$checkpoint = rq_background($node, 'psql', '-XAtq', '-c', 'CHECKPOINT',
 		'-d', $node->connstr('postgres'))

@@ -29,7 +29,7 @@ foreach my $round (1 .. $rounds)
 		rq_wait_progress($node, rq_random(500, 2000));
 		usleep(rq_random(0, 200_000));
 
-		# Smart waits for the clients, so they have to go by themselves.
+		# A smart stop waits for the clients, so they have to disconnect first.
 		if ($mode eq 'smart')
 		{
 			my $log_from = rq_log_from($node);
@@ -59,7 +59,7 @@ foreach my $round (1 .. $rounds)
 	}
 }
 
-# The state at the stop is that on disk: a clean start has nothing to replay.
+# The state at the stop is on disk: a clean start has nothing to replay.
 $node->stop('fast');
 my $log_from = rq_log_from($node);
 rq_start($node);

@@ -1,6 +1,6 @@
-# 022_lost_wal.pl -- bytes that the kernel kept in the store's files while their
-# WAL was lost.  The transactions that wrote them never happened, others get
-# their ids and their places.
+# 022_lost_wal.pl -- the kernel kept bytes in the store's files whose WAL was
+# lost.  The transactions that wrote them never happened; others get their ids
+# and positions.
 
 use strict;
 use warnings;
@@ -27,7 +27,7 @@ rq_create_load($node, queues => 2);
 my $rounds = rq_rounds(5);
 foreach my $round (1 .. $rounds)
 {
-	# A base that is safe, also one that ends somewhere in a segment.
+	# A durable starting point, also one that ends in the middle of a segment.
 	$node->safe_psql('postgres', <<'EOQ');
 SELECT load.make_for(k, 7 + k % 3) FROM generate_series(0, 20) k;
 SELECT load.take('all', 50);
@@ -37,8 +37,8 @@ EOQ
 	my $queues_before = $node->safe_psql('postgres', $queues);
 	my $sent_before = $node->safe_psql('postgres', 'SELECT count(*) FROM load.sent');
 
-	# From here on nobody writes WAL to disk.  The session is connected
-	# before, for a connection could need something of those who sleep.
+	# From here on nobody flushes WAL.  The session is connected before that,
+	# since connecting could require a process that is stopped.
 	my $session = $node->background_psql('postgres');
 	$session->query_safe('SET synchronous_commit = off');
 	$session->query_safe('SELECT 1');
@@ -47,7 +47,7 @@ EOQ
 	my $flushed = $session->query_safe('SELECT pg_current_wal_flush_lsn()');
 	my $xid = $session->query_safe('SELECT pg_current_xact_id()');
 
-	# What is lost: commits, rollbacks, offsets; more than a segment, and in
+	# What is lost: commits, rollbacks and offsets; more than a segment, and in
 	# the last round also a whole topic.
 	my $count = rq_random(50, 400);
 	$session->query_safe("SELECT load.make_for(k % 40, 1 + k % 4) FROM generate_series(1, $count) k");
@@ -71,8 +71,8 @@ EOQ
 	is($still, $flushed, "round $round: WAL up to $inserted was lost");
 	rq_start($node);
 
-	# In some rounds the places are taken again at once, and by less, so that
-	# what lies behind is still the old.
+	# In some rounds the positions are reused at once, but by fewer bytes, so
+	# that the old ones are still there after them.
 	if ($round % 2)
 	{
 		is($node->safe_psql('postgres', $queues), $queues_before,
@@ -101,8 +101,8 @@ is( $node->safe_psql('postgres',
 is(scalar(rq_store_files($node, 'queue')), 1, 'no directory either');
 
 #
-# The state file must not tell of what WAL does not.  The keeper writes it for a
-# checkpoint that never completes, after commits that nobody has flushed.
+# The state file must not contain what WAL does not.  The keeper writes it for
+# a checkpoint that never completes, after commits that were never flushed.
 #
 SKIP:
 {
@@ -138,7 +138,8 @@ rq_drain($node);
 rq_check($node, 'all consumed');
 
 #
-# Files that go stay wanted until the WAL is safe that says so: trim and drop.
+# Files to be removed by trim and drop are kept until the WAL record of that is
+# flushed.
 #
 my $used = $node->background_psql('postgres');
 $used->query_safe('SET synchronous_commit = off');

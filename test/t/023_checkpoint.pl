@@ -1,6 +1,6 @@
-# 023_checkpoint.pl -- no checkpoint completes before what lies below its redo
+# 023_checkpoint.pl -- no checkpoint completes before everything below its redo
 # pointer is on disk in the store, however slow the keeper is, and none waits
-# for ever.
+# forever.
 
 use strict;
 use warnings;
@@ -32,9 +32,9 @@ SELECT (SELECT redo_lsn FROM pg_control_checkpoint()) <=
 EOQ
 
 # Checkpoints in one session, under load; returns how many completed although
-# their redo pointer was not synced, and the longest.  The load may come to a
-# halt on a busy machine, so the session itself changes something before each:
-# each has to be synced and has its SYNC record.
+# their redo pointer was not synced, and the longest.  The load may stall on a
+# busy machine, so the session itself changes something before each checkpoint:
+# each needs a sync and has its SYNC record.
 sub checkpoints
 {
 	my ($count) = @_;
@@ -58,8 +58,8 @@ sub checkpoints
 }
 
 #
-# As it is, with the window widened in which a wrong release could fall, and
-# with a slow sync.  A checkpoint that waits for ever ends the test.
+# Unmodified; with a longer window in which a wrong release could occur; and
+# with a slow sync.  A checkpoint that waits forever ends the test.
 #
 my $load = rq_start_load($node, produce => 1, consume => 1, filter => 0);
 rq_wait_progress($node, 100);
@@ -84,8 +84,9 @@ foreach my $case (
 }
 rq_arm($node, '');
 
-# What WAL says: whatever the store logged below the redo pointer of a
-# checkpoint lies below that of a SYNC record before the checkpoint's own.
+# According to WAL: whatever the store logged below the redo pointer of a
+# checkpoint lies below the redo pointer of a SYNC record before the checkpoint
+# record.
 my ($count, $synced, $unsynced) = split /\|/, $node->safe_psql('postgres', <<"EOQ");
 WITH r AS MATERIALIZED (
 	SELECT start_lsn,
@@ -109,8 +110,9 @@ is($unsynced, '0', 'SYNC records precede the records of them all');
 rq_stop_load($load);
 rq_check($node, 'after the checkpoints');
 
-# A keeper that hangs holds a checkpoint back, and its release lets it go.  The
-# checkpointer waits in naps; where it does not wait, the checkpoint completes.
+# A stopped keeper delays a checkpoint, and resuming it lets the checkpoint
+# complete.  The checkpointer waits in short sleeps; if it does not wait, the
+# checkpoint completes.
 my $redo_lsn = 'SELECT redo_lsn FROM pg_control_checkpoint()';
 my $control = $node->safe_psql('postgres', $redo_lsn);
 my ($checkpoint, $keeper) = rq_checkpoint_held($node);
@@ -132,7 +134,7 @@ $checkpoint->{run}->finish;
 isnt($node->safe_psql('postgres', $redo_lsn), $control, 'with it, it does');
 is($node->safe_psql('postgres', $is_synced), 't', 'and is synced');
 
-# How often a process has gone to sleep.
+# The number of voluntary context switches of a process.
 sub naps
 {
 	my ($pid) = @_;
@@ -142,7 +144,7 @@ sub naps
 }
 
 #
-# Is it on disk?  The kernel tells which pages of a mapping are not.
+# Is it on disk?  The kernel reports which pages of a mapping are dirty.
 #
 SKIP:
 {
@@ -150,7 +152,8 @@ SKIP:
 	my $pid = $session->query_safe('SELECT pg_backend_pid()');
 	my %dirty;
 
-	# Whether the kernel has written them by itself is a matter of chance.
+	# Whether the kernel has already written them on its own is a matter of
+	# chance.
 	foreach my $try (1 .. 5)
 	{
 		$session->query_safe('SELECT load.make_for(k, 20) FROM generate_series(0, 39) k');
@@ -163,8 +166,8 @@ SKIP:
 	is(rq_shm_dirty_kb($pid, 'log'), 0, 'a checkpoint brings the log to disk');
 	is(rq_shm_dirty_kb($pid, 'queue'), 0, 'and the queues');
 
-	# Frames are stored before they are logged.  So one caught in between by a
-	# checkpoint has no more to store afterwards.
+	# Frames are stored before they are logged.  So a session caught in between
+	# by a checkpoint has nothing left to store after it.
 	$session->query_safe("SET rocketq.fault = 'append-store=stop'");
 	$session->query_until(qr/begun/, "\\echo begun\nSELECT load.make_for(1, 1);\n");
 	rq_poll_stopped($pid);
@@ -188,7 +191,7 @@ sub syncs_after_checkpoint
 		"SELECT syncs FROM rocketq.workers WHERE worker = 'keeper'");
 }
 
-# What others did before may still have to be settled or cleaned up.
+# Earlier changes may still have to be settled or cleaned up.
 rq_poll(
 	'the store to be at rest',
 	sub { return syncs_after_checkpoint() == syncs_after_checkpoint(); });
@@ -199,8 +202,8 @@ $session->quit;
 
 #
 # A state file that is newer than the redo pointer: everything in between is
-# replayed onto it.  Slots are so few that what came and went meanwhile does
-# not fit in beside what is there now.
+# replayed onto it.  There are so few slots that objects created and dropped in
+# between do not fit beside those that exist now.
 #
 my $full = rq_node('full', conf => <<'EOC');
 rocketq.max_topics = 16

@@ -15,7 +15,7 @@ rq_seed();
 my $node = rq_node('main', conf => "rocketq.segment_size = '1MB'");
 rq_create_load($node);
 
-# Wait for another process of that kind, and for the store to be open.
+# Wait for a new process of that kind, and for the store to be open.
 sub wait_for_new
 {
 	my ($worker, $pid) = @_;
@@ -29,7 +29,8 @@ my $acker = rq_start_acker($node, 1000);
 rq_wait_progress($node, 500);
 
 #
-# A terminated worker comes back, and clients go on: they only wait meanwhile.
+# A terminated worker is restarted, and clients continue: they only have to
+# wait.
 #
 my $rounds = rq_rounds(2);
 foreach my $round (1 .. $rounds)
@@ -48,7 +49,7 @@ foreach my $round (1 .. $rounds)
 			'the server goes on');
 	}
 }
-# A checkpoint just when the keeper is away, and one afterwards.
+# A checkpoint while the keeper is not running, and one afterwards.
 my $keeper = rq_worker_pid($node, 'keeper');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($keeper)");
 $node->safe_psql('postgres', 'CHECKPOINT');
@@ -81,7 +82,7 @@ is(rq_worker_pid($node, $_), $pid{$_}, "pg_cancel_backend has no effect on the $
   foreach sort keys %pid;
 
 #
-# A killed worker is a crash; all start again.
+# Killing a worker is a crash; all processes are restarted.
 #
 foreach my $worker ('keeper', 'allocator', 'janitor')
 {
@@ -99,8 +100,8 @@ foreach my $worker ('keeper', 'allocator', 'janitor')
 }
 
 #
-# While the store is closed producers wait, then get an error and leave nothing
-# behind.
+# While the store is closed, producers wait, then get an error and leave
+# nothing behind.
 #
 SKIP:
 {
@@ -130,8 +131,8 @@ SKIP:
 }
 
 #
-# A transaction that began when the janitor was in the middle of its work is
-# running like any other: what it creates is not taken for rolled back.
+# A transaction that began while the janitor was at work counts as running like
+# any other: what it creates is not mistaken for rolled back.
 #
 SKIP:
 {
@@ -144,7 +145,7 @@ SKIP:
 	rq_arm($node, 'janitor-settle=stop');
 	rq_poll_stopped($janitor);
 	rq_arm($node, '');
-	# Another id is given away in between.
+	# Another transaction id is assigned in between.
 	$node->safe_psql('postgres', 'SELECT load.make_for(1, 1)');
 	$session->query_safe("SET rocketq.fault = 'precommit-done=stop'");
 	$session->query_until(qr/begun/, <<'EOQ');

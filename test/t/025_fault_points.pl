@@ -1,5 +1,5 @@
-# 025_fault_points.pl -- a process is killed at each point of the life of a
-# message and of the store's files while others are at work.
+# 025_fault_points.pl -- a process is killed at each point in the life of a
+# message and of the store's files, under concurrent load.
 
 use strict;
 use warnings;
@@ -21,7 +21,7 @@ rq_require_faults($node);
 rq_create_load($node);
 $node->safe_psql('postgres', 'CREATE TABLE load.extra (n int)');
 
-# What the victim does: produces a little, in the middle of others, and takes.
+# What the victim does: it produces and consumes a little, among others.
 my $victim = <<'EOQ';
 BEGIN;
 SELECT load.make_for(k, 3) FROM generate_series(0, 39, 13) k;
@@ -50,9 +50,9 @@ foreach my $round (1 .. $rounds)
 		rq_check($node, $label);
 	}
 
-	# One stops at the point, so that others fill the log and the queues
-	# behind it and are committed; then all is killed.  What the one has
-	# written is on disk, but no WAL tells of it.
+	# One session stops at the point, while others fill the log and the queues
+	# after it and commit; then everything is killed.  What that session has
+	# written is on disk, but not in WAL.
 	foreach my $point ('append-store', 'append-wal', 'gather-take', 'gather-write')
 	{
 		my $label = "round $round, stopped at $point";
@@ -77,8 +77,8 @@ EOQ
 		rq_check($node, "$label, once more");
 	}
 
-	# The workers.  A point may be met again while the server recovers, so it
-	# may end for good.
+	# The workers.  A point may be reached again during recovery, so the server
+	# may not come up again.
 	foreach my $point ('keeper-sync', 'keeper-fsynced', 'state-rename',
 		'segment-zero', 'keeper-rotate')
 	{
@@ -91,7 +91,8 @@ EOQ
 		rq_wait_progress($node, rq_random(100, 500));
 		$log_from = rq_log_from($node);
 		rq_arm($node, "$point=kill");
-		# More than one: the first can come before the keeper is armed.
+		# More than one: the first can run before the fault is armed in the
+		# keeper.
 		$checkpoint = rq_background(
 			$node, 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1',
 			(map { ('-c', 'CHECKPOINT') } 1 .. 1000),
@@ -120,7 +121,7 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM load.sent'),
 rq_check($node, 'after an error in pre-commit');
 
 #
-# Trim: the record is written, and no file is gone yet.
+# Trim: the record is written, and no file has been removed yet.
 #
 rq_drain($node);
 rq_check($node, 'all consumed');

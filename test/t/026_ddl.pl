@@ -1,5 +1,6 @@
-# 026_ddl.pl -- topics and groups come and go in transactions, with crashes in
-# between: the store has what the catalog has, and nothing else.
+# 026_ddl.pl -- topics and groups are created and dropped in transactions, with
+# crashes in between: the store contains what the catalog does, and nothing
+# else.
 
 use strict;
 use warnings;
@@ -23,8 +24,8 @@ rocketq.max_consumer_slots = 300
 max_locks_per_transaction = 256
 EOC
 
-# Each client has topics of its own, so that none waits for another for long.
-# Whatever it does, it writes down in the same transaction.
+# Each client has topics of its own, so that none waits long for another. It
+# records whatever it does in the same transaction.
 $node->safe_psql('postgres', <<'EOQ');
 CREATE SCHEMA ddl;
 CREATE TABLE ddl.topics (name text PRIMARY KEY, messages int NOT NULL);
@@ -95,7 +96,7 @@ BEGIN
 	END IF;
 END $$;
 
--- What is seen of a topic: its messages and those that a group has consumed.
+-- What a topic shows: its messages and those that a group has consumed.
 CREATE FUNCTION ddl.problems() RETURNS SETOF text LANGUAGE sql AS $$
 WITH t AS (
 	SELECT t.name, t.messages, to_regclass('ddl.' || t.name)::text AS topic FROM ddl.topics t
@@ -187,7 +188,7 @@ foreach my $round (1 .. $rounds)
 	$_->{run}->finish foreach @jobs;
 	rq_start($node);
 
-	# The janitor tidies up behind those who died.
+	# The janitor cleans up after processes that were killed.
 	rq_poll_query($node, 'slots that belong to nothing to go', <<'EOQ');
 SELECT NOT EXISTS (SELECT FROM rocketq.get_queues() q
 	WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.relfilenode = q.relfilenode))
@@ -201,7 +202,7 @@ SELECT (SELECT count(*) || ' topics, ' || sum(messages) || ' messages, ' FROM dd
 EOQ
 }
 
-# All slots can be had again.
+# All slots are free again.
 $node->safe_psql('postgres', 'DROP SCHEMA ddl CASCADE');
 rq_poll_query($node, 'all slots to be free',
 	'SELECT count(*) = 0 FROM rocketq.get_queues()');

@@ -23,9 +23,9 @@ EOC
 rq_require_faults($node);
 $node->safe_psql('postgres', 'CREATE TABLE flushed (n int)');
 
-# Each case begins with the topic "keep".  A case is SQL, what there is when it
-# is committed, and points before the commit.  The fault is armed where it says
-# ARM, or else in front.
+# Each case begins with the topic "keep".  A case consists of SQL, the contents
+# after its commit, and points before the commit.  The fault is armed where it
+# says ARM, or else at the start.
 my $before = 'keep 3 30 g=10';
 my $setup = <<'EOQ';
 DROP TABLE IF EXISTS keep, made;
@@ -135,7 +135,7 @@ SELECT string_agg(concat_ws(' ', c.relname,
 FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE a.amname = 'rocketq'
 EOQ
 
-# No directory is there but those of topics.
+# There are no directories other than those of topics.
 sub only_known_directories
 {
 	my $known = $node->safe_psql('postgres', <<'EOQ');
@@ -147,8 +147,8 @@ EOQ
 	return !grep { !$known{$_} } rq_store_files($node, 'queue');
 }
 
-# Run the case until it stops at the point, and kill all: with what was logged
-# until then on disk, or not, or in the state file.
+# Run the case until it stops at the point, and kill everything: with what was
+# logged until then flushed, or not, or in the state file.
 sub crash_at
 {
 	my ($sql, $point, $how) = @_;
@@ -190,7 +190,7 @@ foreach my $case (@cases)
 	$node->safe_psql('postgres', $setup);
 	foreach my $point (@points, 'precommit-done', 'commit-callback')
 	{
-		# PostgreSQL leaves the files of dropped tables behind for ever if a
+		# PostgreSQL leaves the files of dropped tables behind forever if a
 		# checkpoint falls between the commit and their removal.
 		foreach my $how ($point eq 'commit-callback' ? @how : $how[ $n++ % 3 ])
 		{
@@ -212,15 +212,15 @@ foreach my $point ('drop-wal', 'drop-rename')
 	$node->safe_psql('postgres', 'CHECKPOINT');
 	rq_arm($node, "$point=kill");
 	rq_wait_ticks($node, 'janitor', 2);
-	# It is committed when the janitor hears of it, but the restart may come
-	# before the client does.
+	# The transaction is committed when the janitor notices it, but the restart
+	# may come before the client gets its answer.
 	eval { $node->psql('postgres', 'DROP TABLE keep'); };
 	$node->wait_for_log(qr/was terminated by signal 9/, $log_from);
 	rq_disarm_and_recover($node);
 	check('', $point);
 }
 
-# All slots can be had again.
+# All slots are free again.
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.create_topic('full', 60);
 SELECT rocketq.create_group('full', 'g' || i) FROM generate_series(1, 2) i;

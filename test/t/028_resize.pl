@@ -100,7 +100,7 @@ foreach my $case ([ 'more', 9 ], [ 'fewer', 3 ])
 		$session->query_safe("SELECT rocketq.alter_topic('$topic', $queues)");
 		$session->query_safe("SELECT rocketq.produce('$topic', 'never', queue_id => $queues - 1)");
 		$node->safe_psql('postgres', 'CHECKPOINT') if $checkpoint;
-		# What makes sure that all of it is in WAL.
+		# Make sure that all of it is in WAL.
 		$node->safe_psql('postgres', 'SELECT pg_switch_wal()');
 		crash("$topic, crash");
 		eval { $session->quit };
@@ -111,7 +111,7 @@ foreach my $case ([ 'more', 9 ], [ 'fewer', 3 ])
 compare_standby('open transactions');
 
 #
-# Crashes behind the commit, before the janitor has come by.
+# Crashes after the commit, before the janitor has run.
 #
 foreach my $checkpoint (0, 1)
 {
@@ -134,11 +134,11 @@ EOQ
 compare_standby('committed');
 
 #
-# The janitor dies when the end is logged and the files are there.
+# The janitor dies when the outcome is logged and the files still exist.
 #
 new_topic('settled');
 rq_arm($node, 'alter-settled=kill');
-# The server can be gone before it has answered.
+# The server may crash before it has answered.
 $node->psql('postgres', "SELECT rocketq.alter_topic('settled', 2 + 1)");
 rq_disarm_and_recover($node);
 is(queues_of('settled'), '3', 'the janitor died');
@@ -146,9 +146,9 @@ rq_poll('the files to go', sub { return files_of('settled') eq '0 1 2'; });
 rq_verify($node, 'the janitor died');
 
 #
-# Settings that are rolled back to a savepoint, each alone and both, in a
-# transaction that commits: it is the janitor, or recovery, that settles what the
-# record of the change has promised.
+# Settings that are rolled back to a savepoint, each alone and both together,
+# in a transaction that commits: the janitor, or recovery, settles what the
+# record of the change announced.
 #
 my $settings = "SELECT queues, coalesce(retention_time::text, 'for ever') FROM rocketq.topics WHERE topic = 'halfway'";
 new_topic('halfway');
@@ -184,7 +184,8 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM halfway'), '60', 'no messa
 compare_standby('rolled back to savepoints');
 
 #
-# Queues that went and came again: old records are not about the new ones.
+# Queues that were removed and added again: old records do not apply to the new
+# ones.
 #
 new_topic('again');
 foreach my $round (1 .. 3)
@@ -238,8 +239,8 @@ is($node->safe_psql('postgres', $contents), $expected, 'a newer state');
 compare_standby('a newer state');
 
 #
-# What a trim was decided for has gone when it is done: the queue that has come
-# in its place keeps its messages.
+# The queue for which a trim was decided is removed before the trim is done:
+# the queue that has taken its place keeps its messages.
 #
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.create_topic('trimmed', 12);
@@ -271,8 +272,8 @@ is($node->safe_psql('postgres', $new), '50|0', 'nor does the state know of it');
 rq_verify($node, 'a trim of a queue that has gone');
 
 #
-# A failed resize goes back to what it found: the outcome of an earlier one that
-# nobody has settled.
+# A failed resize restores what it found: the outcome of an earlier one that
+# has not been settled.
 #
 new_topic('undone');
 rq_signal($node, 'STOP', 'rocketq janitor');
@@ -295,8 +296,8 @@ is(queues_of('undone'), '5', 'and it is settled so');
 compare_standby('a failed resize');
 
 #
-# A rollback takes back one change after the other, when the janitor may have
-# settled all of them.
+# A rollback undoes one change after the other, while the janitor may already
+# have settled all of them.
 #
 my ($undoing, $undoing_pid) = rq_stopped_session($node, 'alter-undone',
 	q{BEGIN; SELECT rocketq.alter_topic('undone', n) FROM unnest('{6,7,9}'::int[]) n;}, 'ROLLBACK;');
@@ -310,8 +311,8 @@ rq_resume_session($node, $undoing, $undoing_pid);
 $undoing->quit;
 is(queues_of('undone'), '5', 'nor when the rollback has ended');
 
-# A change that is rolled back to a savepoint gives its lock back before its
-# transaction has ended.
+# A change that is rolled back to a savepoint releases its lock before its
+# transaction ends.
 my $open = $node->background_psql('postgres', on_error_stop => 0);
 $open->query_safe("BEGIN; SAVEPOINT s; SELECT rocketq.alter_topic('undone', 9)");
 $open->query('ROLLBACK TO s');
@@ -325,9 +326,9 @@ $node->safe_psql('postgres', "SELECT rocketq.reset_offset(topic_oid, consumer_gr
 rq_poll('the files to go', sub { return files_of('undone') eq '0 1 2 3 4'; });
 
 #
-# A transaction fails when its entries are written: the janitor may take queues
-# that it has made, and another topic get their slots, while it still resolves
-# what it has left behind.
+# A transaction fails after its entries have been written: the janitor may
+# remove the queues that it created, and another topic may get their slots,
+# while the transaction still resolves what it left behind.
 #
 $node->safe_psql('postgres', q{SELECT rocketq.create_topic('resolved', 1)});
 foreach my $make (
@@ -360,7 +361,8 @@ EOQ
 }
 
 #
-# What was produced and rolled back to a savepoint is in no queue's way.
+# Messages that were rolled back to a savepoint do not prevent the removal of
+# their queue.
 #
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.create_topic('savepoint', 4);
@@ -374,8 +376,8 @@ EOQ
 is(queues_of('savepoint'), '2', 'a queue goes that was produced into before a rollback');
 
 #
-# Files of what has gone that cannot be moved, or not even removed: nothing fails
-# for that, the janitor tries again, and the next start does not take them for
+# Files of dropped objects that cannot be moved, or not even removed: nothing
+# fails, the janitor tries again, and the next start does not mistake them for
 # messages that belong to another state.
 #
 sub dir_of
@@ -415,7 +417,7 @@ foreach my $retried (0, 1)
 	my ($smaller, $dropped) = @dir{"smaller$retried", "dropped$retried"};
 	my @all = ('pg_rocketq/queue', $smaller, $dropped);
 	my $from = rq_log_from($node);
-	# The standby can remove, and has no place to move to.
+	# The standby can remove files, but not move them.
 	mode($standby, 0555, 'pg_rocketq/queue');
 	mode($node, 0555, @all);
 	$node->safe_psql('postgres', "SELECT rocketq.alter_topic('smaller$retried', 3)");
@@ -448,14 +450,14 @@ foreach my $retried (0, 1)
 	compare_standby("stuck, retried $retried: started");
 }
 
-# Redo that comes a second time to a drop finds what it has put away before.
+# Redo that replays a drop a second time finds what it has moved away before.
 new_topic('redone');
 my $redone = dir_of('redone');
 $node->safe_psql('postgres', 'CHECKPOINT');
 $node->safe_psql('postgres', "SELECT rocketq.produce('redone', 'y')");
 rq_arm($node, 'drop-rename=kill');
 my $fell = rq_log_from($node);
-# The server can be gone before it has answered.
+# The server may crash before it has answered.
 $node->psql('postgres', 'DROP TABLE redone');
 $node->wait_for_log(qr/terminating any other active server processes/, $fell);
 rq_disarm_and_recover($node);
@@ -474,7 +476,7 @@ $session->query_safe("SELECT rocketq.alter_topic('promoted', 12)");
 $session->query_safe("SELECT rocketq.produce('promoted', 'never', queue_id => 11)");
 $node->safe_psql('postgres', "SELECT pg_switch_wal()");
 $node->wait_for_catchup($standby);
-# The topic itself is locked there as it is here.
+# The topic itself is locked on the standby as it is on the primary.
 is( $standby->safe_psql('postgres', "SELECT queues FROM rocketq.topics WHERE topic = 'promoted'"),
 	'6', 'the standby shows what is committed');
 rq_kill9($node, all => 1);

@@ -1,6 +1,6 @@
-# 029_rounds.pl -- what takes more than one round, or splits in two: more aborted
-# entries than a record tells of, and appends in flight on both sides of one that
-# is done.
+# 029_rounds.pl -- what takes more than one round, or splits in two: more
+# aborted entries than fit in one record, and appends in flight on both sides
+# of a complete one.
 
 use strict;
 use warnings;
@@ -23,7 +23,7 @@ $node->safe_psql('postgres', 'CREATE EXTENSION pg_walinspect');
 
 sub query { return $node->safe_psql('postgres', $_[0]); }
 
-# The keeper fills gaps before it lets anybody produce.
+# The keeper fills gaps before it allows anyone to produce.
 sub crash
 {
 	rq_kill9($node, all => 1);
@@ -32,7 +32,7 @@ sub crash
 	return;
 }
 
-# Descriptions of records of that type in WAL from there on.
+# Descriptions of WAL records of that type from that LSN on.
 sub records
 {
 	my ($type, $from) = @_;
@@ -44,9 +44,9 @@ EOQ
 }
 
 #
-# A RESOLVE record tells of 512 ranges of aborted entries.  The rest is for the
-# next records, also when nothing has been aborted since.  Replay clears the
-# flags of all entries first, and then rests on the records.
+# A RESOLVE record has up to 512 ranges of aborted entries.  The rest is left
+# to the next records, even when nothing has been aborted since.  Replay first
+# clears the flags of all entries, and then relies on the records.
 #
 {
 	my $file = $node->basedir . '/ranges.sql';
@@ -92,9 +92,9 @@ EOQ
 }
 
 #
-# A gap that splits.  Five sessions have reserved a stretch of the log each, the
-# first has stored its messages as well.  The last one commits, then the one in
-# the middle does, and there is a gap on both sides of it.
+# A gap that splits.  Five sessions have reserved a range of the log each, and
+# the first has also stored its messages.  The last one commits, then the one
+# in the middle does, which leaves a gap on both sides of it.
 #
 {
 	my %at = (first => 'append-store', second => 'append-reserve',
@@ -121,7 +121,8 @@ EOQ
 	  "SELECT string_agg(rocketq.text(body), ' ' ORDER BY queue_offset) FROM rocketq.pull('gaps', 0, 0, 100)";
 	is(query($contents), 'last-one last-two middle-one middle-two', 'gaps: what was committed is there');
 	rq_verify($node, 'gaps');
-	# Messages of a dead transaction, but complete ones: the standby gets them.
+	# Messages of an aborted transaction, but complete ones: the standby gets
+	# them.
 	is(rq_in_store($node, 'log', 'first-two'), 1, 'gaps: complete frames stay');
 	rq_catch_up($node, $standby);
 	is(rq_in_store($standby, 'log', 'first-two'), 1, 'gaps: and are on the standby');
@@ -138,8 +139,9 @@ EOQ
 }
 
 #
-# A message whose record lies below the redo pointer, while its reservation is in
-# flight when the state is copied: a gap of the state that has been filled.
+# A message whose record lies below the redo pointer, but whose reservation is
+# still in flight when the state is copied: a gap in the state that has been
+# filled.
 #
 {
 	my ($session, $pid) = rq_stopped_session($node, 'append-wal', 'BEGIN',

@@ -1,6 +1,6 @@
-# 030_power_loss.pl -- the power is cut under load, at random moments and at
-# those at which something is half done, on ext4 and on XFS.  What was not
-# fsynced is gone, and nothing that was acknowledged is.  A standby, too.
+# 030_power_loss.pl -- the power is cut under load, at random moments and when
+# operations are half done, on ext4 and on XFS.  Whatever was not fsynced is
+# lost, and nothing that was acknowledged is.  The same for a standby.
 
 use strict;
 use warnings;
@@ -26,7 +26,7 @@ my $producers = 2;
 
 # ---- moments ----
 
-# A client that is expected to be hit.
+# A client that is expected to fail.
 sub client
 {
 	my (@sql) = @_;
@@ -34,7 +34,7 @@ sub client
 		map { ('-c', $_) } @sql);
 }
 
-# More than a segment of messages that only take up room.
+# More than a segment of messages that only fill space.
 my $ballast = "SELECT count(rocketq.produce('ledger.ballast', repeat('x', 100000)))
 	FROM generate_series(1, 12)";
 
@@ -57,7 +57,7 @@ sub stop_at_trim
 	return stop_at(@arguments);
 }
 
-# A topic besides, with something in it.
+# Another topic, with messages in it.
 sub other_topic
 {
 	my $name = 'other_' . ++$others;
@@ -70,7 +70,7 @@ EOQ
 	return $name;
 }
 
-# From here on nobody else writes WAL to disk.
+# From here on nobody else flushes WAL.
 sub pause_flushing
 {
 	rq_ledger_stop($ledger);
@@ -83,8 +83,8 @@ sub state_file
 	return (stat($node->data_dir . '/pg_rocketq/state'))[1] // 0;
 }
 
-# The state is written, and its checkpoint is not completed.  Meanwhile commits
-# go on that nobody flushes.
+# The state is written, but its checkpoint does not complete.  Concurrent
+# commits are not flushed.
 sub state_written
 {
 	my ($checkpoint, $keeper) = rq_checkpoint_held($node);
@@ -101,25 +101,26 @@ sub state_written
 	return $checkpoint;
 }
 
-# All that can go is consumed, and trimmed away while its WAL rests with us.
+# Everything that can be trimmed is consumed, and trimmed while its WAL is not
+# flushed.
 sub trim_removed
 {
 	$node->safe_psql('postgres', "SET synchronous_commit = off; $ballast; $ballast");
 	rq_ledger_stop($ledger);
 	rq_ledger_start($ledger, produce => 0, async => 0);
-	# A group need not go past what was aborted last.
+	# A group need not move past the last aborted messages.
 	rq_poll_query($node, 'all to be consumed', <<'EOQ');
 SELECT NOT EXISTS (SELECT FROM rocketq.groups g,
 	LATERAL rocketq.pull(g.topic, g.queue_id, g.committed_offset, 1)
 WHERE g.topic = 'ledger.topic')
 EOQ
-	# Recovery must not make the files again.
+	# Recovery must not recreate the files.
 	$node->safe_psql('postgres', 'CHECKPOINT');
 	pause_flushing();
 	return stop_at_trim('trim-removed');
 }
 
-# In the middle of recovery, after power was lost at some moment.
+# In the middle of recovery, after an earlier loss of power.
 sub recovery
 {
 	my ($point) = @_;
@@ -131,7 +132,7 @@ sub recovery
 	return;
 }
 
-# Recovery is over and its checkpoint done, and nothing else has happened.
+# Recovery and its checkpoint are complete, and nothing else has happened.
 sub recovered
 {
 	rq_power_cut($node, 'nothing');
@@ -140,8 +141,8 @@ sub recovered
 	return ();
 }
 
-# Frames are stored after a sync although the log went on to other segments
-# before it.  Their transactions are acknowledged, and synced once more.
+# Frames are stored after a sync although the log had moved on to other
+# segments before it.  Their transactions are acknowledged, and synced again.
 sub stored_late
 {
 	my @pids;
@@ -151,7 +152,7 @@ sub stored_late
 	rq_arm($node, '');
 	$node->safe_psql('postgres', "$ballast; $ballast");
 	$node->safe_psql('postgres', 'CHECKPOINT');
-	# They come to the point again until they have heard that it is off.
+	# They reach the point again until they have noticed that it is disarmed.
 	my $sent = $node->safe_psql('postgres', 'SELECT count(*) FROM ledger.sent');
 	rq_poll(
 		'the producers to go on',
@@ -170,7 +171,8 @@ sub in_a_checkpoint
 	return $client;
 }
 
-# All lies below the redo pointer, also a topic whose files are new.
+# Everything lies below the redo pointer, including a topic whose files are
+# new.
 sub after_a_checkpoint
 {
 	other_topic();
@@ -187,9 +189,9 @@ sub checkpoint_held
 	return $checkpoint;
 }
 
-# Entries are flagged as aborted after a sync although the queue went on to
-# other segments before it, and all is synced once more.  The last checkpoint
-# leaves nothing to replay that tells of the flags.
+# Entries are flagged as aborted after a sync although the queue had moved on
+# to other segments before it, and everything is synced again.  After the last
+# checkpoint, there is no record of the flags left to replay.
 sub aborted_late
 {
 	my @pids;
@@ -212,8 +214,8 @@ EOQ
 	return ();
 }
 
-# Stop points, and the SQL that makes somebody come to them, if the load does
-# not do so by itself.
+# Stop points, and the SQL that makes a process reach them, if the load does
+# not.
 sub points
 {
 	my ($sql, @points) = @_;
@@ -223,7 +225,8 @@ sub points
 	} @points;
 }
 
-# What is done until the power is cut; returns the clients that it hits.
+# What is done until the power is cut; returns the clients that lose their
+# server.
 my %moment = (
 	points(
 		sub { return (); },
@@ -251,7 +254,7 @@ my %moment = (
 	'in a checkpoint'          => \&in_a_checkpoint,
 	'after a checkpoint'       => \&after_a_checkpoint);
 
-# These show a rule only if nothing is written but what we write.
+# These test a rule only if nothing is flushed except by the test.
 my %cut_as = (
 	'after a checkpoint' => 'nothing',
 	'checkpoint held'    => 'nothing',
@@ -287,7 +290,7 @@ sub come_back
 	my ($label) = @_;
 
 	rq_power_start($node);
-	# Nothing may be trimmed while we look.
+	# Nothing may be trimmed while the test checks.
 	if ($node->safe_psql('postgres', 'SHOW rocketq.retention_time') eq '0')
 	{
 		$node->safe_psql('postgres', 'ALTER SYSTEM RESET rocketq.retention_time');
@@ -331,7 +334,7 @@ my @file_systems = ('ext4', 'xfs');
 @moments = grep { defined $moment{$_} } split /;/, $ENV{RQ_MOMENTS} if $ENV{RQ_MOMENTS};
 my $rounds = rq_rounds(1);
 
-# On one file system the log is brought to disk before checkpoints, too.
+# On one of the file systems, the log is also flushed between checkpoints.
 my $early = rq_random(0, $#file_systems);
 
 foreach my $fs (0 .. $#file_systems)
@@ -353,7 +356,7 @@ SELECT rocketq.create_topic(name, 1)
 FROM unnest('{ledger.ballast,ledger.late}'::text[]) name
 EOQ
 
-	# In one round each moment has its turn on one of the file systems.
+	# In one round, each moment is tested on one of the file systems.
 	foreach my $round (1 .. $rounds)
 	{
 		foreach my $i (0 .. $#moments)
@@ -370,9 +373,9 @@ EOQ
 }
 
 #
-# A standby loses its power behind a restartpoint, which makes it forget the WAL
-# before: also behind one at the end of the primary's recovery, which no sync of
-# the primary precedes.
+# A standby loses its power after a restartpoint, after which it does not need
+# earlier WAL: also after one at the end of the primary's recovery, which no
+# sync of the primary precedes.
 #
 my $primary = rq_node('primary', allows_streaming => 1, conf => <<'EOC');
 rocketq.segment_size = '1MB'

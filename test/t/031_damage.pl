@@ -1,10 +1,10 @@
 # 031_damage.pl -- files that are missing, short, unreadable or have flipped
-# bits: verify() and readers name what is wrong, with a fitting SQLSTATE;
-# nothing crashes, other topics and producers go on, and once the file is what
-# it was, so is the store.
+# bits: verify() and readers report what is wrong, with a suitable SQLSTATE;
+# nothing crashes, other topics and producers are not affected, and once the
+# file is restored, the store is sound again.
 #
-# The damage is done under a running server: a damaged copy takes the file's
-# place or bits are flipped in it.
+# The damage is done while the server runs: a damaged copy replaces the file,
+# or bits are flipped in it.
 
 use strict;
 use warnings;
@@ -67,7 +67,8 @@ sub bytes_of
 	return $bytes;
 }
 
-# Put a copy with these bytes in the file's place; give what undoes it.
+# Replace the file by a copy with these bytes; return a function that undoes
+# it.
 sub replace_file
 {
 	my ($file, $bytes) = @_;
@@ -82,7 +83,7 @@ sub replace_file
 	return sub { rename($saved, $file) or die "could not rename \"$saved\": $!"; };
 }
 
-# Change one byte in place; give what undoes it.
+# Change one byte in place; return a function that undoes it.
 sub flip
 {
 	my ($file, $at, $bit) = @_;
@@ -196,7 +197,7 @@ foreach my $what (sort keys %log_damage)
 	mended($what);
 }
 
-# The one that is written to: it must not be made anew, without its frames.
+# The one being written: it must not be recreated without its frames.
 sub last_log_file
 {
 	return sprintf('%s/log/%016X', $store, $node->safe_psql('postgres',
@@ -211,8 +212,8 @@ sub last_log_file
 	mended('the last log segment');
 }
 
-# Cut under a session that has it mapped; here its length comes back by itself
-# with the bytes.
+# Truncated while a session has it mapped; restoring the bytes also restores
+# its length.
 foreach my $file ($log_file, $queue_file)
 {
 	my $name = $file =~ s/.*(pg_rocketq)/$1/r;
@@ -238,7 +239,7 @@ foreach my $file ($log_file, $queue_file)
 	mended("$name cut under a reader");
 }
 
-# Bits of the header, and of every part of the first frame and of its padding.
+# Bits of the header, and of every part of the first frame and its padding.
 my $frame_len = unpack('L', substr(bytes_of($log_file), 64 + 16, 4));
 foreach my $at (0, 4, 8, 12, 16, 63)
 {
@@ -305,7 +306,7 @@ foreach my $what (sort keys %queue_damage)
 	$undo->();
 	mended($what);
 
-	# The one that is written to: it must not be made anew, without its entries.
+	# The one being written: it must not be recreated without its entries.
 	$undo = $queue_damage{$what}->($last_queue_file);
 	fails("$what, the last one: SELECT", $select, $queue_errors{$what});
 	fails("$what, the last one: produce()", $produce, $queue_errors{$what});
@@ -330,7 +331,7 @@ mended('entries');
 
 # ---- directories and files that must not be written ----
 
-# What a producer has mapped it writes to, and the keeper brings that to disk.
+# A producer writes to what it has mapped, and the keeper flushes that.
 my $producer = $node->background_psql('postgres');
 $producer->query_safe($produce);
 my @undo = map { set_mode($_, 0444) } (last_log_file(), $last_queue_file);
@@ -390,7 +391,7 @@ unlike(slurp_file($node->logfile, $log_from),
 	'nothing crashed in all this');
 
 # CRC-32C, as the state file has it of what follows its header and then of the
-# header's fields after it.
+# header's fields after the checksum.
 sub crc32c
 {
 	my $crc = 0xFFFFFFFF;
@@ -421,7 +422,7 @@ sub other_section
 	return sealed_state($all);
 }
 
-# A server does not start with a state it can't trust, or does not know all of.
+# A server does not start with a state that is damaged or has unknown parts.
 $node->stop;
 my $bytes = bytes_of($state);
 is(sealed_state($bytes), $bytes, 'the checksum of the state file');
@@ -455,8 +456,8 @@ foreach my $case (@states)
 	$undo->();
 }
 
-# A segment that is gone keeps the server from starting, unless it is told to do
-# without.
+# A missing segment keeps the server from starting, unless it is told to ignore
+# that.
 $undo = replace_file($log_file, undef);
 my $from = rq_log_from($node);
 ok(!$node->start(fail_ok => 1), 'missing log segment: the server does not start');

@@ -1,7 +1,7 @@
 # 032_interrupts.pl -- a session is cancelled, timed out, terminated or left by
-# its client at each step of producing, consuming and committing: its transaction
-# has happened as a whole or not at all, and nothing is left of it that would
-# hold up others.
+# its client at each step of producing, consuming and committing: its
+# transaction has taken effect completely or not at all, and nothing of it is
+# left that could hold up others.
 
 use strict;
 use warnings;
@@ -29,8 +29,8 @@ CREATE TABLE load.told (message_id bigint);
 SELECT load.make_for(k, 5) FROM generate_series(0, 39) k;
 EOQ
 
-# What is interrupted.  It drops a group, so that all that a commit can log is
-# there; the list of messages is longer than work_mem.
+# The interrupted transaction.  It drops a group, so that it logs everything
+# that a commit can log; its list of messages is larger than work_mem.
 my %victim = (
 	transaction => <<'EOQ',
 BEGIN;
@@ -53,8 +53,8 @@ EOQ
 SELECT rocketq.produce('load.direct', :'label', queue_id => 1, transactional => false);
 EOQ
 
-# Points, and whether the work of the victim has been done then; "maybe" where
-# it depends on how soon it sees the signal.
+# Points, and whether the work of the victim is then committed; "maybe" where
+# that depends on how soon it handles the signal.
 my @points = (
 	[ 'append-reserve',  'transaction', 'no' ],
 	[ 'append-store',    'transaction', 'no' ],
@@ -78,7 +78,7 @@ my @points = (
 	[ 'direct-enqueued', 'direct',      'yes' ],
 	[ 'direct-flushed',  'direct',      'yes' ]);
 
-# What happens to the stopped session; whether it is one that goes on.
+# What is done to the stopped session, and whether the session survives it.
 my %ending = (
 	cancel => [ 1, sub { $node->safe_psql('postgres', "SELECT pg_cancel_backend($_[0])") } ],
 	timeout => [ 1, sub { } ],
@@ -116,7 +116,7 @@ EOQ
 	return ($job, $pid);
 }
 
-# It stops at its point again and again: let it go on until it has ended.
+# It stops at its point again and again: resume it until it has ended.
 sub let_go
 {
 	my ($pid) = @_;
@@ -129,8 +129,8 @@ sub let_go
 	return;
 }
 
-# Start it until it stops at its point, and tell for how many milliseconds each
-# of its statements may run.  Where the machine is busy, that can be over before
+# Start it again until it stops at its point, and return the timeout of its
+# statements in milliseconds.  On a busy machine, the timeout can expire before
 # the point is reached.
 sub stop_victim
 {
@@ -142,7 +142,7 @@ sub stop_victim
 		my ($job, $pid) = start_victim($script, $label,
 			$has_timeout ? "$stop\nSET statement_timeout = $ms;" : $stop);
 
-		# A transaction that is rolled back comes by some of the points, too.
+		# A transaction that is rolled back reaches some of the points, too.
 		return ($job, $pid, $ms)
 		  if rq_stops_or_ends($pid) &&
 		  slurp_file($node->logfile, $log_from) !~ /due to statement timeout/;
@@ -178,7 +178,7 @@ foreach my $case (@points)
 		my ($job, $pid, $ms) =
 		  stop_victim($victim{$kind}, $label, $stop, $ending eq 'timeout');
 		$interrupt->($pid, $job);
-		# The timer runs while the process is stopped.
+		# The timer keeps running while the process is stopped.
 		usleep(1000 * ($ms + 50)) if $ending eq 'timeout';
 		let_go($pid);
 		eval { $job->{run}->finish; };
@@ -205,7 +205,7 @@ SELECT count(*) FROM (SELECT FROM load.direct GROUP BY body HAVING count(*) > 1)
 EOQ
 
 #
-# Nothing that sessions have left keeps the log from being trimmed.
+# Nothing that the sessions left behind prevents trimming.
 #
 rq_drain($node);
 rq_applied_all($node, 'after interruptions');

@@ -1,6 +1,6 @@
-# 033_order.pl -- what must come before what: in the store, in WAL and in what
-# others see, looked at while a session stands between two steps, and after a
-# crash at that moment.
+# 033_order.pl -- the order of steps in the store, in WAL and in what others
+# see, checked while a session is stopped between two steps, and after a crash
+# at that moment.
 
 use strict;
 use warnings;
@@ -38,10 +38,10 @@ sub leave
 	return;
 }
 
-# Lets the statements behind it roll back when they have been enqueued.
+# Makes the statements after it fail when their messages have been enqueued.
 my $fails = "SET rocketq.fault = 'precommit-done=error';";
 
-# Everything at once goes down, and comes up again.
+# Kill all processes at once, and start the server again.
 sub crash
 {
 	my ($session) = @_;
@@ -61,7 +61,7 @@ sub queue_directory
 		"SELECT (SELECT oid FROM pg_database WHERE datname = current_database()) || '_' || pg_relation_filenode('$topic')");
 }
 
-# How many records of that type are in WAL from there on.
+# The number of WAL records of that type from that LSN on.
 sub records
 {
 	my ($type, $from) = @_;
@@ -116,8 +116,8 @@ foreach my $point ('enqueue-store', 'enqueue-wal')
 	is($node->safe_psql('postgres', $end), $before + 1, "$point: it is when all is done");
 }
 
-# Without a transaction a message is seen when it is flushed, not before, and a
-# later one of another session does not make it so.
+# A non-transactional message becomes visible when it is flushed, not before,
+# and a later one of another session does not change that.
 {
 	my $produce = "SELECT rocketq.produce('load.direct', 'direct', transactional => false);";
 	my $before = $node->safe_psql('postgres', $end);
@@ -133,8 +133,9 @@ foreach my $point ('enqueue-store', 'enqueue-wal')
 rq_verify($node, 'after looking');
 
 #
-# A stretch of the log that was reserved and never written: others have written
-# behind it.  Redo finds it between records, or the state file tells of it.
+# A range of the log that was reserved and never written, while others have
+# written after it.  Redo detects it between records, or the state file lists
+# it.
 #
 foreach my $checkpoint (0, 1)
 {
@@ -152,8 +153,8 @@ foreach my $checkpoint (0, 1)
 }
 
 #
-# RESOLVE tells only what is known: entries of a transaction that has not
-# committed are not resolved by a record about those before them.
+# RESOLVE reports only known outcomes: entries of an open transaction are not
+# resolved by a record about the entries before them.
 #
 foreach my $point ('enqueue-done', 'precommit-done')
 {
@@ -171,8 +172,8 @@ foreach my $point ('enqueue-done', 'precommit-done')
 }
 
 #
-# Flags of aborted entries: nothing else than a known rollback sets them, and
-# what ENQUEUE clears in redo RESOLVE sets again.
+# Flags of aborted entries: only a known rollback sets them, and RESOLVE sets
+# again what ENQUEUE clears during redo.
 #
 {
 	my ($session, $pid) = stopped_session('precommit-done',
@@ -188,9 +189,9 @@ foreach my $point ('enqueue-done', 'precommit-done')
 }
 
 #
-# Flags are set in entries that a sync has brought to disk before: the next one
-# does so again, from the first that was not resolved then.  Without these the
-# loss of power would make aborted messages appear.
+# Flags are set in entries that were synced before: the next sync includes them
+# again, starting at the first that was not resolved then.  Otherwise a loss of
+# power would make aborted messages visible.
 #
 {
 	$node->safe_psql('postgres', "SELECT rocketq.create_topic('load.flags', 1)");
@@ -213,8 +214,7 @@ EOQ
 }
 
 #
-# A checkpoint between the flags of aborted entries and the record that tells of
-# them.
+# A checkpoint between the flags of aborted entries and their record.
 #
 {
 	$node->safe_psql('postgres', 'CHECKPOINT');
@@ -229,9 +229,9 @@ EOQ
 }
 
 #
-# The state has a queue resolved as far as RESOLVE has told.  Here entries above
-# the redo pointer are rolled back before the state is copied, and the record
-# that tells of it does not reach the disk.
+# The state has a queue resolved only as far as RESOLVE records say.  Here
+# entries above the redo pointer are rolled back before the state is copied,
+# and the record of that does not reach the disk.
 #
 {
 	my $state = $node->data_dir . '/pg_rocketq/state';
@@ -252,9 +252,10 @@ EOQ
 }
 
 #
-# A slot is copied under the lock that its records are made under.  The record of
-# these entries lies below the redo pointer, and the queue does not know of them
-# yet: the keeper has to wait, or the checkpoint would leave them behind.
+# A slot is copied under the lock under which its records are written.  The
+# record of these entries lies below the redo pointer, and the queue does not
+# know of them yet: the keeper has to wait, or the checkpoint would leave them
+# behind.
 #
 {
 	my ($session, $pid) = stopped_session('enqueue-wal',
@@ -277,8 +278,8 @@ EOQ
 }
 
 #
-# The id in a record must not be given to another transaction after a crash,
-# though its own has logged nothing else.
+# A transaction id in a record must not be assigned again after a crash, even
+# if its transaction has logged nothing else.
 #
 {
 	my $session = $node->background_psql('postgres');
@@ -290,7 +291,7 @@ EOQ
 	$session->query_safe(
 		"BEGIN; SAVEPOINT a; SELECT rocketq.create_group('load.direct', 'ghost')");
 	my $given = $node->safe_psql('postgres', $xid);
-	# This flushes WAL and has no id.
+	# This flushes WAL and has no transaction id.
 	$node->safe_psql('postgres',
 		"SELECT rocketq.produce('load.direct', 'flush', transactional => false)");
 	crash($session);
@@ -302,8 +303,8 @@ EOQ
 }
 
 #
-# An offset that is pending when the next consumer moves it: what a crash makes
-# of the second does not depend on what became of the first.
+# An offset is pending when the next consumer moves it: what a crash does to
+# the second move does not depend on the outcome of the first.
 #
 foreach my $commits (0, 1)
 {
@@ -320,7 +321,7 @@ foreach my $commits (0, 1)
 }
 
 #
-# Killed at the steps that the load's own commits do not stand out in.
+# Killed at steps that the commits of the load reach only rarely.
 #
 my $drops = "SELECT rocketq.drop_group('load.topic', 'spare');";
 my $works = "SELECT load.make_for(k, 3) FROM generate_series(0, 39, 13) k; SELECT load.take('all', 10);";
@@ -358,7 +359,7 @@ foreach my $case (
 		"$point: what is flushed is there") if $point eq 'direct-flushed';
 }
 
-# The keeper between a record and what follows from it; and the janitor.
+# The keeper between a record and its effect; and the janitor.
 foreach my $point ('resolve-wal', 'resolve-flags', 'janitor-settle')
 {
 	my $log_from = rq_log_from($node);
@@ -388,7 +389,7 @@ foreach my $case (
 
 	rq_arm($node, "$point=stop");
 	$node->safe_psql('postgres', $work);
-	# What the janitor will log comes behind that.
+	# What the janitor logs comes after that.
 	my $before = $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
 	my @flushers = map { rq_pause($node, $_) } ('walwriter', 'background writer', 'checkpointer');
 	kill('CONT', $janitor);

@@ -1,6 +1,6 @@
-# 034_failures.pl -- commits that fail after all has been enqueued, sessions that
-# time out, and memory or temporary space that runs out: a clear error, nothing
-# left behind, and the session goes on.
+# 034_failures.pl -- commits that fail after everything has been enqueued,
+# sessions that time out, and memory or temporary space that runs out: a clear
+# error, nothing left behind, and a session that still works.
 
 use strict;
 use warnings;
@@ -39,8 +39,8 @@ SELECT load.take('all', 10);
 EOQ
 my $sent = 'SELECT count(*) FROM load.sent';
 
-# Run a script that fails so, then go on in the same session: what it does then,
-# and nothing else, is there.
+# Run a script that fails with this error, then continue in the same session:
+# only what it does then takes effect.
 sub fails
 {
 	my ($label, $error, $script) = @_;
@@ -63,7 +63,7 @@ EOQ
 }
 
 #
-# Errors at the end of a transaction, before and after our own part of it.
+# Errors at the end of a transaction, before and after rocketq's part of it.
 #
 fails('a deferred constraint', qr/violates foreign key constraint/,
 	"BEGIN; INSERT INTO load.child VALUES (1); $works COMMIT;");
@@ -78,7 +78,7 @@ fails('between two queues', qr/fault point "enqueue-done"/,
 fails('behind an offset', qr/fault point "offset-wal"/,
 	"SET rocketq.fault = 'offset-wal=error'; BEGIN; $works COMMIT;");
 
-# What runs at the end and produces is part of the transaction.
+# Deferred triggers that produce are part of the transaction.
 $node->safe_psql('postgres', "BEGIN; INSERT INTO load.deferred VALUES (1); $works COMMIT;");
 rq_check($node, 'a deferred trigger that produces');
 $node->safe_psql('postgres',
@@ -105,7 +105,7 @@ rq_check($node, 'a cursor that produces at the end');
 }
 
 #
-# Timeouts of those who wait, and of those who do nothing.
+# Timeouts of sessions that wait, and of idle ones.
 #
 {
 	my $holder = $node->background_psql('postgres');
@@ -135,7 +135,7 @@ EOQ
 }
 
 #
-# No memory, at the steps that need some.
+# Out of memory, at the steps that need some.
 #
 fails("no memory at $_", qr/fault point "$_"/,
 	"SET work_mem = 64; SET rocketq.fault = '$_=error'; BEGIN; $works SELECT load.make_for(39, 4000); COMMIT;")
@@ -155,8 +155,8 @@ is( $node->safe_psql('postgres',
 		"SELECT count(*) FROM rocketq.groups WHERE consumer_group = 'never'"),
 	'0', 'no memory to note a group: it is not there');
 
-# Really none: the kernel gives this process no more, from the first to more
-# than it takes.
+# Really none: the kernel refuses memory to this process, from its first
+# allocation up to more than it needs.
 foreach my $kb (1, 200, 1500, 3000, 6000, 12000)
 {
 	my $session = $node->background_psql('postgres', on_error_stop => 0);
@@ -190,7 +190,7 @@ EOQ
 fails('temp_file_limit', qr/temporary file size exceeds temp_file_limit/,
 	"SET work_mem = 64; SET temp_file_limit = 256; BEGIN; $works $many COMMIT;");
 
-# What was before a savepoint is as it was, in memory or in the file.
+# What preceded a savepoint is unchanged, in memory or in the file.
 foreach my $before (2, 4000)
 {
 	my $count = $node->safe_psql('postgres', $sent);
@@ -213,7 +213,7 @@ EOQ
 	rq_check($node, "temp_file_limit behind $before messages");
 }
 
-# A write that ends in the middle.
+# A partial write.
 {
 	my $session = $node->background_psql('postgres', on_error_stop => 0);
 	my $pid = $session->query_safe('SELECT pg_backend_pid()');

@@ -1,9 +1,10 @@
-# 035_wait_race.pl -- waiters and producers race and no wake-up is lost; one
-# message wakes one of many waiters; and a waiter that is stopped, cancelled,
-# terminated or killed at any moment keeps no message from the others.
+# 035_wait_race.pl -- waiters and producers race, and no wake-up is lost; a
+# message wakes only one of many waiters; and a waiter that is stopped,
+# cancelled, terminated or killed at any moment does not keep messages from the
+# others.
 #
-# The keeper is held for most of it: once a second it offers again what nobody
-# has taken, and with that a lost wake-up would only look like a slow one.
+# The keeper is paused most of the time: once a second it offers again what
+# nobody has consumed, so a lost wake-up would look like a slow one.
 
 use strict;
 use warnings;
@@ -31,11 +32,11 @@ $producer = rq_session($node);
 #
 # Two players throw a ball: each waits for it and throws it back, so that one
 # is about to sleep just when the other produces.  A player that is not woken
-# sleeps to the end of its time, which nobody waits for.
+# sleeps until its timeout, which is longer than the test waits.
 #
 $producer->query($_) foreach (
 	'CREATE TABLE throws (kind text, ms float8)',
-	# How the next ball comes.
+	# How the next ball arrives.
 	<<'EOQ', <<'EOQ');
 CREATE PROCEDURE catch(kind text, topic regclass, at bigint, INOUT ball text)
 LANGUAGE plpgsql AS $$
@@ -104,7 +105,8 @@ sub play
 	return;
 }
 
-# Both sleep, and one of them has a ball: once may be chance, not again and again.
+# Both sleep although one of them has a ball: once may be chance, repeatedly is
+# not.
 sub stuck
 {
 	my ($label, @player) = @_;
@@ -143,7 +145,8 @@ foreach my $kind ('consume', 'wait_for_messages', 'pull')
 	}
 }
 
-# Many of both: each message once, the last ones included.
+# Many waiters and producers: each message arrives once, including the last
+# ones.
 $producer->query($_) foreach (
 	'CREATE TABLE got (body text)', <<'EOQ', <<'EOQ');
 CREATE PROCEDURE take(topic regclass, idle bool)
@@ -193,7 +196,7 @@ foreach my $idle ('false', 'true')
 	my @givers = rq_sessions($node, 4);
 	my $what = $idle eq 'true' ? 'wait_for_messages' : 'consume';
 
-	# Who only waits can end with another message than the one it was woken for.
+	# A waiter can end with another message than the one that woke it.
 	rq_let_keeper($keeper) if $idle eq 'true';
 	$producer->query('TRUNCATE got');
 	rq_ask_and_sleep("CALL take('$topic', $idle)", @takers);
@@ -211,7 +214,7 @@ foreach my $idle ('false', 'true')
 $keeper = rq_hold_keeper($node);
 
 #
-# As many are woken as there is work for.
+# As many waiters are woken as there is work for.
 #
 my @waiters = rq_sessions($node, 60);
 
@@ -226,14 +229,15 @@ sub end_waits
 	return;
 }
 
-# Those who have an answer, and the answers.
+# The sessions that have an answer, and the answers.
 sub answered
 {
 	my (@sessions) = @_;
 	return map { [ $_, rq_answer($_) ] } grep { $_->is_answered(0) } @sessions;
 }
 
-# Produce again and again; each time so many get the message, who ask anew.
+# Produce again and again; each time this many sessions get the message, and
+# ask again.
 sub one_by_one
 {
 	my ($label, $topic, $rounds, $woken, $more, $ask) = @_;
@@ -281,7 +285,7 @@ my $topic = topic(8);
 let_all_wait(sub { consume($topic) });
 one_by_one('one group', $topic, 20, 1);
 
-# A batch: at most one for each queue, and together they get all.
+# A batch: at most one waiter for each queue, and together they get everything.
 my $wakeups = rq_wakeups($node);
 $producer->query("SELECT count(*) FROM rocketq.produce_batch('$topic', array_fill('x'::text, ARRAY[100]))");
 my $count = 0;
@@ -311,7 +315,7 @@ let_all_wait(sub { wait_for($topic) });
 one_by_one('wait_for_messages', $topic, 20, 1);
 end_waits(@waiters);
 
-# The keeper offers again for every group, however many of them wait.
+# The keeper offers messages again to every group, however many of them wait.
 $topic = topic(1);
 $producer->query("SELECT rocketq.create_group('$topic', 'g' || g) FROM generate_series(1, 58) g");
 rq_ask_and_sleep(wait_for($topic), $waiters[0]);
@@ -342,7 +346,7 @@ my %ending = (
 	terminate => sub { rq_value($node, "SELECT pg_terminate_backend($_[0]{pid})") },
 	timeout => sub { });
 
-# Let the session's statement_timeout go by.
+# Let the session's statement_timeout expire.
 sub pass_time
 {
 	my ($session) = @_;
@@ -379,7 +383,7 @@ foreach my $kind ('consume', 'wait_for_messages')
 	}
 }
 
-# Let a session go on that stops at each point, until it has an answer.
+# Resume a session that stops at each point, until it has an answer.
 sub let_go
 {
 	my ($session) = @_;
@@ -412,18 +416,18 @@ foreach my $kind ('consume', 'wait_for_messages')
 		my $answer = let_go($first);
 		my $got = $kind eq 'consume' ? 'm' : 't';
 
-		# It may have come so far before it saw that it should end.
+		# It may have come this far before it noticed that it should end.
 		like($answer, $how eq 'nothing' ? qr/^$got$/ : qr/^($got$|57)/, "$label: its answer");
 		produce($topic, 'm') if $answer eq 'm';
-		# When it was told of a message, it is the keeper who tells the next.
+		# If it was woken for a message, the keeper wakes the next waiter.
 		rq_let_keeper($keeper) if $answer eq 't';
 		is(rq_answer($second), 'm', "$label: the next one gets the next message");
 		$keeper = rq_hold_keeper($node) if $answer eq 't';
 	}
 }
 
-# News while it looks, which the look has not seen.  Its transaction has read
-# the queue before, so each look reads it.
+# A message arrives while it checks, too late for the check.  Its transaction
+# has read the queue before, so each check reads it.
 {
 	my $topic = topic(1);
 	my $session = rq_session($node);
@@ -442,7 +446,7 @@ foreach my $kind ('consume', 'wait_for_messages')
 	is(let_go($session), 'yes', 'news that come while it looks are not lost');
 }
 
-# An error in the look.
+# An error during the check.
 {
 	my $topic = topic(1);
 	my ($first, $second) = rq_sessions($node, 2);
@@ -459,8 +463,8 @@ foreach my $kind ('consume', 'wait_for_messages')
 	is(rq_answer($first), 'again', 'and the first can wait again');
 }
 
-# An error in a look that has not come to what it was picked for: it begins with
-# the first queue, where there is something to resolve.
+# An error during a check that has not reached the queue it was picked for: it
+# begins with the first queue, where there is something to resolve.
 {
 	my $topic = topic(2);
 	my ($victim, $first, $second) = rq_sessions($node, 3);
@@ -477,8 +481,8 @@ foreach my $kind ('consume', 'wait_for_messages')
 	let_go($victim);
 }
 
-# What a producer leaves unresolved when it dies in its commit, who looks for
-# it resolves and wakes the others.
+# A producer dies in its commit and leaves entries unresolved: a session that
+# checks the queue resolves them and wakes the others.
 {
 	my $topic = topic(1);
 	my ($victim, $one, $two) = rq_sessions($node, 3);
@@ -495,7 +499,7 @@ foreach my $kind ('consume', 'wait_for_messages')
 }
 rq_let_keeper($keeper);
 
-# kill -9: the server restarts, and nothing is left of those who waited.
+# kill -9: the server restarts, and nothing is left of the waiters.
 {
 	my $topic = topic(2);
 	my ($first, $second) = rq_sessions($node, 2);

@@ -19,11 +19,11 @@ use Test::More;
 rq_power_require();
 rq_seed();
 
-# XFS wants no less.
+# XFS does not allow less.
 my %megabytes = (ext4 => 256, xfs => 320);
 my ($node, $label, $disk);
 
-# All messages go through one queue, and work on them is done in the transaction
+# All messages go through one queue, and they are processed in the transaction
 # that consumes them.  Each has 10,000 bytes.
 my $schema = <<'EOS';
 CREATE TABLE plain (n int);
@@ -47,7 +47,8 @@ EOS
 
 # ---- how full it is ----
 
-# Size and used part of the file system, in bytes, as src/log/rq_disk.c has them.
+# Size and used space of the file system in bytes, computed as in
+# src/log/rq_disk.c.
 sub look
 {
 	my ($unit, $blocks, $free, $available) = split ' ', `stat -f -c '%S %b %f %a' $disk`;
@@ -55,9 +56,9 @@ sub look
 	return ($used + $available * $unit, $used);
 }
 
-# Let the file system be so full, in percent, give or take one, by a file that
-# is not the server's.  Who frees space or needs some meanwhile is made up for,
-# and so is what the file system itself does when it writes.
+# Fill the file system to this percentage, give or take one, with a file that
+# is not the server's.  Space that is freed or used concurrently is compensated
+# for, and so is what the file system itself uses when it writes.
 sub fill_to
 {
 	my ($percent) = @_;
@@ -73,8 +74,9 @@ sub fill_to
 
 			return 1 if abs($more) < $size / 100;
 			die 'there is more than that' if $had + $more < 0;
-			# XFS wants room for all of the range, also for what is there already;
-			# and what is freed cannot be had at once on each file system.
+			# XFS needs space for the whole range, even for what is already
+			# allocated; and not every file system makes freed space available
+			# at once.
 			system_log('fallocate', '-o', $had, '-l', $more, $filler) if $more > 0;
 			truncate($filler, $had + $more) if $more < 0;
 			return 0;
@@ -95,8 +97,8 @@ sub produce
 	return $err;
 }
 
-# At 95 percent; the server must come to the same as we, whatever the file
-# system keeps for root.
+# At 95 percent; the server must agree with the test, whatever the file system
+# reserves for root.
 sub is_refused
 {
 	my ($what) = @_;
@@ -107,7 +109,7 @@ sub is_refused
 		"$label: $what");
 }
 
-# What was consumed is what was produced, in order, up to where the group is.
+# What was consumed is what was produced, in order, up to the group's offset.
 sub check_applied
 {
 	my ($what) = @_;
@@ -119,16 +121,16 @@ FROM (SELECT *, row_number() OVER (ORDER BY pos) AS n FROM applied) a
 EOQ
 }
 
-# The messages that the group has not consumed: how many, and do they follow on
-# what it has?
+# The messages that the group has not consumed: how many are there, and do they
+# continue what it has?
 my $rest = <<'EOQ';
 SELECT count(*), min(seq) - 1 = (SELECT max(seq) FROM applied)
 FROM (SELECT split_part(rocketq.text(body), ':', 1)::int AS seq FROM t) m
 WHERE seq > (SELECT max(seq) FROM applied)
 EOQ
 
-# A consumer is at work when the power is cut.  It writes down outside the
-# cluster what it knows to be committed.
+# A consumer is at work when the power is cut.  It records outside the cluster
+# what it knows to be committed.
 sub cut_power
 {
 	my ($mode) = @_;
@@ -165,7 +167,7 @@ foreach my $type ('ext4', 'xfs')
 	my $log_start = 'SELECT min(start_position) FROM rocketq.segments';
 	my ($log_from, $first_log, $start);
 
-	# Pieces of WAL are small, and there are as many all the time.
+	# WAL segments are small, and their number stays the same.
 	$node = rq_power_node(
 		$type,
 		megabytes => $megabytes{$type},
@@ -201,7 +203,7 @@ EOC
 	is(query($log_start), $start, "$label: nothing has gone");
 
 	#
-	# What nobody needs goes, and what a group holds stays.
+	# What is not needed is removed, and what a group holds is kept.
 	#
 	$log_from = rq_log_from($node);
 	fill_to(82);
@@ -232,7 +234,7 @@ EOC
 	query('CHECKPOINT');
 
 	#
-	# Going on.
+	# Work resumes.
 	#
 	$log_from = rq_log_from($node);
 	fill_to(45);

@@ -1,9 +1,9 @@
-# 037_power_disk_full.pl -- the disk of the store fills up, on small ext4 and XFS
-# images: file systems that keep blocks for themselves, need some for what they
-# write about files, and give back late what is freed.  What a producer, a
-# commit, a checkpoint and a crash meet then is the same as in 047_disk_full.
+# 037_power_disk_full.pl -- the disk of the store fills up, on small ext4 and
+# XFS images: file systems that keep blocks for themselves, need some for
+# metadata, and make freed blocks available late.  What a producer, a commit, a
+# checkpoint and a crash meet then is the same as in 047_disk_full.
 #
-# Only the store is there.  A server whose WAL has no room ends.
+# Only the store is on it.  A server without space for WAL stops.
 
 use strict;
 use warnings;
@@ -22,7 +22,7 @@ use Test::More;
 rq_power_require();
 rq_seed();
 
-# XFS wants no less.
+# XFS does not allow less.
 my %megabytes = (ext4 => 64, xfs => 320);
 
 foreach my $type ('ext4', 'xfs')

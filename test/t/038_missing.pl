@@ -1,7 +1,7 @@
-# 038_missing.pl -- a part of the store that is missing, or not of the same time
-# as the others, when the server starts: it does not start, says what is missing
-# and what to do, and touches nothing, so that it starts as before once the part
-# is back.
+# 038_missing.pl -- a part of the store is missing, or is older or newer than
+# the rest, when the server starts: the server does not start, reports what is
+# missing and what to do, and changes nothing, so that it starts as before once
+# the part is back.
 
 use strict;
 use warnings;
@@ -98,7 +98,7 @@ ok(-e $middle_of_log && -e $middle_of_queue && -e "$store/queue/$directory/1.000
 	'there are segments around those in the middle');
 
 #
-# After a clean shutdown every file is missed that the state tells of.
+# After a clean shutdown, every file that the state describes must be there.
 #
 $node->stop('fast');
 my $gone = qr/Put it back as it was when the server stopped, mount its file system, or restore the data directory from a backup/;
@@ -132,7 +132,7 @@ foreach my $path (sort keys %part)
 	$node->stop('fast');
 }
 
-# Without the note the files themselves tell.
+# Without the note, the files themselves show that there was a store.
 move($made, "$data/away.made");
 move("$store/state", "$data/away");
 refused('without the state file and the note',
@@ -145,7 +145,7 @@ move("$data/away", "$store/state");
 rq_start($node);
 ok(-s $made, 'who starts with a state makes the note');
 
-# Too short, which only recovery could mend.
+# Too short, which only recovery could repair.
 $node->stop('fast');
 move($middle_of_log, "$data/away");
 append_to_file($middle_of_log, 'x' x 1000);
@@ -181,8 +181,8 @@ rq_start($node);
 is(sql('SELECT count(*) FROM late'), '1', 'the topic is there');
 
 #
-# What a crash has left is removed by the first start that comes to it, also when
-# a clean shutdown lies between that nobody has tidied up in.
+# What a crash has left behind is removed by a later start, even after a clean
+# shutdown without a cleanup in between.
 #
 sub ctl
 {
@@ -227,7 +227,7 @@ foreach my $how (sort keys %between)
 	rq_verify($node, $how);
 }
 
-# Shut down while recovery comes to its end.
+# Shut down while recovery is ending.
 SKIP:
 {
 	skip 'built without RQ_TESTING', 1 if !rq_has_faults($node);
@@ -254,14 +254,15 @@ SKIP:
 }
 
 #
-# After a crash: what WAL makes again or has removed is not missed, the rest is,
-# and is so again at the next start, though redo has been there.
+# After a crash: files that WAL recreates or has removed are not reported as
+# missing, but all others are, and again at the next start, even though redo
+# has run.
 #
 sql('CHECKPOINT');
 my $writing = $data . '/' . sql("SELECT file FROM rocketq.segments WHERE state = 'writing'");
 my $writing_queue = (sort glob "$store/queue/$directory/0.*")[-1];
 
-# Where there is no WAL to be replayed, the server may be up for a moment.
+# Without WAL to replay, the server may be up for a moment.
 sub comes_to_nothing
 {
 	my ($name, $label, $level) = @_;
@@ -303,7 +304,7 @@ foreach my $redo (1, 0)
 	}
 }
 
-# What was made and filled after the checkpoint, redo makes again.
+# Redo recreates what was created and filled after the checkpoint.
 sql('CHECKPOINT');
 sql("SELECT count(rocketq.produce('t', repeat('z', 1000), queue_id => 0)) FROM generate_series(1, 5000)");
 $contents = contents();
@@ -316,7 +317,7 @@ is(contents(), $contents, 'redo makes segments again that WAL tells all of');
 rq_verify($node, 'made again');
 
 #
-# To go on without what is missing.
+# Continue without what is missing.
 #
 $node->stop('fast');
 unlink($middle_of_log, $middle_of_queue);
@@ -330,7 +331,7 @@ like(sql('SELECT string_agg(what, $$,$$) FROM rocketq.verify()'), qr/log\/0{15}2
 is(sql("SELECT rocketq.produce('other', 'y') > 0"), 't', 'the others go on');
 is(sql('SELECT count(*) FROM other'), '2', 'and are all there');
 
-# Those that are written to are made again.
+# The files being written are recreated.
 sql(<<'EOQ');
 SELECT rocketq.create_topic('ends', 1), rocketq.create_topic('tail', 1);
 SELECT rocketq.create_group('ends', 'g'), rocketq.create_group('tail', 'g');
@@ -344,7 +345,7 @@ foreach my $crashed (0, 1)
 	my $end_of_queue = (sort glob "$store/queue/$ends/0.*")[-1];
 	my $end_of_log = $data . '/' . sql("SELECT file FROM rocketq.segments WHERE state = 'writing'");
 
-	# Nothing in WAL that would bring them back.
+	# Nothing in WAL recreates them.
 	sql('CHECKPOINT');
 	$node->stop($crashed ? 'immediate' : 'fast');
 	unlink($end_of_queue, $end_of_log) == 2 or die "could not remove the last files: $!";
@@ -354,7 +355,7 @@ foreach my $crashed (0, 1)
 	my $log = slurp_file($node->logfile, $from);
 	like($log, qr/recreated missing file "\Q$_\E"/, "$label: $_ is made again")
 	  foreach map { s,.*(pg_rocketq/),$1,r } $crashed ? () : $end_of_queue, $end_of_log;
-	# Redo of RESOLVE has made it, with nothing in it.
+	# Redo of RESOLVE has created it, but empty.
 	like($log, qr/lost \d+ messages with file ".*\Q$ends\E/, "$label: and said what is lost");
 	is(sql("SELECT rocketq.produce('tail', 'after') > 0"), 't', "$label: the log takes messages");
 	is( sql("SELECT count(*), max(rocketq.text(body)::int) FILTER (WHERE rocketq.text(body) <> 'new'), count(*) FILTER (WHERE rocketq.text(body) = 'new') FROM rocketq.consume('ends', 'g', 10000, auto_commit => true)"),
@@ -368,7 +369,7 @@ foreach my $crashed (0, 1)
 }
 is(sql("SELECT count(*) FROM ends"), '4097', 'so do those who scan');
 
-# When there is no room for one of them, nobody produces until there is.
+# If there is no space for one of them, nobody can produce until there is.
 SKIP:
 {
 	skip 'built without RQ_TESTING', 1 if !rq_has_faults($node);
@@ -387,7 +388,7 @@ SKIP:
 }
 
 #
-# An empty store is made when somebody asks for it.
+# An empty store is created on request.
 #
 $node->stop('fast');
 system_or_bail('rm', '-r', $store, $made);

@@ -1,7 +1,7 @@
-# 039_state.pl -- what the state file rests on: it knows up to which record it
-# knows topics and groups, so that redo does not make again, into tables that are
-# full, what was replaced while it was copied; what a crash leaves beyond the ends
-# goes; and its size is bounded by no buffer.
+# 039_state.pl -- what the state file relies on: it records the LSN up to which
+# it has all topics and groups, so that redo does not recreate, in full tables,
+# what was replaced while the state was copied; files that a crash leaves
+# beyond the ends are removed; and its size is not limited by a buffer.
 
 use strict;
 use warnings;
@@ -27,7 +27,7 @@ my $data = $node->data_dir;
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-# Create numbered things until the table is full; how many there were.
+# Create numbered objects until the table is full; return their number.
 sub fill
 {
 	my ($name, $create) = @_;
@@ -44,8 +44,8 @@ sub fill
 }
 
 #
-# Topics and groups that fill their tables are replaced by as many others between
-# the redo pointer and the copy of the state.
+# Topics and groups that fill their tables are replaced by the same number of
+# others between the redo pointer and the copy of the state.
 #
 sql("SELECT rocketq.create_topic('base', 1)");
 my ($checkpoint, $keeper) = rq_checkpoint_held($node);
@@ -69,7 +69,7 @@ foreach my $kind ('group', 'topic')
 	cmp_ok($full{$kind}, '>', 10, "the table of ${kind}s is full");
 	sql($drop{$kind} =~ s/NAME/old_$kind$_/gr) foreach 0 .. $full{$kind} - 1;
 
-	# The janitor gives the slots free.
+	# The janitor frees the slots.
 	rq_poll("slots of ${kind}s to be free", sub {
 			my ($rc) = $node->psql('postgres', $create{$kind} =~ s/NAME/new_${kind}0/gr);
 			return $rc == 0;
@@ -98,8 +98,8 @@ sql($drop{topic} =~ s/NAME/new_topic$_/gr) foreach 0 .. $full{topic} - 1;
 rq_poll_query($node, 'the topics to go', "SELECT count(*) = 1 FROM rocketq.get_topics()");
 
 #
-# Beyond the ends: segments of a lost past, whole and too short, and a topic's
-# directory.
+# Beyond the ends: segments of a lost timeline, complete and too short, and a
+# topic's directory.
 #
 sql("SELECT rocketq.create_topic('q', 2)");
 sql("SELECT rocketq.produce('q', i::text, queue_id => i % 2) FROM generate_series(1, 100) i");
@@ -145,7 +145,7 @@ sub rq_stop_hard
 }
 
 #
-# A state that is longer than the buffer through which it goes.
+# A state that is larger than the buffer used to write it.
 #
 my $large = rq_node('large', conf => <<'EOC');
 rocketq.max_queues = 200000
@@ -156,7 +156,7 @@ my $state = $large->data_dir . '/pg_rocketq/state';
 
 sub lsql { return $large->safe_psql('postgres', $_[0]); }
 
-# Memory of a process that is its own, in kB.
+# Private memory of a process, in kB.
 sub own_memory
 {
 	my ($pid) = @_;
@@ -174,8 +174,8 @@ cmp_ok($size, '>', 12 * 1024 * 1024, 'a state of many megabytes');
 
 my $sums = 'SELECT topic, count(*), sum(max_offset) FROM rocketq.queues GROUP BY topic ORDER BY topic::text';
 
-# Changes at its beginning, in the middle and at its end, each brought to disk by
-# itself, and none.
+# Changes at its beginning, in the middle and at its end, each flushed
+# separately, and no change.
 foreach my $change ('a', 'c', 'z', '')
 {
 	my $inode = (stat($state))[1];

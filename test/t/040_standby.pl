@@ -1,5 +1,6 @@
-# 040_standby.pl -- a streaming standby follows under load, shows what is there,
-# refuses what it must, and after a promotion has all that was acknowledged.
+# 040_standby.pl -- a streaming standby keeps up under load, can be read,
+# refuses what it must, and after promotion has everything that was
+# acknowledged.
 
 use strict;
 use warnings;
@@ -23,7 +24,7 @@ my $standby = rq_standby($primary);
 $primary->append_conf('postgresql.conf', "synchronous_standby_names = '*'");
 rq_reload($primary);
 
-# Wait for it to have all, and compare.
+# Wait until it has everything, and compare.
 sub compare
 {
 	my ($label) = @_;
@@ -38,7 +39,7 @@ EOQ
 	rq_check($primary, "$label, primary");
 	rq_catch_up($primary, $standby);
 	rq_check($standby, "$label, standby");
-	# How far entries are resolved is told a little later.
+	# How far entries are resolved is logged a little later.
 	my ($here, $there);
 	rq_poll(
 		"$label: both to have the same",
@@ -50,7 +51,7 @@ EOQ
 	return is($here, $there, "$label: both have the same");
 }
 
-# Follow, and be looked at meanwhile.
+# Follow the primary, with concurrent readers.
 my $load = rq_start_load($primary);
 rq_wait_progress($primary, 500);
 foreach my $i (1 .. 5)
@@ -65,7 +66,7 @@ rq_wait_progress($primary, 500);
 rq_stop_load($load);
 compare('after load');
 
-# What a standby shows and what it refuses.
+# What works on a standby and what is refused.
 is( $standby->safe_psql('postgres',
 		"SELECT queues, messages = (SELECT sum(messages) FROM rocketq.queues), groups FROM rocketq.topics"
 	),
@@ -123,7 +124,8 @@ foreach my $how ('fast', 'immediate', 'kill9')
 	compare("restarted after $how");
 }
 
-# What a restartpoint covers is on disk.  The startup process has it mapped.
+# What a restartpoint covers is on disk, although the startup process has it
+# mapped.
 SKIP:
 {
 	my $pid = $standby->safe_psql('postgres',
@@ -160,9 +162,9 @@ rq_kill9($standby, all => 1);
 rq_start($standby);
 compare('a restartpoint from its recovery');
 
-# A producer dies on the primary between store and WAL while others go on: a
-# place in the log whose bytes nobody has logged; redo sees that, or the state
-# file says so.
+# A producer dies on the primary between storing and logging, while others
+# continue: a range of the log whose bytes were never logged; redo detects
+# that, or the state file lists it.
 SKIP:
 foreach my $case ([ 'append-store', 0 ], [ 'append-store', 1 ], [ 'gather-take', 0 ])
 {
@@ -189,7 +191,7 @@ foreach my $case ([ 'append-store', 0 ], [ 'append-store', 1 ], [ 'gather-take',
 }
 
 #
-# Trim and drop are followed.
+# Trims and drops are replayed.
 #
 $primary->safe_psql('postgres',
 	"SELECT rocketq.create_topic('short', 2); SELECT rocketq.produce('short', repeat('x', 1000)) FROM generate_series(1, 5000)");
@@ -204,7 +206,7 @@ rq_poll('its directory to go',
 compare('after DROP TABLE');
 
 #
-# Promotion at a random moment, the primary being gone.
+# Promotion at a random moment after the primary has failed.
 #
 $load = rq_start_load($primary);
 my $acker = rq_start_acker($primary, 2000);
@@ -236,7 +238,7 @@ rq_kill9($standby);
 rq_start($standby);
 rq_check($standby, 'and after a crash');
 
-# The old primary, by itself.
+# The old primary on its own.
 $primary->append_conf('postgresql.conf', "synchronous_standby_names = ''");
 rq_start($primary);
 rq_check($primary, 'the old primary');

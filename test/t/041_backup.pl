@@ -1,5 +1,5 @@
 # 041_backup.pl -- base backups taken under load, and recovery to a point in
-# time: topic and plain tables agree in what comes out.
+# time: topic and plain tables agree in the result.
 
 use strict;
 use warnings;
@@ -23,14 +23,15 @@ rocketq.retention_time = 0
 max_wal_size = 1GB
 EOC
 rq_create_load($node);
-# Somebody else's messages come and go, so segments are made and trimmed while
-# backups run; but the load's own are wanted until the end.
+# Messages of another topic are produced and removed, so segments are created
+# and trimmed while backups run; but the messages of the load are needed until
+# the end.
 $node->safe_psql('postgres', "SELECT rocketq.create_group('load.topic', 'keep')");
 
 my $load = rq_start_load($node);
 rq_wait_progress($node, 500);
 
-# A copy that was made while all this goes on, by itself.
+# A copy made during all this, started on its own.
 my $rounds = rq_rounds(2);
 foreach my $round (1 .. $rounds)
 {
@@ -58,7 +59,8 @@ foreach my $round (1 .. $rounds)
 }
 
 #
-# To named points in the middle, with crashes of the server on the way.
+# Recovery to named points in the middle, with crashes of the server on the
+# way.
 #
 my @points;
 foreach my $point ('one', 'two', 'three')

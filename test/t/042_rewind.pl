@@ -1,4 +1,4 @@
-# 042_rewind.pl -- pg_rewind brings an old primary back behind the new one.
+# 042_rewind.pl -- pg_rewind makes an old primary a standby of the new one.
 
 use strict;
 use warnings;
@@ -29,7 +29,7 @@ rq_stop_load($load);
 $old->safe_psql('postgres', 'CHECKPOINT');
 rq_catch_up($old, $new);
 
-# Both go on, each for itself: other messages in the same places.
+# Both continue independently, with different messages at the same positions.
 $new->promote;
 rq_poll_query($new, 'the workers', 'SELECT count(pid) = 3 FROM rocketq.workers');
 $new->safe_psql('postgres', 'CHECKPOINT');

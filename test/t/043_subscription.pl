@@ -12,8 +12,8 @@ use PostgreSQL::Test::Utils;
 use RocketqTest;
 use Test::More;
 
-# One server, two databases; the slot is made by hand, for CREATE SUBSCRIPTION
-# would wait for its own transaction.
+# One server, two databases; the slot is created by hand, because CREATE
+# SUBSCRIPTION would wait for its own transaction.
 my $node = rq_node('main', conf => <<'EOC');
 wal_level = logical
 max_wal_senders = 8

@@ -1,7 +1,7 @@
-# 044_replication.pl -- a standby and one behind it hold the same bytes as the
-# primary; a snapshot there agrees with the tables while replay goes on; and
-# whatever synchronous_commit promises is there after the primary has crashed
-# or the standby has taken over, when the old primary comes back, too.
+# 044_replication.pl -- a standby and a cascaded one have the same bytes as the
+# primary; a snapshot there agrees with the tables during replay; and whatever
+# synchronous_commit promises is there after a crash of the primary or a
+# failover, also when the old primary returns.
 
 use strict;
 use warnings;
@@ -48,8 +48,8 @@ sub catch_up
 }
 
 #
-# The bytes.  Frames are compared from one to the next, for what lies behind a
-# filler's header is not logged; entries from the start of a queue to its end.
+# The bytes.  Frames are compared one by one, because what follows a filler's
+# header is not logged; entries from the start of a queue to its end.
 #
 sub frames
 {
@@ -155,7 +155,7 @@ EOQ
 }
 
 #
-# Two standbys, one behind the other, follow.
+# Two standbys follow, one cascaded from the other.
 #
 my $standby = make_standby('standby', $primary);
 my $cascade = make_standby('cascade', $standby);
@@ -171,8 +171,9 @@ foreach my $round (1 .. 4)
 rq_stop_load($load);
 compare_bytes('after load', $primary, $standby, $cascade);
 
-# Where WAL comes from the primary's own recovery, no sync of its keeper stands
-# before the checkpoint record.  What lies before it is on disk all the same.
+# In WAL written at the end of the primary's own recovery, no sync of its
+# keeper precedes the checkpoint record.  What precedes it is on disk all the
+# same.
 $load = rq_start_load($primary);
 rq_wait_progress($primary, 200);
 rq_kill9($primary, all => 1);
@@ -206,8 +207,8 @@ foreach my $node ($standby, $cascade)
 $cascade->stop;
 
 #
-# synchronous_commit.  Clients write down what they were told; then the primary
-# dies.  What is promised is looked for where it was promised to be.
+# synchronous_commit.  Clients record what was acknowledged; then the primary
+# dies.  The test checks each promise where it was made.
 #
 
 # Messages outside of transactions, one after the other.
@@ -270,12 +271,12 @@ sub run_until_crash
 	rq_kill9($primary, all => rq_random(0, 1));
 	rq_stop_load($load);
 	my @acked = (rq_acked($acker), rq_acked($ticker));
-	# Where it goes on depends on what was there when it ended.
+	# Where it continues depends on what was there when it ended.
 	unlink($ticker->{script});
 	return @acked;
 }
 
-# The primary comes back by itself; off promises nothing but that all agrees.
+# The primary restarts on its own; off promises only consistency.
 my $key = 3000;
 foreach my $setting ('off', 'local')
 {
@@ -293,7 +294,7 @@ foreach my $setting ('remote_write', 'on', 'remote_apply')
 {
 	my ($acked, $ticked) = run_until_crash($setting, ++$key);
 
-	# What was promised to be applied can be seen.
+	# What was promised to be applied is visible.
 	check_acked($standby, "$setting, standby", $key, $acked, $ticked)
 	  if $setting eq 'remote_apply';
 	$standby->append_conf('postgresql.conf', "synchronous_standby_names = ''");
@@ -306,7 +307,8 @@ foreach my $setting ('remote_write', 'on', 'remote_apply')
 	rq_stop_load($load);
 	$standby->safe_psql('postgres', 'CHECKPOINT');
 
-	# It was not stopped in order, so pg_rewind starts it once by itself.
+	# It was not shut down cleanly, so pg_rewind first starts it in single-user
+	# mode.
 	my $conf = slurp_file($primary->data_dir . '/postgresql.conf');
 	command_ok(
 		[

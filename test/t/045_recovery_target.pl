@@ -1,6 +1,6 @@
 # 045_recovery_target.pl -- each way to take a backup under load, and recovery
-# from it to a name, a place, a transaction and a time: messages, offsets and
-# tables are of one moment, also while recovery pauses there.
+# from it to a name, an LSN, a transaction and a time: messages, offsets and
+# tables are of the same moment, also while recovery pauses there.
 
 use strict;
 use warnings;
@@ -53,7 +53,7 @@ foreach my $method ('none', 'fetch', 'stream')
 }
 
 # By hand, where the order of copying can be chosen: what is copied first is
-# older than the rest by much work and a checkpoint.
+# older than the rest by a lot of work and a checkpoint.
 sub copy_by_hand
 {
 	my ($name, @store) = @_;
@@ -68,7 +68,7 @@ sub copy_by_hand
 	mkdir $_ foreach ($to, "$to/pg_rocketq", "$to/pg_wal");
 	foreach my $part (@store)
 	{
-		# A file can be gone when its turn comes.
+		# A file may have been removed before it is copied.
 		system("cp -a $from/pg_rocketq/$part $to/pg_rocketq/ 2>/dev/null");
 		rq_wait_progress($node, 300);
 		$node->safe_psql('postgres', 'CHECKPOINT');
@@ -115,8 +115,8 @@ foreach my $backup ('stream', 'state_last', 'state_first')
 	mark("after lsn");
 }
 
-# One stops between store and WAL while others go on: at this point WAL knows
-# nothing of a place in the middle of the log.
+# One session stops between storing and logging, while others continue: up to
+# this point, WAL has nothing about a range in the middle of the log.
 if (rq_has_faults($node))
 {
 	my $session = $node->background_psql('postgres');
@@ -130,7 +130,7 @@ if (rq_has_faults($node))
 	$node->safe_psql('postgres', "SELECT pg_create_restore_point('hole')");
 	add_target('none', 'name', 'hole');
 	kill('CONT', $pid);
-	# The point is met by each of the five.
+	# Each of the five reaches the point.
 	rq_poll_stopped($pid) and kill('CONT', $pid) foreach (1 .. 4);
 	mark('after name');
 	$session->quit;
@@ -143,7 +143,7 @@ rq_poll_query($node, 'the WAL to be archived',
 	"SELECT last_archived_wal >= '$last' FROM pg_stat_archiver");
 
 #
-# All the way, and to the targets.
+# To the end of WAL, and to the targets.
 #
 sub restore
 {

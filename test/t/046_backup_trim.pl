@@ -1,5 +1,5 @@
-# 046_backup_trim.pl -- backups while segments are made and trimmed; and a
-# recovery that has removed files does not end before the records that say so.
+# 046_backup_trim.pl -- backups while segments are created and trimmed; and a
+# recovery that has removed files does not end before the records of that.
 
 use strict;
 use warnings;
@@ -27,8 +27,8 @@ bgwriter_lru_maxpages = 0
 shared_buffers = 64MB
 EOC
 
-# Each transaction puts a number into a table and into a queue, and takes what
-# is there.  So the queue holds the last of the numbers, without a hole.
+# Each transaction puts a number into a table and into a queue, and consumes
+# what is there.  So the queue contains the last of the numbers, without a gap.
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.create_topic('flow', 2);
 CREATE TABLE sent (queue_id int, n bigint, PRIMARY KEY (queue_id, n));
@@ -66,7 +66,7 @@ EOS
 
 my $log_start = 'SELECT min(start_position) FROM rocketq.segments';
 
-# Wait until some segments more have gone.
+# Wait until a few more segments have been removed.
 sub wait_for_trim
 {
 	my $segments = 3 << 20;
@@ -117,7 +117,7 @@ $session->query_safe("SELECT pg_backup_start('by hand', true)");
 mkdir $_ foreach ($node->backup_dir, $to, "$to/pg_rocketq", "$to/pg_wal");
 foreach my $part ('queue', 'state', 'log')
 {
-	# A file can be gone when its turn comes.
+	# A file may have been removed before it is copied.
 	system("cp -a $from/pg_rocketq/$part $to/pg_rocketq/ 2>/dev/null");
 	wait_for_trim();
 	$node->safe_psql('postgres', 'CHECKPOINT');
@@ -127,7 +127,7 @@ append_to_file("$to/backup_label",
 	$session->query_safe('SELECT labelfile FROM pg_backup_stop()') . "\n");
 $session->quit;
 
-# pg_basebackup, slow enough for segments to go while it copies.
+# pg_basebackup, slow enough for segments to be removed while it copies.
 my $start = $node->safe_psql('postgres', $log_start);
 my $backup = rq_background($node, 'pg_basebackup', '-D', $node->backup_dir . '/slow',
 	'-h', $node->host, '-p', $node->port, '-c', 'fast', '-X', 'stream', '-r', '8M');
@@ -141,15 +141,15 @@ command_ok([ 'pg_verifybackup', $node->backup_dir . '/slow' ], 'pg_verifybackup'
 $_->{run}->signal('TERM') foreach @jobs;
 eval { $_->{run}->finish } foreach @jobs;
 
-# Who reads a topic may be told that a message was removed meanwhile.
+# Reading a topic may fail because a message was removed concurrently.
 $node->safe_psql('postgres', "ALTER SYSTEM SET rocketq.retention_time = '-1'");
 rq_reload($node);
 rq_wait_ticks($node, 'janitor', 2);
 check_flow($node, 'the original');
 
 #
-# Points before and after files go.  Nothing is to be trimmed or dropped by
-# chance in between, and nothing else makes recovery remember how far it was.
+# Points before and after files are removed.  Nothing may be trimmed or dropped
+# by chance in between, and nothing else must move the minimum recovery point.
 #
 sub point { return $node->safe_psql('postgres', "SELECT pg_create_restore_point('$_[0]')"); }
 
@@ -190,8 +190,8 @@ foreach my $name ('by_hand', 'slow')
 	$copy->stop;
 }
 
-# Recover to the later point, crash, and ask for the earlier one: what is
-# wanted there is gone.
+# Recover to the later point, crash, and ask for the earlier one: files that
+# are needed there have been removed.
 foreach my $what ('trim', 'drop')
 {
 	my $copy = restore("to_$what", 'slow', <<"EOC");

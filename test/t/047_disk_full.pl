@@ -1,6 +1,6 @@
 # 047_disk_full.pl -- the disk of the store fills up at each moment that needs
-# room: a clear error or a wait, the server stays up, all goes on by itself
-# once there is room, and nothing is lost or there in part.
+# space: there is a clear error or a wait, the server stays up, work resumes
+# once there is space, and nothing is lost or half done.
 #
 # Here it is a file system in memory, full to the last byte; what a producer, a
 # commit, a checkpoint and a crash meet is tested by 037_power_disk_full on
@@ -32,7 +32,7 @@ rq_full_state($full);
 rq_full_crash($full);
 
 #
-# A list of messages that does not fit into memory.
+# A list of messages that does not fit in memory.
 #
 mkdir "$disk/ts" or die "could not create \"$disk/ts\": $!";
 $node->safe_psql('postgres', "CREATE TABLESPACE small LOCATION '$disk/ts'");
@@ -59,8 +59,8 @@ rq_full_goes_on($full, 'a list of messages');
 $node->safe_psql('postgres', 'DROP TABLESPACE small');
 
 #
-# A standby with less room than its primary: recovery ends with a clear error,
-# and goes on where it was when it is started with room.
+# A standby with less space than its primary: recovery ends with a clear error,
+# and continues from there when the standby is started with enough space.
 #
 my $standby = rq_standby($node, start => 0);
 my $standby_disk = mount_small($standby, 20);

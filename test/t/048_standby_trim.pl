@@ -1,6 +1,7 @@
-# 048_standby_trim.pl -- a standby is trimmed with its primary, whoever reads
-# there: a reader goes on with the next message or is told clearly, both have
-# the same afterwards, and a promoted standby keeps what has to be kept.
+# 048_standby_trim.pl -- a standby is trimmed with its primary, even if it is
+# being read: a reader continues with the next message or gets a clear error,
+# both servers have the same messages afterwards, and a promoted standby keeps
+# what has to be kept.
 
 use strict;
 use warnings;
@@ -75,8 +76,8 @@ is( $standby->safe_psql('postgres', "SELECT DISTINCT kept_by FROM rocketq.segmen
 	'the primary', 'the view of a standby says who decides');
 
 #
-# Readers of the standby hold nothing.  A cursor goes on behind what went, and
-# a message that went while it was read is an error.
+# Readers of the standby hold nothing.  A cursor continues after what was
+# removed, and a message removed while it is being read causes an error.
 #
 my $cursor = $standby->background_psql('postgres');
 $cursor->query_safe('BEGIN');
@@ -114,7 +115,7 @@ is( $standby->safe_psql('postgres', "SELECT min(queue_offset), count(*) FROM roc
 	"$first|10", 'and goes on with the next message');
 
 #
-# The time of a topic.
+# The retention time of a topic.
 #
 $primary->safe_psql('postgres', "SELECT rocketq.alter_topic('brief', retention_time => '1s'); SELECT rocketq.produce('brief', 'x')");
 rq_poll_query($primary, 'a message to expire',
@@ -124,14 +125,14 @@ is($standby->safe_psql('postgres', 'SELECT count(*) FROM brief'), 0, 'gone from 
 is( $standby->safe_psql('postgres', "SELECT retention_time FROM rocketq.topics WHERE topic = 'brief'"),
 	'00:00:01', 'which knows the time');
 
-# The standby crashes in between, and comes back to the same.
+# The standby crashes in between, and recovers to the same state.
 produce($primary, 't', 4);
 rq_kill9($standby, all => 1);
 rq_start($standby);
 same('after a crash of the standby');
 
 #
-# Promoted: the group holds, and a time without use counts from now.
+# After promotion, the group holds messages, and its idle time counts from now.
 #
 settings($primary, retention_time => "'-1'", max_kept_size => "'-1'");
 produce($primary, 't', 4);

@@ -1,8 +1,8 @@
-# 049_wait_standby.pl -- on a standby pull waits too: replay of a commit wakes it,
-# and after a promotion a producer there does.
+# 049_wait_standby.pl -- pull also waits on a standby: replay of a commit wakes
+# it, and after a promotion a local producer does.
 #
-# The primary's keeper is held: it would tell once a second how far queues are
-# resolved, and the replay of that wakes as well.
+# The primary's keeper is paused: it would log once a second how far queues are
+# resolved, and replay of that wakes waiters as well.
 
 use strict;
 use warnings;
@@ -45,7 +45,7 @@ sub pull
 	  . ($more // '') . ')';
 }
 
-# How it ends when nothing comes, and what cannot wait here.
+# The end of a wait without a message, and functions that cannot wait here.
 my $start = time();
 is( $pullers[0]->query(
 		"SELECT rocketq.text(body) FROM rocketq.pull('topic', 0, 0, wait => '300 ms')")->[0],
@@ -119,7 +119,8 @@ produce('topic', 'c');
 is(rq_answer($pullers[1]), 'c', 'a message at the offset');
 $at += 3;
 
-# Cancelled, terminated; and in nobody's way: replay needs the lock of a drop.
+# Cancelled and terminated waits; and waits that do not block replay, which
+# needs the lock of a drop.
 rq_ask_and_sleep(pull('topic', $at), @pullers[0 .. 4]);
 rq_value($standby, "SELECT pg_cancel_backend($pullers[0]{pid})");
 like(rq_answer($pullers[0]), qr/^57014/, 'cancelled');

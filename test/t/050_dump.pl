@@ -1,5 +1,5 @@
-# 050_dump.pl -- pg_dump and pg_restore give back topics, their settings and
-# messages, and every group stands before the same message.
+# 050_dump.pl -- pg_dump and pg_restore restore topics, their settings and
+# messages, and each group continues with the same message.
 
 use strict;
 use warnings;
@@ -16,7 +16,8 @@ rq_seed();
 my $node = rq_node('main');
 my $dir = $node->basedir;
 
-# Schemas on both sides of "rocketq", for rows are dumped by name.
+# Schemas that sort before and after "rocketq", because data is dumped in order
+# of names.
 $node->safe_psql('postgres', <<'EOQ');
 CREATE SCHEMA early;
 CREATE SCHEMA "Zoë's";
@@ -46,7 +47,7 @@ SELECT count(*) FROM rocketq.consume('"Zoë''s"."a ""topic"""', 'z', 450, auto_c
 SELECT count(*) FROM rocketq.consume('wide', 'w', 333, auto_commit => true);
 EOQ
 
-# Everything a restore has to give back, without what is new after it.
+# Everything that a restore has to restore, without what changes.
 my $contents = <<'EOQ';
 SELECT topic, queues, (SELECT label FROM pg_seclabel s WHERE s.objoid = t.topic_oid AND provider = 'rocketq')
 	FROM rocketq.topics t ORDER BY topic;
@@ -72,7 +73,7 @@ sub new_database
 	return $name;
 }
 
-# Who looks sees the places at once; the janitor notes them, in its own time.
+# The restored offsets are visible at once; the janitor logs them later.
 sub check_database
 {
 	my ($db, $what) = @_;
@@ -153,7 +154,7 @@ restore('a dump of a restored database', $again, $db);
 check_database($db, 'second generation');
 
 #
-# Consumers that come before the janitor, and messages that come before them.
+# Consumers that are faster than the janitor, and new messages before them.
 #
 $node->safe_psql('postgres', "ALTER SYSTEM SET rocketq.janitor_interval = '1h'");
 rq_reload($node);
@@ -177,7 +178,7 @@ is( $node->safe_psql($db,
 		"SELECT count(*) FROM rocketq.consume('wide', 'w', 10000) WHERE rocketq.text(body) = 'new'"),
 	'70', 'and passes over no new message');
 
-# Who only looks sees the places without anybody's help.
+# The offsets are visible without the help of a consumer or the janitor.
 $db = new_database();
 restore('for who looks', $custom, $db);
 is($node->safe_psql($db, $places), $expected_places, 'the view of groups tells the places');
@@ -215,8 +216,8 @@ $node->safe_psql($db, "SELECT rocketq.produce('wide', 'new' || q, queue_id => q)
 is($node->safe_psql($db, "SELECT count(*) FROM rocketq.consume('wide', 'w', 1000)"),
 	'70', 'a group that was restored without its messages gets the new ones');
 
-# Copies that come later need not be of those messages: when a group has been
-# used, it passes over none of them.  Nor does it if there are too few.
+# Later copies need not be of those messages: a group that has been used does
+# not skip any of them.  Nor does it if there are too few.
 foreach my $case ([ 'used', "SELECT count(*) FROM rocketq.consume('wide', 'w')", 10 ],
 	[ 'not used', 'SELECT 0', 9 ])
 {
@@ -241,7 +242,7 @@ EOQ
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET rocketq.janitor_interval');
 rq_reload($node);
 
-# What can't be restored says so and does no harm.
+# What can't be restored is reported and does no harm.
 my ($rc, $out, $err) = $node->psql($db, <<'EOQ');
 \set ON_ERROR_STOP 0
 INSERT INTO rocketq.saved_groups VALUES ('no.topic', 'g', '{1}', '{1}');
@@ -259,7 +260,8 @@ like($err, qr/"consumer_group" of rocketq.saved_groups must not be null/, 'a gro
 like($err, qr/must be owner of table pg_class|"pg_class" is not a topic/, 'no topic');
 
 #
-# A dump has what its snapshot sees, also of groups that have moved since.
+# A dump contains what its snapshot sees, also for groups that have moved
+# since.
 #
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.create_topic('moving', 1);
@@ -283,7 +285,7 @@ EOQ
 	cmp_ok(substr($at, 1), $how eq 'exactly' ? '==' : '<=', 101, "$what: $how");
 	cmp_ok(substr($at, 1), '>=', 1, "$what: a message");
 }
-# Backwards it must not be placed too far either.
+# Nor must it be placed too far back.
 $node->safe_psql('postgres', "SELECT rocketq.reset_offset('moving', 'g', 0, 20)");
 is( $node->safe_psql('postgres', <<"EOQ"), '{1000}|{980}', 'no further than what it was reset to');
 BEGIN ISOLATION LEVEL REPEATABLE READ;
@@ -294,8 +296,8 @@ $session->query_safe('COMMIT');
 $session->quit;
 
 #
-# What comes without a transaction while a dump is made: it is of the moment when
-# the dump began, in the messages and in the groups, whichever comes first.
+# Non-transactional messages during a dump: the dump is as of the moment when
+# it began, for messages and groups, whichever is dumped first.
 #
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.create_topic('at_once', 1);
@@ -338,7 +340,7 @@ WITH m AS (SELECT m.* FROM load.messages('load.topic') m),
 SELECT count(*) FROM (SELECT * FROM due EXCEPT SELECT grp, body FROM load.applied EXCEPT SELECT * FROM ahead) x
 EOQ
 
-# The rest of the check goes by offsets, which are new.
+# The rest of the check depends on offsets, which are new.
 $node->safe_psql($db, <<'EOQ');
 SELECT rocketq.drop_group('load.topic', g) FROM (SELECT DISTINCT consumer_group AS g FROM rocketq.groups
 	WHERE topic = 'load.topic') x;
@@ -347,8 +349,8 @@ EOQ
 is($node->safe_psql($db, 'SELECT * FROM load.problems()'), '', 'under load: topic and tables agree');
 
 #
-# By a role that reads some topics only, and leaves out a schema that it may not
-# use.
+# A dump by a role that can read only some topics, without a schema that it may
+# not use.
 #
 $db = new_database();
 $node->safe_psql($db, <<'EOQ');

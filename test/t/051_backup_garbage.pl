@@ -1,7 +1,7 @@
-# 051_backup_garbage.pl -- a base backup can hold files that WAL had made garbage
-# before it copied the state file: of a topic that was dropped, queues that were
-# taken away, segments that were trimmed.  A standby has none of them once it has
-# begun to replay, and a recovery that pauses neither.
+# 051_backup_garbage.pl -- a base backup can contain files that became garbage
+# before it copied the state file: of dropped topics, removed queues and
+# trimmed segments.  A standby has removed them once it has begun to replay,
+# and so has a recovery that pauses.
 
 use strict;
 use warnings;
@@ -31,7 +31,7 @@ sub directory_of
 	return sql("SELECT oid || '_' || pg_relation_filenode('$_[0]') FROM pg_database WHERE datname = 'postgres'");
 }
 
-# What was there, and would be taken for garbage no more.
+# What was there, and must not be mistaken for garbage.
 sql(<<'EOQ');
 SELECT rocketq.create_topic('kept', 2), rocketq.create_topic('dropped', 1), rocketq.create_topic('narrow', 4),
 	rocketq.create_topic('late_drop', 1), rocketq.create_topic('late_narrow', 4);
@@ -51,7 +51,8 @@ foreach my $topic ('narrow', 'late_narrow')
 my %directory = map { $_ => directory_of($_) } ('kept', 'dropped', 'narrow', 'late_drop', 'late_narrow');
 
 #
-# A backup that copies log and queues, and the state only when they are others.
+# A backup that copies log and queues, and the state only after they have
+# changed.
 #
 my $to = $node->backup_dir . '/by_hand';
 my $session = $node->background_psql('postgres');
@@ -60,7 +61,7 @@ $session->query_safe("SELECT pg_backup_start('by hand', true)");
 mkdir $_ foreach ($node->backup_dir, $to, "$to/pg_rocketq", "$to/pg_wal");
 system_or_bail('cp', '-a', "$from/pg_rocketq/log", "$from/pg_rocketq/queue", "$to/pg_rocketq/");
 
-# As a copy finds it that comes while files are removed.
+# As it looks to a copy that is made while files are being removed.
 mkdir "$to/pg_rocketq/queue/5_77777.gone.0000000001234567" or die "could not create a directory: $!";
 
 sub drop_and_shrink
@@ -87,7 +88,7 @@ rq_wait_ticks($node, 'janitor', 2);
 sql('CHECKPOINT');
 system_or_bail('cp', '-a', "$from/pg_rocketq/state", "$to/pg_rocketq/");
 
-# What goes behind the state redo removes.
+# Redo removes what was removed after the state was written.
 drop_and_shrink('late_drop', 'late_narrow');
 sql("SELECT rocketq.produce('kept', 'last')");
 system("cd $from && cp -a \$(ls | grep -v -x -e 'postmaster.*' -e pg_wal -e pg_rocketq) $to/ 2>/dev/null");
@@ -106,7 +107,8 @@ sub names
 	return join(' ', grep { /^\d+\./ } rq_store_files($of, "queue/$directory{$topic}"));
 }
 
-# The view shows no segments that are ready on a standby: they are not its own.
+# On a standby, the view shows no segments that are ready: they are the
+# primary's.
 sub no_trimmed
 {
 	my ($label) = @_;
@@ -129,8 +131,8 @@ foreach my $label ('standby', 'standby, started again')
 }
 
 #
-# A backup in which something is missing that nobody makes again is found out
-# when replay is consistent.
+# A backup that lacks a file which nothing recreates is detected when replay
+# reaches consistency.
 #
 my ($first) = $standby->safe_psql('postgres', "SELECT replace(min(file), 'pg_rocketq/', '') FROM rocketq.segments");
 system_or_bail('cp', '-a', $to, $node->backup_dir . '/holes');

@@ -1,5 +1,5 @@
-# 052_paused_views.pl -- where replay stands still the views show what is
-# committed, before anybody has read a message there.
+# 052_paused_views.pl -- while replay is paused, the views show what is
+# committed, even before anybody has read a message there.
 
 use strict;
 use warnings;
@@ -24,7 +24,7 @@ EOQ
 $node->backup('backup');
 rq_wait_ticks($node, 'keeper', 2);
 
-# Commits and rollbacks of which no record tells but those of the transactions.
+# Commits and rollbacks that only the transactions' own records report.
 my $keeper = rq_pause($node, 'rocketq keeper');
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.produce('t', 'a', queue_id => 0), rocketq.produce('t', 'b', queue_id => 1);
@@ -42,7 +42,8 @@ my %view = (
 	queues => ["SELECT queue_id, max_offset, unresolved FROM rocketq.queues ORDER BY queue_id", "0|2|0\n1|1|0"],
 	groups => ["SELECT queue_id, max_offset, lag FROM rocketq.groups ORDER BY queue_id", "0|2|2\n1|1|1"]);
 
-# Each view on a copy of its own, since whoever looks settles for all.
+# Each view on a server of its own, since the first reader resolves entries for
+# all.
 foreach my $name (sort keys %view)
 {
 	my ($query, $expected) = @{ $view{$name} };

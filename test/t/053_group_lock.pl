@@ -1,6 +1,6 @@
-# 053_group_lock.pl -- what is done to a whole group takes one lock, however many
-# queues there are; who waits for messages holds none; and consumers leave room
-# in the lock table for others.
+# 053_group_lock.pl -- an operation on a whole group takes one lock, however
+# many queues there are; a waiter holds none; and consumers leave space in the
+# lock table for others.
 
 use strict;
 use warnings;
@@ -32,7 +32,7 @@ sub done
 	return join(' ', @$rows);
 }
 
-# Locks of the session on groups and queues, by class and mode.
+# The session's locks on groups and queues, by class and mode.
 sub locks
 {
 	my ($session) = @_;
@@ -101,7 +101,8 @@ done($one, 'COMMIT');
 is(rq_value($node, 'SELECT count(*) FROM rocketq.groups'), '0', 'the group is gone');
 
 #
-# Who reads a queue, who has the group, and who waits for either.
+# Sessions that read a queue, that have the group locked, and that wait for
+# either.
 #
 done($one, "SELECT rocketq.create_topic('t', 2)");
 done($one, "SELECT rocketq.create_group('t', 'g')");
@@ -113,7 +114,7 @@ done($two, 'BEGIN');
 done($two, "SELECT count(*) FROM rocketq.consume('t', 'g', 1)");
 is(locks($two), '21073 ExclusiveLock 1, 21074 ShareLock 1', 'and another one');
 
-# The third gets nothing and waits, and is in nobody's way.
+# The third gets nothing and waits, without blocking the others.
 rq_ask_and_sleep("SELECT rocketq.text(body) FROM rocketq.consume('t', 'g', 1, wait => '600 s')", $three);
 is(locks($three), 'none', 'who waits holds nothing');
 done($two, 'ROLLBACK');
@@ -127,7 +128,8 @@ done($one, 'ROLLBACK');
 is(rq_answer($two), '', 'and goes on when that has ended');
 is(rq_answer($three), '1', 'as does who waits for messages, with a new group of that name');
 
-# The lock on a group goes with the savepoint behind which it was taken.
+# Rolling back to a savepoint releases a lock on a group that was taken after
+# it.
 done($one, "SELECT rocketq.reset_offset('t', 'g', 'first')");
 done($one, 'BEGIN');
 done($one, "SELECT count(*) FROM rocketq.consume('t', 'g', 1)");
@@ -139,7 +141,8 @@ is(locks($one), '21073 ExclusiveLock 1, 21074 ShareLock 1', 'is given back with 
 is(done($two, "SELECT count(*) FROM rocketq.consume('t', 'g')"), '1', 'and others consume again');
 done($one, 'COMMIT');
 
-# Whoever gives up a group tells those who wait.  The keeper would, too.
+# A session that releases a group wakes the waiters.  The keeper would do so,
+# too.
 done($one, "SELECT rocketq.reset_offset('t', 'g', 'last')");
 my $keeper = rq_hold_keeper($node);
 rq_ask_and_sleep("SELECT count(*) FROM rocketq.consume('t', 'g', 1, wait => '600 s')", $two);

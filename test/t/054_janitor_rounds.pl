@@ -1,5 +1,5 @@
-# 054_janitor_rounds.pl -- what users can make as large as they like does not hold
-# up the workers' rounds.
+# 054_janitor_rounds.pl -- whatever users can make arbitrarily large does not
+# hold up the workers' rounds.
 
 use strict;
 use warnings;
@@ -22,8 +22,8 @@ EOC
 
 rq_require_faults($node);
 
-# Copies of messages in one queue, and before each tenth of them some that were
-# rolled back when they had been enqueued.
+# Copies of messages in one queue, and before every tenth of them some that
+# failed after they had been enqueued.
 $node->safe_psql('postgres', <<"EOQ");
 SELECT rocketq.create_topic('source', 1), rocketq.create_topic('big', 1);
 INSERT INTO source (body) SELECT '' FROM generate_series(1, $copies / 10);
@@ -38,7 +38,7 @@ EOQ
 	$node->safe_psql('postgres', 'INSERT INTO big SELECT * FROM source');
 }
 
-# Groups as a dump tells of them.
+# Groups as they are in a dump.
 sub restore_groups
 {
 	my ($prefix, $total, $left) = @_;
@@ -50,8 +50,9 @@ EOQ
 }
 
 #
-# Groups that wait for messages that never come.  To look at all copies for each
-# of them would take a round many seconds, and many rounds longer than we wait.
+# Groups that wait for messages that never come.  Checking all copies for each
+# of them would make a round take many seconds, and many rounds longer than the
+# test waits.
 #
 restore_groups('wait', '9223372036854775807', 0);
 rq_wait_ticks($node, 'janitor', 100);
@@ -64,14 +65,14 @@ EOQ
 rq_poll_query($node, 'their slots to be free', 'SELECT count(*) = 0 FROM rocketq.get_groups()');
 
 #
-# Groups that have a place, each another one: rounds go on while these are found,
-# and they are the right ones.
+# Groups that have an offset, each a different one: rounds continue while these
+# are found, and they are correct.
 #
 restore_groups('place', $copies, "($copies::bigint - 1) / $groups * i + i % 2");
 rq_wait_ticks($node, 'janitor', 20);
 pass('rounds go on while places are found');
 
-# The view does not look as far as that itself.
+# The view itself does not search that far.
 rq_poll_query($node, 'the places to be found',
 	'SELECT bool_and(committed_offset > 0) FROM rocketq.get_groups()');
 is($node->safe_psql('postgres', <<"EOQ"), "$groups|$groups", 'each group is behind what it had consumed');
@@ -82,8 +83,9 @@ FROM g JOIN m ON m.n = $copies - (($copies::bigint - 1) / $groups * i + i % 2)
 EOQ
 
 #
-# What retention takes from groups at many places is counted in one go, and for
-# each of them right: messages from its place to the queue's new start.
+# What retention takes from groups at many offsets is counted in one pass, and
+# correctly for each of them: messages from its offset to the queue's new
+# start.
 #
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.drop_topic('big'), rocketq.drop_topic('source'), rocketq.create_topic('loss', 1);
@@ -116,7 +118,7 @@ FROM rocketq.groups JOIN place p USING (consumer_group)
 EOQ
 
 #
-# A queue that loses many files gives the meta lock back after each of them.
+# Removing many files of a queue releases the meta lock after each of them.
 #
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.create_topic('files', 1);
@@ -137,7 +139,7 @@ rq_poll('the janitor to end its round', sub {
 	});
 
 #
-# One that stays wrong does not keep those behind it waiting: a group whose
+# One that cannot be settled does not hold up those after it: a group whose
 # creation is to be settled, an offset, and a restored group.
 #
 $node->safe_psql('postgres', <<'EOQ');
@@ -158,7 +160,7 @@ kill('CONT', $janitor);
 rq_wait_ticks($node, 'keeper', 2);
 $node->safe_psql('postgres', "SELECT (SELECT count(*) FROM rocketq.consume('few', 'f' || i, auto_commit => true)) FROM generate_series(1, 6) i");
 
-# There is a record that says so of each of these groups.
+# There is a record of that for each of these groups.
 sub settled
 {
 	my ($type, $what, @groups) = @_;

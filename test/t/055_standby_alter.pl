@@ -1,6 +1,5 @@
-# 055_standby_alter.pl -- a standby has the queues that a topic's alteration has
-# come to as soon as its transaction is replayed, not when the primary's janitor
-# settles it.
+# 055_standby_alter.pl -- a standby has the queues of an altered topic as soon
+# as the commit is replayed, not only when the primary's janitor settles it.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
-# 056_group_expire.pl -- groups that nobody uses go by themselves if that is set,
-# and no others do.
+# 056_group_expire.pl -- unused groups are dropped automatically if that is
+# set, and no others are.
 
 use strict;
 use warnings;
@@ -47,7 +47,7 @@ sub wait_for_groups
 }
 
 #
-# Off, they stay.  On, all go that nobody uses.
+# Off: they are kept.  On: all unused groups are dropped.
 #
 done($one, "SELECT rocketq.create_topic('t', 2)");
 done($one, "SELECT rocketq.produce('t', 'm' || q, queue_id => q) FROM generate_series(0, 1) q");
@@ -64,9 +64,9 @@ $node->wait_for_log(
 	$log_from);
 
 #
-# Those that somebody uses stay, though nobody has touched them for longer than
-# those that go: "open" has read and not committed yet, "waits" has a waiter,
-# and what becomes of "new" and "old" is not known.
+# Groups in use are kept, even if they were last touched before those that are
+# dropped: "open" has read and not committed yet, "waits" has a waiter, and the
+# fate of "new" and "old" is not known yet.
 #
 expire('1h');
 done($one, "SELECT rocketq.create_group('t', g) FROM unnest('{old,open,waits}'::text[]) g");
@@ -97,7 +97,7 @@ is(rq_answer($waits), 't', 'the waiter gets its news');
 wait_for_groups('', 'and all are gone');
 
 #
-# Somebody uses the group when it is already expired and about to go.
+# The group is used when it has already expired and is about to be dropped.
 #
 SKIP:
 {
@@ -114,7 +114,7 @@ SKIP:
 	is(done($one, "SELECT count(*) FROM rocketq.consume('t', 'late')"), '3', 'and all in the next');
 }
 
-# Let the janitor go on; what it was about to do is done after one round.
+# Resume the janitor; what it was about to do is done after one round.
 sub expire_later
 {
 	my ($janitor) = @_;
@@ -127,9 +127,9 @@ sub expire_later
 }
 
 #
-# The time begins when the group was used the last time, and no earlier: also
-# within a second of the use before, and by a transaction at its end, however
-# long it took.
+# The time begins with the last use of the group, and no earlier: also if that
+# was within a second of the use before, or by a transaction at its end,
+# however long it took.
 #
 sub lives_on
 {
@@ -165,7 +165,7 @@ foreach my $end ('COMMIT', 'ROLLBACK', 'ROLLBACK TO SAVEPOINT s; COMMIT')
 }
 
 #
-# What went is gone after a crash.
+# Dropped groups do not return after a crash.
 #
 done($one, "SELECT rocketq.create_group('t', 'gone')");
 expire('1s');

@@ -1,5 +1,6 @@
-# 057_tablespaces.pl -- topics and tablespaces, over crashes and on a standby: what
-# was asked to be in a tablespace is not, holds nothing there, and loses nothing.
+# 057_tablespaces.pl -- topics and tablespaces, with crashes and on a standby:
+# a topic created in a tablespace is not stored there, does not block it, and
+# loses nothing.
 
 use strict;
 use warnings;
@@ -20,7 +21,7 @@ EOC
 my $primary = rq_node('primary', allows_streaming => 1, conf => $conf);
 my $standby = rq_standby($primary);
 
-# All topics, where their files are, what they hold and take.
+# All topics: where their files are, their contents and their size.
 sub topics
 {
 	my ($node) = @_;
@@ -56,7 +57,7 @@ unlike($topics, qr/\|[^0][0-9]*\|base/, 'no topic has a tablespace');
 like($topics, qr/^one\|0\|base\/\d+\/\d+\|10\|[1-9]\d*$/m, 'its file is in that of the database');
 same_everywhere('made', $topics);
 
-# Moved, in every way, around crashes.
+# Moved in every way, with crashes.
 my @moves = (
 	'ALTER TABLE one SET TABLESPACE ts',
 	'BEGIN; ALTER TABLE one SET TABLESPACE ts; ALTER TABLE two SET TABLESPACE ts; ROLLBACK',
@@ -81,7 +82,8 @@ rq_kill9($primary, all => 1);
 rq_start($primary);
 same_everywhere('a crash in the middle of a move', $topics);
 
-# The janitor, which looks for files when it starts, takes nothing for garbage.
+# The janitor, which searches for files when it starts, mistakes nothing for
+# garbage.
 my $janitor = "FROM rocketq.workers WHERE worker = 'janitor'";
 rq_poll_query($primary, 'a janitor', "SELECT pid IS NOT NULL $janitor");
 $primary->safe_psql('postgres',
@@ -89,13 +91,13 @@ $primary->safe_psql('postgres',
 rq_wait_ticks($primary, 'janitor', 2);
 same_everywhere('the janitor has looked', $topics);
 
-# Nothing holds the tablespace.
+# Nothing prevents dropping the tablespace.
 $primary->safe_psql('postgres', 'ALTER INDEX ALL IN TABLESPACE ts SET TABLESPACE pg_default');
 $primary->safe_psql('postgres', 'CHECKPOINT');
 $primary->safe_psql('postgres', 'DROP TABLESPACE ts');
 same_everywhere('the tablespace is dropped', $topics);
 
-# The standby goes on with it.
+# The standby replays it.
 $primary->stop('immediate');
 $standby->promote;
 is(topics($standby), $topics, 'after a promotion');

@@ -1,6 +1,7 @@
 # 058_recover_twice.pl -- recovery begins with a state file that is newer than
-# its WAL: one that the startup process has written at an earlier try, or further
-# on.  Nothing in it is taken for older than it is.
+# its starting point: one that the startup process wrote during an earlier
+# attempt, or at a later point.  Nothing in it is mistaken for older than it
+# is.
 
 use strict;
 use warnings;
@@ -26,7 +27,7 @@ my $topics = q{SELECT string_agg(topic || ' ' || queues, ', ' ORDER BY topic) FR
 
 #
 # A standby writes its state when it replays a checkpoint, while a topic is
-# being altered, and begins further back when it starts again.
+# being altered, and starts again from an earlier point.
 #
 $node->safe_psql('postgres', "SELECT pg_current_xact_id()") foreach 1 .. 5;
 my $session = $node->background_psql('postgres');
@@ -45,8 +46,8 @@ is($standby->safe_psql('postgres', $topics), 'a 8', 'and goes on');
 $standby->stop;
 
 #
-# A state that is newer than the checkpoint, from which a topic has gone that WAL
-# makes again; there is room only if redo knows that it has gone.
+# A state that is newer than the checkpoint and no longer has a topic that WAL
+# creates again; it fits only if redo knows that the topic was dropped.
 #
 sub start_and_stop_at_sync
 {

@@ -1,6 +1,6 @@
-# 059_standby_flush.pl -- before a standby removes files as WAL tells, it notes
-# that recovery must not end before that record: promoted or started again from
-# less WAL it would miss them.
+# 059_standby_flush.pl -- before a standby removes files during replay, it
+# records that recovery must not end before that WAL record: if promoted or
+# restarted with less WAL, it would lack them.
 
 use strict;
 use warnings;
@@ -33,9 +33,9 @@ EOQ
 my $standby = rq_standby($node);
 rq_catch_up($node, $standby);
 
-# Do it, wait for its record, which "is" tells, and let the standby replay it.
-# Where recovery may end is told by the standby's control file, and nothing else
-# raises that here.
+# Do it, wait for its record, for which "is" is the condition, and let the
+# standby replay it. The standby's control file has the minimum recovery point,
+# and nothing else raises it here.
 sub noted
 {
 	my ($what, $type, $is, $do) = @_;

@@ -1,5 +1,5 @@
 # 060_pg_upgrade.pl -- pg_upgrade to another cluster, as sql/doc says: all
-# messages, groups and offsets are there, and work goes on.
+# messages, groups and offsets are there, and everything works.
 
 use strict;
 use warnings;
@@ -73,7 +73,7 @@ $old->stop;
 
 my $logs = $new->basedir . '/pg_upgrade';
 mkdir($logs) or die "could not create \"$logs\": $!";
-# It writes into the directory it is started in.
+# It writes into its working directory.
 my $here = getcwd();
 chdir($logs);
 command_ok(
@@ -85,7 +85,8 @@ command_ok(
 	'pg_upgrade');
 chdir($here);
 
-# Who forgets the messages is told before anything new comes to their place.
+# If the messages are forgotten, an error says so before anything new can take
+# their place.
 my $log_from = rq_log_from($new);
 ok(!$new->start(fail_ok => 1), 'the server does not start with the store that pg_upgrade made');
 like(slurp_file($new->logfile, $log_from),

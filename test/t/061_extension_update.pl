@@ -1,10 +1,10 @@
-# 061_extension_update.pl -- ALTER EXTENSION rocketq UPDATE keeps what there is,
-# and gives what CREATE EXTENSION gives, on every way from one version to
-# another.
+# 061_extension_update.pl -- ALTER EXTENSION rocketq UPDATE keeps the contents,
+# and results in the same objects as CREATE EXTENSION, on every path from one
+# version to another.
 #
-# There is one version.  So a server that is installed for this test has two
-# more: "next", which is the newest with something added, and the way to it, and
-# "last", which is next without any change.
+# There is only one version.  So a server that is installed for this test has
+# two more: "next", which is the newest version with an addition, and a script
+# that updates to it, and "last", which is the same as next.
 
 use strict;
 use warnings;
@@ -27,10 +27,10 @@ sub pg_config
 	return $out;
 }
 
-# An installation of PostgreSQL that belongs to us: a server looks for its files
-# relative to where its program is.  Programs that look for others are copied,
-# so is the directory of extensions, all else are links.  Returns the directory that
-# has bin/, and that of extensions.
+# A private installation of PostgreSQL: a server finds its files relative to
+# its program.  Programs that look for others are copied, and so is the
+# directory of extensions; everything else is linked.  Returns the directory
+# that contains bin/, and the directory of extensions.
 sub install_server
 {
 	my $top = PostgreSQL::Test::Utils::tempdir;
@@ -63,7 +63,7 @@ sub install_server
 	return (dirname("$top$bin"), "$top$share/extension");
 }
 
-# What "next" has and the installed version has not.
+# What "next" has in addition to the installed version.
 my $added = <<'EOQ';
 CREATE FUNCTION rocketq.body_length(m rocketq.message) RETURNS int LANGUAGE sql
 	BEGIN ATOMIC SELECT pg_catalog.octet_length(m.body); END;
@@ -86,7 +86,7 @@ append_to_file("$extensions/rocketq--last.sql", $script . $added);
 
 my $node = rq_node('main', install_path => $installation);
 
-# All that the catalogs say about the extension, without OIDs.
+# Everything in the catalogs about the extension, without OIDs.
 sub catalogs
 {
 	my ($db) = @_;
@@ -151,7 +151,7 @@ is($node->safe_psql('postgres', "SELECT extversion FROM pg_extension WHERE extna
 	$version, 'CREATE EXTENSION gives the default version');
 
 #
-# Every way.
+# Every update path.
 #
 my %fresh;
 sub fresh

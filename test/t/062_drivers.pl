@@ -1,6 +1,6 @@
-# 062_drivers.pl -- what programs write first works with each driver: the calls in
-# test/drivers, which are the same ones, leave the same messages.  Drivers that
-# the machine lacks are left out, and that is said.
+# 062_drivers.pl -- the calls that programs need first work with each driver:
+# the programs in test/drivers make the same calls and leave the same messages.
+# Drivers that the machine lacks are skipped, and the test says so.
 
 use strict;
 use warnings;
@@ -34,8 +34,8 @@ my $node_pg = runs(q{node -e "require('pg')"}) ? ['node'] : undef;
 my $java = $jar && runs('javac -version') ? [ 'java', '-Xshare:auto', '-cp', $jar ] : undef;
 my $go = -d '/usr/share/gocode/src/github.com/lib/pq' && runs('go version') ? [ 'go', 'run' ] : undef;
 
-# Name, how to run it (nothing: it is not there), and what becomes of bytes where
-# nothing tells what they are.
+# Name, how to run it (nothing if it is not installed), and the result for
+# bytes without a type.
 my @tries = (
 	[ 'psycopg3.py', python('psycopg'), 'taken' ],
 	[ 'psycopg2.py', python('psycopg2'), 'taken' ],

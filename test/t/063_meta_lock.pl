@@ -1,5 +1,5 @@
-# 063_meta_lock.pl -- who looks at very many queues keeps nobody from what changes
-# topics and groups.
+# 063_meta_lock.pl -- reading very many queues does not block changes of topics
+# and groups.
 
 use strict;
 use warnings;
@@ -30,7 +30,7 @@ sub change
 	return;
 }
 
-# How often a session or worker stops before it has done what it is about.
+# How often a session or worker stops before it has finished.
 sub stops
 {
 	my ($pid, $done) = @_;
@@ -60,8 +60,8 @@ sub stops_of
 }
 
 #
-# However much there is to settle in a queue, it is settled in parts: 60000 entries
-# in seven and a rest, by whoever looks first.
+# However much there is to resolve in a queue, it is resolved in parts: 60000
+# entries in seven parts and a rest, by the first session that reads the queue.
 #
 my ($one) = rq_sessions($node, 1);
 my $keeper = rq_hold_keeper($node);
@@ -87,7 +87,7 @@ cmp_ok(stops_of($one, 'view-looked', 'SELECT count(*) FROM rocketq.queues'), '>=
 $node->safe_psql('postgres', "SELECT rocketq.drop_topic('long')");
 
 #
-# So go groups whose creation was rolled back, one by one.
+# Groups whose creation was rolled back are also removed one by one.
 #
 $one->query('BEGIN');
 $one->query('SAVEPOINT s');
@@ -105,7 +105,7 @@ $one->query('COMMIT');
 rq_arm($node, '');
 
 #
-# What is offered again is looked at in parts.
+# Offering messages again is done in parts.
 #
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.create_topic('offered', 40);
@@ -137,7 +137,7 @@ DO \$\$ BEGIN PERFORM rocketq.produce('wide', 'm', tag => 'a', queue_id => q)
 EOQ
 
 #
-# Between two queues the lock is free, and the look can be ended.
+# Between two queues the lock is free, and the query can be cancelled.
 #
 my ($waiter) = rq_sessions($node, 1);
 $waiter->query("SET rocketq.fault = 'idle-looked=stop'");
@@ -149,7 +149,7 @@ kill('CONT', $waiter->{pid});
 like(rq_answer($waiter), qr/canceling statement due to user request/, 'and can be cancelled there');
 
 #
-# Many who do nothing else are not in the way either.
+# Many sessions that do nothing else do not block changes either.
 #
 my %loop = (
 	wait => "CALL rocketq.wait_for_messages('wide', 'g1', '1 ms', 'b');",

@@ -1,6 +1,6 @@
-# 064_late.pl -- what comes too late or in between while the log is trimmed: a
-# transaction that commits old messages, one that ends while retention asks who
-# needs what, a reader that is overtaken.
+# 064_late.pl -- events that come late or in between while the log is trimmed:
+# a transaction commits old messages, another ends while retention determines
+# what is needed, and a reader is overtaken.
 
 use strict;
 use warnings;
@@ -38,7 +38,7 @@ sub settings
 	return;
 }
 
-# So many segments of the log, filled with what nobody needs.
+# Fill this many segments of the log with messages that are not needed.
 sub fill
 {
 	my ($n) = @_;
@@ -59,10 +59,10 @@ sub crash
 query("SELECT rocketq.create_topic('filler', 1)");
 
 #
-# A message that is old when its transaction commits.  It stands in its queue
-# behind a younger one, which stays when its own segment goes: the queue has a
-# hole, over which everybody passes, and for the group that had not consumed it
-# the message is lost, and counts as that.
+# A message that is old when its transaction commits.  In its queue it follows
+# a newer one, which is kept when the segment of the old one is removed: the
+# queue has a hole, which all readers skip, and for the group that had not
+# consumed it the message is lost, and counted as lost.
 #
 query("SELECT rocketq.create_topic('late', 1)");
 query("SELECT rocketq.create_group('late', 'slow'), rocketq.create_group('late', 'quick')");
@@ -78,7 +78,7 @@ query("SELECT rocketq.commit_offset('late', 'quick', 0, 2)");
 my $lost = "SELECT string_agg(consumer_group || ' ' || lost_messages, ', ' ORDER BY consumer_group) FROM rocketq.groups WHERE topic = 'late'";
 is(query($lost), 'quick 0, slow 0', 'nothing is lost yet');
 
-# The segment of the old one goes, that of the young one stays.
+# The segment of the old message is removed, and that of the newer one is kept.
 settings("rocketq.retention_size = '1MB'\nrocketq.max_kept_size = '1MB'");
 rq_poll_query($node, 'the old message to go',
 	"SELECT min(start_position) > $old FROM rocketq.segments");
@@ -106,15 +106,16 @@ passes('after a crash');
 $session->quit;
 
 #
-# Retention asks transactions before queues: one that ends in between has its
-# messages in the queues then.  Here a group holds such a message.
+# Retention checks transactions before queues: one that ends in between has its
+# messages in the queues by then.  Here a group holds such a message.
 #
 query("SELECT rocketq.create_topic('between', 1)");
 query("SELECT rocketq.create_group('between', 'g')");
 $session = $node->background_psql('postgres');
 $session->query_safe("BEGIN; SELECT rocketq.produce('between', 'held')");
 fill(3);
-# Nothing but the transaction keeps the segment: the rest is known as resolved.
+# Only the transaction keeps the segment: everything else is known to be
+# resolved.
 query('CHECKPOINT');
 settings("rocketq.retention_time = 0\nrocketq.fault = 'retain-asked=stop'");
 my $janitor = rq_worker_pid($node, 'janitor');
@@ -130,8 +131,9 @@ settings($keep);
 $session->quit;
 
 #
-# A reader that holds more than max_kept_size is overtaken.  What it has read and
-# not yet copied is gone then: it gets an error and not what is left of it.
+# A reader that holds more than max_kept_size is overtaken.  What it was
+# reading and had not copied yet is removed: it gets an error, not the remains
+# of the message.
 #
 foreach my $how ('pull', 'consume', 'select')
 {

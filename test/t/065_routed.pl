@@ -1,5 +1,5 @@
-# 065_routed.pl -- tables whose rows an extension sends elsewhere: the functions
-# do not put messages where nobody looks for them.
+# 065_routed.pl -- tables whose rows an extension redirects: the functions do
+# not store messages where nobody reads them.
 
 use strict;
 use warnings;
@@ -43,7 +43,7 @@ $node->safe_psql('postgres', "INSERT INTO shell_orders (body) VALUES ('routed')"
 is($node->safe_psql('postgres', "SELECT string_agg(rocketq.text(body), ' ') FROM rocketq.consume('orders', 'g')"),
 	'routed', 'what is inserted goes elsewhere');
 
-# Each function that looks for messages there, or puts them there.
+# Each function that reads or stores messages there.
 foreach my $call (
 	"SELECT rocketq.produce('%s', 'x')",
 	"SELECT rocketq.produce('%s', 'x', transactional => false)",
@@ -71,7 +71,7 @@ foreach my $call (
 is($node->safe_psql('postgres', "SELECT string_agg(topic::text || ' ' || messages, ', ' ORDER BY topic::text) FROM rocketq.topics"),
 	'orders 5, shell_alone 4, shell_orders 1', 'all is where it belongs');
 
-# Who waits looks again when a topic is truncated, with no snapshot at hand.
+# A waiter checks again when a topic is truncated, without a snapshot.
 my $one = rq_session($node);
 $node->safe_psql('postgres', 'TRUNCATE orders');
 rq_ask_and_sleep("CALL rocketq.wait_for_messages('orders', 'g', '60 s')", $one);
@@ -80,7 +80,7 @@ is(rq_asleep($one), 1, 'who waits goes on after a TRUNCATE');
 $node->safe_psql('postgres', "SELECT rocketq.produce('orders', 'new')");
 is(rq_answer($one), 't', 'until there is something');
 
-# A session that knows the topic already is told when a table is made a shell.
+# A session that has used the topic notices when the table becomes a shell.
 is($node->safe_psql('postgres', <<'EOQ'), "1\n1", 'a session that knows it');
 SELECT count(rocketq.produce('shell_alone', 'x'));
 SELECT count(rocketq.produce('shell_alone', 'x'));

@@ -1,5 +1,5 @@
-# 066_missing_again.pl -- a recovery that finds files missing, and does not come to
-# its end: what it has made of them is not taken for whole by the next one.
+# 066_missing_again.pl -- a recovery finds files missing, and is interrupted:
+# the next one does not mistake the files that it recreated for complete ones.
 
 use strict;
 use warnings;
@@ -36,8 +36,8 @@ sub move
 	return;
 }
 
-# Crash with messages behind the last checkpoint; the next start will stop where
-# redo has made a file.
+# Crash with messages after the last checkpoint; the next start will stop where
+# redo has created a file.
 sub crash
 {
 	sql('CHECKPOINT');
@@ -102,8 +102,8 @@ my $away = $node->basedir . '/away';
 ok(-e "$data/$queue_of_m" && -e "$data/$log", 'the files are where they are looked for');
 
 #
-# The file is gone, redo has made it again with the last messages in it, and is
-# interrupted.
+# The file is missing, redo has recreated it with only the last messages, and
+# is interrupted.
 #
 foreach my $name ($queue_of_m, $log)
 {
@@ -117,7 +117,7 @@ foreach my $name ($queue_of_m, $log)
 	goes_on("$name is back", $contents);
 }
 
-# Redo would make it as long as it was.
+# Redo would give it its full length.
 foreach my $name ($queue_of_m, $log)
 {
 	my $contents = crash();
@@ -131,7 +131,8 @@ foreach my $name ($queue_of_m, $log)
 	goes_on("$name is of its length again", $contents);
 }
 
-# WAL tells all of a file that is made after the checkpoint.
+# WAL has the complete contents of a file that was created after the
+# checkpoint.
 {
 	sql('CHECKPOINT');
 	sql("SELECT rocketq.create_topic('later', 1)");
@@ -146,7 +147,7 @@ foreach my $name ($queue_of_m, $log)
 	is(sql('SELECT count(*) FROM later'), '10', 'which is there');
 }
 
-# Who is told to go on does so, once and for all.
+# A server told to ignore missing files does so once and for all.
 crash();
 unlink("$data/$queue_of_m") or die "could not remove the file: $!";
 begin_recovery();

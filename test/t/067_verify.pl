@@ -1,5 +1,6 @@
-# 067_verify.pl -- verify() holds no lock while it reads: topics and queues that go
-# concurrently are none of its problems, and hide none of others.
+# 067_verify.pl -- verify() holds no lock while it reads: topics and queues
+# dropped concurrently are not reported as problems, and hide no problems of
+# others.
 
 use strict;
 use warnings;
@@ -35,8 +36,8 @@ close $fh;
 my $count = 'SELECT count(*), min(what) LIKE \'%queue 0 of topic%\' FROM ';
 is($node->safe_psql('postgres', "$count rocketq.verify()"), '1|t', 'there is a problem');
 
-# It stops with a queue in hand, which then goes; so its slot is free, or another
-# queue's.
+# It stops while it checks a queue, which is then removed; so its slot is free,
+# or belongs to another queue.
 foreach my $case (
 	[ 'smaller', "SELECT rocketq.alter_topic('smaller', 2)", '' ],
 	[ 'dropped', 'DROP TABLE dropped', '' ],

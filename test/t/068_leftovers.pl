@@ -1,7 +1,7 @@
-# 068_leftovers.pl -- files that should be gone and cannot be removed: as long as
-# there are any, the store is not noted as closed, and the server starts all the
-# same; afterwards it is, however many segments have been made ahead, and nothing
-# that it vouches for can come back.
+# 068_leftovers.pl -- files that should have been removed but cannot be: as
+# long as there are any, the store is not marked as closed, but the server
+# starts all the same; afterwards it is, however many segments have been
+# created in advance, and no removed file can come back.
 
 use strict;
 use warnings;
@@ -20,7 +20,7 @@ if ($> == 0)
 	plan(skip_all => 'root may remove everything');
 }
 
-# Directories that nothing can be removed from, should the test end before its time.
+# Directories from which nothing can be removed, in case the test ends early.
 my %read_only;
 END { chmod(0755, keys %read_only); }
 
@@ -40,7 +40,7 @@ sub directory_of
 	return "$store/queue/" . sql("SELECT oid || '_' || pg_relation_filenode('$_[0]') FROM pg_database WHERE datname = 'postgres'");
 }
 
-# Nothing can be removed from a directory, nor written to what is in it.
+# Nothing can be removed from the directory, nor written to the files in it.
 sub set_writable
 {
 	my ($directory, $writable) = @_;
@@ -52,7 +52,7 @@ sub set_writable
 	return;
 }
 
-# What is in the queues that will go has been consumed.
+# The messages of the queues that will be removed have been consumed.
 sub create_wide
 {
 	my ($topic) = @_;
@@ -94,7 +94,7 @@ foreach my $start ('a start', 'another start')
 	ok(!-e $closed, "$start: the store is not noted as closed");
 }
 
-# A segment that is made ahead is none of that.
+# A segment created in advance does not count.
 rq_start($node);
 sql(<<'EOQ');
 SELECT rocketq.create_topic('ahead', 1);
@@ -111,7 +111,7 @@ rq_verify($node, 'closed');
 
 # ---- a segment of the log ----
 
-# As a crash can leave it whose WAL did not reach the disk.
+# As a crash can leave it behind when its WAL did not reach the disk.
 $node->stop('immediate');
 system_or_bail('cp', "$store/log/0000000000000000", "$store/log/00000000000000F0");
 set_writable("$store/log", 0);
@@ -136,8 +136,9 @@ rq_start($node);
 # ---- what is noted as gone ----
 
 #
-# The directory that has lost files is synced before the note is made.  File systems
-# differ in what else comes to disk with the note, so look at what is opened.
+# The directory that has lost files is synced before the note is made.  File
+# systems differ in what else they write along with the note, so check which
+# files are opened.
 #
 my %calls = (x86_64 => [ 294, 254 ], aarch64 => [ 26, 27 ]);
 my ($init, $add) = @{ $calls{ (POSIX::uname())[4] } // [] };
@@ -176,7 +177,7 @@ SKIP:
 
 # ---- what was trimmed ----
 
-# It is tried again, but there is no harm in it.
+# The removal is retried, but the file does no harm.
 sub oldest { return (sort glob "$store/log/0*")[0]; }
 
 sub keep

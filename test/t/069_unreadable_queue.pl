@@ -1,6 +1,6 @@
-# 069_unreadable_queue.pl -- a file of one queue, or of the log, that is missing does
-# not end retention: without it the server keeps what that queue may need and does
-# all the rest, and who is told to go on without the file gets the space back.
+# 069_unreadable_queue.pl -- a missing file of a queue, or of the log, does not
+# stop retention: the server keeps what that queue may need and removes the
+# rest, and a server told to ignore the missing file gets the space back.
 
 use strict;
 use warnings;
@@ -51,7 +51,7 @@ my $queue = sql("SELECT 'queue/' || oid || '_' || pg_relation_filenode('bad') FR
 fill();
 
 #
-# A file of a queue goes while the server runs.
+# A file of a queue is removed while the server runs.
 #
 my $file = "$store/$queue/0.00000001";
 rename($file, $away) or die "could not rename \"$file\": $!";
@@ -75,7 +75,8 @@ rq_verify($node, 'the file is back');
 set_retention(-1);
 
 #
-# Files of a queue and of the log are lost, and the server goes on without.
+# Files of a queue and of the log are lost, and the server continues without
+# them.
 #
 fill();
 my ($start, $end) = split /\|/, sql("SELECT rocketq.min_offset('bad', 0), rocketq.max_offset('bad', 0)");

@@ -1,11 +1,12 @@
-# 070_churn.pl -- topics, queues and groups come and go at random, on tables that
-# are nearly full, with crashes and restarts in between and a standby beside.
+# 070_churn.pl -- topics, queues and groups are created and dropped at random,
+# with tables that are nearly full, crashes and restarts in between, and a
+# standby.
 #
-# RQ_SECONDS is for how long; RQ_SEED repeats the choices.  What is there is known
-# from what has succeeded, and so is what must fit: a call is refused for want of
-# room if and only if there is none.  Each topic holds a message for each of its
-# queues that ever was given one, so that a queue that took another's place, or
-# lost its own, shows.
+# RQ_SECONDS is the duration; RQ_SEED repeats the choices.  What exists follows
+# from the calls that succeeded, and so does what must fit: a call is refused
+# because a table is full if and only if it is.  Each topic has a message for
+# each of its queues that was ever given one, so that a queue that took
+# another's place, or lost its own, is noticed.
 
 use strict;
 use warnings;
@@ -38,7 +39,7 @@ checkpoint_timeout = 1h
 EOC
 my $standby = rq_standby($node);
 
-# What is there: of each topic its queues, its groups, and the last queue that
+# The contents: for each topic its queues, its groups, and the last queue that
 # has a message.
 my %topics;
 my $number = 0;
@@ -64,14 +65,14 @@ sub some_topic
 	return @names ? $names[ rq_random(0, $#names) ] : undef;
 }
 
-# What has been given up is still there until the janitor has been by.
+# What has been dropped still occupies its slots until the janitor has run.
 sub settled
 {
 	rq_wait_ticks($node, 'janitor', 2);
 	return;
 }
 
-# Do it, and say whether there was room; anything else is a failure.
+# Do it, and return whether it fit; anything else is a failure.
 sub has_room
 {
 	my ($sql) = @_;
@@ -124,7 +125,7 @@ sub resize
 	my ($queues, $slots) = used();
 	my $groups = keys %{ $t->{groups} };
 
-	# A queue that goes must be empty.
+	# A queue to be removed must be empty.
 	$want-- if $want == $t->{queues};
 	return if $want < 1 || grep { $_ >= $want } keys %{ $t->{sent} };
 	settled();
@@ -187,8 +188,8 @@ sub truncate_topic
 	return;
 }
 
-# Whatever a transaction does that rolls back, and what it leaves behind for the
-# janitor, changes nothing.
+# A transaction that rolls back, and what it leaves behind for the janitor,
+# changes nothing.
 sub roll_back
 {
 	my $name = some_topic() // return;

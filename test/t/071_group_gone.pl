@@ -1,5 +1,6 @@
-# 071_group_gone.pl -- a group, or a queue, goes between a look at it and what
-# comes of that: nobody takes what follows it in its slot for it.
+# 071_group_gone.pl -- a group, or a queue, is dropped between a check and the
+# action that follows from it: its successor in the same slot is not mistaken
+# for it.
 
 use strict;
 use warnings;
@@ -21,7 +22,7 @@ SELECT count(rocketq.produce('t', 'm')) FROM generate_series(1, 5);
 EOQ
 my ($session) = rq_sessions($node, 1);
 
-# Ask for something at which the session stops.
+# Send a query during which the session stops.
 sub stop_at
 {
 	my ($point, $sql) = @_;
@@ -32,7 +33,7 @@ sub stop_at
 	return;
 }
 
-# Let it go on to its end, through whatever it meets; its answer.
+# Resume it at every stop until it ends; return its answer.
 sub go_on
 {
 	rq_poll('the session to answer',
@@ -42,8 +43,8 @@ sub go_on
 	return $answer;
 }
 
-# The group "g" goes for good, and if it is to be reused another one gets its
-# slot.
+# The group "g" is dropped, and if its slot is to be reused, another group gets
+# it.
 sub drop_group
 {
 	my ($reused) = @_;
@@ -56,8 +57,8 @@ sub drop_group
 }
 
 #
-# Somebody consumes for a group that goes after it has been found, or asks where
-# it is.
+# A session consumes for a group, or asks for its offset, and the group is
+# dropped after it has been found.
 #
 foreach my $reused (0, 1)
 {
@@ -77,8 +78,8 @@ foreach my $reused (0, 1)
 }
 
 #
-# A transaction moves a group in queues that go when it commits: the janitor,
-# which it wakes, can be there before it.
+# A transaction moves a group in queues that are removed when it commits: the
+# janitor, which it wakes, can be faster.
 #
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.create_topic('cut', 8);
@@ -96,7 +97,7 @@ is(go_on(), '', 'it is committed');
 unlike(slurp_file($node->logfile, $log_from), qr/left the entries of a transaction/, 'and nothing of it is left to the keeper');
 
 #
-# It moves a group of a topic that it has made and drops.
+# It moves a group of a topic that it has created and drops.
 #
 $node->safe_psql('postgres', "SELECT rocketq.drop_group('t', 'other'), rocketq.drop_topic('cut')");
 rq_wait_ticks($node, 'janitor', 3);

@@ -1,5 +1,5 @@
-# 076_frame_extra.pl -- messages whose frames have an extra part, with items of kinds
-# that nobody knows: whoever reads them finds the messages as they were produced.
+# 076_frame_extra.pl -- messages whose frames have an extra part, with items of
+# unknown kinds: readers get the messages as they were produced.
 
 use strict;
 use warnings;
@@ -19,8 +19,8 @@ rq_require_faults($node);
 
 sub query { return $node->safe_psql('postgres', shift); }
 
-# Messages with all parts and with none, short and long, in statements of one and
-# of many; the same by produce() and by INSERT.
+# Messages with all parts and with none, short and long, in statements with one
+# and with many; the same with produce() and with INSERT.
 query(<<'EOQ');
 CREATE TABLE messages AS
 SELECT i AS n, CASE WHEN i % 3 > 0 THEN 'tag' || i % 5 END AS tag,

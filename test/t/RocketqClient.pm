@@ -1,8 +1,8 @@
 # RocketqClient.pm -- a small client that speaks the server's protocol itself.
 #
-# It knows exactly what the server has said and when: a query either has its
-# answer, or the connection is lost and nothing is known.  And it is fast, and
-# can be used in a forked process.
+# It knows exactly what the server has answered and when: a query either has
+# its answer, or the connection is lost and nothing is known.  It is also fast,
+# and can be used in a forked process.
 package RocketqClient;
 
 use strict;
@@ -11,8 +11,8 @@ use warnings;
 use IO::Select;
 use IO::Socket::UNIX;
 
-# The connection to a node's database, or undef.  Sessions call themselves by
-# the name given, so that they can be found in pg_stat_activity.
+# The connection to a node's database, or undef.  "name" becomes the session's
+# application_name, so that it can be found in pg_stat_activity.
 sub new
 {
 	my ($class, $node, $name) = @_;
@@ -76,7 +76,7 @@ sub ask
 	return;
 }
 
-# Does the answer begin to come within so many seconds?
+# Does the answer begin to arrive within this many seconds?
 sub is_answered
 {
 	my ($self, $seconds) = @_;

@@ -1,9 +1,9 @@
 # RocketqDisk.pm -- servers whose store is on a file system of its own.
 #
 # A user may mount one where the kernel allows user namespaces, so a test that
-# uses this module moves itself into one, or is skipped where that cannot be.
-# Its mounts are slaves of those outside, so that it does not hold on to a file
-# system that another test unmounts.
+# uses this module moves itself into one, or is skipped where that is
+# impossible. Its mounts are slaves of those outside, so that it does not keep
+# a file system busy that another test unmounts.
 package RocketqDisk;
 
 use strict;
@@ -34,8 +34,8 @@ sub run
 	return;
 }
 
-# Let a directory below "disk", on whichever file system that is, be the store of a
-# node that does not run.  The server does not take a link for it.
+# Make a directory below "disk", on whichever file system that is, the store of
+# a node that is not running.  The server would not accept a link.
 sub mount_store
 {
 	my ($node, $disk) = @_;
@@ -48,8 +48,8 @@ sub mount_store
 	return;
 }
 
-# A file system in memory with so many megabytes, of which a node's store is a
-# directory.
+# Create a file system in memory with this many megabytes, and make a directory
+# of it a node's store.
 sub mount_small
 {
 	my ($node, $megabytes) = @_;
@@ -62,7 +62,7 @@ sub mount_small
 	return $disk;
 }
 
-# Take back what the two have mounted.
+# Unmount what the two functions above have mounted.
 sub unmount
 {
 	my ($node) = @_;

@@ -1,4 +1,5 @@
-# RocketqDocs.pm -- what the documentation says, for the tests that hold it to that.
+# RocketqDocs.pm -- the contents of the documentation, for the tests that check
+# it.
 #
 # The pages are README.md and sql/doc/*.md.  A fenced block on them is either run,
 # in the language that its fence names, or is what psql shows of the SQL block
@@ -28,8 +29,8 @@ sub rq_doc_page
 	return slurp_file("$top/$page");
 }
 
-# The pages as somebody reads them: the README, then those in sql/doc from "next" to
-# "next".
+# The pages in reading order: the README, then those in sql/doc by their "next"
+# links.
 sub rq_doc_way
 {
 	my @way = ('README.md');
@@ -43,8 +44,8 @@ sub rq_doc_way
 	return @way;
 }
 
-# The fenced blocks of a page, in order: language, text, and the line of the page
-# that it begins in.
+# The fenced blocks of a page, in order: language, text, and the line at which
+# each begins.
 sub rq_doc_blocks
 {
 	my ($page) = @_;

@@ -1,5 +1,5 @@
-# RocketqFaults.pm -- points in the code at which tests interfere, and processes
-# stopped there or where they are idle.
+# RocketqFaults.pm -- points in the code at which tests interfere, and
+# processes stopped there or while idle.
 package RocketqFaults;
 
 use strict;
@@ -21,7 +21,7 @@ our @EXPORT = qw(
 
 # ---- fault points ----
 
-# Was the library built with the points where tests interfere?
+# Was the library built with fault points?
 sub rq_has_faults
 {
 	my ($node) = @_;
@@ -29,7 +29,7 @@ sub rq_has_faults
 		"SELECT count(*) > 0 FROM pg_settings WHERE name = 'rocketq.fault'") eq 't';
 }
 
-# Leave unless it was.
+# Skip the test unless it was.
 sub rq_require_faults
 {
 	my ($node) = @_;
@@ -51,7 +51,7 @@ sub rq_arm
 	return;
 }
 
-# The same with nobody to talk to, as the server may be crashing in a loop.
+# The same without a connection, as the server may be crashing in a loop.
 sub rq_disarm
 {
 	my ($node) = @_;
@@ -96,7 +96,7 @@ sub rq_stops_or_ends
 	rq_poll(
 		"process $pid to stop",
 		sub {
-			# It may end between any two looks, and as a zombie it has.
+			# It may end between any two checks; a zombie has ended.
 			$stat = eval { slurp_file("/proc/$pid/stat") } // '';
 			return $stat !~ /\) [^TZX] /;
 		});
@@ -117,8 +117,8 @@ my %idle_call = (
 	x86_64  => { map { $_ => 1 } (7, 23, 35, 230, 232, 270, 271, 281) },
 	aarch64 => { map { $_ => 1 } (22, 72, 73, 101, 115) });
 
-# Stop one process of a kind where it can be resumed later and nobody needs
-# anything of it: not in the middle of its work, where it might hold a lock.
+# Stop one process of a kind where it can be resumed later and nobody depends
+# on it: not in the middle of its work, where it might hold a lock.
 sub rq_pause
 {
 	my ($node, $backend_type) = @_;
@@ -141,7 +141,8 @@ sub rq_pause
 }
 
 # A session that stops at a point, or at POINT@NUMBER, of the last of its
-# statements; returns it, its process and what the statements before that gave.
+# statements; returns the session, its process and the results of the
+# statements before.
 sub rq_stopped_session
 {
 	my ($node, $point, $before, $last) = @_;
@@ -156,7 +157,7 @@ sub rq_stopped_session
 	return ($session, $pid, $got);
 }
 
-# Let it go on, and wait until it can be asked again.
+# Resume it, and wait until it is ready for the next query.
 sub rq_resume_session
 {
 	my ($node, $session, $pid) = @_;
@@ -173,9 +174,10 @@ sub rq_resume_session
 # ---- checkpoints ----
 
 # Begin a checkpoint while the keeper is stopped at a fault point.  The redo
-# pointer has moved when this returns; and when the keeper is sent CONT, it
-# syncs the store and stops again before it lets the checkpoint pass, unless
-# faults are disarmed.  Returns the job of the client and the keeper's pid.
+# pointer has moved when this returns; and when the keeper is sent SIGCONT, it
+# syncs the store and stops again before it lets the checkpoint complete,
+# unless faults are disarmed.  Returns the job of the client and the keeper's
+# pid.
 sub rq_checkpoint_held
 {
 	my ($node) = @_;
@@ -187,13 +189,13 @@ sub rq_checkpoint_held
 	rq_poll_stopped($keeper);
 	$job = rq_background($node, 'psql', '-XAtq', '-c', 'CHECKPOINT', '-d',
 		$node->connstr('postgres'));
-	# This is said when the redo pointer has moved.
+	# This is logged when the redo pointer has moved.
 	$node->wait_for_log(qr/checkpoint starting/, $log_from);
 	return ($job, $keeper);
 }
 
-# Make a checkpoint; how many segments of the log, and how many files of queues,
-# its sync had to bring to disk.  Needs log_checkpoints.
+# Perform a checkpoint; return how many segments of the log, and how many files
+# of queues, its sync had to flush.  Needs log_checkpoints.
 sub rq_checkpoint_files
 {
 	my ($node) = @_;

@@ -2,9 +2,10 @@
 # file system that is.
 #
 # A test makes a node with rq_full_node(), gives it a file system for its store
-# (see RocketqDisk.pm), and starts it with rq_full_start(), whose result the other
-# functions take.  Each of those fills the disk, sees to it that what needs room
-# fails or waits as it should, makes room, and checks that all goes on.
+# (see RocketqDisk.pm), and starts it with rq_full_start(), whose result the
+# other functions take.  Each of those fills the disk, checks that whatever
+# needs space fails or waits as it should, frees space, and checks that
+# everything works again.
 package RocketqFull;
 
 use strict;
@@ -26,7 +27,8 @@ our @EXPORT = qw(
 
 # ---- the disk ----
 
-# A new file of so many bytes that reaches the disk; is there room for it?
+# Create a file of this many bytes and flush it; return whether there is space
+# for it.
 sub take_room
 {
 	my ($file, $bytes) = @_;
@@ -44,14 +46,14 @@ sub reserve_room
 	return system("fallocate -l $bytes '$file' 2>/dev/null") == 0;
 }
 
-# Take all the room there is, but for so many kilobytes.
+# Use all the space there is, except for this many kilobytes.
 #
-# No file system tells exactly how much that is: some of it is needed for what
-# is written about files, some comes back only later, and what is left may be in
-# pieces.  So files are made that take all that there seems to be, or half of
-# that, and so on; in the end small ones that are written, until there is no room
-# for a kilobyte, also when all that the file system had to do is done.  A file
-# that did not get all keeps what it got.
+# No file system reports exactly how much that is: some of it is needed for
+# metadata, some becomes available only later, and the rest may be fragmented.
+# So create files that take all that there seems to be, or half of that, and so
+# on; and at the end write small ones, until there is no space for a kilobyte,
+# even after the file system has finished its work.  A file that did not get
+# everything keeps what it got.
 sub rq_fill_up
 {
 	my ($disk, $left) = @_;
@@ -115,7 +117,7 @@ sub rq_make_room
 
 sub query { return $_[0]->{node}->safe_psql('postgres', $_[1]); }
 
-# A node with the load and some messages, that does not run.
+# A stopped node with the load and some messages.
 sub rq_full_node
 {
 	my ($name, %param) = @_;
@@ -150,7 +152,7 @@ sub rq_full_start
 	return { node => $node, disk => $disk, label => $label, started => started_at($node) };
 }
 
-# How many calls were refused since the disk was full?
+# The number of calls that were refused because the disk was full.
 my $counted = 'SELECT refused_disk_full FROM rocketq.stats';
 
 # The error of a call, or nothing.
@@ -181,7 +183,7 @@ sub refused_by_log
 	return;
 }
 
-# With room, all goes on, and all is there.
+# With space, everything works, and nothing was lost.
 sub rq_full_goes_on
 {
 	my ($full, $what) = @_;
@@ -198,7 +200,7 @@ sub rq_full_goes_on
 	return;
 }
 
-# Let the server do what it does ahead, and then take the room.
+# Let the server finish its work in advance, and then use up the space.
 sub fill_up
 {
 	my ($full, $left) = @_;
@@ -210,8 +212,8 @@ sub fill_up
 
 # ---- what needs room ----
 
-# Preallocating and producing, in transactions and without.  Queues have room,
-# the log has none for another segment.
+# Preallocating and producing, in transactions and without.  Queues have space,
+# but the log has none for another segment.
 sub rq_full_log
 {
 	my ($full) = @_;
@@ -235,7 +237,7 @@ sub rq_full_log
 	rq_make_room($full->{disk});
 	rq_full_goes_on($full, 'producing');
 
-	# Several runs of messages.  The first would have room.
+	# Several runs of messages.  There would be space for the first.
 	fill_up($full, 512);
 	refused_by_log($full, 'a batch without a transaction',
 		"SELECT count(*) FROM rocketq.produce_batch('plain', array_fill(repeat('y', 5000), ARRAY[500]), transactional => false)");
@@ -249,8 +251,8 @@ sub rq_full_log
 	return;
 }
 
-# A queue's first segment, when the transaction commits.  The log has room.  Of a
-# topic without any, its directory is needed, too.
+# A queue's first segment, when the transaction commits.  The log has space.  A
+# topic without any segment needs its directory, too.
 sub rq_full_queue
 {
 	my ($full) = @_;
@@ -312,7 +314,7 @@ sub rq_full_state
 	return;
 }
 
-# A crash while it is full: what is there is enough to recover.
+# A crash while it is full: recovery needs no more space.
 sub rq_full_crash
 {
 	my ($full) = @_;

@@ -1,18 +1,20 @@
-# RocketqLedger.pm -- is what was acknowledged there, and nothing else?
+# RocketqLedger.pm -- is everything that was acknowledged there, and nothing
+# else?
 #
-# The ledger is a directory outside the cluster.  Each client has a file there, in
-# which it notes what it does, one line a time, each on disk before the client
-# goes on:
+# The ledger is a directory outside the cluster.  Each client has a file there,
+# in which it records what it does, line by line, each on disk before the
+# client continues:
 #
 #   try TXN SYNC NOTE...   what this transaction is about, before COMMIT
 #   no TXN                 it is about to be rolled back, or has failed
 #   ok TXN                 the server has acknowledged its commit
 #
-# SYNC is the transaction's synchronous_commit, or "now" for a message that does
-# not wait for a transaction.  One with neither "ok" nor "no" is unknown.  A
-# producer's notes are KEY:SEQ for a message, and !KEY:SEQ for one that was rolled
-# back to a savepoint; each producer has keys of its own and counts by itself.  A
-# consumer's notes are QUEUE:NEXT, how far the transaction moves the group.
+# SYNC is the transaction's synchronous_commit, or "now" for a message that
+# does not wait for a transaction.  The outcome of one with neither "ok" nor
+# "no" is unknown.  A producer's notes are KEY:SEQ for a message, and !KEY:SEQ
+# for one that was rolled back to a savepoint; each producer has keys and
+# numbers of its own.  A consumer's notes are QUEUE:NEXT, how far the
+# transaction moves the group.
 #
 # rq_ledger_check() compares this with the server after a disaster:
 #
@@ -48,7 +50,8 @@ our @EXPORT = qw(
   rq_ledger_problems rq_ledger_check
 );
 
-# Two groups: one moves to where it says itself, the other to where it has read.
+# Two groups: one commits explicit offsets, the other everything that it has
+# read.
 my @groups = ('exact', 'auto');
 
 my $ledger_sql = <<'EOS';
@@ -77,7 +80,7 @@ BEGIN
 	END IF;
 END $$;
 
--- Consume and apply; how far that moves the group, in each queue.
+-- Consume and apply; return how far that moves the group in each queue.
 CREATE FUNCTION ledger.take(txn text, grp text, n int) RETURNS SETOF text
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -118,7 +121,7 @@ sub rq_ledger_create
 
 # ---- clients ----
 
-# What a client notes is on disk when this returns.
+# Write a client's note; it is on disk when this returns.
 sub note_down
 {
 	my ($file, @words) = @_;
@@ -181,7 +184,7 @@ sub produce_some
 	return \@notes;
 }
 
-# Messages that are there at once, whatever becomes of a transaction.
+# Messages that are visible at once, independent of a transaction.
 sub produce_at_once
 {
 	my ($client, $file, $txn, $next) = @_;
@@ -244,7 +247,7 @@ sub start_client
 
 	return $pid if $pid;
 
-	# Nothing of the test itself may run in here, also not at the end.
+	# No code of the test itself may run in this process, not even at exit.
 	srand($seed);
 	$SIG{TERM} = sub { $stop = 1; };
 	eval {
@@ -257,8 +260,8 @@ sub start_client
 	POSIX::_exit($@ ? 1 : 0);
 }
 
-# Start clients.  "async" is how many of ten transactions are committed with
-# synchronous_commit off.
+# Start clients.  "async" is the number of transactions out of ten that commit
+# with synchronous_commit off.
 sub rq_ledger_start
 {
 	my ($ledger, %param) = @_;
@@ -288,7 +291,7 @@ sub rq_ledger_stop
 	return;
 }
 
-# Wait until so many more messages are produced, and some are consumed.
+# Wait until this many more messages have been produced, and some consumed.
 sub rq_ledger_progress
 {
 	my ($ledger, $count) = @_;
@@ -395,7 +398,8 @@ EOQ
 	return \%seen;
 }
 
-# A message that has been trimmed away counts as there: every group has it.
+# A message that has been trimmed counts as present: every group has consumed
+# it.
 sub add_trimmed
 {
 	my ($seen) = @_;
@@ -421,9 +425,9 @@ sub add_trimmed
 
 # ---- do both fit? ----
 
-# Does it fit what is known of a transaction that it has lasted, or has not?
-# To be asked from the end of a client's transactions to the beginning; "later"
-# tells whether a later one has lasted, or must have.
+# Is it consistent with what is known of a transaction that its effects are
+# there, or are not? To be called for a client's transactions from the last to
+# the first; "later" says whether a later one has survived, or must have.
 sub judge
 {
 	my ($ledger, $txn, $lasted, $later) = @_;
@@ -511,7 +515,7 @@ sub problems_of_order
 	return @problems;
 }
 
-# What was applied, against the offsets.
+# Compare what was applied with the offsets.
 sub problems_of_work
 {
 	my ($seen) = @_;
@@ -548,7 +552,7 @@ sub is_below
 	return $offset < $committed->{$queue};
 }
 
-# How far each transaction that has lasted moved its group, as its notes have it.
+# How far each surviving transaction moved its group, according to its notes.
 sub moves
 {
 	my ($seen) = @_;
@@ -566,7 +570,7 @@ sub moves
 	return \%moves;
 }
 
-# What consumers were told, against what they have done.
+# Compare what was acknowledged to consumers with what they have done.
 sub problems_of_consumers
 {
 	my ($ledger, $seen) = @_;
@@ -590,7 +594,7 @@ sub problems_of_consumers
 	return @problems;
 }
 
-# Everything that does not fit.  Nobody produces or consumes now.
+# All inconsistencies.  Nobody may produce or consume at this time.
 sub rq_ledger_problems
 {
 	my ($ledger) = @_;

@@ -1,5 +1,5 @@
-# RocketqLoad.pm -- a load that keeps plain tables and a topic in step, and the
-# check that they are.
+# RocketqLoad.pm -- a load that keeps plain tables and a topic consistent, and
+# a check that they are.
 #
 # A row of load.keys is locked, its number raised, and a message
 # with key and number is produced, and the same goes into the plain table
@@ -38,7 +38,7 @@ CREATE TABLE load.applied (pos bigserial, grp text, queue_id int,
 INSERT INTO load.keys SELECT key, 0 FROM generate_series(0, 40) key;
 SELECT rocketq.create_topic('load.topic', :queues);
 
--- From none to some thousand bytes behind what tells the message.
+-- Zero to several thousand bytes after the part that identifies the message.
 CREATE FUNCTION load.body(key int, seq bigint) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
 	SELECT key || ':' || seq || ':' || repeat(md5(key || '/' || seq),
@@ -74,7 +74,7 @@ EXCEPTION WHEN raise_exception THEN
 	NULL;
 END $$;
 
--- One transaction's messages; keys in rising order, so that none deadlock.
+-- One transaction's messages; keys in ascending order, to avoid deadlocks.
 CREATE FUNCTION load.make(kind int) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -283,7 +283,7 @@ EOS
 		'-d', $node->connstr('postgres') . ' application_name=pgbench');
 }
 
-# End the clients, and wait until the server has seen it, if it is up.
+# Stop the clients, and wait until the server has noticed, if it is up.
 sub rq_stop_load
 {
 	my ($load) = @_;
@@ -301,7 +301,7 @@ EOQ
 	return;
 }
 
-# Wait until so many more transactions have produced, and one consumed.
+# Wait until this many more transactions have produced, and one has consumed.
 sub rq_wait_progress
 {
 	my ($node, $count) = @_;
@@ -315,14 +315,15 @@ EOQ
 	return;
 }
 
-# A client that writes down each commit it was told of.
+# A client that records each commit that was acknowledged.
 sub rq_start_acker
 {
 	my ($node, $key) = @_;
 	my $script = $node->basedir . '/acker.sql';
 	my $result = $node->basedir . "/acked.$key";
 
-	# psql shows a row once it has been told that its transaction is over.
+	# psql prints a row once the commit of its transaction has been
+	# acknowledged.
 	append_to_file($script, "SELECT load.make_for(:key, 1);\n" x 100_000)
 	  if !-e $script;
 	my $job = rq_background($node, 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1',
@@ -332,7 +333,7 @@ sub rq_start_acker
 	return $job;
 }
 
-# End it; the last number of its key that it knows to be committed.
+# Stop it; return the last number of its key that it knows to be committed.
 sub rq_acked
 {
 	my ($job) = @_;
@@ -343,7 +344,7 @@ sub rq_acked
 
 # ---- checks ----
 
-# Let the groups consume all there is.
+# Let the groups consume everything.
 sub rq_drain
 {
 	my ($node) = @_;
@@ -366,7 +367,7 @@ EOQ
 	return;
 }
 
-# After rq_drain(): has each group got all?
+# After rq_drain(): has each group consumed everything?
 sub rq_applied_all
 {
 	my ($node, $label) = @_;
@@ -379,7 +380,7 @@ FROM load.applied
 EOQ
 }
 
-# What holds while others are at work, also where replay goes on or is paused:
+# What holds under concurrent load, and during replay or while it is paused:
 # one snapshot shows a message for each row, and below the resolved end of a
 # queue nothing is missing.
 sub rq_check_snapshot
@@ -396,8 +397,9 @@ EOQ
 	return is("$out$err", '0', "$label: topic and tables agree");
 }
 
-# The invariant.  Nobody produces or consumes now, but somebody may still have
-# to resolve what a backend left that died: who asks for the end does.
+# The invariant.  Nobody may produce or consume at this time, but entries that
+# a killed backend left may still have to be resolved: asking for the end does
+# that.
 sub rq_check
 {
 	my ($node, $label) = @_;

@@ -1,5 +1,5 @@
-# RocketqNode.pm -- servers with rocketq that can be killed, started again and
-# copied, and how to wait for what they do.
+# RocketqNode.pm -- servers with rocketq that can be killed, restarted and
+# copied, and functions that wait for them.
 package RocketqNode;
 
 use strict;
@@ -22,8 +22,8 @@ our @EXPORT = qw(
 
 # ---- randomness and rounds ----
 
-# Print the seed of everything random; RQ_SEED repeats a run as far as that
-# goes, for the machine adds its own timing.
+# Print the seed of everything random; RQ_SEED repeats the choices of a run,
+# but not its timing.
 my $seed;
 
 sub rq_seed
@@ -66,8 +66,8 @@ sub rq_poll
 	return 1;
 }
 
-# Wait for a query's result, also while the server is not up.  A psql that
-# stays would be faster, but it would not survive what we do to the server.
+# Wait for a query's result, even while the server is not up.  A persistent
+# psql would be faster, but would not survive what tests do to the server.
 sub rq_poll_query
 {
 	my ($node, $what, $query) = @_;
@@ -75,14 +75,14 @@ sub rq_poll_query
 	return rq_poll(
 		$what,
 		sub {
-			# psql may be gone before it has been told what to ask.
+			# psql may have exited before it has been sent the query.
 			my ($rc, $out) = eval { $node->psql('postgres', $query) };
 			return defined $rc && $rc == 0 && $out eq 't';
 		});
 }
 
-# Flush all WAL that is there, and tell up to where.  The end of a transaction
-# that rolled back is flushed with the next commit only.
+# Flush all WAL, and return up to where.  The abort record of a transaction
+# would otherwise be flushed only with the next commit.
 sub rq_flush
 {
 	my ($node) = @_;
@@ -92,7 +92,8 @@ SELECT pg_current_wal_flush_lsn();
 EOQ
 }
 
-# Wait until a standby has replayed all that its primary has done so far.
+# Wait until a standby has replayed everything that its primary has done so
+# far.
 sub rq_catch_up
 {
 	my ($primary, $standby) = @_;
@@ -101,7 +102,7 @@ sub rq_catch_up
 	return;
 }
 
-# Where the log ends now, for wait_for_log().
+# The current end of the server log, for wait_for_log().
 sub rq_log_from
 {
 	my ($node) = @_;
@@ -126,7 +127,7 @@ sub rq_reload
 		});
 }
 
-# Wait until a worker has gone round so many times from now on.  After two it
+# Wait until a worker has completed this many rounds from now on.  After two it
 # has also read a changed configuration.
 sub rq_wait_ticks
 {
@@ -139,7 +140,7 @@ sub rq_wait_ticks
 	);
 }
 
-# Wait for the restart of a server whose log says, behind "offset", that a
+# Wait for the restart of a server whose log reports, after "offset", that a
 # process crashed.
 sub rq_restart_after
 {
@@ -154,10 +155,10 @@ sub rq_restart_after
 # ---- nodes ----
 
 # A node with the extension.  "conf" is appended to its configuration, "initdb"
-# are more options of initdb; "install_path" is where another PostgreSQL is
-# installed; "data" is an empty directory for its data, where that
-# is not to be in the usual place, and "before_start" is called before the server
-# is started.
+# contains further options of initdb; "install_path" is where another
+# PostgreSQL is installed; "data" is an empty directory to use for the data
+# instead of the usual one, and "before_start" is called before the server is
+# started.
 sub rq_node
 {
 	my ($name, %param) = @_;
@@ -188,9 +189,9 @@ EOC
 	return $node;
 }
 
-# A standby of a node, streaming from it.  "name" is its name, "backup" names a
-# backup of the node that is there already, "conf" is appended to its configuration;
-# "start => 0" leaves it to the test to start it.
+# A standby of a node, streaming from it.  "name" is its name, "backup" names
+# an existing backup of the node, "conf" is appended to its configuration; with
+# "start => 0" the test has to start it.
 sub rq_standby
 {
 	my ($from, %param) = @_;
@@ -205,8 +206,8 @@ sub rq_standby
 	return $standby;
 }
 
-# What a backup of a node and its archive give: not started, and it archives
-# nothing itself.  "conf" is appended to its configuration.
+# A node restored from a backup of a node and its archive: it is not started,
+# and archives nothing itself.  "conf" is appended to its configuration.
 sub rq_restored
 {
 	my ($from, $name, $backup, %param) = @_;
@@ -217,7 +218,8 @@ sub rq_restored
 	return $copy;
 }
 
-# All processes of a server, by where they are: each sits in the data directory.
+# All processes of a server, found by their working directory, which is the
+# data directory.
 sub rq_processes
 {
 	my ($node) = @_;
@@ -234,7 +236,8 @@ sub rq_processes
 	return @pids;
 }
 
-# The server has gone by itself or by our doing: wait until all of it has.
+# The server has ended or was killed: wait until all of its processes have
+# ended.
 sub rq_stopped
 {
 	my ($node) = @_;
@@ -245,7 +248,7 @@ sub rq_stopped
 	return;
 }
 
-# No process of the server is left: take away what would keep it from starting.
+# No process of the server is left: remove what would keep it from starting.
 sub rq_gone
 {
 	my ($node) = @_;
@@ -257,7 +260,7 @@ sub rq_gone
 	return;
 }
 
-# Kill the postmaster; or all of the server at once, so that no process has
+# Kill the postmaster; or all processes of the server at once, so that none has
 # time to do anything more.
 sub rq_kill9
 {
@@ -265,7 +268,7 @@ sub rq_kill9
 
 	if ($param{all})
 	{
-		# A stopped postmaster can't start anybody in the meantime.
+		# A stopped postmaster can't start processes in the meantime.
 		kill('STOP', $node->{_pid});
 		kill('STOP', rq_processes($node));
 		kill('KILL', rq_processes($node));
@@ -278,7 +281,7 @@ sub rq_kill9
 	return;
 }
 
-# Start, and end this test alone if that fails.
+# Start the server, and end only this test if that fails.
 sub rq_start
 {
 	my ($node) = @_;
@@ -294,7 +297,7 @@ sub rq_start
 sub rq_server_is_up
 {
 	my ($node) = @_;
-	# psql may be gone before it has been told what to ask.
+	# psql may have exited before it has been sent the query.
 	my ($rc, $out) = eval { $node->psql('postgres', 'SELECT 1') };
 	return defined $rc && $rc == 0;
 }
@@ -313,7 +316,7 @@ sub rq_signal
 	my ($node, $signal, $backend_type) = @_;
 	my @pids;
 
-	# A worker can still be on its way up.
+	# A worker may still be starting.
 	rq_poll(
 		"a process of type \"$backend_type\"",
 		sub {
@@ -324,7 +327,7 @@ sub rq_signal
 	return kill($signal, @pids);
 }
 
-# Run a program that is expected to be still there when we have gone on.
+# Run a program in the background.
 sub rq_background
 {
 	my ($node, @command) = @_;
@@ -348,8 +351,8 @@ sub rq_verify
 	return is("$out$err", '', "$label: verify() finds nothing");
 }
 
-# Kilobytes of the store that are dirty in memory, as one process sees them
-# which has them mapped.  fsync makes them clean, nothing else does so at once.
+# Kilobytes of the store that are dirty in memory, as seen by one process that
+# has them mapped.  Only fsync makes them clean at once.
 sub rq_shm_dirty_kb
 {
 	my ($pid, $below) = @_;
@@ -378,7 +381,7 @@ sub rq_store_files
 	return @names;
 }
 
-# How many files of such a directory hold these bytes.
+# The number of files in such a directory that contain these bytes.
 sub rq_in_store
 {
 	my ($node, $below, $bytes) = @_;

@@ -1,9 +1,9 @@
 # RocketqPower.pm -- a server that loses its power.
 #
-# Its data lies on a file system of its own that test/power_switch makes for it.
-# Cutting the power shuts that down, so that nothing reaches its disk any more,
+# Its data is on a file system of its own that test/power_switch creates for
+# it. Cutting the power shuts that down, so that nothing more reaches its disk,
 # kills the server, and mounts the file system again: what was not fsynced is
-# gone.
+# lost.
 package RocketqPower;
 
 use strict;
@@ -21,8 +21,8 @@ our @EXPORT = qw(
   rq_power_stopped rq_power_modes rq_power_start rq_power_directory rq_power_remove
 );
 
-# How much reaches the disk at the last moment: all, file names and lengths
-# that the file system still has in its own log, or nothing.
+# How much still reaches the disk at the last moment: everything, only file
+# names and lengths in the file system's own journal, or nothing.
 my %mode = (all => 0, names => 1, nothing => 2);
 
 sub rq_power_modes
@@ -30,7 +30,7 @@ sub rq_power_modes
 	return sort keys %mode;
 }
 
-# Leave unless there is a power switch.
+# Skip the test unless there is a power switch.
 sub rq_power_require
 {
 	plan(skip_all => 'no power can be cut here: '
@@ -54,8 +54,8 @@ sub request
 	return;
 }
 
-# Give a node a file system, "ext4" or "xfs"; other tests have others.  Returns
-# the empty directory for its data.
+# Create a file system, "ext4" or "xfs", for a node; no other test uses it.
+# Returns the empty directory for its data.
 sub make_file_system
 {
 	my ($node_name, $type, $megabytes) = @_;
@@ -65,14 +65,14 @@ sub make_file_system
 	return ($fs, "$ENV{RQ_POWER_SWITCH}/$fs/data");
 }
 
-# A node with its data on a file system, by whose type it is called.
+# A node with its data on a file system, named by the type of that.
 sub rq_power_node
 {
 	my ($type, %param) = @_;
 	my ($fs, $data) = make_file_system($type, $type, $param{megabytes});
 	my $node;
 
-	# initdb does not bring to disk what it writes; unmounting does.
+	# initdb does not flush what it writes; unmounting does.
 	$node = rq_node($type,
 		%param,
 		data         => $data,
@@ -81,7 +81,7 @@ sub rq_power_node
 	return $node;
 }
 
-# Move a node that does not run to a file system.
+# Move a stopped node to a file system.
 sub rq_power_move
 {
 	my ($node, $type) = @_;
@@ -96,8 +96,8 @@ sub rq_power_move
 	return;
 }
 
-# A file system for some of what a node has.  Returns an empty directory on it, that
-# belongs to the test.
+# A file system for a part of a node's data.  Returns an empty directory on it,
+# owned by the user who runs the test.
 sub rq_power_disk
 {
 	my ($node, $type, $megabytes) = @_;
@@ -114,8 +114,8 @@ sub rq_power_directory
 	return "$ENV{RQ_POWER_SWITCH}/$node->{rq_power}";
 }
 
-# A node that does not run is not needed any more, and so its file system.  What
-# a test that fails leaves goes with the switch.
+# A stopped node and its file system are no longer needed.  What a failed test
+# leaves behind is removed by the switch.
 sub rq_power_remove
 {
 	my ($node) = @_;
@@ -124,7 +124,7 @@ sub rq_power_remove
 	return;
 }
 
-# Children of the postmaster; it must not make more.
+# Children of the postmaster, which must not start more.
 sub children
 {
 	my ($postmaster) = @_;
@@ -138,8 +138,8 @@ sub children
 	return @pids;
 }
 
-# Wait until as many processes of the server have stopped at a fault point, or
-# one; which?
+# Wait until this many processes of the server have stopped at a fault point,
+# by default one; return them.
 sub rq_power_stopped
 {
 	my ($node, $what, $count) = @_;
@@ -155,8 +155,8 @@ sub rq_power_stopped
 	return @pids;
 }
 
-# Some of the store's files reach the disk by themselves, as the kernel does it
-# at moments of its own choice.
+# Flush some of the store's files, as the kernel does at times of its own
+# choosing.
 sub write_back_some
 {
 	my ($node) = @_;
@@ -171,8 +171,8 @@ sub write_back_some
 	return;
 }
 
-# Cut the power, and let the file system be there again.  The server does not
-# run afterwards.
+# Cut the power, and mount the file system again.  The server is not running
+# afterwards.
 sub rq_power_cut
 {
 	my ($node, $mode) = @_;
@@ -185,13 +185,14 @@ sub rq_power_cut
 	@pids = children($postmaster);
 	request("cut $fs $mode{$mode}");
 	kill('KILL', $postmaster, @pids);
-	# This waits until all of them have gone.
+	# This waits until all of them have ended.
 	request("restore $fs");
 	rq_gone($node);
 	return;
 }
 
-# Start again, with fault points armed, if any are given; then only begin to.
+# Start the server again, with fault points armed, if any are given; then do
+# not wait until it is up.
 sub rq_power_start
 {
 	my ($node, $faults) = @_;

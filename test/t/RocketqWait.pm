@@ -1,7 +1,7 @@
-# RocketqWait.pm -- sessions that wait for messages, for the tests of that.
+# RocketqWait.pm -- sessions that wait for messages, for the tests of waiting.
 #
-# A session is a RocketqClient that knows its process.  What it asks takes its
-# time; meanwhile the test looks, by a session of its own, at what it does.
+# A session is a RocketqClient that knows its process.  Its queries take time;
+# the test observes it from another session.
 package RocketqWait;
 
 use strict;
@@ -15,13 +15,13 @@ our @EXPORT = qw(rq_session rq_sessions rq_ask_and_sleep rq_is_asleep rq_asleep
   rq_answer rq_value rq_look_anew rq_wakeups rq_hold_keeper rq_let_keeper);
 
 # For tests that do little else: the session that produces, which they set, and
-# what it does for them.
+# functions that use it.
 our @EXPORT_OK = qw($producer topic produce consume wait_for);
 our %EXPORT_TAGS = (DEFAULT => \@EXPORT);
 our $producer;
 my $topics = 0;
 
-# The session by which we look, for each node.
+# The session used to observe, for each node.
 my %look;
 
 # Sessions wait for 60 seconds or longer.
@@ -63,7 +63,7 @@ sub rq_value
 	return $rows->[0];
 }
 
-# How many of the sessions sleep.
+# The number of the sessions that sleep.
 sub rq_asleep
 {
 	my (@sessions) = @_;
@@ -81,7 +81,7 @@ sub rq_is_asleep
 	return rq_asleep($session) == 1;
 }
 
-# Let sessions ask for something, and wait until they sleep over it.
+# Send a query to sessions, and wait until they sleep in it.
 sub rq_ask_and_sleep
 {
 	my ($sql, @sessions) = @_;
@@ -91,9 +91,8 @@ sub rq_ask_and_sleep
 	return;
 }
 
-# The answer of a session that does not sleep any more: its first column,
-# separated by spaces, or its error.  It must come long before the time for
-# which sessions wait is over.
+# The answer of a session that no longer sleeps: its first column, separated by
+# spaces, or its error.  It must arrive long before the timeout of the wait.
 sub rq_answer
 {
 	my ($session) = @_;
@@ -105,14 +104,14 @@ sub rq_answer
 	return join(' ', @$rows);
 }
 
-# How often sleepers have been woken.
+# The number of times that sleepers have been woken.
 sub rq_wakeups
 {
 	my ($node) = @_;
 	return rq_value($node, 'SELECT wakeups FROM rocketq.stats');
 }
 
-# A fresh topic of so many queues, with a group "g".
+# A new topic with this many queues, and a group "g".
 sub topic
 {
 	my ($queues) = @_;
@@ -133,7 +132,7 @@ sub produce
 	return;
 }
 
-# How to consume; it waits unless "more" says for how long.
+# A query that consumes; it waits, unless "more" says for how long.
 sub consume
 {
 	my ($topic, $more, $group) = @_;
@@ -150,8 +149,9 @@ sub wait_for
 	return "CALL rocketq.wait_for_messages('$topic', 'g', '60 s'" . ($more // '') . ')';
 }
 
-# The keeper offers again what nobody has taken, and resolves what nobody has
-# resolved: stop it, and only those who must do so wake anybody.
+# The keeper offers again what nobody has consumed, and resolves what nobody
+# has resolved: stop it, so that only the processes that must wake waiters do
+# so.
 sub rq_hold_keeper
 {
 	my ($node) = @_;
