@@ -114,6 +114,7 @@ owns_group(RqGroupRef group)
 static LockAcquireResult
 take_lock(const LOCKTAG *tag, LOCKMODE mode, bool wait)
 {
+	RQ_ASSERT_NO_LOCKS();
 	return wait ? LockAcquire(tag, mode, false, false) :
 		rq_lock_try(tag, mode);
 }
@@ -176,7 +177,7 @@ rq_owner_take_group(uint32 topic, RqGroupRef group)
 
 	make_room_for_owned();
 	o.tag = lock_tag(rq_topic_key(topic).db, group, RQ_ALL_QUEUES);
-	result = LockAcquire(&o.tag, ExclusiveLock, false, false);
+	result = take(&o.tag, ExclusiveLock, true);
 	if (!is_present(group))
 		return false;
 	if (result == LOCKACQUIRE_OK)

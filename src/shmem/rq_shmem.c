@@ -5,6 +5,8 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "access/xloginsert.h"
+#include "executor/instrument.h"
 #include "miscadmin.h"
 #include "storage/proclist.h"
 #include "utils/timestamp.h"
@@ -12,6 +14,7 @@
 #include "base/rq_compat.h"
 #include "base/rq_error.h"
 #include "base/rq_guc.h"
+#include "format/rq_walrec.h"
 #include "shmem/rq_shmem.h"
 #include "shmem/rq_slots.h"
 #include "shmem/rq_stats.h"
@@ -220,6 +223,7 @@ rq_gate_enter(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
 				 errmsg("cannot change the rocketq store during recovery")));
+	RQ_ASSERT_NO_LOCKS();
 	for (;;)
 	{
 		LWLockAcquire(rq_gate_lock, LW_SHARED);
@@ -239,6 +243,7 @@ rq_gate_enter(void)
 void
 rq_gate_enter_again(void)
 {
+	RQ_ASSERT_NO_LOCKS();
 	LWLockAcquire(rq_gate_lock, LW_SHARED);
 }
 
@@ -246,4 +251,32 @@ void
 rq_gate_leave(void)
 {
 	LWLockRelease(rq_gate_lock);
+}
+
+bool
+rq_is_in_gate(void)
+{
+	return LWLockHeldByMe(rq_gate_lock) ||
+		rq_workers[RQ_KEEPER].pid == MyProcPid;
+}
+
+/*
+ * Every record of ours comes through here, so the rule of the gate is checked
+ * here for all: once the keeper has closed it, its last sync must not miss
+ * anything that is logged.
+ *
+ * Only XLogInsert() knows how long a record becomes; it adds that to what
+ * EXPLAIN (WAL) shows, so the difference is its length.
+ */
+XLogRecPtr
+rq_xlog_insert(uint8 info)
+{
+	uint64		bytes = pgWalUsage.wal_bytes;
+	XLogRecPtr	lsn;
+
+	RQ_ASSERT_IN_GATE();
+	lsn = XLogInsert(RQ_RMGR_ID, info);
+	rq_count(RQ_STAT_WAL_RECORDS, 1);
+	rq_count(RQ_STAT_WAL_BYTES, pgWalUsage.wal_bytes - bytes);
+	return lsn;
 }

@@ -126,4 +126,21 @@ extern void rq_gate_leave(void);
  */
 extern void rq_gate_enter_again(void);
 
+/*
+ * For a function that changes the store, whose caller has to be inside the
+ * gate.  The keeper need not: nobody else closes it.
+ */
+#define RQ_ASSERT_IN_GATE()		Assert(rq_is_in_gate())
+extern bool rq_is_in_gate(void);
+
+/*
+ * For a function that enters the gate or waits for a heavyweight lock, which
+ * come first in the order of locks.
+ */
+#define RQ_ASSERT_NO_LOCKS() \
+	Assert(!LWLockHeldByMe(rq_gate_lock) && !LWLockHeldByMe(rq_meta_lock))
+
+/* Insert the WAL record that has been begun, inside the gate, and count it. */
+extern XLogRecPtr rq_xlog_insert(uint8 info);
+
 #endif							/* RQ_SHMEM_H */

@@ -4,11 +4,8 @@
  */
 #include "postgres.h"
 
-#include "access/xloginsert.h"
-#include "executor/instrument.h"
 #include "utils/timestamp.h"
 
-#include "format/rq_walrec.h"
 #include "shmem/rq_stats.h"
 
 /* The sums at the last reset; under rq_stats_lock. */
@@ -66,21 +63,6 @@ rq_count_refused_file(int err)
 {
 	rq_count(err == ENOSPC || err == EDQUOT ? RQ_STAT_REFUSED_DISK_FULL :
 			 RQ_STAT_REFUSED_FILE_ERROR, 1);
-}
-
-/*
- * Only XLogInsert() knows how long a record becomes; it adds that to what
- * EXPLAIN (WAL) shows, so the difference is its length.
- */
-XLogRecPtr
-rq_xlog_insert(uint8 info)
-{
-	uint64		bytes = pgWalUsage.wal_bytes;
-	XLogRecPtr	lsn = XLogInsert(RQ_RMGR_ID, info);
-
-	rq_count(RQ_STAT_WAL_RECORDS, 1);
-	rq_count(RQ_STAT_WAL_BYTES, pgWalUsage.wal_bytes - bytes);
-	return lsn;
 }
 
 static void

@@ -89,9 +89,6 @@ rq_count(RqStat stat, uint64 n)
 /* Count a call that is refused because of this errno of a file. */
 extern void rq_count_refused_file(int err);
 
-/* Insert the WAL record that has been begun, and count it. */
-extern XLogRecPtr rq_xlog_insert(uint8 info);
-
 /* The column of a counter. */
 extern const char *rq_stat_name(RqStat stat);
 

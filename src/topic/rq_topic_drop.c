@@ -22,7 +22,7 @@
 #include "base/rq_compat.h"
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
-#include "shmem/rq_stats.h"
+#include "shmem/rq_shmem.h"
 #include "shmem/rq_workers.h"
 #include "topic/rq_group.h"
 #include "topic/rq_topic_drop.h"

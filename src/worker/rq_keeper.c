@@ -52,7 +52,7 @@
 #include "log/rq_log.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_resolve.h"
-#include "shmem/rq_stats.h"
+#include "shmem/rq_shmem.h"
 #include "shmem/rq_workers.h"
 #include "store/rq_durable.h"
 #include "topic/rq_alter.h"
