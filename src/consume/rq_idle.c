@@ -42,6 +42,7 @@ typedef struct Look
 static bool
 topic_is_gone(uint32 topic, uint64 incarnation)
 {
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	return pg_atomic_read_u64(&rq_topics[topic].key) == 0 ||
 		rq_topics[topic].incarnation != incarnation;
 }
@@ -77,6 +78,7 @@ has_message(Look *look, RqQueue *q, bool *more)
 	RqOff		from;
 	RqOff		stable;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	if (want->group.id != 0)
 		rq_group_used(want->group);
 	if (want->group.id != 0 && rq_group_owner(want->group, q->id) >= 0)

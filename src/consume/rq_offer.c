@@ -127,6 +127,7 @@ offer_again(RqGroupRef group)
 	RqNews		news;
 	int			cost = 1;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	if (rq_groups[group.slot].id == group.id &&
 		rq_groups[group.slot].topic == place.topic &&
 		rq_group_owner(group, place.queue) < 0 &&

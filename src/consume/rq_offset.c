@@ -77,6 +77,7 @@ forget_move(RqOffset *o)
 	double		least = 0;
 	uint32		victim = 0;
 
+	Assert(LWLockHeldByMeInMode(lock_of(o), LW_EXCLUSIVE));
 	for (uint32 i = 1; i + 1 < o->nmoves; i++)
 	{
 		double		gap = (double) (o->moves[i + 1].at - o->moves[i - 1].at);
@@ -104,6 +105,7 @@ forget_move(RqOffset *o)
 static void
 note_move(RqOffset *o, RqOff from, RqOff next, uint64 xid)
 {
+	Assert(LWLockHeldByMeInMode(lock_of(o), LW_EXCLUSIVE));
 	if (o->nmoves == 0)
 		o->before_moves = from;
 
@@ -229,6 +231,7 @@ rq_offset_peek(RqGroupRef group, uint32 queue_id, RqOff *committed, bool *open)
 void
 rq_offset_lose(RqOffset *o, RqOff from, uint64 count)
 {
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
 	/* The first loss since the last report says where the group was. */
 	if (o->lost == o->lost_told)
@@ -242,6 +245,7 @@ rq_offset_untold(RqOffset *o, TimestampTz now, RqOff *from)
 {
 	uint64		untold = 0;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
 	if (o->lost != o->lost_told && now - o->told_at >= TELL_INTERVAL)
 	{
@@ -325,6 +329,7 @@ rq_offset_stage(RqGroupRef group, uint32 queue_id, RqOff next, uint64 xid)
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	o = offset_of(group, queue_id);
+	Assert(o == NULL || rq_group_owner(group, queue_id) == (int) RQ_MY_PROC_NUMBER);
 	if (o != NULL)
 		stage_move(o, next, xid);
 	LWLockRelease(rq_meta_lock);
@@ -383,6 +388,7 @@ log_settled_offset(RqOffset *o, RqOff committed)
 void
 rq_offset_place(RqOffset *o, RqOff offset)
 {
+	RQ_ASSERT_IN_GATE();
 	LWLockAcquire(lock_of(o), LW_EXCLUSIVE);
 	if (o->saved_total != 0 && o->pend_xid == 0)
 	{
@@ -400,6 +406,7 @@ static void
 settle_offset(RqOffset *o)
 {
 	RQ_ASSERT_META_LOCK(LW_SHARED);
+	Assert(LWLockHeldByMeInMode(lock_of(o), LW_EXCLUSIVE));
 	RQ_FAULT_OF("offset-settle", rq_groups[o->group].id);
 	if (o->pend_xid != 0)
 	{
@@ -475,6 +482,7 @@ offset_for_redo(RqKey key, uint32 group_id, uint32 queue_id, XLogRecPtr lsn)
 static void
 redo_end_pending(RqOffset *o, RqOff committed)
 {
+	Assert(LWLockHeldByMeInMode(lock_of(o), LW_EXCLUSIVE));
 	if (o->pend_xid != 0)
 		end_pending(o, o->pend_next == committed);
 	o->committed = committed;

@@ -62,6 +62,7 @@ sample_offset(RqOffset *o, TimestampTz now)
 	RqOff		committed = rq_offset_committed(o);
 	LWLock	   *lock = rq_offset_lock((uint32) (o - rq_offsets));
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	take_sample(o->samples, now, committed, 0);
 	LWLockRelease(lock);
@@ -129,6 +130,7 @@ rq_rates_of_queue(RqQueue *q, TimestampTz now, RqRate *rate)
 {
 	bool		known;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	if (!rq_queue_try_lock(q, LW_SHARED))
 		return false;
 	known = rate_since(q->samples, now, pg_atomic_read_u64(&q->end),
@@ -144,6 +146,7 @@ rq_rates_of_offset(RqOffset *o, TimestampTz now, RqRate *rate)
 	LWLock	   *lock = rq_offset_lock((uint32) (o - rq_offsets));
 	bool		known;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	LWLockAcquire(lock, LW_SHARED);
 	known = rate_since(o->samples, now, committed, 0, rate);
 	LWLockRelease(lock);

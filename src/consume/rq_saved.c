@@ -29,6 +29,7 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+#include "base/rq_compat.h"
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "base/rq_text.h"
@@ -220,10 +221,13 @@ rq_saved_place(uint32 topic, uint32 group, uint32 queue_id)
 	RqQueue    *q = rq_topic_queue(topic, queue_id);
 	RqOffset   *o = rq_group_offset(group, queue_id);
 	uint64		budget = PG_UINT64_MAX;
+	RqGroupRef	ref PG_USED_FOR_ASSERTS_ONLY = {.slot = group,
+	.id = rq_groups[group].id};
 	RqSaved		s;
 	RqOff		off;
 	bool		found;
 
+	Assert(rq_group_owner(ref, queue_id) == (int) RQ_MY_PROC_NUMBER);
 	if (likely(o->saved_total == 0))
 		return;
 	s = rq_saved_of(o);
@@ -277,6 +281,7 @@ copies_of(RqQueue *q)
 	bool		found;
 	Known	   *k;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	if (known_queues == NULL)
 	{
 		HASHCTL		info = {.keysize = sizeof(uint32),

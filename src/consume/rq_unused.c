@@ -183,6 +183,7 @@ is_expired(uint32 group)
 static bool
 offsets_are_settled(uint32 group)
 {
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	for (uint32 i = 0; i < rq_groups[group].offsets.n; i++)
 		if (rq_group_offset(group, i)->pend_xid != 0)
 			return false;

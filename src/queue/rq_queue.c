@@ -289,18 +289,20 @@ rq_queue_sync(RqKey key, uint32 queue_id, RqOff from, RqOff to)
 
 /* ---- enqueue ---- */
 
-/* The one or two segments that a run of entries touches. */
+/* The one or two segments that a run of a queue's entries touches. */
 typedef struct Run
 {
+	RqQueue    *q;
 	uint64		segno;			/* of the first entry */
 	uint64		last_segno;
 	RqEntry    *base[2];
 } Run;
 
 static Run
-open_run(const RqQueue *q, RqOff first, int count, int flags)
+open_run(RqQueue *q, RqOff first, int count, int flags)
 {
-	Run			r = {.segno = rq_cq_segno(first), .last_segno = rq_cq_segno(first + count - 1)};
+	Run			r = {.q = q, .segno = rq_cq_segno(first),
+	.last_segno = rq_cq_segno(first + count - 1)};
 
 	/* A segment that begins before these entries holds others. */
 	r.base[0] = open_segment(q, r.segno,
@@ -312,13 +314,13 @@ open_run(const RqQueue *q, RqOff first, int count, int flags)
 }
 
 /*
- * Write the entries that a record describes, under the queue's lock held
- * exclusively.  Redo writes the same bytes, and so clears RQ_CQ_ABORTED of
+ * Write the entries that a record describes.  Redo writes the same bytes, and so clears RQ_CQ_ABORTED of
  * entries that had it; the RESOLVE that comes later sets it again.
  */
 static void
 enqueue_apply(const Run *r, const xl_rq_enqueue *rec, const xl_rq_entry *entries)
 {
+	Assert(LWLockHeldByMeInMode(&r->q->lock, LW_EXCLUSIVE));
 	for (uint32 i = 0; i < rec->count; i++)
 	{
 		RqOff		off = rec->offset + i;
@@ -361,6 +363,7 @@ hold_entries(RqQueue *q, RqOff from)
 {
 	RqBackend  *me = RQ_MY_BACKEND;
 
+	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
 	pg_atomic_write_u64(&me->hold_from, from);
 	pg_atomic_write_u32(&me->hold_queue, (uint32) (q - rq_queues));
 	pg_atomic_fetch_add_u32(&q->holders, 1);
@@ -539,6 +542,7 @@ rq_queue_trim_apply(RqQueue *q, RqOff start, uint64 bytes_start)
 {
 	RqOff		old;
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
 	old = pg_atomic_read_u64(&q->start);
 	start = Min(start, pg_atomic_read_u64(&q->end));
@@ -567,6 +571,7 @@ rq_queue_remove_segment(RqKey key, uint32 queue_id, uint64 segno)
 {
 	char		path[MAXPGPATH];
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	rq_queue_path(path, key, queue_id, segno);
 	if (!rq_remove_segment(path))
 		rq_leftovers_note();

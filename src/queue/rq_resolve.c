@@ -121,6 +121,7 @@ resolve_chunk(RqQueue *q, KnownXids *known, RqMapMode mode, RqNews *news)
 	RqEntry    *e = NULL;
 	RqOff		off;
 
+	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
 	for (off = from; off < to; off++)
 	{
 		RqXidStatus status;
@@ -289,6 +290,7 @@ static RqOff
 collect_aborted(RqQueue *q, RqOff from, RqOff to,
 				xl_rq_range *ranges, uint32 *n, uint64 *count)
 {
+	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
 	*n = 0;
 	for (RqOff off = from; off < to; off++)
 	{
@@ -331,6 +333,8 @@ log_resolved(RqQueue *q)
 		.from = q->logged_stable,
 	.to = pg_atomic_read_u64(&q->stable)};
 
+	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
+
 	/*
 	 * Without aborted entries the record need only say how far.  Else the
 	 * entries are searched, in parts, since others wait for the lock.
@@ -354,6 +358,7 @@ rq_resolve_log(RqQueue *q)
 {
 	bool		more;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
 	if (q->logged_stable < pg_atomic_read_u64(&q->stable))
 		log_resolved(q);

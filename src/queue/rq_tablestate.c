@@ -61,6 +61,7 @@ copy_topic(RqWriter *w, uint32 topic)
 		.pend_xid = t->pend_xid, .drop_xid = t->drop_xid, .alter_xid = t->alter_xid,
 	.lsn = t->lsn, .alter_lsn = t->alter_lsn};
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	rq_writer_add(w, &s, sizeof(s));
 	for (uint32 i = 0; i < t->queues.n; i++)
 		copy_queue(w, rq_topic_queue(topic, i));
@@ -110,6 +111,7 @@ load_topic(RqReader *r)
 	xl_rq_topic rec;
 	uint32		topic;
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	rq_state_take(r, &s, sizeof(s));
 	if (rq_topic_index_find(s.key) != RQ_NO_SLOT)
 		rq_state_damaged("a topic is in it twice");
@@ -149,6 +151,7 @@ copy_group(RqWriter *w, uint32 group)
 		.pend_xid = g->pend_xid, .pend_op = g->pend_op,
 	.name_len = strlen(g->name), .created_at = g->created_at};
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	memcpy(s.name, g->name, s.name_len);
 	rq_writer_add(w, &s, sizeof(s));
 	for (uint32 i = 0; i < g->offsets.n; i++)
@@ -210,6 +213,7 @@ load_group(RqReader *r)
 	uint32		topic;
 	uint32		group;
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	rq_state_take(r, &s, sizeof(s));
 	topic = rq_topic_index_find(s.topic);
 	if (topic == RQ_NO_SLOT || s.nqueues != rq_topic_nslots(topic))
