@@ -177,7 +177,7 @@ rq_owner_take_group(uint32 topic, RqGroupRef group)
 
 	make_room_for_owned();
 	o.tag = lock_tag(rq_topic_key(topic).db, group, RQ_ALL_QUEUES);
-	result = take(&o.tag, ExclusiveLock, true);
+	result = take_lock(&o.tag, ExclusiveLock, true);
 	if (!is_present(group))
 		return false;
 	if (result == LOCKACQUIRE_OK)

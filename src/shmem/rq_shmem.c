@@ -39,10 +39,6 @@ control_size(void)
 	return rq_table_size(1, sizeof(RqControl));
 }
 
-/*
- * The first part in rq_parts[], so the others can rely on rq_ctl, as
- * gaps_init() of log/rq_gaps.c does.
- */
 static void
 control_init(void)
 {
