@@ -120,8 +120,12 @@ OBJS = \
 	src/queue/rq_queuesync.o \
 	src/queue/rq_resolve.o \
 	src/queue/rq_tablestate.o \
+	src/retain/rq_expire.o \
+	src/retain/rq_kept.o \
 	src/retain/rq_lowest.o \
+	src/retain/rq_needs.o \
 	src/retain/rq_retain.o \
+	src/retain/rq_round.o \
 	src/retain/rq_trim.o \
 	src/shmem/rq_latency.o \
 	src/shmem/rq_parts.o \

@@ -25,7 +25,7 @@
 #include "produce/rq_touched.h"
 #include "queue/rq_ahead.h"
 #include "queue/rq_tablestate.h"
-#include "retain/rq_retain.h"
+#include "retain/rq_kept.h"
 #include "shmem/rq_latency.h"
 #include "shmem/rq_parts.h"
 #include "shmem/rq_shmem.h"
@@ -69,7 +69,7 @@ const RqPart *const rq_parts[] = {
 	&rq_ahead_part,
 	&rq_waiters_part,
 	&rq_unused_part,
-	&rq_retain_part,
+	&rq_kept_part,
 	&rq_store_part,
 	NULL
 };

@@ -29,7 +29,8 @@
 #include "log/rq_log.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_resolve.h"
-#include "retain/rq_retain.h"
+#include "retain/rq_expire.h"
+#include "retain/rq_kept.h"
 #include "shmem/rq_shmem.h"
 #include "shmem/rq_workers.h"
 #include "topic/rq_group.h"
@@ -524,7 +525,7 @@ rocketq_get_topics(PG_FUNCTION_ARGS)
 		rq_meta_lock_again();
 		key = rq_topic_key(t);
 		sums.queues = rq_sees(&sight, key) ? rq_topic_nqueues(t) : 0;
-		sums.retention_s = rq_retain_time(t);
+		sums.retention_s = rq_expire_time(t);
 		LWLockRelease(rq_meta_lock);
 		if (sums.queues > 0 && add_queues(&sums, t, key, now) &&
 			add_groups(&sums, t, key) && sums.queues > 0)
@@ -557,12 +558,12 @@ why_kept(RqPos start, RqPos end, RqPos log_end, const RqKept *kept)
 	if (RecoveryInProgress())
 		return pstrdup("the primary");
 	if (kept->what == RQ_KEEPS_UNKNOWN)
-		return rq_retain_kept_by(kept);
+		return rq_kept_by(kept);
 	if (end <= kept->pos)
 		return pstrdup("to be removed");
 	if (start > kept->pos)
 		return pstrdup("the segments before it");
-	return rq_retain_kept_by(kept);
+	return rq_kept_by(kept);
 }
 
 static void
@@ -600,7 +601,7 @@ rocketq_get_segments(PG_FUNCTION_ARGS)
 	RqPos		log_end = pg_atomic_read_u64(&rq_log->end);
 	RqPos		last = Max(log_end, pg_atomic_read_u64(&rq_log->alloc_end));
 	uint64		segno = rq_log_segno(pg_atomic_read_u64(&rq_log->start));
-	RqKept		kept = rq_retain_kept();
+	RqKept		kept = rq_kept_get();
 
 	for (; rq_log_segment_start(segno) < last; segno++)
 		put_segment(rsinfo, segno, log_end, &kept);

@@ -18,6 +18,7 @@
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "base/rq_text.h"
+#include "consume/rq_offset.h"
 #include "consume/rq_owner.h"
 #include "consume/rq_unused.h"
 #include "topic/rq_topic.h"
@@ -100,6 +101,29 @@ bool
 rq_group_holds(uint32 group)
 {
 	return rq_keep_unconsumed && !rq_groups[group].idle;
+}
+
+uint32
+rq_group_holding(const RqQueue *q, RqOff *from)
+{
+	uint32		holder = RQ_NO_SLOT;
+
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	for (uint32 g = rq_topics[q->topic].first_group; g != RQ_NO_SLOT;
+		 g = rq_groups[g].next)
+	{
+		RqOff		off;
+
+		if (!rq_group_holds(g))
+			continue;
+		off = rq_offset_at_least(rq_group_offset(g, q->id));
+		if (holder == RQ_NO_SLOT || off < *from)
+		{
+			holder = g;
+			*from = off;
+		}
+	}
+	return holder;
 }
 
 static void

@@ -13,6 +13,12 @@ extern const RqPart rq_unused_part;
 extern bool rq_group_holds(uint32 group);
 
 /*
+ * The group that holds most of a queue, RQ_NO_SLOT = none; "from" gets the
+ * offset from which it does.  The caller holds the meta lock.
+ */
+extern uint32 rq_group_holding(const RqQueue *q, RqOff *from);
+
+/*
  * Find groups that have become idle, and hold nothing any more, or are used
  * again.  Janitor only.
  */

@@ -238,10 +238,10 @@ take_place(RqPlace *p, const uint32 *lens, int n)
  * rises.
  *
  * Must be done while the stretch is in flight: a round of retention
- * (retain/rq_retain.c) takes the safe end first and asks for xact_pos in
- * find_kept() after that, so one of them always spares the frame.  The barrier
+ * (retain/rq_round.c) takes the safe end first and asks for xact_pos in
+ * rq_needs_find() after that, so one of them always spares the frame.  The barrier
  * on this side is the WAL insertion before rq_log_published(); it pairs with
- * the first one in find_kept().
+ * the first one in rq_needs_find().
  */
 static void
 note_xact_pos(RqPos pos)
@@ -256,8 +256,8 @@ note_xact_pos(RqPos pos)
  * Called after the entries are in their queues (txn/rq_txn.c).  Retention asks
  * transactions first and queues second, so it cannot miss a frame that changes
  * from one to the other.  The barrier on this side is the release of the
- * queue's lock; it pairs with the second one in find_kept() of
- * retain/rq_retain.c.
+ * queue's lock; it pairs with the second one in
+ * rq_needs_find() of retain/rq_needs.c.
  */
 void
 rq_log_forget_xact(void)

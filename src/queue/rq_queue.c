@@ -445,7 +445,7 @@ rq_queue_enqueue(RqQueue *q, const xl_rq_entry *entries, int count, uint64 xid,
 			 * 3. publish.  Entries and hold before "end": pairs with the read
 			 * barriers after reads of "end", in has_news() of rq_resolve.c,
 			 * rq_range_fill() of am/rq_range.c and ask_entries() of
-			 * retain/rq_retain.c.
+			 * retain/rq_needs.c.
 			 */
 			pg_write_barrier();
 			pg_atomic_write_u64(&q->end, rec.offset + count);

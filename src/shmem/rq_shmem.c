@@ -79,7 +79,7 @@ backends_size(void)
 
 /*
  * RQ_INVALID_POS is the highest position there can be.  So those who look for
- * the lowest one in all slots (rq_log_safe_end(), retain/rq_retain.c) need no
+ * the lowest one in all slots (rq_log_safe_end(), retain/rq_needs.c) need no
  * case for a backend that has nothing to announce, or does not exist.
  */
 static void

@@ -152,7 +152,7 @@ typedef struct RqGroup
 	bool		abandoned;		/* the same, and can't take that back */
 	TimestampTz created_at;
 
-	/* retention; see retain/rq_retain.c */
+	/* retention; see consume/rq_unused.c */
 	pg_atomic_uint64 used_at;	/* when somebody last consumed for it or moved
 								 * it, 0 = not since the server started */
 	bool		idle;			/* it holds nothing for that; janitor only */

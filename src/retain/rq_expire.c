@@ -1,0 +1,124 @@
+/*
+ * rq_expire.c
+ *	  How long topics keep their messages.
+ *
+ * Which messages of a topic have had their time, and when do those of a topic
+ * with a time of its own leave its queues, before their segment can go?
+ */
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "base/rq_guc.h"
+#include "consume/rq_unused.h"
+#include "log/rq_log.h"
+#include "queue/rq_queue.h"
+#include "retain/rq_expire.h"
+#include "shmem/rq_workers.h"
+#include "topic/rq_topic.h"
+
+/*
+ * A topic's expired messages are left for another 1/EXPIRE_SHARE of its time,
+ * or until there are EXPIRE_COUNT of them in a queue.
+ */
+#define EXPIRE_SHARE		16
+#define EXPIRE_COUNT		2048
+
+/*
+ * The most that goes in one round, in entries of a queue and of all.  The next
+ * round comes at once.
+ */
+#define EXPIRE_QUEUE_MAX	65536
+#define EXPIRE_ROUND		(1024 * 1024)
+
+int
+rq_expire_time(uint32 topic)
+{
+	int32		s = rq_topic_committed(topic)->retention_s;
+
+	return s == RQ_RETENTION_DEFAULT ? rq_retention_time_s : s;
+}
+
+TimestampTz
+rq_expire_before(uint32 topic, TimestampTz now)
+{
+	int			s = rq_expire_time(topic);
+
+	return s < 0 ? DT_NOBEGIN : now - (int64) s * USECS_PER_SEC;
+}
+
+TimestampTz
+rq_expire_first_before(TimestampTz now)
+{
+	TimestampTz before = rq_retention_time_s < 0 ? DT_NOBEGIN :
+	now - (int64) rq_retention_time_s * USECS_PER_SEC;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	for (int t = 0; t < rq_max_topics; t++)
+		if (pg_atomic_read_u64(&rq_topics[t].key) != 0)
+			before = Max(before, rq_expire_before(t, now));
+	LWLockRelease(rq_meta_lock);
+	return before;
+}
+
+/* ---- topics with a time of their own ---- */
+
+/*
+ * Where the queue begins when all that has expired and is held by no group
+ * goes; where it begins now, if that is not worth a record.
+ */
+static RqOff
+start_unexpired(const RqRound *r, RqQueue *q)
+{
+	TimestampTz before = rq_expire_before(q->topic, r->now);
+	int64		grain = (int64) Max(rq_expire_time(q->topic) / EXPIRE_SHARE, 1) *
+	USECS_PER_SEC;
+	RqOff		start = pg_atomic_read_u64(&q->start);
+	RqOff		to = Min(rq_queue_offset_at(q, before), q->logged_stable);
+	RqOff		from;
+	RqEntry		e;
+
+	if (rq_group_holding(q, &from) != RQ_NO_SLOT)
+		to = Min(to, from);
+	if (to <= start || !rq_queue_entry_or_lost(q, start, &e))
+		return start;
+	to = Min(to, start + EXPIRE_QUEUE_MAX);
+	return to - start >= EXPIRE_COUNT || e.enqueued_at < before - grain ?
+		to : start;
+}
+
+static void
+expire_queue(RqRound *r, uint32 topic, uint32 i, RqTrim *t)
+{
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	if (i < rq_topic_nslots(topic) && rq_topic_committed(topic)->retention_s >= 0)
+	{
+		RqQueue    *q = rq_topic_queue(topic, i);
+		RqOff		start = start_unexpired(r, q);
+
+		r->expire -= (int64) (start - pg_atomic_read_u64(&q->start));
+		rq_trim_queue(t, q, start);
+	}
+	LWLockRelease(rq_meta_lock);
+}
+
+/*
+ * Messages leave the queues of such a topic when their time is over and no
+ * group holds them, although their segment stays.  Not one by one: when there
+ * are many, or the oldest is over its time by a share of it.  Readers of the
+ * topic go on with the next one.  The log's start stays, so
+ * rq_trim() need not ask the readers.
+ */
+void
+rq_expire_topics(RqRound *r)
+{
+	RqTrim		t;
+
+	r->expire = EXPIRE_ROUND;
+	rq_trim_prepare(&t, pg_atomic_read_u64(&rq_log->start));
+	for (int topic = 0; topic < rq_max_topics; topic++)
+		for (uint32 i = 0; i < rq_topic_nslots(topic) && r->expire > 0; i++)
+			(void) rq_round_look(r, expire_queue, topic, i, &t);
+	if (rq_trim(&t, true) && r->expire < EXPIRE_ROUND - EXPIRE_COUNT)
+		rq_worker_wake(RQ_JANITOR);
+}
