@@ -9,7 +9,7 @@ CREATE FUNCTION settled(topic regclass, files int) RETURNS bool LANGUAGE plpgsql
 DECLARE
     n int;
 BEGIN
-    -- The janitor removes the files of queues that are gone.
+    -- The janitor removes the files of removed queues.
     FOR i IN 1 .. 600 LOOP
         SELECT count(*) INTO n FROM pg_ls_dir('pg_rocketq/queue/' ||
             (SELECT oid FROM pg_database WHERE datname = current_database()) || '_' ||
@@ -41,7 +41,7 @@ SELECT count(rocketq.produce('alt', 'new', queue_id => 5));
 SELECT queue_id, committed_offset, lag FROM rocketq.groups ORDER BY queue_id;
 SELECT rocketq.alter_topic('alt', 6);
 
--- It is the transaction's, and a savepoint's.
+-- It follows the transaction, and savepoints.
 BEGIN;
 SELECT rocketq.alter_topic('alt', 9);
 SELECT count(rocketq.produce('alt', 'never', queue_id => 8));
@@ -49,7 +49,7 @@ SELECT * FROM number_of_queues;
 ROLLBACK;
 SELECT * FROM number_of_queues;
 SELECT rocketq.produce('alt', 'never', queue_id => 8);
--- A message that is there at once would go with its queue.
+-- A non-transactional message would be removed with its queue.
 BEGIN;
 SELECT rocketq.alter_topic('alt', 9);
 SELECT rocketq.produce('alt', 'never', queue_id => 8, transactional => false);
@@ -63,7 +63,7 @@ SELECT rocketq.alter_topic('alt', retention_time => '1 h');
 SELECT count(rocketq.produce('alt', 'at once', queue_id => 5, transactional => false));
 ROLLBACK;
 SELECT rocketq.text(body) FROM rocketq.pull('alt', 5, 1);
--- times that are none, and such without a unit
+-- invalid times, and times without a unit
 SELECT rocketq.alter_topic('alt', retention_time => 'forever');
 SELECT rocketq.alter_topic('alt', retention_time => '-2 s');
 SELECT rocketq.create_topic('timed', 1);
@@ -89,7 +89,7 @@ SELECT * FROM number_of_queues;
 SELECT queue_id, rocketq.text(body) FROM alt WHERE queue_id > 3 ORDER BY 1;
 SELECT consumer_group, count(*), sum(lag) FROM rocketq.groups GROUP BY 1 ORDER BY 1;
 
--- Fewer: not while somebody may want what is in them.
+-- Fewer: not while a group may need messages in them.
 SELECT rocketq.alter_topic('alt', 7);
 SELECT count(*) FROM rocketq.consume('alt', 'g', auto_commit => true);
 SELECT rocketq.alter_topic('alt', 7);

@@ -5,9 +5,9 @@ CREATE VIEW bodied_texts AS SELECT queue_offset AS n, rocketq.text(body) FROM bo
 CREATE DOMAIN a_text AS text;
 CREATE DOMAIN a_document AS jsonb;
 
--- a literal is text, and nothing in it is taken for something else
+-- a literal is text, and nothing in it is interpreted
 SELECT count(rocketq.produce('bodied', '\x41 {"a":  1}'));
--- as is a parameter whose type nobody tells
+-- as is a parameter without a type
 PREPARE untyped AS SELECT count(rocketq.produce($1, $2, tag => $3, keys => $4, properties => $5, sharding_key => $6));
 SELECT parameter_types FROM pg_prepared_statements WHERE name = 'untyped';
 EXECUTE untyped('bodied', '\x42', 'a tag', '{k}', '{"p": 1}', 's');
@@ -28,7 +28,7 @@ SELECT rocketq.produce('bodied', NULL::jsonb);
 SELECT * FROM bodied_texts;
 SELECT tag, keys, properties, sharding_key FROM rocketq.pull('bodied', 0, 1, 1);
 
--- a statement's type is that of each of its calls
+-- a prepared statement keeps the type for all of its executions
 SELECT count(rocketq.produce('bodied', b)), count(rocketq.produce('bodied', to_jsonb(b)))
 FROM (VALUES ('one'), ('two')) v(b);
 SELECT * FROM bodied_texts WHERE n >= 16;
@@ -37,7 +37,7 @@ CREATE FUNCTION produce_any(body anyelement) RETURNS text LANGUAGE plpgsql
         + 0 * rocketq.produce('bodied', $1, transactional => false)) m; END $$;
 SELECT produce_any('text'::text), produce_any('"jsonb"'::jsonb), produce_any('\x627974'::bytea), produce_any('text'::text);
 
--- what is no body, and what to do
+-- types that cannot be a body, and the hints
 SELECT rocketq.produce('bodied', 1);
 \echo :LAST_ERROR_SQLSTATE
 SELECT rocketq.produce('bodied', now());
@@ -70,14 +70,14 @@ SELECT count(*) FROM rocketq.produce_batch('bodied', '{}');
 SELECT count(*) FROM rocketq.produce_batch('bodied', (SELECT array_agg(row_to_json(r)) FROM (VALUES (1), (2)) r(i)));
 SELECT * FROM bodied_texts;
 
--- groups from a time, as text and as a time
+-- groups that start at a time, given as text and as a timestamp
 SELECT rocketq.create_group('bodied', 'a', now());
 SELECT rocketq.create_group('bodied', 'b', 'now');
 SELECT rocketq.create_group('bodied', 'c', current_date - 1);
 SELECT rocketq.create_group('bodied', 'd', NULL::timestamptz);
 SELECT consumer_group, lag FROM rocketq.groups WHERE topic = 'bodied' ORDER BY 1;
 
--- the views find a topic by its name, and by the table that it is
+-- views find a topic by its name, and by the OID of its table
 CREATE SCHEMA elsewhere;
 SELECT rocketq.create_topic('elsewhere."Mixed Case"', 1);
 SELECT topic, topic_oid = 'bodied'::regclass AS same FROM rocketq.topics WHERE topic = 'bodied';

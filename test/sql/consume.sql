@@ -15,7 +15,7 @@ $$ SELECT queue_id, array_agg(queue_offset ORDER BY n), array_agg(rocketq.text(b
         AS m(queue_id, queue_offset, message_id, tag, keys, sharding_key, properties, born_at, stored_at,
              delivery_attempt, body, n)
    GROUP BY queue_id ORDER BY queue_id $$;
--- Where the group stands.
+-- The offsets of the group.
 CREATE FUNCTION stands(consumer_group text) RETURNS bigint[] LANGUAGE sql AS
 $$ SELECT array_agg(rocketq.committed_offset('consumed', consumer_group, q) ORDER BY q)
    FROM generate_series(0, 2) q $$;
@@ -28,7 +28,7 @@ FROM rocketq.consume('consumed', 'columns', 2) m ORDER BY queue_id, queue_offset
 ROLLBACK;
 
 --
--- The group moves on with COMMIT after commit_offset(), and only then.
+-- The group moves only with COMMIT after commit_offset().
 --
 BEGIN;
 SELECT * FROM got('g');
@@ -39,7 +39,7 @@ SELECT stands('g');
 BEGIN;
 SELECT count(*) FROM rocketq.consume('consumed', 'g');
 SELECT rocketq.commit_offset('consumed', 'g');
--- not yet for others, as everyone sees it
+-- not moved yet, as far as others can see
 SELECT stands('g');
 ROLLBACK;
 SELECT stands('g');
@@ -51,14 +51,15 @@ COMMIT;
 SELECT stands('g');
 SELECT * FROM got('g');
 
--- Other groups are not affected; a group's name is taken as it is.
+-- Other groups are not affected; a group's name is taken literally.
 BEGIN;
 SELECT sum(cardinality(offsets)) FROM got('G');
 SELECT sum(cardinality(offsets)) FROM got('ein Käufer, "quoted"');
 ROLLBACK;
 
 --
--- max_messages, and calls that go on where the last one of the transaction ended.
+-- max_messages, and calls that continue where the last one of the transaction
+-- ended.
 --
 BEGIN;
 SELECT count(*), count(DISTINCT (queue_id, queue_offset)) AS different
@@ -76,7 +77,7 @@ SELECT rocketq.create_topic('many', 1);
 SELECT count(*) FROM rocketq.produce_batch('many', (SELECT array_agg(i::text) FROM generate_series(1, 100) i));
 SELECT count(*), min(queue_offset), max(queue_offset) FROM rocketq.consume('many', 'g');
 SELECT count(*), min(queue_offset), max(queue_offset) FROM rocketq.consume('many', 'g', 1000000);
--- A batch that is not committed comes again; the committed part does not.
+-- A batch that is not committed is delivered again; the committed part is not.
 BEGIN;
 SELECT count(*), max(queue_offset) FROM rocketq.consume('many', 'part', 10);
 SELECT rocketq.commit_offset('many', 'part');
@@ -90,10 +91,11 @@ SELECT rocketq.drop_topic('many');
 BEGIN;
 SELECT rocketq.commit_offset('consumed', 'max');
 COMMIT;
--- What an earlier transaction consumed is not what this one commits.
+-- A transaction does not commit what an earlier one consumed.
 SELECT count(*) FROM rocketq.consume('consumed', 'forgotten', 5);
 SELECT rocketq.commit_offset('consumed', 'forgotten');
--- which it says, but not of a function's or a block's query, nor where it consumes itself
+-- it warns of that, but not in a query of a function or block, nor where the
+-- statement itself consumes
 CREATE FUNCTION commit_forgotten() RETURNS int LANGUAGE plpgsql
     AS $$ BEGIN RETURN (SELECT rocketq.commit_offset('consumed', 'forgotten')); END $$;
 SELECT commit_forgotten();
@@ -124,7 +126,7 @@ SELECT stands('auto');
 SELECT * FROM got('auto', auto_commit => true);
 
 --
--- Filters.  What does not match is passed over for good.
+-- Filters.  What does not match is skipped for good.
 --
 BEGIN;
 SELECT * FROM got('filter', tags => 'paid');
@@ -144,25 +146,25 @@ ROLLBACK;
 BEGIN;
 SELECT sum(cardinality(offsets)) FROM got('either', tags => NULL);
 ROLLBACK;
--- tags are compared as they are
+-- tags are compared literally
 SELECT * FROM got('either', tags => 'Paid || pai || paidx');
 SELECT stands('either');
 -- max_messages counts what matches
 BEGIN;
 SELECT sum(cardinality(offsets)) FROM got('few', 4, 'shipped');
 ROLLBACK;
--- nothing matches: the group moves all the same
+-- nothing matches: the group moves anyway
 BEGIN;
 SELECT * FROM got('none', tags => 'no such tag');
 SELECT rocketq.commit_offset('consumed', 'none') AS queues;
 COMMIT;
 SELECT stands('none');
--- a filter may change within a transaction, and only what is ahead is looked at
+-- a filter may change within a transaction, and applies to what is still ahead
 BEGIN;
 SELECT sum(cardinality(offsets)) AS paid FROM got('change', tags => 'paid');
 SELECT sum(cardinality(offsets)) AS all FROM got('change');
 ROLLBACK;
--- two tags with one hash are two tags
+-- two tags with the same hash are different tags
 SELECT rocketq.create_topic('tagged', 1);
 SELECT count(rocketq.produce('tagged', tag, tag => tag)) FROM unnest('{tag15566,tag66554,tag15566}'::text[]) tag;
 SELECT queue_offset, tag FROM rocketq.consume('tagged', 'g', tags => 'tag66554');
@@ -176,7 +178,7 @@ SELECT * FROM got('bad', tags => 'a || ');
 SELECT * FROM got('bad', tags => 'a | b');
 SELECT * FROM got('bad', tags => 'a ||| b');
 SELECT * FROM got('bad', tags => 'a || *');
--- the refused calls have not made the group
+-- the refused calls have not created the group
 SELECT rocketq.committed_offset('consumed', 'bad', 0);
 
 --
@@ -201,7 +203,7 @@ SELECT rocketq.commit_offset('consumed', 'save') > 0 AS committed;
 ROLLBACK TO a;
 COMMIT;
 SELECT (SELECT sum(o) FROM unnest(stands('save')) o) AS committed;
--- released ones keep theirs
+-- released savepoints keep what they consumed
 BEGIN;
 SAVEPOINT a;
 SELECT count(*) FROM rocketq.consume('consumed', 'save', 5);
@@ -254,7 +256,7 @@ SELECT errors FROM handle('1/m5');
 SELECT count(*) = (SELECT sum(o) FROM unnest(stands('handler')) o) AS in_step, count(DISTINCT body) = count(*) AS once,
        count(*) < 30 AS part
 FROM handled;
--- and goes on from there
+-- and continues from there
 SELECT errors FROM handle('');
 SELECT count(*), count(DISTINCT body) FROM handled;
 SELECT stands('handler');
@@ -278,8 +280,8 @@ CALL drain(0, 0);
 SELECT stands('drain');
 DROP PROCEDURE drain(int, int);
 
--- A commit that fails at its very end gives the messages back, and leaves empty
--- places in the queue that consumers pass over.
+-- A commit that fails at its very end gives the messages back, and leaves
+-- empty places in the queue that consumers skip.
 BEGIN;
 CREATE TEMP TABLE parent (id int PRIMARY KEY) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE child (id int REFERENCES parent);
@@ -303,7 +305,8 @@ COMMIT;
 SELECT * FROM got('drain', auto_commit => true);
 SELECT stands('drain');
 
--- Consume what the same transaction produces: only what is committed before.
+-- Consume from a topic into which the same transaction produces: only earlier,
+-- committed messages.
 BEGIN;
 SELECT count(rocketq.produce('consumed', 'mine', queue_id => 0));
 SELECT * FROM got('drain');
@@ -333,7 +336,7 @@ SELECT rocketq.committed_offset('fresh', 'g', 0);
 SELECT * FROM rocketq.consume('fresh', 'g');
 SELECT rocketq.drop_topic('fresh');
 
--- LIMIT does not reach into the call: what it returned is consumed.
+-- LIMIT has no effect on the call: everything that it returned is consumed.
 BEGIN;
 SELECT count(*) FROM (SELECT * FROM rocketq.consume('consumed', 'limit', 100, auto_commit => true) LIMIT 2) m;
 COMMIT;

@@ -90,7 +90,7 @@ COPY again FROM :'file' (FORMAT binary);
 SELECT count(*) FROM again a JOIN plain p USING (queue_id, queue_offset, body);
 DROP TABLE plain;
 
--- FREEZE: there is nothing to freeze, and nothing is seen before COMMIT
+-- FREEZE: there is nothing to freeze, and nothing is visible before COMMIT
 COPY again FROM :'file' (FORMAT binary, FREEZE);
 BEGIN;
 TRUNCATE again;
@@ -131,7 +131,8 @@ ROLLBACK;
 SELECT * FROM copied();
 
 --
--- A large COPY goes to the log in runs: one record for many messages.
+-- A large COPY is written to the log in runs, with one record for many
+-- messages.
 --
 COPY (SELECT i % 2, 'bulk', repeat(i::text, 10) FROM generate_series(1, 10000) i) TO :'file';
 SELECT set_config('copied.before', pg_current_wal_insert_lsn()::text, false) IS NOT NULL AS before;

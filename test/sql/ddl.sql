@@ -3,7 +3,7 @@
 
 CREATE SCHEMA ddl;
 SET search_path = ddl, public;
--- everything that is there: names, and whether the store agrees
+-- everything that exists: names, and whether the store agrees
 CREATE VIEW topics AS
     SELECT c.relname, (SELECT count(*) FROM rocketq.get_queues() q
                        WHERE q.relfilenode = c.relfilenode AND q.database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS queues
@@ -30,7 +30,7 @@ CREATE TABLE no_data USING rocketq AS TABLE selected WITH NO DATA;
 SELECT tag, string_agg(rocketq.text(body), ' ' ORDER BY message_id) FROM selected GROUP BY 1;
 TABLE topics ORDER BY relname;
 DROP TABLE liked, again, spelled, of_message, no_data;
--- wrong columns: the first wrong one is told
+-- wrong columns: the first wrong one is reported
 CREATE TABLE wrong () USING rocketq;
 \echo :LAST_ERROR_SQLSTATE
 CREATE TABLE wrong (queue_id int, "Queue_offset" bigint) USING rocketq;
@@ -106,7 +106,7 @@ ALTER TABLE altered ADD CONSTRAINT later CHECK (tag <> 'y') NOT VALID;
 ALTER TABLE altered VALIDATE CONSTRAINT later;
 ALTER TABLE altered RENAME CONSTRAINT later TO earlier;
 ALTER TABLE altered DROP CONSTRAINT earlier, DROP CONSTRAINT tagged, ALTER tag DROP NOT NULL;
--- messages that are there are looked at
+-- existing messages are checked
 ALTER TABLE altered ADD CHECK (tag <> 't');
 \echo :LAST_ERROR_SQLSTATE
 ALTER TABLE altered ALTER sharding_key SET NOT NULL;
@@ -200,7 +200,7 @@ ALTER TYPE typ DROP ATTRIBUTE tag CASCADE;
 ALTER TYPE typ RENAME ATTRIBUTE tag TO label CASCADE;
 ALTER TABLE altered NOT OF;
 DROP TYPE typ;
--- all of that has left it a topic
+-- after all of that it is still a topic
 SELECT count(rocketq.produce('altered', 'still'));
 SELECT rocketq.text(body) FROM rocketq.consume('altered', 'g');
 DROP TABLE altered, refused, plain, keyed;
@@ -259,7 +259,7 @@ SELECT rocketq.text(body) FROM fresh ORDER BY message_id;
 DROP TABLE one, two, three, fresh;
 
 --
--- No tablespace has a topic, or is held by one.
+-- No tablespace contains a topic, or is kept by one.
 --
 SET allow_in_place_tablespaces = on;
 CREATE TABLESPACE regress_rocketq LOCATION '';
@@ -277,7 +277,7 @@ CREATE TABLE placed_part PARTITION OF placed_root DEFAULT USING rocketq;
 ALTER TABLE placed_root SET TABLESPACE pg_default;
 SELECT * FROM places WHERE relname <> 'placed_root';
 SELECT count(rocketq.produce('placed', 'x', queue_id => 0));
--- moving it is nothing, whatever else happens to it
+-- moving it does nothing, whatever else is done to it
 SELECT pg_relation_filenode('placed') AS filenode \gset
 ALTER TABLE placed SET TABLESPACE regress_rocketq;
 ALTER TABLE placed SET TABLESPACE pg_default;
@@ -308,7 +308,7 @@ SELECT rocketq.text(body) FROM placed;
 TRUNCATE placed;
 SELECT count(rocketq.produce('placed', 'y'));
 SELECT rocketq.text(body) FROM placed;
--- all that is in a tablespace, topics besides
+-- everything in a tablespace, including topics
 CREATE SCHEMA placed_here;
 CREATE TABLE placed_here.plain (a int);
 SET client_min_messages = warning;
@@ -329,7 +329,7 @@ DROP TABLE placed, placed_too, placed_by_function, placed_copy, placed_root CASC
 DROP VIEW places;
 
 --
--- Rolled back: nothing is left, in the catalog and in the store.
+-- Rolled back: nothing is left in the catalog or in the store.
 --
 BEGIN;
 CREATE TABLE gone (LIKE rocketq.message) USING rocketq;

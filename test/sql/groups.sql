@@ -18,7 +18,7 @@ SELECT rocketq.create_group('grouped', 'last', 'last');
 SELECT rocketq.create_group('grouped', 'First', 'FIRST');
 SELECT stands('default') AS "default", stands('first') AS "first", stands('last') AS "last", stands('First') AS "First";
 SELECT * FROM names;
--- at a time: the first message stored then or later
+-- at a time: the first message stored at that time or later
 SELECT stored_at AS third FROM rocketq.pull('grouped', 0, 0, 1) \gset
 SELECT rocketq.create_group('grouped', 'at the first', :'third');
 SELECT rocketq.create_group('grouped', 'long ago', '1999-12-31 23:59:59 UTC');
@@ -26,7 +26,7 @@ SELECT rocketq.create_group('grouped', 'ages ago', '-infinity');
 SELECT rocketq.create_group('grouped', 'to come', 'infinity');
 SELECT stands('at the first') AS "at the first", stands('long ago') AS "long ago", stands('ages ago') AS "ages ago",
        stands('to come') AS "to come";
--- later messages are seen by all
+-- all groups see later messages
 SELECT count(rocketq.produce('grouped', 'later', queue_id => 0));
 SELECT count(*) FROM rocketq.consume('grouped', 'last');
 SELECT count(*) FROM rocketq.consume('grouped', 'to come');
@@ -36,7 +36,7 @@ SELECT rocketq.create_group('grouped', 'wrong', 'middle');
 SELECT rocketq.create_group('grouped', 'wrong', NULL);
 SELECT rocketq.create_group('grouped', '');
 SELECT rocketq.create_group('grouped', NULL);
--- a topic's own
+-- groups belong to their topic
 SELECT rocketq.create_topic('grouped_too', 1);
 SELECT rocketq.create_group('grouped_too', 'first');
 SELECT rocketq.committed_offset('grouped_too', 'first', 0);
@@ -55,7 +55,7 @@ SELECT * FROM names;
 SELECT stands('First');
 SELECT rocketq.drop_group('grouped', 'First');
 SELECT rocketq.drop_group('grouped', NULL);
--- its offsets are forgotten: a new one of the name is a new one
+-- its offsets are forgotten: a group with the same name is a new one
 SELECT count(*) FROM rocketq.consume('grouped', 'default', auto_commit => true);
 SELECT stands('default');
 SELECT rocketq.drop_group('grouped', 'default');
@@ -96,7 +96,7 @@ BEGIN;
 SELECT rocketq.drop_group('grouped', 'created');
 SELECT rocketq.drop_group('grouped', 'created');
 ROLLBACK;
--- dropped and made anew
+-- dropped and created anew
 BEGIN;
 SELECT rocketq.drop_group('grouped', 'created');
 SELECT rocketq.create_group('grouped', 'created');
@@ -110,7 +110,7 @@ SELECT rocketq.create_group('grouped', 'created');
 COMMIT;
 SELECT stands('created');
 SELECT * FROM names;
--- dropped, and made anew by consuming
+-- dropped, and created anew by consuming
 SELECT rocketq.reset_offset('grouped', 'created', 'last');
 BEGIN;
 SELECT rocketq.drop_group('grouped', 'created');
@@ -124,7 +124,7 @@ SELECT count(*) FROM rocketq.consume('grouped', 'created', auto_commit => true);
 COMMIT;
 SELECT * FROM names;
 SELECT stands('created');
--- made and dropped
+-- created and dropped
 BEGIN;
 SELECT rocketq.create_group('grouped', 'brief');
 SELECT rocketq.drop_group('grouped', 'brief');
@@ -190,7 +190,7 @@ SAVEPOINT a;
 SELECT rocketq.create_topic('grouped_new', 1);
 SELECT rocketq.create_group('grouped_new', 'g');
 ROLLBACK TO a;
--- let the janitor pass
+-- let the janitor run
 DO $$
 DECLARE
     rounds bigint := (SELECT ticks FROM rocketq.workers WHERE worker = 'janitor');
@@ -269,7 +269,7 @@ SELECT stands('reset');
 SELECT rocketq.create_group('grouped', 'explicit');
 SELECT rocketq.commit_offset('grouped', 'explicit', 0, 2);
 SELECT stands('explicit');
--- what it has already is fine
+-- its current offset is fine
 SELECT rocketq.commit_offset('grouped', 'explicit', 0, 2);
 -- neither backwards nor past the end
 SELECT rocketq.commit_offset('grouped', 'explicit', 0, 1);
@@ -285,7 +285,7 @@ SELECT rocketq.commit_offset('grouped', 'nobody');
 SELECT stands('explicit');
 SELECT rocketq.commit_offset('grouped', 'explicit', 0, 6);
 SELECT stands('explicit');
--- messages of this transaction are not there yet
+-- messages of this transaction are not in the queue yet
 BEGIN;
 SELECT count(rocketq.produce('grouped', 'uncommitted', queue_id => 0));
 SELECT rocketq.commit_offset('grouped', 'explicit', 0, 7);
@@ -317,7 +317,7 @@ SELECT rocketq.commit_offset('grouped', 'explicit', 1, 4);
 SELECT rocketq.commit_offset('grouped', 'explicit');
 COMMIT;
 SELECT stands('explicit');
--- consuming goes on behind what was committed
+-- consuming continues after what was committed
 BEGIN;
 SELECT rocketq.commit_offset('grouped', 'explicit', 0, 5);
 SELECT queue_id, array_agg(queue_offset ORDER BY queue_offset) FROM rocketq.consume('grouped', 'explicit') GROUP BY 1 ORDER BY 1;
@@ -333,7 +333,7 @@ SELECT rocketq.max_offset('grouped', NULL);
 SELECT rocketq.committed_offset('grouped', 'explicit', 2);
 SELECT rocketq.committed_offset('grouped', 'nobody', 0);
 SELECT rocketq.committed_offset('grouped', NULL, 0);
--- messages of one transaction have one time, or times that rise
+-- messages of one transaction have the same time, or ascending times
 SELECT rocketq.create_topic('timed', 1);
 SELECT count(rocketq.produce('timed', 'one'));
 SELECT count(rocketq.produce('timed', 'two'));

@@ -27,7 +27,7 @@ SELECT count(DISTINCT queue_id), count(*) FROM browsed WHERE body = 'sharded';
 INSERT INTO browsed (queue_id, tag, body) VALUES (1, 'returned', 'r')
     RETURNING queue_id, queue_offset, message_id IS NOT NULL AS id, tag, born_at = statement_timestamp() AS born,
               stored_at, delivery_attempt, body;
--- a value that is given for what rocketq sets is a mistake
+-- a value for a column that rocketq sets is an error
 INSERT INTO browsed (queue_offset, body) VALUES (1, 'x');
 \echo :LAST_ERROR_SQLSTATE
 INSERT INTO browsed (message_id, body) VALUES (1, 'x');
@@ -77,7 +77,8 @@ FROM (SELECT n, lag(n) OVER (PARTITION BY queue_id ORDER BY queue_offset) AS bef
 DROP TABLE source;
 
 --
--- A whole row is the copy of a message: offsets and ids are new, the rest is taken over.
+-- A whole row is the copy of a message: offsets and ids are new, the rest is
+-- kept.
 --
 SELECT rocketq.create_topic('browsed_copy', 2);
 INSERT INTO browsed_copy SELECT * FROM browsed WHERE tag = 'paid' OR tag = 'copied' ORDER BY queue_id, queue_offset;
@@ -89,7 +90,8 @@ INSERT INTO browsed_narrow SELECT * FROM browsed_copy ORDER BY queue_id, queue_o
 SELECT queue_id, count(*) FROM browsed_narrow GROUP BY 1;
 SELECT rocketq.drop_topic('browsed_narrow');
 SELECT rocketq.drop_topic('browsed_copy');
--- Where the number of queues differs, a copy goes where its key's messages go from now on.
+-- Where the number of queues differs, a copy goes to the queue of new messages
+-- with its key.
 SELECT rocketq.create_topic('keyed', 4);
 SELECT count(rocketq.produce('keyed', 'm' || i, sharding_key => 'k' || i % 20)) FROM generate_series(1, 200) i;
 SELECT count(rocketq.produce('keyed', 'm' || i, sharding_key => 'own choice', queue_id => 3)) FROM generate_series(1, 5) i;
@@ -122,7 +124,7 @@ CALL copy_keyed(5, 'INSERT INTO copied SELECT * FROM keyed ORDER BY queue_id, qu
 CALL copy_keyed(5, 'INSERT INTO copied SELECT m.* FROM generate_series(0, 3) q, rocketq.pull(''keyed'', q, 0, 1000) m');
 CALL copy_keyed(3, 'WITH k AS MATERIALIZED (SELECT * FROM keyed) INSERT INTO copied SELECT * FROM k');
 CALL copy_keyed(3, 'WITH c AS (INSERT INTO copied SELECT * FROM keyed RETURNING tag) SELECT 1');
--- Where it does not, and where a dump is restored, it stays in its queue.
+-- Otherwise, and where a dump is restored, it stays in its queue.
 CALL copy_keyed(4, 'INSERT INTO copied SELECT * FROM keyed');
 CALL copy_keyed(4, 'INSERT INTO copied SELECT k.* FROM keyed k JOIN pg_class c ON c.oid = k.tableoid');
 SELECT 'INSERT INTO copied VALUES ' || string_agg(format('(%s)', concat_ws(', ', queue_id, queue_offset, message_id,
@@ -135,7 +137,7 @@ SELECT count(*), count(*) FILTER (WHERE c.queue_id <> k.queue_id) AS moved FROM 
 SELECT rocketq.drop_topic('copied');
 SELECT rocketq.drop_topic('keyed');
 DROP PROCEDURE copy_keyed;
--- and into a table, which then can do what topics cannot
+-- and into a table, which can do what topics cannot
 CREATE TABLE copied AS SELECT * FROM browsed WHERE tag = 'paid';
 CREATE INDEX ON copied (message_id);
 SELECT c.body = b.body AS body, c.born_at = b.born_at AS born FROM copied c JOIN browsed b USING (message_id);
@@ -183,7 +185,8 @@ COMMIT;
 --
 -- SELECT
 --
--- a scan obeys the snapshot; of what is enqueued without a transaction, it sees what was there before BEGIN
+-- a scan obeys the snapshot; of non-transactional messages, it sees those
+-- enqueued before BEGIN
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT count(*) FROM browsed;
 SELECT count(rocketq.produce('browsed', 'at once', queue_id => 1, transactional => false));
@@ -201,7 +204,7 @@ SELECT count(*) FROM browsed a, browsed b WHERE a.queue_id = b.queue_id AND a.qu
 SELECT (b).queue_offset FROM (SELECT b FROM browsed b WHERE queue_id = 0) s ORDER BY 1 LIMIT 2;
 SELECT rocketq.text(body) FROM browsed WHERE queue_offset = (SELECT max(queue_offset) FROM browsed) ORDER BY 1;
 SELECT count(*) FROM browsed WHERE EXISTS (SELECT FROM browsed b WHERE b.body = browsed.body AND b.queue_id <> browsed.queue_id);
--- cursors, also backwards, also after other messages came
+-- cursors, also backwards, also after other messages have arrived
 BEGIN;
 DECLARE c SCROLL CURSOR FOR SELECT queue_id, queue_offset, rocketq.text(body) FROM browsed;
 FETCH 2 FROM c;
@@ -223,7 +226,7 @@ CREATE VIEW browsed_text AS SELECT queue_id, queue_offset, rocketq.text(body) AS
 SELECT max(body) FROM browsed_text WHERE queue_id = 0;
 INSERT INTO browsed_text (queue_id, body) VALUES (0, 'x');
 DROP VIEW browsed_text;
--- many rows, with parallel workers if the planner likes
+-- many rows, with parallel workers if the planner chooses them
 SET max_parallel_workers_per_gather = 2;
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
@@ -260,7 +263,7 @@ SELECT tag, rocketq.text(body) FROM browsed WHERE body IN ('a', 'b', 'unwanted')
 DROP TRIGGER stamp ON browsed;
 DROP TRIGGER tell ON browsed;
 DROP FUNCTION stamp(), tell();
--- constraints and defaults hold for INSERT; messages that are there are looked at
+-- constraints and defaults apply to INSERT; existing messages are checked
 ALTER TABLE browsed ADD CONSTRAINT short CHECK (length(body) < 5);
 ALTER TABLE browsed ALTER tag SET NOT NULL;
 SELECT rocketq.create_topic('checked', 1);
@@ -289,7 +292,7 @@ INSERT INTO parted (tag, body) VALUES ('us', '1'), ('eu', '2'), ('us', '3');
 SELECT tableoid::regclass, rocketq.text(body) FROM parted ORDER BY 2;
 SELECT rocketq.text(body) FROM rocketq.consume('parted_eu', 'g');
 SELECT rocketq.produce('parted', 'x');
--- a row goes where it belongs, or nowhere
+-- a row goes to its partition, or is refused
 INSERT INTO parted_eu (tag, body) VALUES ('us', 'x');
 DROP TABLE parted;
 

@@ -1,5 +1,5 @@
--- A session remembers topics that it has used: whatever changes about a topic
--- or about roles must count for the next call, also within a transaction.
+-- A session caches the topics that it has used: any change of a topic or of
+-- roles must affect the next call, also within a transaction.
 SET client_min_messages = warning;
 CREATE ROLE regress_rq_lookup;
 CREATE ROLE regress_rq_lookup_group;
@@ -13,7 +13,7 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN SQLSTATE || ': ' || SQLERRM;
 END $$;
 
--- twice, so that the second call goes by what the first one has found
+-- twice, so that the second call uses what the first one has found
 CREATE FUNCTION produce_twice() RETURNS text LANGUAGE sql AS $$
 	SELECT try($q$SELECT rocketq.produce('looked_up', 'm')$q$) || ', ' ||
 		try($q$SELECT rocketq.produce('looked_up', 'm')$q$)
@@ -56,7 +56,7 @@ SET ROLE regress_rq_lookup;
 SELECT produce_twice();
 RESET ROLE;
 
--- what only the executor heeds
+-- what only the executor enforces
 BEGIN;
 SELECT produce_twice();
 ALTER TABLE looked_up ADD CHECK (length(body) < 10);
@@ -87,7 +87,7 @@ TRUNCATE looked_up;
 SELECT produce_twice();
 SELECT count(*) FROM looked_up;
 
--- a lock taken in what was rolled back is taken again
+-- a lock released by a rollback is taken again
 BEGIN;
 SAVEPOINT a;
 SELECT produce_twice();
@@ -102,7 +102,7 @@ BEGIN READ ONLY;
 SELECT produce_twice();
 COMMIT;
 
--- gone, and another one of the name
+-- dropped, and another one with the same name
 SELECT 'looked_up'::regclass::oid AS oid \gset
 DROP TABLE looked_up;
 \set VERBOSITY sqlstate

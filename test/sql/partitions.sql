@@ -10,7 +10,7 @@ CREATE FUNCTION parent() RETURNS TABLE (part regclass, tag text, body text) LANG
     AS $$ SELECT tableoid::regclass, tag, rocketq.text(body) FROM parts.parent ORDER BY 1, queue_offset, 3 $$;
 
 --
--- Rows find their topic.
+-- Rows are routed to their topic.
 --
 INSERT INTO parent (tag, queue_id, body) VALUES ('us', 0, '1'), ('eu', 0, '2'), ('heap', 0, '3'), ('us', 0, '4')
     RETURNING tableoid::regclass, queue_id, queue_offset, message_id > 0 AS id;
@@ -36,7 +36,7 @@ SELECT * FROM parent();
 SELECT rocketq.text(body) FROM parent WHERE tag = 'us' ORDER BY queue_offset;
 EXPLAIN (COSTS OFF) SELECT * FROM parent WHERE tag = 'us';
 SELECT rocketq.text(body) FROM rocketq.consume('us', 'g', auto_commit => true);
--- directly, only what belongs there
+-- inserted directly, only rows that belong there
 INSERT INTO eu (queue_id, tag, body) VALUES (0, 'eu', '10');
 INSERT INTO eu (queue_id, tag, body) VALUES (0, 'us', 'x');
 \echo :LAST_ERROR_SQLSTATE
@@ -46,7 +46,8 @@ SELECT rocketq.produce('parent', 'x');
 \echo :LAST_ERROR_SQLSTATE
 
 --
--- The parent's other partitions can be changed, as long as no message is met.
+-- The parent's other partitions can be changed, as long as no message is
+-- affected.
 --
 UPDATE parent SET sharding_key = 'changed' WHERE tag = 'heap';
 UPDATE parent SET sharding_key = 'changed';
@@ -77,7 +78,7 @@ DROP TABLE us;
 SELECT rocketq.create_topic('asia', 1);
 ALTER TABLE parent ATTACH PARTITION asia DEFAULT;
 INSERT INTO parent (tag, body) VALUES ('elsewhere', 'default');
--- the default partition is looked through
+-- the default partition is checked
 CREATE TABLE other PARTITION OF parent FOR VALUES IN ('elsewhere') USING rocketq;
 \echo :LAST_ERROR_SQLSTATE
 TRUNCATE parent;

@@ -1,7 +1,7 @@
--- Who may do what: INSERT produces, SELECT reads and consumes, the owner
--- administers, pg_monitor watches.
+-- Privileges: INSERT produces, SELECT reads and consumes, the owner
+-- administers, pg_monitor monitors.
 
--- roles may be left from an earlier run that failed
+-- roles may be left over from an earlier run that failed
 SET client_min_messages = warning;
 DROP ROLE IF EXISTS regress_rocketq_owner, regress_rocketq_producer, regress_rocketq_consumer,
     regress_rocketq_nobody, regress_rocketq_monitor;
@@ -26,7 +26,7 @@ SELECT rocketq.text(body) FROM rocketq.consume('guarded.topic', 'g', auto_commit
 SELECT rocketq.reset_offset('guarded.topic', 'g', 'first');
 RESET SESSION AUTHORIZATION;
 
--- Every call there is, and who may make it.
+-- Every call, and who may make it.
 CREATE TABLE calls (n serial, call text);
 INSERT INTO calls (call) VALUES
     ('rocketq.produce(''guarded.topic'', ''m'')'),
@@ -64,7 +64,7 @@ INSERT INTO calls (call) VALUES
     ('count(*) FROM rocketq.get_groups()'),
     ('count(*) FROM rocketq.get_segments()'),
     ('count(*) FROM rocketq.get_workers()');
--- 'yes', or why not; what is allowed is undone
+-- 'yes', or why not; what is allowed is rolled back
 CREATE FUNCTION may(role text, call text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     done constant text := 'done and to be undone';
@@ -84,8 +84,8 @@ SELECT call, may('regress_rocketq_owner', call) AS owner, may('regress_rocketq_p
 FROM calls ORDER BY n;
 SELECT count(*) FROM rocketq.groups WHERE topic = 'guarded.topic' AND consumer_group IN ('g', 'h');
 
--- The views show what is about a topic to those who may read its messages, and
--- all of it to pg_monitor.
+-- The views show a topic to those who may read its messages, and everything to
+-- pg_monitor.
 SELECT rocketq.create_topic('others_topic', 2);
 SELECT rocketq.create_group('others_topic', 'g');
 CREATE FUNCTION seen(role text) RETURNS text LANGUAGE plpgsql AS $$
@@ -99,7 +99,7 @@ BEGIN
         EXECUTE format($q$SELECT string_agg(DISTINCT topic, ' ' ORDER BY topic) FROM rocketq.%s
             WHERE topic IN ('guarded.topic', 'others_topic')$q$, v) INTO found;
         result := format('%s%s: %s; ', result, v, coalesce(found, 'none'));
-        -- nor is there more behind them
+        -- nor do their functions return more
         EXECUTE format($q$SELECT count(*) FILTER (WHERE v IS NULL OR NOT v = ANY (SELECT DISTINCT topic_oid FROM rocketq.%s))
             FROM (SELECT f.database, c.oid FROM rocketq.get_%s() f
                   LEFT JOIN pg_class c ON c.relfilenode = f.relfilenode AND f.database =
@@ -115,7 +115,8 @@ SELECT seen('regress_rocketq_consumer'), seen('regress_rocketq_nobody');
 REVOKE SELECT ON others_topic FROM PUBLIC;
 GRANT SELECT (body) ON others_topic TO regress_rocketq_nobody;
 SELECT seen('regress_rocketq_nobody');
--- who cannot read all rows, since the schema or row security is in the way, sees none of it
+-- a role that cannot read all rows, because of the schema or row security,
+-- sees nothing of it
 GRANT SELECT ON others_topic TO PUBLIC;
 REVOKE USAGE ON SCHEMA guarded FROM PUBLIC;
 ALTER TABLE others_topic ENABLE ROW LEVEL SECURITY;
@@ -123,7 +124,7 @@ SELECT r.role, seen('regress_rocketq_' || role) FROM unnest(ARRAY['owner', 'cons
 ALTER TABLE others_topic DISABLE ROW LEVEL SECURITY;
 GRANT USAGE ON SCHEMA guarded TO PUBLIC;
 SELECT seen('regress_rocketq_consumer');
--- a role that is somebody else inside a function sees what that one does
+-- a SECURITY DEFINER function sees what its owner may see
 CREATE FUNCTION guarded.lag() RETURNS numeric LANGUAGE sql SECURITY DEFINER
     AS $$ SELECT sum(lag) FROM rocketq.groups WHERE topic_oid = 'guarded.topic'::regclass $$;
 ALTER FUNCTION guarded.lag() OWNER TO regress_rocketq_owner;
@@ -133,7 +134,7 @@ RESET ROLE;
 DROP FUNCTION seen(text);
 DROP TABLE others_topic;
 
--- how it is said
+-- the error messages
 SET ROLE regress_rocketq_nobody;
 SELECT rocketq.produce('guarded.topic', 'm');
 \echo :LAST_ERROR_SQLSTATE
@@ -142,11 +143,11 @@ SELECT rocketq.drop_topic('guarded.topic');
 SELECT rocketq.create_group('guarded.topic', 'h');
 SELECT * FROM rocketq.verify();
 SELECT * FROM rocketq.workers;
--- whether there is such a group is nobody's business
+-- the error does not reveal whether there is such a group
 SELECT rocketq.committed_offset('guarded.topic', 'no such group', 0);
 RESET ROLE;
 
--- rights on the table hold for SQL, too
+-- privileges on the table apply to SQL, too
 SET ROLE regress_rocketq_producer;
 INSERT INTO guarded.topic (body) VALUES ('inserted');
 SELECT count(*) FROM guarded.topic;
@@ -155,11 +156,11 @@ SELECT count(*) > 0 AS some FROM guarded.topic;
 INSERT INTO guarded.topic (body) VALUES ('inserted');
 TRUNCATE guarded.topic;
 RESET ROLE;
--- rights on columns are not enough for the functions
+-- privileges on columns are not enough for the functions
 GRANT INSERT (body), SELECT (body) ON guarded.topic TO regress_rocketq_nobody;
 SELECT call, may('regress_rocketq_nobody', call) AS nobody FROM calls WHERE n IN (1, 7, 9) ORDER BY n;
 
--- A function with its owner's rights passes them on.
+-- A SECURITY DEFINER function works with its owner's privileges.
 CREATE FUNCTION guarded.order_placed(id int) RETURNS boolean LANGUAGE sql SECURITY DEFINER
     AS $$ SELECT rocketq.produce('guarded.topic', 'order ' || id) > 0 $$;
 ALTER FUNCTION guarded.order_placed(int) OWNER TO regress_rocketq_owner;
@@ -178,8 +179,8 @@ SET rocketq.max_message_size = 2048;
 SET rocketq.default_queues = 2;
 RESET ROLE;
 
--- A role without USAGE of the schema does not get through by an OID, as it does
--- not by a name, and neither does the topic's owner.
+-- A role without USAGE of the schema is refused, by OID as well as by name,
+-- and so is the topic's owner.
 GRANT INSERT ON guarded.topic TO regress_rocketq_consumer;
 REVOKE USAGE ON SCHEMA guarded FROM PUBLIC;
 SELECT 'guarded.topic'::regclass::oid AS topic \gset
@@ -189,7 +190,7 @@ SELECT count(*) FROM rocketq.pull(:topic, 0, 0);
 SELECT rocketq.produce(:topic, 'm');
 SELECT rocketq.committed_offset(:topic, 'g', 0);
 INSERT INTO guarded.topic (body) VALUES ('m');
--- which are not in its dumps, and neither are those of which it sees some rows
+-- its dumps contain no such topics, nor topics of which it sees only some rows
 SELECT topic FROM rocketq.dump_groups() WHERE topic ~ 'guarded';
 RESET ROLE;
 ALTER SCHEMA guarded OWNER TO CURRENT_USER;

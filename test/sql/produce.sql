@@ -1,9 +1,9 @@
 -- Producing: the overloads, the parts of a message, the choice of a queue, and
--- what becomes of a message when its transaction ends one way or the other.
+-- the fate of a message when its transaction ends.
 
 SELECT rocketq.create_topic('produced', 4);
 
--- What a queue holds.
+-- The contents of a queue.
 CREATE FUNCTION held(queue int, OUT queue_offset bigint, OUT tag text, OUT body text)
     RETURNS SETOF record LANGUAGE sql AS
 $$ SELECT queue_offset, tag, rocketq.text(body) FROM rocketq.pull('produced', queue, 0, 100000) $$;
@@ -24,7 +24,7 @@ FROM rocketq.pull('produced', 0, 3);
 -- later messages have higher ids
 SELECT :literal < :text AND :text < :bytea AND :bytea < :jsonb AS ids_rise;
 
--- A batch gives its messages all parts but the body in common.
+-- The messages of a batch share all parts except the body.
 SELECT count(*) AS ids, count(DISTINCT id) AS different
 FROM rocketq.produce_batch('produced', ARRAY['one', 'two', 'three'], tag => 'batch', queue_id => 1) id;
 SELECT count(*) FROM rocketq.produce_batch('produced', ARRAY['\x01', '\x02']::bytea[], 'batch', queue_id => 1);
@@ -76,7 +76,7 @@ SELECT count(rocketq.produce('produced', 'empty', keys => '{}', properties => '{
                              queue_id => 2));
 SELECT tag, cardinality(keys) > 0 AS has_keys, properties, rocketq.text(body)
 FROM rocketq.pull('produced', 2, 3);
--- values that a table keeps compressed and out of line
+-- values that are compressed and out of line in a table
 CREATE TABLE source (body text, keys text[], properties jsonb);
 INSERT INTO source
     SELECT repeat('body', 50000), ARRAY[repeat('key', 3000)], jsonb_build_object('p', repeat('prop', 20000));
@@ -111,11 +111,12 @@ FROM (SELECT count(DISTINCT queue_id) AS queues,
              array_agg(body ORDER BY queue_offset) = array_agg(body ORDER BY body) AS in_order
       FROM chosen_messages GROUP BY sharding_key) k;
 SELECT count(DISTINCT queue_id) > 4 AS keys_spread FROM chosen_messages;
--- a queue that is named wins
+-- an explicit queue takes precedence
 SELECT count(rocketq.produce('chosen', 'named', sharding_key => 'key ' || k, queue_id => 3))
 FROM generate_series(1, 50) k;
 SELECT DISTINCT queue_id FROM chosen_messages WHERE body = 'named';
--- without either: few queues per transaction, in order, and all queues in the long run
+-- without either: few queues per transaction, in order, and all queues over
+-- time
 BEGIN;
 SELECT count(rocketq.produce('chosen', 'run ' || lpad(i::text, 3, '0'))) FROM generate_series(1, 100) i;
 COMMIT;
@@ -132,7 +133,7 @@ SELECT rocketq.drop_topic('chosen');
 -- Transactions.
 --
 TRUNCATE produced;
--- seen after COMMIT, also by the transaction itself
+-- visible after COMMIT, also to the transaction itself
 BEGIN;
 SELECT count(rocketq.produce('produced', 'committed', queue_id => 0));
 SELECT * FROM held(0);
@@ -151,7 +152,7 @@ SELECT 1 / 0;
 COMMIT;
 SELECT * FROM held(0);
 
--- A commit can still fail when messages have got their places in the queue; the
+-- A commit can still fail after messages got their places in the queue; these
 -- places stay empty.
 SELECT rocketq.max_offset('produced', 0) AS before \gset
 BEGIN;
@@ -164,7 +165,7 @@ SELECT count(rocketq.produce('produced', 'behind the gap', queue_id => 0));
 SELECT queue_offset, body FROM held(0);
 SELECT rocketq.max_offset('produced', 0) - :before AS places, rocketq.max_offset('produced', 1);
 SELECT count(*) FROM rocketq.pull('produced', 0, :before, 1);
--- so that the rest of the test need not think of it
+-- so that the rest of the test need not take it into account
 TRUNCATE produced;
 SELECT count(rocketq.produce('produced', 'committed', queue_id => 0));
 
@@ -214,7 +215,7 @@ BEGIN
     END LOOP;
 END $$;
 SELECT * FROM held(2);
--- a procedure commits on its way
+-- a procedure commits in between
 CREATE PROCEDURE in_steps() LANGUAGE plpgsql AS $$
 BEGIN
     FOR i IN 1 .. 4 LOOP
@@ -258,7 +259,7 @@ SELECT * FROM held(3);
 DROP TABLE orders;
 DROP FUNCTION announce();
 
--- transactional => false: at once, and ROLLBACK does not take it back.
+-- transactional => false: at once, and ROLLBACK does not undo it.
 SELECT rocketq.max_offset('produced', 0) AS before \gset
 BEGIN;
 SELECT count(rocketq.produce('produced', 'with the transaction', queue_id => 0));
@@ -313,7 +314,7 @@ FROM spilled_messages GROUP BY 1 ORDER BY 1;
 SELECT queue_id, count(*), min(queue_offset), max(queue_offset), bool_and(body > before) AS in_order
 FROM (SELECT *, lag(body) OVER (PARTITION BY queue_id ORDER BY queue_offset) AS before FROM spilled_messages) m
 GROUP BY queue_id ORDER BY queue_id;
--- rolled back altogether
+-- all of it rolled back
 BEGIN;
 SELECT spill('i', 20000);
 ROLLBACK;
@@ -327,7 +328,7 @@ SELECT spill('m', 40000);
 COMMIT;
 SELECT left(body, 1) AS stretch, count(*), count(DISTINCT body) AS different
 FROM spilled_messages GROUP BY 1 ORDER BY 1;
--- work_mem may change on the way
+-- work_mem may change in between
 BEGIN;
 SELECT spill('n', 5000);
 SET LOCAL work_mem = '4MB';
@@ -341,7 +342,7 @@ DROP VIEW spilled_messages;
 DROP FUNCTION spill(text, int);
 SELECT rocketq.drop_topic('spilled');
 
--- What is written in large pieces crosses from one segment of the log to the next.
+-- Large writes cross from one segment of the log to the next.
 SELECT rocketq.create_topic('large', 1);
 BEGIN;
 SELECT count(rocketq.produce('large', repeat(chr(96 + i), 1000000))) FROM generate_series(1, 12) i;

@@ -1,4 +1,5 @@
--- Logical replication does not carry messages, so no publication may seem to.
+-- Logical replication does not carry messages, so no publication may appear to
+-- include topics.
 
 CREATE SCHEMA pubs;
 SET search_path = pubs, public;
@@ -23,7 +24,7 @@ ALTER PUBLICATION regress_rocketq SET TABLE ONLY plain;
 ALTER TABLE child NO INHERIT plain;
 DROP TABLE child;
 
--- by a partitioned table, whichever comes first
+-- by a partitioned table, in either order
 CREATE TABLE parent (LIKE rocketq.message) PARTITION BY LIST (tag);
 CREATE TABLE parent_plain PARTITION OF parent FOR VALUES IN ('plain');
 CREATE TABLE sub PARTITION OF parent FOR VALUES IN ('sub') PARTITION BY LIST (sharding_key);
@@ -53,7 +54,7 @@ CREATE PUBLICATION regress_rocketq FOR TABLES IN SCHEMA pubs;
 CREATE SCHEMA pubs_too;
 ALTER PUBLICATION regress_rocketq SET TABLES IN SCHEMA pubs_too;
 ALTER PUBLICATION regress_rocketq ADD TABLES IN SCHEMA pubs;
--- to a topic that comes, too
+-- also for a topic created later
 SELECT rocketq.create_topic('pubs_too.coming', 1);
 CREATE TABLE public.moving (LIKE rocketq.message) USING rocketq;
 ALTER TABLE public.moving SET SCHEMA pubs_too;
@@ -75,16 +76,16 @@ CREATE PUBLICATION regress_rocketq_all FOR ALL TABLES;
 \set VERBOSITY default
 SELECT rocketq.create_topic('also', 1);
 CREATE TABLE no_topic (a int);
--- nothing comes with TRUNCATE or other changes
+-- no warning for TRUNCATE or other changes
 TRUNCATE also;
 ALTER TABLE also RENAME TO again;
 ALTER TABLE again ALTER tag SET STATISTICS 10;
 DROP PUBLICATION regress_rocketq_all;
--- in vain: nothing is there for it
+-- without effect: there is nothing to replicate
 CREATE PUBLICATION regress_rocketq_none;
 DROP PUBLICATION regress_rocketq_none;
 
--- A replica identity has no use, and does no harm.
+-- A replica identity has no effect, and does no harm.
 ALTER TABLE published REPLICA IDENTITY FULL;
 ALTER TABLE published REPLICA IDENTITY NOTHING;
 SELECT count(rocketq.produce('published', 'x'));

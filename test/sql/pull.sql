@@ -7,7 +7,7 @@ SELECT count(rocketq.produce('pulled', 't' || i, tag => CASE WHEN i % 3 = 0 THEN
                              queue_id => 1))
 FROM generate_series(0, 19) i;
 
--- from an offset on, in order, 32 if nothing else is asked for
+-- from an offset on, in order, 32 by default
 SELECT count(*), min(queue_offset), max(queue_offset),
        array_agg(queue_offset) = array_agg(queue_offset ORDER BY queue_offset) AS in_order
 FROM rocketq.pull('pulled', 0, 0);
@@ -15,7 +15,7 @@ SELECT queue_id, queue_offset, rocketq.text(body) FROM rocketq.pull('pulled', 0,
 SELECT queue_id, queue_offset, rocketq.text(body) FROM rocketq.pull('pulled', 0, 10, 2);
 -- again and again
 SELECT queue_id, queue_offset, rocketq.text(body) FROM rocketq.pull('pulled', 0, 10, 2);
--- at the end and behind it
+-- at the end and past it
 SELECT * FROM rocketq.pull('pulled', 0, 40);
 SELECT * FROM rocketq.pull('pulled', 0, 9223372036854775807);
 \echo :LAST_ERROR_SQLSTATE
@@ -29,7 +29,7 @@ SELECT array_agg(queue_offset) FROM rocketq.pull('pulled', 1, 0, tags => 'fourth
 -- what it delivers is not counted
 SELECT queue_offset, delivery_attempt FROM rocketq.pull('pulled', 0, 0, 1);
 
--- It moves no group and makes none.
+-- It moves no group and creates none.
 SELECT count(*) FROM rocketq.groups WHERE topic = 'pulled';
 
 -- It sees what is committed when it runs, whatever the snapshot.
@@ -44,8 +44,9 @@ BEGIN READ ONLY;
 SELECT queue_offset, rocketq.text(body) FROM rocketq.pull('pulled', 1, 20);
 COMMIT;
 
--- A loop goes on where the last message ends, for ever; when the topic is emptied, it is told, and not
--- later, behind messages that it has not seen.
+-- A loop continues after the last message, forever; when the topic is
+-- truncated, it gets an error, before it could skip messages that it has not
+-- seen.
 SELECT rocketq.create_topic('pulled_on', 1);
 CREATE TABLE place AS SELECT 0::bigint AS next;
 CREATE FUNCTION go_on() RETURNS text LANGUAGE plpgsql AS $$

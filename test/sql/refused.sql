@@ -1,4 +1,4 @@
--- What a topic does not do, though it is a table.
+-- What a topic does not support, although it is a table.
 
 SELECT rocketq.create_topic('refusing', 1);
 INSERT INTO refusing (body) VALUES ('kept');
@@ -50,7 +50,7 @@ SELECT count(*) FROM pg_index WHERE indrelid = 'refusing'::regclass;
 SELECT count(*) FROM pg_constraint WHERE conrelid = 'refusing'::regclass;
 
 --
--- The columns are those of a message, for ever.
+-- The columns are always those of a message.
 --
 ALTER TABLE refusing ADD COLUMN more int;
 \echo :LAST_ERROR_SQLSTATE
@@ -70,7 +70,7 @@ FROM pg_attribute WHERE attrelid = 'refusing'::regclass AND attnum > 0;
 -- No rewriting, no moving to other storage.
 --
 VACUUM FULL refusing;
--- for several or all tables it works, on the others
+-- for several or all tables it works, and skips topics
 SELECT pg_relation_filenode('plain') AS plain, pg_relation_filenode('refusing') AS refusing \gset
 VACUUM (FULL, ANALYZE) refusing (body), plain (body), refusing;
 SELECT pg_relation_filenode('plain') <> :plain AS plain, pg_relation_filenode('refusing') = :refusing AS refusing;
@@ -84,13 +84,13 @@ VACUUM FULL parted;
 SELECT pg_relation_filenode('parted_heap') <> :heap AS heap;
 VACUUM FULL parted_more;
 DROP TABLE parted;
--- what VACUUM refuses it still does
+-- errors of VACUUM itself are unchanged
 VACUUM (FULL, UNKNOWN) refusing;
 VACUUM FULL refusing_not, plain;
 BEGIN;
 VACUUM FULL refusing;
 ROLLBACK;
--- indexes are for others, too
+-- the same for indexes
 REINDEX TABLE refusing;
 REINDEX TABLE CONCURRENTLY refusing;
 REINDEX SCHEMA public;
@@ -115,7 +115,7 @@ ALTER TABLE refusing SET TABLESPACE pg_default;
 SELECT to_regclass('refusing_too');
 
 --
--- A topic has no pages, and whoever looks for some finds none.
+-- A topic has no pages, and functions that read pages find none.
 --
 SET client_min_messages = warning;
 CREATE EXTENSION pg_prewarm;
@@ -136,7 +136,7 @@ SELECT get_raw_page('refusing', 0);
 SELECT * FROM pgstattuple('refusing');
 SELECT * FROM pgstattuple_approx('refusing');
 SELECT * FROM verify_heapam('refusing');
--- but ANALYZE has its sample
+-- but ANALYZE gets a sample
 CREATE TABLE sampled_here (LIKE rocketq.message) USING rocketq;
 INSERT INTO sampled_here (tag, body) SELECT 'tag' || i % 3, 'x' FROM generate_series(1, 300) i;
 ANALYZE sampled_here;
@@ -147,14 +147,14 @@ DROP TABLE sampled_here;
 DROP EXTENSION pg_prewarm, pg_visibility, pg_freespacemap, pageinspect, pgstattuple, amcheck;
 
 --
--- Triggers that would read a message back before it is there.
+-- Triggers that would read a message back before it is visible.
 --
 CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
 CREATE TRIGGER after_row AFTER INSERT ON refusing FOR EACH ROW EXECUTE FUNCTION never();
 \echo :LAST_ERROR_SQLSTATE
 DROP FUNCTION never();
 
--- Row-level security is for rows of a plan: functions do not pass it by.
+-- Row-level security applies to rows of a plan: functions do not bypass it.
 CREATE ROLE regress_rocketq_reader;
 GRANT SELECT, INSERT ON refusing TO regress_rocketq_reader;
 ALTER TABLE refusing ENABLE ROW LEVEL SECURITY;
@@ -182,7 +182,7 @@ ALTER TABLE plain ADD COLUMN more int;
 UPDATE plain SET tag = 'x';
 DROP TABLE refusing_child;
 
--- What functions return stays what it is, and if it does not, they return nothing.
+-- The return type of the functions cannot be changed, and if it is, they fail.
 ALTER TYPE rocketq.message ADD ATTRIBUTE more int;
 ALTER TYPE rocketq.message DROP ATTRIBUTE body;
 ALTER TYPE rocketq.message ALTER ATTRIBUTE queue_offset TYPE text CASCADE;

@@ -1,6 +1,6 @@
--- Rows that consume() and pull() give are those that a scan gives, byte for
--- byte: with and without each optional part, and at the lengths where the form
--- of a value changes.
+-- consume() and pull() return the same rows as a scan, byte for byte: with and
+-- without each optional part, and at the lengths where the representation of a
+-- value changes.
 SELECT rocketq.create_topic('shapes', 1);
 INSERT INTO shapes (tag, keys, sharding_key, properties, body)
 	SELECT CASE WHEN i & 1 <> 0 THEN repeat('t', 1 + i % 127) END,
@@ -16,7 +16,7 @@ SELECT count(*), count(DISTINCT length(body)), count(tag), count(keys), count(sh
 
 CREATE FUNCTION differ(a regclass, b regclass, OUT differ bigint) LANGUAGE plpgsql AS $$
 BEGIN
-	-- as records, whose comparison looks at the bytes
+    -- as records, which are compared byte by byte
 	EXECUTE format('SELECT count(*) FROM %s a FULL JOIN %s b USING (queue_offset)
 		WHERE a.queue_id IS NULL OR b.queue_id IS NULL OR NOT a *= b', a, b) INTO differ;
 END $$;

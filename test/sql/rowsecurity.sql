@@ -1,5 +1,5 @@
--- Row-level security: policies hold for INSERT, COPY and SELECT; the functions,
--- which pass them by, refuse.
+-- Row-level security: policies apply to INSERT, COPY and SELECT; the
+-- functions, which would bypass them, refuse.
 
 SET client_min_messages = warning;
 DROP ROLE IF EXISTS regress_rocketq_alice, regress_rocketq_bob, regress_rocketq_bypass;
@@ -14,7 +14,7 @@ CREATE VIEW seen AS SELECT tag, rocketq.text(body) AS body FROM secured;
 GRANT SELECT ON seen TO regress_rocketq_alice;
 
 ALTER TABLE secured ENABLE ROW LEVEL SECURITY;
--- without policies there is nothing
+-- without policies no row is visible
 SET ROLE regress_rocketq_alice;
 SELECT count(*) FROM secured;
 INSERT INTO secured (tag, body) VALUES ('public', 'x');
@@ -39,7 +39,7 @@ public	x
 \.
 COPY (SELECT tag, rocketq.text(body) FROM secured ORDER BY queue_offset) TO stdout;
 COPY secured (tag) TO stdout;
--- the owner of a view sees for its users
+-- a view applies the policies of its owner
 SELECT count(*) FROM seen;
 EXPLAIN (COSTS OFF) SELECT body FROM secured WHERE body LIKE 'x%';
 -- by the functions
@@ -58,7 +58,7 @@ SELECT count(rocketq.produce('secured', 'by who may'));
 SELECT count(*) FROM rocketq.pull('secured', 0, 0);
 RESET ROLE;
 
--- the owner is not concerned, unless forced
+-- the owner is not affected, unless forced
 ALTER TABLE secured OWNER TO regress_rocketq_bob;
 SET ROLE regress_rocketq_bob;
 SELECT count(*) FROM secured;
@@ -67,7 +67,7 @@ ALTER TABLE secured FORCE ROW LEVEL SECURITY;
 SELECT count(*) FROM secured;
 SELECT rocketq.produce('secured', 'by the owner');
 ALTER TABLE secured NO FORCE ROW LEVEL SECURITY;
--- policies for what is refused anyway
+-- policies for commands that are refused anyway
 CREATE POLICY changes ON secured FOR UPDATE USING (true);
 CREATE POLICY deletes ON secured FOR DELETE USING (true);
 UPDATE secured SET tag = 'x';

@@ -5,7 +5,7 @@ INSERT INTO read (queue_id, tag, keys, properties, body)
     SELECT i % 2, 't' || i % 3, CASE WHEN i % 4 = 0 THEN ARRAY['k' || i] END,
         CASE WHEN i % 5 = 0 THEN jsonb_build_object('n', i) END, convert_to('m' || i, 'UTF8')
     FROM generate_series(0, 19) i;
--- messages that nobody may see, between the others
+-- aborted messages between the others
 BEGIN;
 INSERT INTO read (queue_id, body) VALUES (0, 'aborted'), (1, 'aborted');
 ROLLBACK;
@@ -104,7 +104,7 @@ DECLARE once NO SCROLL CURSOR FOR SELECT queue_offset FROM read;
 FETCH once;
 FETCH PRIOR FROM once;
 ROLLBACK;
--- one that outlives its transaction, also when the messages come and go
+-- one that outlives its transaction, even when messages are added and removed
 BEGIN;
 DECLARE held SCROLL CURSOR WITH HOLD FOR SELECT queue_id, rocketq.text(body) FROM read WHERE tag = 'last' ORDER BY 1;
 FETCH 1 FROM held;
@@ -113,7 +113,7 @@ INSERT INTO read (queue_id, tag, body) VALUES (0, 'last', 'behind the cursor');
 FETCH ALL FROM held;
 FETCH FIRST FROM held;
 CLOSE held;
--- rows that are kept while the scan goes on
+-- rows that are kept while the scan continues
 DO $$
 DECLARE
     first read;
@@ -157,7 +157,7 @@ SELECT * FROM estimate('SELECT body FROM read');
 SELECT * FROM estimate('SELECT tag, sharding_key, queue_id FROM read');
 DROP FUNCTION estimate(text);
 
--- only what is asked for is built: here the entry alone tells
+-- only the requested columns are built: here the entry alone is read
 EXPLAIN (VERBOSE, COSTS OFF) SELECT queue_id, queue_offset, message_id FROM read;
 SELECT count(*), count(DISTINCT message_id), max(queue_offset) - min(queue_offset) FROM (SELECT queue_id, queue_offset, message_id FROM read) s;
 

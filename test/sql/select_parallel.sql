@@ -1,7 +1,7 @@
--- Topics that are read by several processes at once.
+-- Topics read by several processes at once.
 
 SELECT rocketq.create_topic('shared', 4);
--- one queue has most of it, one has nothing
+-- one queue has most of the messages, one has none
 INSERT INTO shared (queue_id, tag, body)
     SELECT CASE WHEN i % 10 = 0 THEN 0 WHEN i % 10 = 1 THEN 3 ELSE 1 END, 't' || i % 7, convert_to(i::text, 'UTF8')
     FROM generate_series(1, 200000) i;
@@ -39,7 +39,7 @@ SELECT rocketq.text(body) FROM shared WHERE queue_id = 1 ORDER BY queue_offset D
 SELECT count(*) FROM (SELECT FROM shared LIMIT 7) s;
 SELECT count(*) FROM (SELECT message_id FROM shared WHERE queue_id = 0 UNION ALL SELECT message_id FROM shared WHERE queue_id = 3) u;
 
--- Gather below a nested loop: the same scan again and again
+-- Gather below a nested loop: the same scan is repeated
 SET enable_material = off;
 SET enable_memoize = off;
 SET enable_hashjoin = off;
@@ -77,7 +77,7 @@ SELECT count(rocketq.produce('shared', 'at once', queue_id => 3, transactional =
 COMMIT;
 SELECT count(*) FROM shared WHERE queue_id = 3;
 
--- an error wherever it is met
+-- an error in whichever process it occurs
 \set SHOW_CONTEXT never
 SELECT count(*) FROM shared WHERE tag LIKE 't_' AND 1 / (rocketq.text(body)::int - 777) = 2;
 \set SHOW_CONTEXT errors

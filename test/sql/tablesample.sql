@@ -89,7 +89,7 @@ ANALYZE sampled;
 SELECT reltuples FROM pg_class WHERE oid = 'sampled'::regclass;
 SELECT attname, null_frac, avg_width, n_distinct FROM pg_stats
 WHERE tablename = 'sampled' AND attname NOT IN ('message_id', 'born_at', 'stored_at') ORDER BY attname;
--- what a condition lets through is estimated by it
+-- it lets the planner estimate the selectivity of a condition
 CREATE FUNCTION estimated(query text) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
     plan json;
@@ -99,7 +99,7 @@ BEGIN
 END $$;
 SELECT estimated('SELECT * FROM sampled'), estimated('SELECT * FROM sampled WHERE queue_id = 1');
 SELECT estimated('SELECT * FROM sampled WHERE queue_offset < 100') BETWEEN 150 AND 250 AS by_histogram;
--- a column, more or less of a sample, together with VACUUM
+-- one column, larger and smaller samples, together with VACUUM
 ALTER TABLE sampled ALTER COLUMN body SET STATISTICS 0;
 ALTER TABLE sampled ALTER COLUMN tag SET STATISTICS 5;
 VACUUM (ANALYZE) sampled;

@@ -3,7 +3,7 @@
 SELECT rocketq.create_topic('ranged', 3);
 INSERT INTO ranged (queue_id, body)
     SELECT q, convert_to(q || '/' || i, 'UTF8') FROM generate_series(0, 2) q, generate_series(0, 9 + q) i;
--- the same rows, with nothing that could be read in part
+-- the same rows in a table that is read completely
 CREATE TABLE ranged_copy AS SELECT ctid AS place FROM ranged;
 
 -- so few messages would be read one after the other
@@ -28,7 +28,7 @@ SELECT ctid FROM ranged WHERE ctid < '(0,0)';
 SELECT ctid FROM ranged WHERE ctid > '(4294967295,65535)';
 SELECT ctid FROM ranged WHERE ctid >= NULL::tid;
 
--- nothing is read and then left out
+-- nothing is read and then filtered out
 CREATE FUNCTION rows_read(query text, OUT node text, OUT rows numeric, OUT removed text) LANGUAGE plpgsql AS $$
 DECLARE
     plan json;
@@ -71,7 +71,7 @@ SELECT * FROM differences();
 DROP FUNCTION differences();
 DROP TABLE bounds;
 
--- the range comes from elsewhere, and is scanned again
+-- the range is a parameter, and is scanned again
 EXPLAIN (COSTS OFF)
 SELECT c.place, r.n FROM ranged_copy c, LATERAL (SELECT count(*) AS n FROM ranged WHERE ctid < c.place) r;
 SELECT sum(r.n), count(*) * (count(*) - 1) / 2 AS expected
@@ -107,7 +107,7 @@ FETCH PRIOR FROM c;
 FETCH LAST FROM c;
 COMMIT;
 
--- the snapshot holds for a range as for all
+-- the snapshot applies to a range as to everything
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT count(*) FROM ranged WHERE ctid >= '(9,2)';
 SELECT count(rocketq.produce('ranged', 'later', queue_id => 1, transactional => true));

@@ -8,7 +8,7 @@ SET enable_seqscan = off;
 SET jit = off;
 CREATE TABLE tids AS SELECT ctid AS place, queue_id, queue_offset FROM by_tid;
 
--- what a ctid says
+-- the meaning of a ctid
 SELECT count(*) FROM tids WHERE place <> format('(%s,%s)', queue_offset, queue_id + 1)::tid;
 SELECT ctid, queue_id, queue_offset FROM by_tid WHERE queue_offset = 7;
 
@@ -16,7 +16,7 @@ SELECT ctid, queue_id, queue_offset FROM by_tid WHERE queue_offset = 7;
 EXPLAIN (COSTS OFF) SELECT ctid, rocketq.text(body) FROM by_tid WHERE ctid = '(7,2)';
 SELECT ctid, rocketq.text(body) FROM by_tid WHERE ctid = '(7,2)';
 SELECT ctid, rocketq.text(body) FROM by_tid WHERE '(7,2)' = ctid;
--- none: before the first queue, behind the last, behind the end, never given
+-- none: before the first queue, after the last, past the end, never assigned
 SELECT ctid FROM by_tid WHERE ctid = '(7,0)';
 SELECT ctid FROM by_tid WHERE ctid = '(7,4)';
 SELECT ctid FROM by_tid WHERE ctid = '(7,65535)';
@@ -33,7 +33,7 @@ EXPLAIN (COSTS OFF) SELECT ctid FROM by_tid WHERE (ctid = '(2,1)' AND tag = 'q0'
 SELECT ctid FROM by_tid WHERE (ctid = '(2,1)' AND tag = 'q0') OR (ctid = '(3,1)' AND tag = 'q1') OR ctid = '(1,3)' ORDER BY 1;
 -- all but one
 SELECT count(*) FROM by_tid WHERE ctid <> '(7,2)';
--- every row is found by its ctid, and is the one that it was
+-- every row is found by its ctid, and is the same
 SELECT count(*), count(*) FILTER (WHERE b.queue_id = t.queue_id AND b.queue_offset = t.queue_offset AND
                                         rocketq.text(b.body) = t.queue_id || '/' || t.queue_offset) AS right
 FROM tids t JOIN by_tid b ON b.ctid = t.place;
@@ -61,7 +61,8 @@ FETCH PRIOR FROM c;
 FETCH NEXT FROM c;
 ROLLBACK;
 
--- what is aborted has a ctid that nobody sees; one's own messages come at COMMIT
+-- aborted messages have ctids, but are never visible; own messages become
+-- visible at COMMIT
 BEGIN;
 INSERT INTO by_tid (queue_id, body) VALUES (0, 'own');
 SELECT ctid FROM by_tid WHERE ctid = '(10,1)';
@@ -73,7 +74,7 @@ SELECT count(rocketq.produce('by_tid', 'at once', queue_id => 0, transactional =
 COMMIT;
 SELECT rocketq.text(body) FROM by_tid WHERE ctid = '(11,1)';
 
--- messages are not changed, in whichever way they are named
+-- messages cannot be changed, by ctid either
 UPDATE by_tid SET tag = 'x' WHERE ctid = '(0,1)';
 DELETE FROM by_tid WHERE ctid = '(0,1)';
 SELECT * FROM by_tid WHERE ctid = '(0,1)' FOR UPDATE;

@@ -15,7 +15,7 @@ SELECT rocketq.create_topic('made', 3);
 SELECT rocketq.drop_topic('made');
 SELECT rocketq.drop_topic('made');
 
--- the default is 8 queues, also for CREATE TABLE, where a setting says otherwise
+-- the default is 8 queues, also for CREATE TABLE; a setting can change it
 SELECT rocketq.create_topic('made');
 SELECT rocketq.drop_topic('made');
 CREATE TABLE made (LIKE rocketq.message) USING rocketq;
@@ -28,7 +28,7 @@ CREATE TABLE made (LIKE rocketq.message) USING rocketq;
 SELECT queues FROM rocketq.topics WHERE topic = 'made';
 RESET rocketq.default_queues;
 DROP TABLE made;
--- which create_topic() leaves alone, and takes where it is told no number
+-- create_topic() leaves the setting alone, and uses it without a number
 SET rocketq.default_queues = 5;
 SELECT rocketq.create_topic('made', 2);
 SHOW rocketq.default_queues;
@@ -68,7 +68,7 @@ SELECT topic, queues FROM rocketq.topics
 WHERE topic IN ('folded', '"Other Schema"."Mixed ""Case"""') ORDER BY topic;
 SELECT count(rocketq.produce('"Other Schema"."Mixed ""Case"""', 'm'));
 SELECT rocketq.text(body) FROM rocketq.consume('"Other Schema"."Mixed ""Case"""', 'g', auto_commit => true);
--- as the search path says, when created and when used
+-- following the search path, when created and when used
 SET search_path = "Other Schema", public;
 SELECT rocketq.create_topic('folded', 2);
 SELECT count(rocketq.produce('folded', 'm', queue_id => 1));
@@ -76,14 +76,14 @@ RESET search_path;
 SELECT count(rocketq.produce('folded', 'm', queue_id => 1));
 SELECT rocketq.drop_topic('folded');
 SELECT rocketq.drop_topic('"Other Schema".folded');
--- renamed and moved, with all it has
+-- renamed and moved, with all its contents
 ALTER TABLE "Other Schema"."Mixed ""Case""" RENAME TO plain;
 ALTER TABLE "Other Schema".plain SET SCHEMA public;
 SELECT rocketq.committed_offset('plain', 'g', 0);
 SELECT rocketq.text(body) FROM rocketq.pull('plain', 0, 0);
 DROP TABLE plain;
 DROP SCHEMA "Other Schema";
--- names that are none
+-- invalid names
 SELECT rocketq.create_topic('');
 SELECT rocketq.create_topic('a..b');
 SELECT rocketq.create_topic('no_such_schema.topic');
@@ -92,7 +92,7 @@ SELECT rocketq.create_topic('a.b.c.d');
 SELECT rocketq.create_topic('x; DROP TABLE y');
 SELECT rocketq.create_topic('my topic');
 SELECT rocketq.create_topic(NULL);
--- a temporary table of the same name is not what was created
+-- a temporary table of the same name is not mistaken for the new topic
 CREATE TEMP TABLE made (a int);
 SELECT rocketq.create_topic('made', 1);
 SELECT rocketq.drop_topic('public.made');
@@ -104,7 +104,7 @@ DROP TABLE made;
 BEGIN;
 SELECT rocketq.create_topic('rolled_back', 1);
 SELECT count(rocketq.produce('rolled_back', 'm'));
--- no message stays when its queue goes
+-- a non-transactional message would be removed with its queue
 SELECT count(rocketq.produce('rolled_back', 'at once', transactional => false));
 \echo :LAST_ERROR_SQLSTATE
 ROLLBACK;
@@ -118,7 +118,7 @@ SELECT rocketq.create_topic('rolled_back', 2);
 SELECT count(rocketq.produce('rolled_back', 'second', queue_id => 1));
 COMMIT;
 SELECT rocketq.text(body) FROM rocketq.pull('rolled_back', 1, 0);
--- the drop is rolled back: everything is there
+-- the drop is rolled back: everything is still there
 SELECT count(*) FROM rocketq.consume('rolled_back', 'g', auto_commit => true);
 BEGIN;
 SELECT rocketq.drop_topic('rolled_back');
@@ -132,7 +132,7 @@ SELECT count(rocketq.produce('rolled_back', 'third', queue_id => 1));
 COMMIT;
 SELECT rocketq.text(body) FROM rocketq.pull('rolled_back', 1, 0);
 SELECT rocketq.committed_offset('rolled_back', 'g', 1);
--- messages on their way into a topic that is dropped in the same transaction
+-- messages produced into a topic that is dropped in the same transaction
 BEGIN;
 SELECT count(rocketq.produce('rolled_back', 'lost'));
 SELECT count(*) FROM rocketq.consume('rolled_back', 'g', auto_commit => true);
@@ -149,7 +149,7 @@ SELECT count(*) FROM rocketq.consume('brief', 'g', auto_commit => true);
 SELECT rocketq.drop_topic('brief');
 COMMIT;
 SELECT to_regclass('brief');
--- used by a transaction that lives on
+-- used by a transaction that continues
 BEGIN;
 SELECT rocketq.create_topic('brief', 1);
 SELECT count(rocketq.produce('brief', 'm'));
@@ -161,7 +161,8 @@ SELECT rocketq.text(body) FROM rocketq.pull('brief', 0, 0);
 SELECT rocketq.drop_topic('brief');
 
 --
--- TRUNCATE empties a topic; its offsets start anew, and its groups with them.
+-- TRUNCATE empties a topic; its offsets start again at 0, and so do its
+-- groups.
 --
 SELECT rocketq.create_topic('emptied', 3);
 SELECT count(rocketq.produce('emptied', 'm' || i, queue_id => 2)) FROM generate_series(0, 4) i;
@@ -179,7 +180,7 @@ SAVEPOINT a;
 SELECT * FROM rocketq.produce_batch('emptied', ARRAY['at once'], queue_id => 2, transactional => false);
 ROLLBACK;
 SELECT queue_offset, rocketq.text(body) FROM rocketq.pull('emptied', 0, 0);
--- where the truncation is gone already, it is in nobody's way
+-- a truncation that was rolled back does not matter
 BEGIN;
 SAVEPOINT a;
 TRUNCATE emptied;
@@ -274,7 +275,7 @@ SELECT rocketq.text(body) FROM rocketq.pull('failing_too', 0, 0);
 SELECT to_regclass('failing_new');
 DROP TABLE failing, failing_too;
 
--- The extension is dropped and is not.
+-- DROP EXTENSION, rolled back.
 SELECT rocketq.create_topic('extended', 1);
 SELECT count(rocketq.produce('extended', 'kept'));
 BEGIN;
@@ -285,7 +286,7 @@ ROLLBACK;
 SELECT rocketq.text(body) FROM rocketq.pull('extended', 0, 0);
 DROP TABLE extended;
 
--- In a copy of the database the tables are there and the messages are not.
+-- A copy of the database has the tables but no messages.
 SELECT rocketq.create_topic('copied', 3);
 SELECT count(rocketq.produce('copied', 'in the original', queue_id => 2));
 SELECT count(*) FROM rocketq.consume('copied', 'g');
@@ -308,7 +309,7 @@ DROP DATABASE regress_rocketq_copy;
 SELECT rocketq.text(body) FROM rocketq.pull('copied', 2, 0);
 DROP TABLE copied;
 
--- Dropped with what it is in.
+-- Dropped with its schema, owner or database.
 CREATE SCHEMA holder;
 SELECT rocketq.create_topic('holder.held', 1);
 SELECT count(rocketq.produce('holder.held', 'm'));
@@ -317,7 +318,7 @@ SELECT rocketq.drop_topic('holder.held');
 DROP SCHEMA holder CASCADE;
 SELECT count(*) FROM rocketq.topics WHERE topic LIKE 'holder%';
 
--- Not by a transaction that may not write.
+-- Not in a read-only transaction.
 BEGIN READ ONLY;
 SELECT rocketq.create_topic('made', 1);
 ROLLBACK;
@@ -340,7 +341,8 @@ COMMIT;
 SET ROLE regress_rocketq_sizes;
 SELECT rocketq.topic_size('sized');
 RESET ROLE;
--- what SELECT reads is counted as for any table, what is produced by rocketq alone
+-- what SELECT reads is counted as for any table; what is produced is counted
+-- only by rocketq
 SELECT count(tag) FROM sized;
 SELECT pg_stat_force_next_flush();
 SELECT seq_scan, seq_tup_read, n_tup_ins FROM pg_stat_user_tables WHERE relid = 'sized'::regclass;

@@ -1,5 +1,6 @@
--- Triggers on topics: before a message they may change it or drop it, after
--- the statement they see what was produced.  After a row they cannot.
+-- Triggers on topics: BEFORE triggers may change or skip a message, and AFTER
+-- STATEMENT triggers see what was produced.  AFTER ROW triggers are not
+-- possible.
 
 SELECT rocketq.create_topic('triggered', 1);
 CREATE FUNCTION triggered() RETURNS TABLE (queue_offset bigint, tag text, body text) LANGUAGE sql
@@ -32,7 +33,7 @@ unwanted
 \.
 INSERT INTO triggered (body) SELECT 'none' WHERE false;
 SELECT * FROM triggered();
--- the functions would pass them by
+-- the functions would bypass them
 SELECT rocketq.produce('triggered', 'x');
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM rocketq.produce_batch('triggered', ARRAY['x']);
@@ -49,7 +50,7 @@ SELECT * FROM triggered();
 TRUNCATE triggered;
 DROP TRIGGER d_truncate ON triggered;
 
--- The functions would pass by defaults and rules as well.
+-- The functions would bypass defaults and rules as well.
 ALTER TABLE triggered ALTER tag SET DEFAULT 'by default';
 SELECT rocketq.produce('triggered', 'x');
 \echo :LAST_ERROR_SQLSTATE
@@ -71,7 +72,8 @@ ROLLBACK;
 DROP RULE others ON triggered;
 SELECT * FROM triggered();
 
--- A trigger that fails, one that produces into other topics, one that sets what it may not
+-- A trigger that fails, one that produces into other topics, one that sets a
+-- column that it may not set
 SELECT rocketq.create_topic('audit', 1);
 CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -108,7 +110,8 @@ SELECT * FROM triggered();
 DROP TABLE orders, audit;
 
 --
--- After a row: it would have to be read back, and is there at commit only.
+-- AFTER ROW: the message would have to be read back, but becomes visible only
+-- at commit.
 --
 CREATE TRIGGER after_row AFTER INSERT ON triggered FOR EACH ROW EXECUTE FUNCTION tell();
 \echo :LAST_ERROR_SQLSTATE
@@ -126,7 +129,7 @@ ALTER TABLE triggered ADD FOREIGN KEY (tag) REFERENCES tags DEFERRABLE INITIALLY
 CREATE TABLE referring (LIKE rocketq.message, FOREIGN KEY (tag) REFERENCES tags) USING rocketq;
 \echo :LAST_ERROR_SQLSTATE
 SELECT to_regclass('referring');
--- a partitioned table's triggers and keys come with it
+-- a partition inherits triggers and keys of the partitioned table
 CREATE TABLE parent (LIKE rocketq.message) PARTITION BY LIST (tag);
 CREATE TRIGGER parent_row AFTER INSERT ON parent FOR EACH ROW EXECUTE FUNCTION tell();
 CREATE TABLE child PARTITION OF parent DEFAULT USING rocketq;
@@ -139,14 +142,14 @@ CREATE TABLE child PARTITION OF parent DEFAULT USING rocketq;
 \echo :LAST_ERROR_SQLSTATE
 ALTER TABLE parent ATTACH PARTITION triggered DEFAULT;
 ALTER TABLE parent DROP CONSTRAINT parent_tag_fkey;
--- or they come later
+-- also those added later
 CREATE TABLE child PARTITION OF parent DEFAULT USING rocketq;
 CREATE TRIGGER parent_row AFTER INSERT ON parent FOR EACH ROW EXECUTE FUNCTION tell();
 \echo :LAST_ERROR_SQLSTATE
 CREATE CONSTRAINT TRIGGER parent_row AFTER INSERT ON parent DEFERRABLE FOR EACH ROW EXECUTE FUNCTION tell();
 ALTER TABLE parent ADD FOREIGN KEY (tag) REFERENCES tags;
 \echo :LAST_ERROR_SQLSTATE
--- those that work
+-- supported triggers
 CREATE TRIGGER parent_before BEFORE INSERT ON parent FOR EACH ROW EXECUTE FUNCTION stamp('by the parent');
 CREATE TRIGGER parent_after AFTER INSERT ON parent REFERENCING NEW TABLE AS news FOR EACH STATEMENT EXECUTE FUNCTION tell();
 INSERT INTO parent (body) VALUES ('p'), ('unwanted') RETURNING tableoid::regclass, tag, properties;
@@ -154,7 +157,7 @@ DROP TABLE parent, tags;
 SELECT count(*) FROM pg_trigger WHERE tgrelid = 'triggered'::regclass;
 SELECT count(*) FROM pg_constraint WHERE conrelid = 'triggered'::regclass;
 
--- Triggers for what never happens are of no harm.
+-- Triggers for events that never happen do no harm.
 CREATE TRIGGER never AFTER UPDATE OR DELETE ON triggered FOR EACH ROW EXECUTE FUNCTION tell();
 CREATE TRIGGER never_before BEFORE UPDATE OR DELETE ON triggered FOR EACH ROW EXECUTE FUNCTION tell();
 UPDATE triggered SET tag = 'x';

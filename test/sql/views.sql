@@ -1,12 +1,13 @@
--- The views for watching, against a load that is known.
+-- The monitoring views, compared with a known load.
 
 -- what they show
 SELECT table_name, column_name, data_type FROM information_schema.columns
 WHERE table_schema = 'rocketq' AND table_name IN ('topics', 'queues', 'groups', 'segments', 'workers', 'settings')
 ORDER BY table_name, ordinal_position;
 
--- every view is explained, and every column of views, tables and types; and but
--- for three, which choose their rows, the views are for pg_monitor only
+-- every view has a comment, and so has every column of views, tables and
+-- types; except for three that filter their rows, the views are for pg_monitor
+-- only
 SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 WHERE c.relnamespace = 'rocketq'::regnamespace AND c.relkind IN ('v', 'r', 'c') AND a.attnum > 0
       AND col_description(c.oid, a.attnum) IS NULL;
@@ -52,7 +53,8 @@ WHERE topic = 'watched';
 SELECT * FROM watched_queues;
 SELECT * FROM watched_groups;
 
--- a known load: 7 and 3 messages, 2 of them rolled back before they were there
+-- a known load: 7 and 3 messages, 2 of them rolled back before they were
+-- enqueued
 SELECT count(rocketq.produce('watched', 'm' || i, queue_id => 0)) FROM generate_series(1, 7) i;
 SELECT count(rocketq.produce('watched', 'm' || i, queue_id => 2)) FROM generate_series(1, 3) i;
 BEGIN;
@@ -80,7 +82,8 @@ SELECT groups, max_lag, max_lag = (SELECT sum(lag) FROM rocketq.groups g WHERE g
        AS of_the_last
 FROM rocketq.topics t WHERE topic = 'watched';
 SELECT * FROM watched_groups WHERE consumer_group <> 'middle';
--- which queue was read first is open, and so is whether the lost entry was passed
+-- which queue was read first is undefined, and so is whether the aborted entry
+-- was skipped
 SELECT sum(committed_offset) IN (4, 5) AS committed, sum(committed_offset + lag) AS all_entries FROM rocketq.groups
 WHERE topic = 'watched' AND consumer_group = 'middle';
 SELECT rocketq.commit_offset('watched', 'early', 0, 2);
@@ -96,7 +99,7 @@ WHERE topic = 'watched' AND owner_pid IS NOT NULL ORDER BY 1, 2;
 SELECT locktype, mode, granted, count(*) FROM pg_locks WHERE objsubid = 21073 AND pid = pg_backend_pid() GROUP BY 1, 2, 3;
 COMMIT;
 SELECT count(*) FROM rocketq.groups WHERE topic = 'watched' AND owner_pid IS NOT NULL;
--- other advisory locks are not taken for it
+-- other advisory locks are not mistaken for it
 SELECT pg_advisory_lock(g.id::int, 0) IS NOT NULL FROM generate_series(1, 50) g(id) \g /dev/null
 SELECT count(*) FROM rocketq.groups WHERE topic = 'watched' AND owner_pid IS NOT NULL;
 SELECT pg_advisory_unlock_all();
@@ -130,7 +133,7 @@ FROM rocketq.segments;
 SELECT bool_and(start_position = before) AS no_gaps
 FROM (SELECT start_position, lag(end_position) OVER (ORDER BY start_position) AS before FROM rocketq.segments) s;
 SELECT bool_and((pg_stat_file(file)).size = end_position - start_position) AS on_disk FROM rocketq.segments;
--- what was written since: at least the bodies
+-- bytes written since: at least the bodies
 SELECT count(rocketq.produce('watched', repeat('x', 100000))) FROM generate_series(1, 50);
 SELECT sum(used_bytes) - :used > 5000000 AS more FROM rocketq.segments;
 SELECT count(*) = 1 AS in_a_segment
