@@ -298,7 +298,8 @@ queue_bound(FunctionCallInfo fcinfo, RqStart start)
 	uint32		topic = rq_arg_topic(fcinfo, AccessShareLock, ACL_SELECT, RQ_STORAGE_OPTIONAL);
 	uint32		queue_id = rq_arg_queue(fcinfo, 1, topic);
 
-	PG_RETURN_INT64((int64) rq_consumer_start(topic, queue_id, &start));
+	PG_RETURN_INT64((int64) rq_consumer_start(rq_topic_queue(topic, queue_id),
+											  &start));
 }
 
 Datum

@@ -56,13 +56,13 @@ static LocalTransactionId consumed_in = InvalidLocalTransactionId;
  * messages that it has not seen.
  */
 static void
-report_illegal_offset(uint32 queue_id, RqQueue *q, RqOff from, bool too_small)
+report_illegal_offset(RqQueue *q, RqOff from, bool too_small)
 {
 	ereport(ERROR,
 			(errcode(RQ_ERRCODE_OFFSET_ILLEGAL),
 			 too_small ?
-			 errmsg("queue %u begins after offset " UINT64_FORMAT, queue_id, from) :
-			 errmsg("queue %u ends before offset " UINT64_FORMAT, queue_id, from),
+			 errmsg("queue %u begins after offset " UINT64_FORMAT, q->id, from) :
+			 errmsg("queue %u ends before offset " UINT64_FORMAT, q->id, from),
 			 errdetail("The offsets of the queue range from " UINT64_FORMAT " to " UINT64_FORMAT ".",
 					   pg_atomic_read_u64(&q->start),
 					   pg_atomic_read_u64(&q->stable)),
@@ -81,12 +81,11 @@ report_illegal_offset(uint32 queue_id, RqQueue *q, RqOff from, bool too_small)
  * checked again after the sink has copied a message.
  */
 static int
-read_forward(uint32 topic, uint32 queue_id, RqOff from, bool exact, int max,
+read_forward(RqQueue *q, RqOff from, bool exact, int max,
 			 const RqFilter *filter, RqSink sink, void *arg, RqOff *next)
 {
-	RqQueue    *q = rq_topic_queue(topic, queue_id);
 	RqOff		stable = pg_atomic_read_u64(&q->stable);
-	RqMessage	m = {.queue_id = queue_id};
+	RqMessage	m = {.queue_id = q->id};
 	RqEntryRun	run = {0};
 	int			count = 0;
 	RqReadHold *hold = rq_log_hold();
@@ -105,7 +104,7 @@ read_forward(uint32 topic, uint32 queue_id, RqOff from, bool exact, int max,
 		{
 			/* The start has passed us: go on there. */
 			if (exact && off == from)
-				report_illegal_offset(queue_id, q, from, true);
+				report_illegal_offset(q, from, true);
 			off = pg_atomic_read_u64(&q->start) - 1;
 			continue;
 		}
@@ -152,11 +151,11 @@ pull(RqWant *want, uint32 unused, void *arg)
 	q = rq_topic_queue(req->topic, req->queue_id);
 	rq_resolve_refresh(q);
 	if (from < pg_atomic_read_u64(&q->start))
-		report_illegal_offset(req->queue_id, q, from, true);
+		report_illegal_offset(q, from, true);
 	if (from > pg_atomic_read_u64(&q->end) && !RecoveryInProgress())
-		report_illegal_offset(req->queue_id, q, from, false);
-	return read_forward(req->topic, req->queue_id, from, true, req->max,
-						req->filter, req->sink, req->sink_arg, &want->from);
+		report_illegal_offset(q, from, false);
+	return read_forward(q, from, true, req->max, req->filter, req->sink,
+						req->sink_arg, &want->from);
 }
 
 /*
@@ -182,14 +181,14 @@ rq_pull(const RqPullRequest *req)
  * here.
  */
 static bool
-has_unread(RqGroupRef group, RqQueue *q)
+has_unread(const RqCursor *c)
 {
 	RqOff		committed;
 	bool		open;
 
-	return rq_offset_peek(group, q->id, &committed, &open) &&
-		(open || pg_atomic_read_u64(&q->stable) >
-		 Max(committed, pg_atomic_read_u64(&q->start)));
+	return rq_offset_peek(c->group, c->q->id, &committed, &open) &&
+		(open || pg_atomic_read_u64(&c->q->stable) >
+		 Max(committed, pg_atomic_read_u64(&c->q->start)));
 }
 
 /*
@@ -201,30 +200,28 @@ has_unread(RqGroupRef group, RqQueue *q)
  * what it leaves (rq_offer.c).
  */
 static int
-consume_queue(const RqConsumeRequest *req, RqGroupRef group, uint32 queue_id,
-			  int max)
+consume_queue(const RqConsumeRequest *req, RqCursor c, int max)
 {
-	RqQueue    *q = rq_topic_queue(req->topic, queue_id);
 	RqReader   *r;
 	RqOff		from;
 	RqOff		next;
 	int			count;
 
-	rq_resolve_refresh(q);
-	if (rq_readers_find(group, queue_id) == NULL && !has_unread(group, q))
+	rq_resolve_refresh(c.q);
+	if (rq_readers_find(&c) == NULL && !has_unread(&c))
 		return 0;
-	if (!rq_owner_take(req->topic, group, queue_id, false))
+	if (!rq_owner_take(&c, false))
 		return 0;
 
 	/*
 	 * Only the janitor could still move the group here, if a restore has left
 	 * its place open; this ends that, too.
 	 */
-	rq_saved_place(req->topic, group.slot, queue_id);
-	r = rq_readers_get(req->topic, group, queue_id);
-	from = rq_reader_position(r);
-	count = read_forward(req->topic, queue_id, from, false, max, req->filter,
-						 req->sink, req->sink_arg, &next);
+	rq_saved_place(&c);
+	r = rq_readers_get(&c);
+	from = rq_reader_position(r, &c);
+	count = read_forward(c.q, from, false, max, req->filter, req->sink,
+						 req->sink_arg, &next);
 	RQ_FAULT("consume-read");
 	if (next == from)
 		return 0;
@@ -247,8 +244,12 @@ consume_from(const RqConsumeRequest *req, RqGroupRef group, uint32 *turn)
 	int			count = 0;
 
 	for (uint32 i = 0; i < nqueues && count < req->max; i++)
-		count += consume_queue(req, group, (*turn)++ % nqueues,
-							   req->max - count);
+	{
+		RqCursor	c = {.group = group,
+		.q = rq_topic_queue(req->topic, (*turn)++ % nqueues)};
+
+		count += consume_queue(req, c, req->max - count);
+	}
 	return count;
 }
 

@@ -90,10 +90,8 @@ rq_consumer_hint(void)
 }
 
 RqOff
-rq_consumer_start(uint32 topic, uint32 queue_id, const RqStart *start)
+rq_consumer_start(RqQueue *q, const RqStart *start)
 {
-	RqQueue    *q = rq_topic_queue(topic, queue_id);
-
 	rq_resolve_refresh(q);
 	switch (start->kind)
 	{
@@ -119,7 +117,7 @@ start_places(uint32 topic, const RqStart *start)
 								  sizeof(xl_rq_place));
 
 	for (uint32 i = 0; i < n; i++)
-		places[i].offset = rq_consumer_start(topic, i, start);
+		places[i].offset = rq_consumer_start(rq_topic_queue(topic, i), start);
 	return places;
 }
 

@@ -59,8 +59,7 @@ extern bool rq_consumer_create_group_at(uint32 topic, const char *group,
 										const xl_rq_place *places);
 
 /* Where "start" is in a queue. */
-extern RqOff rq_consumer_start(uint32 topic, uint32 queue_id,
-							   const RqStart *start);
+extern RqOff rq_consumer_start(RqQueue *q, const RqStart *start);
 
 /* Find a group and own all of it (rq_owner.h). */
 extern RqGroupRef rq_consumer_lock_group(uint32 topic, const char *name);

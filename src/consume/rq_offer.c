@@ -44,16 +44,12 @@ static bool
 find_unread(uint32 topic, RqGroupRef group, uint32 queue_id, RqQueue **q,
 			RqOff *from)
 {
-	uint32		queue = rq_slots_find(rq_queue_pool, &rq_topics[topic].queues,
-									  queue_id);
-	uint32		offset = rq_slots_find(rq_offset_pool, &rq_groups[group.slot].offsets,
-									   queue_id);
+	RqOffset   *o = rq_offset_find(group.slot, queue_id);
 
-	if (queue == RQ_NO_SLOT || offset == RQ_NO_SLOT)
+	*q = rq_queue_find(topic, queue_id);
+	if (*q == NULL || o == NULL)
 		return false;
-	*q = &rq_queues[queue];
-	*from = Max(rq_offset_at_least(&rq_offsets[offset]),
-				pg_atomic_read_u64(&(*q)->start));
+	*from = Max(rq_offset_at_least(o), pg_atomic_read_u64(&(*q)->start));
 	return *from < pg_atomic_read_u64(&(*q)->stable);
 }
 

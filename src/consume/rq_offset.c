@@ -206,13 +206,10 @@ rq_offset_committed(RqOffset *o)
 bool
 rq_offset_peek(RqGroupRef group, uint32 queue_id, RqOff *committed, bool *open)
 {
-	uint32		slot = rq_slots_find(rq_offset_pool, &rq_groups[group.slot].offsets,
-									 queue_id);
-	RqOffset   *o;
+	RqOffset   *o = rq_offset_find(group.slot, queue_id);
 
-	if (slot == RQ_NO_SLOT)
+	if (o == NULL)
 		return false;
-	o = &rq_offsets[slot];
 	LWLockAcquire(lock_of(o), LW_SHARED);
 	*committed = resolved(o);
 	*open = o->saved_total != 0;

@@ -111,6 +111,19 @@ owns_group(RqGroupRef group)
 	return g->id == group.id && is_mine(&g->owner);
 }
 
+/*
+ * What keeps the group is held by now, so its offset stays in its slot; false
+ * if the group had gone before.
+ */
+static bool
+find_offset(RqCursor *c)
+{
+	if (!is_present(c->group))
+		return false;
+	c->offset = rq_group_offset(c->group.slot, c->q->id);
+	return true;
+}
+
 static LockAcquireResult
 take_lock(const LOCKTAG *tag, LOCKMODE mode, bool wait)
 {
@@ -130,18 +143,19 @@ take_lock(const LOCKTAG *tag, LOCKMODE mode, bool wait)
  * way, as ids of groups are never reused.
  */
 bool
-rq_owner_take(uint32 topic, RqGroupRef group, uint32 queue_id, bool wait)
+rq_owner_take(RqCursor *c, bool wait)
 {
-	Owned		o = {.topic = topic, .group = group, .queue_id = queue_id};
-	LOCKTAG		whole = lock_tag(rq_topic_key(topic).db, group, RQ_ALL_QUEUES);
+	Oid			db = rq_queue_key(c->q).db;
+	Owned		o = {.topic = c->q->topic, .group = c->group, .queue_id = c->q->id,
+	.tag = lock_tag(db, c->group, c->q->id)};
+	LOCKTAG		whole = lock_tag(db, c->group, RQ_ALL_QUEUES);
 	LockAcquireResult result;
 
-	if (owns_group(group))
-		return is_present(group);
+	if (owns_group(c->group))
+		return find_offset(c);
 	make_room_for_owned();
 	if (take_lock(&whole, ShareLock, wait) == LOCKACQUIRE_NOT_AVAIL)
 		return false;
-	o.tag = lock_tag(rq_topic_key(topic).db, group, queue_id);
 	if (!wait && nowned >= max_share() &&
 		!rq_lock_held_by_me(&o.tag, ExclusiveLock))
 		result = LOCKACQUIRE_NOT_AVAIL;
@@ -153,13 +167,13 @@ rq_owner_take(uint32 topic, RqGroupRef group, uint32 queue_id, bool wait)
 		LockRelease(&whole, ShareLock, false);
 		return false;
 	}
-	if (!is_present(group))
+	if (!find_offset(c))
 		return false;
 	/* Else the transaction owned it before, and has noted that. */
 	if (result == LOCKACQUIRE_OK)
 	{
-		rq_group_used(group);
-		o.offset = rq_group_offset(group.slot, queue_id);
+		rq_group_used(c->group);
+		o.offset = c->offset;
 		o.offset->owner_since = GetCurrentTimestamp();
 		pg_atomic_write_u32(&o.offset->owner, RQ_MY_PROC_NUMBER + 1);
 		owned[nowned++] = o;

@@ -5,19 +5,18 @@
 #ifndef RQ_OWNER_H
 #define RQ_OWNER_H
 
-#include "topic/rq_group.h"
+#include "consume/rq_cursor.h"
 
 /* Register callbacks; once, from _PG_init. */
 extern void rq_owner_init(void);
 
 /*
  * Make the queue this transaction's for the group, until the transaction (or
- * the subtransaction that takes it first) ends.  False if the group no longer
- * exists, or, without "wait", if the queue is another transaction's or this one
- * has very many already.  The caller holds a lock on the topic's relation.
+ * the subtransaction that takes it first) ends, and fill in the cursor's
+ * offset.  False if the group no longer exists, or, without "wait", if the
+ * queue is another transaction's or this one has very many already.
  */
-extern bool rq_owner_take(uint32 topic, RqGroupRef group, uint32 queue_id,
-						  bool wait);
+extern bool rq_owner_take(RqCursor *c, bool wait);
 
 /*
  * The same for all queues of the group, waiting for those who read one.  False

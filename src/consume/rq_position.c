@@ -26,22 +26,21 @@
 #include "txn/rq_txn.h"
 
 /*
- * Own one queue of a group and return the transaction's reader of it.  If a
- * restore has left the group's place open it is found now, since a move is
- * compared with it.
+ * Own one queue of a group, and return the transaction's reader of it and, in
+ * "c", the cursor there.  If a restore has left the group's place open it is
+ * found now, since a move is compared with it.
  */
 static RqReader *
-lock_reader(uint32 topic, const char *name, uint32 queue_id)
+lock_reader(uint32 topic, const char *name, uint32 queue_id, RqCursor *c)
 {
-	RqGroupRef	group;
-
 	rq_txn_check_open();
 	rq_topic_check_queue(topic, queue_id);
-	rq_consumer_find_group(topic, name, RQ_HINT_LIST_GROUPS, &group);
-	if (!rq_owner_take(topic, group, queue_id, true))
+	rq_consumer_find_group(topic, name, RQ_HINT_LIST_GROUPS, &c->group);
+	c->q = rq_topic_queue(topic, queue_id);
+	if (!rq_owner_take(c, true))
 		rq_consumer_report_dropped(name);
-	rq_saved_place(topic, group.slot, queue_id);
-	return rq_readers_get(topic, group, queue_id);
+	rq_saved_place(c);
+	return rq_readers_get(c);
 }
 
 /*
@@ -94,13 +93,12 @@ check_commit(uint32 queue_id, int64 next, RqOff now, RqOff end)
 void
 rq_position_commit(uint32 topic, const char *name, uint32 queue_id, int64 next)
 {
-	RqReader   *r = lock_reader(topic, name, queue_id);
-	RqQueue    *q = rq_topic_queue(topic, queue_id);
-	RqOff		now = r->committing ? r->commit :
-	rq_offset_committed(rq_group_offset(r->group.slot, queue_id));
+	RqCursor	c;
+	RqReader   *r = lock_reader(topic, name, queue_id, &c);
+	RqOff		now = r->committing ? r->commit : rq_offset_committed(c.offset);
 
-	rq_resolve_refresh(q);
-	check_commit(queue_id, next, now, pg_atomic_read_u64(&q->stable));
+	rq_resolve_refresh(c.q);
+	check_commit(queue_id, next, now, pg_atomic_read_u64(&c.q->stable));
 	rq_reader_set_commit(r, (RqOff) next);
 }
 
@@ -115,19 +113,19 @@ move_reader(RqReader *r, RqOff to)
 void
 rq_position_reset(uint32 topic, const char *name, uint32 queue_id, int64 offset)
 {
-	RqReader   *r = lock_reader(topic, name, queue_id);
-	RqQueue    *q = rq_topic_queue(topic, queue_id);
+	RqCursor	c;
+	RqReader   *r = lock_reader(topic, name, queue_id, &c);
 
-	rq_resolve_refresh(q);
-	if (offset < 0 || (RqOff) offset < pg_atomic_read_u64(&q->start) ||
-		(RqOff) offset > pg_atomic_read_u64(&q->stable))
+	rq_resolve_refresh(c.q);
+	if (offset < 0 || (RqOff) offset < pg_atomic_read_u64(&c.q->start) ||
+		(RqOff) offset > pg_atomic_read_u64(&c.q->stable))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("offset " INT64_FORMAT " is outside queue %u",
 						offset, queue_id),
 				 errdetail("The offsets of the queue range from " UINT64_FORMAT " to " UINT64_FORMAT ".",
-						   pg_atomic_read_u64(&q->start),
-						   pg_atomic_read_u64(&q->stable))));
+						   pg_atomic_read_u64(&c.q->start),
+						   pg_atomic_read_u64(&c.q->stable))));
 	move_reader(r, (RqOff) offset);
 }
 
@@ -138,13 +136,13 @@ rq_position_reset(uint32 topic, const char *name, uint32 queue_id, int64 offset)
 void
 rq_position_reset_all(uint32 topic, const char *name, const RqStart *start)
 {
-	RqGroupRef	group = rq_consumer_lock_group(topic, name);
+	RqCursor	c = {.group = rq_consumer_lock_group(topic, name)};
 
 	for (uint32 i = 0; i < rq_topic_nqueues(topic); i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		move_reader(rq_readers_get(topic, group, i),
-					rq_consumer_start(topic, i, start));
+		c.q = rq_topic_queue(topic, i);
+		move_reader(rq_readers_get(&c), rq_consumer_start(c.q, start));
 	}
 }
 
@@ -156,15 +154,16 @@ RqOff
 rq_position_committed(uint32 topic, const char *name, uint32 queue_id)
 {
 	RqGroupRef	group;
+	RqQueue    *q;
 	RqOff		offset;
 
 	rq_topic_check_queue(topic, queue_id);
+	q = rq_topic_queue(topic, queue_id);
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
 		rq_consumer_find_group(topic, name, RQ_HINT_LIST_GROUPS, &group);
 		RQ_FAULT("group-found");
-	} while (!rq_saved_peek(topic, group, queue_id, &offset));
-	return Max(offset,
-			   pg_atomic_read_u64(&rq_topic_queue(topic, queue_id)->start));
+	} while (!rq_saved_peek(q, group, &offset));
+	return Max(offset, pg_atomic_read_u64(&q->start));
 }

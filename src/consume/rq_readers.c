@@ -41,11 +41,11 @@ rq_readers_at(int i)
 }
 
 RqReader *
-rq_readers_find(RqGroupRef group, uint32 queue_id)
+rq_readers_find(const RqCursor *c)
 {
 	if (readers.index != NULL)
 	{
-		int			at = rq_index_find(readers.index, group.id, queue_id);
+		int			at = rq_index_find(readers.index, c->group.id, c->q->id);
 
 		return at < 0 ? NULL : readers.list[at];
 	}
@@ -53,7 +53,7 @@ rq_readers_find(RqGroupRef group, uint32 queue_id)
 	{
 		RqReader   *r = readers.list[i];
 
-		if (r->group.id == group.id && r->queue_id == queue_id)
+		if (r->group.id == c->group.id && r->queue_id == c->q->id)
 			return r;
 	}
 	return NULL;
@@ -76,9 +76,9 @@ make_room_for_reader(MemoryContext cxt)
 }
 
 RqReader *
-rq_readers_get(uint32 topic, RqGroupRef group, uint32 queue_id)
+rq_readers_get(const RqCursor *c)
 {
-	RqReader   *r = rq_readers_find(group, queue_id);
+	RqReader   *r = rq_readers_find(c);
 	MemoryContext cxt;
 
 	if (r != NULL)
@@ -87,12 +87,12 @@ rq_readers_get(uint32 topic, RqGroupRef group, uint32 queue_id)
 	cxt = rq_txn_context();
 	make_room_for_reader(cxt);
 	r = MemoryContextAllocZero(cxt, sizeof(RqReader));
-	r->topic = topic;
-	r->group = group;
-	r->queue_id = queue_id;
+	r->topic = c->q->topic;
+	r->group = c->group;
+	r->queue_id = c->q->id;
 	r->next_noted = r->commit_noted = -1;
 	if (readers.index != NULL)
-		rq_index_add(readers.index, group.id, queue_id, readers.n);
+		rq_index_add(readers.index, r->group.id, r->queue_id, readers.n);
 	readers.list[readers.n++] = r;
 	return r;
 }
@@ -193,16 +193,15 @@ rq_reader_commit_read(RqReader *r)
  * both.  Retention may have raised the queue's start past any of them.
  */
 RqOff
-rq_reader_position(const RqReader *r)
+rq_reader_position(const RqReader *r, const RqCursor *c)
 {
-	RqQueue    *q = rq_topic_queue(r->topic, r->queue_id);
 	RqOff		at;
 
 	if (r->reading || r->committing)
 		at = Max(r->reading ? r->next : 0, r->committing ? r->commit : 0);
 	else
-		at = rq_offset_committed(rq_group_offset(r->group.slot, r->queue_id));
-	return Max(at, pg_atomic_read_u64(&q->start));
+		at = rq_offset_committed(c->offset);
+	return Max(at, pg_atomic_read_u64(&c->q->start));
 }
 
 /* ---- end of transaction ---- */

@@ -5,7 +5,7 @@
 #ifndef RQ_READERS_H
 #define RQ_READERS_H
 
-#include "topic/rq_group.h"
+#include "consume/rq_cursor.h"
 
 /*
  * One queue that this transaction reads for a group.  The transaction owns the
@@ -31,17 +31,16 @@ typedef struct RqReader
 extern void rq_readers_init(void);
 
 /* The transaction's reader of this queue, NULL if it has none. */
-extern RqReader *rq_readers_find(RqGroupRef group, uint32 queue_id);
+extern RqReader *rq_readers_find(const RqCursor *c);
 
 /* The same, made if it is new; throws if it is too late or memory is short. */
-extern RqReader *rq_readers_get(uint32 topic, RqGroupRef group,
-								uint32 queue_id);
+extern RqReader *rq_readers_get(const RqCursor *c);
 
 /* The i-th reader, NULL after the last one. */
 extern RqReader *rq_readers_at(int i);
 
-/* Where a reader goes on.  The transaction owns the queue or the group. */
-extern RqOff rq_reader_position(const RqReader *r);
+/* Where the reader of a queue goes on, for which the transaction owns it. */
+extern RqOff rq_reader_position(const RqReader *r, const RqCursor *c);
 
 /* They throw if it is too late or memory is short, with nothing changed. */
 extern void rq_reader_set_next(RqReader *r, RqOff next);

@@ -153,7 +153,7 @@ rq_saved_offset(RqQueue *q, RqOffset *o, uint64 *budget)
  * the relation keeps the queue.
  */
 bool
-rq_saved_peek(uint32 topic, RqGroupRef group, uint32 queue_id, RqOff *offset)
+rq_saved_peek(RqQueue *q, RqGroupRef group, RqOff *offset)
 {
 	uint64		budget = PG_UINT64_MAX;
 	RqSaved		s = {0};
@@ -164,14 +164,13 @@ rq_saved_peek(uint32 topic, RqGroupRef group, uint32 queue_id, RqOff *offset)
 	there = rq_groups[group.slot].id == group.id;
 	if (there)
 	{
-		RqOffset   *o = rq_group_offset(group.slot, queue_id);
+		RqOffset   *o = rq_group_offset(group.slot, q->id);
 
 		s = rq_saved_of(o);
 		*offset = rq_offset_committed(o);
 	}
 	LWLockRelease(rq_meta_lock);
-	if (there && rq_saved_find(rq_topic_queue(topic, queue_id), s,
-							   &budget, &place))
+	if (there && rq_saved_find(q, s, &budget, &place))
 		*offset = place;
 	return there;
 }
@@ -216,27 +215,24 @@ tell(const Loser *l)
  * checks that.
  */
 void
-rq_saved_place(uint32 topic, uint32 group, uint32 queue_id)
+rq_saved_place(const RqCursor *c)
 {
-	RqQueue    *q = rq_topic_queue(topic, queue_id);
-	RqOffset   *o = rq_group_offset(group, queue_id);
+	RqOffset   *o = c->offset;
 	uint64		budget = PG_UINT64_MAX;
-	RqGroupRef	ref PG_USED_FOR_ASSERTS_ONLY = {.slot = group,
-	.id = rq_groups[group].id};
 	RqSaved		s;
 	RqOff		off;
 	bool		found;
 
-	Assert(rq_group_owner(ref, queue_id) == (int) RQ_MY_PROC_NUMBER);
+	Assert(rq_group_owner(c->group, c->q->id) == (int) RQ_MY_PROC_NUMBER);
 	if (likely(o->saved_total == 0))
 		return;
 	s = rq_saved_of(o);
 	if (s.total == 0)
 		return;
-	rq_resolve_refresh(q);
-	found = rq_saved_find(q, s, &budget, &off);
+	rq_resolve_refresh(c->q);
+	found = rq_saved_find(c->q, s, &budget, &off);
 	if (!found)
-		off = pg_atomic_read_u64(&q->start);
+		off = pg_atomic_read_u64(&c->q->start);
 	rq_gate_enter();
 	rq_offset_place(o, off);
 	rq_gate_leave();

@@ -5,14 +5,14 @@
 #ifndef RQ_SAVED_H
 #define RQ_SAVED_H
 
-#include "topic/rq_group.h"
+#include "consume/rq_cursor.h"
 
 /*
  * The group is used in the queue, so if a restore has left its place open, find
  * it now: among the messages there are, or else at the first one.  The caller
  * owns the queue (rq_owner.h).
  */
-extern void rq_saved_place(uint32 topic, uint32 group, uint32 queue_id);
+extern void rq_saved_place(const RqCursor *c);
 
 /* What a dump says of a group in a queue; total 0 = nothing. */
 typedef struct RqSaved
@@ -41,8 +41,7 @@ extern RqOff rq_saved_offset(RqQueue *q, RqOffset *o, uint64 *budget);
  * relation is held but nothing keeps the group; false if that no longer
  * exists.  Takes the meta lock.
  */
-extern bool rq_saved_peek(uint32 topic, RqGroupRef group, uint32 queue_id,
-						  RqOff *offset);
+extern bool rq_saved_peek(RqQueue *q, RqGroupRef group, RqOff *offset);
 
 /*
  * Find places for queues that have all messages the dump had, for a while.

@@ -604,16 +604,17 @@ rq_queue_redo_entry(RqQueue *q, RqOff off)
  * waiters then (rq_wake_replayed()).  Those without one can be read now.
  */
 static void
-tell_waiters(uint32 topic, const xl_rq_enqueue *rec, const xl_rq_entry *entries)
+tell_waiters(const RqQueue *q, const xl_rq_enqueue *rec,
+			 const xl_rq_entry *entries)
 {
 	RqNews		news;
 
-	if (rec->xid != 0 || !rq_wake_is_awaited(topic))
+	if (rec->xid != 0 || !rq_wake_is_awaited(q->topic))
 		return;
 	rq_news_init(&news, rec->offset + rec->count, false);
 	for (uint32 i = 0; i < rec->count && !news.any; i++)
 		rq_news_add(&news, entries[i].tag_hash);
-	rq_wake_news(topic, rec->queue_id, &news);
+	rq_wake_news(q, &news);
 }
 
 /*
@@ -661,5 +662,5 @@ rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn)
 		pg_atomic_write_u64(&q->end, end);
 	}
 	LWLockRelease(&q->lock);
-	tell_waiters(q->topic, &rec, entries);
+	tell_waiters(q, &rec, entries);
 }

@@ -191,7 +191,7 @@ resolve_some(RqQueue *q, KnownXids *known, bool probe)
 	news.to = pg_atomic_read_u64(&q->stable);
 	LWLockRelease(&q->lock);
 	if (news.to > from)
-		rq_wake_news(q->topic, q->id, &news);
+		rq_wake_news(q, &news);
 	return more;
 }
 
@@ -405,6 +405,6 @@ rq_resolve_redo(const void *data, uint32 len, XLogRecPtr lsn)
 		RqNews		news;
 
 		rq_queue_news(q, Max(start, stable), rec->to, &news);
-		rq_wake_news(q->topic, q->id, &news);
+		rq_wake_news(q, &news);
 	}
 }

@@ -163,12 +163,11 @@ rq_group_used(RqGroupRef group)
 RqOffset *
 rq_group_offset(uint32 group, uint32 queue_id)
 {
-	uint32		slot = rq_slots_find(rq_offset_pool, &rq_groups[group].offsets,
-									 queue_id);
+	RqOffset   *o = rq_offset_find(group, queue_id);
 
-	if (unlikely(slot == RQ_NO_SLOT))
+	if (unlikely(o == NULL))
 		elog(ERROR, "queue %u of a consumer group has no slot", queue_id);
-	return &rq_offsets[slot];
+	return o;
 }
 
 /* If the slot goes to another group just now, no answer matters any more. */
@@ -176,13 +175,13 @@ int
 rq_group_owner(RqGroupRef group, uint32 queue_id)
 {
 	const RqGroup *g = &rq_groups[group.slot];
-	uint32		slot = rq_slots_find(rq_offset_pool, &g->offsets, queue_id);
+	RqOffset   *o = rq_offset_find(group.slot, queue_id);
 	uint32		owner = pg_atomic_read_u32(unconstify(pg_atomic_uint32 *, &g->owner));
 
-	if (g->id != group.id || slot == RQ_NO_SLOT)
+	if (g->id != group.id || o == NULL)
 		return -1;
 	if (owner == 0)
-		owner = pg_atomic_read_u32(&rq_offsets[slot].owner);
+		owner = pg_atomic_read_u32(&o->owner);
 	return (int) owner - 1;
 }
 

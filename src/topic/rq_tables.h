@@ -251,6 +251,29 @@ extern const RqPart rq_queues_part;
 extern const RqPart rq_groups_part;
 extern const RqPart rq_offsets_part;
 
+/*
+ * A topic's queue, or a group's offset in one, by its number; NULL if there is
+ * none.  For those who keep neither it is another's at worst; see
+ * rq_slots_find().
+ */
+static inline RqQueue *
+rq_queue_find(uint32 topic, uint32 queue_id)
+{
+	uint32		slot = rq_slots_find(rq_queue_pool, &rq_topics[topic].queues,
+									 queue_id);
+
+	return likely(slot != RQ_NO_SLOT) ? &rq_queues[slot] : NULL;
+}
+
+static inline RqOffset *
+rq_offset_find(uint32 group, uint32 queue_id)
+{
+	uint32		slot = rq_slots_find(rq_offset_pool, &rq_groups[group].offsets,
+									 queue_id);
+
+	return likely(slot != RQ_NO_SLOT) ? &rq_offsets[slot] : NULL;
+}
+
 /* The lock of an offset's slot, which it shares with others. */
 extern LWLock *rq_offset_lock(uint32 slot);
 

@@ -292,12 +292,11 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 RqQueue *
 rq_topic_queue(uint32 topic, uint32 queue_id)
 {
-	uint32		slot = rq_slots_find(rq_queue_pool, &rq_topics[topic].queues,
-									 queue_id);
+	RqQueue    *q = rq_queue_find(topic, queue_id);
 
-	if (unlikely(slot == RQ_NO_SLOT))
+	if (unlikely(q == NULL))
 		elog(ERROR, "queue %u of a topic has no slot", queue_id);
-	return &rq_queues[slot];
+	return q;
 }
 
 /* ---- redo ---- */

@@ -284,10 +284,10 @@ wake(uint32 topic, uint32 queue_id, const RqNews *news, uint32 group_id,
 }
 
 void
-rq_wake_news(uint32 topic, uint32 queue_id, const RqNews *news)
+rq_wake_news(const RqQueue *q, const RqNews *news)
 {
-	if (unlikely(rq_wake_is_awaited(topic)))
-		wake(topic, queue_id, news, 0, RQ_WAKE_NEXT);
+	if (unlikely(rq_wake_is_awaited(q->topic)))
+		wake(q->topic, q->id, news, 0, RQ_WAKE_NEXT);
 }
 
 void
@@ -341,12 +341,10 @@ wake_unresolved(uint32 topic)
 	for (uint32 i = rq_topics[topic].first_waiter; i != RQ_NO_SLOT;
 		 i = rq_waiters[i].next)
 	{
-		uint32		slot = rq_slots_find(rq_queue_pool, &rq_topics[topic].queues,
-										 rq_waiters[i].queue_id);
+		RqQueue    *q = rq_queue_find(topic, rq_waiters[i].queue_id);
 
-		if (slot != RQ_NO_SLOT &&
-			pg_atomic_read_u64(&rq_queues[slot].stable) <
-			pg_atomic_read_u64(&rq_queues[slot].end))
+		if (q != NULL &&
+			pg_atomic_read_u64(&q->stable) < pg_atomic_read_u64(&q->end))
 			pick(&rq_waiters[i], rq_waiters[i].queue_id);
 	}
 	LWLockRelease(rq_wait_lock(topic));

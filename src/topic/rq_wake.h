@@ -58,7 +58,7 @@ extern bool rq_wake_is_awaited(uint32 topic);
  * that could take one, unless one is on its way already, and all those that
  * wait for no group.
  */
-extern void rq_wake_news(uint32 topic, uint32 queue_id, const RqNews *news);
+extern void rq_wake_news(const RqQueue *q, const RqNews *news);
 
 /* Does a waiter that has been picked and has not checked yet count? */
 typedef enum RqWakeMode
