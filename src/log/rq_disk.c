@@ -60,6 +60,10 @@ typedef struct Disk
 	double		percent;
 } Disk;
 
+/*
+ * As df shows it: what only root may use counts neither as used nor as free,
+ * since the server cannot get it.
+ */
 static bool
 measure_disk(Disk *d)
 {
@@ -80,6 +84,7 @@ is_on(int threshold)
 	return threshold > 0 && threshold < 100;
 }
 
+/* With a margin downwards, see the head of this file. */
 static bool
 is_above(const Disk *d, int threshold, bool was_above)
 {
@@ -135,6 +140,10 @@ tell_refuse(const Disk *d)
 				 errhint("Free some space.  The view rocketq.segments shows why segments of the commit log are kept.")));
 }
 
+/*
+ * The share is written first, since those who are refused report it.  If the
+ * warning is turned off, its flag is taken back without a word.
+ */
 void
 rq_disk_look(void)
 {
@@ -150,6 +159,7 @@ rq_disk_look(void)
 		tell_refuse(&d);
 }
 
+/* Measured anew: what the last round removed counts already. */
 uint64
 rq_disk_excess(void)
 {
@@ -162,6 +172,11 @@ rq_disk_excess(void)
 	return d.used > allowed ? d.used - allowed : 0;
 }
 
+/*
+ * Only a flag is read, since this is asked for every append.  It is as old as
+ * the workers' last check, so the threshold has to leave room for what comes
+ * until the next one.
+ */
 void
 rq_disk_check_produce(void)
 {

@@ -52,6 +52,10 @@ copy_queue(RqWriter *w, RqQueue *q)
 	rq_writer_add(w, &s, sizeof(s));
 }
 
+/*
+ * "seen" is left out: it is what the transaction that alters the topic sees,
+ * which does not outlive the server.
+ */
 static void
 copy_topic(RqWriter *w, uint32 topic)
 {
@@ -81,6 +85,11 @@ topics_copy(RqWriter *w, const RqStateHeader *h)
 	return n;
 }
 
+/*
+ * The slot is new, so no lock is needed.  The stable offset begins where
+ * RESOLVE has been logged; resolving from there on asks pg_xact, as it did
+ * before.
+ */
 static void
 load_queue(RqQueue *q, RqReader *r)
 {
@@ -171,6 +180,10 @@ copy_group(RqWriter *w, uint32 group)
 	}
 }
 
+/*
+ * By way of their topics, so a group in the file has its topic in the section
+ * before.
+ */
 static uint64
 groups_copy(RqWriter *w, const RqStateHeader *h)
 {
@@ -206,6 +219,10 @@ load_offset(RqOffset *o, RqReader *r)
 	o->lsn = s.lsn;
 }
 
+/*
+ * Made as redo makes it, with offsets of zero.  Then it gets what a transaction
+ * means to do to it, and each offset its own values.
+ */
 static void
 load_group(RqReader *r)
 {

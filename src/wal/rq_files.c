@@ -54,6 +54,7 @@ static RqStoreFile *missing = NULL;
 static uint64 nmissing = 0;
 static uint64 max_missing = 0;
 
+/* As found when the state was loaded, before the note is removed. */
 static bool shut_down_in_order;
 
 /* ---- before anything is changed ---- */
@@ -105,6 +106,10 @@ was_used(char *witness)
 	return has_files(RQ_LOG_DIR, witness) || has_files(RQ_QUEUE_DIR, witness);
 }
 
+/*
+ * FATAL in the postmaster, so the server does not start: nothing has been
+ * changed by then, and what is missing can still be put back.
+ */
 static void
 report_gone(const char *kind, const char *path, const char *witness)
 {
@@ -205,6 +210,10 @@ note_if_missing(RqStoreFile f)
 		add_missing(f);
 }
 
+/*
+ * A queue that keeps no entry has lost none, whichever of its files are
+ * missing.
+ */
 static void
 note_missing_of_queue(RqQueue *q)
 {
@@ -337,6 +346,10 @@ refuse_unknown(const char *path, uint32 skip)
 						 "To discard the messages, move the file out of \"%s\".", RQ_DIR)));
 }
 
+/*
+ * Beyond the log's end only: before it the state knows the segments, or they
+ * have been trimmed and are removed by the keeper (rq_tidy.c).
+ */
 static void
 check_log_file(const char *dir, const char *name, void *unused)
 {
@@ -368,6 +381,10 @@ check_queue_file(const char *dir, const char *name, void *arg)
 	refuse_unknown(path, 0);
 }
 
+/*
+ * Also of a topic that the state does not know: then every file of its
+ * directory that holds something is one too many.
+ */
 static void
 check_topic_dir(const char *dir, const char *name, void *unused)
 {
@@ -434,6 +451,11 @@ rq_files_note_closed(void)
 				 "here.  Any others that are put here are refused.\n");
 }
 
+/*
+ * Synced before the caller goes on: if a power failure brought the note back,
+ * the next start would take what has been added since for files that do not
+ * belong to the store.
+ */
 void
 rq_files_forget_closed(void)
 {

@@ -39,6 +39,10 @@ is_missing(const char *path)
 	return access(path, F_OK) != 0 && errno == ENOENT;
 }
 
+/*
+ * Synced at once, name included: later syncs cover what has been logged since,
+ * which this is not.
+ */
 static void
 make_file(const char *path, uint64 size, const void *begin, uint32 len)
 {
@@ -137,6 +141,11 @@ make_lost_segment(RqQueue *q, uint64 segno)
 		flag_lost(q, from, to);
 }
 
+/*
+ * From the first entry that is not resolved: the segment that the queue ends
+ * in, and those before it that readers and the keeper have to go through to
+ * resolve the rest.
+ */
 static void
 make_end_of_queue(RqQueue *q)
 {

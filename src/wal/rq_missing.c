@@ -23,6 +23,7 @@
 
 #define TMP_FILE	RQ_MISSING_FILE ".tmp"
 
+/* One path a line is also what somebody who reads the note can use. */
 void
 rq_store_file_path(char *path, const RqStoreFile *f)
 {
@@ -87,6 +88,10 @@ rq_missing_write(const RqStoreFile *files, uint64 n)
 	durable_rename(TMP_FILE, RQ_MISSING_FILE, ERROR);
 }
 
+/*
+ * Lines that are no path of a segment are passed over: the note says which
+ * files to doubt, and such a line names none.
+ */
 void
 rq_missing_read(void (*visit) (RqStoreFile f))
 {
