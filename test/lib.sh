@@ -1,15 +1,15 @@
 # shellcheck shell=bash
 #
 # lib.sh -- what test/check, test/demo and test/bench/run share: packages, a
-# private copy of the tree, builds, throw-away servers, and the cleaning up
-# after all that.
+# private copy of the tree, builds, throw-away servers, and cleaning up after
+# all that.
 #
 # The caller may define before_removal(), which runs before the temporary
-# directory goes away, and last_words(), which runs at the very end.
+# directory is removed, and last_words(), which runs at the very end.
 #
-# Nothing is left behind but installed packages and the installed extension.
-# Servers and clusters that were there before are not touched: a private one
-# has its data and its socket in the temporary directory and no TCP port.
+# Nothing is left behind except installed packages and the installed extension.
+# Existing servers and clusters are not touched: a private one has its data and
+# its socket in the temporary directory and no TCP port.
 
 set -euo pipefail
 umask 022
@@ -30,7 +30,7 @@ unset LC_ALL LANGUAGE MAKEFLAGS MFLAGS MAKELEVEL TEMP_CONFIG
 export LANG=C.UTF-8 LC_MESSAGES=C DEBIAN_FRONTEND=noninteractive
 
 #
-# Users.  A server refuses to run as root, so what root starts here runs as
+# Users.  A server refuses to run as root, so if root runs this, servers run as
 # run_user, and everything below the temporary directory belongs to that user.
 #
 
@@ -42,20 +42,20 @@ else
     as_root() { sudo "$@"; }
 fi
 
-# Usable from make_work on, which sets what has to stand before the command.
+# Usable after make_work, which sets the prefix of the command.
 as_user()       # command...
 {
     "${user_prefix[@]}" "$@" 3>&- 4>&- 8>&- 9<&-
 }
 
-# A server that is left running must not inherit these: where our own output
-# goes, also from a signal's trap in the middle of a step whose output goes to
-# a log; and, later, 8, which a caller may use to hold something by, and 9, a
-# lock (see lock_installation).
+# File descriptors that a server left running must not inherit: those of our
+# own output, which is also used by a signal's trap in the middle of a step
+# whose output goes to a log; and, later, 8, which a caller may use to keep
+# something alive, and 9, a lock (see lock_installation).
 exec 3>&1 4>&2
 
 #
-# What is seen: one line for a step, and the end of its log when it fails.
+# The output: one line for a step, and the end of its log when it fails.
 #
 
 say()
@@ -73,7 +73,7 @@ result()        # ok | FAILED | skipped, name [seconds]
     printf '%-9s%s%s\n' "$1" "$2" "${3:+  ($3 s)}"
 }
 
-# Run a command, its output going to a log, and say how it went.  Status 77
+# Run a command with its output in a log, and report the result.  Status 77
 # means that the command cannot do its work on this machine.
 step()          # name command...
 {
@@ -90,7 +90,7 @@ step()          # name command...
     return $rc
 }
 
-# A step that counts in the tally; the script goes on after a failure.
+# A step that is counted; the script continues after a failure.
 gate()          # name command...
 {
     local rc=0
@@ -102,13 +102,13 @@ gate()          # name command...
     esac
 }
 
-# A step without which there is no going on.
+# A step without which the script cannot continue.
 task()          # name command...
 {
     step "$@" || die "cannot go on without: $1"
 }
 
-# The head of the script, without the name that a shell is found by.
+# The comment at the top of the script, without the "#!" line.
 usage()
 {
     sed -n '2,/^$/s/^# \{0,1\}//p' "$0" >&2
@@ -131,9 +131,9 @@ held_services=
 held_clusters=
 held_directory=
 
-# Installing a server package on Debian or Ubuntu makes a cluster and starts
-# every cluster there is, and other packages start services of theirs.  Prevent
-# all that for as long as we install.
+# Installing a server package on Debian or Ubuntu creates a cluster and starts
+# every cluster there is, and other packages start their services.  Prevent all
+# that during the installation.
 hold_services()
 {
     if [ ! -e /usr/sbin/policy-rc.d ]; then
@@ -201,8 +201,8 @@ install_missing()   # package...
     release_holds
 }
 
-# Packages without which a gate or test is skipped; no distribution must have
-# them, and they must go with what is installed.
+# Packages without which a gate or test is skipped; a distribution may lack
+# them, and they must fit what is installed.
 install_if_possible()   # package...
 {
     local package
@@ -216,8 +216,8 @@ install_if_possible()   # package...
 }
 
 #
-# The server to build for: PG_CONFIG if that is set, else the newest one that
-# is installed with what a build needs, else the distribution's own.
+# The server to build for: PG_CONFIG if that is set, else the newest one
+# installed with everything a build needs, else the distribution's own.
 #
 
 major_version()     # pg_config
@@ -317,7 +317,8 @@ make_work()
     cd "$work"
 }
 
-# One extension is installed for all servers of a version: take turns.
+# The extension is installed for all servers of a version, so scripts take
+# turns.
 lock_installation()
 {
     exec 9<"$("$PG_CONFIG" --pkglibdir)"
@@ -327,7 +328,7 @@ lock_installation()
     }
 }
 
-# The tree as it is, without git's directory and without anything built.
+# Copy the tree as it is, without git's directory and without build products.
 copy_tree()         # directory
 {
     as_user mkdir "$1"
@@ -345,7 +346,8 @@ build()             # directory [switch...]
         PG_CONFIG="$PG_CONFIG" "$@" all
 }
 
-# To be called with the switches of the build, which else is built again.
+# To be called with the switches of the build; with others everything would be
+# built again.
 install_build()     # directory [switch...]
 {
     local directory=$1
@@ -355,14 +357,15 @@ install_build()     # directory [switch...]
 }
 
 #
-# The private servers.  Most need one only; use_cluster() changes to another.
+# The private servers.  Most scripts need only one; use_cluster() switches to
+# another.
 #
 
 cluster=data            # directory in the temporary one
 start_timeout=60        # seconds
 
-# A socket in a directory of its own: no other server can have this port, which
-# the server, too, takes from the environment.
+# The socket has a directory of its own, so no other server can have this port,
+# which the server takes from the environment, too.
 use_cluster()       # directory in the temporary one, port
 {
     cluster=$1
@@ -382,9 +385,9 @@ create_cluster()    # [file with settings]
     use_cluster "$cluster" "${PGPORT:-5432}"
 }
 
-# As a child of this script, not of a pg_ctl that is gone: when the postmaster
-# is killed its parent must take note, or it still counts as alive, and not
-# every container has an init process that does this for orphans.
+# As a child of this script, not of a pg_ctl that has exited: when the
+# postmaster is killed, its parent must reap it, or it still counts as alive,
+# and not every container has an init process that does this for orphans.
 start_server()
 {
     local launcher give_up=$((SECONDS + start_timeout))
@@ -407,8 +410,8 @@ kill_server()
     kill -KILL "$(head -n 1 "$work/$cluster/postmaster.pid")"
 }
 
-# Backends live on for a moment after the postmaster is gone, and until the
-# last one has let go of the shared memory a new server refuses to start.
+# Backends outlive the postmaster for a moment, and until the last one has
+# detached from shared memory a new server refuses to start.
 start_after_crash()
 {
     local give_up=$((SECONDS + start_timeout))
@@ -429,7 +432,7 @@ sql()               # argument of psql...
 }
 
 #
-# The end, however it comes.
+# The exit, for whatever reason.
 #
 
 finish()

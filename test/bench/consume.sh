@@ -1,15 +1,15 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 #
-# consume.sh -- messages a second that reach a client and count as consumed.
+# consume.sh -- messages per second that reach a client and count as consumed.
 #
-# The messages are there before, as favourable for each side as can be: tables
-# vacuumed, PgQ's ticks so that its batches have the size of ours.  rocketq and
-# SELECT find the same messages again in each round; the others are filled
-# anew, since some of them delete what they consumed.  A consumer
-# gets id and body of each message and makes durable that it has them.  SELECT
-# does not do the latter; it shows what reading costs.  PgQ knows one consumer
-# of a queue at a time, so it is not measured with several connections; a topic
-# of 8 queues feeds 8 consumers of a group.
+# The messages are produced before, under conditions that are favourable for
+# each side: tables are vacuumed, and PgQ's ticks give batches of the same
+# size.  rocketq and SELECT read the same messages again in each round; the
+# others are filled again, since some of them delete what they consumed.  A
+# consumer gets the id and body of each message and durably records that it has
+# them.  SELECT does not do the latter; it shows the cost of reading.  PgQ
+# knows one consumer of a queue at a time, so it is not measured with several
+# connections; a topic of 8 queues feeds 8 consumers of a group.
 
 measure_consume()
 {
@@ -36,7 +36,7 @@ measure_consume()
     remove_cluster consume
 }
 
-# No more than what takes a side a moment: these are consumed, others are slow.
+# Only as many as a side can consume in a moment: some of them are slow.
 consume_amount()    # side
 {
     local amount=$messages most=$((batch * 500 * seconds * connections))
@@ -56,7 +56,7 @@ consume_one()       # side round
         rocketq*) fill_size=$messages; create_group "$consumer" ;;
         table | pgq | pgmq) fill_size=$amount; fill_batch=$batch fill "$1" "$amount" ;;
     esac
-    # PgQ's consumer begins with the first tick.
+    # PgQ's consumer begins at the first tick.
     [ "$1" != pgq ] ||
         query "SELECT pgq.register_consumer_at('bench', '$consumer', min(tick_id))
                FROM pgq.tick" >/dev/null

@@ -1,21 +1,21 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 #
-# latency.sh -- how long producing takes under a steady load, also while
-# checkpoints run; and how long a message takes to a consumer that waits.
+# latency.sh -- how long producing takes under a steady load, also during
+# checkpoints; and how long a message takes to reach a waiting consumer.
 #
-# The load is open: transactions have times at which they should begin, whatever
-# became of those before.  A latency counts from that time, so that what was
-# held up by a stall counts with the stall (no coordinated omission).
+# The load is open: each transaction has a time at which it should begin,
+# independent of those before.  A latency counts from that time, so that the
+# wait for a stall is included (no coordinated omission).
 #
 # End to end, each message carries the time of its producing statement.  The
-# consumer notes the time when it has the row, in the same server.  "from
-# commit" is from that statement on, so the flush of WAL by its COMMIT is in it;
-# "from schedule" is from the time that pgbench had planned, "from acknowledgement"
-# from when the producer's client knew of the commit; below 0, the consumer had
-# the row before that.  rocketq's consumer
-# sleeps in consume(wait => ...); a table's and PgQ's ask every 10 ms, PgQ's
-# ticker runs every 100 ms; pgmq's read_with_poll asks every 100 ms as it does
-# by default.
+# consumer records the time when it has the row, in the same server.  "from
+# commit" counts from that statement, so it includes the flush of WAL by its
+# COMMIT; "from schedule" is from the time that pgbench had planned, "from
+# acknowledgement" from when the producer's client got the answer to its
+# COMMIT; below 0, the consumer had the row before that.  rocketq's consumer
+# sleeps in consume(wait => ...); a table's and PgQ's poll every 10 ms, PgQ's
+# ticker runs every 100 ms; pgmq's read_with_poll polls every 100 ms, its
+# default.
 
 measure_latency()
 {
@@ -38,7 +38,7 @@ measure_latency()
 
 percentages=(0 10 25 50 75 90 95 99 99.5 99.9 99.95 99.99 99.995 99.999 100)
 
-# What is known of a percentile needs some messages beyond it.
+# A percentile is known only with some messages beyond it.
 is_known()          # number of values, percentage
 {
     [ "$2" = 100 ] || [ "$(calc "$1 * (100 - $2) / 100 >= 3" %d)" = 1 ]
@@ -58,7 +58,7 @@ record_latency()    # file side round
         "$(awk '$1 <= 10 { n++ } END { printf "%.6g", 100 * n / NR }' "$1")" %
 }
 
-# All rounds of a side together: the deep percentiles and the curve.
+# All rounds of a side together: the high percentiles and the curve.
 record_all_rounds() # side
 {
     local p n all=$work/latency.$1
@@ -94,8 +94,8 @@ compare_latency()   # title side... (the first one against the others)
     done
 }
 
-# Under the highest rate that all scales have: how much is within 10 ms, and
-# the tail beside the floor's; and how soon an idle consumer has a message.
+# At the highest rate that all scales have: the share within 10 ms, and the
+# tail compared with the floor's; and how soon an idle consumer gets a message.
 is_headline()       # percentile
 {
     local idle=${rates[0]} busy=${rates[1]:-${rates[0]}}
@@ -181,7 +181,7 @@ arrival_case()      # rate side...
     done
 }
 
-# psql, with the same statements over and over.  It ends with its connection.
+# psql, repeating the same statements.  It ends when its connection does.
 run_psql_forever()  # side file output
 {
     while [ ! -e "$work/over" ]; do
@@ -224,7 +224,8 @@ stop_forever()
     wait "${forever[@]}" || true
 }
 
-# A row is: when it was there, client, its number, when it was sent, body.
+# A row contains: when it arrived, the client, its number, when it was sent,
+# the body.
 count_received()
 {
     awk 'NF == 5' "$work/received" | wc -l
@@ -242,8 +243,9 @@ arrival_one()       # side round
     stop_forever
     n=$(awk 'NF == 5 { print $2, $3 }' "$work/received" | sort -u | wc -l)
     must_be 'different messages that arrived' "$n" "$transactions"
-    # pgbench logs the end of a transaction and how long ago it should have
-    # begun, and numbers a client's transactions as the messages are.
+    # pgbench logs the end of a transaction and how long before that it should
+    # have begun, and numbers a client's transactions as the messages are
+    # numbered.
     awk -v commit="$work/commit.$1.$2" -v schedule="$work/schedule.$1.$2" \
         -v acknowledgement="$work/acknowledgement.$1.$2" '
         FNR == NR {

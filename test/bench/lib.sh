@@ -1,9 +1,9 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 #
-# lib.sh -- how the benchmark measures: sides, rounds, pgbench, what is
-# recorded, and the checks that a measurement is one.
+# lib.sh -- how the benchmark measures: sides, rounds, pgbench, recorded
+# values, and checks that a measurement is valid.
 #
-# A side is something that is measured: rocketq, or a peer.  What it does is in
+# A side is a system that is measured: rocketq, or a peer.  Its scripts are in
 # sql/SIDE/:
 #
 #   create.sql        make the topic, table or queue "bench"
@@ -18,15 +18,16 @@
 #   wait.sql          what a consumer does over and over that waits for messages
 #
 # Scripts for pgbench get the body as :body.  All sides get the same bodies:
-# random letters and digits, so that nothing gains by compression.
+# random letters and digits, so that compression gains nothing.
 #
 # Settings of a measurement are the global variables body, batch, connections
 # and sync.  Sides take turns, in another order in each round, so that a drift
-# of the machine meets all of them; a ratio is that of two values of one round.
+# of the machine affects all of them; a ratio is that of two values of the same
+# round.
 
-# What there is to measure, see find_sides.
+# The sides to measure; see find_sides.
 sides=()
-# Of these, the ones that keep messages; the floor does not.
+# Those of them that keep messages; the floor does not.
 queues=()
 
 cores=$(nproc)
@@ -73,8 +74,7 @@ headline()          # as compare
     headline='!' compare "$@"
 }
 
-# Points of curves that have no round: latency distributions, and what changes
-# over time.
+# Points of curves without rounds: latency distributions, and values over time.
 series()            # plot side x y
 {
     printf '%s,%s,%s,%s\n' "$@" >>"$out/series.csv"
@@ -94,8 +94,8 @@ progress()
 # Rounds.
 #
 
-# Call a function with each side and the number of the round; every round
-# begins with another side.
+# Call a function with each side and the number of the round; each round begins
+# with another side.
 alternate()         # function side...
 {
     local function=$1 round i
@@ -119,7 +119,7 @@ query()             # SQL
     sql -At -c "$1"
 }
 
-# Run what a query returns, each in a transaction of its own.
+# Run the statements that a query returns, each in a transaction of its own.
 execute_each()      # SQL
 {
     printf '%s\n\\gexec\n' "$1" | sql >/dev/null
@@ -135,7 +135,7 @@ has_script()        # side file
     [ -e "$here/sql/$1/$2.sql" ]
 }
 
-# A random body; the same for all sides and rounds, since it is made once.
+# A random body, created once and so the same for all sides and rounds.
 make_body()         # bytes
 {
     [ -s "$work/body.$1" ] || {
@@ -145,8 +145,7 @@ make_body()         # bytes
 }
 
 # Sets transactions, scripts (the transactions of each script), tps and elapsed
-# (seconds), without the time it takes to connect.  Every transaction must
-# succeed.
+# (seconds), excluding the time to connect.  Every transaction must succeed.
 pgbench()           # argument of pgbench...
 {
     local log=$work/log/pgbench.$BASHPID threads=$connections
@@ -167,7 +166,7 @@ pgbench()           # argument of pgbench...
 }
 
 # As pgbench() for some seconds and then for $seconds, whose rate tps is.  One
-# second more, so that the last line of progress is not lost in the end.
+# second more, so that the last line of progress is not lost.
 pgbench_warm()      # seconds, argument of pgbench...
 {
     pgbench -T $(($1 + seconds + 1)) -P 1 "${@:2}"
@@ -197,7 +196,7 @@ percentile()        # sorted file, percentage
 }
 
 #
-# A measurement is only one when what it says it did was done.
+# A measurement is valid only if the work was really done.
 #
 
 must_be()           # what, number, number that it must be
@@ -219,7 +218,7 @@ fresh()             # side
     lsn=$(sql -At "${how[@]}" -c CHECKPOINT -c 'SELECT pg_current_wal_lsn()' | tail -n 1)
 }
 
-# What leaves nothing to count must have left WAL, at least.
+# A side that leaves nothing to count must at least have written WAL.
 check_count()       # side messages
 {
     if has_script "$1" count; then
@@ -230,7 +229,7 @@ check_count()       # side messages
     fi
 }
 
-# Messages to consume; those who vacuum have done so.
+# Messages to consume, vacuumed where that applies.
 fill()              # side messages
 {
     local connections=1 batch=${fill_batch:-1000} sync=off file=produce_many
@@ -268,8 +267,8 @@ rocketq.max_consumer_slots_per_topic = 65536
 END
 }
 
-# WAL files that are there already cost less to write than new ones: make as
-# many as min_wal_size keeps, so that it does not matter who comes first.
+# Existing WAL files cost less to write than new ones: create as many as
+# min_wal_size keeps, so that the order of sides does not matter.
 warm_wal()
 {
     query "SELECT count(pg_logical_emit_message(false, 'warm', repeat('x', 1048576)))
@@ -300,7 +299,7 @@ remove_cluster()    # name [port]
     rm -rf "${work:?}/$1"
 }
 
-# The peers of which the server has the extension.
+# The peers whose extension the server has.
 find_sides()
 {
     local peer

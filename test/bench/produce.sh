@@ -1,12 +1,13 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 #
-# produce.sh -- messages a second: one or more in a transaction, and 200,000 in
-# one statement.
+# produce.sh -- messages per second: one or more in a transaction, and 200,000
+# in one statement.
 #
-# Connections, bodies and batches vary one at a time; what does not vary has the
-# first value of its list.  The floor, pg_logical_emit_message(true, ...), writes
-# the same bytes into WAL and does nothing else.  A rate is that of sessions that
-# have been at work for a second: a new one has caches to fill and files to map.
+# Connections, bodies and batches vary one at a time; the others have the first
+# value of their lists.  The floor, pg_logical_emit_message(true, ...), writes
+# the same bytes into WAL and does nothing else.  A rate is measured after
+# sessions have been at work for a second: a new one has caches to fill and
+# files to map.
 
 measure_produce()
 {
@@ -29,7 +30,7 @@ produce_one()       # side round
     values+="  $1 $(calc "$tps * $batch" %.0f)"
 }
 
-# All sides with the settings that there are.
+# All sides, with the current settings.
 produce_case()      # case title
 {
     local case=$1 reference values=

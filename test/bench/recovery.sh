@@ -1,10 +1,10 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 #
-# recovery.sh -- how long a server takes to be there again after a kill, by the
-# WAL that it has to replay, and how far a standby lags behind.
+# recovery.sh -- how long a server takes to restart after a kill, by the amount
+# of WAL to replay, and how far a standby lags behind.
 #
-# The floor's records need nothing when they are replayed: its time is that of
-# reading WAL and starting a server.
+# The floor's records do nothing during replay: its time is that of reading WAL
+# and starting a server.
 
 measure_recovery()
 {
@@ -24,7 +24,7 @@ measure_recovery()
 recovery_case()     # MB of WAL
 {
     local case=kill mb=$1 values='' reference connections=4 batch=1000
-    # Much WAL takes minutes each time.
+    # A large amount of WAL takes minutes each time.
     [ "$mb" -le 1024 ] || local rounds=1
     alternate recovery_one rocketq floor table
     progress "kill, $mb MB of WAL:$values"
@@ -102,7 +102,7 @@ replay_lag_bytes()
     query "SELECT pg_current_wal_flush_lsn() - replay_lsn FROM pg_stat_replication"
 }
 
-# How old the last transaction is that the standby has replayed, from the lag
+# The age of the last transaction that the standby has replayed, from the lag
 # that the standby itself reports.
 watch_standby()
 {

@@ -1,14 +1,14 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 #
-# scale.sh -- whether the number of topics, of queues and of messages that wait
-# changes what producing and consuming costs.
+# scale.sh -- whether the number of topics, queues and waiting messages changes
+# the cost of producing and consuming.
 #
 # Each is compared with itself: the same statements for the same number of
 # messages, spread over more topics or queues, or taken from a longer backlog.
-# Producing is measured with synchronous_commit off too, where the flush of WAL
-# does not hide what else it costs.  What is measured is the steady state: every
-# queue has a message before, and each session begins with one for every queue
-# and then has some time, so that it has looked up its topics and mapped their
+# Producing is also measured with synchronous_commit off, where the flush of
+# WAL does not hide the other costs.  The steady state is measured: every queue
+# already has a message, and each session begins with one for every queue and
+# then has some time, so that it has looked up its topics and mapped their
 # files.
 
 measure_scale()
@@ -20,7 +20,7 @@ measure_scale()
     remove_cluster scale
 }
 
-# Sides are named by their size: the first one is what others compare with.
+# Sides are named by their size: others are compared with the first one.
 scale_compare()     # title case unit
 {
     local size how
@@ -87,8 +87,8 @@ drop_topics()
 }
 
 #
-# Queues: topics bench_N of N queues.  Consuming gets 1000 messages a call, 100
-# of which are in a queue of the greatest.
+# Queues: topics bench_N of N queues.  Consuming gets 1000 messages per call; a
+# queue of the largest topic has 100 of them.
 #
 
 scale_queues()
@@ -134,7 +134,7 @@ scale_consume_one() # size round
 
 #
 # Backlog: many groups read the first messages of a short and of a long topic,
-# and a table's SKIP LOCKED takes as many rows from its begin.
+# and a table's SKIP LOCKED takes the same number of rows from its beginning.
 #
 
 scale_backlog()
@@ -166,7 +166,7 @@ fill_backlog()      # messages
     query "VACUUM ANALYZE table_$1"
 }
 
-# The table gives its messages once, and gets them back.
+# The table's messages are consumed once, and restored.
 scale_backlog_one() # side/size round
 {
     local side=${1%/*} size=${1#*/} n cost

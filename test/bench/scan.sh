@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 #
-# scan.sh -- messages a second that SELECT over a whole topic reads: counting
+# scan.sh -- messages per second that SELECT over a whole topic reads: counting
 # them, reading their bodies, and doing so with parallel workers.
 
 measure_scan()

@@ -1,14 +1,14 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 #
-# soak.sh -- producing and consuming at the same time, as fast as it goes, with
-# a transaction held open all the while; and what that does over time to the
-# rate, to files, and to somebody else's small transactions.
+# soak.sh -- producing and consuming at the same time, as fast as possible,
+# while a transaction is held open; and the effect over time on the rate, on
+# files, and on small transactions of an unrelated client.
 #
 # There are two clusters: in one, "pinned", a transaction holds a snapshot from
 # beginning to end, so that VACUUM removes nothing; in the other nothing does.
 # They and the sides take turns in slices, so that only one of them has load.
-# rocketq.retention_time is 1 min, so that segments go as they come, and
-# checkpoints come as they do by default, every 5 min.
+# rocketq.retention_time is 1 min, so that segments are removed as fast as they
+# are created, and checkpoints occur every 5 min, the default.
 #
 # Half of the transactions produce 10 messages, half consume up to 20, so that
 # the backlog stays short.  pgbench has one thread: several of them count the
@@ -127,7 +127,7 @@ soak_value()        # case value unit
     series "soak $1" "$side/$cluster" $at "$2"
 }
 
-# What counts is the state in the end: the last third of the slices.
+# What counts is the state at the end: the last third of the slices.
 soak_compare()
 {
     local side parameters="slices of $slice s"
@@ -149,7 +149,7 @@ soak_compare_one()  # title case unit
         "$side/pinned" "$side/free"
 }
 
-# Every message was produced once and is consumed, or still there.
+# Every message was produced once and has been consumed, or is still there.
 soak_check()
 {
     must_be "messages of rocketq in $cluster" \

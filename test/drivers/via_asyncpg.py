@@ -1,4 +1,4 @@
-# asyncpg: asks the server for the types and takes values of these only.
+# asyncpg: asks the server for the types and accepts only values of these.
 
 import asyncio
 import datetime

@@ -1,4 +1,4 @@
-// JDBC: strings go as varchar, bytes and arrays with their types.
+// JDBC: strings are sent as varchar, bytes and arrays with their types.
 
 import java.sql.Connection;
 import java.sql.DriverManager;

@@ -1,4 +1,4 @@
-// Node's pg: everything goes without a type, buffers as they are.
+// Node's pg: everything is sent without a type, buffers unchanged.
 
 const { Client } = require('pg')
 

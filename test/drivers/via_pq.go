@@ -1,4 +1,5 @@
-// Go's lib/pq: everything goes without a type; the server's decides how bytes go.
+// Go's lib/pq: everything is sent without a type; the server's choice decides
+// how bytes are sent.
 
 package main
 

@@ -1,4 +1,4 @@
-# psycopg 3: strings go without a type, bytes and JSON with one.
+# psycopg 3: strings are sent without a type, bytes and JSON with one.
 
 import datetime
 import sys

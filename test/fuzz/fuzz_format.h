@@ -13,7 +13,7 @@
 
 extern int	LLVMFuzzerTestOneInput(const uint8 *data, size_t size);
 
-/* A copy with the exact size, so that every byte beyond it is out of bounds. */
+/* A copy of exactly this size, so that every byte beyond it is out of bounds. */
 static inline char *
 fuzz_copy(const uint8 *data, size_t size)
 {
@@ -23,7 +23,7 @@ fuzz_copy(const uint8 *data, size_t size)
 	return copy;
 }
 
-/* Read every byte, in a way that no compiler leaves out. */
+/* Read every byte, in a way that no compiler optimizes away. */
 static inline void
 fuzz_touch(const void *at, size_t size)
 {

@@ -4,7 +4,7 @@
  *
  * The input is a queue entry, then the segment.  The entry's position and
  * length lead to a frame as for a consumer; then the log is walked as verify()
- * does.  The first input byte tells whether the frame gets a right checksum.
+ * does.  The first input byte says whether the frame gets a correct checksum.
  */
 #include "fuzz_format.h"
 
@@ -47,7 +47,7 @@ make_sums_right(uint64 size, uint64 pos)
 	f->crc = crc;
 }
 
-/* What SQL makes of a message's parts. */
+/* What SQL does with the parts of a message. */
 static void
 read_parts(const RqParts *p)
 {

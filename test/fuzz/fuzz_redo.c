@@ -23,7 +23,7 @@
 #include "store/rq_stream.h"
 #include "wal/rq_stateload.h"
 
-/* For the table of functions that it gives the server. */
+/* For the table of functions that it registers with the server. */
 #include "wal/rq_rmgr.c"
 
 #define MAX_FILES	16
@@ -107,7 +107,7 @@ rq_reader_close(RqReader *r)
 	pfree(r);
 }
 
-/* There are no directories, and no files to be missed. */
+/* There are no directories, and no files that could be missing. */
 void
 rq_refuse_links(void)
 {
@@ -154,7 +154,7 @@ AllocateDir(const char *path)
 
 static int	removed;
 
-/* A trim of very many segments would take its time and prove nothing. */
+/* A trim of very many segments would take long and prove nothing. */
 bool
 rq_remove_segment(const char *path)
 {
@@ -173,7 +173,7 @@ forget_files(void)
 	removed = 0;
 }
 
-/* Take the state file off the input. */
+/* Take the state file from the input. */
 static const uint8 *
 take_state(const uint8 *data, const uint8 *end)
 {

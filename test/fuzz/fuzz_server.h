@@ -10,7 +10,7 @@
 
 #include <setjmp.h>
 
-/* Where a report of ERROR or above goes, when set by sigsetjmp(). */
+/* Where a report of ERROR or above jumps to, once set by sigsetjmp(). */
 extern sigjmp_buf fuzz_round;
 
 extern void fuzz_end_round(void) pg_attribute_noreturn();
@@ -18,7 +18,7 @@ extern void fuzz_end_round(void) pg_attribute_noreturn();
 /* Fresh shared memory of rocketq. */
 extern void fuzz_start_server(void);
 
-/* Free it, and what the round left. */
+/* Free it, and everything that the round left behind. */
 extern void fuzz_stop_server(void);
 
 /* Free a malloc'ed piece at the end of the round. */

@@ -10,7 +10,7 @@
 
 #include "format/rq_walrec.h"
 
-/* All that the record's own counts tell must be there to be read. */
+/* Everything that the record's own counts announce must be readable. */
 static void
 read_items(uint8 info, const char *data, size_t size)
 {

@@ -32,7 +32,7 @@ restart_after_crash = on
 
 
 class ServerError(Exception):
-    """The server is not there, where it must be."""
+    """The server is down although it must be up."""
 
 
 def quote(value):
@@ -70,7 +70,7 @@ class Connection:
         return self.outcome(self.pg.exec_(sql.encode()))
 
     def start_and_stop(self, sql):
-        """Begin a statement that stops its process; false if it has ended instead."""
+        """Start a statement that stops its process; false if it has ended instead."""
         self.pg.send_query(sql.encode())
         deadline = time.monotonic() + GIVE_UP
         while time.monotonic() < deadline:
@@ -87,7 +87,7 @@ class Connection:
         os.kill(self.pg.backend_pid, signal.SIGKILL)
 
     def finish(self):
-        """The outcome of the statement that has begun."""
+        """The outcome of the statement that was started."""
         last = None
         try:
             result = self.pg.get_result()
@@ -152,7 +152,8 @@ class Server:
             conf.writelines("%s = '%s'\n" % item for item in settings.items())
 
     def start(self):
-        # A child of ours in a session of its own: pg_ctl's would be init's.
+        # A child of this process, in a session of its own; one started by
+        # pg_ctl would become a child of init.
         self.tool('pg_ctl', '-D', self.directory, '-w', '-t', str(GIVE_UP), '-l', self.log, '-o',
                   '-p %d -k %s' % (self.port, self.sockets), 'start')
 
@@ -163,14 +164,14 @@ class Server:
         return os.path.exists(os.path.join(self.directory, 'postmaster.pid'))
 
     def complaints(self):
-        """What no run may leave in the server's log."""
+        """Lines of the server log that no run may produce."""
         bad = ('PANIC', 'TRAP:', 'terminated by signal', 'runtime error:')
         with open(self.log, encoding='utf-8', errors='replace') as log:
             return [line.rstrip() for line in log if any(b in line for b in bad)]
 
 
 class Cluster:
-    """Fresh servers, each time equal to the ones before."""
+    """New servers, each time equal to the ones before."""
     def __init__(self, bindir, work, databases):
         self.bindir = bindir
         self.work = work

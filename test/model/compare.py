@@ -1,4 +1,4 @@
-"""Compares everything that can be seen on a server with the model."""
+"""Compares everything visible on a server with the model."""
 
 import time
 
@@ -29,7 +29,7 @@ class Comparison:
     # ---- views ----
 
     def settle(self, database, connections=None):
-        """Wait until what transactions have left is resolved."""
+        """Wait until everything that transactions left behind is resolved."""
         deadline = time.monotonic() + GIVE_UP
         connection = (connections or self.run.monitors)[database]
         locked = self.locked(database)
@@ -44,12 +44,12 @@ class Comparison:
             'SELECT topic::text, queue_id, end_offset FROM rocketq.queues')}
 
     def shapes(self, database):
-        """Topics that can be compared: nobody is about to change them."""
+        """Topics that can be compared: no open transaction changes them."""
         return {name: shape for (d, name), shape in self.model.topics.items()
                 if d == database and not self.model.locked_exclusively((d, name))}
 
     def locked(self, database):
-        """Topics of which nothing is known just now."""
+        """Topics of which nothing is known at the moment."""
         return {name for s in self.model.sessions if s.tx is not None
                 for (d, name), mode in s.tx.state.locks.items()
                 if d == database and mode == 'exclusive'}
@@ -103,7 +103,7 @@ class Comparison:
         self.check(rows, wanted, locked, where + 'rocketq.groups')
 
     def adopt(self, group, shape, q, row):
-        """A group may or may not have passed what was rolled back at the end of a queue."""
+        """A group may or may not have skipped what was rolled back at the end of a queue."""
         at, entries = group.offsets[q], self.model.stores[shape.sid].queues[q]
         if row is not None and at < int(row[3]) <= len(entries) and \
                 all(e.aborted for e in entries[at:int(row[3])]):

@@ -10,7 +10,7 @@ from reference import Refused, TOO_MANY
 
 UNLIMITED = 1 << 30
 
-# Settings, and what a run without them has.
+# Settings, and their values in a run without them.
 SETTINGS = {
     'rocketq.max_queues': UNLIMITED,
     'rocketq.max_groups': UNLIMITED,
@@ -36,14 +36,15 @@ class Limits:
     # ---- sums ----
 
     def used(self):
-        """sid -> number of queues that it has for certain"""
+        """sid -> number of queues that it certainly has"""
         used = {}
         states = [s.tx.state for s in self.model.sessions if s.tx is not None]
         for shapes in [self.model.topics] + [state.shapes for state in states]:
             for shape in shapes.values():
                 if shape is not None:
                     used[shape.sid] = max(used.get(shape.sid, 0), shape.nqueues)
-        # What a transaction has dropped is there for as long as that can be rolled back.
+        # What a transaction has dropped exists for as long as that can be
+        # rolled back.
         return used
 
     def need_queues(self, count):
@@ -63,7 +64,7 @@ class Limits:
                   sum(len(s.groups) for s in stores.values()))
 
     def share_of_slots(self, groups_there, groups, queues_there, queues):
-        """A slot for each group and queue; in between is what may be there still."""
+        """A slot for each group and queue; the difference is what may still be there."""
         name = 'rocketq.max_consumer_slots_per_topic'
         if groups_there * queues_there > self.allowed[name]:
             raise Refused(TOO_MANY)
@@ -81,7 +82,7 @@ class Limits:
         self.need_queues(nqueues)
 
     def again(self, shape, ngroups):
-        """TRUNCATE: the same once more."""
+        """TRUNCATE: the same again."""
         self.need_queues(shape.nqueues)
         self.need_groups(ngroups)
         self.need_slots(ngroups * shape.nqueues)

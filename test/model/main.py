@@ -1,4 +1,4 @@
-"""Runs on fresh clusters, one after the other, until time is over or one fails.
+"""Runs on new clusters, one after the other, until the time is up or one fails.
 
 See the head of "run" for what it is called with.
 """
@@ -27,7 +27,7 @@ def parse_arguments():
 
 
 def choose_run(seed, nsteps):
-    """What a run is given by: settings, whether there is a standby, and steps."""
+    """The definition of a run: settings, whether there is a standby, and steps."""
     rng = random.Random(seed)
     settings = {'rocketq.janitor_interval': rng.choice(['50ms', '1s', '10s'])}
     if rng.random() < 0.5:
@@ -63,7 +63,7 @@ def try_steps(cluster, settings, standby, steps):
 
 
 def kind_of(problem):
-    """What is the same when the same thing fails with other steps."""
+    """What stays the same when the same failure occurs with other steps."""
     return None if problem is None else re.sub(r"m?\d+|'.*", '', problem.split('\n')[0])
 
 
@@ -82,7 +82,7 @@ class Cut:
         return done
 
     def fails_alone(self, steps):
-        """A standby takes time to make, and is not always needed."""
+        """A standby takes time to create, and is not always needed."""
         self.standby = False
         done = self.fails(steps)
         self.standby = done is None

@@ -1,25 +1,25 @@
 """The reference model: what a server with topics must look like after each step.
 
-Nothing in here knows how rocketq is built.  What is said here is what README
-promises, with one session acting at a time:
+Nothing in here knows how rocketq is built.  This is what README promises, with
+one session acting at a time:
 
 Storage      what a topic holds: queues of entries, and consumer groups.  TRUNCATE
              and DROP/CREATE give a topic another storage.
 Shape        which storage a name stands for, with how many queues and for how
              long messages are kept.  DDL changes shapes, in its transaction only.
-Transaction  messages to come, readers, locks, shapes, groups made and dropped.
-             A savepoint is a copy of all that (State), ROLLBACK TO puts it back.
+Transaction  pending messages, readers, locks, shapes, groups created and dropped.
+             A savepoint is a copy of all that (State), which ROLLBACK TO restores.
 
-A statement that must be refused raises Refused, one that must wait for another
-session raises Waits; neither has changed anything but locks by then, and those
-go with the failed statement's (sub)transaction.
+A statement that must be refused raises Refused, and one that must wait for another
+session raises Waits; neither has changed anything except locks by then, and those
+are released with the failed statement's (sub)transaction.
 """
 
 import copy
 import itertools
 from collections import namedtuple
 
-# Modes of locks on topics, as far as they differ in what they conflict with.
+# Modes of locks on topics, as far as they differ in their conflicts.
 SHARED = 'shared'
 EXCLUSIVE = 'exclusive'
 
@@ -42,7 +42,7 @@ RETENTION_DEFAULT = 'default'
 
 
 class Refused(Exception):
-    """The server must refuse the statement, with one of these SQLSTATEs."""
+    """The server must refuse the statement with one of these SQLSTATEs."""
     def __init__(self, *states):
         super().__init__('/'.join(states))
         self.states = states
@@ -164,13 +164,14 @@ class Model:
             session.tx.state.locks[key] = mode
 
     def look_up(self, session, name):
-        """The shape that a name stands for in this session, without a lock."""
+        """The shape that a name stands for in this session, without taking a lock."""
         key = (session.database, name)
         shape = session.tx.state.shapes.get(key, self.topics.get(key))
         if shape is None:
             raise Refused(UNDEFINED_TABLE)
         if not session.tx.implicit and shape.born is not None and shape.born > session.tx.began:
-            # PostgreSQL may remember in a transaction that the name was nobody's, or another's.
+            # PostgreSQL may cache in a transaction that the name did not
+            # exist, or meant another relation.
             self.either.add(UNDEFINED_TABLE)
         return shape
 
@@ -184,7 +185,7 @@ class Model:
             raise Refused(INVALID_PARAMETER)
 
     def check_at_once(self, session, name, shape):
-        """A message that no rollback takes back needs a queue that none takes away."""
+        """A message that no rollback undoes needs a queue that no rollback removes."""
         now = self.topics.get((session.database, name))
         if now is None or (now.sid, now.nqueues) != (shape.sid, shape.nqueues):
             raise Refused(NOT_IN_STATE)
@@ -194,7 +195,7 @@ class Model:
             raise Refused(OFFSET_ILLEGAL)
 
     def visible_groups(self, session, sid):
-        """Groups of a storage, and whether another transaction decides on them."""
+        """Groups of a storage, and whether another transaction is changing them."""
         others = self.others(session)
         for group in self.stores[sid].groups.values():
             doubt = any(group.gid in s.created or group.gid in s.dropped for s in others)
@@ -352,7 +353,7 @@ class Model:
         tx.state = state
 
     def fail(self, session):
-        """A statement has failed; PostgreSQL takes back the innermost savepoint at once."""
+        """A statement has failed; PostgreSQL rolls back to the innermost savepoint at once."""
         tx = session.tx
         if tx.implicit:
             self.abort(session)
@@ -367,7 +368,7 @@ class Model:
         self.drop_unused(tx)
 
     def drop_unused(self, tx):
-        """Storages without a name go, and queues that nobody has committed."""
+        """Remove storages without a name, and uncommitted queues."""
         shapes = {s.sid: s for s in self.topics.values()}
         for s in self.sessions:
             if s.tx is not None:
@@ -408,7 +409,7 @@ class Model:
                 Entry(p.message, aborted, None if direct else self.commits, self.directs))
 
     def commit(self, session, queue_of):
-        """queue_of tells, by body, the queue of each message that was given none."""
+        """queue_of maps the body of each message without an explicit queue to its queue."""
         tx = session.tx
         state = tx.state
         pending = self.pending_alive(session)
@@ -434,7 +435,7 @@ class Model:
     def fail_commit(self, session, ends, crashed=False):
         """The commit failed when entries were in their queues already.
 
-        "ends" tells where the database's queues end now.  If the server went down
+        "ends" says where the database's queues end now.  If the server went down
         with it, some of the entries may not be there, else all are.
         """
         shapes = {key[1]: shape for key, shape in self.topics.items()
@@ -467,7 +468,7 @@ class Model:
         self.soft.clear()
 
     def forget_soft(self, sid, queue, end):
-        """After a crash the queue ends here."""
+        """After a crash, the queue ends here."""
         if sid in self.stores and queue < len(self.stores[sid].queues) and \
                 all((sid, queue, off) in self.soft
                     for off in range(end, len(self.stores[sid].queues[queue]))):
@@ -505,7 +506,7 @@ class Model:
                    for s in self.sessions)
 
     def decided_groups(self, shape):
-        """Committed groups; those that a transaction is about to create are left out."""
+        """Committed groups; those that an open transaction creates are omitted."""
         doubtful = set()
         for s in self.sessions:
             if s.tx is not None:

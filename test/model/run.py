@@ -46,7 +46,7 @@ class Run:
     # ---- steps ----
 
     def step(self, step):
-        """Do it, and compare; False if there was nothing to do."""
+        """Do a step, and compare; False if there was nothing to do."""
         session = self.model.sessions[step.session]
         done = len(self.script)
         try:
@@ -90,7 +90,7 @@ class Run:
         return self.connections[session.number].run(sql)
 
     def control(self, session, sql, done):
-        """A statement that must succeed, and is none of the topic's."""
+        """A statement that must succeed and does not involve a topic."""
         state, message = self.send(session, sql)
         if state is not None:
             raise Mismatch('%s: %s' % (state, message))
@@ -112,7 +112,8 @@ class Run:
             m.take_snapshot(session)
             m.either.clear()
             if tx.serializable:
-                # Whether others have read what it writes is not followed here.
+                # The model does not track whether others have read what it
+                # writes.
                 m.either.add(SERIALIZATION_FAILURE)
             try:
                 apply = effect()
@@ -121,7 +122,7 @@ class Run:
             except Waits:
                 states = (LOCK_NOT_AVAILABLE,)
         if states is not None and not dare:
-            # Errors end what a transaction could still do, so there are few of them.
+            # Errors limit what a transaction can still do, so they are rare.
             m.restore(tx, before[0])
             tx.known, tx.snapshot = before[1:]
             if implicit:
@@ -169,7 +170,7 @@ class Run:
         return "%s || repeat('x', %d)" % (quote(body.rstrip('x')), body.count('x'))
 
     def learn_queues(self, session, items=None):
-        """Which queue messages went to that were given none: by body."""
+        """The queues of messages produced without an explicit queue, by body."""
         if items is None:
             items = self.model.pending_alive(session)
         found = {}
@@ -205,7 +206,7 @@ class Run:
                            % (key[0], queue, self.model.key_queues[key]))
 
     def queue_locks(self, session):
-        """(group, queue) that the session's transaction holds."""
+        """Pairs (group, queue) that the session's transaction holds."""
         return {(group, int(queue)) for group, queue in self.monitors[session.database].rows(
             "SELECT classid, objid FROM pg_locks WHERE locktype = 'advisory' AND granted "
             'AND objsubid = 21073 AND pid = %d'
@@ -247,13 +248,13 @@ class Run:
         self.note('c%d' % session.number, 'COMMIT')
         connection = self.connections[session.number]
         if flushed and connection.start_and_stop('COMMIT'):
-            # Others go on, and bring to disk what it has logged.
+            # Others continue, and flush what it has logged.
             self.note('', '-- another transaction commits, then kill -9')
             self.comparison.flush()
             connection.kill()
         state, message = connection.finish() if flushed else connection.run('COMMIT')
         if state is None:
-            # It did not come there.
+            # It did not reach the point.
             self.comparison.kills -= 1
             self.control(session, 'RESET rocketq.fault', lambda: None)
             self.model.commit(session, self.learn_queues(session))
@@ -261,7 +262,7 @@ class Run:
         if state != 'gone':
             raise Mismatch('COMMIT must die at a stop point, and gives %s: %s' % (state, message))
         self.note('', '-- the server recovers')
-        # Until it has noticed, it would take connections, and end them.
+        # Until it has noticed, it would accept connections, and then end them.
         for monitor in self.monitors.values():
             wait_for(lambda m=monitor: m.run('SELECT 1')[0] is not None, 'the server goes down')
         self.connect()
@@ -289,8 +290,9 @@ class Run:
         self.model.restarted()
         self.comparison.after_restart()
         if self.cluster.standby is not None:
-            # A standby is not told of the end of a transaction that a crash has ended, but
-            # of what the janitor settles afterwards; a reload wakes it.
+            # WAL has no record of the end of a transaction that a crash has
+            # ended, but of what the janitor settles afterwards; a reload wakes
+            # it.
             before = self.ticks()
             self.monitors[DATABASES[0]].rows('SELECT pg_reload_conf()')
             wait_for(lambda: self.ticks() > before, 'the janitor does a round')
@@ -312,7 +314,7 @@ class Run:
         self.restarted()
 
     def wait_for_janitor(self):
-        """Two rounds have begun and ended, unless they are too rare to wait for."""
+        """Wait for two complete rounds, unless they are too rare."""
         if self.settings['rocketq.janitor_interval'] != '50ms':
             return
         self.note('', '-- the janitor has two rounds')

@@ -1,4 +1,4 @@
-"""Cuts a list of steps down to few that still fail, by delta debugging."""
+"""Reduces a list of steps to a few that still fail, by delta debugging."""
 
 
 def shrink(steps, fails, report=lambda steps: None, time_left=lambda: True):

@@ -1,11 +1,11 @@
-"""What sessions do: each verb gives the SQL, what the model has to say to it, and
-what becomes of the model when the server has done it.
+"""What sessions do: each verb has the SQL, what the model expects of it, and how
+the model changes when the server has done it.
 
-A verb is a function of a run, a session and arguments that were drawn at random,
-and means something in whatever state it meets, so that any part of a list of
-steps is a list of steps.  It returns None if there is nothing to do, else the SQL
-and a function that asks the model: that one raises Refused or Waits, or gives the
-function that is called with the server's rows.
+A verb is a function of a run, a session and random arguments, and makes sense in
+any state, so that any part of a list of steps is a list of steps.  It returns None
+if there is nothing to do, else the SQL and a function that asks the model: that
+one raises Refused or Waits, or returns the function to be called with the server's
+rows.
 """
 
 from collections import namedtuple
@@ -25,7 +25,7 @@ Step = namedtuple('Step', 'verb session dare arguments')
 
 
 class Mismatch(Exception):
-    """The server is not what the model says."""
+    """The server does not agree with the model."""
 
 
 VERBS = {}          # name -> (weight, function, generators of its arguments)
@@ -93,7 +93,7 @@ def rollback(run, s):
 
 @verb(4)
 def commit_fails(run, s):
-    """The entries are in their queues, and then the commit fails."""
+    """The commit fails after its entries have been put into their queues."""
     if s.tx is None or s.tx.failed or not s.tx.wants_room_at_end():
         return None
     return run.commit_fails(s)
@@ -180,7 +180,7 @@ def produce(run, s, topic, tag, key, queue, size):
 
 @verb(3, topic=TOPIC, tag=one_of(TAGS), key=one_of(KEYS), queue=maybe_queue)
 def produce_direct(run, s, topic, tag, key, queue):
-    """With transactional => false, which no rollback takes back."""
+    """With transactional => false, which no rollback undoes."""
     body = run.new_body(0)
 
     def effect():
@@ -239,7 +239,7 @@ def copy(run, s, topic, tag, key, count):
 
 @verb(2, topic=TOPIC, count=number(1, 3))
 def insert_fails(run, s, topic, count):
-    """The last row of several fails, and takes the others with it."""
+    """The last of several rows fails, and aborts the others."""
     def effect():
         run.model.open(s, topic)
         raise Refused(DIVISION_BY_ZERO)
@@ -257,7 +257,7 @@ def row_of(queue, offset, message):
 
 
 def same(got, wanted):
-    """An id that INSERT has not told is not compared."""
+    """An id that INSERT has not returned is not compared."""
     return len(got) == len(wanted) and all(
         g[:2] == w[:2] and g[3:] == w[3:] and w[2] in (None, g[2]) for g, w in zip(got, wanted))
 
@@ -440,7 +440,7 @@ def commit_consumed(run, s, topic, group):
 
 
 def relative(run, s, topic, group, queue, from_end, delta):
-    """An offset near the group's own or the queue's end; the model may not know either."""
+    """An offset near the group's offset or the queue's end; the model may know neither."""
     shape = s.tx.state.shapes.get((s.database, topic)) if s.tx else None
     shape = shape or run.model.topics.get((s.database, topic))
     if shape is None or queue >= shape.nqueues:
@@ -596,11 +596,11 @@ def checkpoint(run, s):
 
 @verb(0.5)
 def fail_over(run, s):
-    """The standby, when it has all, takes over; there is none from then on."""
+    """When it has caught up, the standby is promoted; from then on there is none."""
     run.fail_over()
 
 
 @verb(2)
 def settle(run, s):
-    """What was given up has gone for certain."""
+    """Everything given up has certainly been removed."""
     run.wait_for_janitor()
