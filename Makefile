@@ -66,10 +66,12 @@ OBJS = \
 	src/api/rq_consume_sql.o \
 	src/api/rq_install_sql.o \
 	src/api/rq_produce_sql.o \
+	src/api/rq_row.o \
 	src/api/rq_saved_sql.o \
 	src/api/rq_sight.o \
 	src/api/rq_size_sql.o \
 	src/api/rq_stats_sql.o \
+	src/api/rq_store_views_sql.o \
 	src/api/rq_verify_sql.o \
 	src/api/rq_views_sql.o \
 	src/api/rq_wait_sql.o \
