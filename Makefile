@@ -140,6 +140,9 @@ OBJS = \
 	src/store/rq_stream.o \
 	src/topic/rq_alter.o \
 	src/topic/rq_group.o \
+	src/topic/rq_group_create.o \
+	src/topic/rq_group_drop.o \
+	src/topic/rq_group_room.o \
 	src/topic/rq_group_txn.o \
 	src/topic/rq_tables.o \
 	src/topic/rq_topic.o \

@@ -25,6 +25,7 @@
 #include "base/rq_guc.h"
 #include "topic/rq_alter.h"
 #include "topic/rq_group.h"
+#include "topic/rq_group_create.h"
 #include "topic/rq_topic.h"
 #include "topic/rq_topic_create.h"
 #include "topic/rq_topic_drop.h"

@@ -17,6 +17,7 @@
 #include "consume/rq_owner.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_resolve.h"
+#include "topic/rq_group_create.h"
 #include "topic/rq_group_txn.h"
 #include "topic/rq_topic.h"
 #include "topic/rq_topic_drop.h"

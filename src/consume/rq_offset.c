@@ -218,8 +218,9 @@ rq_offset_peek(RqGroupRef group, uint32 queue_id, RqOff *committed, bool *open)
 	/*
 	 * The offset before the id: if the id is still the group's, the slot was
 	 * the group's when we read it.  Pairs with the release of the meta lock
-	 * after group_drop_apply() in rq_group.c, which clears the id and frees
-	 * the slot; another group gets the slot only under a later hold.
+	 * after group_drop_apply() in topic/rq_group_drop.c, which clears the id
+	 * and frees the slot; another group gets the slot only under a later
+	 * hold.
 	 */
 	pg_read_barrier();
 	return rq_groups[group.slot].id == group.id;

@@ -21,6 +21,7 @@
 #include "consume/rq_offset.h"
 #include "consume/rq_owner.h"
 #include "consume/rq_unused.h"
+#include "topic/rq_group_drop.h"
 #include "topic/rq_topic.h"
 #include "topic/rq_waiters.h"
 

@@ -20,6 +20,7 @@
 #include "shmem/rq_shmem.h"
 #include "topic/rq_alter.h"
 #include "topic/rq_group.h"
+#include "topic/rq_group_create.h"
 #include "topic/rq_topic.h"
 
 StaticAssertDecl(RQ_PEND_DROP == RQ_STATE_PEND_OP_MAX, "on-disk layout");

@@ -33,6 +33,7 @@
 #include "base/rq_guc.h"
 #include "topic/rq_alter.h"
 #include "topic/rq_group.h"
+#include "topic/rq_group_room.h"
 #include "topic/rq_topic_drop.h"
 #include "topic/rq_topic_private.h"
 #include "topic/rq_trash.h"

@@ -5,6 +5,7 @@
 #ifndef RQ_GROUP_TXN_H
 #define RQ_GROUP_TXN_H
 
+#include "format/rq_walrec.h"
 #include "topic/rq_group.h"
 
 /*

@@ -24,7 +24,7 @@
 #include "base/rq_guc.h"
 #include "shmem/rq_shmem.h"
 #include "shmem/rq_workers.h"
-#include "topic/rq_group.h"
+#include "topic/rq_group_drop.h"
 #include "topic/rq_topic_drop.h"
 #include "topic/rq_topic_private.h"
 #include "topic/rq_trash.h"

@@ -1,0 +1,188 @@
+/*
+ * rq_group_room.c
+ *	  Is there room for groups, and the slots of their offsets?
+ *
+ * A group takes a slot of its own and one for its offset in each queue of the
+ * topic.  Both tables have a fixed size, and a topic has a share of them.
+ */
+#include "postgres.h"
+
+#include "base/rq_error.h"
+#include "base/rq_guc.h"
+#include "shmem/rq_stats.h"
+#include "topic/rq_group.h"
+#include "topic/rq_group_room.h"
+#include "topic/rq_topic.h"
+
+/* ---- room ---- */
+
+uint32
+rq_group_free_slot(void)
+{
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	for (uint32 i = 0; i < (uint32) rq_max_groups; i++)
+		if (rq_groups[i].id == 0)
+			return i;
+	return RQ_NO_SLOT;
+}
+
+/* Groups of a topic. */
+typedef struct GroupCount
+{
+	int64		there;
+	int64		slots;			/* also of those that a transaction has made
+								 * and given up again, or drops */
+} GroupCount;
+
+static GroupCount
+count_groups(uint32 topic)
+{
+	GroupCount	n = {0};
+	uint64		xid;
+
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
+		 i = rq_groups[i].next)
+	{
+		n.slots++;
+		if (rq_group_state_locked(i, &xid) != RQ_GROUP_ABSENT)
+			n.there++;
+	}
+	return n;
+}
+
+/*
+ * Throw if the topic would have more than its share.  Groups that are being
+ * dropped have slots as well, and of these it can have as many again.
+ */
+static void
+check_share(GroupCount n, uint32 nqueues)
+{
+	if (n.there * nqueues <= rq_max_consumer_slots_per_topic &&
+		n.slots * nqueues / 2 <= rq_max_consumer_slots_per_topic)
+		return;
+	rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
+	rq_report_share_used_up(gettext_noop("too many consumer slots for one topic"),
+							"rocketq.max_consumer_slots_per_topic",
+							rq_max_consumer_slots_per_topic,
+							gettext_noop("A consumer group takes a slot for each queue: use fewer queues, drop unused groups with rocketq.drop_group(), or let a superuser raise rocketq.max_consumer_slots_per_topic."));
+}
+
+void
+rq_group_check_share_of_new(uint32 topic)
+{
+	GroupCount	n = count_groups(topic);
+
+	if (n.there >= rq_max_groups_per_topic ||
+		n.slots / 2 >= rq_max_groups_per_topic)
+	{
+		rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
+		rq_report_share_used_up(gettext_noop("too many consumer groups for one topic"),
+								"rocketq.max_groups_per_topic",
+								rq_max_groups_per_topic,
+								gettext_noop("Drop unused groups with rocketq.drop_group(), or let a superuser raise rocketq.max_groups_per_topic."));
+	}
+	n.there++;
+	n.slots++;
+	check_share(n, rq_topic_nslots(topic));
+}
+
+void
+rq_group_check_share(uint32 topic, uint32 nqueues)
+{
+	check_share(count_groups(topic), nqueues);
+}
+
+/* Throw unless there are slots for this many more offsets. */
+static void
+check_room(uint64 noffsets)
+{
+	uint32		left = rq_offset_pool->nfree;
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	if (noffsets <= left)
+		return;
+	rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
+	rq_report_table_full(gettext_noop("too many consumer slots"),
+						 "rocketq.max_consumer_slots",
+						 rq_max_consumer_slots, (uint32) noffsets, left,
+						 "drop_group");
+}
+
+void
+rq_group_check_room_for_new(uint32 nqueues)
+{
+	if (rq_group_free_slot() == RQ_NO_SLOT)
+	{
+		rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
+		rq_report_table_full(gettext_noop("too many consumer groups"), "rocketq.max_groups",
+							 rq_max_groups, 1, 0,
+							 "drop_group");
+	}
+	check_room(nqueues);
+}
+
+/* ---- offsets ---- */
+
+void
+rq_group_take_offsets(uint32 group, uint32 nqueues)
+{
+	RqSlotMap  *map = &rq_groups[group].offsets;
+	uint32		before = map->n;
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	rq_slots_take(rq_offset_pool, map, nqueues - before);
+	for (uint32 i = before; i < nqueues; i++)
+	{
+		RqOffset   *o = rq_group_offset(group, i);
+
+		memset(o, 0, sizeof(*o));
+		o->group = group;
+		o->queue_id = i;
+	}
+}
+
+void
+rq_group_cut_offsets(uint32 group, uint32 nqueues)
+{
+	RqSlotMap  *map = &rq_groups[group].offsets;
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	for (uint32 i = nqueues; i < map->n; i++)
+		rq_group_offset(group, i)->group = RQ_NO_SLOT;
+	rq_slots_cut(rq_offset_pool, map, nqueues);
+}
+
+void
+rq_group_take_slots(uint32 topic, uint32 nslots)
+{
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	check_room(rq_group_count(topic) * (nslots - rq_topic_nslots(topic)));
+	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
+		 i = rq_groups[i].next)
+		rq_group_take_offsets(i, nslots);
+}
+
+void
+rq_group_cut_slots(uint32 topic, uint32 nslots)
+{
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
+		 i = rq_groups[i].next)
+		rq_group_cut_offsets(i, nslots);
+}
+
+void
+rq_group_stamp_slots(uint32 topic, XLogRecPtr lsn)
+{
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
+		 i = rq_groups[i].next)
+		for (uint32 k = 0; k < rq_groups[i].offsets.n; k++)
+		{
+			RqOffset   *o = rq_group_offset(i, k);
+
+			if (o->lsn == InvalidXLogRecPtr)
+				o->lsn = lsn;
+		}
+}
