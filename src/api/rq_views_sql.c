@@ -216,6 +216,11 @@ put_owner(RqRow *row, RqGroup *g, RqOffset *o)
 
 	if (!whole)
 		owner = pg_atomic_read_u32(&o->owner);
+
+	/*
+	 * The mark before its time; pairs with rq_owner_take().  The next owner
+	 * may have written another time since, but no earlier one.
+	 */
 	pg_read_barrier();
 	rq_row_pid(row, owner != 0 ? ProcGlobal->allProcs[owner - 1].pid : 0);
 	rq_row_time(row, owner == 0 ? 0 : whole ? g->owner_since : o->owner_since);

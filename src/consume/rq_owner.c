@@ -175,6 +175,12 @@ rq_owner_take(RqCursor *c, bool wait)
 		rq_group_used(c->group);
 		o.offset = c->offset;
 		o.offset->owner_since = GetCurrentTimestamp();
+
+		/*
+		 * The time before the mark: who sees the mark finds its time.  Pairs
+		 * with put_owner() in api/rq_views_sql.c.
+		 */
+		pg_write_barrier();
 		pg_atomic_write_u32(&o.offset->owner, RQ_MY_PROC_NUMBER + 1);
 		owned[nowned++] = o;
 	}
@@ -198,6 +204,8 @@ rq_owner_take_group(uint32 topic, RqGroupRef group)
 	{
 		rq_group_used(group);
 		g->owner_since = GetCurrentTimestamp();
+		/* As in rq_owner_take(). */
+		pg_write_barrier();
 		pg_atomic_write_u32(&g->owner, RQ_MY_PROC_NUMBER + 1);
 		owned[nowned++] = o;
 	}

@@ -47,6 +47,11 @@ rq_expire_before(uint32 topic, TimestampTz now)
 	return s < 0 ? DT_NOBEGIN : now - (int64) s * USECS_PER_SEC;
 }
 
+/*
+ * One hold of the lock, as there is one look at each slot.  The server's own
+ * time counts also without a topic that uses it, which asks more queues than
+ * needed, but misses none.
+ */
 TimestampTz
 rq_expire_first_before(TimestampTz now)
 {
@@ -65,7 +70,8 @@ rq_expire_first_before(TimestampTz now)
 
 /*
  * Where the queue begins when all that has expired and is held by no group
- * goes; where it begins now, if that is not worth a record.
+ * goes; where it begins now, if that is not worth a record.  Never past what
+ * is resolved and logged, as keep_valid() of rq_trim.c demands.
  */
 static RqOff
 start_unexpired(const RqRound *r, RqQueue *q)
@@ -78,6 +84,7 @@ start_unexpired(const RqRound *r, RqQueue *q)
 	RqOff		from;
 	RqEntry		e;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	if (rq_group_holding(q, &from) != RQ_NO_SLOT)
 		to = Min(to, from);
 	if (to <= start || !rq_queue_entry_or_lost(q, start, &e))

@@ -52,6 +52,10 @@ rq_kept_publish(const RqKept *kept)
 	LWLockRelease(rq_meta_lock);
 }
 
+/*
+ * Topics by their keys: names are known only in their database, where the
+ * janitor is not.
+ */
 char *
 rq_kept_by(const RqKept *kept)
 {

@@ -129,6 +129,7 @@ rq_lowest_below(RqQueue *q, RqOff from, RqOff to, RqPos bound)
 {
 	Known	   *k = blocks_of(q);
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	while (from < to)
 	{
 		uint64		block = from / PER_BLOCK;

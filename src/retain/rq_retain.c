@@ -63,19 +63,24 @@ tell_stuck(const RqRound *r)
 					   rq_kept_by(&r->kept))));
 }
 
-/* Where the queue begins when all that points below "cut" goes. */
+/*
+ * Where the queue begins when all that points below "cut" goes: at the first
+ * entry that points elsewhere, even if others after it point below.
+ */
 static RqOff
 start_above(RqQueue *q, RqPos cut)
 {
 	RqOff		start = pg_atomic_read_u64(&q->start);
 	RqEntry		e;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	while (start < q->logged_stable && rq_queue_entry_or_lost(q, start, &e) &&
 		   e.pos < cut)
 		start++;
 	return start;
 }
 
+/* The lowest need counts as it was before any gave way to a floor. */
 static const char *
 why(const RqRound *r, RqPos cut)
 {
@@ -131,6 +136,11 @@ trim_log(RqRound *r)
 						   why(r, cut))));
 }
 
+/*
+ * The log is trimmed before messages expire, so that entries leave with their
+ * segment if that can go, and not in a record of their own before.  An error of
+ * a queue that could not be read is thrown when everything else has been done.
+ */
 void
 rq_retain_round(void)
 {

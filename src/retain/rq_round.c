@@ -11,6 +11,7 @@
 #include "log/rq_log.h"
 #include "retain/rq_round.h"
 
+/* The position that many megabytes before the log's end; 0 without a limit. */
 static RqPos
 behind(RqPos end, int megabytes)
 {
@@ -58,6 +59,10 @@ rq_round_keeps_all(const RqRound *r)
 	return r->kept.pos < r->first_end;
 }
 
+/*
+ * The error is kept in the janitor's memory of this round, which outlives the
+ * look.  Locks are released at once, since the next queue needs them.
+ */
 bool
 rq_round_look(RqRound *r, RqRoundLook look, uint32 topic, uint32 i, RqTrim *t)
 {

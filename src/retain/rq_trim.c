@@ -49,6 +49,10 @@ typedef struct Loss
 
 /* ---- prepare ---- */
 
+/*
+ * The log's start is taken now, under no lock: only the janitor raises it, so
+ * it is still the same when rq_trim() compares.
+ */
 void
 rq_trim_prepare(RqTrim *t, RqPos new_start)
 {
@@ -109,6 +113,7 @@ add_losses(RqTrim *t, RqQueue *q, RqOff start)
 	Loss	   *losses = palloc(Max(rq_group_count(q->topic), 1) * sizeof(Loss));
 	int			n = 0;
 
+	RQ_ASSERT_META_LOCK(LW_SHARED);
 	for (uint32 g = rq_topics[q->topic].first_group; g != RQ_NO_SLOT;
 		 g = rq_groups[g].next)
 	{
@@ -168,14 +173,14 @@ queue_of(const xl_rq_queue_start *s, XLogRecPtr lsn)
 }
 
 /*
- * Raise the log's start and the queues'; shared with redo.  The meta lock is
- * held exclusively.  "starts" get where the queues began before, which is
+ * Raise the log's start and the queues'; shared with redo.  "starts" get where the queues began before, which is
  * where the removal of files begins.
  */
 static RqPos
 trim_apply(RqPos log_start, xl_rq_queue_start *starts, uint32 count,
 		   XLogRecPtr lsn)
 {
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	for (uint32 i = 0; i < count; i++)
 	{
 		RqQueue    *q = queue_of(&starts[i], lsn);
@@ -264,6 +269,7 @@ note_losses(const RqTrim *t)
 	const Loss *losses = (const Loss *) t->losses.data;
 	int			n = t->losses.len / sizeof(Loss);
 
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	for (int i = 0; i < n; i++)
 		if (is_valid(&losses[i]))
 		{
