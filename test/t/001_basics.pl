@@ -26,8 +26,8 @@ EOC
 my ($rc, $out, $err) = $node->psql('postgres', 'CREATE EXTENSION rocketq');
 isnt($rc, 0, 'CREATE EXTENSION fails without preloading');
 like($err, qr/ERROR:\s+rocketq is not in shared_preload_libraries/,
-	'it says why');
-like($err, qr/HINT:.*shared_preload_libraries.*restart/, 'and what to do');
+	'the error says why');
+like($err, qr/HINT:.*shared_preload_libraries.*restart/, 'the hint says what to do');
 
 #
 # Preloaded.
@@ -41,7 +41,7 @@ is( $node->safe_psql('postgres',
 		"SELECT string_agg(backend_type, ',' ORDER BY backend_type) FROM pg_stat_activity WHERE backend_type LIKE 'rocketq%'"
 	),
 	'rocketq allocator,rocketq janitor,rocketq keeper',
-	'the workers are seen in pg_stat_activity');
+	'pg_stat_activity shows the workers');
 
 my $from = $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
 $node->safe_psql('postgres', <<'EOQ');
@@ -107,7 +107,7 @@ foreach my $name (sort keys %described)
 {
 	my $type = $name =~ s/ .*//r;
 
-	like( $node->safe_psql('postgres', <<EOQ), $described{$name}, "WAL records $name can be read");
+	like( $node->safe_psql('postgres', <<EOQ), $described{$name}, "pg_walinspect describes WAL records $name");
 SELECT description FROM pg_get_wal_records_info_till_end_of_wal('$from')
 WHERE resource_manager = 'rocketq' AND record_type = '$type'
 EOQ
@@ -134,7 +134,7 @@ foreach my $mode ('fast', 'smart', 'immediate')
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.produce('orders', 'one more', queue_id => 2);
 EOQ
-is( $node->safe_psql('postgres', <<'EOQ'), 't', 'offsets go on where they were');
+is( $node->safe_psql('postgres', <<'EOQ'), 't', 'offsets continue where they were');
 SELECT count(*) = 201 AND count(DISTINCT (p.queue_id, p.queue_offset)) = 201
 FROM rocketq.queues q,
 	LATERAL rocketq.pull('orders', q.queue_id, q.min_offset, 1000) p
@@ -174,7 +174,7 @@ my $log_from = rq_log_from($node);
 is($node->start(fail_ok => 1), 0, 'no start with too small a table');
 like(slurp_file($node->logfile, $log_from),
 	qr/too many queues.*rocketq\.max_queues/s, 'the log names the setting');
-unlike(slurp_file($node->logfile), qr/rocketq\.segment_size/, 'a segment size that is the store\'s needs no word');
+unlike(slurp_file($node->logfile), qr/rocketq\.segment_size/, 'nothing is logged if the segment size is that of the store');
 $node->append_conf('postgresql.conf', "rocketq.max_queues = 40\nrocketq.segment_size = '2MB'");
 $log_from = rq_log_from($node);
 $node->start;
@@ -182,7 +182,7 @@ like(slurp_file($node->logfile, $log_from),
 	qr/LOG:\s+rocketq\.segment_size = 2MB is ignored: the store has segments of \d+ MB/,
 	'the log says that the store has another segment size');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM rocketq.queues'),
-	'34', 'nothing was lost by that');
+	'34', 'nothing is lost when another segment size is ignored');
 
 #
 # WAL of the store, without a library to replay it.
@@ -215,7 +215,7 @@ foreach my $below ('', '/log', '/queue')
 	like(
 		slurp_file($node->logfile, $log_from),
 		qr/FATAL:\s+"pg_rocketq$below" is not a directory.*pg_basebackup.*mount/s,
-		'the log says why');
+		'the log says that a link is refused');
 	unlink($store . $below);
 	rename($elsewhere, $store . $below) or die "could not rename: $!";
 }

@@ -46,13 +46,13 @@ my ($rows) = $node->safe_psql('postgres', $sound);
 like($rows, qr/^15000 15000 \d+ good$/, 'all messages are there and whole');
 rq_poll_query($node, 'a segment to be made ahead of need',
 	"SELECT count(*) >= 1 FROM rocketq.segments WHERE state = 'ready'");
-is( $node->safe_psql('postgres', <<'EOQ'), 't', 'the view shows segments one behind the other');
+is( $node->safe_psql('postgres', <<'EOQ'), 't', 'the view shows contiguous segments');
 SELECT bool_and(start_position = lag) AND count(*) FILTER (WHERE state = 'full') >= 14
 	AND count(*) FILTER (WHERE state = 'writing') = 1
 FROM (SELECT *, lag(end_position, 1, 0::bigint) OVER (ORDER BY start_position) AS lag
 	FROM rocketq.segments) s
 EOQ
-is( $node->safe_psql('postgres', <<'EOQ'), '0', 'their disk space is allocated');
+is( $node->safe_psql('postgres', <<'EOQ'), '0', 'disk space of segments is allocated');
 SELECT count(*) FROM rocketq.segments
 WHERE disk_bytes < 1024 * 1024 OR used_bytes > 1024 * 1024
 EOQ
@@ -81,7 +81,7 @@ $node->safe_psql('postgres', "ALTER SYSTEM SET rocketq.retention_time = 0");
 rq_reload($node);
 rq_wait_ticks($node, 'janitor', 20);
 is($node->safe_psql('postgres', $sound),
-	$rows, 'nothing goes before the group has consumed it');
+	$rows, 'nothing is removed before the group has consumed it');
 
 # Then it consumes part of it.
 $node->safe_psql('postgres', <<'EOQ');
@@ -99,7 +99,7 @@ rq_wait_ticks($node, 'janitor', 20);
 is( $node->safe_psql('postgres',
 		"SELECT sum(max_offset - min_offset) >= 9001 FROM rocketq.queues"),
 	't',
-	'what the group still needs stays');
+	'what the group still needs is kept');
 
 # And all of it.
 $node->safe_psql('postgres', <<'EOQ');
@@ -113,8 +113,8 @@ rq_poll_query($node, 'the segments to go',
 # It is logged after the files have been removed.
 rq_wait_ticks($node, 'janitor', 1);
 like(slurp_file($node->logfile, $log_from),
-	qr/rocketq trimmed the commit log/, 'the log tells of it');
-is( $node->safe_psql('postgres', <<'EOQ'), 't', 'queues follow');
+	qr/rocketq trimmed the commit log/, 'the server log reports the trim');
+is( $node->safe_psql('postgres', <<'EOQ'), 't', 'queues are trimmed, too');
 SELECT bool_and(min_offset > 4096 AND max_offset >= 5000) FROM rocketq.queues
 EOQ
 is(scalar(grep { /^[0-9A-Fa-f]{16}$/ } rq_store_files($node, 'log')),
@@ -122,7 +122,7 @@ is(scalar(grep { /^[0-9A-Fa-f]{16}$/ } rq_store_files($node, 'log')),
 	'files of trimmed segments are gone');
 my ($dir) = rq_store_files($node, 'queue');
 is(scalar(rq_store_files($node, "queue/$dir")),
-	3, 'of each queue one segment is left');
+	3, 'each queue has one segment left');
 rq_verify($node, 'after trimming');
 
 my $bounds = "SELECT queue_id, min_offset, max_offset FROM rocketq.queues ORDER BY 1";
@@ -137,7 +137,7 @@ is( $node->safe_psql('postgres',
 		"SELECT count(*) FROM rocketq.consume('big', 'slow', 1000, auto_commit => true)"
 	),
 	'30',
-	'producing and consuming go on');
+	'producing and consuming still work');
 rq_verify($node, 'after trimming and a crash');
 
 #
@@ -184,7 +184,7 @@ EOQ
 			"SELECT count(*) >= 3 FROM rocketq.consume('big', 'slow', 10000, auto_commit => true)"
 		),
 		't',
-		"round $round: and can be consumed");
+		"round $round: messages can be consumed");
 	rq_verify($node, "round $round");
 }
 
@@ -244,7 +244,7 @@ EOQ
 is( $node->safe_psql('postgres',
 		'SELECT count(*), count(DISTINCT queue_id) FROM taken'),
 	'25000|10000',
-	'and out of them');
+	'messages consumed from 10,000 queues');
 $node->restart;
 is($node->safe_psql('postgres', $wide), '10000 25000 0', 'after a restart');
 rq_kill9($node);
@@ -253,7 +253,7 @@ is($node->safe_psql('postgres', $wide), '10000 25000 0', 'after a crash');
 is( $node->safe_psql('postgres',
 		"SELECT sum(lag) FROM rocketq.groups WHERE consumer_group = 'all'"),
 	'0',
-	'the group is where it was');
+	'the group kept its offsets');
 rq_verify($node, 'with 10,000 queues');
 #
 # A long queue continues in larger segments, with transactions on both sides of
@@ -283,7 +283,7 @@ my %sizes;
 $sizes{ -s $node->data_dir . "/pg_rocketq/queue/$long/$_" }++
   foreach rq_store_files($node, "queue/$long");
 is(join(' ', map { "$sizes{$_}x$_" } sort { $a <=> $b } keys %sizes),
-	'16x65536 3x524288', 'in 16 small and 2 large segments, and one ahead');
+	'16x65536 3x524288', 'a long queue has 16 small and 2 large segments, and one in advance');
 rq_verify($node, 'a long queue');
 $node->safe_psql('postgres', <<'EOQ');
 ALTER SYSTEM SET rocketq.retention_time = 0;

@@ -37,7 +37,7 @@ is(scalar(rq_store_files($node, 'queue')), 1, 'a topic has a directory');
 $node->safe_psql('postgres', 'DROP TABLE t');
 is_empty('DROP TABLE');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM rocketq.get_groups()'),
-	'0', 'groups go with their topic');
+	'0', 'groups are dropped with their topic');
 
 $node->safe_psql('postgres', "SELECT rocketq.create_topic('t', 4); $work");
 $node->safe_psql('postgres', "SELECT rocketq.drop_topic('t')");
@@ -90,7 +90,7 @@ is( $node->safe_psql('postgres',
 		"SELECT relowner::regrole, (SELECT sum(lag) FROM rocketq.groups) FROM pg_class WHERE relname = 't'"
 	),
 	'two|3000',
-	'REASSIGN OWNED changes the owner and nothing else');
+	'REASSIGN OWNED changes only the owner');
 $node->safe_psql('postgres', 'DROP OWNED BY two');
 is_empty('DROP OWNED');
 
@@ -104,7 +104,7 @@ if ($rc == 0)
 		sub { return scalar(rq_store_files($node, 'queue')) <= 1; });
 	$node->safe_psql('postgres', $work);
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM t'),
-		'3000', 'and it can be used on');
+		'3000', 'a truncated topic can still be used');
 }
 $node->safe_psql('postgres', 'DROP TABLE t');
 is_empty('TRUNCATE and DROP');

@@ -97,13 +97,13 @@ foreach my $copy (sort keys %copy)
 SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM s.events), (SELECT count(*) FROM elsewhere),
 	(SELECT count(*) FROM rocketq.consume('orders', 'new', 10)), rocketq.max_offset('orders', 4)
 EOQ
-	is( $node->safe_psql($copy, <<'EOQ'), '3|5|3', "$strategy: and can be used at once");
+	is( $node->safe_psql($copy, <<'EOQ'), '3|5|3', "$strategy: topics of the copy can be used at once");
 SELECT rocketq.produce('orders', 'copy ' || i, queue_id => 4) FROM generate_series(1, 3) i \g /dev/null
 SELECT (SELECT count(*) FROM rocketq.consume('orders', 'busy', 10, auto_commit => true)),
 	(SELECT queues FROM rocketq.topics WHERE topic = 'orders'),
 	(SELECT count(*) FROM orders WHERE rocketq.text(body) LIKE 'copy %')
 EOQ
-	is(contents('shop'), $shop, "$strategy: the original is what it was");
+	is(contents('shop'), $shop, "$strategy: the original is unchanged");
 	$copy{$copy} = contents($copy);
 }
 rq_kill9($node, all => 1);
@@ -124,7 +124,7 @@ TRUNCATE orders, s.events;
 SELECT topic, queues, justify_interval(retention_time) FROM rocketq.topics ORDER BY topic::text
 EOQ
 is($node->safe_psql('copy_truncated', "SELECT count(rocketq.produce('orders', 'x', queue_id => 4))"),
-	'1', 'and has its last queue');
+	'1', 'a truncated copy has its last queue');
 $copy{copy_truncated} = undef;
 
 foreach my $copy (sort keys %copy)
@@ -137,21 +137,21 @@ foreach my $copy (sort keys %copy)
 #
 # Commands that process all tables of all databases.
 #
-$node->command_ok([ 'vacuumdb', '--full', '--all', '--quiet' ], 'vacuumdb --full comes to its end');
-is(contents('shop'), $shop, 'and has passed topics by');
+$node->command_ok([ 'vacuumdb', '--full', '--all', '--quiet' ], 'vacuumdb --full completes');
+is(contents('shop'), $shop, 'vacuumdb --full skips topics');
 
 #
 # Another name, another tablespace.
 #
 $node->safe_psql('postgres', 'ALTER DATABASE shop RENAME TO store');
-is(contents('store'), $shop, 'a renamed database keeps all');
+is(contents('store'), $shop, 'a renamed database keeps everything');
 $node->safe_psql('postgres', 'ALTER DATABASE store RENAME TO shop');
 
 # A topic that was created for the tablespace is not an obstacle.
 foreach my $to ('elsewhere', 'pg_default')
 {
 	$node->safe_psql('postgres', "ALTER DATABASE shop SET TABLESPACE $to");
-	is(contents('shop'), $shop, "moved to $to: all is there");
+	is(contents('shop'), $shop, "moved to $to: nothing is lost");
 	if ($to eq 'elsewhere')
 	{
 		rq_kill9($node, all => 1);
@@ -167,7 +167,7 @@ EOQ
 	$shop = contents('shop');
 	rq_verify($node, "moved to $to");
 }
-like($shop, qr/^elsewhere.*^made_elsewhere.*^made_pg_default.*^orders/ms, 'topics made in either place');
+like($shop, qr/^elsewhere.*^made_elsewhere.*^made_pg_default.*^orders/ms, 'topics created in either tablespace');
 
 # The janitor checks while the files are being moved.
 my $looks = 0;
@@ -188,7 +188,7 @@ EOQ
 	is($mover->{err}, '', 'moved four times');
 }
 janitor_looks();
-is(contents('shop'), $shop, 'moving under its eyes loses nothing');
+is(contents('shop'), $shop, 'moving while the janitor checks loses nothing');
 
 #
 # Drops.
@@ -230,7 +230,7 @@ SELECT rocketq.create_group('t', 'old');
 EOQ
 	$node->safe_psql('postgres', 'DROP DATABASE again');
 	cmp_ok(scalar(grep { /^200000_/ } rq_store_files($node, 'queue')),
-		'>', 0, "$label: the janitor has not been there");
+		'>', 0, "$label: the janitor has not run");
 	$node->safe_psql('postgres', 'CREATE DATABASE again OID = 200000 TEMPLATE model');
 	if ($crash)
 	{
@@ -242,7 +242,7 @@ SELECT (SELECT count(*) FROM rocketq.queues), (SELECT count(*) FROM rocketq.grou
 	(SELECT count(*) FROM t), (SELECT count(rocketq.produce('t', 'new', queue_id => 1)))
 EOQ
 	is($node->safe_psql('again', 'SELECT rocketq.text(body) FROM t'),
-		'new', "$label: and the topic works");
+		'new', "$label: the topic works");
 	$node->safe_psql('postgres', 'DROP DATABASE again');
 }
 
@@ -252,7 +252,7 @@ rq_start($node);
 $node->append_conf('postgresql.conf', "rocketq.janitor_interval = '20ms'");
 rq_reload($node);
 is_gone(200000, 'a crash after DROP DATABASE');
-is(contents('shop'), $shop, 'at the end: the other database is what it was');
+is(contents('shop'), $shop, 'at the end: the other database is unchanged');
 $node->stop;
 
 done_testing();

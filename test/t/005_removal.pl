@@ -44,7 +44,7 @@ EOQ
 	rq_poll("$label: the directories to go",
 		sub { return !grep { /^${oid}_/ } rq_store_files($node, 'queue'); });
 	# The schema does not belong to the extension; it must be empty.
-	return is( $node->safe_psql($db, <<'EOQ'), '0|0|0|0', "$label: the catalogs have nothing of it");
+	return is( $node->safe_psql($db, <<'EOQ'), '0|0|0|0', "$label: nothing is left in the catalogs");
 DROP SCHEMA rocketq RESTRICT;
 SELECT (SELECT count(*) FROM pg_am WHERE amname = 'rocketq'),
 	(SELECT count(*) FROM pg_class WHERE relname IN ('t1', 't2', 't3', 't4', 'lags', 'bodies')),
@@ -65,12 +65,12 @@ foreach my $round (1, 2)
 	like(
 		$err,
 		qr/ERROR:\s+cannot drop extension rocketq because other objects depend on it.*table t1 depends on access method rocketq/s,
-		"round $round: refused while there are topics");
+		"round $round: DROP EXTENSION is refused while there are topics");
 	is( $node->safe_psql('other',
 			'BEGIN; DROP EXTENSION rocketq CASCADE; ROLLBACK; SELECT sum(lag), (SELECT count(*) FROM bodies) FROM lags'
 		),
 		$sum,
-		"round $round: rolled back it does nothing");
+		"round $round: a rolled back DROP EXTENSION does nothing");
 	$node->safe_psql('other', 'DROP EXTENSION rocketq CASCADE');
 	is_empty('other', "round $round");
 	rq_verify($node, "round $round");
@@ -115,7 +115,7 @@ $node->safe_psql('postgres', 'CREATE TABLE on_without AS SELECT 1 AS one');
 rq_kill9($node, all => 1);
 rq_start($node);
 is($node->safe_psql('postgres', 'SELECT one FROM on_without'),
-	'1', 'the server runs on without the library, and recovers without it');
+	'1', 'the server runs and recovers without the library');
 ok(!-e $node->data_dir . '/pg_rocketq', 'it has no store');
 unlike(slurp_file($node->logfile, $log_from),
 	qr/rocketq|resource manager with ID/, 'its log does not mention rocketq');
@@ -137,7 +137,7 @@ rq_start($standby);
 $node->wait_for_catchup($standby, 'replay',
 	$node->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()'));
 is($standby->safe_psql('postgres', 'SELECT one FROM on_without'),
-	'1', 'with the library it follows');
+	'1', 'with the library the standby follows');
 $standby->safe_psql('postgres', 'CHECKPOINT');
 $standby->stop('fast');
 unset_preload($standby);
@@ -147,7 +147,7 @@ $node->safe_psql('postgres', 'INSERT INTO on_without VALUES (2)');
 $node->wait_for_catchup($standby, 'replay',
 	$node->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()'));
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM on_without'),
-	'2', 'and then without it');
+	'2', 'after that it follows without the library');
 $standby->stop;
 
 # And back again, with a new store.

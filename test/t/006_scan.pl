@@ -70,11 +70,11 @@ foreach my $i (1 .. 15)
 {
 	rq_wait_progress($node, 30);
 	is($node->safe_psql('postgres', "$parallel $looks") . "\n",
-		$no_difference, "look $i: a scan sees what its snapshot does");
+		$no_difference, "check $i: a scan agrees with its snapshot");
 }
 rq_stop_load($load);
 is($node->safe_psql('postgres', "$parallel $looks") . "\n",
-	$no_difference, 'and after the load');
+	$no_difference, 'a scan agrees with its snapshot after the load');
 rq_check($node, 'after the load');
 
 #
@@ -86,7 +86,7 @@ foreach my $i (1 .. 5)
 {
 	rq_wait_progress($node, 30);
 	is($standby->safe_psql('postgres', "$parallel $looks") . "\n",
-		$no_difference, "standby, look $i: a scan sees what its snapshot does");
+		$no_difference, "standby, check $i: a scan agrees with its snapshot");
 }
 rq_stop_load($load);
 is_parallel($standby, 'SELECT count(*) FROM load.topic');
@@ -106,9 +106,9 @@ $session->query_safe('BEGIN');
 $session->query_safe('DECLARE c SCROLL CURSOR FOR SELECT queue_id, queue_offset FROM short');
 is($session->query_safe('FETCH 3 FROM c'), "0|0\n0|1\n0|2", 'a cursor begins');
 $session->query_safe("DECLARE r SCROLL CURSOR FOR SELECT queue_id, queue_offset FROM short WHERE ctid < '(9000,0)'");
-is($session->query_safe('FETCH 1 FROM r'), '0|0', 'and one for a range');
+is($session->query_safe('FETCH 1 FROM r'), '0|0', 'a cursor for a range begins');
 my $start = $node->safe_psql('postgres', "SELECT count(*) FROM short");
-is($start, 20000, 'all is there');
+is($start, 20000, 'all messages are there');
 $node->safe_psql('postgres', <<'EOS');
 SELECT rocketq.drop_group('load.topic', g) FROM unnest('{all,filtered}'::text[]) g;
 SELECT rocketq.create_group('short', 'holds');
@@ -120,22 +120,22 @@ rq_reload($node);
 # A cursor holds messages, too, up to a limit.
 rq_wait_ticks($node, 'janitor', 10);
 is($node->safe_psql('postgres', "SELECT rocketq.min_offset('short', 0)"),
-	'0', 'nothing goes that a cursor can still read');
+	'0', 'nothing is removed that a cursor can still read');
 $node->safe_psql('postgres', "ALTER SYSTEM SET rocketq.max_kept_size = '8MB'");
 rq_reload($node);
 rq_poll_query($node, 'messages to go',
 	"SELECT rocketq.min_offset('short', 0) > 5000 AND rocketq.min_offset('short', 1) > 5000");
 $session->query_safe('MOVE FORWARD ALL FROM c');
 my $back = $session->query_safe('FETCH BACKWARD 1 FROM c');
-is($back, '1|9999', 'the cursor comes to the end');
-like($session->query_safe('MOVE BACKWARD ALL FROM c'), qr/^$/, 'and back');
+is($back, '1|9999', 'the cursor reaches the end');
+like($session->query_safe('MOVE BACKWARD ALL FROM c'), qr/^$/, 'the cursor reads backwards');
 my ($next) = $session->query_safe('FETCH NEXT FROM c') =~ /^0\|(\d+)$/;
-cmp_ok($next, '>', 5000, 'where it finds the first message that was kept');
-cmp_ok($next, '<=', 7000, 'and not a later one');
+cmp_ok($next, '>', 5000, 'backwards, it ends at the first message that was kept');
+cmp_ok($next, '<=', 7000, 'backwards, it ends at no later message');
 $session->query_safe('MOVE FORWARD ALL FROM r');
 is($session->query_safe('FETCH BACKWARD 1 FROM r'), '1|8999', 'the same for a range');
 $session->query_safe('MOVE BACKWARD ALL FROM r');
-like($session->query_safe('FETCH NEXT FROM r'), qr/^0\|[567]\d\d\d$/, 'and its begin');
+like($session->query_safe('FETCH NEXT FROM r'), qr/^0\|[567]\d\d\d$/, 'the range cursor finds its first message');
 $session->query_safe('COMMIT');
 $session->quit;
 
@@ -188,7 +188,7 @@ sub overwrite
 	return $found;
 }
 
-is(overwrite('the body that gets broken', 'THE'), 1, 'a body is broken');
+is(overwrite('the body that gets broken', 'THE'), 1, 'a body is damaged');
 $node->start;
 
 sub sees
@@ -199,14 +199,14 @@ sub sees
 }
 
 sees('SELECT count(*) FROM damaged', '5001', 'count(*) does not read messages');
-sees("$parallel SELECT count(*) FROM damaged", '5001', 'not in parallel either');
+sees("$parallel SELECT count(*) FROM damaged", '5001', 'a parallel count(*) does not read messages');
 sees('SELECT max(queue_id), max(queue_offset), count(message_id), count(DISTINCT ctid) FROM damaged',
-	'0|5000|5001|5001', 'nor do the first columns');
-sees("SELECT count(*) FROM damaged WHERE ctid >= '(10,0)'", '4991', 'nor ranges of ctids');
-sees('SELECT count(*) FROM damaged TABLESAMPLE system (100)', '5001', 'nor samples');
-sees("SELECT count(tag) FROM damaged WHERE ctid < '(5000,0)'", '5000', 'a range that ends before it');
-sees('SELECT count(tag) FROM damaged', 'ERROR:  XX001', 'who reads it is told');
-sees("SELECT tag FROM damaged WHERE ctid = '(5000,1)'", 'ERROR:  XX001', 'by its ctid as well');
+	'0|5000|5001|5001', 'the first columns do not read messages');
+sees("SELECT count(*) FROM damaged WHERE ctid >= '(10,0)'", '4991', 'ranges of ctids do not read messages');
+sees('SELECT count(*) FROM damaged TABLESAMPLE system (100)', '5001', 'samples do not read messages');
+sees("SELECT count(tag) FROM damaged WHERE ctid < '(5000,0)'", '5000', 'a range that ends before the damage');
+sees('SELECT count(tag) FROM damaged', 'ERROR:  XX001', 'reading the damaged message is an error');
+sees("SELECT tag FROM damaged WHERE ctid = '(5000,1)'", 'ERROR:  XX001', 'reading it by ctid is an error');
 
 # The first file of a queue is missing, and the second is too short; a server
 # would not start like this.
@@ -215,16 +215,16 @@ rename("$queue/0.00000000", "$queue/away") or die "$queue: $!";
 my $second = slurp_file("$queue/0.00000001");
 truncate("$queue/0.00000001", 100) or die "$queue: $!";
 sees("SELECT count(*) FROM damaged WHERE ctid >= '(4096,0)'", '905',
-	'a range needs no file but its own');
+	'a range needs only its own file');
 like($node->safe_psql('postgres', 'EXPLAIN SELECT * FROM damaged'),
-	qr/rows=5001 /, 'planning does without');
-sees('SELECT count(*) FROM damaged', 'ERROR:  XX001', 'a scan does not');
+	qr/rows=5001 /, 'planning needs no missing file');
+sees('SELECT count(*) FROM damaged', 'ERROR:  XX001', 'a scan needs the missing file');
 rename("$queue/away", "$queue/0.00000000") or die "$queue: $!";
 append_to_file("$queue/0.00000001", substr($second, 100));
 $node->stop;
 overwrite('THE body that gets broken', 'the');
 $node->start;
-sees('SELECT count(*), count(tag) FROM damaged', '5001|5001', 'all is back');
+sees('SELECT count(*), count(tag) FROM damaged', '5001|5001', 'everything is there again');
 rq_verify($node, 'at the end');
 $node->stop;
 

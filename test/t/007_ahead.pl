@@ -45,7 +45,7 @@ sub produce
 sql("SELECT rocketq.create_topic('t', 3)");
 sql("DO \$\$ BEGIN FOR i IN 1 .. 1000 LOOP PERFORM rocketq.produce('t', 'x', queue_id => 0); COMMIT; END LOOP; END \$\$");
 rq_wait_ticks($node, 'allocator', 2);
-is(segments(0), '0', 'half a segment asks for nothing');
+is(segments(0), '0', 'half a segment does not request the next one');
 sql("DO \$\$ BEGIN FOR i IN 1 .. 30 LOOP PERFORM rocketq.produce('t', 'x', queue_id => 0); COMMIT; END LOOP; END \$\$");
 rq_poll('a segment to be made ahead', sub { return segments(0) eq '0 1'; });
 pass('more than half of it does');
@@ -55,13 +55,13 @@ sql(<<'EOQ');
 SET rocketq.fault = 'segment-zero=error';
 DO $$ BEGIN FOR i IN 1 .. 1030 LOOP PERFORM rocketq.produce('t', 'x', queue_id => 0); COMMIT; END LOOP; END $$
 EOQ
-is(sql("SELECT rocketq.max_offset('t', 0)"), '2060', 'a producer finds it there');
+is(sql("SELECT rocketq.max_offset('t', 0)"), '2060', 'a producer finds the next segment ready');
 
 # Without the allocator, producers create segments themselves.
 my $paused = rq_pause($node, 'rocketq allocator');
 produce(1000, 0);
 produce(2000, 0);
-is(segments(0), '0 1 2', 'without the allocator a producer makes it');
+is(segments(0), '0 1 2', 'without the allocator a producer creates a segment');
 kill('CONT', $paused);
 
 #
@@ -72,9 +72,9 @@ $large->query_safe('BEGIN');
 $large->query_safe(
 	"SELECT count(rocketq.produce('t', 'x', queue_id => 1)) FROM generate_series(1, 9000)");
 rq_poll('its segments to be made', sub { return segments(1) eq '0 1 2 3 4'; });
-is(sql("SELECT rocketq.max_offset('t', 1)"), '0', 'it has not committed yet');
+is(sql("SELECT rocketq.max_offset('t', 1)"), '0', 'the large transaction has not committed yet');
 $large->query_safe('COMMIT');
-is(sql("SELECT count(*) FROM rocketq.pull('t', 1, 0, 10000)"), '9000', 'and then its messages are there');
+is(sql("SELECT count(*) FROM rocketq.pull('t', 1, 0, 10000)"), '9000', 'its messages are there after the commit');
 $large->query_safe('BEGIN');
 $large->query_safe(
 	"SELECT count(rocketq.produce('t', 'x', queue_id => 2)) FROM generate_series(1, 5000)");
@@ -83,7 +83,7 @@ $large->query_safe('ROLLBACK');
 $large->quit;
 rq_verify($node, 'segments without entries');
 produce(1, 2);
-is(segments(2), '0 1 2', 'one that rolls back leaves them for others');
+is(segments(2), '0 1 2', 'a transaction that rolls back leaves its segments for others');
 
 # They are removed by a restart, and created again.
 $node->restart;
@@ -97,9 +97,9 @@ my ($directory) = rq_store_files($node, 'queue');
 unlink($node->data_dir . "/pg_rocketq/queue/$directory/1.00000004") or die "no such file: $!";
 my ($rc, $out, $err) = $node->psql('postgres',
 	"SELECT count(rocketq.produce('t', 'x', queue_id => 1)) FROM generate_series(1, 1200)");
-like($err, qr/1\.00000004" is missing/, 'a missing segment is missed');
+like($err, qr/1\.00000004" is missing/, 'a missing segment is reported');
 rq_wait_ticks($node, 'allocator', 2);
-unlike(segments(1), qr/4/, 'and not made ahead');
+unlike(segments(1), qr/4/, 'a missing segment is not created in advance');
 sql('TRUNCATE t');
 
 # A dropped topic leaves nothing behind.
@@ -128,7 +128,7 @@ sql("SELECT count(rocketq.produce('t', repeat('x', 1000))) FROM generate_series(
 rq_wait_ticks($node, 'keeper', 10);
 cmp_ok(rq_checkpoint_segments($node), '>=', 8, 'unless rocketq.flush_delay is -1');
 
-rq_verify($node, 'in the end');
+rq_verify($node, 'at the end');
 $node->stop;
 
 done_testing();

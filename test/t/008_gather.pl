@@ -47,9 +47,9 @@ my $produce = "rocketq.produce('t', 'message ' || i, queue_id => 0)";
 #
 sql("SELECT rocketq.create_topic('t', 2), rocketq.create_topic('ballast', 1), rocketq.create_topic('far', 1)");
 cmp_ok(records_of("SELECT count($produce) FROM generate_series(1, 10000) i"),
-	'<', 300, 'a statement writes a record for many messages');
-is(sql($count), '10000', 'all are there');
-is(sql($wrong), '0', 'in their order, as they were produced');
+	'<', 300, 'a statement writes one record for many messages');
+is(sql($count), '10000', 'all gathered messages are there');
+is(sql($wrong), '0', 'they are in order, as they were produced');
 cmp_ok(records_of("INSERT INTO t (body, queue_id) SELECT convert_to('message ' || i, 'UTF8'), 0 FROM generate_series(10001, 20000) i"),
 	'<', 300, 'so does INSERT ... SELECT');
 sql(<<'EOQ');
@@ -62,10 +62,10 @@ END $$;
 CREATE TRIGGER tell AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION tell();
 EOQ
 cmp_ok(records_of('INSERT INTO orders SELECT generate_series(20001, 30000)'),
-	'<', 300, 'and a trigger');
+	'<', 300, 'gathered messages of a trigger');
 cmp_ok(records_of("SELECT $produce FROM generate_series(30001, 30003) i"),
 	'>=', 4, 'a few messages are written one by one');
-is(sql($wrong), '0', 'all of these are as they were produced');
+is(sql($wrong), '0', 'all of them are as they were produced');
 rq_verify($node, 'gathered messages');
 
 # Little space of chunks is wasted, however many of them end early.
@@ -79,12 +79,12 @@ sub bytes_of
 }
 
 cmp_ok(bytes_of("SELECT count(rocketq.produce('ballast', 'x')) FROM generate_series(1, 10000)"),
-	'<', 1.2 * 10000 * 72, 'fillers are small beside messages');
-cmp_ok(bytes_of(<<'EOQ'), '<', 1.4 * 2000 * 72, 'also when messages come slowly at last');
+	'<', 1.2 * 10000 * 72, 'fillers are small compared with messages');
+cmp_ok(bytes_of(<<'EOQ'), '<', 1.4 * 2000 * 72, 'fillers are small when the last messages come slowly');
 SELECT rocketq.produce('ballast', 'x'), pg_sleep(CASE WHEN i > 1990 THEN 0.11 END)
 FROM generate_series(1, 2000) i
 EOQ
-cmp_ok(bytes_of(<<'EOQ'), '<', 1.4 * 4000 * 72, 'when every other one does not wait for the transaction');
+cmp_ok(bytes_of(<<'EOQ'), '<', 1.4 * 4000 * 72, 'fillers are small when every other message is non-transactional');
 SELECT count(rocketq.produce('ballast', 'x', transactional => i < 2000 OR i % 2 = 0))
 FROM generate_series(1, 4000) i
 EOQ
@@ -101,7 +101,7 @@ BEGIN
 	END LOOP;
 END $$;
 EOQ
-cmp_ok(bytes_of('SELECT fail()'), '<', 1.4 * 3000 * 72, 'and when each is followed by an error');
+cmp_ok(bytes_of('SELECT fail()'), '<', 1.4 * 3000 * 72, 'fillers are small when each message is followed by an error');
 
 # A session that writes at the end of a segment needs the next one as well, at
 # a time when it has mapped as many as it keeps.
@@ -115,7 +115,7 @@ SELECT sum(length(body)) FROM rocketq.pull('far', 0, 0, $n);
 SELECT rocketq.produce('far', repeat('x', 900000));
 EOQ
 }
-is(sql('SELECT count(*) FROM far'), 70 + 2 * 5, 'segments that are used stay mapped');
+is(sql('SELECT count(*) FROM far'), 70 + 2 * 5, 'segments in use stay mapped');
 
 # Each statement of a session separately, with a savepoint in the middle.
 sql(<<"EOQ");
@@ -135,8 +135,8 @@ BEGIN
 END \$\$;
 COMMIT;
 EOQ
-is(sql($count), '33000', 'what is rolled back to a savepoint is not there');
-is(sql($wrong), '0', 'and the rest is');
+is(sql($count), '33000', 'messages rolled back to a savepoint are not there');
+is(sql($wrong), '0', 'messages outside of the savepoint are there');
 
 # A chunk is not lost while its statement maps more of the log than one process
 # keeps.
@@ -148,7 +148,7 @@ SELECT count(rocketq.produce('t', 'message ' || (33000 + i) || CASE WHEN i = 150
 FROM generate_series(1, 2000) i
 EOQ
 is(sql($count), '35000', 'a statement that reads a lot produces all');
-is(sql($wrong), '0', 'of what it should');
+is(sql($wrong), '0', 'a statement that reads a lot produces the right messages');
 
 #
 # In the middle of a statement: it waits for a lock with an unfinished chunk,
@@ -192,7 +192,7 @@ sub is_whole
 my ($session, $pid) = wait_in_the_middle();
 rq_verify($node, 'in the middle of a statement');
 is(sql("SELECT count(*) FROM rocketq.pull('t', 1, 0, 10000)"), '1',
-	'what waits for no transaction is there before the statement ends');
+	'a non-transactional message is there before the statement ends');
 sql('CHECKPOINT');
 sql("SELECT pg_terminate_backend($pid)");
 eval { $session->quit; };
@@ -220,7 +220,7 @@ is_whole('a transaction sits idle behind a statement');
 $session->query_safe('COMMIT');
 $session->quit;
 is(sql("SELECT count(*) FROM rocketq.pull('t', 1, 0, 10000)"), '1003',
-	'and commits what it should');
+	'the cancelled session commits what it should');
 
 # A function runs for a long time after it has produced.
 sql(<<'EOQ');
@@ -250,15 +250,15 @@ foreach my $checkpoint (0, 1)
 	rq_start($node);
 	rq_verify($node, "crashed in the middle, $checkpoint");
 	is(sql("SELECT count(*) FROM rocketq.pull('t', 1, 0, 10000)"), 1004 + $checkpoint,
-		'nothing of the statement is there but what did not wait for it');
+		'of the statement, only the non-transactional message is there');
 	is(sql("SELECT count(*) FROM ballast WHERE rocketq.text(body) = 'behind it'"),
-		100 + 100 * $checkpoint, 'and what others committed behind it');
+		100 + 100 * $checkpoint, 'what others committed after it is there');
 	is_whole('after the crash');
 	$lock = $node->background_psql('postgres');
 	$lock->query_safe('SELECT pg_advisory_lock(1)');
 }
 $lock->quit;
-is(sql($wrong), '0', 'all else is as it was');
+is(sql($wrong), '0', 'everything else is unchanged');
 
 #
 # Is it on disk?  A chunk is in flight across checkpoints and restarts of the
@@ -299,7 +299,7 @@ SKIP:
 	$lock->quit;
 	rq_poll_query($node, 'the statement to end',
 		"SELECT state = 'idle' FROM pg_stat_activity WHERE pid = $pid");
-	is(rq_shm_dirty_kb($pid, $segment), 0, 'a chunk that is written between two keepers is on disk when it is committed');
+	is(rq_shm_dirty_kb($pid, $segment), 0, 'a chunk written between two runs of the keeper is on disk when it is committed');
 	$session->quit;
 
 	skip('no fault points', 2) if !rq_has_faults($node);
@@ -308,11 +308,11 @@ SKIP:
 	rq_poll_stopped($pid);
 	cmp_ok(rq_shm_dirty_kb($pid, $segment), '>', 0, 'frames of a chunk are stored');
 	sql('CHECKPOINT');
-	is(rq_shm_dirty_kb($pid, $segment), 0, 'and on disk although nothing else has changed');
+	is(rq_shm_dirty_kb($pid, $segment), 0, 'frames of the chunk are on disk although nothing else has changed');
 	kill('CONT', $pid);
 	$session->quit;
 }
-rq_verify($node, 'in the end');
+rq_verify($node, 'at the end');
 $node->stop;
 
 done_testing();

@@ -84,13 +84,13 @@ sql("SELECT rocketq.alter_topic('t$_', queues => 1)") foreach 1 .. 40;
 wait_for_queues(40);
 refused("SELECT rocketq.create_topic('big', 101)",
 	qr/too many queues\nDETAIL:  101 more are needed, but 100 of the 140 allowed by rocketq\.max_queues are left\./,
-	'one more than there are is refused');
+	'one queue too many is refused');
 sql(q{SELECT rocketq.create_topic('big', 100)});
 is(queues(), '140', 'all slots are in use');
 crash('grown and shrunk');
 refused("SELECT rocketq.alter_topic('big', 101)",
 	qr/too many queues\nDETAIL:  1 more are needed, but 0 of the 140 allowed by rocketq\.max_queues are left\./,
-	'they still are');
+	'all slots are still in use');
 
 # The same with a checkpoint after it, and with topics dropped in between.
 sql(q{SELECT rocketq.drop_topic('t' || 2 * i) FROM generate_series(1, 20) i});
@@ -118,7 +118,7 @@ sql(q{SELECT rocketq.create_topic('c', 44)});
 sql(q{SELECT rocketq.create_group('c', 'all')});
 refused("SELECT rocketq.create_group('b', 'more')",
 	qr/too many consumer slots\nDETAIL:  5 more are needed, but 0 of the 140 allowed by rocketq\.max_consumer_slots are left/,
-	'offsets have one, too');
+	'offsets have a setting of their own');
 refused("SELECT rocketq.alter_topic('a', 10)",
 	qr/too many consumer slots\nDETAIL:  4 more are needed/,
 	'a queue needs an offset of each group');
@@ -201,7 +201,7 @@ is( $standby->safe_psql('postgres',
 		q{SELECT queues FROM rocketq.topics WHERE topic::text = 'grows'}),
 	'100', 'the standby has followed');
 crash('grown by one');
-is(sql(q{SELECT rocketq.text(body) FROM grows}), 'm', 'and the message is there');
+is(sql(q{SELECT rocketq.text(body) FROM grows}), 'm', 'the standby has the message');
 
 rq_verify($node, 'at the end');
 rq_verify($standby, 'at the end, standby');

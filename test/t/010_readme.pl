@@ -63,7 +63,7 @@ sub run_page
 		}
 		elsif ($language eq 'text')
 		{
-			is($last, "$code\n", "$where: is what psql shows");
+			is($last, "$code\n", "$where: the page shows what psql prints");
 		}
 		elsif ($language ne 'conf')
 		{
@@ -97,11 +97,11 @@ foreach my $page (@pages)
 # All pages in order in one database; then the extension is removed as the page
 # on operations says.
 my @way = rq_doc_way();
-is_deeply([ sort @way, $index ], [ sort @pages ], 'who follows the links sees every page');
+is_deeply([ sort @way, $index ], [ sort @pages ], 'the links lead to every page');
 $node->safe_psql('postgres', 'CREATE DATABASE reader');
 run_page($_, 'reader') foreach @way;
 is($node->safe_psql('reader', "SELECT count(*) FROM orders WHERE NOT rocketq.json(body) ? 'id'"),
-	'0', 'the topic of the pages has orders only');
+	'0', 'the topic of the pages contains only orders');
 my @removal = rq_doc_page('sql/doc/operations.md') =~ /`(DROP (?:EXTENSION|SCHEMA) rocketq[^`]*)`/g;
 is(@removal, 2, 'the page on operations says how to remove the extension');
 $node->safe_psql('reader', "$_;") foreach @removal;
@@ -142,8 +142,8 @@ $node->safe_psql($tour, $part);
 $node->safe_psql($tour, $each);
 is($node->safe_psql($tour, 'SELECT amount, count(*), count(DISTINCT purchase_id) FROM invoice GROUP BY 1 ORDER BY 1'),
 	"1|2|2\n2|5|5", 'a part of a batch, then each message by itself');
-is($node->safe_psql($tour, 'SELECT count(DISTINCT purchase_id) FROM invoice'), '7', 'each message once');
-is($node->safe_psql($tour, "$lag = 'invoicing'"), '0', 'and all is consumed');
+is($node->safe_psql($tour, 'SELECT count(DISTINCT purchase_id) FROM invoice'), '7', 'each message is delivered once');
+is($node->safe_psql($tour, "$lag = 'invoicing'"), '0', 'everything is consumed');
 
 $node->safe_psql($tour, <<'EOQ');
 SELECT rocketq.produce('orders', body, 'created', properties => '{"v": 1}', sharding_key => 'ann', queue_id => 0)
@@ -152,10 +152,10 @@ EOQ
 $node->safe_psql($tour, $aside);
 is($node->safe_psql($tour, 'SELECT purchase_id FROM invoice WHERE amount = 3 ORDER BY 1'),
 	"8\n9", 'a message that fails does not stop the others');
-is($node->safe_psql($tour, <<'EOQ'), 'broken|created|ann|22P02|1', 'and is put aside with all that it was');
+is($node->safe_psql($tour, <<'EOQ'), 'broken|created|ann|22P02|1', 'the failed message is put aside with all its parts');
 SELECT rocketq.text(body), tag, sharding_key, properties->>'state', properties->>'v' FROM orders_failed
 EOQ
-is($node->safe_psql($tour, "$lag = 'invoicing'"), '0', 'and does not come again');
+is($node->safe_psql($tour, "$lag = 'invoicing'"), '0', 'the failed message is not delivered again');
 
 #
 # Facts that the pages state without showing them.
@@ -165,7 +165,7 @@ $node->safe_psql($tour, "BEGIN; SELECT rocketq.create_group('orders', 'undone');
 is($node->safe_psql($tour, "SELECT DISTINCT consumer_group FROM rocketq.groups WHERE consumer_group IN ('mistyped', 'undone')"),
 	'mistyped', 'a group that consume has created survives a rollback');
 is($node->safe_psql($tour, "SELECT pg_filenode_relation(0, pg_relation_filenode('orders'))"),
-	'orders', 'how to get at the name of a topic in kept_by');
+	'orders', 'kept_by leads to the name of the topic');
 
 # Arguments of the wrong type, and the errors for them.
 my %wrong = (
@@ -233,7 +233,7 @@ EOQ
 is_deeply(
 	[ sort map { join(' ', $_->[0], in_base_units($_->[1]), $_->[2]) } rq_doc_table($reference, 'Settings') ],
 	[ sort @settings ],
-	'settings, with their defaults and what a change needs');
+	'settings, with their defaults and contexts');
 
 # Functions are listed with their whole signature, in indented blocks.
 my $text = rq_doc_page($reference);

@@ -41,9 +41,9 @@ foreach my $case (
 	[ "CALL rocketq.wait_for_messages('$topic', 'g', '300 ms')", 'f' ])
 {
 	my ($answer, $seconds) = timed($one, $case->[0]);
-	is($answer, $case->[1], "time over: $case->[0]");
-	cmp_ok($seconds, '>=', 0.3, 'not before');
-	cmp_ok($seconds, '<', 30, 'and not for long');
+	is($answer, $case->[1], "timeout: $case->[0]");
+	cmp_ok($seconds, '>=', 0.3, 'not before the timeout');
+	cmp_ok($seconds, '<', 30, 'soon after the timeout');
 }
 foreach my $wait ('NULL', "'0'", "'1 microsecond'")
 {
@@ -65,12 +65,12 @@ foreach my $call (
 my $longest = "'178000000 years'::interval";
 produce($topic, 'there', ', queue_id => 1');
 is($one->query("CALL rocketq.wait_for_messages('$topic', 'g', $longest)")->[0],
-	't', 'a message is there: wait_for_messages');
+	't', 'an existing message: wait_for_messages');
 is( $one->query("SELECT rocketq.text(body) FROM rocketq.pull('$topic', 1, 0, wait => $longest)")
 	  ->[0],
-	'there', 'a message is there: pull');
+	'there', 'an existing message: pull');
 is($one->query(consume($topic, ", wait => $longest"))->[0],
-	'there', 'a message is there: consume');
+	'there', 'an existing message: consume');
 
 #
 # What wakes.
@@ -111,7 +111,7 @@ foreach my $kind (sort keys %waiter)
 				$producer->query('ROLLBACK TO a');
 				produce($_[0], 'new', ', queue_id => 1');
 				$producer->query('RELEASE a');
-				ok(rq_is_asleep($one), 'nothing before the commit');
+				ok(rq_is_asleep($one), 'nothing is delivered before the commit');
 				$producer->query('COMMIT');
 			}
 		])
@@ -157,9 +157,9 @@ produce($topic, 'offset 0', ", 'c', queue_id => 1");
 produce($topic, 'offset 1', ", 'c', queue_id => 1");
 is(rq_asleep($one, $two), 2, 'messages of another tag do not wake pull');
 produce($topic, 'offset 2', ", 'b', queue_id => 1");
-is(rq_answer($one), 'offset 2', 'the first of the tag does');
-is(rq_answer($two), 'offset 2', 'and one of the tags wakes consume');
-is(rq_wakeups($node) - $wakeups, 2, 'nobody was woken for nothing');
+is(rq_answer($one), 'offset 2', 'the first message with the tag wakes pull');
+is(rq_answer($two), 'offset 2', 'a message with one of the tags wakes consume');
+is(rq_wakeups($node) - $wakeups, 2, 'nobody was woken in vain');
 
 # More tags than a waiter can announce: every message wakes it, but only the
 # right ones end its wait.
@@ -178,10 +178,10 @@ rq_ask_and_sleep(consume($topic, ", tags => 'b', wait => '60 s'"), $two);
 kill('STOP', $one->{pid}) or die "could not stop a waiter: $!";
 produce($topic, 'for one', ", 'a'");
 produce($topic, 'for two', ", 'b'");
-is(rq_answer($two), 'for two', 'a message wakes who wants its tag, beside one who is picked');
+is(rq_answer($two), 'for two', 'a message wakes a waiter for its tag, while another is already picked');
 kill('CONT', $one->{pid});
 produce($topic, 'for one again', ", 'a'");
-is(rq_answer($one), 'for one again', 'who was picked goes on waiting');
+is(rq_answer($one), 'for one again', 'the picked waiter keeps waiting');
 
 #
 # In transactions.
@@ -195,9 +195,9 @@ rq_ask_and_sleep(consume($topic), $two);
 rq_ask_and_sleep(consume($topic), $one);
 $wakeups = rq_wakeups($node);
 produce($topic, 'more', ', queue_id => 2');
-is(rq_answer($one), 'more', 'is woken for more of them');
-ok(rq_is_asleep($two), 'and nobody else is, who has come before');
-is(rq_wakeups($node) - $wakeups, 1, 'one is woken');
+is(rq_answer($one), 'more', 'the owner of the queues is woken for more of them');
+ok(rq_is_asleep($two), 'no earlier waiter is woken');
+is(rq_wakeups($node) - $wakeups, 1, 'one waiter is woken');
 $one->query('ROLLBACK');
 like(rq_answer($two), qr/^m\d/, 'a rollback wakes the next one');
 
@@ -222,7 +222,7 @@ like(rq_answer($one), qr/^57014/, 'cancelled in a savepoint');
 $one->query('ROLLBACK TO a');
 rq_ask_and_sleep(consume($topic), $one);
 produce($topic, 'new');
-is(rq_answer($one), 'new', 'and waits again');
+is(rq_answer($one), 'new', 'the session can wait again');
 $one->query('COMMIT');
 
 # If the offset is not committed, the message is delivered again.
@@ -231,8 +231,8 @@ rq_ask_and_sleep(
 	"SELECT rocketq.text(body) FROM rocketq.consume('$topic', 'g', wait => '60 s')", $one);
 produce($topic, 'again');
 is(rq_answer($one), 'again', 'consumed without a commit');
-is($two->query(consume($topic))->[0], 'again', 'comes again');
-is($two->query(consume($topic, ", wait => '0'"))->[0], undef, 'and with one does not');
+is($two->query(consume($topic))->[0], 'again', 'the message is delivered again');
+is($two->query(consume($topic, ", wait => '0'"))->[0], undef, 'after a commit of the offset it is not delivered again');
 
 # A group whose offset is moved back has messages to consume.
 rq_ask_and_sleep(consume($topic), $one);
@@ -240,7 +240,7 @@ $producer->query("SELECT rocketq.reset_offset('$topic', 'g', 'first')");
 is(rq_answer($one), 'again', 'reset_offset wakes');
 rq_ask_and_sleep(wait_for($topic), $one);
 $producer->query("SELECT rocketq.reset_offset('$topic', 'g', 0, 0)");
-is(rq_answer($one), 't', 'also who only waits');
+is(rq_answer($one), 't', 'reset_offset wakes wait_for_messages');
 
 #
 # wait_for_messages() while the topic changes.
@@ -250,16 +250,16 @@ rq_ask_and_sleep(wait_for($topic, ", tags => 'a'"), $one);
 produce($topic, 'no', ", 'b'");
 $producer->query("SELECT rocketq.alter_topic('$topic', 3)");
 is($producer->{error}, '', 'alter_topic does not wait for it');
-ok(rq_is_asleep($one), 'neither that nor another tag wakes it');
+ok(rq_is_asleep($one), 'neither alter_topic nor another tag wakes it');
 produce($topic, 'yes', ", 'a', queue_id => 2");
-is(rq_answer($one), 't', 'a message in the new queue does');
+is(rq_answer($one), 't', 'a message in the new queue wakes it');
 
 foreach my $sql ("DROP TABLE %s", "TRUNCATE %s", "SELECT rocketq.drop_topic('%s')",
 	"SELECT rocketq.drop_group('%s', 'g')")
 {
 	my $topic = topic(2);
 	produce($topic, 'read');
-	is($one->query(consume($topic))->[0], 'read', 'all is consumed');
+	is($one->query(consume($topic))->[0], 'read', 'everything is consumed');
 	rq_ask_and_sleep(wait_for($topic), $one, $two);
 	$producer->query(sprintf($sql, $topic));
 	is($producer->{error}, '', sprintf($sql, $topic) . ' does not wait for it');
@@ -271,11 +271,11 @@ foreach my $sql ("DROP TABLE %s", "TRUNCATE %s", "SELECT rocketq.drop_topic('%s'
 	}
 	elsif ($sql =~ /group/i)
 	{
-		is(rq_answer($_), 't', 'and there is something for a new group') foreach $one, $two;
+		is(rq_answer($_), 't', 'there is a message for a new group') foreach $one, $two;
 	}
 	else
 	{
-		like(rq_answer($_), qr/^42P01.*topic "$topic" was dropped concurrently/s, 'and ends it') foreach $one, $two;
+		like(rq_answer($_), qr/^42P01.*topic "$topic" was dropped concurrently/s, 'dropping the topic ends the wait') foreach $one, $two;
 	}
 }
 
@@ -284,22 +284,22 @@ $topic = topic(1);
 rq_ask_and_sleep("CALL rocketq.wait_for_messages('$topic', 'g', '2 s')", $one);
 my $truncated = time();
 $producer->query("TRUNCATE $topic");
-is(rq_answer($one), 'f', 'nothing has come');
-cmp_ok(time() - $truncated, '<', 20, 'in the time that was given');
+is(rq_answer($one), 'f', 'no message has come');
+cmp_ok(time() - $truncated, '<', 20, 'the wait ended at its timeout');
 
 $topic = topic(2);
 produce($topic, 'read');
-is($one->query(consume($topic))->[0], 'read', 'all is consumed');
+is($one->query(consume($topic))->[0], 'read', 'everything is consumed');
 rq_ask_and_sleep(consume($topic), $one);
 $producer->query("SELECT rocketq.drop_group('$topic', 'g')");
-is(rq_answer($one), 'read', 'a dropped group begins anew for who waits in consume');
+is(rq_answer($one), 'read', 'a dropped group is created anew by a waiting consume');
 
 $topic = topic(2);
 rq_ask_and_sleep("CALL rocketq.wait_for_messages('$topic', 'unknown', '60 s')", $one);
 produce($topic, 'first');
 is(rq_answer($one), 't', 'a group that does not exist yet would get the first message');
 is($one->query("SELECT count(*) FROM rocketq.groups WHERE consumer_group = 'unknown'")->[0],
-	'0', 'and does not exist by that');
+	'0', 'waiting does not create the group');
 foreach my $call (
 	[ "'nowhere', 'g', '1 s'", '42P01' ],
 	[ "'pg_class', 'g', '1 s'", '42809' ],
@@ -320,7 +320,7 @@ foreach my $role ('nobody', 'writer', 'reader')
 	my $found = $one->query(wait_for($topic, ", tags => '*'"));
 	$role eq 'reader'
 	  ? is($found->[0], 't', 'with SELECT on the topic a role may wait')
-	  : like($one->{error}, qr/^42501 permission denied for table $topic/, "$role may not");
+	  : like($one->{error}, qr/^42501 permission denied for table $topic/, "$role may not wait");
 	$one->query('RESET ROLE');
 }
 
@@ -372,11 +372,11 @@ rq_ask_and_sleep($block, $one);
 is(rq_value($node, 'SELECT string_agg(worker, \',\') FROM done'),
 	'before', 'what a DO block did before it waits is committed');
 is(rq_value($node, "SELECT backend_xmin IS NULL AND backend_xid IS NULL FROM pg_stat_activity WHERE pid = $one->{pid}"),
-	't', 'and it pins nothing');
+	't', 'the waiting DO block has no snapshot');
 produce($topic, 'last', ", 'z'");
-is(rq_answer($one), '', 'it goes on');
+is(rq_answer($one), '', 'the DO block continues');
 is(rq_value($node, 'SELECT string_agg(worker, \',\' ORDER BY worker) FROM done'),
-	'before,found true', 'to its end');
+	'before,found true', 'the DO block completes');
 $block =~ s/FOR r IN/BEGIN FOR r IN/;
 $block =~ s/END LOOP;/END LOOP; EXCEPTION WHEN query_canceled THEN NULL; END;/;
 $one->query($block);
@@ -403,7 +403,7 @@ $producer->query('VACUUM (ANALYZE, TRUNCATE) plain');
 is(rq_value($node, "SELECT pg_relation_size('plain')"), '0', 'VACUUM removes dead rows');
 $producer->query('CREATE INDEX CONCURRENTLY ON plain (a)');
 is($producer->{error}, '', 'CREATE INDEX CONCURRENTLY comes to its end');
-ok(rq_is_asleep($one), 'meanwhile it sleeps');
+ok(rq_is_asleep($one), 'the session sleeps during that');
 
 # In contrast, consume() does hold a snapshot.
 rq_ask_and_sleep(consume($topic), $two);
@@ -414,9 +414,9 @@ is(rq_value($node, "SELECT backend_xmin IS NOT NULL FROM pg_stat_activity WHERE 
 # keeper offers it to the next waiter.
 produce($topic, 'end');
 is(rq_answer($one), 't', 'a message wakes the first');
-ok(rq_is_asleep($two), 'and not the second, who is of the same group');
+ok(rq_is_asleep($two), 'a message does not wake a second waiter of the group');
 rq_let_keeper($keeper);
-is(rq_answer($two), 'end', 'who gets it when the first does not come for it');
+is(rq_answer($two), 'end', 'the second waiter gets it if the first does not consume it');
 
 #
 # Other ways in which a wait ends.
@@ -432,7 +432,7 @@ foreach my $kind (sort keys %waiter)
 	$one->ask($waiter{$kind}->($topic));
 	like(rq_answer($one), qr/^57014 .*statement timeout/, "$kind, statement_timeout");
 	$one->query('RESET statement_timeout');
-	is($one->query('SELECT 1')->[0], '1', 'the connection is good');
+	is($one->query('SELECT 1')->[0], '1', 'the connection still works');
 	rq_ask_and_sleep($waiter{$kind}->($topic), $one);
 	rq_ask_and_sleep($waiter{$kind}->($topic), $two);
 	rq_value($node, "SELECT pg_terminate_backend($one->{pid})");
@@ -442,7 +442,7 @@ foreach my $kind (sort keys %waiter)
 	rq_ask_and_sleep($waiter{$kind}->($topic), $one);
 	produce($topic, 'end', ', queue_id => 1');
 	produce($topic, 'end', ', queue_id => 0');
-	is(rq_answer($_), $kind eq 'wait_for_messages' ? 't' : 'end', 'those who are left go on')
+	is(rq_answer($_), $kind eq 'wait_for_messages' ? 't' : 'end', 'the remaining waiters keep waiting')
 	  foreach $one, $two;
 }
 

@@ -67,7 +67,7 @@ EOQ
 
 	is($queues, scanned($on, $topic), "$label: the bytes of each queue are those of its entries");
 	return is(
-		$on->safe_psql('postgres', <<"EOQ"), 't', "$label: and those of the topic");
+		$on->safe_psql('postgres', <<"EOQ"), 't', "$label: the bytes of the topic are the sum of its queues");
 SELECT t.bytes = sum(q.bytes) AND t.bytes > 0 FROM rocketq.topics t JOIN rocketq.queues q USING (topic)
 WHERE topic = '$topic' GROUP BY t.bytes
 EOQ
@@ -249,12 +249,12 @@ EOQ
 my @unread = map { $node->data_dir . "/pg_rocketq/$_" }
   ((map { "log/$_" } rq_store_files($node, 'log')),
 	(map { "$directory/$_" } grep { /^[01]\.0000000[12]$/ } rq_store_files($node, $directory)));
-cmp_ok(scalar(@unread), '>', 8, 'there are files that nobody needs to read');
+cmp_ok(scalar(@unread), '>', 8, 'there are files that no view needs to read');
 chmod(0, @unread);
 ($rc, $out, $err) = $node->psql('postgres', $views);
 is("$err$out", "2\n5\n5\n3\n1", 'the views do not read them');
 ($rc, $out, $err) = $node->psql('postgres', 'SELECT count(body) FROM t');
-like($err, qr/could not open file/, 'a scan does');
+like($err, qr/could not open file/, 'a scan reads them');
 chmod(0600, @unread);
 
 #
@@ -270,8 +270,8 @@ CHECKPOINT;
 EOQ
 my ($syncs_now, $synced) = split /\|/, $node->safe_psql('postgres', $keeper);
 cmp_ok($syncs_now, '>', $syncs, 'a checkpoint is a sync');
-cmp_ok($synced, '>', 1_000_000, 'which flushes what was produced before it');
-cmp_ok($synced, '<', 3_000_000, 'and not much else');
+cmp_ok($synced, '>', 1_000_000, 'the sync flushes what was produced before it');
+cmp_ok($synced, '<', 3_000_000, 'the sync flushes little else');
 
 my $janitor = "SELECT state, errors > 0, last_error FROM rocketq.workers WHERE worker = 'janitor'";
 row_is($node, 'no errors', '0|0|0', <<'EOQ');
@@ -280,11 +280,11 @@ EOQ
 rq_arm($node, 'janitor-settle=error');
 rq_poll_query($node, 'the janitor to fail',
 	"SELECT state = 'failing' AND last_error_at < clock_timestamp() FROM rocketq.workers WHERE worker = 'janitor'");
-like($node->safe_psql('postgres', $janitor), qr/^failing\|t\|.*fault/, 'the error that the janitor meets');
+like($node->safe_psql('postgres', $janitor), qr/^failing\|t\|.*fault/, 'the view shows the error of the janitor');
 rq_arm($node, '');
 rq_poll_query($node, 'the janitor to recover',
 	"SELECT state IN ('idle', 'working') FROM rocketq.workers WHERE worker = 'janitor'");
-like($node->safe_psql('postgres', $janitor), qr/\|t\|.*fault/, 'its errors stay to be seen');
+like($node->safe_psql('postgres', $janitor), qr/\|t\|.*fault/, 'errors of the janitor remain visible');
 
 #
 # A standby.
@@ -339,7 +339,7 @@ my $before = scanned($node, 't');
 rq_kill9($node, all => 1);
 rq_start($node);
 check_bytes($node, 'after a crash', 't');
-is(scanned($node, 't'), $before, 'after a crash: all is there');
+is(scanned($node, 't'), $before, 'after a crash: all messages are there');
 
 my ($checkpoint, $keeper_pid) = rq_checkpoint_held($node);
 $node->safe_psql('postgres', $some);
@@ -353,7 +353,7 @@ rq_kill9($node, all => 1);
 eval { $checkpoint->{run}->finish; };
 rq_start($node);
 check_bytes($node, 'after a crash in a checkpoint', 't');
-is(scanned($node, 't'), $before, 'after a crash in a checkpoint: all is there');
+is(scanned($node, 't'), $before, 'after a crash in a checkpoint: all messages are there');
 
 #
 # Bytes after the log has been trimmed, and after a crash.
@@ -373,7 +373,7 @@ $before = scanned($node, 't');
 rq_kill9($node, all => 1);
 rq_start($node);
 check_bytes($node, 'trimmed, after a crash', 't');
-is(scanned($node, 't'), $before, 'trimmed, after a crash: all is there');
+is(scanned($node, 't'), $before, 'trimmed, after a crash: all messages are there');
 $node->restart;
 check_bytes($node, 'trimmed, after a restart', 't');
 

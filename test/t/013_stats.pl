@@ -81,12 +81,12 @@ my $files = "SELECT count(*) FROM pg_ls_dir('pg_rocketq/log') f WHERE f !~ '^\\.
 is( sql(<<'EOQ'),
 SELECT stats_reset BETWEEN pg_postmaster_start_time() - '10 s'::interval AND now() FROM rocketq.stats
 EOQ
-	't', 'counting begins with the server');
+	't', 'counting begins at server start');
 is(sql("SELECT sum(count) FROM rocketq.produce_latency"), '0', 'no samples yet');
-is(sql("SELECT count(*) FROM rocketq.produce_latency_fine"), '0', 'no fine ones either');
+is(sql("SELECT count(*) FROM rocketq.produce_latency_fine"), '0', 'no fine samples yet');
 is( sql('SELECT phase, count, p50_ms, max_ms, within_10ms_percent FROM rocketq.produce_latency_summary'),
 	"produce|0|||\nvisible|0|||",
-	'and nothing to sum up');
+	'no summary yet');
 is( sql("SELECT string_agg(bucket, ' ') FROM rocketq.produce_latency WHERE phase = 'produce'"),
 	join(' ', map { $_->[0] } @buckets),
 	'the buckets are those of RocketMQ, in their order');
@@ -155,7 +155,7 @@ counts(
 	map { ("refused_$_" => 0) } @refusals);
 my %stats_after = stats();
 is($stats_after{produced_bytes} - $stats_before{produced_bytes},
-	sql($used) - $used_before, 'their bytes are those that the log has got');
+	sql($used) - $used_before, 'produced bytes are those added to the log');
 is($stats_after{enqueued}, sql('SELECT sum(messages) FROM rocketq.queues'),
 	'what was enqueued is in the queues');
 is( sql("SELECT sum(count) FROM rocketq.produce_latency WHERE phase = 'produce'"),
@@ -190,12 +190,12 @@ counts(
 			"SELECT unresolved = 1 FROM rocketq.queues WHERE topic = 'single'");
 		sql("SELECT rocketq.produce('single', 'second')");
 		sql("SELECT rocketq.produce('single', 'third', transactional => false)");
-		is(sql("SELECT count(*) FROM rocketq.pull('single', 0, 0)"), '0', 'nothing is seen yet');
+		is(sql("SELECT count(*) FROM rocketq.pull('single', 0, 0)"), '0', 'nothing is visible yet');
 		$first->{run}->pump until $first->{out} =~ /^(\d+)\n/;
 		rq_poll_stopped($1);
 		kill('CONT', $1);
 		$first->{run}->finish;
-		is(sql("SELECT count(*) FROM rocketq.pull('single', 0, 0)"), '3', 'then all are');
+		is(sql("SELECT count(*) FROM rocketq.pull('single', 0, 0)"), '3', 'then all messages are visible');
 	},
 	visible_late => 2,
 	enqueued     => 3);
@@ -377,11 +377,11 @@ EOQ
 	'0|0|0|0|0|0|0|t', 'counters begin at zero after a reset');
 is( sql('SELECT sum(count) FROM rocketq.produce_latency') . ' '
 	  . sql('SELECT count(*) FROM rocketq.produce_latency_fine'),
-	'0 0', 'and so do the samples');
+	'0 0', 'samples begin at zero after a reset');
 is( sql(<<'EOQ'),
 SELECT bool_and(l.stats_reset = s.stats_reset) FROM rocketq.produce_latency_summary l, rocketq.stats s
 EOQ
-	't', 'at the same time');
+	't', 'counters and samples were reset at the same time');
 counts('counting goes on', sub { sql("SELECT rocketq.produce('t', 'x')") }, produced => 1);
 
 #
@@ -440,7 +440,7 @@ foreach my $round (1 .. 50)
 		$samples{"produce$buckets[$_][0]"} == 0 || $samples{"visible$buckets[$_][0]"} == 0
 	} (0 .. $#buckets);
 }
-is("@missing", '', 'each bucket has got a sample in both phases');
+is("@missing", '', 'each bucket has a sample in both phases');
 
 # The views agree with each other.
 sql(<<'EOQ');
@@ -504,7 +504,7 @@ SELECT phase, count, mean_ms >= 28.5, p50_ms >= 25, p90_ms >= 25, p99_ms >= 60, 
 FROM rocketq.produce_latency_summary ORDER BY phase
 EOQ
 	"produce|20|t|t|t|t|t|t\nvisible|20|t|t|t|t|t|t",
-	'percentiles are not below what is known');
+	'percentiles are not below the known times');
 views_agree('slow writes');
 
 # On a slow machine some of the fast ones may be slow as well.
@@ -518,7 +518,7 @@ rq_poll(
 	});
 is( sql('SELECT phase, count, within_10ms_percent FROM rocketq.produce_latency_summary ORDER BY phase'),
 	"produce|40|50\nvisible|40|50",
-	'the headline: half of the writes within 10 ms');
+	'the summary: half of the writes within 10 ms');
 views_agree('half of them slow');
 
 # Without a transaction, flushing is part of becoming visible.
@@ -602,7 +602,7 @@ $node->restart;
 is( sql(<<'EOQ'),
 SELECT produced, stats_reset >= pg_postmaster_start_time() - '10 s'::interval FROM rocketq.stats
 EOQ
-	'0|t', 'counting begins again with the server');
+	'0|t', 'counting begins again at server start');
 refused('closed', '57P03', "SELECT rocketq.produce('t', 'x')");
 $node->stop;
 

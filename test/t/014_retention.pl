@@ -84,7 +84,7 @@ sub stays
 	$before = query($log_start);
 	rq_wait_ticks($node, 'janitor', 5);
 	is(query("$log_start WHERE (SELECT kept_by LIKE '$reason' FROM rocketq.segments ORDER BY start_position LIMIT 1)"),
-		$before, "$label: it stays, and the view says why");
+		$before, "$label: it is kept, and the view says why");
 	return;
 }
 
@@ -124,15 +124,15 @@ settings(retention_size => "'3MB'");
 produce('plain', 6);
 rq_poll_query($node, 'the log to be smaller',
 	"SELECT count(*) <= 4 FROM rocketq.segments WHERE state <> 'ready'");
-is(megabytes(), 4, 'size: as much stays as was asked for');
+is(megabytes(), 4, 'size: as much is kept as was set');
 logged(qr/Segments removed: \d+, because the log is larger than rocketq.retention_size/, 'size');
 create('sized', 'slow');
 produce('sized', 6);
 my $slow = 'group slow of %';
 stays($slow, 'size');
-is(query("SELECT rocketq.min_offset('sized', 0)"), 0, 'size: all is there for the group');
+is(query("SELECT rocketq.min_offset('sized', 0)"), 0, 'size: everything is there for the group');
 my $group_state = "SELECT string_agg(holding || ' ' || lost_messages, ',') FROM rocketq.groups";
-is(query($group_state), 'true 0', 'size: and the view shows that it holds');
+is(query($group_state), 'true 0', 'size: the view shows that the group holds messages');
 
 #
 # More than max_kept_size: the group loses what is further behind.
@@ -142,13 +142,13 @@ settings(retention_size => "'3MB'", max_kept_size => "'4MB'");
 rq_poll_query($node, 'the group to be moved', "SELECT rocketq.min_offset('sized', 0) > 0");
 rq_wait_ticks($node, 'janitor', 3);
 my $first = query("SELECT rocketq.min_offset('sized', 0)");
-is(megabytes(), 5, 'max_kept_size: as much stays as was asked for');
+is(megabytes(), 5, 'max_kept_size: as much is kept as was set');
 logged(qr/consumer group "slow" of rocketq topic \d+\/\d+ lost $first messages of queue 0 to retention\n.*DETAIL:  It had consumed up to offset 0; the queue begins at $first\./, 'max_kept_size');
 logged(qr/Segments removed: \d+, because consumer groups or readers held more than rocketq.max_kept_size/, 'max_kept_size');
 is(query($group_state), "true $first", 'max_kept_size: the view shows what it has lost');
-is(query('SELECT groups_moved > 0, messages_lost FROM rocketq.stats'), "t|$first", 'max_kept_size: so do the statistics');
-is(consume('sized', 'slow', 1000), $last - $first, 'the group goes on at the new start');
-is(query($group_state), "false $first", 'and holds nothing then');
+is(query('SELECT groups_moved > 0, messages_lost FROM rocketq.stats'), "t|$first", 'max_kept_size: the statistics show it, too');
+is(consume('sized', 'slow', 1000), $last - $first, 'the group continues at the new start');
+is(query($group_state), "false $first", 'the group holds nothing then');
 
 #
 # keep_unconsumed = off: time and size alone count.
@@ -167,11 +167,11 @@ query("SELECT rocketq.drop_group('sized', 'slow')");
 create('idle', 'idler');
 settings(retention_time => 0, group_idle_timeout => "'1h'");
 produce('idle', 3);
-stays('group idler of %', 'an idle group, not for long');
+stays('group idler of %', 'an idle group, before the timeout');
 settings(retention_time => 0, group_idle_timeout => "'1s'");
 logged(qr/consumer group "idler" of rocketq topic \d+\/\d+ no longer holds messages\n.*DETAIL:  It has not been used since /, 'idle');
 all_goes('an idle group');
-like(query($group_state), qr/^false [1-9]\d*$/, 'an idle group: the view shows that it does not hold');
+like(query($group_state), qr/^false [1-9]\d*$/, 'an idle group: the view shows that it holds nothing');
 settings(retention_time => 0, group_idle_timeout => "'1h'");
 consume('idle', 'idler', 1);
 logged(qr/consumer group "idler" of rocketq topic \d+\/\d+ holds messages again/, 'used again');
@@ -187,7 +187,7 @@ rq_poll_query($node, 'somebody to wait', "SELECT wait_event_type = 'Extension' F
 settings(group_idle_timeout => "'1s'");
 logged(qr/consumer group "other" of rocketq topic \d+\/\d+ no longer holds messages/, 'nobody waits');
 rq_wait_ticks($node, 'janitor', 5);
-unlike(slurp_file($node->logfile, $log_from), qr/consumer group "waiter"/, 'a group that somebody waits for is not idle');
+unlike(slurp_file($node->logfile, $log_from), qr/consumer group "waiter"/, 'a group with a waiter is not idle');
 query("SELECT pg_cancel_backend($waiter_pid)");
 logged(qr/consumer group "waiter" of rocketq topic \d+\/\d+ no longer holds messages/, 'nobody waits any more');
 $waiter->quit;
@@ -203,12 +203,12 @@ query("SELECT rocketq.create_group('owned', 'nobody')");
 settings(retention_time => 0, group_idle_timeout => "'1s'");
 logged(qr/consumer group "nobody" of rocketq topic \d+\/\d+ no longer holds messages/, 'nobody reads');
 rq_wait_ticks($node, 'janitor', 5);
-unlike(slurp_file($node->logfile, $log_from), qr/consumer group "owner"/, 'a group that somebody reads for is not idle');
+unlike(slurp_file($node->logfile, $log_from), qr/consumer group "owner"/, 'a group with an open reader is not idle');
 settings(retention_time => 0, group_idle_timeout => "'1h'");
 rq_wait_ticks($node, 'janitor', 2);
 $owner->query_safe('ROLLBACK');
 $owner->quit;
-is(consume('owned', 'owner', 1000), 208, 'what was rolled back is there');
+is(consume('owned', 'owner', 1000), 208, 'messages of a rolled back consumer are still there');
 query("SELECT rocketq.drop_group('owned', g) FROM unnest('{owner,nobody}'::text[]) g");
 settings(retention_time => 0, group_idle_timeout => "'-1'");
 
@@ -234,9 +234,9 @@ stays("transaction of process $pid", 'an open transaction');
 produce('late', 1);
 is(consume('late', 'g', 104), 104, 'the group consumes what others have produced');
 $session->query_safe('COMMIT');
-stays('group g of %', 'its message, enqueued late');
+stays('group g of %', 'the message of the open transaction, enqueued late');
 is(query("SELECT rocketq.text(body) FROM rocketq.consume('late', 'g', 10, auto_commit => true)"),
-	'early', 'and consumed');
+	'early', 'the late message is consumed');
 all_goes('a message enqueued late');
 
 # The same for entries that no record has reported as resolved yet.
@@ -254,17 +254,17 @@ all_goes('entries logged as resolved');
 settings(retention_time => "'1h'");
 create('brief');
 create('lasting');
-my $own = "SELECT coalesce(retention_time::text, 'for ever') FROM rocketq.topics WHERE topic = 'brief'";
+my $own = "SELECT coalesce(retention_time::text, 'forever') FROM rocketq.topics WHERE topic = 'brief'";
 my $label = "SELECT label FROM pg_seclabels WHERE objoid = 'brief'::regclass";
-is(query($own), '01:00:00', 'the time of a topic that has none of its own');
+is(query($own), '01:00:00', 'the retention time of a topic without one of its own');
 $session->query_safe('BEGIN');
 $session->query_safe("SELECT rocketq.alter_topic('brief', retention_time => '2 hours')");
 $session->query_safe('SAVEPOINT s');
 $session->query_safe("SELECT rocketq.alter_topic('brief', retention_time => '-1')");
 $session->query_safe('ROLLBACK TO s');
 $session->query_safe('COMMIT');
-is(query($own), '02:00:00', 'the first of two times counts');
-is(query($label), 'queues=1, retention_time=7200s', 'the label says so');
+is(query($own), '02:00:00', 'the shorter of two times applies');
+is(query($label), 'queues=1, retention_time=7200s', 'the label has the time');
 $session->query_safe('BEGIN');
 $session->query_safe("SELECT rocketq.alter_topic('brief', retention_time => 'default')");
 $session->query_safe('ROLLBACK');
@@ -286,12 +286,12 @@ is(query($own), '02:00:00', 'kept over a restart');
 # Also before the janitor has settled it, and after a crash in between.
 kill('STOP', query("SELECT pid FROM rocketq.workers WHERE worker = 'janitor'"));
 query("SELECT rocketq.alter_topic('brief', retention_time => '-1')");
-is(query($own), 'for ever', 'for ever');
-is(query($label), 'queues=2, retention_time=-1', 'for ever');
+is(query($own), 'forever', 'forever');
+is(query($label), 'queues=2, retention_time=-1', 'forever');
 settings(retention_time => "'1h'", janitor_interval => "'1h'");
 rq_kill9($node, all => 1);
 rq_start($node);
-is(query($own), 'for ever', 'for ever, after a crash at once');
+is(query($own), 'forever', 'forever, after an immediate crash');
 settings(retention_time => "'1h'");
 query("SELECT rocketq.alter_topic('brief', retention_time => 'default')");
 is(query($own), '01:00:00', 'the default');
@@ -313,14 +313,14 @@ is(query("SELECT count(*) FROM brief"), 1, 'a group holds what has expired');
 query("SELECT rocketq.drop_group('brief', 'g')");
 rq_poll_query($node, 'a message to leave its queue', "SELECT count(*) = 0 FROM brief");
 is(query("SELECT count(*) FROM lasting"), 1, 'others are kept');
-is(query($log_start), $first, 'and the log is');
+is(query($log_start), $first, 'the log is kept');
 rq_kill9($node);
 rq_start($node);
-is(query("SELECT count(*) FROM brief"), 0, 'gone over a crash, too');
+is(query("SELECT count(*) FROM brief"), 0, 'still removed after a crash');
 query("SELECT rocketq.alter_topic('lasting', retention_time => '-1')");
 settings(retention_time => 0);
 produce('plain', 3);
-stays('retention_time of topic %', 'a topic that keeps its messages for ever');
+stays('retention_time of topic %', 'a topic that keeps its messages forever');
 query('DROP TABLE lasting');
 all_goes('dropped');
 $session = $node->background_psql('postgres', on_error_stop => 0);
@@ -384,7 +384,7 @@ settings(retention_time => 0);
 
 # pull() at an offset that was removed reports what is left.
 $first = query("SELECT rocketq.min_offset('plain', 0)");
-cmp_ok($first, '>', 1, 'messages have gone');
+cmp_ok($first, '>', 1, 'messages have been removed');
 foreach my $from (0, $first - 1)
 {
 	my ($rc, $out, $err) = $node->psql('postgres',
@@ -427,8 +427,8 @@ SKIP:
 	settings(retention_time => 0);
 	# Up to 104 of the 200 are in the last segment, which stays.
 	rq_poll_query($node, 'them to go', "SELECT rocketq.min_offset('aborted', 0) >= 200");
-	is(query("SELECT committed_offset = rocketq.min_offset('aborted', 0) $behind"), 't', 'a group goes on from the first offset that is kept');
-	is(query("SELECT committed_offset = rocketq.committed_offset('aborted', 'g', 0) $behind"), 't', 'and both ways to ask tell so');
+	is(query("SELECT committed_offset = rocketq.min_offset('aborted', 0) $behind"), 't', 'a group continues from the first offset that is kept');
+	is(query("SELECT committed_offset = rocketq.committed_offset('aborted', 'g', 0) $behind"), 't', 'both functions agree');
 	query('DROP TABLE aborted');
 }
 
@@ -451,7 +451,7 @@ produce('plain', 3);
 query('CHECKPOINT');
 all_goes('without log lines');
 rq_wait_ticks($node, 'janitor', 3);
-unlike(slurp_file($node->logfile, $log_from), qr/rocketq (sync|extended|trimmed)/, 'nothing is said if nothing is to be');
+unlike(slurp_file($node->logfile, $log_from), qr/rocketq (sync|extended|trimmed)/, 'nothing is logged if logging is off');
 
 $node->stop;
 done_testing();

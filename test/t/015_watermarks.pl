@@ -62,7 +62,7 @@ my $full = "SELECT count(*) FROM rocketq.segments WHERE state = 'full'";
 #
 # The warning: once for each crossing.
 #
-is(produce(10), '', 'there is room');
+is(produce(10), '', 'there is space');
 my $segments = query($full);
 fill_to(60);
 $node->wait_for_log(qr/WARNING:  file system of the rocketq store is \d+\.\d% full\n.*DETAIL:  rocketq.disk_trim_percent is 70, and rocketq.disk_refuse_percent is 90\./, $log_from);
@@ -74,10 +74,10 @@ rq_wait_ticks($node, 'janitor', 5);
 fill_to(51);
 rq_wait_ticks($node, 'janitor', 5);
 is(scalar(() = slurp_file($node->logfile, $log_from) =~ /file system of the rocketq store/g),
-	1, 'to and fro over the threshold is no news');
+	1, 'small changes around the threshold are not logged');
 fill_to(40);
 $node->wait_for_log(qr/LOG:  file system of the rocketq store is \d+\.\d% full, below rocketq.disk_warn_percent again/, $log_from);
-is(query($full), $segments, 'nothing has gone');
+is(query($full), $segments, 'nothing has been removed');
 
 #
 # Trimming early, but only as much as needed, and not what a group holds.
@@ -87,13 +87,13 @@ fill_to(75);
 rq_poll_query($node, 'some segments to go', "SELECT ($full) < $segments");
 $node->wait_for_log(qr/Segments removed: \d+, because the file system is fuller than rocketq.disk_trim_percent/, $log_from);
 rq_wait_ticks($node, 'janitor', 5);
-cmp_ok(query($full), '>=', $segments - 4, 'no more than is needed');
-cmp_ok(query($full), '>', 0, 'so some are left');
+cmp_ok(query($full), '>=', $segments - 4, 'no more is removed than needed');
+cmp_ok(query($full), '>', 0, 'some messages are left');
 query("SELECT rocketq.create_group('t', 'slow')");
 my $start = query($log_start);
 fill_to(85);
 $node->wait_for_log(qr/LOG:  file system of the rocketq store is fuller than rocketq.disk_trim_percent, but nothing can be trimmed\n.*DETAIL:  The oldest segment is kept by: group slow of \d+\/\d+\./, $log_from);
-is(query($log_start), $start, 'what a group has not consumed stays');
+is(query($log_start), $start, 'what a group has not consumed is kept');
 
 #
 # Refusing.
@@ -104,11 +104,11 @@ $node->wait_for_log(qr/WARNING:  rocketq no longer accepts messages because the 
 like(produce(1),
 	qr/ERROR:  53100: cannot store message because the file system of the rocketq store is too full\nDETAIL:  It is \d+\.\d% full, and rocketq.disk_refuse_percent is 90\.\nHINT:  Free some space, drop consumer groups .*producers resume automatically/,
 	'producers are refused');
-cmp_ok(query('SELECT refused_disk_full FROM rocketq.stats'), '>=', 1, 'and it is counted');
-is(query("SELECT count(*) FROM rocketq.consume('t', 'slow', 10, auto_commit => true)"), 10, 'consuming goes on');
-is(query("SELECT count(*) > 100 FROM t"), 't', 'so does reading');
+cmp_ok(query('SELECT refused_disk_full FROM rocketq.stats'), '>=', 1, 'the refusal is counted');
+is(query("SELECT count(*) FROM rocketq.consume('t', 'slow', 10, auto_commit => true)"), 10, 'consuming still works');
+is(query("SELECT count(*) > 100 FROM t"), 't', 'reading still works');
 is(query("SELECT rocketq.commit_offset('t', 'slow', 0, rocketq.committed_offset('t', 'slow', 0) + 1); INSERT INTO plain VALUES (1) RETURNING n"),
-	"\n1", 'and committing an offset, and tables');
+	"\n1", 'committing an offset and writing tables still work');
 query("SELECT rocketq.drop_group('t', 'slow')");
 rq_poll_query($node, 'the log to be trimmed', "SELECT ($log_start) > $start");
 pass('and trimming');
@@ -127,7 +127,7 @@ rq_reload($node);
 fill_to(92);
 rq_wait_ticks($node, 'janitor', 5);
 is(produce(0.1), '', 'without thresholds nobody is refused');
-unlike(slurp_file($node->logfile, $log_from), qr/file system of (the rocketq|its) store/, 'and nothing is said');
+unlike(slurp_file($node->logfile, $log_from), qr/file system of (the rocketq|its) store/, 'nothing is logged without thresholds');
 
 $node->stop;
 unmount($node);

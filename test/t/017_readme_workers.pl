@@ -154,7 +154,7 @@ sub try_workers
 	is( $node->safe_psql('postgres',
 			"SELECT sum(lag) FROM rocketq.groups WHERE consumer_group = 'invoicing'"),
 		'0',
-		"$label: all is committed");
+		"$label: everything is committed");
 	end_workers(\@workers, $label);
 	return;
 }
@@ -214,7 +214,7 @@ EOC
 }
 
 is(join(' ', map { "$_ " . @{ $block{$_} } } qw(js psql python sh)),
-	'js 2 psql 1 python 2 sh 1', 'these are all loops there are');
+	'js 2 psql 1 python 2 sh 1', 'the page has exactly these loops');
 
 rq_verify($node, 'after all');
 $node->stop;

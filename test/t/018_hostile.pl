@@ -61,21 +61,21 @@ EOQ
 like(install(), qr/cannot install extension "rocketq" into schema "rocketq"\nDETAIL:  The schema is owned by role "mallory".*\nHINT: /,
 	'a schema of somebody else is refused');
 is($node->safe_psql('planted', "SELECT rolsuper, (SELECT count(*) FROM pg_extension WHERE extname = 'rocketq') FROM pg_roles WHERE rolname = 'mallory'"),
-	'f|0', 'with nothing done');
+	'f|0', 'the refused CREATE EXTENSION leaves nothing behind');
 $node->safe_psql('planted', 'ALTER SCHEMA rocketq OWNER TO CURRENT_USER');
-like(install(), qr/DETAIL:  The schema is not empty: it contains (operator|function) .*\nHINT: /, 'so is what he has put there');
+like(install(), qr/DETAIL:  The schema is not empty: it contains (operator|function) .*\nHINT: /, 'objects in the schema are refused');
 $node->safe_psql('planted', 'DROP SCHEMA rocketq CASCADE; CREATE SCHEMA rocketq; GRANT CREATE ON SCHEMA rocketq TO mallory');
-like(install(), qr/DETAIL:  Role "mallory" can create objects in the schema .*\nHINT:  Revoke CREATE/, 'a schema where he can put something');
+like(install(), qr/DETAIL:  Role "mallory" can create objects in the schema .*\nHINT:  Revoke CREATE/, 'a schema in which he can create objects is refused');
 $node->safe_psql('planted', 'REVOKE CREATE ON SCHEMA rocketq FROM mallory; GRANT CREATE ON SCHEMA rocketq TO PUBLIC');
-like(install(), qr/DETAIL:  PUBLIC can create objects in the schema/, 'or everybody');
+like(install(), qr/DETAIL:  PUBLIC can create objects in the schema/, 'a schema in which everybody can create objects is refused');
 $node->safe_psql('planted', 'REVOKE CREATE ON SCHEMA rocketq FROM PUBLIC');
-is(install(), 'installed', 'a superuser\'s empty schema will do');
+is(install(), 'installed', 'an empty schema of a superuser is accepted');
 $node->safe_psql('planted', 'DROP EXTENSION rocketq');
 is(install(), 'installed', 'and what DROP EXTENSION has left');
 like(run_as('mallory', 'planted', 'CREATE FUNCTION rocketq.consume(text, text) RETURNS int LANGUAGE sql RETURN 1'),
 	qr/permission denied for schema rocketq/, 'nobody else can add functions');
 like(run_as('mallory', 'planted', 'ALTER SCHEMA rocketq RENAME TO r; DROP SCHEMA rocketq CASCADE'),
-	qr/must be owner of schema rocketq.*must be owner of schema rocketq/s, 'or take the schema away');
+	qr/must be owner of schema rocketq.*must be owner of schema rocketq/s, 'nobody else can drop the schema');
 
 #
 # A search_path on which everything belongs to the attacker: each operator,
@@ -152,11 +152,11 @@ SELECT * FROM rocketq.consume('public.made', 'g', auto_commit => true);
 INSERT INTO rocketq.saved_groups VALUES ('public.made', 'h', '{1,0,0}', '{1,0,0}');
 SELECT rocketq.drop_topic('public.made');
 EOQ
-is($error, '', 'and catches nothing of ours');
+is($error, '', 'the trap catches nothing of the extension');
 my @queries = slurp_file("$FindBin::RealBin/../../sql/rocketq_exporter.yml") =~ /^  query: \|\n((?: {4}.*\n)+)/mg;
-cmp_ok(scalar(@queries), '>', 5, 'there are queries of a role that watches');
+cmp_ok(scalar(@queries), '>', 5, 'there are queries of a monitoring role');
 $node->psql('postgres', $evil . join(';', @queries), stderr => \$error);
-is($error, '', 'which it does not catch either');
+is($error, '', 'the trap does not catch monitoring queries');
 $node->safe_psql('postgres', 'DROP SCHEMA evil CASCADE');
 
 #
@@ -330,7 +330,7 @@ EOQ
 	}
 }
 cmp_ok(scalar(@functions), '>', 1000, 'there are functions to call');
-cmp_ok(scalar(@procedures), '>', 20, 'and procedures');
+cmp_ok(scalar(@procedures), '>', 20, 'there are procedures to call');
 
 my $alive = $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()');
 
@@ -362,7 +362,7 @@ my $superuser = $node->safe_psql('postgres', 'SELECT current_user');
 my $nobodys = call_all('mallory', '');
 cmp_ok($nobodys->{42501}, '>', @functions / 3, 'a role without rights is refused');
 my $owners = call_all('alice', '');
-cmp_ok($owners->{RQ000}, '>', @functions / 4, 'the owner gets somewhere');
+cmp_ok($owners->{RQ000}, '>', @functions / 4, 'calls of the owner succeed');
 call_all('alice', 'SET default_transaction_read_only = on;');
 call_all('alice', 'SET force_parallel_mode = on; SET default_transaction_isolation = serializable;');
 call_all($superuser, '');
@@ -412,7 +412,7 @@ SELECT p.oid::regproc FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::
 WHERE p.prorettype = 'trigger'::regtype
 EOQ
 ok(scalar(@triggers), 'there are trigger functions');
-is($node->safe_psql('postgres', <<'EOQ'), '', 'what the server alone calls is not for everybody');
+is($node->safe_psql('postgres', <<'EOQ'), '', 'functions called only by the server are not granted to PUBLIC');
 SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 	JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'rocketq'
 WHERE (p.prorettype IN (SELECT oid FROM pg_type WHERE typtype = 'p' AND typname NOT IN ('void', 'record') AND typname NOT LIKE 'any%')
@@ -452,14 +452,14 @@ foreach my $user ('alice', $superuser)
 
 	is(scalar(@lines), scalar(@rows), "$user: all rows for saved_groups have come back");
 	is(scalar(grep { /^XX/ || !/^\w{5} / } @lines), 0, "$user: without internal error") or diag(join("\n", @lines));
-	cmp_ok(scalar(grep { /^RQ000/ } @lines), '>', 10, "$user: some are taken");
+	cmp_ok(scalar(grep { /^RQ000/ } @lines), '>', 10, "$user: some rows are accepted");
 }
 is(run_as('alice', 'postgres', "SELECT outcome(\$\$INSERT INTO rocketq.saved_groups VALUES ('vault.topic', 'mine', '{1,0}', '{1,0}')\$\$)"),
 	'42501 must be owner of table topic', 'groups of a topic are restored by its owner only');
 $node->safe_psql('postgres', 'GRANT SELECT, INSERT, TRUNCATE ON vault.topic TO alice');
 is(run_as('alice', 'postgres', "SELECT outcome(\$\$INSERT INTO rocketq.saved_groups VALUES ('vault.topic', 'mine', '{1,0}', '{1,0}')\$\$)"),
-	'42501 must be owner of table topic', 'whatever else one may do with it');
-is($node->safe_psql('postgres', "SELECT count(*) FROM rocketq.get_groups() WHERE consumer_group = 'mine'"), 0, 'so it has none');
+	'42501 must be owner of table topic', 'other privileges on the topic do not suffice');
+is($node->safe_psql('postgres', "SELECT count(*) FROM rocketq.get_groups() WHERE consumer_group = 'mine'"), 0, 'the topic has no groups');
 foreach my $meddle ('ALTER COLUMN total TYPE text', 'ALTER COLUMN total TYPE int[]', 'DROP COLUMN total, ADD COLUMN total bigint[]',
 	'DROP COLUMN remaining', 'ADD COLUMN more int', 'ALTER COLUMN topic TYPE name')
 {
@@ -504,8 +504,8 @@ my @lines = outcomes('alice', "SET statement_timeout = '1s';", @later);
 is(scalar(@lines), scalar(@later), 'all statements have come back');
 my @internal = grep { $lines[$_] !~ /^(?!XX)\w{5} / } 0 .. $#lines;
 is(scalar(@internal), 0, 'without internal error') or diag(map { "$later[$_]: $lines[$_]\n" } @internal);
-cmp_ok(scalar(grep { /^RQ000/ } @lines), '>', @lines / 4, 'many of them work');
-is($node->safe_psql('postgres', "SELECT count(*) FROM vault.topic"), 1, 'what is not theirs is what it was');
+cmp_ok(scalar(grep { /^RQ000/ } @lines), '>', @lines / 4, 'many of the statements work');
+is($node->safe_psql('postgres', "SELECT count(*) FROM vault.topic"), 1, 'objects of others are unchanged');
 
 #
 # A name that comes to mean another relation while a function waits.  The
@@ -576,7 +576,7 @@ EOQ
 	is(swap_meanwhile("LOCK TABLE att.$locked", "SELECT topic FROM rocketq.dump_groups() WHERE topic ~ '^att'", $swap),
 		$expected, "dump_groups() at a lock of $locked; $swap");
 	run_in($caller, 'RESET SESSION AUTHORIZATION');
-	is(rq_value($node, $has_run), 'f', 'nothing of his has run');
+	is(rq_value($node, $has_run), 'f', 'none of the attacker\'s functions has run');
 	run_in($attacker, rq_value($node, <<'EOQ'));
 SELECT coalesce(string_agg(format('DROP %s att.%I', CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, relname), ';'), 'SELECT 1')
 FROM pg_class WHERE relnamespace = 'att'::regnamespace AND relname IN ('a1', 'y', 'z9')
@@ -594,12 +594,12 @@ SET search_path = first, public;
 EOQ
 my $lock = 'SELECT pg_advisory_xact_lock(1)';
 my $created = swap_meanwhile($lock, "SELECT rocketq.create_topic('t', 1)::oid", 'CREATE SCHEMA first; CREATE TABLE first.t (a int)');
-is($created, rq_value($node, "SELECT 'public.t'::regclass::oid"), 'create_topic() gives back its own topic');
+is($created, rq_value($node, "SELECT 'public.t'::regclass::oid"), 'create_topic() returns its own topic');
 run_in($attacker, "DROP SCHEMA first CASCADE; SELECT rocketq.create_topic('att.t', 1)");
 is(swap_meanwhile($lock, "SELECT rocketq.drop_topic('att.t')",
 		'ALTER SCHEMA att RENAME TO moved; CREATE SCHEMA att; CREATE TABLE att.t (a int)'),
 	'55006 att.t no longer refers to the topic', 'drop_topic() drops the topic it was given');
-is(rq_value($node, "SELECT to_regclass('att.t') IS NOT NULL AND to_regclass('moved.t') IS NOT NULL"), 't', 'and no other table');
+is(rq_value($node, "SELECT to_regclass('att.t') IS NOT NULL AND to_regclass('moved.t') IS NOT NULL"), 't', 'drop_topic() drops no other table');
 run_in($caller, 'DROP EVENT TRIGGER made; DROP EVENT TRIGGER dropped; DROP FUNCTION stand(); DROP SCHEMA att, moved CASCADE; DROP TABLE public.t');
 
 #
@@ -654,8 +654,8 @@ my ($utf8, $own) = ("gr\xc3\xb6\xc3\x9fe \xf0\x9f\x98\x80", "unsere Gr\xc3\xb6\x
 my $ascii_utf8 = 'gr\xc3\xb6\xc3\x9fe \xf0\x9f\x98\x80';
 my $ascii_own = 'unsere Gr\xc3\xb6\xc3\x9fe';
 is(shown('postgres', $group_names), bytes($latin, $ascii, $utf8, $own), 'names of groups in a UTF8 database');
-is(shown('latin', $group_names), bytes("auftr\xe4ge", $ascii, $ascii_utf8, $ascii_own), 'in a LATIN1 database');
-is(shown('ascii', $group_names), bytes($latin, "A\xff\xfe\x80A\\", $ascii_utf8, $ascii_own), 'in one without an encoding');
+is(shown('latin', $group_names), bytes("auftr\xe4ge", $ascii, $ascii_utf8, $ascii_own), 'names of groups in a LATIN1 database');
+is(shown('ascii', $group_names), bytes($latin, "A\xff\xfe\x80A\\", $ascii_utf8, $ascii_own), 'names of groups in a SQL_ASCII database');
 foreach my $db ('postgres', 'latin', 'ascii')
 {
 	like(shown($db, "SELECT what AS t FROM rocketq.verify() WHERE what ~ 'rger'"), qr/^t\n\\x[0-9a-f]+$/, "$db: a file's name");

@@ -79,9 +79,9 @@ foreach my $kind (sort keys %waiter)
 		is(locks($one, $topic), 'none', "$kind sleeps without a lock");
 		run($ddl, sprintf($sql, $topic));
 		pass(sprintf($sql, $topic) . " is not held up by $kind");
-		ok(rq_is_asleep($one), 'which sleeps on');
+		ok(rq_is_asleep($one), 'the waiter keeps sleeping');
 		produce($topic, 'new', ', queue_id => 1');
-		is(rq_answer($one), $got, 'and gets the next message');
+		is(rq_answer($one), $got, 'the waiter gets the next message');
 	}
 	foreach my $sql ('TRUNCATE %s', 'DROP TABLE %s')
 	{
@@ -101,7 +101,7 @@ foreach my $kind (sort keys %waiter)
 		}
 		next if $sql !~ /TRUNCATE/;
 		produce($topic, 'new', ', queue_id => 1');
-		is(rq_answer_to($one, $waiter{$kind}->($topic)), $got, 'what comes afterwards is there');
+		is(rq_answer_to($one, $waiter{$kind}->($topic)), $got, 'later messages are there');
 	}
 }
 
@@ -120,18 +120,18 @@ run($ddl, "SELECT rocketq.alter_topic('$topic', 3)");
 produce($topic, 'in the new queue', ', queue_id => 2');
 is(rq_answer($one), 'in the new queue', 'a waiter gets what is in a new queue');
 run($ddl, "SELECT rocketq.alter_topic('$topic', 1)");
-ok(rq_is_asleep($two), 'pull sleeps on when its queue has gone');
+ok(rq_is_asleep($two), 'pull keeps sleeping when its queue has been removed');
 rq_value($node, "SELECT pg_cancel_backend($two->{pid})");
-like(rq_answer($two), qr/^57014/, 'and ends as any wait');
+like(rq_answer($two), qr/^57014/, 'the wait of pull ends at its timeout');
 
 # The topic is locked when the message arrives: no row is returned, and the
 # message stays.
 $topic = topic(2);
 rq_ask_and_sleep(consume($topic), $one);
 run($ddl, "BEGIN; LOCK TABLE $topic; SELECT rocketq.produce('$topic', 'late', transactional => false)");
-is(rq_answer($one), '', 'a locked topic gives no row');
+is(rq_answer($one), '', 'a wait on a locked topic returns no row');
 run($ddl, 'COMMIT');
-is(run($one, consume($topic)), 'late', 'and nothing is lost');
+is(run($one, consume($topic)), 'late', 'nothing is lost');
 
 # Privileges that were revoked before it wakes.
 $topic = topic(2);
@@ -140,9 +140,9 @@ run($one, 'SET ROLE reader');
 rq_ask_and_sleep(consume($topic), $one);
 run($ddl, "REVOKE SELECT ON $topic FROM reader");
 produce($topic, 'secret');
-like(rq_answer($one), qr/^42501/, 'who may not read any more gets nothing');
+like(rq_answer($one), qr/^42501/, 'a role without the privilege gets nothing');
 run($one, 'RESET ROLE');
-is(run($one, consume($topic)), 'secret', 'but others do');
+is(run($one, consume($topic)), 'secret', 'other roles get the message');
 
 # If it has read messages, they and the lock belong to its transaction.
 $topic = topic(2);
@@ -151,7 +151,7 @@ rq_ask_and_sleep(consume($topic), $one);
 is(locks($one, $topic), 'none', 'it sleeps without a lock in a savepoint, too');
 produce($topic, 'read');
 is(rq_answer($one), 'read', 'a message is read');
-is(locks($one, $topic), 'AccessShareLock', 'with the lock that this needs');
+is(locks($one, $topic), 'AccessShareLock', 'the transaction holds its lock');
 $ddl->query("TRUNCATE $topic");
 like($ddl->{error}, qr/^55P03/, 'DDL waits for the end of the transaction');
 run($one, 'ROLLBACK TO a');
@@ -177,10 +177,10 @@ foreach my $sql (
 	rq_ask_and_sleep(
 		"SELECT rocketq.text(body) FROM rocketq.consume('$topic', 'g', tags => 'a', wait => '60 s')",
 		$one);
-	is(locks($one, $topic), 'AccessShareLock', 'a waiter that has to keep its lock');
+	is(locks($one, $topic), 'AccessShareLock', 'a waiter that has to keep its lock sleeps');
 	$ddl->ask(sprintf($sql, $topic));
 	is(rq_answer($one), '', 'gives way to ' . sprintf($sql, $topic));
-	is(rq_answer($ddl) =~ s/^\S*//r, '', 'which does its work');
+	is(rq_answer($ddl) =~ s/^\S*//r, '', 'the DDL succeeds');
 	next if $sql !~ /ALTER TABLE/i;
 	is(run($one, consume($topic, ", tags => 'b', wait => '60 s'")),
 		'not for us', 'nothing is lost');
@@ -193,10 +193,10 @@ run($one, 'BEGIN');
 is(run($one, consume($topic)), 'first', 'a transaction has consumed');
 rq_ask_and_sleep(consume($topic), $one);
 ask_and_stand($ddl, "TRUNCATE $topic");
-is(rq_answer($one), '', 'its next wait ends when somebody wants the topic');
-ok(!$ddl->is_answered(0), 'who stands there until it commits');
+is(rq_answer($one), '', 'its next wait ends when somebody waits for the topic');
+ok(!$ddl->is_answered(0), 'the DDL waits until the consumer commits');
 run($one, 'COMMIT');
-is(rq_answer($ddl), '', 'and then goes on');
+is(rq_answer($ddl), '', 'then the DDL continues');
 
 # Producers queue up behind the DDL only for that long.
 $topic = topic(2);
@@ -204,8 +204,8 @@ produce($topic, 'not for us', ", tag => 'b', queue_id => 0");
 rq_ask_and_sleep(consume($topic, ", tags => 'a', wait => '60 s'"), $one);
 $ddl->ask("ALTER TABLE $topic REPLICA IDENTITY FULL");
 is(rq_answer_to($producer, "SELECT count(rocketq.produce('$topic', 'for us', 'a'))"),
-	'1', 'a producer behind DDL behind a waiter gets on');
-is(rq_answer($ddl), '', 'DDL as well');
+	'1', 'a producer behind DDL behind a waiter continues');
+is(rq_answer($ddl), '', 'the DDL continues');
 my $got = rq_answer($one);
 $got = run($one, consume($topic, ", tags => 'a', wait => '60 s'")) if $got eq '';
 is($got, 'for us', 'and the waiter gets the message, if not in this wait then in the next');

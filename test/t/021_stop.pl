@@ -49,12 +49,12 @@ foreach my $round (1 .. $rounds)
 			rq_acked($acker);
 			like(slurp_file($node->logfile, $log_from),
 				qr/rocketq store closed.*database system is shut down/s,
-				"$label: the store is closed in order")
+				"$label: the store is closed cleanly")
 			  if $mode eq 'fast';
 		}
 		rq_start($node);
 		unlike(slurp_file($node->logfile), qr/PANIC|TRAP:/,
-			"$label: nothing bad in the log");
+			"$label: no crash in the log");
 		rq_check($node, $label);
 	}
 }

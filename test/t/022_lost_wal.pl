@@ -82,7 +82,7 @@ EOQ
 		rq_check($node, "round $round, before new work");
 	}
 	cmp_ok($node->safe_psql('postgres', 'SELECT pg_current_xact_id()'),
-		'<=', $xid, "round $round: transaction ids are given again");
+		'<=', $xid, "round $round: transaction ids are assigned again");
 	my $more = rq_random(1, 60);
 	$node->safe_psql('postgres', <<"EOQ");
 SELECT load.make_for((k * 7) % 40, 1 + k % 2) FROM generate_series(1, $more) k;
@@ -97,8 +97,8 @@ EOQ
 is( $node->safe_psql('postgres',
 		'SELECT count(DISTINCT relfilenode) FROM rocketq.get_queues()'),
 	'1',
-	'the lost topic leaves nothing');
-is(scalar(rq_store_files($node, 'queue')), 1, 'no directory either');
+	'the lost topic leaves nothing behind');
+is(scalar(rq_store_files($node, 'queue')), 1, 'the lost topic leaves no directory behind');
 
 #
 # The state file must not contain what WAL does not.  The keeper writes it for
@@ -163,7 +163,7 @@ rq_start($node);
 cmp_ok($node->safe_psql('postgres', 'SELECT min(start_position) FROM rocketq.segments'),
 	'>', $start, 'the trim was not forgotten');
 is($node->safe_psql('postgres', "SELECT to_regclass('load.other') IS NULL"),
-	't', 'nor the drop');
+	't', 'the drop was not forgotten');
 rq_verify($node, 'after trim and drop');
 $node->stop;
 rq_start($node);

@@ -104,8 +104,8 @@ SELECT count(*), count(synced), count(*) FILTER (WHERE EXISTS (
 		r.start_lsn >= c.synced AND r.start_lsn < c.redo))
 FROM c WHERE type = 'CHECKPOINT_ONLINE'
 EOQ
-cmp_ok($count, '>=', $made, 'checkpoints were made');
-cmp_ok($synced, '>=', $made, 'after SYNC records');
+cmp_ok($count, '>=', $made, 'there were checkpoints');
+cmp_ok($synced, '>=', $made, 'there were SYNC records');
 is($unsynced, '0', 'SYNC records precede the records of them all');
 rq_stop_load($load);
 rq_check($node, 'after the checkpoints');
@@ -131,8 +131,8 @@ is($node->safe_psql('postgres', $redo_lsn),
 rq_arm($node, '');
 kill('CONT', $keeper);
 $checkpoint->{run}->finish;
-isnt($node->safe_psql('postgres', $redo_lsn), $control, 'with it, it does');
-is($node->safe_psql('postgres', $is_synced), 't', 'and is synced');
+isnt($node->safe_psql('postgres', $redo_lsn), $control, 'the checkpoint completes with the keeper');
+is($node->safe_psql('postgres', $is_synced), 't', 'the checkpoint is synced');
 
 # The number of voluntary context switches of a process.
 sub naps
@@ -163,8 +163,8 @@ SKIP:
 	skip('the kernel does not tell which pages are dirty', 4)
 	  if !$dirty{log} || !$dirty{queue};
 	$node->safe_psql('postgres', 'CHECKPOINT');
-	is(rq_shm_dirty_kb($pid, 'log'), 0, 'a checkpoint brings the log to disk');
-	is(rq_shm_dirty_kb($pid, 'queue'), 0, 'and the queues');
+	is(rq_shm_dirty_kb($pid, 'log'), 0, 'a checkpoint flushes the log');
+	is(rq_shm_dirty_kb($pid, 'queue'), 0, 'a checkpoint flushes the queues');
 
 	# Frames are stored before they are logged.  So a session caught in between
 	# by a checkpoint has nothing left to store after it.
@@ -175,7 +175,7 @@ SKIP:
 	is(rq_shm_dirty_kb($pid, 'log'), 0, 'a frame is on disk before it is logged');
 	kill('CONT', $pid);
 	$session->query_safe('RESET rocketq.fault');
-	is(rq_shm_dirty_kb($pid, 'log'), 0, 'and is not touched when it is');
+	is(rq_shm_dirty_kb($pid, 'log'), 0, 'a frame is not changed when it is logged');
 	$session->quit;
 }
 

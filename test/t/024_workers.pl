@@ -46,7 +46,7 @@ foreach my $round (1 .. $rounds)
 		rq_wait_progress($node, 500);
 		unlike(slurp_file($node->logfile, $log_from),
 			qr/terminating any other active server processes/,
-			'the server goes on');
+			'the server is not restarted');
 	}
 }
 # A checkpoint while the keeper is not running, and one afterwards.
@@ -59,7 +59,7 @@ $node->safe_psql('postgres', 'CHECKPOINT');
 rq_kill9($node);
 rq_stop_load($load);
 my $acked = rq_acked($acker);
-cmp_ok($acked, '>', 0, 'a client went on all the time');
+cmp_ok($acked, '>', 0, 'a client kept working');
 rq_start($node);
 cmp_ok(
 	$node->safe_psql('postgres', 'SELECT seq FROM load.keys WHERE key = 1000'),
@@ -119,7 +119,7 @@ SKIP:
 	  $node->psql('postgres', 'SELECT load.make_for(1, 1)');
 	like($err, qr/ERROR:\s+the rocketq store is closed/,
 		'an error while the store is closed');
-	like($err, qr/DETAIL:.*keeper.*HINT:/s, 'which says why');
+	like($err, qr/DETAIL:.*keeper.*HINT:/s, 'the error says why');
 	rq_arm($node, '');
 	kill('CONT', $keeper);
 	wait_for_new('keeper', $keeper);
@@ -127,7 +127,7 @@ SKIP:
 		$count, 'a refused call leaves nothing behind');
 	$node->safe_psql('postgres', 'SELECT load.make_for(1, 1)');
 	is($node->safe_psql('postgres', 'SELECT sum(seq) FROM load.keys'),
-		$count + 1, 'producing goes on');
+		$count + 1, 'producing works again');
 }
 
 #
@@ -163,7 +163,7 @@ EOQ
 	$session->query_safe('RESET rocketq.fault');
 	$session->quit;
 	rq_wait_ticks($node, 'janitor', 2);
-	is( $node->safe_psql('postgres', <<'EOQ'), '1|4', 'what a transaction makes meanwhile stays');
+	is( $node->safe_psql('postgres', <<'EOQ'), '1|4', 'objects created by a concurrent transaction are kept');
 SELECT (SELECT count(*) FROM load.late),
 	(SELECT count(*) FROM rocketq.groups WHERE consumer_group = 'late')
 EOQ

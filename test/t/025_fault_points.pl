@@ -137,7 +137,7 @@ SELECT min(start_position) > $min AND count(*) FILTER (WHERE state = 'full') = 0
 FROM rocketq.segments
 EOQ
 rq_verify($node, 'trim-wal');
-is( $node->safe_psql('postgres', <<'EOQ'), 't', 'messages appear after that');
+is( $node->safe_psql('postgres', <<'EOQ'), 't', 'messages can still be produced');
 SELECT rocketq.produce('load.topic', 'x', queue_id => q) FROM generate_series(0, 3) q \g /dev/null
 SELECT bool_and(unresolved = 0 AND messages > 0) FROM rocketq.queues
 EOQ

@@ -180,7 +180,7 @@ EOQ
 		is($node->safe_psql('postgres', $settings), '6|02:00:00', $label);
 	}
 }
-is($node->safe_psql('postgres', 'SELECT count(*) FROM halfway'), '60', 'no message has gone');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM halfway'), '60', 'no message has been lost');
 compare_standby('rolled back to savepoints');
 
 #
@@ -204,10 +204,10 @@ EOQ
 	$node->safe_psql('postgres', 'CHECKPOINT') if $round == 2;
 }
 my $expected = $node->safe_psql('postgres', $contents);
-like($expected, qr/4:0-3=r31,r32,r33/, 'a queue that came again starts from 0');
-crash('queues came again');
-is($node->safe_psql('postgres', $contents), $expected, 'queues came again');
-compare_standby('queues came again');
+like($expected, qr/4:0-3=r31,r32,r33/, 'a queue that was added again starts from 0');
+crash('queues added again');
+is($node->safe_psql('postgres', $contents), $expected, 'queues added again');
+compare_standby('queues added again');
 
 #
 # The same with a state file that is newer than the redo pointer: the records
@@ -261,15 +261,15 @@ EOQ
 kill('CONT', $janitor);
 rq_wait_ticks($node, 'janitor', 2);
 my $new = q{SELECT count(*), min(queue_offset) FROM trimmed WHERE rocketq.text(body) = 'new'};
-is($node->safe_psql('postgres', $new), '50|0', 'a trim passes by the queue that came later');
+is($node->safe_psql('postgres', $new), '50|0', 'a trim skips the queue that was added later');
 is( $node->safe_psql('postgres',
 		q{SELECT sum(lost_messages) FROM rocketq.groups WHERE topic::text = 'trimmed'}),
-	'0', 'and nobody is said to have lost anything');
-compare_standby('a trim of a queue that has gone');
+	'0', 'no loss of messages is reported');
+compare_standby('a trim of a removed queue');
 $node->safe_psql('postgres', 'CHECKPOINT');
 $node->restart;
-is($node->safe_psql('postgres', $new), '50|0', 'nor does the state know of it');
-rq_verify($node, 'a trim of a queue that has gone');
+is($node->safe_psql('postgres', $new), '50|0', 'the state has nothing of it');
+rq_verify($node, 'a trim of a removed queue');
 
 #
 # A failed resize restores what it found: the outcome of an earlier one that
@@ -287,12 +287,12 @@ foreach my $fails (
 	is(queues_of('undone'), '5', 'it leaves the queues that it found');
 }
 is(join(' ', glob($node->data_dir . '/pg_rocketq/queue/*.gone.*')), '',
-	'files that it found to be garbage are removed, though it fails');
+	'garbage files are removed although the resize fails');
 my ($rc, $out, $err) = $node->psql('postgres', "SELECT rocketq.produce('undone', 'never', queue_id => 5)");
-like($err, qr/queue 5/, 'the queue that has gone takes no messages');
+like($err, qr/queue 5/, 'a removed queue accepts no messages');
 rq_signal($node, 'CONT', 'rocketq janitor');
 rq_poll('the files to go', sub { return files_of('undone') eq '0 1 2 3 4'; });
-is(queues_of('undone'), '5', 'and it is settled so');
+is(queues_of('undone'), '5', 'the number of queues is settled');
 compare_standby('a failed resize');
 
 #
@@ -321,7 +321,7 @@ is(queues_of('undone'), '8', 'another one takes the place of what was rolled bac
 $open->query_safe('COMMIT');
 $open->quit;
 rq_wait_ticks($node, 'janitor', 2);
-is(queues_of('undone'), '8', 'also when both have ended');
+is(queues_of('undone'), '8', 'both changes have the right outcome');
 $node->safe_psql('postgres', "SELECT rocketq.reset_offset(topic_oid, consumer_group, 'last') FROM rocketq.groups WHERE topic = 'undone'; SELECT rocketq.alter_topic('undone', 5)");
 rq_poll('the files to go', sub { return files_of('undone') eq '0 1 2 3 4'; });
 
@@ -349,8 +349,8 @@ foreach my $make (
 	$failing->quit;
 	is( $node->safe_psql('postgres',
 			q{SELECT max_offset, unresolved FROM rocketq.queues WHERE topic = 'after'}),
-		'0|0', 'what comes in its place is left alone');
-	is( $node->safe_psql('postgres', <<'EOQ'), 'm', 'and takes messages');
+		'0|0', 'the successor of the queue is left alone');
+	is( $node->safe_psql('postgres', <<'EOQ'), 'm', 'the successor accepts messages');
 SELECT rocketq.produce('after', 'm') IS NULL WHERE false;
 DO $$ BEGIN PERFORM rocketq.produce('after', 'm'); END $$;
 SELECT rocketq.text(body) FROM rocketq.consume('after', 'g');
@@ -373,7 +373,7 @@ ROLLBACK TO s;
 SELECT rocketq.alter_topic('savepoint', 2);
 COMMIT;
 EOQ
-is(queues_of('savepoint'), '2', 'a queue goes that was produced into before a rollback');
+is(queues_of('savepoint'), '2', 'a queue with rolled back messages can be removed');
 
 #
 # Files of dropped objects that cannot be moved, or not even removed: nothing
@@ -425,12 +425,12 @@ foreach my $retried (0, 1)
 	$node->safe_psql('postgres', "DROP TABLE dropped$retried");
 	$node->wait_for_log(qr/could not rename directory "$dropped".*could not remove file "$dropped\/5\./s, $from);
 	is(queues_of("smaller$retried"), '3', 'a topic has lost queues, whose files stay');
-	is(names_in($node, $smaller), join(' ', map { "$_.00000000" } 0 .. 5), 'they do');
-	is(names_in($node, $dropped), join(' ', map { "$_.00000000" } 0 .. 5), 'so do those of a topic');
+	is(names_in($node, $smaller), join(' ', map { "$_.00000000" } 0 .. 5), 'the files are left');
+	is(names_in($node, $dropped), join(' ', map { "$_.00000000" } 0 .. 5), 'the files of a dropped topic are left');
 	compare_standby("stuck, retried $retried", 0);
-	is(names_in($standby, $smaller), join(' ', map { "$_.00000000" } 0 .. 2), 'the standby removes them where they are');
-	is(names_in($standby, $dropped), '', 'also those of a topic');
-	unlike(slurp_file($standby->logfile), qr/PANIC|startup process \(PID \d+\) /, 'and goes on');
+	is(names_in($standby, $smaller), join(' ', map { "$_.00000000" } 0 .. 2), 'the standby removes the files in place');
+	is(names_in($standby, $dropped), '', 'the standby removes the files of a topic');
+	unlike(slurp_file($standby->logfile), qr/PANIC|startup process \(PID \d+\) /, 'the standby continues');
 	mode($standby, 0700, 'pg_rocketq/queue');
 	if ($retried)
 	{
@@ -439,7 +439,7 @@ foreach my $retried (0, 1)
 			sub { return names_in($node, $smaller) eq join(' ', map { "$_.00000000" } 0 .. 2) && !-e $node->data_dir . "/$dropped"; });
 	}
 	$node->stop('fast');
-	is((-e $closed) ? 1 : 0, $retried, 'the store is closed in order if nothing is left');
+	is((-e $closed) ? 1 : 0, $retried, 'the store is closed cleanly if no file is left');
 	mode($node, 0700, @all) if !$retried;
 	rq_start($node);
 	rq_poll('the keeper to take back that it is closed', sub { return !-e $closed; });
@@ -461,7 +461,7 @@ my $fell = rq_log_from($node);
 $node->psql('postgres', 'DROP TABLE redone');
 $node->wait_for_log(qr/terminating any other active server processes/, $fell);
 rq_disarm_and_recover($node);
-is(names_in($node, $redone), '', 'redo comes to a drop again: no files are left');
+is(names_in($node, $redone), '', 'a drop is replayed again: no files are left');
 unlike(slurp_file($node->logfile, $fell), qr/could not (rename|remove) directory/, 'it removes what is in the way');
 rq_verify($node, 'a drop again');
 

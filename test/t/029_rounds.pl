@@ -74,21 +74,21 @@ EOQ
 	query('SELECT 1');
 	$node->command_ok([ 'psql', '-XAtq', '-o', '/dev/null', '-f', $file,
 			'-d', $node->connstr('postgres') ], 'transactions that take turns in failing');
-	is(scalar(records('RESOLVE', $from)), 0, 'no record tells of them yet');
+	is(scalar(records('RESOLVE', $from)), 0, 'no record has the aborted entries yet');
 	my $end = query("SELECT rocketq.max_offset('ranges', 0)");
 	kill('CONT', $keeper);
 	rq_poll('the keeper to tell of all of them',
 		sub { return grep { /\b$end\b/ } records('RESOLVE', $from) });
-	cmp_ok(scalar(records('RESOLVE', $from)), '>=', 3, 'which takes more than two records');
+	cmp_ok(scalar(records('RESOLVE', $from)), '>=', 3, 'they need more than two records');
 
 	my $contents = "SELECT count(*), count(*) FILTER (WHERE rocketq.text(body) = 'kept') FROM ranges";
-	is(query($contents), "$kept|$kept", 'what was aborted is not seen');
+	is(query($contents), "$kept|$kept", 'aborted messages are not visible');
 	crash();
-	is(query($contents), "$kept|$kept", 'nor after a crash');
+	is(query($contents), "$kept|$kept", 'aborted messages are not visible after a crash');
 	rq_verify($node, 'ranges');
 	query('CHECKPOINT');
 	crash();
-	is(query($contents), "$kept|$kept", 'nor after a checkpoint and another one');
+	is(query($contents), "$kept|$kept", 'aborted messages are not visible after a checkpoint and another crash');
 }
 
 #
@@ -125,9 +125,9 @@ EOQ
 	# them.
 	is(rq_in_store($node, 'log', 'first-two'), 1, 'gaps: complete frames stay');
 	rq_catch_up($node, $standby);
-	is(rq_in_store($standby, 'log', 'first-two'), 1, 'gaps: and are on the standby');
+	is(rq_in_store($standby, 'log', 'first-two'), 1, 'gaps: complete frames are on the standby');
 	is($standby->safe_psql('postgres', $contents),
-		'last-one last-two middle-one middle-two', 'gaps: so is what was committed');
+		'last-one last-two middle-one middle-two', 'gaps: what was committed is on the standby');
 	rq_verify($standby, 'gaps, standby');
 	$standby->promote;
 	rq_poll_query($standby, 'promotion', 'SELECT NOT pg_is_in_recovery()');

@@ -54,7 +54,7 @@ sub verify_says
 	my ($what, $expected) = @_;
 	return like(
 		outcome("SELECT what || ': ' || problem FROM rocketq.verify()"),
-		$expected, "$what: verify() tells");
+		$expected, "$what: verify() reports it");
 }
 
 sub bytes_of
@@ -113,7 +113,7 @@ sub others_go_on
 {
 	my ($what) = @_;
 
-	is( outcome(<<'EOQ'), '200|200|1', "$what: another topic goes on");
+	is( outcome(<<'EOQ'), '200|200|1', "$what: another topic is not affected");
 SELECT rocketq.produce('good', 'more', queue_id => 1) \g /dev/null
 SELECT (SELECT count(body) FROM good WHERE queue_id = 0),
 	(SELECT count(*) FROM rocketq.pull('good', 0, 0, 1000)),
@@ -126,9 +126,9 @@ sub mended
 {
 	my ($what) = @_;
 
-	rq_verify($node, "$what, mended");
+	rq_verify($node, "$what, repaired");
 	is(outcome('SELECT count(body) FROM bad'),
-		outcome('SELECT count(*) FROM bad'), "$what, mended: all can be read");
+		outcome('SELECT count(*) FROM bad'), "$what, repaired: everything can be read");
 	return;
 }
 
@@ -191,7 +191,7 @@ foreach my $what (sort keys %log_damage)
 	readers_fail($what, $log_errors{$what});
 	verify_says($what,
 		qr/^file "pg_rocketq\/log\/0{16}": the file .*^entry 0 of queue 0 of topic .*: the segment's file is missing, too short or cannot be read/ms);
-	is(outcome($produce), 't', "$what: producers go on");
+	is(outcome($produce), 't', "$what: producers still work");
 	others_go_on($what);
 	$undo->();
 	mended($what);
@@ -208,7 +208,7 @@ sub last_log_file
 	fails('the last log segment is missing: produce()', $produce,
 		qr/XX001: commit log is damaged\nDETAIL:  A check found that file "pg_rocketq\/log\/[0-9A-F]{16}" is missing/);
 	$undo->();
-	is(outcome($produce), 't', 'the last log segment is there again: producers go on');
+	is(outcome($produce), 't', 'the last log segment is there again: producers work');
 	mended('the last log segment');
 }
 
@@ -227,9 +227,9 @@ foreach my $file ($log_file, $queue_file)
 	like(
 		$session->{stderr},
 		qr/ERROR:  file "$name" is damaged.*DETAIL:  A check found that it was cut short while it was mapped/s,
-		"$name cut under a reader: an error");
+		"$name truncated during a read: an error");
 	$session->{stderr} = '';
-	is($session->query('SELECT pg_backend_pid()'), $pid, "$name cut under a reader: it lives");
+	is($session->query('SELECT pg_backend_pid()'), $pid, "$name truncated during a read: the session survives");
 	others_go_on("$name cut under a reader");
 	open my $fh, '+<:raw', $file or die "could not open \"$file\": $!";
 	syswrite($fh, $bytes);
@@ -301,7 +301,7 @@ foreach my $what (sort keys %queue_damage)
 	my $undo = $queue_damage{$what}->($queue_file);
 	readers_fail($what, $queue_errors{$what});
 	verify_says($what, qr/^queue 0 of topic \S+: .*"pg_rocketq\/queue\/\S+"/m);
-	is(outcome($produce), 't', "$what: producers go on in the queue's last segment");
+	is(outcome($produce), 't', "$what: producers still work in the queue's last segment");
 	others_go_on($what);
 	$undo->();
 	mended($what);
@@ -312,7 +312,7 @@ foreach my $what (sort keys %queue_damage)
 	fails("$what, the last one: produce()", $produce, $queue_errors{$what});
 	others_go_on("$what, the last one");
 	$undo->();
-	is(outcome($produce), 't', "$what, the last one: producers go on afterwards");
+	is(outcome($produce), 't', "$what, the last one: producers work afterwards");
 	mended("$what, the last one");
 }
 
@@ -388,7 +388,7 @@ mended('state file');
 
 unlike(slurp_file($node->logfile, $log_from),
 	qr/PANIC|TRAP|terminated by signal|server process .* exited/,
-	'nothing crashed in all this');
+	'nothing has crashed');
 
 # CRC-32C, as the state file has it of what follows its header and then of the
 # header's fields after the checksum.

@@ -186,12 +186,12 @@ foreach my $case (@points)
 		my $went = is_there($kind eq 'direct'
 			? "SELECT FROM load.direct WHERE rocketq.text(body) = '$label'"
 			: "SELECT FROM load.went WHERE label = '$label' AND part = 'first'");
-		is($went ? 'yes' : 'no', $done, "$label: is its work done")
+		is($went ? 'yes' : 'no', $done, "$label: whether its work is committed")
 		  if $done ne 'maybe' && $ending ne 'leave';
 		is( is_there("SELECT FROM rocketq.groups WHERE consumer_group = 'spare'"),
 			!$went, "$label: a dropped group") if $kind eq 'transaction';
 		is( is_there("SELECT FROM load.went WHERE label = '$label' AND part = 'second'"),
-			!!$goes_on, "$label: whether the session goes on");
+			!!$goes_on, "$label: whether the session survives");
 	}
 	rq_poll_query($node, 'all to be resolved',
 		'SELECT sum(unresolved) = 0 FROM rocketq.queues');

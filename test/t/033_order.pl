@@ -97,7 +97,7 @@ my $all_ends = "SELECT max_offset + unresolved FROM rocketq.queues WHERE topic =
 	my ($session, $pid) =
 	  stopped_session('append-wal', 'BEGIN', "SELECT rocketq.produce('load.direct', 'the second body');");
 	is(in_store('log', 'the second body'), 1, 'a frame is stored');
-	is(records('APPEND', $from), '1', 'and its record is inserted');
+	is(records('APPEND', $from), '1', 'the record of the frame is inserted');
 	leave($session, $pid);
 }
 foreach my $point ('enqueue-store', 'enqueue-wal')
@@ -113,7 +113,7 @@ foreach my $point ('enqueue-store', 'enqueue-wal')
 	is($node->safe_psql('postgres', $all_ends), $before,
 		"$point: it is not published");
 	leave($session, $pid);
-	is($node->safe_psql('postgres', $end), $before + 1, "$point: it is when all is done");
+	is($node->safe_psql('postgres', $end), $before + 1, "$point: it is published at the end");
 }
 
 # A non-transactional message becomes visible when it is flushed, not before,
@@ -125,9 +125,9 @@ foreach my $point ('enqueue-store', 'enqueue-wal')
 
 	$node->safe_psql('postgres', $produce);
 	rq_wait_ticks($node, 'keeper', 3);
-	is($node->safe_psql('postgres', $end), $before, 'not seen before its WAL is flushed');
+	is($node->safe_psql('postgres', $end), $before, 'not visible before its WAL is flushed');
 	resume($session, $pid);
-	is($node->safe_psql('postgres', $end), $before + 2, 'seen afterwards');
+	is($node->safe_psql('postgres', $end), $before + 2, 'visible afterwards');
 	$session->quit;
 }
 rq_verify($node, 'after looking');
@@ -295,7 +295,7 @@ EOQ
 	$node->safe_psql('postgres',
 		"SELECT rocketq.produce('load.direct', 'flush', transactional => false)");
 	crash($session);
-	cmp_ok($node->safe_psql('postgres', $xid), '>=', $given, 'no id in a record is given again');
+	cmp_ok($node->safe_psql('postgres', $xid), '>=', $given, 'no transaction id in a record is assigned again');
 	$node->safe_psql('postgres', 'INSERT INTO flushed VALUES (1)') foreach (1 .. 3);
 	rq_poll_query($node, 'the group to go',
 		"SELECT NOT EXISTS (SELECT FROM rocketq.groups WHERE consumer_group = 'ghost')");

@@ -55,9 +55,9 @@ EOQ
 
 	like($err, $error, "$label: the error");
 	is($node->safe_psql('postgres', $sent), $before + 1,
-		"$label: it is rolled back, and the session goes on");
+		"$label: it is rolled back, and the session still works");
 	is($node->safe_psql('postgres', 'SELECT sum(unresolved) FROM rocketq.queues'),
-		'0', "$label: all is resolved");
+		'0', "$label: everything is resolved");
 	rq_check($node, $label);
 	return;
 }
@@ -170,11 +170,11 @@ foreach my $kb (1, 200, 1500, 3000, 6000, 12000)
 		  if system('prlimit', "--pid=$pid", '--as=' . 1024 * ($has + $kb) . ':unlimited') != 0;
 		$session->query(
 			"BEGIN; SELECT count(load.make_for(k, 2)) FROM generate_series(0, 39) k; SELECT load.take('all', 10); COMMIT");
-		is(system('prlimit', "--pid=$pid", '--as=unlimited'), 0, "$kb kB of memory: the session is there");
+		is(system('prlimit', "--pid=$pid", '--as=unlimited'), 0, "$kb kB of memory: the session survives");
 		$session->query('ROLLBACK');
 		note("$kb kB: " . ($session->{stderr} =~ /(ERROR:.*)/ ? $1 : 'enough'));
 		$session->{stderr} = '';
-		ok($session->query_safe('SELECT load.make_for(40, 1)') ne '', 'and goes on');
+		ok($session->query_safe('SELECT load.make_for(40, 1)') ne '', 'the session still works');
 	}
 	$session->quit;
 	rq_check($node, "$kb kB of memory");

@@ -201,9 +201,9 @@ foreach my $idle ('false', 'true')
 	$producer->query('TRUNCATE got');
 	rq_ask_and_sleep("CALL take('$topic', $idle)", @takers);
 	$givers[$_]->ask("CALL give('$topic', $_, 500)") foreach 0 .. $#givers;
-	is(join(',', map { rq_answer($_) } @givers), ',,,', "$what: the producers have done all");
+	is(join(',', map { rq_answer($_) } @givers), ',,,', "$what: the producers have finished");
 	produce($topic, 'end') foreach @takers;
-	is(join('', map { rq_answer($_) } @takers), '', "$what: each consumer comes to its end");
+	is(join('', map { rq_answer($_) } @takers), '', "$what: each consumer ends");
 	is( rq_value($node,
 			"SELECT count(*) || ' ' || count(DISTINCT body) || ' ' || count(*) FILTER (WHERE body = 'never') FROM got WHERE body <> 'end'"
 		),
@@ -263,7 +263,7 @@ sub one_by_one
 		}
 	}
 	is($answers, $rounds * $woken, "$label: $woken for each message");
-	is(rq_wakeups($node) - $wakeups, $rounds * $woken, "$label: nobody for nothing");
+	is(rq_wakeups($node) - $wakeups, $rounds * $woken, "$label: nobody is woken in vain");
 	is(rq_asleep(@waiters), 60, "$label: the others sleep");
 	return;
 }
@@ -292,7 +292,7 @@ my $count = 0;
 rq_poll('the batch to be consumed',
 	sub { $count += () = map { split / /, $_->[1] } answered(@waiters); return $count >= 100; });
 is($count, 100, 'a batch is consumed');
-cmp_ok(rq_wakeups($node) - $wakeups, '<=', 8, 'by one for each queue at most');
+cmp_ok(rq_wakeups($node) - $wakeups, '<=', 8, 'a batch wakes at most one waiter for each queue');
 end_waits(grep { rq_is_asleep($_) } @waiters);
 
 $topic = topic(8);
@@ -307,7 +307,7 @@ let_all_wait(sub { my $tag = $_[0] % 2 ? 'a' : 'b'; consume($topic, ", tags => '
 one_by_one('a tag that one group wants', $topic, 10, 1, ", 'a'");
 $wakeups = rq_wakeups($node);
 produce($topic, 'c', ", 'c'") foreach 1 .. 20;
-is(rq_wakeups($node) - $wakeups, 0, 'a tag that nobody wants wakes nobody');
+is(rq_wakeups($node) - $wakeups, 0, 'a tag without a waiter wakes nobody');
 end_waits(@waiters);
 
 $topic = topic(8);
@@ -325,7 +325,7 @@ rq_ask_and_sleep(consume($topic), $waiters[59]);
 produce($topic, 'm');
 is(rq_answer($waiters[0]), 't', 'one of 59 groups: the first of it is woken');
 rq_let_keeper($keeper);
-is(rq_answer($waiters[59]), 'm', 'the second when the first does not come');
+is(rq_answer($waiters[59]), 'm', 'the second waiter is woken if the first does not consume');
 $keeper = rq_hold_keeper($node);
 end_waits(@waiters[1 .. 58]);
 
@@ -334,8 +334,8 @@ let_all_wait(sub { "SELECT rocketq.text(body) FROM rocketq.pull('$topic', 1, 0, 
 $wakeups = rq_wakeups($node);
 produce($topic, 'other queue', ', queue_id => 0') foreach 1 .. 5;
 produce($topic, 'all', ', queue_id => 1');
-is(join(' ', map { rq_answer($_) } @waiters), join(' ', ('all') x 60), 'all who pull get it');
-is(rq_wakeups($node) - $wakeups, 60, 'each is woken once');
+is(join(' ', map { rq_answer($_) } @waiters), join(' ', ('all') x 60), 'every session that pulls gets it');
+is(rq_wakeups($node) - $wakeups, 60, 'each waiter is woken once');
 undef @waiters;
 
 #
@@ -443,7 +443,7 @@ foreach my $kind ('consume', 'wait_for_messages')
 		sub { return rq_value($node, 'SELECT waits FROM rocketq.stats') > $waits });
 	rq_poll_stopped($session->{pid});
 	produce($topic, 'yes', ", 'a'");
-	is(let_go($session), 'yes', 'news that come while it looks are not lost');
+	is(let_go($session), 'yes', 'messages that arrive during a check are not lost');
 }
 
 # An error during the check.
@@ -455,12 +455,12 @@ foreach my $kind ('consume', 'wait_for_messages')
 	rq_ask_and_sleep(consume($topic), $first);
 	rq_ask_and_sleep(consume($topic), $second);
 	produce($topic, 'm');
-	like(rq_answer($first), qr/^XX000 .*consume-read/, 'a look fails');
+	like(rq_answer($first), qr/^XX000 .*consume-read/, 'a check fails');
 	is(rq_answer($second), 'm', 'the next one gets the message');
 	$first->query("SET rocketq.fault = ''");
 	rq_ask_and_sleep(consume($topic), $first);
 	produce($topic, 'again');
-	is(rq_answer($first), 'again', 'and the first can wait again');
+	is(rq_answer($first), 'again', 'the first waiter can wait again');
 }
 
 # An error during a check that has not reached the queue it was picked for: it
@@ -476,7 +476,7 @@ foreach my $kind ('consume', 'wait_for_messages')
 	$victim->ask("SELECT rocketq.produce('$topic', 'unresolved', queue_id => 0)");
 	rq_poll_stopped($victim->{pid});
 	produce($topic, 'm', ', queue_id => 1');
-	like(rq_answer($first), qr/^XX000 .*resolve-flags/, 'a look fails on the way');
+	like(rq_answer($first), qr/^XX000 .*resolve-flags/, 'a check fails before it reaches its queue');
 	is(rq_answer($second), 'm', 'the next one gets the message');
 	let_go($victim);
 }
@@ -491,10 +491,10 @@ foreach my $kind ('consume', 'wait_for_messages')
 	$victim->query("SET rocketq.fault = 'commit-callback=stop'");
 	$victim->ask("SELECT rocketq.produce('$topic', 'm')");
 	rq_poll_stopped($victim->{pid});
-	ok(rq_is_asleep($one), 'before it is resolved nobody is woken');
+	ok(rq_is_asleep($one), 'nobody is woken before the entry is resolved');
 	is( $two->query("SELECT rocketq.text(body) FROM rocketq.pull('$topic', 0, 0)")->[0],
-		'm', 'one who looks resolves it');
-	is(rq_answer($one), 'm', 'and wakes who waits');
+		'm', 'a session that checks resolves it');
+	is(rq_answer($one), 'm', 'resolving it wakes a waiter');
 	let_go($victim);
 }
 rq_let_keeper($keeper);
@@ -519,7 +519,7 @@ rq_let_keeper($keeper);
 	is($new[0]->query(consume($topic))->[0], 'm', 'after a crash the message is there');
 	rq_ask_and_sleep(consume($topic, ', max_messages => 1'), @new);
 	produce($topic, $_) foreach 1 .. 4;
-	is(join(' ', sort map { rq_answer($_) } @new), '1 2 3 4', 'and waiting works');
+	is(join(' ', sort map { rq_answer($_) } @new), '1 2 3 4', 'waiting works after a crash');
 }
 
 rq_verify($node, 'after all');

@@ -186,7 +186,7 @@ EOC
 	$disk = rq_power_directory($node);
 	$first_log = $log_from = rq_log_from($node);
 	query($schema);
-	is(produce(1, 1600), '', "$label: there is room");
+	is(produce(1, 1600), '', "$label: there is space");
 	query('SELECT take(100)') foreach (1 .. 8);
 	$start = query($log_start);
 
@@ -195,12 +195,12 @@ EOC
 	#
 	fill_to(55);
 	rq_wait_ticks($node, 'janitor', 10);
-	unlike(slurp_file($node->logfile, $log_from), $warning, "$label: below the threshold nothing is said");
+	unlike(slurp_file($node->logfile, $log_from), $warning, "$label: nothing is logged below the threshold");
 	fill_to(65);
 	$node->wait_for_log(qr/WARNING:  $warning/, $log_from);
 	rq_wait_ticks($node, 'janitor', 10);
 	is(scalar(() = slurp_file($node->logfile, $log_from) =~ /$warning/g), 1, "$label: one warning");
-	is(query($log_start), $start, "$label: nothing has gone");
+	is(query($log_start), $start, "$label: nothing has been removed");
 
 	#
 	# What is not needed is removed, and what a group holds is kept.
@@ -209,8 +209,8 @@ EOC
 	fill_to(82);
 	$node->wait_for_log(qr/Segments removed: \d+, because the file system is fuller than rocketq.disk_trim_percent/, $log_from);
 	$node->wait_for_log(qr/LOG:  file system of the rocketq store is fuller than rocketq.disk_trim_percent, but nothing can be trimmed\n.*DETAIL:  The oldest segment is kept by: group g of \d+\/\d+\./, $log_from);
-	cmp_ok(query($log_start), '>', $start, "$label: what nobody needs goes");
-	is(query($rest), '800|t', "$label: what the group has not consumed stays");
+	cmp_ok(query($log_start), '>', $start, "$label: what is not needed is removed");
+	is(query($rest), '800|t', "$label: what the group has not consumed is kept");
 
 	#
 	# Refusing, and a loss of power.
@@ -219,9 +219,9 @@ EOC
 	fill_to(95);
 	$node->wait_for_log(qr/WARNING:  rocketq no longer accepts messages because the file system of its store is \d+\.\d% full/, $log_from);
 	is_refused('producers are refused');
-	is(query($rest), '800|t', "$label: and not in part");
-	is(query('SELECT take(10)'), 810, "$label: consuming and committing offsets go on");
-	is(query('INSERT INTO plain VALUES (1) RETURNING n'), 1, "$label: and so do tables");
+	is(query($rest), '800|t', "$label: no message is there in part");
+	is(query('SELECT take(10)'), 810, "$label: consuming and committing offsets still work");
+	is(query('INSERT INTO plain VALUES (1) RETURNING n'), 1, "$label: writing tables still works");
 	query('CHECKPOINT');
 	query('INSERT INTO plain VALUES (2)');
 	is(scalar(() = slurp_file($node->logfile, $first_log) =~ /$warning/g), 1, "$label: still one warning");
@@ -241,7 +241,7 @@ EOC
 	rq_poll('producers to go on', sub { return produce(1601, 1700) eq ''; });
 	$node->wait_for_log(qr/LOG:  rocketq accepts messages again/, $log_from);
 	rq_poll_query($node, 'all to be consumed', 'SELECT take(1000) = 1700');
-	is(query('SELECT count(*) FROM applied'), 1700, "$label: all was consumed, and nothing twice");
+	is(query('SELECT count(*) FROM applied'), 1700, "$label: everything was consumed once");
 	check_applied('at the end');
 	rq_verify($node, "$label, at the end");
 	$node->stop;

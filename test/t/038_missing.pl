@@ -64,7 +64,7 @@ sub refused
 
 	ok(!$started, "$what: the server does not start");
 	like(slurp_file($node->logfile, $from), $expected, "$what: it says what, why, and what to do");
-	is(files_of($store), $before, "$what: it touches nothing");
+	is(files_of($store), $before, "$what: it changes nothing");
 	$node->stop('immediate') if $started;
 	rq_stopped($node);
 	return;
@@ -74,7 +74,7 @@ sub refused
 
 my $empty = files_of($store);
 like($empty, qr/^\/state /m, 'a state file is there from the beginning');
-ok(-s $made, 'and a note that there is a store');
+ok(-s $made, 'there is a note that there is a store');
 $node->stop;
 move("$store/state", "$data/away");
 refused('a store that holds nothing, without its state file',
@@ -128,7 +128,7 @@ foreach my $path (sort keys %part)
 	}
 	move("$data/away", $path);
 	rq_start($node);
-	is(contents(), $contents, "$name is back: all is there");
+	is(contents(), $contents, "$name is back: nothing is lost");
 	$node->stop('fast');
 }
 
@@ -143,7 +143,7 @@ refused('without the state file, the log and the note',
 move("$data/away.log", "$store/log");
 move("$data/away", "$store/state");
 rq_start($node);
-ok(-s $made, 'who starts with a state makes the note');
+ok(-s $made, 'a start with a state file creates the note');
 
 # Too short, which only recovery could repair.
 $node->stop('fast');
@@ -168,7 +168,7 @@ system_or_bail('cp', '-p', "$data/old_state", "$store/state");
 refused('an old state file: the log', qr/FATAL:  rocketq file "pg_rocketq\/log\/\w+" contains messages that are not recorded in the state file.*shut down cleanly.*HINT:  Put back the state file/s);
 move("$data/away", "$store/state");
 rq_start($node);
-is(contents(), $contents, 'the right one is back: all is there');
+is(contents(), $contents, 'the right one is back: nothing is lost');
 system_or_bail('cp', '-p', "$store/state", "$data/old_state");
 sql("SELECT rocketq.create_topic('late', 1)");
 sql("SELECT rocketq.produce('late', 'x')");
@@ -209,7 +209,7 @@ my %between = (
 	single => sub {
 		local %ENV = $node->_get_env();
 		ok(IPC::Run::run([ $node->installed_command('postgres'), '--single', '-D', $data, 'postgres' ],
-				'<', \'', '>', \my $out, '2>', \my $err), 'a server for one user recovers');
+				'<', \'', '>', \my $out, '2>', \my $err), 'a single-user server recovers');
 	},
 	no_worker => sub {
 		ctl('-w', '-o', '-c max_worker_processes=0', 'start');
@@ -219,7 +219,7 @@ foreach my $how (sort keys %between)
 {
 	my $file = lose_message("lost_$how");
 	$between{$how}->();
-	ok(-e $file, "$how: nobody has tidied up");
+	ok(-e $file, "$how: nothing has been cleaned up");
 	rq_start($node);
 	rq_poll("$how: the keeper to tidy up", sub { return !-e $file; });
 	is(sql("SELECT count(*) FROM lost_$how"), '0', "$how: what was never acknowledged is lost");
@@ -296,10 +296,10 @@ foreach my $redo (1, 0)
 		}
 		move($path, "$data/away");
 		comes_to_nothing($name, "$label, $_", $redo ? 'FATAL' : '(FATAL|LOG)') foreach ('start', 'another start');
-		ok(!-e $path, "$label: it is not made anew");
+		ok(!-e $path, "$label: it is not recreated");
 		move("$data/away", $path);
 		rq_start($node);
-		is(contents(), $contents, "$label, and back: all is there");
+		is(contents(), $contents, "$label, and back: nothing is lost");
 		rq_verify($node, "$label, and back");
 	}
 }
@@ -309,12 +309,12 @@ sql('CHECKPOINT');
 sql("SELECT count(rocketq.produce('t', repeat('z', 1000), queue_id => 0)) FROM generate_series(1, 5000)");
 $contents = contents();
 my @later = grep { $_ gt $writing } glob "$store/log/*";
-cmp_ok(scalar(@later), '>', 2, 'segments behind the checkpoint');
+cmp_ok(scalar(@later), '>', 2, 'segments after the checkpoint');
 $node->stop('immediate');
 unlink(@later);
 rq_start($node);
-is(contents(), $contents, 'redo makes segments again that WAL tells all of');
-rq_verify($node, 'made again');
+is(contents(), $contents, 'redo recreates segments that WAL has completely');
+rq_verify($node, 'recreated');
 
 #
 # Continue without what is missing.
@@ -326,10 +326,10 @@ $node->append_conf('postgresql.conf', 'rocketq.ignore_missing_files = on');
 my $from = rq_log_from($node);
 rq_start($node);
 like(slurp_file($node->logfile, $from), qr/WARNING:  rocketq file "pg_rocketq\/log\/0{15}2" is missing.*as do 1 more missing files/s,
-	'ignore_missing_files: the server log tells');
-like(sql('SELECT string_agg(what, $$,$$) FROM rocketq.verify()'), qr/log\/0{15}2/, 'and so does verify()');
-is(sql("SELECT rocketq.produce('other', 'y') > 0"), 't', 'the others go on');
-is(sql('SELECT count(*) FROM other'), '2', 'and are all there');
+	'ignore_missing_files: the server log reports it');
+like(sql('SELECT string_agg(what, $$,$$) FROM rocketq.verify()'), qr/log\/0{15}2/, 'ignore_missing_files: verify() reports it');
+is(sql("SELECT rocketq.produce('other', 'y') > 0"), 't', 'other topics are not affected');
+is(sql('SELECT count(*) FROM other'), '2', 'messages of other topics are all there');
 
 # The files being written are recreated.
 sql(<<'EOQ');
@@ -353,21 +353,21 @@ foreach my $crashed (0, 1)
 	rq_start($node);
 	rq_poll_query($node, 'the keeper to be ready', 'SELECT rocketq.produce(\'ends\', \'new\') > 0');
 	my $log = slurp_file($node->logfile, $from);
-	like($log, qr/recreated missing file "\Q$_\E"/, "$label: $_ is made again")
+	like($log, qr/recreated missing file "\Q$_\E"/, "$label: $_ is recreated")
 	  foreach map { s,.*(pg_rocketq/),$1,r } $crashed ? () : $end_of_queue, $end_of_log;
 	# Redo of RESOLVE has created it, but empty.
-	like($log, qr/lost \d+ messages with file ".*\Q$ends\E/, "$label: and said what is lost");
-	is(sql("SELECT rocketq.produce('tail', 'after') > 0"), 't', "$label: the log takes messages");
+	like($log, qr/lost \d+ messages with file ".*\Q$ends\E/, "$label: the server log says what is lost");
+	is(sql("SELECT rocketq.produce('tail', 'after') > 0"), 't', "$label: the log accepts messages");
 	is( sql("SELECT count(*), max(rocketq.text(body)::int) FILTER (WHERE rocketq.text(body) <> 'new'), count(*) FILTER (WHERE rocketq.text(body) = 'new') FROM rocketq.consume('ends', 'g', 10000, auto_commit => true)"),
 		$crashed ? '1||1' : '4097|4096|1', "$label: consumers get what is there, and what is new");
 	my $end = sql(q{SELECT max_offset FROM rocketq.queues WHERE topic::text = 'tail'});
 	sql("SELECT rocketq.commit_offset('tail', 'g', 0, $end - 1)");
-	is(sql("SELECT rocketq.text(body) FROM rocketq.consume('tail', 'g')"), 'after', "$label: and of the log");
+	is(sql("SELECT rocketq.text(body) FROM rocketq.consume('tail', 'g')"), 'after', "$label: verify() reports the log");
 	my $found = sql('SELECT string_agg(DISTINCT problem, $$,$$) FROM rocketq.verify()');
 	like($found, qr/its file was missing and has been (made again|recreated)/, "$label: verify() tells of the queue's messages");
 	like($found, qr/the frame is filler, not a message/, "$label: and of those of the log");
 }
-is(sql("SELECT count(*) FROM ends"), '4097', 'so do those who scan');
+is(sql("SELECT count(*) FROM ends"), '4097', 'scans report it');
 
 # If there is no space for one of them, nobody can produce until there is.
 SKIP:
@@ -384,7 +384,7 @@ SKIP:
 		"SELECT last_error ~ 'segment-zero' FROM rocketq.workers WHERE worker = 'keeper'");
 	rq_disarm($node);
 	rq_reload($node);
-	is(sql("SELECT rocketq.produce('ends', 'again') > 0"), 't', 'a file that could not be made at first is made later');
+	is(sql("SELECT rocketq.produce('ends', 'again') > 0"), 't', 'a file that could not be created at first is created later');
 }
 
 #

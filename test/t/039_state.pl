@@ -82,7 +82,7 @@ foreach my $kind ('group', 'topic')
 			});
 	}
 	isnt(($node->psql('postgres', $create{$kind} =~ s/NAME/one_more/gr))[0], 0,
-		"and is full again, of other ${kind}s");
+		"the table is full again, of other ${kind}s");
 }
 rq_disarm($node);
 rq_reload($node);
@@ -91,8 +91,8 @@ $checkpoint->{run}->finish;
 rq_kill9($node, all => 1);
 rq_start($node);
 is( sql("SELECT count(*), bool_and(consumer_group LIKE 'new_%') FROM rocketq.groups"),
-	"$full{group}|t", 'after a crash there are the groups that there were');
-is(sql($left{topic}), $full{topic} + 1, 'and the topics');
+	"$full{group}|t", 'after a crash the groups are the same');
+is(sql($left{topic}), $full{topic} + 1, 'after a crash the topics are the same');
 rq_verify($node, 'full tables, after a crash');
 sql($drop{topic} =~ s/NAME/new_topic$_/gr) foreach 0 .. $full{topic} - 1;
 rq_poll_query($node, 'the topics to go', "SELECT count(*) = 1 FROM rocketq.get_topics()");
@@ -126,13 +126,13 @@ mkdir "$data/pg_rocketq/queue/lost+found" or die "could not create a directory: 
 rq_start($node);
 is(sql("SELECT rocketq.produce('q', 'after', queue_id => 0) > 0"), 't', 'the store is open');
 is(join(' ', grep { -s "$queue/$_" } rq_store_files($node, "queue/$directory")), '0.00000000 1.00000000',
-	'segments of queues beyond the end have gone');
-ok(!-e "$data/pg_rocketq/log/00000000000000FF", 'one of the log has gone');
-ok(!-e "$data/pg_rocketq/queue/5_99999", 'a directory of no topic has gone');
-ok(-d "$data/pg_rocketq/queue/lost+found", 'what is not of rocketq stays');
+	'segments of queues beyond the end are removed');
+ok(!-e "$data/pg_rocketq/log/00000000000000FF", 'a segment of the log beyond the end is removed');
+ok(!-e "$data/pg_rocketq/queue/5_99999", 'a directory of no topic is removed');
+ok(-d "$data/pg_rocketq/queue/lost+found", 'files of others are kept');
 rmdir "$data/pg_rocketq/queue/lost+found" or die "could not remove a directory: $!";
 is(sql("SELECT count(rocketq.produce('q', i::text, queue_id => i % 2)) FROM generate_series(1, 6000) i"),
-	'6000', 'queues go on over the places of these files');
+	'6000', 'queues grow over the place of these files');
 is(sql('SELECT count(*) FROM q'), '6101', 'all is there');
 rq_verify($node, 'beyond the ends');
 $node->stop;

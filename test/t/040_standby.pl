@@ -59,8 +59,8 @@ foreach my $i (1 .. 5)
 	my ($rc, $out, $err) = $standby->psql('postgres', <<'EOQ');
 SELECT count(*) FROM load.messages('load.topic') WHERE body <> load.body(key, seq) OR seq IS NULL;
 EOQ
-	is("$out$err", '0', "look $i at the standby: all that is seen is whole");
-	rq_verify($standby, "look $i at the standby");
+	is("$out$err", '0', "check $i of the standby: everything visible is consistent");
+	rq_verify($standby, "check $i of the standby");
 }
 rq_wait_progress($primary, 500);
 rq_stop_load($load);
@@ -230,7 +230,7 @@ rq_wait_progress($standby, 500);
 $standby->safe_psql('postgres', 'CHECKPOINT');
 rq_wait_progress($standby, 300);
 rq_stop_load($load);
-rq_check($standby, 'producing goes on');
+rq_check($standby, 'producing works after promotion');
 rq_drain($standby);
 rq_check($standby, 'all consumed');
 rq_applied_all($standby, 'at the end');

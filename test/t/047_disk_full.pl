@@ -46,15 +46,15 @@ SET work_mem = '64kB';
 SELECT load.make_for(3, 1), rocketq.produce_batch('plain', array_fill(''::text, ARRAY[8000]));
 EOQ
 like($err, qr/ERROR:\s+53100: could not write the temporary file of produced messages: No space left on device/,
-	'no room for a list of messages: a clear error');
-is(number($node, 'SELECT count(*) FROM load.sent'), $rows, 'and nothing is there');
+	'no space for a list of messages: a clear error');
+is(number($node, 'SELECT count(*) FROM load.sent'), $rows, 'nothing was stored');
 rq_make_room($disk);
 $node->safe_psql('postgres', <<'EOQ');
 SET temp_tablespaces = small;
 SET work_mem = '64kB';
 SELECT load.make_for(3, 1), rocketq.produce_batch('plain', array_fill(''::text, ARRAY[8000]));
 EOQ
-is(number($node, "SELECT count(*) FROM plain WHERE body = ''"), '8000', 'with room, all is');
+is(number($node, "SELECT count(*) FROM plain WHERE body = ''"), '8000', 'with space, everything is stored');
 rq_full_goes_on($full, 'a list of messages');
 $node->safe_psql('postgres', 'DROP TABLESPACE small');
 
@@ -72,11 +72,11 @@ $node->safe_psql('postgres', 'SELECT load.make_for(k, 30) FROM generate_series(0
 rq_stopped($standby);
 like( slurp_file($standby->logfile),
 	qr/FATAL:\s+could not (allocate a segment of the rocketq commit log|create file "pg_rocketq.*"): No space left on device.*HINT:\s+Free some space in "pg_rocketq/s,
-	'a standby without room: a clear error');
+	'a standby without space: a clear error');
 rq_make_room($standby_disk);
 rq_start($standby);
 rq_catch_up($node, $standby);
-rq_check($standby, 'the standby, with room');
+rq_check($standby, 'the standby, with space');
 
 rq_drain($node);
 rq_check($node, 'all consumed');

@@ -98,21 +98,21 @@ settings($primary, retention_time => 0, max_kept_size => "'2MB'");
 rq_poll_query($primary, 'the primary to trim',
 	"SELECT count(*) <= 3 FROM rocketq.segments WHERE state <> 'ready'");
 my $first = $primary->safe_psql('postgres', "SELECT min_offset FROM rocketq.queues WHERE topic = 't'");
-cmp_ok($first, '>', 300, 'most has gone');
+cmp_ok($first, '>', 300, 'most messages have been removed');
 same('trimmed');
-is($cursor->query_safe('FETCH 1 FROM c'), "$first|10000", 'the cursor goes on with the next message there is');
+is($cursor->query_safe('FETCH 1 FROM c'), "$first|10000", 'the cursor continues with the next message');
 $cursor->query_safe('COMMIT');
 $cursor->quit;
 $lock->quit;
 $reader->query('SELECT 1');
 like($reader->{stderr},
 	qr/ERROR:  message \d+ was removed by retention while it was being read\n.*HINT:  Repeat the query/s,
-	'a message that went while it was read is an error');
+	'a message removed while it is being read is an error');
 $reader->quit;
 my ($rc, $out, $err) = $standby->psql('postgres', "SELECT * FROM rocketq.pull('t', 0, 0, 10)");
-like($err, qr/queue 0 begins after offset 0\nDETAIL:  The offsets of the queue range from $first to/, 'pull tells what has gone');
+like($err, qr/queue 0 begins after offset 0\nDETAIL:  The offsets of the queue range from $first to/, 'pull reports what is left');
 is( $standby->safe_psql('postgres', "SELECT min(queue_offset), count(*) FROM rocketq.pull('t', 0, $first, 10)"),
-	"$first|10", 'and goes on with the next message');
+	"$first|10", 'pull continues with the next message');
 
 #
 # The retention time of a topic.
@@ -121,7 +121,7 @@ $primary->safe_psql('postgres', "SELECT rocketq.alter_topic('brief', retention_t
 rq_poll_query($primary, 'a message to expire',
 	"SELECT min_offset = 1 FROM rocketq.queues WHERE topic = 'brief'");
 same('expired');
-is($standby->safe_psql('postgres', 'SELECT count(*) FROM brief'), 0, 'gone from the standby, too');
+is($standby->safe_psql('postgres', 'SELECT count(*) FROM brief'), 0, 'removed from the standby, too');
 is( $standby->safe_psql('postgres', "SELECT retention_time FROM rocketq.topics WHERE topic = 'brief'"),
 	'00:00:01', 'which knows the time');
 
@@ -146,7 +146,7 @@ settings($standby, retention_time => 0, max_kept_size => "'-1'", group_idle_time
 rq_poll_query($standby, 'the group to hold',
 	"SELECT kept_by LIKE 'group slow of %' FROM rocketq.segments ORDER BY start_position LIMIT 1");
 is($standby->safe_psql('postgres', $contents), $before, 'the group holds what it has not consumed');
-is( $standby->safe_psql('postgres', 'SELECT holding FROM rocketq.groups'), 't', 'and the view says so');
+is( $standby->safe_psql('postgres', 'SELECT holding FROM rocketq.groups'), 't', 'the view shows that the group holds messages');
 $standby->safe_psql('postgres', "SELECT rocketq.drop_group('t', 'slow')");
 rq_poll_query($standby, 'the log to be trimmed',
 	"SELECT count(*) = 0 FROM rocketq.segments WHERE state = 'full'");

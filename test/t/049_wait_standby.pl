@@ -50,8 +50,8 @@ my $start = time();
 is( $pullers[0]->query(
 		"SELECT rocketq.text(body) FROM rocketq.pull('topic', 0, 0, wait => '300 ms')")->[0],
 	undef,
-	'the time is over');
-cmp_ok(time() - $start, '>=', 0.3, 'not before');
+	'the timeout expires');
+cmp_ok(time() - $start, '>=', 0.3, 'not before the timeout');
 foreach my $call (
 	"SELECT * FROM rocketq.consume('topic', 'g', wait => '60 s')",
 	"CALL rocketq.wait_for_messages('topic', 'g', '60 s')")
@@ -84,9 +84,9 @@ foreach my $case (
 	rq_ask_and_sleep(pull('other', 0), $pullers[5]);
 	$do->();
 	is(rq_answer($_), "m$at", "the replay of $what wakes") foreach @pullers[0 .. 4];
-	ok(rq_is_asleep($pullers[5]), 'who waits for another topic sleeps');
+	ok(rq_is_asleep($pullers[5]), 'a waiter for another topic sleeps');
 	produce('other', 'o');
-	is(rq_answer($pullers[5]), 'o', 'until there is something in that');
+	is(rq_answer($pullers[5]), 'o', 'it sleeps until that topic has a message');
 	$producer->query("TRUNCATE other");
 	rq_catch_up($primary, $standby);
 	$at++;
@@ -107,7 +107,7 @@ foreach my $i (1 .. 200)
 @ms = sort { $a <=> $b } @ms;
 note(sprintf('from the call on the primary to the answer of the standby: p50 %.1f ms, p99 %.1f ms, max %.1f ms',
 		@ms[ 99, 197, 199 ]));
-cmp_ok($ms[99], '<', 500, 'most of them wait for nothing but the replay');
+cmp_ok($ms[99], '<', 500, 'most of the time is waiting for replay');
 
 # Tags, and messages before the offset.
 rq_ask_and_sleep(pull('topic', $at, ", tags => 'a'"), $pullers[0]);
@@ -130,7 +130,7 @@ rq_ask_and_sleep(pull('other', 0), $pullers[5]);
 $producer->query('DROP TABLE other');
 is(rq_answer($pullers[5]), '', 'a drop that is replayed ends it');
 produce('topic', 'm');
-is(rq_answer($_), 'm', 'the others go on') foreach @pullers[2 .. 4];
+is(rq_answer($_), 'm', 'the other waiters keep waiting') foreach @pullers[2 .. 4];
 $at++;
 
 # Promotion.

@@ -173,18 +173,18 @@ SELECT md5(string_agg(body, '|' ORDER BY queue_id, ord)) FROM
 EOQ
 my $rest = $node->safe_psql('postgres', $next);
 $node->safe_psql($db, "SELECT rocketq.produce('wide', 'new', queue_id => q) FROM generate_series(0, 69) q");
-is($node->safe_psql($db, $next), $rest, 'the first consume finds the place');
+is($node->safe_psql($db, $next), $rest, 'the first consume finds the restored offset');
 is( $node->safe_psql($db,
 		"SELECT count(*) FROM rocketq.consume('wide', 'w', 10000) WHERE rocketq.text(body) = 'new'"),
-	'70', 'and passes over no new message');
+	'70', 'the first consume skips no new message');
 
 # The offsets are visible without the help of a consumer or the janitor.
 $db = new_database();
 restore('for who looks', $custom, $db);
-is($node->safe_psql($db, $places), $expected_places, 'the view of groups tells the places');
+is($node->safe_psql($db, $places), $expected_places, 'the view of groups shows the offsets');
 my $lags = 'SELECT topic, groups, max_lag FROM rocketq.topics ORDER BY topic::text';
-is($node->safe_psql($db, $lags), $node->safe_psql('postgres', $lags), 'the view of topics the lag');
-is( $node->safe_psql($db, <<'EOQ'), 't', 'committed_offset() tells them');
+is($node->safe_psql($db, $lags), $node->safe_psql('postgres', $lags), 'the view of topics shows the lag');
+is( $node->safe_psql($db, <<'EOQ'), 't', 'committed_offset() returns the offsets');
 SELECT bool_and(rocketq.committed_offset(topic, consumer_group, queue_id) = committed_offset)
 	AND bool_or(committed_offset > 0) FROM rocketq.groups
 EOQ
@@ -234,10 +234,10 @@ SELECT count(rocketq.produce('other', 'o' || i, queue_id => i % 70)) FROM genera
 INSERT INTO wide SELECT * FROM other;
 EOQ
 	is($node->safe_psql($db, "SELECT count(*) FROM rocketq.consume('wide', 'w', 10000)"),
-		70 * $each, "$what: other copies are not passed over");
+		70 * $each, "$what: other copies are not skipped");
 	like(slurp_file($node->logfile, $log_from),
 		qr/"w" of rocketq topic .* starts from the first message of queue \d+.*as having consumed \d+ of 10 messages/s,
-		"$what: the log tells of it");
+		"$what: the server log reports it");
 }
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET rocketq.janitor_interval');
 rq_reload($node);
@@ -319,7 +319,7 @@ EOQ
 }
 $session->query_safe('COMMIT');
 $session->quit;
-is($node->safe_psql('postgres', $groups), '{16}|{7}', 'the next dump has it all');
+is($node->safe_psql('postgres', $groups), '{16}|{7}', 'the next dump contains everything');
 
 #
 # Under load: tables, messages and groups of one moment.
@@ -332,7 +332,7 @@ rq_wait_progress($node, 50);
 rq_stop_load($load);
 $db = new_database();
 restore('under load', $file, $db);
-is( $node->safe_psql($db, <<'EOQ'), '0', 'under load: no group has passed over a message');
+is( $node->safe_psql($db, <<'EOQ'), '0', 'under load: no group has skipped a message');
 WITH m AS (SELECT m.* FROM load.messages('load.topic') m),
 	due AS (SELECT 'all' AS grp, body FROM m UNION ALL SELECT 'filtered', body FROM m WHERE tag = 't1'),
 	ahead AS (SELECT 'all' AS grp, rocketq.text(body) AS body FROM rocketq.consume('load.topic', 'all', 1000000)
@@ -364,8 +364,8 @@ append_to_file($node->data_dir . '/pg_hba.conf', "local all reader trust\n");
 rq_reload($node);
 $file = $node->basedir . '/by_reader.sql';
 $node->command_ok([ 'pg_dump', '-d', $node->connstr($db), '-U', 'reader', '-N', 'closed', '-T', 'unreadable', '-f', $file ],
-	'a role dumps what it may read');
-is_deeply([ slurp_file($file) =~ /^((?:public|closed)\.\w+)\t/mg ], ['public.readable'], 'with the groups of that');
+	'a role can dump what it may read');
+is_deeply([ slurp_file($file) =~ /^((?:public|closed)\.\w+)\t/mg ], ['public.readable'], 'the dump has the groups of these topics');
 
 rq_verify($node, 'at the end');
 $node->stop;

@@ -96,7 +96,7 @@ append_to_file("$to/backup_label",
 	$session->query_safe('SELECT labelfile FROM pg_backup_stop()') . "\n");
 $session->quit;
 ok(-e "$to/pg_rocketq/queue/$directory{dropped}/0.00000000" && -e "$to/pg_rocketq/queue/$directory{narrow}/3.00000000" &&
-	-e "$to/pg_rocketq/log/0000000000000000", 'the backup holds what has gone');
+	-e "$to/pg_rocketq/log/0000000000000000", 'the backup contains removed files');
 
 my $standby = rq_standby($node, backup => 'by_hand');
 rq_catch_up($node, $standby);

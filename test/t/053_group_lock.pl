@@ -61,9 +61,9 @@ done($one, 'BEGIN');
 done($one, "SELECT rocketq.reset_offset('wide', 'g', 'last')");
 is(locks($one), '21074 ExclusiveLock 1', 'reset_offset() takes one lock');
 is( rq_value($node, "SELECT count(*) FROM rocketq.groups WHERE owner_pid = $one->{pid} AND owner_since IS NOT NULL"),
-	$queues, 'which the view shows for all queues');
-is(done($two, "SELECT count(*) FROM rocketq.consume('wide', 'g')"), '0', 'and keeps others off');
-is(locks($two), 'none', 'who hold nothing then');
+	$queues, 'the view shows the lock for all queues');
+is(done($two, "SELECT count(*) FROM rocketq.consume('wide', 'g')"), '0', 'the lock excludes others');
+is(locks($two), 'none', 'the others hold no locks');
 done($one, 'COMMIT');
 is(rq_value($node, 'SELECT sum(lag) FROM rocketq.groups'), '0', 'the group has been moved');
 done($one, "SELECT rocketq.reset_offset('wide', 'g', now() - interval '1 day')");
@@ -73,8 +73,8 @@ done($one, 'BEGIN');
 done($one, "SELECT rocketq.reset_offset('wide', 'g', 'last')");
 is(done($one, "SELECT count(*) FROM rocketq.consume('wide', 'g')"), '0', 'a reset group has nothing left');
 done($one, "SELECT rocketq.reset_offset('wide', 'g', 'first')");
-is(done($one, "SELECT count(*) FROM rocketq.consume('wide', 'g', 10000)"), $queues, 'or all of it');
-is(locks($one), '21074 ExclusiveLock 1', 'who has the group needs no lock for a queue');
+is(done($one, "SELECT count(*) FROM rocketq.consume('wide', 'g', 10000)"), $queues, 'a reset group has all messages left');
+is(locks($one), '21074 ExclusiveLock 1', 'the owner of the group needs no lock for a queue');
 done($one, 'ROLLBACK');
 
 # Consumers leave locks to others, and lose nothing by that.
@@ -91,8 +91,8 @@ while (1)
 	$total += $count;
 }
 is($total, $queues, "all messages, $most at a time");
-cmp_ok($most, '<', $queues / 2, 'not all at once');
-is(rq_value($node, 'SELECT sum(lag) FROM rocketq.groups'), '0', 'each once');
+cmp_ok($most, '<', $queues / 2, 'not all messages at once');
+is(rq_value($node, 'SELECT sum(lag) FROM rocketq.groups'), '0', 'each message once');
 
 done($one, 'BEGIN');
 done($one, "SELECT rocketq.drop_group('wide', 'g')");
@@ -116,17 +116,17 @@ is(locks($two), '21073 ExclusiveLock 1, 21074 ShareLock 1', 'and another one');
 
 # The third gets nothing and waits, without blocking the others.
 rq_ask_and_sleep("SELECT rocketq.text(body) FROM rocketq.consume('t', 'g', 1, wait => '600 s')", $three);
-is(locks($three), 'none', 'who waits holds nothing');
+is(locks($three), 'none', 'a waiter holds no locks');
 done($two, 'ROLLBACK');
-is(rq_answer($three) =~ /^m[01]$/ ? 'a message' : 'none', 'a message', 'and gets what was given back');
+is(rq_answer($three) =~ /^m[01]$/ ? 'a message' : 'none', 'a message', 'the waiter gets what was given back');
 done($one, "SELECT count(*) FROM rocketq.consume('t', 'g')");
 rq_ask_and_sleep("SELECT count(*) FROM rocketq.consume('t', 'g', 1, wait => '600 s')", $three);
 $two->ask("SELECT rocketq.drop_group('t', 'g')");
 rq_poll('the drop to wait', sub { waits_for($two) ne '{}' });
-is(waits_for($two), "{$one->{pid}}", 'drop_group() waits for who consumes alone');
+is(waits_for($two), "{$one->{pid}}", 'drop_group() waits only for the consumer');
 done($one, 'ROLLBACK');
-is(rq_answer($two), '', 'and goes on when that has ended');
-is(rq_answer($three), '1', 'as does who waits for messages, with a new group of that name');
+is(rq_answer($two), '', 'drop_group() continues when the consumer has ended');
+is(rq_answer($three), '1', 'a waiter continues with a new group of that name');
 
 # Rolling back to a savepoint releases a lock on a group that was taken after
 # it.
@@ -137,8 +137,8 @@ done($one, 'SAVEPOINT s');
 done($one, "SELECT rocketq.reset_offset('t', 'g', 'last')");
 is(done($two, "SELECT count(*) FROM rocketq.consume('t', 'g')"), '0', 'a group that another one has');
 done($one, 'ROLLBACK TO s');
-is(locks($one), '21073 ExclusiveLock 1, 21074 ShareLock 1', 'is given back with the savepoint');
-is(done($two, "SELECT count(*) FROM rocketq.consume('t', 'g')"), '1', 'and others consume again');
+is(locks($one), '21073 ExclusiveLock 1, 21074 ShareLock 1', 'the group is released with the savepoint');
+is(done($two, "SELECT count(*) FROM rocketq.consume('t', 'g')"), '1', 'others consume again');
 done($one, 'COMMIT');
 
 # A session that releases a group wakes the waiters.  The keeper would do so,
@@ -147,7 +147,7 @@ done($one, "SELECT rocketq.reset_offset('t', 'g', 'last')");
 my $keeper = rq_hold_keeper($node);
 rq_ask_and_sleep("SELECT count(*) FROM rocketq.consume('t', 'g', 1, wait => '600 s')", $two);
 done($one, "SELECT rocketq.reset_offset('t', 'g', 'first')");
-is(rq_answer($two), '1', 'a waiter is told of a reset');
+is(rq_answer($two), '1', 'a reset wakes a waiter');
 rq_let_keeper($keeper);
 
 rq_verify($node, 'at the end');

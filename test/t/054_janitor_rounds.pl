@@ -58,7 +58,7 @@ restore_groups('wait', '9223372036854775807', 0);
 rq_wait_ticks($node, 'janitor', 100);
 pass('rounds go on beside groups that wait');
 is($node->safe_psql('postgres', "SELECT rocketq.committed_offset('big', 'wait1', 0)"),
-	'0', 'which have no place yet');
+	'0', 'groups without offsets yet');
 $node->safe_psql('postgres', <<'EOQ');
 DO $$ BEGIN PERFORM rocketq.drop_group('big', 'wait' || i) FROM generate_series(1, 2000) i; END $$
 EOQ
@@ -130,7 +130,7 @@ $node->safe_psql('postgres', "SELECT rocketq.alter_topic('files', retention_time
 rq_poll_stopped($janitor);
 my ($rc, $out, $err) = $node->psql('postgres', "SELECT rocketq.create_topic('between', 1)",
 	timeout => $PostgreSQL::Test::Utils::timeout_default);
-is("$rc $err", '0 ', 'a topic is created between two files that go');
+is("$rc $err", '0 ', 'a topic is created between the removal of two files');
 rq_arm($node, '');
 my $ticks = $node->safe_psql('postgres', "SELECT ticks FROM rocketq.workers WHERE worker = 'janitor'");
 rq_poll('the janitor to end its round', sub {

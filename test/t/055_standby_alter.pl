@@ -48,12 +48,12 @@ sub shown
 		"SELECT string_agg(queue_id || ':' || messages, ' ' ORDER BY queue_id) FROM rocketq.queues WHERE topic = '$topic'");
 }
 
-is(shown('grown'), '0:0 1:1 2:0', 'queues that have come');
-is($standby->safe_psql('postgres', "SELECT rocketq.text(body) FROM rocketq.pull('grown', 1, 0)"), 'two', 'what is in one of them');
-is($standby->safe_psql('postgres', "SELECT count(*) FROM rocketq.groups WHERE topic = 'grown'"), '3', 'the group has them, too');
-is(shown('kept'), '0:0 1:0 2:1', 'queues that were to go, and stay');
-is($standby->safe_psql('postgres', 'SELECT rocketq.text(body) FROM kept'), 'three', 'with what is in them');
-is(shown('cut'), '0:0', 'queues that have gone');
+is(shown('grown'), '0:0 1:1 2:0', 'added queues');
+is($standby->safe_psql('postgres', "SELECT rocketq.text(body) FROM rocketq.pull('grown', 1, 0)"), 'two', 'the messages of an added queue');
+is($standby->safe_psql('postgres', "SELECT count(*) FROM rocketq.groups WHERE topic = 'grown'"), '3', 'the group has the added queues');
+is(shown('kept'), '0:0 1:0 2:1', 'queues whose removal was rolled back');
+is($standby->safe_psql('postgres', 'SELECT rocketq.text(body) FROM kept'), 'three', 'with their messages');
+is(shown('cut'), '0:0', 'removed queues');
 
 kill('CONT', $janitor);
 rq_wait_ticks($primary, 'janitor', 2);

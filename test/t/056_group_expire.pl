@@ -55,10 +55,10 @@ done($one, "SELECT rocketq.create_group('t', g) FROM unnest('{a,b,c}'::text[]) g
 rq_poll_query($node, 'the groups to be older than a second',
 	'SELECT min(created_at) < now() - interval \'2 s\' FROM rocketq.groups');
 rq_wait_ticks($node, 'janitor', 5);
-is(groups(), 'a b c', 'without the setting groups stay');
+is(groups(), 'a b c', 'without the setting groups are kept');
 my $log_from = rq_log_from($node);
 expire('1s');
-wait_for_groups('', 'unused groups go');
+wait_for_groups('', 'unused groups are dropped');
 $node->wait_for_log(
 	qr/consumer group "a" of rocketq topic \d+\/\d+ was dropped\n.*had not been used since .*rocketq\.group_expire_time/,
 	$log_from);
@@ -80,21 +80,21 @@ done($drops, 'BEGIN');
 done($drops, "SELECT rocketq.drop_group('t', 'old')");
 done($one, "SELECT rocketq.create_group('t', 'unused')");
 expire('1s');
-wait_for_groups('old open waits', 'what nobody uses goes');
+wait_for_groups('old open waits', 'unused groups are dropped, others are in use');
 rq_wait_ticks($node, 'janitor', 5);
-is(groups(), 'old open waits', 'what somebody uses does not');
+is(groups(), 'old open waits', 'groups in use are kept');
 expire('1h');
 done($creates, 'COMMIT');
 done($open, 'COMMIT');
 is(done($one, "SELECT sum(rocketq.committed_offset('t', 'open', q)) FROM generate_series(0, 1) q"),
 	'2', 'its offsets are committed');
 expire('1s');
-wait_for_groups('old waits', 'when it is not used any more it goes');
+wait_for_groups('old waits', 'a group that is no longer used is dropped');
 done($drops, 'ROLLBACK');
-wait_for_groups('waits', 'so does one that was not dropped after all');
+wait_for_groups('waits', 'a group whose drop was rolled back is dropped');
 done($one, "SELECT rocketq.produce('t', 'news', queue_id => 0)");
-is(rq_answer($waits), 't', 'the waiter gets its news');
-wait_for_groups('', 'and all are gone');
+is(rq_answer($waits), 't', 'the waiter gets its message');
+wait_for_groups('', 'all groups have been dropped');
 
 #
 # The group is used when it has already expired and is about to be dropped.
@@ -108,10 +108,10 @@ SKIP:
 	rq_wait_ticks($node, 'janitor', 2);
 	done($one, "SELECT rocketq.create_group('t', 'late')");
 	rq_poll_stopped($janitor);
-	is(done($one, "SELECT count(*) FROM rocketq.consume('t', 'late')"), '0', 'it gets nothing at that moment');
+	is(done($one, "SELECT count(*) FROM rocketq.consume('t', 'late')"), '0', 'the consumer gets nothing at that moment');
 	rq_arm($node, '');
 	expire_later($janitor);
-	is(done($one, "SELECT count(*) FROM rocketq.consume('t', 'late')"), '3', 'and all in the next');
+	is(done($one, "SELECT count(*) FROM rocketq.consume('t', 'late')"), '3', 'the consumer gets everything in its next call');
 }
 
 # Resume the janitor; what it was about to do is done after one round.
@@ -122,7 +122,7 @@ sub expire_later
 	rq_reload($node);
 	kill('CONT', $janitor);
 	rq_wait_ticks($node, 'janitor', 2);
-	is(groups(), 'late', 'the group that is used again stays');
+	is(groups(), 'late', 'the group that is used again is kept');
 	return;
 }
 
@@ -137,8 +137,8 @@ sub lives_on
 	my $from = done($one, 'SELECT clock_timestamp()');
 
 	$use->();
-	wait_for_groups('', "$what: it goes");
-	is(done($one, "SELECT clock_timestamp() - '$from' >= '3 s'"), 't', "$what: and not before its time");
+	wait_for_groups('', "$what: it is dropped");
+	is(done($one, "SELECT clock_timestamp() - '$from' >= '3 s'"), 't', "$what: it is not dropped early");
 	return;
 }
 
@@ -169,11 +169,11 @@ foreach my $end ('COMMIT', 'ROLLBACK', 'ROLLBACK TO SAVEPOINT s; COMMIT')
 #
 done($one, "SELECT rocketq.create_group('t', 'gone')");
 expire('1s');
-wait_for_groups('', 'all go again');
+wait_for_groups('', 'all groups are dropped again');
 rq_flush($node);
 rq_kill9($node);
 rq_start($node);
-is($node->safe_psql('postgres', 'SELECT count(*) FROM rocketq.get_groups()'), '0', 'none comes back in recovery');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM rocketq.get_groups()'), '0', 'recovery brings no group back');
 
 rq_verify($node, 'at the end');
 $node->stop;

@@ -103,7 +103,7 @@ $standby->promote;
 is(topics($standby), $topics, 'after a promotion');
 is( $standby->safe_psql('postgres',
 		"SELECT count(*) FROM rocketq.consume('one', 'g', 100, auto_commit => true)"),
-	'10', 'and the group reads all');
+	'10', 'the group reads everything');
 rq_verify($standby, 'after a promotion');
 $standby->stop;
 

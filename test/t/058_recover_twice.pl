@@ -42,7 +42,7 @@ is($standby->safe_psql('postgres', $topics), 'a 8', 'a standby starts while a to
 $session->query_safe('ROLLBACK');
 $session->quit;
 rq_catch_up($node, $standby);
-is($standby->safe_psql('postgres', $topics), 'a 8', 'and goes on');
+is($standby->safe_psql('postgres', $topics), 'a 8', 'the standby continues');
 $standby->stop;
 
 #
@@ -96,7 +96,7 @@ rq_disarm($node);
 eval { $checkpoint->{run}->finish; };
 start_and_stop_at_sync(2);
 rq_start($node);
-is($node->safe_psql('postgres', $topics), 'a 8, d 8', 'what had gone stays so');
+is($node->safe_psql('postgres', $topics), 'a 8, d 8', 'a dropped topic does not return');
 is($node->safe_psql('postgres', 'SELECT rocketq.text(body) FROM d'), 'm', 'the message is there');
 rq_verify($node, 'recovered twice');
 $node->stop;

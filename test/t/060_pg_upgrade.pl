@@ -91,7 +91,7 @@ my $log_from = rq_log_from($new);
 ok(!$new->start(fail_ok => 1), 'the server does not start with the store that pg_upgrade made');
 like(slurp_file($new->logfile, $log_from),
 	qr/FATAL:  the rocketq store of the old cluster is missing.*DETAIL:  pg_upgrade does not copy "pg_rocketq".*HINT:  Put the old cluster's "pg_rocketq" in its place/s,
-	'and says what is to be done');
+	'the server log says what to do');
 
 # Before the first start: the old store in the place of the new one.
 ok(-d $new->data_dir . '/pg_rocketq', 'pg_upgrade has left a store of its own');
@@ -102,8 +102,8 @@ $new->start;
 is(contents($new), $contents, 'messages, groups and offsets are all there');
 rq_check($new, 'the new cluster');
 is($new->safe_psql('other', 'SELECT count(DISTINCT topic) FROM rocketq.queues'),
-	'2', 'no topic is there that was not');
-is( $new->safe_psql('other', <<'EOQ'), '2500|0|1', 'consumers go on where they were');
+	'2', 'no other topic exists');
+is( $new->safe_psql('other', <<'EOQ'), '2500|0|1', 'consumers continue where they were');
 SET ROLE app;
 SELECT (SELECT count(*) FROM rocketq.consume('s.wide', 'half', 100000, auto_commit => true)),
 	(SELECT count(*) FROM rocketq.consume('s.wide', 'half', 100000, auto_commit => true)),

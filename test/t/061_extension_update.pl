@@ -181,7 +181,7 @@ foreach my $way (@ways)
 	is(catalogs($db), fresh($to), "$db: as created with that version");
 }
 is(join(' ', sort map { "$_->[0]-$_->[1]" } @ways), "$version-last $version-next next-last",
-	'these are all');
+	'these are all versions');
 
 #
 # With everything in use.
@@ -245,13 +245,13 @@ is($node->safe_psql('used', $contents), $contents_before, 'an update that is rol
 $node->safe_psql('used', "ALTER EXTENSION rocketq UPDATE TO 'last'");
 is($node->safe_psql('used', "SELECT extversion FROM pg_extension WHERE extname = 'rocketq'"),
 	'last', 'updated');
-is($node->safe_psql('used', $contents), $contents_before, 'messages, groups and views are what they were');
-is($node->safe_psql('used', $rights), $rights_before, 'owners and rights, too');
+is($node->safe_psql('used', $contents), $contents_before, 'messages, groups and views are unchanged');
+is($node->safe_psql('used', $rights), $rights_before, 'owners and privileges are unchanged');
 is( $node->safe_psql('used',
 		"SELECT objoid::regclass, label FROM pg_seclabel WHERE provider = 'rocketq' ORDER BY 1::text"),
 	"orders|queues=3\ns.events|queues=5\ntruncated|queues=2",
 	'every topic has its label');
-is( $node->safe_psql('used', <<'EOQ'), '10|10|1|301', 'everything goes on');
+is( $node->safe_psql('used', <<'EOQ'), '10|10|1|301', 'everything still works');
 SET ROLE app;
 SELECT count(*) AS taken FROM take() \gset
 SELECT count(*) AS new FROM rocketq.consume('orders', 'new', 10, auto_commit => true) \gset
@@ -262,7 +262,7 @@ $node->safe_psql('used', "SELECT rocketq.alter_topic('orders', 4); SELECT rocket
 $contents_before = $node->safe_psql('used', $contents);
 rq_kill9($node, all => 1);
 rq_start($node);
-is($node->safe_psql('used', $contents), $contents_before, 'all is there after a crash');
+is($node->safe_psql('used', $contents), $contents_before, 'nothing is lost in a crash');
 rq_verify($node, 'at the end');
 $node->safe_psql('used', 'DROP EXTENSION rocketq CASCADE');
 $node->stop;

@@ -81,7 +81,7 @@ SELECT queue_offset, CASE WHEN queue_offset IN (3, 7, 8) THEN encode(body, 'hex'
 FROM $topic ORDER BY 1
 EOQ
 	return is($node->safe_psql('postgres', "SELECT encode(body, 'hex') FROM ${topic}_bytes"),
-		$bytes eq 'taken' ? $all : '', "$name: bytes are what they were");
+		$bytes eq 'taken' ? $all : '', "$name: bytes are unchanged");
 }
 
 foreach my $try (@tries)

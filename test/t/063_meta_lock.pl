@@ -55,7 +55,7 @@ sub stops_of
 	$session->query("SET rocketq.fault = '$point=stop'");
 	$session->ask($sql);
 	my $stops = stops($session->{pid}, sub { return $session->is_answered(0); });
-	is(rq_answer($session) =~ /^\w+ .*fault|error/, '', "$point: it ends well");
+	is(rq_answer($session) =~ /^\w+ .*fault|error/, '', "$point: it succeeds");
 	return $stops;
 }
 
@@ -83,7 +83,7 @@ foreach my $view ('queues', 'groups', 'topics')
 }
 leave_unsettled();
 stops_of($one, 'idle-looked', "CALL rocketq.wait_for_messages('long', 'g', '1 ms', 'b')");
-cmp_ok(stops_of($one, 'view-looked', 'SELECT count(*) FROM rocketq.queues'), '>=', 8, 'who waits: the first part');
+cmp_ok(stops_of($one, 'view-looked', 'SELECT count(*) FROM rocketq.queues'), '>=', 8, 'waiters: the first part');
 $node->safe_psql('postgres', "SELECT rocketq.drop_topic('long')");
 
 #
@@ -126,7 +126,7 @@ cmp_ok(stops($keeper, sub { return rq_value($node, $tick) != $begun; }), '>=', 6
 rq_arm($node, '');
 kill('CONT', $keeper);
 $node->safe_psql('postgres', "SELECT rocketq.produce('offered', 'm', tag => 'b', queue_id => 3)");
-is(rq_answer($_), 't', 'who waits is still woken') foreach @waiters;
+is(rq_answer($_), 't', 'a waiter is still woken') foreach @waiters;
 $node->safe_psql('postgres', "SELECT rocketq.drop_topic('offered')");
 
 $node->safe_psql('postgres', <<"EOQ");
@@ -146,7 +146,7 @@ rq_poll_stopped($waiter->{pid});
 change('one stands still in the middle of its look');
 $node->safe_psql('postgres', "SELECT pg_cancel_backend($waiter->{pid})");
 kill('CONT', $waiter->{pid});
-like(rq_answer($waiter), qr/canceling statement due to user request/, 'and can be cancelled there');
+like(rq_answer($waiter), qr/canceling statement due to user request/, 'the query can be cancelled between the parts');
 
 #
 # Many sessions that do nothing else do not block changes either.
@@ -168,7 +168,7 @@ SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgbench'
 EOQ
 	change("beside six that loop over $name") foreach 1 .. 5;
 	is(rq_value($node, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgbench'"),
-		'6', 'who go on');
+		'6', 'the readers continue');
 	$job->{run}->signal('TERM');
 	$job->{run}->finish;
 	rq_poll('them to end', sub { return rq_value($node, <<'EOQ') == 0; });

@@ -73,7 +73,7 @@ my $young = query("SELECT rocketq.produce('late', 'young')");
 $session->query_safe('COMMIT');
 cmp_ok($old, '<', $young - 3 * 1024 * 1024, 'one message is much older than the other');
 is(query("SELECT string_agg(rocketq.text(body), ' ' ORDER BY queue_offset) FROM rocketq.pull('late', 0, 0, 10)"),
-	'young old', 'and comes behind it');
+	'young old', 'the old message comes after the newer one');
 query("SELECT rocketq.commit_offset('late', 'quick', 0, 2)");
 my $lost = "SELECT string_agg(consumer_group || ' ' || lost_messages, ', ' ORDER BY consumer_group) FROM rocketq.groups WHERE topic = 'late'";
 is(query($lost), 'quick 0, slow 0', 'nothing is lost yet');
@@ -89,9 +89,9 @@ sub passes
 	my ($when) = @_;
 	is(query('SELECT count(*), min(queue_offset), max(rocketq.text(body)) FROM late'),
 		'1|0|young', "$when: SELECT passes over the hole");
-	is(query("SELECT count(*) FROM late WHERE queue_id = 0 AND queue_offset >= 1"), '0', "$when: so does one of the hole alone");
+	is(query("SELECT count(*) FROM late WHERE queue_id = 0 AND queue_offset >= 1"), '0', "$when: a range of the hole alone is skipped");
 	is(query("SELECT string_agg(rocketq.text(body), ' ') FROM rocketq.pull('late', 0, 0, 10)"),
-		'young', "$when: pull does");
+		'young', "$when: pull skips the hole");
 	is(query("SELECT min_offset || ' ' || max_offset FROM rocketq.queues WHERE topic = 'late'"),
 		'0 2', "$when: the queue has both");
 	return;
@@ -100,7 +100,7 @@ passes('trimmed');
 is(query($lost), 'quick 0, slow 1', 'it is lost for the group that had not consumed it');
 $node->wait_for_log(qr/consumer group "slow" of rocketq topic \d+\/\d+ lost 1 messages of queue 0 to retention/);
 is(query("SELECT string_agg(rocketq.text(body), ' ') FROM rocketq.consume('late', 'slow', 10, auto_commit => true)"),
-	'young', 'which consumes the rest');
+	'young', 'the group consumes the rest');
 crash('late');
 passes('after a crash');
 $session->quit;
@@ -156,8 +156,8 @@ foreach my $how ('pull', 'consume', 'select')
 	rq_resume_session($node, $reader, $pid);
 	my $got = $reader->query('SELECT 1');
 	like($reader->{stderr}, qr/ERROR:  message \d+ was removed by retention while it was being read/,
-		"$how: a reader that was overtaken is told");
-	is($got, '1', "$how: and gets nothing else");
+		"$how: a reader that was overtaken gets an error");
+	is($got, '1', "$how: an overtaken reader gets nothing else");
 	$reader->quit;
 	settings($keep);
 }

@@ -41,7 +41,7 @@ rq_poll_query($node, 'the extension', "SELECT current_setting('session_preload_l
 
 $node->safe_psql('postgres', "INSERT INTO shell_orders (body) VALUES ('routed')");
 is($node->safe_psql('postgres', "SELECT string_agg(rocketq.text(body), ' ') FROM rocketq.consume('orders', 'g')"),
-	'routed', 'what is inserted goes elsewhere');
+	'routed', 'inserted rows are redirected');
 
 # Each function that reads or stores messages there.
 foreach my $call (
@@ -69,19 +69,19 @@ foreach my $call (
 	is($node->psql('postgres', sprintf($call, $_)), 0, sprintf($call, $_)) foreach 'orders', 'shell_alone';
 }
 is($node->safe_psql('postgres', "SELECT string_agg(topic::text || ' ' || messages, ', ' ORDER BY topic::text) FROM rocketq.topics"),
-	'orders 5, shell_alone 4, shell_orders 1', 'all is where it belongs');
+	'orders 5, shell_alone 4, shell_orders 1', 'all messages are where they belong');
 
 # A waiter checks again when a topic is truncated, without a snapshot.
 my $one = rq_session($node);
 $node->safe_psql('postgres', 'TRUNCATE orders');
 rq_ask_and_sleep("CALL rocketq.wait_for_messages('orders', 'g', '60 s')", $one);
 $node->safe_psql('postgres', 'TRUNCATE orders');
-is(rq_asleep($one), 1, 'who waits goes on after a TRUNCATE');
+is(rq_asleep($one), 1, 'a waiter keeps waiting after a TRUNCATE');
 $node->safe_psql('postgres', "SELECT rocketq.produce('orders', 'new')");
-is(rq_answer($one), 't', 'until there is something');
+is(rq_answer($one), 't', 'it waits until there is a message');
 
 # A session that has used the topic notices when the table becomes a shell.
-is($node->safe_psql('postgres', <<'EOQ'), "1\n1", 'a session that knows it');
+is($node->safe_psql('postgres', <<'EOQ'), "1\n1", 'a session that has used the topic');
 SELECT count(rocketq.produce('shell_alone', 'x'));
 SELECT count(rocketq.produce('shell_alone', 'x'));
 EOQ
@@ -91,7 +91,7 @@ ALTER TABLE shell_alone RENAME TO shell_orders_too;
 CREATE TABLE orders_too (LIKE rocketq.message) USING rocketq;
 SELECT count(rocketq.produce('shell_orders_too', 'x'));
 EOQ
-like($err, qr/cannot use rocketq functions on topic "shell_orders_too"/, 'is told when that changes');
+like($err, qr/cannot use rocketq functions on topic "shell_orders_too"/, 'a session notices when the topic becomes a shell');
 
 # It can be dumped and dropped.
 $node->command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), '-f', "$dir/dump" ], 'pg_dump');

@@ -86,7 +86,7 @@ sub goes_on
 	my ($label, $contents) = @_;
 
 	rq_start($node);
-	is(contents(), $contents, "$label: all is there");
+	is(contents(), $contents, "$label: nothing is lost");
 	rq_verify($node, $label);
 	rq_poll("the note to go ($label)", sub { return !-e $note; });
 	return;
@@ -111,8 +111,8 @@ foreach my $name ($queue_of_m, $log)
 
 	move("$data/$name", $away);
 	begin_recovery();
-	ok(-e "$data/$name", "$name: redo has made it again");
-	refused("without $name, $_", $name) foreach ('recovery is begun again', 'and once more');
+	ok(-e "$data/$name", "$name: redo has recreated it");
+	refused("without $name, $_", $name) foreach ('recovery is begun again', 'recreated by redo once more');
 	move($away, "$data/$name");
 	goes_on("$name is back", $contents);
 }
@@ -125,8 +125,8 @@ foreach my $name ($queue_of_m, $log)
 	rq_disarm($node);
 	system_or_bail('cp', '-p', "$data/$name", $away);
 	truncate("$data/$name", 128) or die "could not truncate \"$name\": $!";
-	refused("$name is too short, $_", $name) foreach ('once', 'and again');
-	ok(-e "$data/$name", "$name: what is there of it stays");
+	refused("$name is too short, $_", $name) foreach ('once', 'recreated by redo a third time');
+	ok(-e "$data/$name", "$name: its remaining contents are kept");
 	move($away, "$data/$name");
 	goes_on("$name is of its length again", $contents);
 }
@@ -155,13 +155,13 @@ $node->append_conf('postgresql.conf', 'rocketq.ignore_missing_files = on');
 my $from = rq_log_from($node);
 rq_start($node);
 like(slurp_file($node->logfile, $from), qr/WARNING:  rocketq file "\Q$queue_of_m\E" is missing or incomplete/,
-	'ignore_missing_files: the server log tells');
-is(sql("SELECT rocketq.produce('m', 'after') > 0"), 't', 'ignore_missing_files: producers go on');
-ok(!-e $note, 'ignore_missing_files: the note goes');
+	'ignore_missing_files: the server log reports it');
+is(sql("SELECT rocketq.produce('m', 'after') > 0"), 't', 'ignore_missing_files: producers work');
+ok(!-e $note, 'ignore_missing_files: the note is removed');
 $node->append_conf('postgresql.conf', 'rocketq.ignore_missing_files = off');
 $node->stop('immediate');
 rq_start($node);
-is(sql("SELECT count(*) FROM rocketq.verify() WHERE problem !~ 'its file was missing'"), '0', 'and so does a start without');
+is(sql("SELECT count(*) FROM rocketq.verify() WHERE problem !~ 'its file was missing'"), '0', 'a start without missing files succeeds');
 $node->stop;
 
 done_testing();

@@ -84,14 +84,14 @@ set_writable($u, 0);
 sql("SELECT rocketq.alter_topic('u', queues => 2)");
 $node->wait_for_log(qr/could not remove file "pg_rocketq\/queue\/\S+\/3\.00000000"/, $from);
 $node->stop('fast');
-ok(!-e $closed, 'files are left: the store is not noted as closed');
+ok(!-e $closed, 'files are left: the store is not marked as closed');
 foreach my $start ('a start', 'another start')
 {
 	rq_start($node);
-	is(sql("SELECT rocketq.produce('other', 'more') > 0"), 't', "$start: producers go on");
+	is(sql("SELECT rocketq.produce('other', 'more') > 0"), 't', "$start: producers work");
 	is(wide_files($u), '2.00000000 3.00000000', "$start: the files are still there");
 	$node->stop('fast');
-	ok(!-e $closed, "$start: the store is not noted as closed");
+	ok(!-e $closed, "$start: the store is not marked as closed");
 }
 
 # A segment created in advance does not count.
@@ -105,7 +105,7 @@ rq_poll('a segment to be made ahead', sub { return -e "$ahead/0.00000001"; });
 set_writable($u, 1);
 rq_poll('the janitor to remove the files', sub { return wide_files($u) eq ''; });
 $node->stop('fast');
-ok(-e $closed, 'no file is left: the store is noted as closed');
+ok(-e $closed, 'no file is left: the store is marked as closed');
 rq_start($node);
 rq_verify($node, 'closed');
 
@@ -120,17 +120,17 @@ foreach my $start ('a start', 'another start')
 {
 	$from = rq_log_from($node);
 	rq_start($node);
-	is(sql("SELECT rocketq.produce('other', 'more') > 0"), 't', "$start: producers go on");
+	is(sql("SELECT rocketq.produce('other', 'more') > 0"), 't', "$start: producers work");
 	like(slurp_file($node->logfile, $from), qr/could not remove file "pg_rocketq\/log\/0{14}F0"/, "$start: the log says what it cannot remove");
 	$node->stop('fast');
-	ok(!-e $closed, "$start: the store is not noted as closed");
+	ok(!-e $closed, "$start: the store is not marked as closed");
 }
 set_writable("$store/log", 1);
 rq_start($node);
-is(sql("SELECT rocketq.produce('other', 'more') > 0"), 't', 'producers go on');
-ok(!-e "$store/log/00000000000000F0", 'it is gone');
+is(sql("SELECT rocketq.produce('other', 'more') > 0"), 't', 'producers work');
+ok(!-e "$store/log/00000000000000F0", 'the file has been removed');
 $node->stop('fast');
-ok(-e $closed, 'and the store is noted as closed');
+ok(-e $closed, 'the store is marked as closed');
 rq_start($node);
 
 # ---- what is noted as gone ----
@@ -170,7 +170,7 @@ SKIP:
 		$bytes = substr($bytes, 16 + $len);
 	}
 	my $seen = join(' ', @seen);
-	like($seen, qr/\b$_\b.* closed$/, "$_: synced before the store is noted as closed")
+	like($seen, qr/\b$_\b.* closed$/, "$_: synced before the store is marked as closed")
 	  foreach ('queue', 'queues', 'log');
 	rq_start($node);
 }
@@ -200,7 +200,7 @@ foreach my $ending ('a stop', 'waiting')
 	$node->wait_for_log(qr/could not remove file "pg_rocketq\/log\/0/, $from);
 	is(oldest(), $oldest, "$ending: a segment that was trimmed is left");
 	$node->stop('fast') if $ending eq 'a stop';
-	ok(-e $closed, "$ending: the store is noted as closed") if $ending eq 'a stop';
+	ok(-e $closed, "$ending: the store is marked as closed") if $ending eq 'a stop';
 	chmod(0755, "$store/log");
 	rq_start($node) if $ending eq 'a stop';
 	rq_poll('the segment to be removed', sub { return !-e $oldest; });

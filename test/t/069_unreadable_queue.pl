@@ -66,9 +66,9 @@ EOQ
 rq_poll_query($node, 'messages of a topic with a time of its own to go',
 	"SELECT rocketq.min_offset('brief', 0) >= 2048");
 is(sql('SELECT min(start_position) FROM rocketq.segments'), $first, 'the log is kept');
-is(sql("SELECT rocketq.min_offset('bad', 0)"), '0', 'and the queue as it is');
+is(sql("SELECT rocketq.min_offset('bad', 0)"), '0', 'the queue is kept as it is');
 is(sql("SELECT last_error ~ 'queue 0 of topic .* is damaged' FROM rocketq.workers WHERE worker = 'janitor'"),
-	't', 'the view of workers tells');
+	't', 'the view of workers shows the error');
 rename($away, $file) or die "could not rename \"$away\": $!";
 rq_poll_query($node, 'the log to be trimmed', "SELECT min(start_position) > $first FROM rocketq.segments");
 rq_verify($node, 'the file is back');
@@ -87,13 +87,13 @@ $node->stop;
 unlink($files[1], $segments[1]) == 2 or die "could not remove files: $!";
 $node->append_conf('postgresql.conf', 'rocketq.ignore_missing_files = on');
 rq_start($node);
-is(sql("SELECT rocketq.min_offset('bad', 0)"), $start, 'nothing goes yet');
+is(sql("SELECT rocketq.min_offset('bad', 0)"), $start, 'nothing is removed yet');
 set_retention(0);
 rq_poll_query($node, 'the log to be trimmed to its end',
 	q{SELECT bool_and(state = 'writing') FROM rocketq.segments WHERE state <> 'ready'});
-cmp_ok(sql("SELECT rocketq.min_offset('bad', 0)"), '>', $end - 3000, 'and so is the queue');
+cmp_ok(sql("SELECT rocketq.min_offset('bad', 0)"), '>', $end - 3000, 'the queue is trimmed');
 is(sql("SELECT sum(lost_messages) > 0 FROM rocketq.groups WHERE topic = 'bad'::regclass::text"), 't', 'what its group has lost is counted');
-is(sql("SELECT rocketq.produce('bad', 'more') > 0"), 't', 'producers go on');
+is(sql("SELECT rocketq.produce('bad', 'more') > 0"), 't', 'producers work');
 $node->stop;
 
 done_testing();

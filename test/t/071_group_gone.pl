@@ -67,13 +67,13 @@ foreach my $reused (0, 1)
 	$node->safe_psql('postgres', "SELECT rocketq.create_group('t', 'g')");
 	stop_at('group-found', "SELECT rocketq.committed_offset('t', 'g', 0)");
 	drop_group($reused);
-	like(go_on(), qr/^42704 consumer group "g" does not exist/, "$how: a group that has gone is nowhere");
+	like(go_on(), qr/^42704 consumer group "g" does not exist/, "$how: a dropped group has no offset");
 	$node->safe_psql('postgres', "SELECT rocketq.drop_group('t', 'other')") if $reused;
 
 	$node->safe_psql('postgres', "SELECT rocketq.create_group('t', 'g')");
 	stop_at('group-found', "SELECT count(*) FROM rocketq.consume('t', 'g', auto_commit => true)");
 	drop_group($reused);
-	is(go_on(), '5', "$how: who consumes for it makes it anew");
+	is(go_on(), '5', "$how: consuming creates the group anew");
 	$node->safe_psql('postgres', "SELECT rocketq.drop_group('t', 'g')");
 }
 
@@ -93,8 +93,8 @@ $session->query("SELECT rocketq.produce('t', 'last')");
 is($session->{error}, '', 'a transaction moves a group and removes queues');
 stop_at('commit-callback', 'COMMIT');
 rq_wait_ticks($node, 'janitor', 3);
-is(go_on(), '', 'it is committed');
-unlike(slurp_file($node->logfile, $log_from), qr/left the entries of a transaction/, 'and nothing of it is left to the keeper');
+is(go_on(), '', 'the transaction is committed');
+unlike(slurp_file($node->logfile, $log_from), qr/left the entries of a transaction/, 'nothing is left to the keeper');
 
 #
 # It moves a group of a topic that it has created and drops.
@@ -112,9 +112,9 @@ stop_at('offset-stage', 'COMMIT');
 kill('CONT', $janitor);
 rq_wait_ticks($node, 'janitor', 3);
 $node->safe_psql('postgres', "SELECT rocketq.create_group('t', 'other'); SELECT rocketq.reset_offset('t', 'other', 0, 3)");
-is(go_on(), '', 'it is committed');
+is(go_on(), '', 'the transaction is committed');
 is($node->safe_psql('postgres', "SELECT rocketq.committed_offset('t', 'other', 0)"), '3',
-	'the group that has got the slot is where it was');
+	'the group that got the slot has not moved');
 
 rq_verify($node, 'at the end');
 $node->stop;

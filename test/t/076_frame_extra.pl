@@ -52,7 +52,7 @@ my $count = 801 * @sizes;
 my $expected = 801 * (0 + 1 + 7 + 100 + 65000);
 cmp_ok(bytes('extra') - bytes('plain'), '>', $expected, 'the extra parts are in the log');
 my $item = 'ff01' =~ s/(..)(..)/$2$1/r . '6400' . '65' x 100 . '02ff' . '0100' . '21';
-is( query(<<"EOQ"), 't', 'as they were given');
+is( query(<<"EOQ"), 't', 'the extra parts are unchanged');
 SELECT bool_or(encode(pg_read_binary_file('pg_rocketq/log/' || f), 'hex') ~ '$item')
 FROM pg_ls_dir('pg_rocketq/log') f WHERE f !~ 'tmp'
 EOQ
@@ -72,7 +72,7 @@ WITH e AS (SELECT p.* FROM rocketq.queues q, rocketq.pull('extra', 0, 0, 10000) 
 		WHERE q.topic = 'extra')
 SELECT count(*) FROM (($of plain EXCEPT ALL $of e) UNION ALL ($of e EXCEPT ALL $of plain)) d
 EOQ
-	is(query(q{SELECT count(*) FROM rocketq.verify()}), '0', "$label: verify() has nothing to say");
+	is(query(q{SELECT count(*) FROM rocketq.verify()}), '0', "$label: verify() finds nothing");
 	return;
 }
 

@@ -227,12 +227,12 @@ sub rq_full_log
 	refused_by_log($full, 'producing',
 		"SELECT load.make_for(1, 1), rocketq.produce('plain', repeat('x', 5000)) FROM generate_series(1, 20)");
 	$node->wait_for_log($news, $log_from);
-	rq_check($node, "$label: producing, while the disk is full");
+	rq_check($node, "$label: a client that produces while the disk is full");
 	refused_by_log($full, 'producing without a transaction',
 		"SELECT rocketq.produce('plain', repeat('x', 5000), transactional => false)");
 	rq_wait_ticks($node, 'allocator', 3);
 	is(scalar(() = slurp_file($node->logfile, $log_from) =~ /$news/g),
-		1, "$label: the server log has it once");
+		1, "$label: it is logged once");
 	$there = query($full, $count);
 	rq_make_room($full->{disk});
 	rq_full_goes_on($full, 'producing');
@@ -242,12 +242,12 @@ sub rq_full_log
 	refused_by_log($full, 'a batch without a transaction',
 		"SELECT count(*) FROM rocketq.produce_batch('plain', array_fill(repeat('y', 5000), ARRAY[500]), transactional => false)");
 	is( query($full, "SELECT count(*) % 500 FROM plain WHERE rocketq.text(body) LIKE 'y%'"),
-		'0', "$label: no part of it is there");
+		'0', "$label: no part of the batch is there");
 	rq_make_room($full->{disk});
 	rq_full_goes_on($full, 'a batch without a transaction');
 	cmp_ok(query($full, $count), '>=', $there, "$label: what was there before still is");
 	is( query($full, "SELECT count(*) FROM plain WHERE rocketq.text(body) NOT IN (repeat('x', 5000), repeat('y', 5000))"),
-		'0', "$label: and whole");
+		'0', "$label: existing messages are complete");
 	return;
 }
 
@@ -275,7 +275,7 @@ EOQ
 		{
 			like( refusal($full, "BEGIN; $produce COMMIT;"),
 				qr/ERROR:\s+53100: could not create (file|directory) "pg_rocketq\/queue.*": No space left on device\nHINT:\s+Free some space in "pg_rocketq\/queue"/,
-				"$label: no room for a segment of a queue of $topic: a clear error");
+				"$label: no space for a segment of a queue of $topic: a clear error");
 		}
 	}
 	is(query($full, $counted) - $refusals, '4', "$label: all are counted");
@@ -283,7 +283,7 @@ EOQ
 	rq_make_room($full->{disk});
 	query($full, "INSERT INTO late_rows VALUES (1); SELECT rocketq.produce('$_', 'x', queue_id => 1)")
 	  foreach ('late', 'begun');
-	is(query($full, $there), '5', "$label: with room, all");
+	is(query($full, $there), '5', "$label: with space, everything is stored");
 	rq_full_goes_on($full, 'a segment of a queue');
 	return;
 }
@@ -305,11 +305,11 @@ sub rq_full_state
 	$node->wait_for_log(
 		qr/could not (write|create) file "pg_rocketq\/state.tmp": No space left on device/,
 		$log_from);
-	is(query($full, $redo_lsn), $redo, "$label: no room for the state file: the checkpoint waits");
-	is(query($full, 'SELECT load.make_for(2, 1) > 0'), 't', "$label: producing goes on meanwhile");
+	is(query($full, $redo_lsn), $redo, "$label: no space for the state file: the checkpoint waits");
+	is(query($full, 'SELECT load.make_for(2, 1) > 0'), 't', "$label: producing works during that");
 	rq_make_room($full->{disk});
 	$checkpoint->{run}->finish;
-	isnt(query($full, $redo_lsn), $redo, "$label: with room it completes");
+	isnt(query($full, $redo_lsn), $redo, "$label: with space the checkpoint completes");
 	rq_full_goes_on($full, 'the state file');
 	return;
 }
