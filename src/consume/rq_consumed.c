@@ -34,7 +34,7 @@ first_unconsumed(RqQueue *q)
 	uint64		xid;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
-	for (uint32 g = rq_topics[q->topic].first_group; g != RQ_NO_SLOT;
+	for (uint32 g = rq_queue_topic(q)->first_group; g != RQ_NO_SLOT;
 		 g = rq_groups[g].next)
 		if (rq_group_state_locked(g, &xid) != RQ_GROUP_ABSENT)
 			first = Min(first, rq_offset_committed(rq_group_offset(g, q->id)));

@@ -297,10 +297,10 @@ copies_of(RqQueue *q)
 		k->before = NULL;
 		k->max = 0;
 	}
-	if (!found || k->incarnation != rq_topics[q->topic].incarnation ||
+	if (!found || k->incarnation != rq_queue_topic(q)->incarnation ||
 		k->first != start)
 	{
-		k->incarnation = rq_topics[q->topic].incarnation;
+		k->incarnation = rq_queue_topic(q)->incarnation;
 		k->first = k->upto = start;
 		k->count = 0;
 		k->ended = false;

@@ -110,7 +110,7 @@ rq_group_holding(const RqQueue *q, RqOff *from)
 	uint32		holder = RQ_NO_SLOT;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
-	for (uint32 g = rq_topics[q->topic].first_group; g != RQ_NO_SLOT;
+	for (uint32 g = rq_queue_topic(q)->first_group; g != RQ_NO_SLOT;
 		 g = rq_groups[g].next)
 	{
 		RqOff		off;

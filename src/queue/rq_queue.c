@@ -105,7 +105,7 @@ open_segment(const RqQueue *q, uint64 segno, int flags)
 {
 	bool		repair = (flags & OPEN_REPAIR) != 0;
 	RqKey		key = rq_queue_key(q);
-	uint64		incarnation = rq_topics[q->topic].incarnation;
+	uint64		incarnation = rq_queue_topic(q)->incarnation;
 	char	   *base;
 
 	base = rq_map_queue(key, incarnation, q->id, segno, RQ_MAP_WRITE, repair);
@@ -125,7 +125,7 @@ RqQueueFiles
 rq_queue_files(const RqQueue *q)
 {
 	RqQueueFiles files = {.key = rq_queue_key(q),
-		.incarnation = rq_topics[q->topic].incarnation,
+		.incarnation = rq_queue_topic(q)->incarnation,
 	.queue_id = q->id};
 
 	return files;
@@ -159,7 +159,7 @@ find_entry(RqKey key, uint64 incarnation, uint32 queue_id, RqQueue *q,
 RqEntry *
 rq_queue_find_entry(RqQueue *q, RqOff off, RqMapMode mode)
 {
-	return find_entry(rq_queue_key(q), rq_topics[q->topic].incarnation, q->id,
+	return find_entry(rq_queue_key(q), rq_queue_topic(q)->incarnation, q->id,
 					  q, off, mode);
 }
 
@@ -204,7 +204,7 @@ static bool
 is_lost(RqQueue *q, RqOff off)
 {
 	return rq_ignore_missing_files &&
-		rq_map_queue(rq_queue_key(q), rq_topics[q->topic].incarnation, q->id,
+		rq_map_queue(rq_queue_key(q), rq_queue_topic(q)->incarnation, q->id,
 					 rq_cq_segno(off), RQ_MAP_READ, false) == NULL;
 }
 
@@ -245,7 +245,7 @@ bool
 rq_queue_probe(RqQueue *q, RqOff off, RqEntry *entry)
 {
 	char	   *base = rq_map_queue(rq_queue_key(q),
-									rq_topics[q->topic].incarnation, q->id,
+									rq_queue_topic(q)->incarnation, q->id,
 									rq_cq_segno(off), RQ_MAP_PROBE, false);
 
 	return base != NULL &&

@@ -77,7 +77,7 @@ allocate_synced(void)
 static SyncedQueue
 queue_now(RqQueue *q)
 {
-	SyncedQueue now = {.incarnation = rq_topics[q->topic].incarnation,
+	SyncedQueue now = {.incarnation = rq_queue_topic(q)->incarnation,
 		.stable = pg_atomic_read_u64(&q->stable),
 	.end = pg_atomic_read_u64(&q->end)};
 

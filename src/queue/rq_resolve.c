@@ -180,7 +180,7 @@ resolve_some(RqQueue *q, KnownXids *known, bool probe)
 	 * Without waiters no tags are collected.  A waiter that joins from now on
 	 * may be woken for a tag that it does not want, but misses none.
 	 */
-	rq_news_init(&news, 0, pg_atomic_read_u32(&rq_topics[q->topic].nwaiters) == 0);
+	rq_news_init(&news, 0, pg_atomic_read_u32(&rq_queue_topic(q)->nwaiters) == 0);
 	if (!probe)
 		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
 	else if (!rq_queue_try_lock(q, LW_EXCLUSIVE))

@@ -69,10 +69,10 @@ blocks_of(RqQueue *q)
 		known = MemoryContextAllocZero(TopMemoryContext,
 									   rq_max_queues * sizeof(Known));
 	k = &known[q - rq_queues];
-	if (k->incarnation != rq_topics[q->topic].incarnation ||
+	if (k->incarnation != rq_queue_topic(q)->incarnation ||
 		k->first + k->n < first)
 	{
-		k->incarnation = rq_topics[q->topic].incarnation;
+		k->incarnation = rq_queue_topic(q)->incarnation;
 		k->first = first;
 		k->n = 0;
 	}

@@ -114,7 +114,7 @@ add_losses(RqTrim *t, RqQueue *q, RqOff start)
 	int			n = 0;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
-	for (uint32 g = rq_topics[q->topic].first_group; g != RQ_NO_SLOT;
+	for (uint32 g = rq_queue_topic(q)->first_group; g != RQ_NO_SLOT;
 		 g = rq_groups[g].next)
 	{
 		Loss		l = {.group = g, .group_id = rq_groups[g].id,

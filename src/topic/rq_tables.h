@@ -274,6 +274,14 @@ rq_offset_find(uint32 group, uint32 queue_id)
 	return likely(slot != RQ_NO_SLOT) ? &rq_offsets[slot] : NULL;
 }
 
+/* The slot of a queue's topic; the caller keeps the queue (see RqQueue). */
+static inline RqTopic *
+rq_queue_topic(const RqQueue *q)
+{
+	Assert(q->topic != RQ_NO_SLOT);
+	return &rq_topics[q->topic];
+}
+
 /* The lock of an offset's slot, which it shares with others. */
 extern LWLock *rq_offset_lock(uint32 slot);
 

@@ -104,7 +104,7 @@ flag_lost(RqQueue *q, RqOff from, RqOff to)
 	if (from > pg_atomic_read_u64(&q->start) &&
 		rq_queue_probe(q, from - 1, &before))
 		time = before.enqueued_at;
-	entries = (RqEntry *) rq_map_queue(key, rq_topics[q->topic].incarnation, q->id,
+	entries = (RqEntry *) rq_map_queue(key, rq_queue_topic(q)->incarnation, q->id,
 									   segno, RQ_MAP_WRITE, true);
 	for (RqOff off = from; entries != NULL && off < to; off++)
 	{
