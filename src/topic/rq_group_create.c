@@ -18,7 +18,13 @@
 #include "topic/rq_group_room.h"
 #include "topic/rq_topic.h"
 
-/* The id is set last: it makes the slot a used one. */
+/*
+ * Shared by creation, redo and the loading of the state.  A creation has
+ * checked before its critical section that there is room; in the others this
+ * throws if the tables are smaller than they were where the group was made.
+ *
+ * The id is set last: it makes the slot a used one.
+ */
 uint32
 rq_group_apply(uint32 topic, uint32 id, const char *name, uint32 name_len,
 			   uint32 nqueues, uint64 xid, TimestampTz created_at)
@@ -147,6 +153,10 @@ settle_group(uint32 group, RqXidStatus status)
 	END_CRIT_SECTION();
 }
 
+/*
+ * Each under a hold of its own, since others wait for the lock, and checked
+ * again under it: without the lock a slot can be another group's by now.
+ */
 bool
 rq_group_settle_all(void)
 {

@@ -1,6 +1,11 @@
 /*
  * rq_group_drop.c
  *	  Consumer groups that go.
+ *
+ * When a group is to go, when are its slots given back, so that at any LSN a
+ * standby has as many free as the primary had?  Whoever gives them back logs
+ * that under the same hold of the meta lock.  A group whose end depends on a
+ * transaction is only marked, and keeps its slots until that is settled.
  */
 #include "postgres.h"
 
@@ -29,6 +34,11 @@ rq_group_log_drop(uint32 group, uint64 xid)
 	rq_xlog_insert(XLOG_RQ_EXT);
 }
 
+/*
+ * Out of the chain, then the offsets, then the id.  Those who look at an offset
+ * without the meta lock check the id afterwards (rq_offset_peek()); the slots
+ * go to another group only under a later hold of the lock.  Shared with redo.
+ */
 static void
 group_drop_apply(uint32 group)
 {
@@ -83,6 +93,7 @@ rq_group_drop_if(RqGroupRef group, RqGroupMay may)
 	return go;
 }
 
+/* Each under a hold of its own, since others wait for the lock. */
 void
 rq_group_drop_abandoned(void)
 {

@@ -34,6 +34,7 @@ typedef struct GroupCount
 								 * and given up again, or drops */
 } GroupCount;
 
+/* Asks for outcomes of transactions, and so can throw. */
 static GroupCount
 count_groups(uint32 topic)
 {
@@ -124,6 +125,10 @@ rq_group_check_room_for_new(uint32 nqueues)
 
 /* ---- offsets ---- */
 
+/*
+ * Without the locks of the offsets: their slots were free, and nobody uses them
+ * before the meta lock is released.
+ */
 void
 rq_group_take_offsets(uint32 group, uint32 nqueues)
 {
@@ -142,6 +147,11 @@ rq_group_take_offsets(uint32 group, uint32 nqueues)
 	}
 }
 
+/*
+ * Those who come to a slot without a map (rq_offset.c, rq_rates.c, rq_saved.c)
+ * must find it free, before it is.  Nobody is changing it just now: that takes
+ * the meta lock, too, or owning the queue for the group, which keeps it.
+ */
 void
 rq_group_cut_offsets(uint32 group, uint32 nqueues)
 {
@@ -153,6 +163,10 @@ rq_group_cut_offsets(uint32 group, uint32 nqueues)
 	rq_slots_cut(rq_offset_pool, map, nqueues);
 }
 
+/*
+ * The topic still has its old number of slots: its own are taken after those
+ * of its groups (take_slots() in rq_alter.c).
+ */
 void
 rq_group_take_slots(uint32 topic, uint32 nslots)
 {
@@ -172,6 +186,10 @@ rq_group_cut_slots(uint32 topic, uint32 nslots)
 		rq_group_cut_offsets(i, nslots);
 }
 
+/*
+ * Redo skips records that are not later than the LSN: those are about an
+ * earlier queue of that number.
+ */
 void
 rq_group_stamp_slots(uint32 topic, XLogRecPtr lsn)
 {
