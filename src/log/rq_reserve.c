@@ -350,7 +350,7 @@ rq_log_reserve(const uint32 *lens, int n)
 }
 
 /*
- * If there is a filler, the log has gone on to a new segment: the allocator
+ * If there is a filler, the log no longer exists on to a new segment: the allocator
  * should make another one ahead.
  */
 void

@@ -127,7 +127,7 @@ rq_holds_meta_lock(LWLockMode mode)
  * An LWLock held shared is granted shared to others too, even if somebody
  * waits for it exclusively.  A few processes that take it again and again
  * would keep that one waiting for as long as they go on.  So they sleep before
- * they take it if there is a waiter, but not for ever.  The list of waiters is
+ * they take it if there is a waiter, but not forever.  The list of waiters is
  * read without its lock: it is only a hint, and a wrong one costs a
  * millisecond.
  */

@@ -1,9 +1,9 @@
 """How much there may be of what all topics share.
 
-What transactions have given up goes when the janitor comes by.  So there are two
-sums: what is there for certain, beside which what does not fit must be refused, and
-what may be there still, beside which what fits must be given.  In between either is
-right.
+The janitor frees what transactions have given up, some time later.  So there are
+two sums: of what certainly exists, so that a request which does not fit beside it
+must be refused; and of what may still exist, so that a request which fits beside it
+must succeed.  In between either is right.
 """
 
 from reference import Refused, TOO_MANY

@@ -150,7 +150,7 @@ rq_verify($node, 'the janitor died');
 # in a transaction that commits: the janitor, or recovery, settles what the
 # record of the change announced.
 #
-my $settings = "SELECT queues, coalesce(retention_time::text, 'for ever') FROM rocketq.topics WHERE topic = 'halfway'";
+my $settings = "SELECT queues, coalesce(retention_time::text, 'forever') FROM rocketq.topics WHERE topic = 'halfway'";
 new_topic('halfway');
 $node->safe_psql('postgres', "CREATE TABLE committed (n int); SELECT rocketq.alter_topic('halfway', retention_time => '2 h')");
 rq_poll('the time to be in force',

@@ -74,7 +74,7 @@ sub wide_files
 	return join(' ', map { s/.*\///r } grep { /\/[23]\.[^\/]*$/ } glob "$directory/*");
 }
 
-# ---- queues that went ----
+# ---- removed queues ----
 
 sql("SELECT rocketq.create_topic('other', 1)");
 create_wide('u');

@@ -109,9 +109,9 @@ sub rq_log_from
 	return -s $node->logfile;
 }
 
-# Have changed settings read, and wait until all processes have been told to: the
-# postmaster signals them before it starts another session.  Whoever cannot be
-# asked, a server that crashes on what has been set, has read it too.
+# Have changed settings read, and wait until all processes have been signalled:
+# the postmaster does that before it starts another session.  A server that
+# cannot be asked, because it crashes on the new settings, has read them, too.
 sub rq_reload
 {
 	my ($node) = @_;
