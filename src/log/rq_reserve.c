@@ -350,8 +350,8 @@ rq_log_reserve(const uint32 *lens, int n)
 }
 
 /*
- * If there is a filler, the log no longer exists on to a new segment: the allocator
- * should make another one ahead.
+ * If there is a filler, the log continues in a new segment: the allocator
+ * should create another one in advance.
  */
 void
 rq_log_leave(const RqPlace *p)
