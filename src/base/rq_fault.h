@@ -89,6 +89,10 @@
 	X(arg, "drop-wal") \
 	/* the directory has another name, no file is removed yet */ \
 	X(arg, "drop-rename") \
+	/* an entry of a queue that is to go is about to be looked at */ \
+	X(arg, "consumed-look") \
+	/* queues have been found to be removable, under no lock */ \
+	X(arg, "alter-looked") \
 	/* TOPIC with altered settings is inserted, no commit record */ \
 	X(arg, "alter-wal") \
 	/* that of its end is flushed, files are still there */ \
@@ -109,6 +113,8 @@
 	X(arg, "keeper-rotate") \
 	/* one group whose creation was rolled back is dropped, others not */ \
 	X(arg, "group-abandoned") \
+	/* this topic's creator, dropper or alterer may have ended; relfilenode */ \
+	X(arg, "topic-settle") \
 	/* this group's creator or dropper has ended, and that is to be logged */ \
 	X(arg, "group-settle") \
 	/* this restored group's place is about to be searched for */ \

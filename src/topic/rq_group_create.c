@@ -18,6 +18,9 @@
 #include "topic/rq_group_room.h"
 #include "topic/rq_topic.h"
 
+/* How many groups in doubt are asked about in a round of the janitor. */
+#define SETTLE_ROUND	256
+
 /*
  * Shared by creation, redo and the loading of the state.  A creation has
  * checked before its critical section that there is room; in the others this
@@ -153,38 +156,50 @@ settle_group(uint32 group, RqXidStatus status)
 	END_CRIT_SECTION();
 }
 
+/* True if the group was in doubt and no longer is. */
+static bool
+settle_ended_group(uint32 group)
+{
+	RqXidStatus status;
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	if (rq_groups[group].id == 0 || rq_groups[group].pend_op == RQ_PEND_NONE)
+		return false;
+	status = rq_xid_status(rq_groups[group].pend_xid);
+	if (status == RQ_XID_IN_PROGRESS)
+		return false;
+	RQ_FAULT_OF("group-settle", rq_groups[group].id);
+	settle_group(group, status);
+	return true;
+}
+
 /*
- * Each under a hold of its own, since others wait for the lock, and checked
- * again under it: without the lock a slot can be another group's by now.
+ * Each under a hold of its own, since others wait for the lock.  Also those
+ * whose transaction has not ended count for the round: they cost a hold, too.  The next slot is chosen before anything
+ * can throw, so that a group whose transaction cannot be looked up does not
+ * keep others from their turn.
  */
 bool
-rq_group_settle_all(void)
+rq_group_settle_some(void)
 {
-	static uint32 next = 0;		/* after one that has thrown, go on */
+	static uint32 next = 0;		/* where to go on the next time */
+	int			left = SETTLE_ROUND;
 	bool		any = false;
 
-	for (int n = 0; n < rq_max_groups; n++)
+	for (int n = 0; n < rq_max_groups && left > 0; n++)
 	{
 		uint32		i = next;
 
 		next = (next + 1) % (uint32) rq_max_groups;
+		/* Checked without the lock to pass over most, then again with it. */
 		if (rq_groups[i].id == 0 || rq_groups[i].pend_op == RQ_PEND_NONE)
 			continue;
 		rq_gate_enter();
 		LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-		if (rq_groups[i].id != 0 && rq_groups[i].pend_op != RQ_PEND_NONE)
-		{
-			RqXidStatus status = rq_xid_status(rq_groups[i].pend_xid);
-
-			if (status != RQ_XID_IN_PROGRESS)
-			{
-				RQ_FAULT_OF("group-settle", rq_groups[i].id);
-				settle_group(i, status);
-				any = true;
-			}
-		}
+		any |= settle_ended_group(i);
 		LWLockRelease(rq_meta_lock);
 		rq_gate_leave();
+		left--;
 	}
 	return any;
 }

@@ -21,10 +21,11 @@ extern bool rq_group_create(uint32 topic, const char *name,
 							bool limited, RqGroupRef *group);
 
 /*
- * Settle groups whose creator or dropper has ended; false if there was none.
+ * Settle groups whose creator or dropper has ended, a bounded number of them;
+ * false if none was settled.  The next call goes on after the last one.
  * Janitor only.
  */
-extern bool rq_group_settle_all(void);
+extern bool rq_group_settle_some(void);
 
 /* Make a slot for this group; the caller holds the meta lock exclusively. */
 extern uint32 rq_group_apply(uint32 topic, uint32 id, const char *name,

@@ -94,24 +94,34 @@ rq_group_drop_if(RqGroupRef group, RqGroupMay may)
 }
 
 /* Each under a hold of its own, since others wait for the lock. */
-void
-rq_group_drop_abandoned(void)
+int
+rq_group_drop_abandoned(int most)
 {
+	static uint32 next = 0;		/* where to go on the next time */
+	int			dropped = 0;
+
 	if (pg_atomic_read_u32(&rq_tables->groups_abandoned) == 0)
-		return;
-	for (uint32 i = 0; i < (uint32) rq_max_groups; i++)
+		return 0;
+	for (int n = 0; n < rq_max_groups && dropped < most; n++)
 	{
+		uint32		i = next;
+
+		next = (next + 1) % (uint32) rq_max_groups;
 		/* Checked without the lock to pass over most, then again with it. */
 		if (rq_groups[i].id == 0 || !rq_groups[i].abandoned)
 			continue;
 		rq_gate_enter();
 		LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 		if (rq_groups[i].id != 0 && rq_groups[i].abandoned)
+		{
 			rq_group_drop_for_good(i);
+			dropped++;
+		}
 		LWLockRelease(rq_meta_lock);
 		rq_gate_leave();
 		RQ_FAULT("group-abandoned");
 	}
+	return dropped;
 }
 
 /* With an xid the group is only marked: its end is a record of its own. */

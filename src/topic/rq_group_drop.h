@@ -23,10 +23,11 @@ extern void rq_group_log_drop(uint32 group, uint64 xid);
 extern void rq_group_drop_for_good(uint32 group);
 
 /*
- * WAL-log the end of all groups whose creation has been rolled back to a
- * savepoint; takes the gate and the meta lock.
+ * WAL-log the end of groups whose creation has been rolled back to a
+ * savepoint, of at most "most"; the next call goes on after the last one.
+ * Returns how many.  Takes the gate and the meta lock.
  */
-extern void rq_group_drop_abandoned(void);
+extern int	rq_group_drop_abandoned(int most);
 
 /*
  * WAL-log the end of a group that no transaction is about to create or drop,

@@ -28,7 +28,10 @@
 #include "topic/rq_trash.h"
 #include "topic/rq_xid.h"
 
-/* Topics settled in a round of the janitor; for some, files are removed. */
+/*
+ * How many topics in doubt are asked about in a round of the janitor; for some
+ * of them, files are removed.
+ */
 #define SETTLE_ROUND	64
 
 /* ---- creating ---- */
@@ -170,29 +173,60 @@ settle_topic(uint32 slot)
 }
 
 /*
- * Does what the slot says depend on the outcome of a transaction?  Also asked
- * without the meta lock, to pass over most slots.
+ * Is there something to settle, as soon as a transaction has ended?  Also
+ * asked without the meta lock, to pass over most slots.  A doomed topic waits
+ * to be dropped, whatever has become of those who created and dropped it; only
+ * a change of its settings is settled as usual, since retention asks for that
+ * until then.
  */
 static bool
 is_in_doubt(int topic)
 {
-	return rq_topics[topic].pend_xid != 0 || rq_topics[topic].drop_xid != 0 ||
-		rq_topics[topic].alter_xid != 0;
+	const RqTopic *t = &rq_topics[topic];
+
+	return t->alter_xid != 0 ||
+		(!t->doomed && (t->pend_xid != 0 || t->drop_xid != 0));
+}
+
+/*
+ * True if the topic was in doubt and no longer is.  "trash" gets the name of
+ * what is to be removed when the lock has been released.
+ */
+static bool
+settle_ended_topic(int topic, char *trash)
+{
+	const RqTopic *t = &rq_topics[topic];
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+
+	/* The slot may be free by now, or another topic's: check again. */
+	if (!is_in_doubt(topic))
+		return false;
+	RQ_FAULT_OF("topic-settle", rq_topic_key(topic).rel);
+	if (t->drop_xid != 0)
+		settle_drop(topic);
+	if (t->pend_xid != 0)
+		settle_topic(topic);
+	rq_topic_alter_settle(topic, trash);
+	return !is_in_doubt(topic);
 }
 
 /*
  * Each topic under a hold of its own, since to settle one can flush WAL.
- * Files are only renamed under it, and removed after.  The next slot is chosen
- * before anything can throw, so that a topic whose transaction cannot be
- * looked up does not keep others from their turn.
+ * Files are only renamed under it, and removed after.  Also those whose
+ * transaction has not ended count for the round, since each of them costs a
+ * hold of the lock.  The next slot is chosen before anything can throw, so
+ * that a topic whose transaction cannot be looked up does not keep others from
+ * their turn.
  */
 bool
-rq_topic_settle_all(void)
+rq_topic_settle_some(void)
 {
 	static int	next = 0;		/* where to go on the next time */
-	int			settled = 0;
+	int			left = SETTLE_ROUND;
+	bool		any = false;
 
-	for (int n = 0; n < rq_max_topics && settled < SETTLE_ROUND; n++)
+	for (int n = 0; n < rq_max_topics && left > 0; n++)
 	{
 		char		trash[MAXPGPATH] = "";
 		int			i = next;
@@ -202,20 +236,13 @@ rq_topic_settle_all(void)
 			continue;
 		rq_gate_enter();
 		LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-
-		/* The slot may be free by now, or another topic's: check again. */
-		if (rq_topics[i].drop_xid != 0)
-			settle_drop(i);
-		if (rq_topics[i].pend_xid != 0)
-			settle_topic(i);
-		rq_topic_alter_settle(i, trash);
-		if (!is_in_doubt(i))
-			settled++;
+		any |= settle_ended_topic(i, trash);
 		LWLockRelease(rq_meta_lock);
 		rq_gate_leave();
 		rq_trash_remove(trash);
+		left--;
 	}
-	return settled > 0;
+	return any;
 }
 
 /* ---- redo ---- */

@@ -22,10 +22,10 @@ extern uint32 rq_topic_ensure(RqKey key, Oid spc,
 
 /*
  * Settle topics for which the transaction that has created, dropped or altered
- * them has ended, a limited number in a call.  False if there was none.
- * Janitor only.
+ * them has ended, a bounded number of them; false if none was settled.  The
+ * next call goes on after the last one.  Janitor only.
  */
-extern bool rq_topic_settle_all(void);
+extern bool rq_topic_settle_some(void);
 
 /* An RqWalRedo. */
 extern void rq_topic_redo(const void *data, uint32 len, XLogRecPtr lsn);

@@ -217,7 +217,7 @@ rq_topic_make_room(uint32 nqueues, uint64 noffsets)
 		return;
 	if (pg_atomic_read_u32(&rq_tables->ndoomed) > 0)
 		rq_topic_drop_garbage(NULL, INT_MAX);
-	rq_group_drop_abandoned();
+	(void) rq_group_drop_abandoned(INT_MAX);
 }
 
 /* ---- redo ---- */

@@ -50,6 +50,9 @@ extern PGDLLEXPORT void rq_janitor_main(Datum arg);
 /* How many topics' storage is removed in a round. */
 #define DROP_ROUND			32
 
+/* How many groups are dropped in a round whose creation was rolled back. */
+#define ABANDONED_ROUND		256
+
 /*
  * Only ENOENT is taken as proof that the file does not exist: whatever else
  * may be wrong must not cost a topic its messages.
@@ -130,13 +133,19 @@ static void
 settle_topics(void)
 {
 	RQ_FAULT("janitor-settle");
-	again |= rq_topic_settle_all();
+	again |= rq_topic_settle_some();
 }
 
 static void
 settle_groups(void)
 {
-	again |= rq_group_settle_all();
+	again |= rq_group_settle_some();
+}
+
+static void
+drop_abandoned(void)
+{
+	again |= rq_group_drop_abandoned(ABANDONED_ROUND) > 0;
 }
 
 /* Try again what the file system refused when it was dropped or trimmed. */
@@ -163,7 +172,7 @@ static const RqRound steps[] = {
 	rq_retain_round,
 	settle_topics,
 	settle_groups,
-	rq_group_drop_abandoned,
+	drop_abandoned,
 	drop_garbage,
 	remove_leftovers,
 	rq_unused_drop_expired,

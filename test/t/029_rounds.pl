@@ -1,6 +1,6 @@
 # 029_rounds.pl -- what takes more than one round, or splits in two: more
-# aborted entries than fit in one record, and appends in flight on both sides
-# of a complete one.
+# aborted entries than fit in one record; appends in flight on both sides of a
+# complete one; more groups in doubt than the janitor settles in one go.
 
 use strict;
 use warnings;
@@ -17,6 +17,7 @@ rq_seed();
 my $node = rq_node('main', allows_streaming => 1, conf => <<'EOC');
 checkpoint_timeout = 1h
 rocketq.retention_time = '-1'
+rocketq.max_groups_per_topic = 1000
 EOC
 rq_require_faults($node);
 $node->safe_psql('postgres', 'CREATE EXTENSION pg_walinspect');
@@ -155,6 +156,80 @@ EOQ
 	is(query("SELECT string_agg(rocketq.text(body), ' ') FROM gaps WHERE rocketq.text(body) IN ('in', 'flight')"),
 		'in flight', 'a message in flight over a checkpoint');
 	rq_verify($node, 'in flight');
+}
+
+#
+# However many groups are in doubt, or were rolled back, each round of the janitor
+# writes records of only so many.
+#
+{
+	my $all = 600;
+	my $most = 256;
+	my $session = $node->background_psql('postgres', on_error_stop => 0);
+	my $janitor;
+
+	# How many records of that type, told by a pattern, each round writes.
+	my $rounds = sub {
+		my ($from, $type, $pattern) = @_;
+		my @rounds;
+		my $written = 0;
+
+		rq_arm($node, 'janitor-settle=stop');
+		while ($written < $all && @rounds < 10)
+		{
+			kill('CONT', $janitor);
+			rq_poll_stopped($janitor);
+			push @rounds, grep({ /$pattern/ } records($type, $from)) - $written;
+			$written += $rounds[-1];
+		}
+		is($written, $all, "$type: a record for each of them");
+		cmp_ok((sort { $b <=> $a } @rounds)[0], '<=', $most, "$type: in rounds of @rounds");
+		rq_arm($node, '');
+		return;
+	};
+
+	query("SELECT rocketq.create_topic('doubt', 1)");
+	$janitor = rq_pause($node, 'rocketq janitor');
+	query("SELECT count(rocketq.create_group('doubt', 'c' || i)) FROM generate_series(1, $all) i");
+	$rounds->(rq_flush($node), 'GROUP', '');
+
+	$session->query_safe('BEGIN; SAVEPOINT s');
+	$session->query_safe("SELECT count(rocketq.create_group('doubt', 'r' || i)) FROM generate_series(1, 300) i; ROLLBACK TO s") foreach 1 .. 2;
+	$rounds->(rq_flush($node), 'EXT', '^GROUP_DROP');
+	kill('CONT', $janitor);
+	$session->query_safe('COMMIT');
+	$session->quit;
+	is(query("SELECT count(*) FROM rocketq.groups WHERE topic = 'doubt'"), $all, 'which are those of the first kind');
+}
+
+#
+# A dropped topic whose storage cannot be removed yet is not settled again and
+# again.
+#
+{
+	my $settled = qr/fault point "topic-settle"/;
+	my $kept = qr/fault point "drop-wal"/;
+	my $from;
+
+	query("SELECT rocketq.create_topic('dropped', 1), rocketq.create_topic('altered', 1)");
+	rq_poll_query($node, 'the janitor to have settled them',
+		"SELECT bool_and(last_error IS NULL) FROM rocketq.workers");
+	rq_wait_ticks($node, 'janitor', 2);
+	rq_arm($node, 'drop-wal=error,topic-settle=error');
+	$from = rq_log_from($node);
+	query("SELECT rocketq.drop_topic('dropped')");
+	foreach my $round (1 .. 3)
+	{
+		$node->wait_for_log($kept, $from);
+		$from = rq_log_from($node) if $round < 3;
+	}
+	rq_wait_ticks($node, 'janitor', 2);
+	is(grep({ $_ =~ $settled } slurp_file($node->logfile, $from)), 0, 'a doomed topic is not settled');
+	query("SELECT rocketq.alter_topic('altered', 2)");
+	$node->wait_for_log($settled, $from);
+	pass('another one would be');
+	rq_arm($node, '');
+	$node->wait_for_log(qr/removed the storage of dropped topic/, $from);
 }
 
 $node->stop;
