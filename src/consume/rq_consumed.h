@@ -6,20 +6,12 @@
 #ifndef RQ_CONSUMED_H
 #define RQ_CONSUMED_H
 
-#include "shmem/rq_shmem.h"
-#include "topic/rq_tables.h"
+#include "topic/rq_alter.h"
 
 /*
- * Resolve the queues that a topic with "nqueues" queues would not have, so
- * that aborted entries do not count.  The caller holds the topic's relation
- * exclusively.
+ * Queues may go when every group has consumed what they hold; without a group,
+ * when they hold nothing.
  */
-extern void rq_consumed_prepare(uint32 topic, uint32 nqueues);
-
-/*
- * Throw if the queue holds a message that a group has not consumed, or any if
- * there is no group.  The caller holds the meta lock as well.
- */
-extern void rq_consumed_check(RqQueue *q);
+extern const RqRemovalCheck rq_consumed_check;
 
 #endif							/* RQ_CONSUMED_H */

@@ -46,8 +46,7 @@ alter(Relation rel, const RqTopicSettings *to)
 	xid = rq_xid_announce();
 	rq_topic_note_altered(topic);
 	rq_touched_check_removal(topic, to->nqueues);
-	rq_consumed_prepare(topic, to->nqueues);
-	rq_topic_alter(topic, to, xid, rq_consumed_check);
+	rq_topic_alter(topic, to, xid, &rq_consumed_check);
 }
 
 /* Check a label before PostgreSQL stores it, and give the topic its settings. */

@@ -444,8 +444,8 @@ rq_queue_enqueue(RqQueue *q, const xl_rq_entry *entries, int count, uint64 xid,
 			/*
 			 * 3. publish.  Entries and hold before "end": pairs with the read
 			 * barriers after reads of "end", in has_news() of rq_resolve.c,
-			 * rq_range_fill() of am/rq_range.c and ask_entries() of
-			 * retain/rq_needs.c.
+			 * rq_range_fill() of am/rq_range.c, ask_entries() of
+			 * retain/rq_needs.c and look_at() of consume/rq_consumed.c.
 			 */
 			pg_write_barrier();
 			pg_atomic_write_u64(&q->end, rec.offset + count);

@@ -184,6 +184,33 @@ settle_first(uint32 topic)
 }
 
 /*
+ * Enter the gate and take the meta lock exclusively when the queues from
+ * "nqueues" on may go.  They are looked at without the locks, and what has
+ * changed by the time that these are held makes us look again.  The lock on
+ * the relation leaves few who could change anything: retention, and groups
+ * that expire.
+ */
+static void
+lock_removable(uint32 topic, uint32 nqueues, const RqRemovalCheck *check)
+{
+	for (;;)
+	{
+		void	   *looked = check->look(topic, nqueues);
+		bool		may;
+
+		RQ_FAULT("alter-looked");
+		rq_gate_enter();
+		LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+		may = check->still_holds(topic, nqueues, looked);
+		pfree(looked);
+		if (may)
+			return;
+		LWLockRelease(rq_meta_lock);
+		rq_gate_leave();
+	}
+}
+
+/*
  * Everything that can fail comes before stage_settings(): what is consumed, shares and
  * room.  What take_slots() has done by then needs no undo, since it is the
  * last of these.  One hold of the meta lock covers checks, slots and record:
@@ -192,19 +219,14 @@ settle_first(uint32 topic)
  */
 void
 rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid,
-			   RqQueueMayGo check)
+			   const RqRemovalCheck *check)
 {
 	uint32		nqueues = to->nqueues;
-	uint32		now;
 
 	settle_first(topic);
 	make_room_for_slots(topic, nqueues);
-	rq_gate_enter();
-	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	now = rq_topic_nqueues(topic);
-	for (uint32 i = nqueues; i < now; i++)
-		check(rq_topic_queue(topic, i));
-	if (nqueues > now)
+	lock_removable(topic, nqueues, check);
+	if (nqueues > rq_topic_nqueues(topic))
 		rq_group_check_share(topic, nqueues);
 	take_slots(topic, nqueues);
 	stage_settings(topic, to, xid);

@@ -11,20 +11,31 @@
 #include "topic/rq_tables.h"
 
 /*
- * Throw if a queue holds messages that somebody may still want.  The meta lock
- * is held exclusively.
+ * May queues from number "nqueues" on be removed?
+ *
+ * look() is called with a lock on the topic's relation, but no other, so it
+ * can take long.  It throws when one of them holds messages that somebody may
+ * still want, and otherwise returns what it has found, palloc'd.
+ *
+ * still_holds() is called afterwards with the meta lock held exclusively: can
+ * it be told from that, which was found under no lock, that they may go?  If
+ * not, look() is called again.
  */
-typedef void (*RqQueueMayGo) (RqQueue *q);
+typedef struct RqRemovalCheck
+{
+	void	   *(*look) (uint32 topic, uint32 nqueues);
+	bool		(*still_holds) (uint32 topic, uint32 nqueues,
+								const void *looked);
+} RqRemovalCheck;
 
 /*
  * Change the settings, from now on for the calling transaction, whose id is
  * "xid", and for everybody if it commits.  The caller holds the topic's
  * relation locked exclusively until then.  Throws when a table is full, or
- * when a queue that would go must stay: "check" is called for each of them,
- * and throws then.
+ * when by "check" a queue that would go must stay.
  */
 extern void rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid,
-						   RqQueueMayGo check);
+						   const RqRemovalCheck * check);
 
 /*
  * Back to these settings, which the transaction saw before it called

@@ -114,6 +114,30 @@ SKIP:
 	is(done($one, "SELECT count(*) FROM rocketq.consume('t', 'late')"), '3', 'the consumer gets everything in its next call');
 }
 
+#
+# The only group goes after a queue has been found to hold nothing for it, and
+# before the queue is removed: then what is there is nobody's, and stays.
+#
+SKIP:
+{
+	skip 'rocketq was built without RQ_TESTING', 2 if !rq_has_faults($node);
+
+	done($one, "SELECT rocketq.create_topic('shrinks', 2)");
+	done($one, "SELECT rocketq.produce('shrinks', 'm', queue_id => 1)");
+	done($one, "SELECT rocketq.create_group('shrinks', 'all', 'last')");
+	done($open, "SET rocketq.fault = 'alter-looked=stop'");
+	$open->ask("SELECT rocketq.alter_topic('shrinks', 1)");
+	rq_poll_stopped($open->{pid});
+	expire('1s');
+	wait_for_groups('', 'the group goes meanwhile');
+	expire('1h');
+	kill('CONT', $open->{pid});
+	like(rq_answer($open), qr/queue 1 contains messages that have not been consumed/, 'its queue does not');
+	done($open, "RESET rocketq.fault");
+	done($one, "SELECT rocketq.drop_topic('shrinks')");
+	done($one, "SELECT rocketq.create_group('t', 'late')");
+}
+
 # Resume the janitor; what it was about to do is done after one round.
 sub expire_later
 {

@@ -105,6 +105,16 @@ $one->query('COMMIT');
 rq_arm($node, '');
 
 #
+# A queue that is to go is looked at without the lock, however much was rolled
+# back at its end.
+#
+$node->safe_psql('postgres', "SELECT rocketq.create_topic('ending', 2); SELECT rocketq.create_group('ending', 'g')");
+$one->query("SET rocketq.fault = 'precommit-done=error'");
+$one->query("SELECT count(rocketq.produce('ending', 'x', queue_id => 1)) FROM generate_series(1, 5)");
+cmp_ok(stops_of($one, 'consumed-look', "SELECT rocketq.alter_topic('ending', 1)"), '>=', 5, 'all of its entries are looked at');
+is(rq_value($node, "SELECT queues FROM rocketq.topics WHERE topic = 'ending'"), '1', 'and it is gone');
+
+#
 # Offering messages again is done in parts.
 #
 $node->safe_psql('postgres', <<'EOQ');
