@@ -106,7 +106,9 @@ trim_queue(RqRound *r, uint32 topic, uint32 i, RqTrim *t)
 
 /*
  * At most TRIM_ROUND_MB at a time.  Readers are not spared only if all that
- * goes lies below held_floor.
+ * goes lies below held_floor.  A queue can have been asked what it needs
+ * without reading all that is read here; so one can turn out to be unreadable
+ * only now, and keeps the log as in ask_or_keep().
  */
 static void
 trim_log(RqRound *r)
@@ -115,6 +117,7 @@ trim_log(RqRound *r)
 	RqPos		most = Max((RqPos) TRIM_ROUND_MB * 1024 * 1024,
 						   rq_log->segment_size);
 	RqPos		cut = Min(may, rq_log_segment_start(rq_log_segno(r->start + most)));
+	bool		readable = true;
 	RqTrim		t;
 
 	if (cut <= r->start)
@@ -122,8 +125,8 @@ trim_log(RqRound *r)
 	rq_trim_prepare(&t, cut);
 	for (int topic = 0; topic < rq_max_topics; topic++)
 		for (uint32 i = 0; i < rq_topic_nslots(topic); i++)
-			(void) rq_round_look(r, trim_queue, topic, i, &t);
-	if (!rq_trim(&t, cut <= r->held_floor))
+			readable &= rq_round_look(r, trim_queue, topic, i, &t);
+	if (!readable || !rq_trim(&t, cut <= r->held_floor))
 		return;
 	if (cut < may)
 		rq_worker_wake(RQ_JANITOR);

@@ -58,7 +58,7 @@ rq_trim_prepare(RqTrim *t, RqPos new_start)
 {
 	t->old_start = pg_atomic_read_u64(&rq_log->start);
 	t->new_start = new_start;
-	t->nstarts = 0;
+	t->nstarts = t->nlosses = 0;
 	initStringInfo(&t->starts);
 	initStringInfo(&t->born);
 	initStringInfo(&t->losses);
@@ -133,10 +133,27 @@ add_losses(RqTrim *t, RqQueue *q, RqOff start)
 	pfree(losses);
 }
 
+/* The queue has been looked at to the end: what was appended for it counts. */
+static void
+keep_appended(RqTrim *t)
+{
+	t->nstarts = t->starts.len / sizeof(xl_rq_queue_start);
+	t->nlosses = t->losses.len / sizeof(Loss);
+}
+
+/* It has not: forget what was appended since. */
+static void
+forget_appended(RqTrim *t)
+{
+	t->starts.len = t->nstarts * sizeof(xl_rq_queue_start);
+	t->born.len = t->nstarts * sizeof(XLogRecPtr);
+	t->losses.len = t->nlosses * sizeof(Loss);
+}
+
 /*
  * Everything that reads entries, and so can throw or take time, is done here
- * and not in rq_trim().  An error leaves "nstarts" as it was, and so the queue
- * as it is.
+ * and not in rq_trim().  An error leaves "nstarts" and "nlosses" as they were,
+ * and so the queue as it is.
  */
 void
 rq_trim_queue(RqTrim *t, RqQueue *q, RqOff start)
@@ -147,20 +164,19 @@ rq_trim_queue(RqTrim *t, RqQueue *q, RqOff start)
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
 	/* The call before may have thrown in the middle. */
-	t->starts.len = t->nstarts * sizeof(s);
-	t->born.len = t->nstarts * sizeof(q->born);
-
+	forget_appended(t);
 	if (start > pg_atomic_read_u64(&q->start) || t->new_start > t->old_start)
 		add_losses(t, q, start);
-	if (start <= pg_atomic_read_u64(&q->start))
-		return;
-	s.bytes_start = q->bytes_start;
-	for (RqOff off = pg_atomic_read_u64(&q->start); off < start; off++)
-		if (rq_queue_entry_or_lost(q, off, &e))
-			s.bytes_start += RQ_CQ_FRAME_LEN(&e);
-	appendBinaryStringInfo(&t->starts, (char *) &s, sizeof(s));
-	appendBinaryStringInfo(&t->born, (char *) &q->born, sizeof(q->born));
-	t->nstarts++;
+	if (start > pg_atomic_read_u64(&q->start))
+	{
+		s.bytes_start = q->bytes_start;
+		for (RqOff off = pg_atomic_read_u64(&q->start); off < start; off++)
+			if (rq_queue_entry_or_lost(q, off, &e))
+				s.bytes_start += RQ_CQ_FRAME_LEN(&e);
+		appendBinaryStringInfo(&t->starts, (char *) &s, sizeof(s));
+		appendBinaryStringInfo(&t->born, (char *) &q->born, sizeof(q->born));
+	}
+	keep_appended(t);
 }
 
 /* ---- trim ---- */
@@ -267,10 +283,9 @@ static void
 note_losses(const RqTrim *t)
 {
 	const Loss *losses = (const Loss *) t->losses.data;
-	int			n = t->losses.len / sizeof(Loss);
 
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	for (int i = 0; i < n; i++)
+	for (uint32 i = 0; i < t->nlosses; i++)
 		if (is_valid(&losses[i]))
 		{
 			rq_offset_lose(rq_group_offset(losses[i].group, losses[i].queue_id),

@@ -21,6 +21,7 @@ typedef struct RqTrim
 	RqPos		old_start;		/* of the log */
 	RqPos		new_start;
 	uint32		nstarts;
+	uint32		nlosses;
 	StringInfoData starts;		/* xl_rq_queue_start */
 	StringInfoData born;		/* RqQueue.born of each, XLogRecPtr */
 	StringInfoData losses;		/* what groups lose by it */

@@ -75,6 +75,31 @@ rq_verify($node, 'the file is back');
 set_retention(-1);
 
 #
+# A file in the middle goes before anybody has read it, and the group is after it:
+# what the group would lose can be counted, but nothing of the queue goes.
+#
+my $janitor = rq_pause($node, 'rocketq janitor');
+sql(<<'EOQ');
+SELECT rocketq.create_topic('half', 2);
+SELECT rocketq.create_group('half', 'g');
+SELECT count(rocketq.produce('half', 'x', queue_id => 0)) FROM generate_series(1, 9000);
+SELECT count(rocketq.produce('half', 'x', queue_id => 1)) FROM generate_series(1, 3000);
+SELECT rocketq.commit_offset('half', 'g', 0, 4096);
+SELECT rocketq.alter_topic('half', retention_time => '0');
+CHECKPOINT;
+EOQ
+my $half = sql("SELECT 'queue/' || oid || '_' || pg_relation_filenode('half') FROM pg_database WHERE datname = 'postgres'");
+rename("$store/$half/0.00000001", $away) or die "could not rename a file of \"$half\": $!";
+my $lost = "SELECT string_agg(queue_id || ':' || lost_messages, ' ' ORDER BY queue_id) FROM rocketq.groups WHERE topic = 'half'";
+kill('CONT', $janitor);
+rq_poll_query($node, 'the other queue to be trimmed', "SELECT rocketq.min_offset('half', 1) = 3000");
+is(sql($lost), '0:0 1:3000', 'what the group has not lost is not counted');
+rename($away, "$store/$half/0.00000001") or die "could not rename \"$away\": $!";
+rq_poll_query($node, 'the queue to be trimmed', "SELECT rocketq.min_offset('half', 0) = 9000");
+is(sql($lost), '0:4904 1:3000', 'and counted when it goes');
+sql("SELECT rocketq.drop_topic('half')");
+
+#
 # Files of a queue and of the log are lost, and the server continues without
 # them.
 #
