@@ -12,11 +12,18 @@
 
 #include "format/rq_cqfmt.h"
 #include "format/rq_framefmt.h"
+#include "topic/rq_waiters.h"
 
 /* The first member of each kind's own struct.  Functions may be NULL. */
 typedef struct RqFilter RqFilter;
 struct RqFilter
 {
+	/*
+	 * Filters with the same id match the same messages; those who match the
+	 * same can have different ids.  0 is for every message.
+	 */
+	uint64		id;
+
 	/* Could the entry's message match?  Decides without reading it. */
 	bool		(*match_entry) (const RqFilter *f, const RqEntry *e);
 
@@ -24,11 +31,10 @@ struct RqFilter
 	bool		(*match_message) (const RqFilter *f, const RqParts *m);
 
 	/*
-	 * Hashes of tags such that each message that matches has one of them, for
-	 * those who wake waiters; returns how many.  0 stands for every message,
-	 * and for more than "max" tags.  Can't throw.
+	 * Add tags such that each message that matches has one of them, for those
+	 * who wake waiters.  None stands for every message.  Can't throw.
 	 */
-	uint32		(*wake_tags) (const RqFilter *f, uint32 *hashes, uint32 max);
+	void		(*wake_tags) (const RqFilter *f, RqWakeTags * tags);
 };
 
 static inline bool
@@ -43,10 +49,11 @@ rq_filter_message(const RqFilter *f, const RqParts *m)
 	return f->match_message == NULL || f->match_message(f, m);
 }
 
-static inline uint32
-rq_filter_tags(const RqFilter *f, uint32 *hashes, uint32 max)
+static inline void
+rq_filter_wake_tags(const RqFilter *f, RqWakeTags * tags)
 {
-	return f->wake_tags == NULL ? 0 : f->wake_tags(f, hashes, max);
+	if (f->wake_tags != NULL)
+		f->wake_tags(f, tags);
 }
 
 #endif							/* RQ_FILTER_H */

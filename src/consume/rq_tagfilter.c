@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
+
 #include "consume/rq_tagfilter.h"
 
 typedef struct FilterTag
@@ -123,23 +125,31 @@ match_message(const RqFilter *filter, const RqParts *m)
 	return false;
 }
 
-/*
- * With too many tags every message wakes the waiter, which then finds out by
- * match_entry() whether it is one for it.
- */
-static uint32
-wake_tags(const RqFilter *filter, uint32 *hashes, uint32 max)
+static void
+wake_tags(const RqFilter *filter, RqWakeTags * tags)
 {
 	const TagFilter *f = (const TagFilter *) filter;
 
-	if ((uint32) f->ntags > max)
-		return 0;
 	for (int i = 0; i < f->ntags; i++)
-		hashes[i] = f->tags[i].hash;
-	return f->ntags;
+		rq_wake_tags_add(tags, f->tags[i].hash);
 }
 
-/* "*" sets none of the functions: every message matches. */
+/*
+ * Of all the tags, with their lengths, so that no other filter has it: who
+ * waits with the one is not woken when somebody with the other has been.
+ */
+static uint64
+filter_id(const TagFilter *f)
+{
+	uint64		id = 0;
+
+	for (int i = 0; i < f->ntags; i++)
+		id = hash_combine64(id, hash_bytes_extended((const unsigned char *) f->tags[i].tag,
+													(int) f->tags[i].len, f->tags[i].len));
+	return id == 0 ? 1 : id;
+}
+
+/* "*" sets neither id nor functions: every message matches. */
 RqFilter *
 rq_tagfilter_parse(const char *expression)
 {
@@ -165,5 +175,6 @@ rq_tagfilter_parse(const char *expression)
 	}
 	add_tag(f, expression, from, from + strlen(from));
 	qsort(f->tags, f->ntags, sizeof(FilterTag), compare_hashes);
+	f->filter.id = filter_id(f);
 	return &f->filter;
 }

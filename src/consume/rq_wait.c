@@ -61,7 +61,9 @@ begin_wait(const RqWant *want)
 	me->group_id = want->group.id;
 	me->queue_id = want->queue_id;
 	me->from = want->from;
-	me->ntags = rq_filter_tags(want->filter, me->tags, RQ_WAIT_TAGS);
+	me->filter = want->filter->id;
+	me->tags.n = 0;
+	rq_filter_wake_tags(want->filter, &me->tags);
 	me->picked_queue = RQ_ALL_QUEUES;
 	pg_atomic_write_u32(&me->picked, 0);
 	rq_wake_join(want->topic);

@@ -14,6 +14,18 @@
 
 #define RQ_WAIT_LOCKS		64
 #define RQ_WAIT_TAGS		8
+#define RQ_WAIT_BITS		8192
+
+/*
+ * The tags that a waiter wants, by their hashes: as they are or, if there are
+ * more than RQ_WAIT_TAGS, as two bits for each in a bitmap (a Bloom filter).
+ */
+typedef struct RqWakeTags
+{
+	uint32		n;				/* 0 = every message may be wanted */
+	uint32		hashes[RQ_WAIT_TAGS];
+	uint64		bits[RQ_WAIT_BITS / 64];
+}			RqWakeTags;
 
 /*
  * A backend that waits for messages of a topic; see consume/rq_wait.c.  All
@@ -26,8 +38,8 @@ typedef struct RqWaiter
 	uint32		group_id;		/* 0 = for no group */
 	uint32		queue_id;		/* RQ_ALL_QUEUES, or the only one */
 	uint64		from;			/* first offset that is of interest */
-	uint32		ntags;			/* 0 = every message */
-	uint32		tags[RQ_WAIT_TAGS]; /* hashes */
+	uint64		filter;			/* id of its filter (consume/rq_filter.h) */
+	RqWakeTags	tags;
 	pg_atomic_uint32 picked;	/* there may be something for it */
 	uint32		picked_queue;	/* in that queue; RQ_ALL_QUEUES = anywhere */
 	uint32		next;			/* in the topic's list */
@@ -41,6 +53,16 @@ typedef struct RqWaiter
 extern RqWaiter *rq_waiters;
 
 extern const RqPart rq_waiters_part;
+
+/* Add a tag by its hash; "n" is 0 at first, and nothing else need be set. */
+extern void rq_wake_tags_add(RqWakeTags * t, uint32 hash);
+
+/*
+ * Can a tag with this hash be among them, or can any?  With many tags there are
+ * hashes for which this is wrongly true, but none for which it is wrongly
+ * false.
+ */
+extern bool rq_wake_tags_match(const RqWakeTags * t, uint32 hash);
 
 /* The wait lock of a topic's slot, which it shares with some other slots. */
 extern LWLock *rq_wait_lock(uint32 topic);

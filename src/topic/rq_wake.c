@@ -16,9 +16,10 @@
  *
  * A queue is one consumer's at a time, so new messages of a queue wake one
  * waiter of each group whose tags match; if the queue has an owner, only the
- * owner, since anybody else would be turned away.  Waiters of a group that
- * filter by different tags are treated as different groups: what one of them
- * does not want may be what another waits for.  The waiter is "picked" until
+ * owner, since anybody else would be turned away.  Waiters of a group with
+ * different filters are treated as different groups: what one of them does not
+ * want may be what another waits for.  What the list says of
+ * their tags does not tell filters apart: different tags can share a hash.  The waiter is "picked" until
  * it begins to check; until then further news of the queue wakes nobody else,
  * since the one that is on its way will see that, too.  Waiters without a
  * group (pull) are all woken: each gets the message.
@@ -31,7 +32,6 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "lib/qunique.h"
 
 #include "base/rq_compat.h"
@@ -49,7 +49,7 @@ typedef struct Served
 	struct
 	{
 		uint32		group_id;
-		uint32		tags;		/* hash of the filter's tags */
+		uint64		filter;
 	}			who[SERVED_MAX];
 } Served;
 
@@ -164,29 +164,19 @@ wants(const RqWaiter *w, uint32 queue_id, const RqNews *news)
 	if (w->queue_id != RQ_ALL_QUEUES &&
 		(w->queue_id != queue_id || w->from >= news->to))
 		return false;
-	if (w->ntags == 0 || news->any)
+	if (news->any)
 		return true;
 	for (uint32 i = 0; i < news->ntags; i++)
-		for (uint32 k = 0; k < w->ntags; k++)
-			if (news->tags[i] == w->tags[k])
-				return true;
+		if (rq_wake_tags_match(&w->tags, news->tags[i]))
+			return true;
 	return false;
-}
-
-static uint32
-hash_tags(const RqWaiter *w)
-{
-	return hash_bytes((const unsigned char *) w->tags,
-					  (int) (w->ntags * sizeof(w->tags[0])));
 }
 
 static bool
 is_served(const Served *s, const RqWaiter *w)
 {
-	uint32		tags = hash_tags(w);
-
 	for (uint32 i = 0; i < s->n; i++)
-		if (s->who[i].group_id == w->group_id && s->who[i].tags == tags)
+		if (s->who[i].group_id == w->group_id && s->who[i].filter == w->filter)
 			return true;
 	return false;
 }
@@ -198,7 +188,7 @@ add_served(Served *s, const RqWaiter *w)
 	if (s->n == SERVED_MAX)
 		return;
 	s->who[s->n].group_id = w->group_id;
-	s->who[s->n].tags = hash_tags(w);
+	s->who[s->n].filter = w->filter;
 	s->n++;
 }
 
