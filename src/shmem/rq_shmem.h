@@ -21,8 +21,12 @@
  *
  * Nobody waits for the file system, a worker or another transaction while
  * holding 2 to 8, with these exceptions.  A queue's lock is held over its WAL
- * insertion.  The meta lock is held while a topic's directory is made ahead or
- * put away with its topic, and while a state of many megabytes is copied
+ * insertion, and while files of the queue are opened, mapped and read to
+ * resolve it (queue/rq_resolve.c).  So is the meta lock, shared, by those who
+ * read entries and hold no lock on the topic's relation: workers, views and
+ * waiters.  The meta lock is held while a topic's directory is made ahead or
+ * put away with its topic, while a queue's file that was trimmed is removed
+ * (retain/rq_trim.c), and while a state of many megabytes is copied
  * (wal/rq_state.c).  The gate lock and the meta lock are held over the
  * flush of a record that takes away a topic or queues with their files, since a
  * removal has no undo and must not be seen before.

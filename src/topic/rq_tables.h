@@ -124,7 +124,9 @@ typedef struct RqQueue
 								 * about an earlier queue of that number. Meta
 								 * lock */
 	RqOff		redo_dirty;		/* lowest offset redo has written since the
-								 * last sync; startup process only */
+								 * last sync.  The startup process lowers it,
+								 * and who syncs resets it: the startup
+								 * process, or the keeper after recovery */
 	RqSample	samples[2];		/* of the end, newer first; lock */
 } RqQueue;
 
