@@ -49,11 +49,11 @@ COMMENT ON FUNCTION rocketq.create_topic IS
     'CREATE TABLE name (LIKE rocketq.message) USING rocketq';
 
 CREATE FUNCTION rocketq.alter_topic(topic pg_catalog.regclass, queues int DEFAULT NULL,
-    retention_time pg_catalog.text DEFAULT NULL) RETURNS pg_catalog.void
+    retention_time pg_catalog.anycompatible DEFAULT NULL::pg_catalog.text) RETURNS pg_catalog.void
     AS 'MODULE_PATHNAME', 'rocketq_alter_topic' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION rocketq.alter_topic IS
-    'change the number of queues of a topic, or how long it keeps messages: an interval, -1 '
-    '(forever), or default';
+    'change the number of queues of a topic, or how long it keeps messages: an interval, a number '
+    'of seconds, -1 (forever), or default';
 
 CREATE FUNCTION rocketq.drop_topic(topic pg_catalog.regclass) RETURNS pg_catalog.void
     AS 'MODULE_PATHNAME', 'rocketq_drop_topic' LANGUAGE C VOLATILE;

@@ -13,9 +13,11 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "parser/parse_coerce.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -117,29 +119,66 @@ rocketq_create_topic(PG_FUNCTION_ARGS)
 	PG_RETURN_OID(created_topic(schema, rv->relname, quoted));
 }
 
-#define RETENTION_HINT "Use an interval, -1 to keep messages forever, or \"default\" to follow rocketq.retention_time."
+#define RETENTION_HINT "Use an interval, a number of seconds, -1 to keep messages forever, or \"default\" to follow rocketq.retention_time."
 
-/* A retention time: an interval, -1 for forever, or "default". */
+/* Intervals count days of 24 hours and months of 30 days. */
 static int32
-parse_retention(char *value)
+retention_of(const Interval *interval, const char *value)
 {
-	Interval   *interval;
-	double		seconds;
+	double		seconds = (double) interval->time / USECS_PER_SEC +
+	(double) interval->day * SECS_PER_DAY +
+	(double) interval->month * DAYS_PER_MONTH * SECS_PER_DAY;
 
-	if (pg_strcasecmp(value, "default") == 0)
-		return RQ_RETENTION_DEFAULT;
-	if (strcmp(value, "-1") == 0)
-		return RQ_RETENTION_FOREVER;
-	interval = DatumGetIntervalP(rq_parse_value(interval_in, value, RETENTION_HINT));
-	seconds = (double) interval->time / USECS_PER_SEC +
-		(double) interval->day * SECS_PER_DAY +
-		(double) interval->month * DAYS_PER_MONTH * SECS_PER_DAY;
 	if (seconds < 0 || seconds > INT_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid retention time \"%s\"", value),
 				 errhint(RETENTION_HINT)));
 	return (int32) ceil(seconds);
+}
+
+/* A retention time as text: an interval, seconds, -1 for forever, or "default". */
+static int32
+parse_retention(const char *value)
+{
+	if (pg_strcasecmp(value, "default") == 0)
+		return RQ_RETENTION_DEFAULT;
+	if (strcmp(value, "-1") == 0)
+		return RQ_RETENTION_FOREVER;
+	return retention_of(DatumGetIntervalP(rq_parse_value(interval_in, value, RETENTION_HINT)),
+						value);
+}
+
+static bool
+is_number(Oid type)
+{
+	return type == INT2OID || type == INT4OID || type == INT8OID ||
+		type == NUMERICOID || type == FLOAT4OID || type == FLOAT8OID;
+}
+
+/*
+ * The argument is polymorphic (anycompatible), so that an interval, a number
+ * and text are all taken, and a literal or parameter without a type is text.
+ */
+static int32
+arg_retention(FunctionCallInfo fcinfo, int argno)
+{
+	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, argno);
+	Oid			base = OidIsValid(type) ? getBaseType(type) : TEXTOID;
+	Oid			out;
+	bool		varlena;
+	char	   *value;
+
+	if (base != INTERVALOID && !is_number(base) &&
+		TypeCategory(base) != TYPCATEGORY_STRING)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("retention time cannot be of type %s", format_type_be(type)),
+				 errhint(RETENTION_HINT)));
+	getTypeOutputInfo(base, &out, &varlena);
+	value = OidOutputFunctionCall(out, PG_GETARG_DATUM(argno));
+	return base == INTERVALOID ? retention_of(PG_GETARG_INTERVAL_P(argno), value) :
+		parse_retention(value);
 }
 
 /* Throw unless one of the arguments after the topic asks for a change. */
@@ -169,7 +208,7 @@ rocketq_alter_topic(PG_FUNCTION_ARGS)
 
 	/* What is wrong with a value is said before anybody is waited for. */
 	if (!PG_ARGISNULL(2))
-		retention_s = parse_retention(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+		retention_s = arg_retention(fcinfo, 2);
 	rel = rq_relation_open(PG_GETARG_OID(0), AccessExclusiveLock, ACL_NO_RIGHTS);
 	to = now = rq_topic_settings(rq_relation_topic(rel, RQ_STORAGE_CREATE));
 	if (!PG_ARGISNULL(1))

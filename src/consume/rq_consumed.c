@@ -136,12 +136,12 @@ look(uint32 topic, uint32 nqueues)
 static bool
 still_holds(uint32 topic, uint32 nqueues, const void *looked)
 {
-	const		Stretch *found = looked;
+	const Stretch *found = looked;
 
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	for (uint32 i = nqueues; i < rq_topic_nqueues(topic); i++)
 	{
-		const		Stretch *s = &found[i - nqueues];
+		const Stretch *s = &found[i - nqueues];
 		RqQueue    *q = rq_topic_queue(topic, i);
 		RqOff		end = pg_atomic_read_u64(&q->end);
 		uint32		group;
@@ -153,7 +153,7 @@ still_holds(uint32 topic, uint32 nqueues, const void *looked)
 	return true;
 }
 
-const		RqRemovalCheck rq_consumed_check = {
+const RqRemovalCheck rq_consumed_check = {
 	.look = look,
 	.still_holds = still_holds
 };

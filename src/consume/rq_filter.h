@@ -34,7 +34,7 @@ struct RqFilter
 	 * Add tags such that each message that matches has one of them, for those
 	 * who wake waiters.  None stands for every message.  Can't throw.
 	 */
-	void		(*wake_tags) (const RqFilter *f, RqWakeTags * tags);
+	void		(*wake_tags) (const RqFilter *f, RqWakeTags *tags);
 };
 
 static inline bool
@@ -50,7 +50,7 @@ rq_filter_message(const RqFilter *f, const RqParts *m)
 }
 
 static inline void
-rq_filter_wake_tags(const RqFilter *f, RqWakeTags * tags)
+rq_filter_wake_tags(const RqFilter *f, RqWakeTags *tags)
 {
 	if (f->wake_tags != NULL)
 		f->wake_tags(f, tags);

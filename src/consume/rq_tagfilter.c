@@ -126,7 +126,7 @@ match_message(const RqFilter *filter, const RqParts *m)
 }
 
 static void
-wake_tags(const RqFilter *filter, RqWakeTags * tags)
+wake_tags(const RqFilter *filter, RqWakeTags *tags)
 {
 	const TagFilter *f = (const TagFilter *) filter;
 

@@ -35,7 +35,7 @@ typedef struct RqRemovalCheck
  * when by "check" a queue that would go must stay.
  */
 extern void rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid,
-						   const RqRemovalCheck * check);
+						   const RqRemovalCheck *check);
 
 /*
  * Back to these settings, which the transaction saw before it called

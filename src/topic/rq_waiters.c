@@ -54,7 +54,7 @@ rq_wait_lock(uint32 topic)
 
 /* The halves of a hash are as good as two hashes. */
 static void
-set_bits(RqWakeTags * t, uint32 hash)
+set_bits(RqWakeTags *t, uint32 hash)
 {
 	uint32		one = hash % RQ_WAIT_BITS;
 	uint32		other = (hash >> 16) % RQ_WAIT_BITS;
@@ -64,13 +64,13 @@ set_bits(RqWakeTags * t, uint32 hash)
 }
 
 static bool
-has_bit(const RqWakeTags * t, uint32 bit)
+has_bit(const RqWakeTags *t, uint32 bit)
 {
 	return (t->bits[bit / 64] & (UINT64CONST(1) << (bit % 64))) != 0;
 }
 
 void
-rq_wake_tags_add(RqWakeTags * t, uint32 hash)
+rq_wake_tags_add(RqWakeTags *t, uint32 hash)
 {
 	if (t->n < RQ_WAIT_TAGS)
 	{
@@ -88,7 +88,7 @@ rq_wake_tags_add(RqWakeTags * t, uint32 hash)
 }
 
 bool
-rq_wake_tags_match(const RqWakeTags * t, uint32 hash)
+rq_wake_tags_match(const RqWakeTags *t, uint32 hash)
 {
 	if (t->n == 0)
 		return true;

@@ -25,7 +25,7 @@ typedef struct RqWakeTags
 	uint32		n;				/* 0 = every message may be wanted */
 	uint32		hashes[RQ_WAIT_TAGS];
 	uint64		bits[RQ_WAIT_BITS / 64];
-}			RqWakeTags;
+} RqWakeTags;
 
 /*
  * A backend that waits for messages of a topic; see consume/rq_wait.c.  All
@@ -55,14 +55,14 @@ extern RqWaiter *rq_waiters;
 extern const RqPart rq_waiters_part;
 
 /* Add a tag by its hash; "n" is 0 at first, and nothing else need be set. */
-extern void rq_wake_tags_add(RqWakeTags * t, uint32 hash);
+extern void rq_wake_tags_add(RqWakeTags *t, uint32 hash);
 
 /*
  * Can a tag with this hash be among them, or can any?  With many tags there are
  * hashes for which this is wrongly true, but none for which it is wrongly
  * false.
  */
-extern bool rq_wake_tags_match(const RqWakeTags * t, uint32 hash);
+extern bool rq_wake_tags_match(const RqWakeTags *t, uint32 hash);
 
 /* The wait lock of a topic's slot, which it shares with some other slots. */
 extern LWLock *rq_wait_lock(uint32 topic);

@@ -23,6 +23,10 @@ async def main():
             topic, 'full', 'created', ['k1', 'k 2'], '{"p": 1}', 's', 0, True)
     await q('SELECT rocketq.create_group($1, $2, $3::timestamptz)',
             topic, 'since', datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1))
+    alter = 'SELECT rocketq.alter_topic($1, retention_time => $2)'
+    await q(alter, spare, '7200')
+    await q(alter, topic, '5 hours')
+    await q('SELECT rocketq.alter_topic($1, retention_time => $2::interval)', topic, datetime.timedelta(days=3))
     lag = 'SELECT sum(lag)::int FROM rocketq.groups WHERE topic = $1 AND consumer_group = $2'
     before = await conn.fetchval(lag, topic, 'since')
     async with conn.transaction():

@@ -6,6 +6,7 @@ import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.time.OffsetDateTime;
+import org.postgresql.util.PGInterval;
 import org.postgresql.util.PGobject;
 
 class ViaJdbc {
@@ -57,6 +58,10 @@ class ViaJdbc {
                 + " queue_id => ?, transactional => ?)", topic, "full", "created",
                 conn.createArrayOf("varchar", new String[] {"k1", "k 2"}), "{\"p\": 1}", "s", 0, true);
         q("SELECT rocketq.create_group(?, ?, ?)", topic, "since", OffsetDateTime.now().minusHours(1));
+        String alter = "SELECT rocketq.alter_topic(?, retention_time => ?)";
+        q(alter, spare, 7200);
+        q(alter, topic, "5 hours");
+        q(alter, topic, new PGInterval("3 days"));
         int before = lag(topic);
         conn.setAutoCommit(false);
         int taken = q("SELECT * FROM rocketq.consume(?, ?, ?)", topic, "since", 100);

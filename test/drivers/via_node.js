@@ -19,6 +19,10 @@ async function main () {
              queue_id => $7, transactional => $8)`,
   [topic, 'full', 'created', ['k1', 'k 2'], { p: 1 }, 's', 0, true])
   await q('SELECT rocketq.create_group($1, $2, $3)', [topic, 'since', new Date(Date.now() - 3600 * 1000)])
+  const alter = 'SELECT rocketq.alter_topic($1, retention_time => $2)'
+  await q(alter, [spare, 7200])
+  await q(alter, [topic, '5 hours'])
+  await q(alter, [topic, { toPostgres: () => '3 days' }])
   const lag = async () => (await q('SELECT sum(lag)::int AS lag FROM rocketq.groups WHERE topic = $1 AND consumer_group = $2',
     [topic, 'since'])).rows[0].lag
   const before = await lag()

@@ -59,6 +59,10 @@ func main() {
 		queue_id => $7, transactional => $8)`,
 		topic, "full", "created", pq.Array([]string{"k1", "k 2"}), `{"p": 1}`, "s", 0, true)
 	q("SELECT rocketq.create_group($1, $2, $3)", topic, "since", time.Now().Add(-time.Hour))
+	alter := "SELECT rocketq.alter_topic($1, retention_time => $2)"
+	q(alter, spare, 7200)
+	q(alter, topic, "5 hours")
+	q(alter, topic, "3 days")
 	before := lag(topic)
 	tx, err := db.Begin()
 	if err != nil {

@@ -24,6 +24,11 @@ q('''SELECT rocketq.produce(%s, %s, tag => %s, keys => %s, properties => %s, sha
 q('SELECT rocketq.create_group(%s, %s, %s)',
   (topic, 'since', datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)))
 
+alter = 'SELECT rocketq.alter_topic(%s, retention_time => %s)'
+q(alter, (spare, 7200))
+q(alter, (topic, '5 hours'))
+q(alter, (topic, datetime.timedelta(days=3)))
+
 
 def lag():
     q('SELECT sum(lag)::int FROM rocketq.groups WHERE topic = %s AND consumer_group = %s', (topic, 'since'))

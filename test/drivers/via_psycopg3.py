@@ -21,6 +21,10 @@ with psycopg.connect(autocommit=True) as conn:
       (topic, 'full', 'created', ['k1', 'k 2'], Jsonb({'p': 1}), 's', 0, True))
     q('SELECT rocketq.create_group(%s, %s, %s)',
       (topic, 'since', datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)))
+    alter = 'SELECT rocketq.alter_topic(%s, retention_time => %s)'
+    q(alter, (spare, 7200))
+    q(alter, (topic, '5 hours'))
+    q(alter, (topic, datetime.timedelta(days=3)))
     lag = 'SELECT sum(lag)::int FROM rocketq.groups WHERE topic = %s AND consumer_group = %s'
     before = q(lag, (topic, 'since')).fetchone()[0]
     with conn.transaction():

@@ -174,8 +174,7 @@ my %wrong = (
 	"produce('orders', 'x', sharding_key => 42)" => 'does not exist',
 	"produce('orders', 'x', tags => 'a')" => 'does not exist',
 	"consume('orders', 'g', tag => 'a')" => 'does not exist',
-	"consume('orders', 'g', wait => 30)" => 'does not exist',
-	"alter_topic('orders', retention_time => 3600)" => 'does not exist');
+	"consume('orders', 'g', wait => 30)" => 'does not exist');
 foreach my $call (sort keys %wrong)
 {
 	my ($ok, $out, $err) = shown($tour, "SELECT rocketq.$call;");

@@ -80,6 +80,9 @@ SELECT queue_offset, CASE WHEN queue_offset IN (3, 7, 8) THEN encode(body, 'hex'
 	tag, keys, properties, sharding_key
 FROM $topic ORDER BY 1
 EOQ
+	is($node->safe_psql('postgres', <<"EOQ"), "72:00:00\n02:00:00", "$name: how long these are kept");
+SELECT retention_time FROM rocketq.topics WHERE topic IN ('$topic', '${topic}_bytes') ORDER BY topic
+EOQ
 	return is($node->safe_psql('postgres', "SELECT encode(body, 'hex') FROM ${topic}_bytes"),
 		$bytes eq 'taken' ? $all : '', "$name: bytes are unchanged");
 }
@@ -88,7 +91,7 @@ foreach my $try (@tries)
 {
   SKIP:
 	{
-		skip("no $try->[0]", 3) if !$try->[1];
+		skip("no $try->[0]", 4) if !$try->[1];
 		try_driver(@$try);
 	}
 }
