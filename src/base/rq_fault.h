@@ -119,6 +119,8 @@
 	X(arg, "group-settle") \
 	/* this restored group's place is about to be searched for */ \
 	X(arg, "saved-look") \
+	/* a restored group's place is being searched for, so many entries further */ \
+	X(arg, "saved-search") \
 	/* a round has begun, nothing is settled yet */ \
 	X(arg, "janitor-settle") \
 	/* state file's temporary copy is durable */ \

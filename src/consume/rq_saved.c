@@ -121,7 +121,10 @@ rq_saved_find(RqQueue *q, RqSaved s, uint64 *budget, RqOff *place)
 		EntryKind	kind = kind_of(q, off);
 
 		if (off % 1024 == 0)
+		{
 			CHECK_FOR_INTERRUPTS();
+			RQ_FAULT("saved-search");
+		}
 		(*budget)--;
 		if (kind == ANOTHER)
 			return false;

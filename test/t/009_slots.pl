@@ -184,6 +184,22 @@ crash('garbage of transactions');
 clear();
 
 #
+# TRUNCATE takes an offset of each group for each queue again.  These run out while
+# there are topics, queues and groups left; then what the TRUNCATEs before have
+# left behind goes, though the janitor does nothing.
+#
+my $janitor = rq_pause($node, 'rocketq janitor');
+sql(q{SELECT rocketq.create_topic('many', 8)});
+sql(q{SELECT rocketq.create_group('many', 'g' || i) FROM generate_series(1, 4) i});
+sql('TRUNCATE many') foreach 1 .. 12;
+sql(q{DO $$ BEGIN FOR i IN 1 .. 12 LOOP TRUNCATE many; END LOOP; END $$});
+is(sql('SELECT count(*) FROM rocketq.groups'), '32', 'a loop of TRUNCATEs keeps all groups');
+kill('CONT', $janitor);
+wait_for_queues(8);
+crash('TRUNCATE with groups');
+clear();
+
+#
 # One more queue each time.  Only the primary is restarted, so that its slots
 # differ from the standby's.
 #

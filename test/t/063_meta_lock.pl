@@ -87,6 +87,18 @@ cmp_ok(stops_of($one, 'view-looked', 'SELECT count(*) FROM rocketq.queues'), '>=
 $node->safe_psql('postgres', "SELECT rocketq.drop_topic('long')");
 
 #
+# A dump that looks for the place of a restored group holds no lock meanwhile.
+#
+$node->safe_psql('postgres', <<'EOQ');
+SELECT rocketq.create_topic('source', 1), rocketq.create_topic('copies', 1);
+INSERT INTO source (body) SELECT '' FROM generate_series(1, 5000);
+INSERT INTO copies SELECT * FROM source;
+INSERT INTO rocketq.saved_groups VALUES ('public.copies', 'g', ARRAY[5000], ARRAY[1]);
+EOQ
+cmp_ok(stops_of($one, 'saved-search', "SELECT rocketq.committed_offset('copies', 'g', 0)"), '>=', 4, 'a place is searched for in steps');
+is(rq_value($node, "SELECT rocketq.committed_offset('copies', 'g', 0)"), '4999', 'and found');
+
+#
 # Groups whose creation was rolled back are also removed one by one.
 #
 $one->query('BEGIN');
