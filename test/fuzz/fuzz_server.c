@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "storage/condition_variable.h"
 #include "storage/lwlock.h"
+#include "storage/proclist.h"
 #include "storage/proc.h"
 #include "storage/shmem.h"
 #include "storage/spin.h"
@@ -34,6 +35,7 @@ bool		IsUnderPostmaster = false;
 bool		IsBinaryUpgrade = false;
 static PGPROC my_proc;
 PGPROC	   *MyProc = &my_proc;
+volatile sig_atomic_t InterruptPending = false;
 volatile uint32 CritSectionCount = 0;
 MemoryContext TopMemoryContext = NULL;
 MemoryContext CurrentMemoryContext = NULL;
@@ -216,6 +218,9 @@ GetNamedLWLockTranche(const char *name)
 {
 	static LWLockPadded locks[RQ_OFFSET_LOCKS];
 
+	/* Nobody waits for any, or rq_meta_lock_again() would give way to them. */
+	for (int i = 0; i < RQ_OFFSET_LOCKS; i++)
+		proclist_init(&locks[i].lock.waiters);
 	return locks;
 }
 
