@@ -127,4 +127,24 @@ rq_fault_point(const char *name, uint64 number)
 	}
 }
 
+bool
+rq_fault_fails(const char *name)
+{
+	size_t		len = strlen(name);
+	const char *p = fault_setting;
+
+	while (p != NULL && *p != '\0')
+	{
+		if (strncmp(p, name, len) == 0 && strncmp(p + len, "=fail", 5) == 0)
+		{
+			errno = EIO;
+			return true;
+		}
+		p = strchr(p, ',');
+		if (p != NULL)
+			p++;
+	}
+	return false;
+}
+
 #endif							/* RQ_TESTING */

@@ -9,6 +9,8 @@
  *		stop		SIGSTOP to this process
  *		error		ERROR
  *		panic		PANIC
+ *		fail		what is tried there fails, at points that are a condition
+ *					(RQ_FAULT_FAILS)
  *
  * An action followed by @NUMBER is done only for the item with that number, at
  * points that are about one of many (RQ_FAULT_OF).
@@ -123,8 +125,12 @@
 	X(arg, "saved-search") \
 	/* a round has begun, nothing is settled yet */ \
 	X(arg, "janitor-settle") \
+	/* dropped topics are known, none of them is removed yet */ \
+	X(arg, "janitor-drop") \
 	/* state file's temporary copy is durable */ \
 	X(arg, "state-rename") \
+	/* the segment that the log ends in is zeroed beyond that, not synced */ \
+	X(arg, "zero-fsync") \
 	/* a new segment is zero-filled, not yet in place */ \
 	X(arg, "segment-zero") \
 	/* it is in place, its name is not synced */ \
@@ -152,6 +158,7 @@
 extern int	rq_test_extra;
 
 extern void rq_fault_point(const char *name, uint64 number);
+extern bool rq_fault_fails(const char *name);
 extern void rq_fault_define_guc(void);
 
 #define RQ_FAULT_IS(name, point)	|| __builtin_strcmp(name, point) == 0
@@ -165,10 +172,17 @@ extern void rq_fault_define_guc(void);
 		rq_fault_point(name, number); \
 	} while (0)
 
+/* True, with errno EIO, if what is tried here is to fail. */
+#define RQ_FAULT_FAILS(name) \
+	(StaticAssertExpr(false RQ_FAULT_POINTS(RQ_FAULT_IS, name), \
+					  "the fault point is not in RQ_FAULT_POINTS"), \
+	 rq_fault_fails(name))
+
 #else
 #define rq_fault_define_guc()	((void) 0)
 #define RQ_FAULT(name)	((void) 0)
 #define RQ_FAULT_OF(name, number)	((void) 0)
+#define RQ_FAULT_FAILS(name)	false
 #endif
 
 #endif							/* RQ_FAULT_H */

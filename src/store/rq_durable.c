@@ -210,7 +210,7 @@ rq_zero_tail(const char *path, uint64 from, uint64 size)
 	err = write_zeros(fd, from, size);
 
 	/* Others have dirtied pages of the file, too: see rq_fsync_path(). */
-	if (err == 0 && pg_fsync(fd) != 0)
+	if (err == 0 && (RQ_FAULT_FAILS("zero-fsync") || pg_fsync(fd) != 0))
 	{
 		err = errno;
 		ereport(data_sync_elevel(LOG),

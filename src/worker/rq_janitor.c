@@ -123,6 +123,7 @@ drop_garbage(void)
 
 	if (!look && pg_atomic_read_u32(&rq_tables->ndoomed) == 0)
 		return;
+	RQ_FAULT("janitor-drop");
 	dropped = rq_topic_drop_garbage(look ? relation_exists : NULL, DROP_ROUND);
 	if (look && dropped < DROP_ROUND)
 		next_look = TimestampTzPlusMilliseconds(now, LOOK_INTERVAL_MS);

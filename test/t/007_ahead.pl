@@ -112,6 +112,18 @@ $large->quit;
 sql('DROP TABLE t');
 rq_poll('all directories to go', sub { return !rq_store_files($node, 'queue'); });
 
+# A topic without messages has no directory.  Who makes segments ahead makes it.
+sql("SELECT rocketq.create_topic('fresh', 1)");
+is(scalar(rq_store_files($node, 'queue')), 0, 'no topic has a directory');
+$large = $node->background_psql('postgres');
+$large->query_safe('BEGIN');
+$large->query_safe("SELECT count(rocketq.produce('fresh', 'x')) FROM generate_series(1, 9000)");
+rq_poll('directory and segments to be made', sub { return segments(0) eq '0 1 2 3 4'; });
+$large->query_safe('ROLLBACK');
+$large->quit;
+sql('DROP TABLE fresh');
+rq_poll('its directory to go', sub { return !rq_store_files($node, 'queue'); });
+
 #
 # The log.  Segments are flushed as they become full, so that a checkpoint has
 # only one left to flush.

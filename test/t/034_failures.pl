@@ -245,6 +245,35 @@ rq_check($node, 'all consumed');
 rq_applied_all($node, 'at the end');
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_ls_tmpdir()"), '0',
 	'no temporary file is left');
+
+#
+# An fsync that fails when the server starts, before the log is written on.  The
+# kernel may have dropped what could not be written, and would not say so again; so
+# the server must not go on.
+#
+my $log_from = rq_log_from($node);
+rq_arm($node, 'zero-fsync=fail');
+my $idle = $node->background_psql('postgres');
+kill('KILL', $idle->query_safe('SELECT pg_backend_pid()'));
+$node->wait_for_log(qr,PANIC:  could not fsync file "pg_rocketq/log/[0-9a-f]+": Input/output error,, $log_from);
+pass('an fsync that fails ends the server');
+eval { $idle->quit; };
+rq_disarm_and_recover($node);
+rq_check($node, 'after an fsync that failed');
+
+# Unless it is set that the kernel does say so again.
+$node->append_conf('postgresql.conf', 'data_sync_retry = on');
+rq_arm($node, 'zero-fsync=fail');
+$log_from = rq_log_from($node);
+$node->restart;
+$node->wait_for_log(qr,LOG:  could not fsync file "pg_rocketq/log/,, $log_from);
+my ($rc, $out, $err) = $node->psql('postgres', 'SELECT load.make_for(1, 1)');
+like($err, qr/could not allocate segment of the rocketq commit log: Input\/output error/,
+	'with data_sync_retry producers are refused');
+rq_arm($node, '');
+rq_poll_query($node, 'it to succeed', 'SELECT load.make_for(1, 1) IS NOT NULL');
+rq_check($node, 'after one that succeeded');
+unlike(slurp_file($node->logfile, $log_from), qr/PANIC/, 'and the server goes on');
 $node->stop;
 
 done_testing();

@@ -1,0 +1,56 @@
+# 077_in_doubt.pl -- the record that settles the creation of a topic takes nothing
+# back of its drop.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RocketqTest;
+use Test::More;
+
+my $node = rq_node('main', conf => "rocketq.janitor_interval = '20ms'\ncheckpoint_timeout = 1h");
+rq_require_faults($node);
+
+sub query { return $node->safe_psql('postgres', $_[0]); }
+
+query(<<'EOQ');
+CREATE EXTENSION pg_walinspect;
+SELECT rocketq.create_topic('t', 1);
+SELECT rocketq.create_group('t', 'g');
+SELECT rocketq.produce('t', 'm');
+EOQ
+
+#
+# A topic whose creator has ended, which is not settled yet, is dropped, and the
+# redo pointer moves past the commit of that; then the creation is settled.  After
+# a crash only drop_xid in that record tells of the drop: the relation's file is
+# still there, and nobody else removes it.
+#
+my $janitor = rq_pause($node, 'rocketq janitor');
+query("SELECT rocketq.create_topic('dropped', 1); SELECT rocketq.create_group('dropped', 'g')");
+my ($session, $pid) = rq_stopped_session($node, 'commit-callback', 'SELECT 1', 'DROP TABLE dropped;');
+query('CHECKPOINT');
+my $from = query('SELECT pg_current_wal_insert_lsn()');
+rq_arm($node, 'janitor-drop=stop');
+kill('CONT', $janitor);
+rq_poll_stopped($janitor);
+rq_flush($node);
+is(query(<<"EOQ"), 'TOPIC', 'the creation is settled, the topic is still there');
+SELECT string_agg(record_type, ' ') FROM pg_get_wal_records_info_till_end_of_wal('$from')
+WHERE resource_manager = 'rocketq' AND record_type LIKE 'TOPIC%'
+EOQ
+rq_disarm($node);
+rq_kill9($node, all => 1);
+eval { $session->quit; };
+rq_start($node);
+rq_poll_query($node, 'the dropped topic to go', "SELECT count(*) = 1 FROM rocketq.get_queues()");
+rq_poll('its directory to go', sub { return scalar(rq_store_files($node, 'queue')) == 1; });
+is(query('SELECT count(*) FROM rocketq.get_groups()'), 1, 'so does its group');
+rq_verify($node, 'at the end');
+$node->stop;
+
+done_testing();
