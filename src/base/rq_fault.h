@@ -25,6 +25,8 @@
  * not compile in RQ_FAULT(), and is refused in the setting.
  */
 #define RQ_FAULT_POINTS(X, arg) \
+	/* where the log ends is known, its segment is not mapped */ \
+	X(arg, "append-place") \
 	/* room is reserved, nothing is in the map */ \
 	X(arg, "append-reserve") \
 	/* frame is in the map, WAL record is not inserted */ \
@@ -43,6 +45,8 @@
 	X(arg, "pending-spill") \
 	/* pre-commit has begun, nothing is enqueued */ \
 	X(arg, "precommit-sort") \
+	/* where a queue ends is known, its segments are not opened */ \
+	X(arg, "enqueue-open") \
 	/* entries are in the map, WAL record not inserted */ \
 	X(arg, "enqueue-store") \
 	/* ENQUEUE is inserted */ \

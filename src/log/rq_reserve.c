@@ -14,10 +14,10 @@
  *		- everything below the lowest start in flight is logged
  *		  (rq_log_safe_end()).
  *
- * Only the reservation is serial: the spinlock is held while the lengths of
- * the frames are added up.  Copying and WAL insertion run in parallel, so
- * neighboring stretches can be logged in any order; rq_gaps.c says what redo
- * makes of that.
+ * Only the reservation is serial, and costs a few dozen instructions, however
+ * many frames there are: their lengths are added up before.  Copying and WAL
+ * insertion run in parallel, so neighboring stretches can be logged in any
+ * order; rq_gaps.c says what redo makes of that.
  *
  * Everything that can fail comes before the reservation.  The rest is a
  * critical section: a stretch that has been given out cannot be taken back,
@@ -53,13 +53,14 @@ rq_log_max_frame(void)
 }
 
 /*
- * Where frames go if the log ends at "log_end".  A frame does not straddle two
- * segments: if the first one does not fit into the rest of the segment, they
- * go to the next segment.  "take" is how many fit there; the others need
- * another reservation.
+ * Where frames begin if the log ends at "log_end".  A frame does not straddle
+ * two segments: if the first one, of "first" bytes, does not fit into the rest
+ * of the segment, they go to the next segment.
+ *
+ * Called under the spinlock, so without a loop.
  */
 static RqPlace
-place_at(RqPos log_end, const uint32 *lens, int n)
+place_at(RqPos log_end, uint32 first)
 {
 	const uint64 size = rq_log->segment_size;
 	RqPlace		p = {.start = log_end};
@@ -69,9 +70,8 @@ place_at(RqPos log_end, const uint32 *lens, int n)
 	{
 		/* The segment before is full to its last byte, or this is the first. */
 		p.start = log_end + RQ_SEG_HEADER_SIZE;
-		rest -= RQ_SEG_HEADER_SIZE;
 	}
-	else if (rest < lens[0])
+	else if (rest < first)
 	{
 		/*
 		 * A rest too small for a frame header needs no filler: readers skip
@@ -80,8 +80,20 @@ place_at(RqPos log_end, const uint32 *lens, int n)
 		p.filler = log_end;
 		p.filler_len = rest < RQ_FRAME_HEADER_SIZE ? 0 : rest;
 		p.start = log_end + rest + RQ_SEG_HEADER_SIZE;
-		rest = size - RQ_SEG_HEADER_SIZE;
 	}
+	return p;
+}
+
+/*
+ * A place where the log seems to end now, for as many frames as fit into the
+ * segment; the others need another reservation.
+ */
+static RqPlace
+find_place(const uint32 *lens, int n)
+{
+	RqPlace		p = place_at(pg_atomic_read_u64(&rq_log->end), lens[0]);
+	uint64		rest = rq_log->segment_size - rq_log_in_segment(p.start);
+
 	p.end = p.start;
 	while (p.take < n && lens[p.take] <= rest)
 	{
@@ -168,41 +180,66 @@ rq_log_report_missing(uint64 segno)
 }
 
 /*
- * Map the segments of a place; throws.  The first mapping is still good after
- * the second call (store/rq_map.h).
+ * Map a segment for writing; throws.  NULL if it has been trimmed, because the
+ * log has been filled past it since the caller looked where it ends.
  */
-static void
-map_place(RqPlace *p)
+static char *
+map_segment(uint64 segno)
 {
-	const uint64 size = rq_log->segment_size;
+	char	   *base = rq_map_log(segno, rq_log->segment_size, RQ_MAP_WRITE, false);
 
-	p->filler_base = p->filler_len == 0 ? NULL :
-		rq_map_log(rq_log_segno(p->filler), size, RQ_MAP_WRITE, false);
-	p->base = rq_map_log(rq_log_segno(p->start), size, RQ_MAP_WRITE, false);
-	if (p->base == NULL)
-		rq_log_report_missing(rq_log_segno(p->start));
-	if (p->filler_len > 0 && p->filler_base == NULL)
-		rq_log_report_missing(rq_log_segno(p->filler));
+	if (base != NULL)
+		return base;
+
+	/*
+	 * The file before the log's start: pairs with rq_log_remove_trimmed(),
+	 * before which the start is raised.
+	 */
+	pg_read_barrier();
+	if (segno >= rq_log_segno(pg_atomic_read_u64(&rq_log->start)))
+		rq_log_report_missing(segno);
+	return NULL;
 }
 
 /*
- * Take a place where the log ends now.  Others may have moved the end since
- * "*p" was computed, so it is computed again under the spinlock.  False if
- * the new place needs other segments than those mapped for "*p".
+ * Map the segments of a place; false if one of them has been trimmed.  The
+ * first mapping is still good after the second call (store/rq_map.h).
+ */
+static bool
+map_place(RqPlace *p)
+{
+	if (p->filler_len > 0)
+	{
+		p->filler_base = map_segment(rq_log_segno(p->filler));
+		if (p->filler_base == NULL)
+			return false;
+	}
+	p->base = map_segment(rq_log_segno(p->start));
+	return p->base != NULL;
+}
+
+/*
+ * Take a place of the same length where the log ends now, as others may have
+ * moved the end since "*p" was found; "first" is the length of the first
+ * frame.  False if the new place needs other segments than those mapped for
+ * "*p", or the segment no longer has room for all of it.
  *
  * alloc_end need not be checked again: it is always the end of a segment, so a
  * place in a segment that was below it still is.
  */
 static bool
-take_place(RqPlace *p, const uint32 *lens, int n)
+take_place(RqPlace *p, uint32 first)
 {
 	RqBackend  *me = RQ_MY_BACKEND;
+	uint64		len = p->end - p->start;
+	uint64		segno = rq_log_segno(p->start);
 	RqPlace		now;
 	bool		taken = false;
 
 	SpinLockAcquire(&rq_log->reserve_lock);
-	now = place_at(pg_atomic_read_u64(&rq_log->end), lens, n);
-	if (rq_log_segno(now.start) == rq_log_segno(p->start) &&
+	now = place_at(pg_atomic_read_u64(&rq_log->end), first);
+	now.end = now.start + len;
+	if (rq_log_segno(now.start) == segno && rq_log_segno(now.end - 1) == segno &&
 		(now.filler_len == 0) == (p->filler_len == 0))
 	{
 		taken = true;
@@ -226,9 +263,10 @@ take_place(RqPlace *p, const uint32 *lens, int n)
 		pg_atomic_write_u64(&rq_log->end, now.end);
 	}
 	SpinLockRelease(&rq_log->reserve_lock);
-	now.base = p->base;
-	now.filler_base = p->filler_base;
-	*p = now;
+	p->start = now.start;
+	p->end = now.end;
+	p->filler = now.filler;
+	p->filler_len = now.filler_len;
 	return taken;
 }
 
@@ -313,7 +351,7 @@ rq_log_write_filler(char *base, RqPos pos, uint32 len)
  * First what can fail or take long, without any lock: wait until the segments
  * exist, then map them.  Then enter the gate and take the place.  Others
  * append concurrently, so the log's end can leave the segments that were
- * mapped; then all begins again.
+ * mapped, or those can even be trimmed before; then all begins again.
  *
  * The gate is entered before the reservation and left after it is logged: when
  * the keeper has closed the gate, no append is halfway, except for a chunk
@@ -329,15 +367,17 @@ rq_log_reserve(const uint32 *lens, int n)
 
 	for (;;)
 	{
-		p = place_at(pg_atomic_read_u64(&rq_log->end), lens, n);
+		p = find_place(lens, n);
+		RQ_FAULT("append-place");
 		if (p.end > pg_atomic_read_u64(&rq_log->alloc_end))
 		{
 			wait_for_space(p.end);
 			continue;
 		}
-		map_place(&p);
+		if (!map_place(&p))
+			continue;
 		rq_gate_enter();
-		if (take_place(&p, lens, n))
+		if (take_place(&p, lens[0]))
 			break;
 		rq_gate_leave();
 	}

@@ -91,6 +91,17 @@ create_segment(RqKey key, uint32 queue_id, uint64 segno, bool redo)
 	report_no_file(what, path, err);
 }
 
+/*
+ * Is the missing file of a segment one that has been trimmed?  The file before
+ * "start": rq_queue_trim_apply() raises "start" before the file is removed.
+ */
+static bool
+is_segment_trimmed(RqQueue *q, uint64 segno)
+{
+	pg_read_barrier();
+	return segno < rq_cq_segno(pg_atomic_read_u64(&q->start));
+}
+
 /* How to open a segment. */
 typedef enum OpenFlags
 {
@@ -99,9 +110,13 @@ typedef enum OpenFlags
 								 * be */
 } OpenFlags;
 
-/* Map a segment for writing; a missing one is created. */
+/*
+ * Map a segment for writing; a missing one is created.  NULL if it is below
+ * the queue's start, as it has been filled and trimmed since the caller looked
+ * at the queue's end.
+ */
 static RqEntry *
-open_segment(const RqQueue *q, uint64 segno, int flags)
+open_segment(RqQueue *q, uint64 segno, int flags)
 {
 	bool		repair = (flags & OPEN_REPAIR) != 0;
 	RqKey		key = rq_queue_key(q);
@@ -111,12 +126,12 @@ open_segment(const RqQueue *q, uint64 segno, int flags)
 	base = rq_map_queue(key, incarnation, q->id, segno, RQ_MAP_WRITE, repair);
 	if (base != NULL)
 		return (RqEntry *) base;
-	if (flags & OPEN_EXISTING)
-		report_missing_segment(key, q->id, segno);
-
-	create_segment(key, q->id, segno, repair);
-	base = rq_map_queue(key, incarnation, q->id, segno, RQ_MAP_WRITE, repair);
-	if (base == NULL)
+	if ((flags & OPEN_EXISTING) == 0)
+	{
+		create_segment(key, q->id, segno, repair);
+		base = rq_map_queue(key, incarnation, q->id, segno, RQ_MAP_WRITE, repair);
+	}
+	if (base == NULL && !is_segment_trimmed(q, segno))
 		report_missing_segment(key, q->id, segno);
 	return (RqEntry *) base;
 }
@@ -298,19 +313,21 @@ typedef struct Run
 	RqEntry    *base[2];
 } Run;
 
-static Run
-open_run(RqQueue *q, RqOff first, int count, int flags)
+/* False if one of them has been trimmed, see open_segment(). */
+static bool
+open_run(Run *r, RqQueue *q, RqOff first, int count, int flags)
 {
-	Run			r = {.q = q, .segno = rq_cq_segno(first),
-	.last_segno = rq_cq_segno(first + count - 1)};
-
+	r->q = q;
+	r->segno = rq_cq_segno(first);
+	r->last_segno = rq_cq_segno(first + count - 1);
 	/* A segment that begins before these entries holds others. */
-	r.base[0] = open_segment(q, r.segno,
-							 rq_cq_in_segment(first) > 0 && flags == 0 ?
-							 OPEN_EXISTING : flags);
-	if (r.last_segno != r.segno)
-		r.base[1] = open_segment(q, r.last_segno, flags);
-	return r;
+	r->base[0] = open_segment(q, r->segno,
+							  rq_cq_in_segment(first) > 0 && flags == 0 ?
+							  OPEN_EXISTING : flags);
+	if (r->base[0] == NULL || r->last_segno == r->segno)
+		return r->base[0] != NULL;
+	r->base[1] = open_segment(q, r->last_segno, flags);
+	return r->base[1] != NULL;
 }
 
 /*
@@ -389,9 +406,10 @@ rq_queue_unhold(void)
 /*
  * Segments are opened, and created if the allocator has not done so, before
  * the gate and the lock are taken: that can throw and waits for the file
- * system.  Where the queue ends is then only a guess.  Once the lock is held,
- * others may have enqueued, and the entries belong into other segments than
- * those that were opened: then everything begins again.
+ * system.  Where the queue ends is then only a guess.  Others may have
+ * enqueued since, and the entries belong into other segments than those that
+ * were opened: then everything begins again.  That is seen once the lock is
+ * held, or earlier if those segments have even been trimmed.
  *
  * All of it happens inside the gate: once the keeper has closed that, it syncs
  * for the last time and must not miss an entry that is logged.  The gate comes
@@ -417,9 +435,12 @@ rq_queue_enqueue(RqQueue *q, const xl_rq_entry *entries, int count, uint64 xid,
 	for (;;)
 	{
 		RqOff		end = pg_atomic_read_u64(&q->end);
-		Run			run = open_run(q, end, count, 0);
 		TimestampTz now;
+		Run			run;
 
+		RQ_FAULT("enqueue-open");
+		if (!open_run(&run, q, end, count, 0))
+			continue;
 		rq_gate_enter();
 		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
 		rec.offset = pg_atomic_read_u64(&q->end);
@@ -648,7 +669,8 @@ rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn)
 		rec.count -= start - rec.offset;
 		rec.offset = start;
 	}
-	run = open_run(q, rec.offset, rec.count, OPEN_REPAIR);
+	if (!open_run(&run, q, rec.offset, rec.count, OPEN_REPAIR))
+		elog(ERROR, "ENQUEUE record goes to a trimmed segment");
 	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
 	enqueue_apply(&run, &rec, entries);
 	q->redo_dirty = Min(q->redo_dirty, rec.offset);

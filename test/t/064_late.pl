@@ -1,6 +1,7 @@
 # 064_late.pl -- events that come late or in between while the log is trimmed:
 # a transaction commits old messages, another ends while retention determines
-# what is needed, and a reader is overtaken.
+# what is needed, the log or a queue has moved on to other segments when a
+# producer comes to it, and a reader is overtaken.
 
 use strict;
 use warnings;
@@ -129,6 +130,78 @@ is(query("SELECT rocketq.text(body) FROM rocketq.consume('between', 'g', 10, aut
 rq_poll_query($node, 'it to go when it is consumed', "SELECT count(*) = 0 FROM rocketq.segments WHERE state = 'full'");
 settings($keep);
 $session->quit;
+
+#
+# A transaction has seen where its queue ends.  Before it opens the segment,
+# messages that were produced earlier fill it, and it is trimmed.  The file is
+# not missed: the queue has moved on.
+#
+query("SELECT rocketq.create_topic('stalled', 1); SELECT rocketq.produce('stalled', 'first')");
+$session = $node->background_psql('postgres');
+$session->query_safe("BEGIN; SELECT count(rocketq.produce('stalled', 'x' || i)) FROM generate_series(1, 3000) i");
+fill(1);
+my ($stalled, $stalled_pid) = rq_stopped_session($node, 'enqueue-open', 'SELECT 1',
+	"SELECT rocketq.produce('stalled', 'last');");
+$session->query_safe('COMMIT');
+$session->quit;
+is(query("SELECT rocketq.max_offset('stalled', 0)"), '3001', 'the others have enqueued');
+my $files = 'queue/' . query("SELECT d || '_' || f FROM (SELECT oid FROM pg_database WHERE datname = 'postgres') x (d), pg_relation_filenode('stalled') f");
+ok((grep { $_ eq '0.00000000' } rq_store_files($node, $files)), 'and the first segment is there');
+query('CHECKPOINT');
+settings('rocketq.retention_time = 0');
+rq_poll('the first segment to go', sub { return !grep { $_ eq '0.00000000' } rq_store_files($node, $files); });
+settings($keep);
+$stalled->{stderr} = '';
+rq_resume_session($node, $stalled, $stalled_pid);
+$stalled->query('SELECT 1');
+is($stalled->{stderr}, '', 'who has stalled gets no error');
+$stalled->quit;
+is(query("SELECT rocketq.text(body), queue_offset FROM rocketq.pull('stalled', 0, 3001, 10)"),
+	'last|3001', 'its message comes last');
+rq_verify($node, 'stalled');
+
+#
+# The same in the log: a producer has seen where it ends, and the segment is
+# filled and trimmed before it is opened.
+#
+my $first = query("SELECT rocketq.produce('stalled', 'x')");
+($stalled, $stalled_pid) = rq_stopped_session($node, 'append-place', 'SELECT 1',
+	"SELECT rocketq.produce('stalled', 'very last');");
+fill(3);
+settings('rocketq.retention_time = 0');
+rq_poll_query($node, 'the segment to go', "SELECT min(start_position) > $first FROM rocketq.segments");
+settings($keep);
+$stalled->{stderr} = '';
+rq_resume_session($node, $stalled, $stalled_pid);
+$stalled->query('SELECT 1');
+is($stalled->{stderr}, '', 'who has stalled with the log gets no error');
+$stalled->quit;
+is(query("SELECT rocketq.text(body) FROM rocketq.pull('stalled', 0, 3003, 10)"),
+	'very last', 'its message is there');
+
+#
+# Frames that fitted into the rest of a segment when they were added up, and do
+# not when their turn comes: 120 kB in 150 kB, of which others have taken 80.
+#
+query(<<'EOQ');
+DO $$ DECLARE at bigint; BEGIN
+	LOOP
+		at := rocketq.produce('filler', repeat('x', 10000)) % 1048576;
+		EXIT WHEN at BETWEEN 880000 AND 895000;
+	END LOOP;
+END $$;
+EOQ
+($stalled, $stalled_pid) = rq_stopped_session($node, 'append-place', 'SELECT 1',
+	"SELECT count(*) FROM rocketq.produce_batch('stalled', ARRAY(SELECT repeat(chr(64 + i), 10000) FROM generate_series(1, 12) i));");
+query("SELECT count(rocketq.produce('filler', repeat('x', 10000))) FROM generate_series(1, 8)");
+rq_resume_session($node, $stalled, $stalled_pid);
+$stalled->quit;
+is(query(<<'EOQ'), 'ABCDEFGHIJKL|2', 'a batch goes to two segments then');
+SELECT string_agg(substr(rocketq.text(body), 10000), '' ORDER BY queue_offset),
+	count(DISTINCT message_id / 1048576)
+FROM rocketq.pull('stalled', 0, 3004, 100)
+EOQ
+rq_verify($node, 'a batch in two segments');
 
 #
 # A reader that holds more than max_kept_size is overtaken.  What it was
