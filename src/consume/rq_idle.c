@@ -25,11 +25,10 @@
 #include "topic/rq_waiters.h"
 
 /*
- * Entries of a queue, and of all queues, that are checked; after these there
- * may be something.
+ * Entries of all queues that are checked; after these, and after
+ * RQ_META_HOLD_ENTRIES of one queue, there may be something.
  */
-#define QUEUE_LOOK_MAX	1024
-#define LOOK_MAX		(64 * QUEUE_LOOK_MAX)
+#define LOOK_MAX		65536
 
 /* A check of all queues. */
 typedef struct Look
@@ -96,7 +95,7 @@ has_message(Look *look, RqQueue *q, bool *more)
 	{
 		RqEntry		e;
 
-		if (off == from + QUEUE_LOOK_MAX || look->left-- <= 0 ||
+		if (off == from + RQ_META_HOLD_ENTRIES || look->left-- <= 0 ||
 			!rq_queue_probe(q, off, &e) ||
 			((e.len_flags & RQ_CQ_ABORTED) == 0 &&
 			 rq_filter_entry(want->filter, &e)))

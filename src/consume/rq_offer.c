@@ -29,9 +29,6 @@
  */
 #define OFFER_BUDGET	(256 * 1024)
 
-/* The same under one hold of the meta lock. */
-#define OFFER_HOLD		1024
-
 /* ---- offering ---- */
 
 /*
@@ -145,7 +142,7 @@ offer_again(RqGroupRef group)
 static bool
 offer_some(const RqGroupRef *groups, int n, int *budget)
 {
-	int			left = OFFER_HOLD;
+	int			left = RQ_META_HOLD_ENTRIES;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
 	for (; place.queue < rq_topic_nqueues(place.topic); place.queue++)

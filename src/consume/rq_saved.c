@@ -46,9 +46,6 @@
 /* A visit to an offset costs locks. */
 #define VISIT_COST		32
 
-/* Entries it reads under one hold of the meta lock. */
-#define HOLD_MAX		8192
-
 /* Entries in a block. */
 #define PER_BLOCK		2048
 
@@ -422,7 +419,7 @@ look_after(RqOffset *o, int *budget, Loser *l)
 		return true;
 	k = copies_of(q);
 	before = k->upto;
-	done = learn(k, q, s.total, HOLD_MAX);
+	done = learn(k, q, s.total, RQ_META_HOLD_ENTRIES);
 	*budget -= (int) (k->upto - before);
 	if (k->count >= s.total)
 		rq_offset_place(o, place_behind(k, q, s.total - s.left));

@@ -38,12 +38,8 @@
 #include "topic/rq_wake.h"
 #include "topic/rq_xid.h"
 
-/* Entries resolved under one hold of the queue's lock. */
-#define RESOLVE_CHUNK	8192
-
-/* Aborted ranges in one RESOLVE record, and entries searched for them. */
+/* Aborted ranges in one RESOLVE record. */
 #define RESOLVE_RANGES	512
-#define RESOLVE_LOOK	65536
 
 /* ---- resolving ---- */
 
@@ -116,7 +112,7 @@ resolve_chunk(RqQueue *q, KnownXids *known, RqMapMode mode, RqNews *news)
 {
 	RqOff		from = pg_atomic_read_u64(&q->stable);
 	RqOff		end = pg_atomic_read_u64(&q->end);
-	RqOff		to = Min(end, from + RESOLVE_CHUNK);
+	RqOff		to = Min(end, from + RQ_META_HOLD_ENTRIES);
 	uint32		aborts = 0;
 	RqEntry    *e = NULL;
 	RqOff		off;
@@ -341,7 +337,7 @@ log_resolved(RqQueue *q)
 	 */
 	if (q->unlogged_aborts > 0)
 		rec.to = collect_aborted(q, rec.from,
-								 Min(rec.to, rec.from + RESOLVE_LOOK),
+								 Min(rec.to, rec.from + RQ_META_HOLD_ENTRIES),
 								 ranges, &rec.nranges, &aborts);
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqResolve);
@@ -349,8 +345,8 @@ log_resolved(RqQueue *q)
 		rq_xlog_register(ranges, rec.nranges * sizeof(xl_rq_range));
 	rq_xlog_insert(XLOG_RQ_RESOLVE);
 	RQ_FAULT("resolve-wal");
-	q->logged_stable = rec.to;
 	q->unlogged_aborts -= Min(aborts, q->unlogged_aborts);
+	q->logged_stable = rec.to;
 }
 
 bool

@@ -24,7 +24,7 @@
 #include "retain/rq_lowest.h"
 
 /* Entries in a block. */
-#define PER_BLOCK	2048
+#define PER_BLOCK	RQ_META_HOLD_ENTRIES
 
 /* What is known of one queue: blocks [first, first + n). */
 typedef struct Known
@@ -104,13 +104,13 @@ append(Known *k, RqPos lowest)
  * read, what was learnt before stays, and the block is tried again next time.
  */
 bool
-rq_lowest_learn(RqQueue *q, int blocks)
+rq_lowest_learn(RqQueue *q)
 {
 	Known	   *k = blocks_of(q);
 	uint64		end = q->logged_stable / PER_BLOCK;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
-	while (k->first + k->n < end && blocks-- > 0)
+	if (k->first + k->n < end)
 	{
 		RqOff		from = (k->first + k->n) * PER_BLOCK;
 

@@ -9,11 +9,10 @@
 #include "topic/rq_tables.h"
 
 /*
- * Read entries that are new, at most "blocks" times 2048; true once there are
- * none left.  The caller holds the meta lock.  Throws if an entry cannot be
- * read.
+ * Read a block of new entries, RQ_META_HOLD_ENTRIES; true once there is none
+ * left.  The caller holds the meta lock.  Throws if an entry cannot be read.
  */
-extern bool rq_lowest_learn(RqQueue *q, int blocks);
+extern bool rq_lowest_learn(RqQueue *q);
 
 /*
  * The lowest position below "bound" of an entry in [from, to) that was not

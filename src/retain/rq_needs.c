@@ -39,8 +39,7 @@
 #include "retain/rq_needs.h"
 #include "topic/rq_topic.h"
 
-/* Blocks of entries read under one hold of the meta lock, and in a round. */
-#define LEARN_BLOCKS		64
+/* Blocks of entries read in a round. */
 #define LEARN_BLOCKS_ROUND	4096
 
 /*
@@ -128,10 +127,10 @@ ask_entries(RqRound *r, RqQueue *q)
 }
 
 /*
- * Ask the i-th queue of a topic.  Its entries are read first, LEARN_BLOCKS
- * under a hold of the meta lock, since there can be any number of them.  The
- * topic can lose the queue between two holds, or be dropped; so that is
- * checked each time.
+ * Ask the i-th queue of a topic.  Its entries are read first, a block under a
+ * hold of the meta lock, since there can be any number of them.  The topic can
+ * lose the queue between two holds, or be dropped; so that is checked each
+ * time.
  */
 static void
 ask_queue(RqRound *r, uint32 topic, uint32 i, RqTrim *unused)
@@ -143,13 +142,13 @@ ask_queue(RqRound *r, uint32 topic, uint32 i, RqTrim *unused)
 		CHECK_FOR_INTERRUPTS();
 		LWLockAcquire(rq_meta_lock, LW_SHARED);
 		done = i >= rq_topic_nslots(topic) ||
-			rq_lowest_learn(rq_topic_queue(topic, i), LEARN_BLOCKS);
+			rq_lowest_learn(rq_topic_queue(topic, i));
 		if (done && i < rq_topic_nslots(topic))
 			ask_entries(r, rq_topic_queue(topic, i));
 		LWLockRelease(rq_meta_lock);
 
 		/* The rest is for the next round; until then all is kept. */
-		if (!done && (r->blocks -= LEARN_BLOCKS) <= 0)
+		if (!done && --r->blocks <= 0)
 		{
 			r->kept.what = RQ_KEEPS_UNKNOWN;
 			r->kept.pos = r->start;

@@ -94,9 +94,14 @@ extern LWLock *rq_meta_lock;
 extern bool rq_holds_meta_lock(LWLockMode mode);
 
 /*
+ * How many entries of queues may be read under one hold of the meta lock, as
+ * others wait for it.  Whoever has more to read releases the lock in between.
+ */
+#define RQ_META_HOLD_ENTRIES	2048
+
+/*
  * Take the meta lock shared, for those who take it again and again: lets those
- * who wait for it go first.  Checks for interrupts.  A hold should cost no
- * more than reading a thousand entries.
+ * who wait for it go first.  Checks for interrupts.
  */
 extern void rq_meta_lock_again(void);
 

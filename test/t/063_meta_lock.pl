@@ -60,8 +60,8 @@ sub stops_of
 }
 
 #
-# However much there is to resolve in a queue, it is resolved in parts: 60000
-# entries in seven parts and a rest, by the first session that reads the queue.
+# However much there is to resolve in a queue, it is resolved in parts: 20000
+# entries in nine parts and a rest, by the first session that reads the queue.
 #
 my ($one) = rq_sessions($node, 1);
 my $keeper = rq_hold_keeper($node);
@@ -72,18 +72,18 @@ sub leave_unsettled
 {
 	$node->safe_psql('postgres', <<'EOQ');
 SET rocketq.fault = 'resolve-flags=error';
-INSERT INTO long (body, tag) SELECT '', 'a' FROM generate_series(1, 60000);
+INSERT INTO long (body, tag) SELECT '', 'a' FROM generate_series(1, 20000);
 EOQ
 	return;
 }
 foreach my $view ('queues', 'groups', 'topics')
 {
 	leave_unsettled();
-	cmp_ok(stops_of($one, 'view-looked', "SELECT count(*) FROM rocketq.$view"), '>=', 8, "$view: in parts");
+	cmp_ok(stops_of($one, 'view-looked', "SELECT count(*) FROM rocketq.$view"), '>=', 10, "$view: in parts");
 }
 leave_unsettled();
 stops_of($one, 'idle-looked', "CALL rocketq.wait_for_messages('long', 'g', '1 ms', 'b')");
-cmp_ok(stops_of($one, 'view-looked', 'SELECT count(*) FROM rocketq.queues'), '>=', 8, 'waiters: the first part');
+cmp_ok(stops_of($one, 'view-looked', 'SELECT count(*) FROM rocketq.queues'), '>=', 10, 'waiters: the first part');
 $node->safe_psql('postgres', "SELECT rocketq.drop_topic('long')");
 
 #
@@ -130,10 +130,10 @@ is(rq_value($node, "SELECT queues FROM rocketq.topics WHERE topic = 'ending'"), 
 # Offering messages again is done in parts.
 #
 $node->safe_psql('postgres', <<'EOQ');
-SELECT rocketq.create_topic('offered', 40);
+SELECT rocketq.create_topic('offered', 80);
 SELECT rocketq.create_group('offered', 'g' || i) FROM generate_series(1, 4) i;
 DO $$ BEGIN PERFORM rocketq.produce('offered', 'm', tag => 'a', queue_id => q)
-	FROM generate_series(0, 39) q, generate_series(1, 100); END $$;
+	FROM generate_series(0, 79) q, generate_series(1, 100); END $$;
 EOQ
 my @waiters = rq_sessions($node, 4);
 rq_ask_and_sleep("CALL rocketq.wait_for_messages('offered', 'g$_', '600 s', 'b')", $waiters[ $_ - 1 ])
@@ -144,7 +144,7 @@ rq_poll_stopped($keeper);
 my $tick = "SELECT ticks FROM rocketq.workers WHERE worker = 'keeper'";
 my $begun = rq_value($node, $tick);
 kill('CONT', $keeper);
-cmp_ok(stops($keeper, sub { return rq_value($node, $tick) != $begun; }), '>=', 6, 'four groups in forty queues take some parts');
+cmp_ok(stops($keeper, sub { return rq_value($node, $tick) != $begun; }), '>=', 6, 'four groups in eighty queues take some parts');
 rq_arm($node, '');
 kill('CONT', $keeper);
 $node->safe_psql('postgres', "SELECT rocketq.produce('offered', 'm', tag => 'b', queue_id => 3)");
