@@ -105,7 +105,8 @@ entry_status(RqQueue *q, RqOff off, const RqEntry *e, KnownXids *known)
  * This is no critical section.  An error (a missing file, an unreadable
  * pg_xact) leaves flags set and "stable" where it was.  The next one to come
  * finds the same transactions aborted and counts their entries once more, so
- * unlogged_aborts can be too high, but not too low.
+ * unlogged_aborts can be too high, but not too low.  That makes RESOLVE search
+ * for what is not there, until all that is resolved is logged (raise_logged()).
  */
 static bool
 resolve_chunk(RqQueue *q, KnownXids *known, RqMapMode mode, RqNews *news)
@@ -311,6 +312,22 @@ collect_aborted(RqQueue *q, RqOff from, RqOff to,
 }
 
 /*
+ * WAL says what became of the entries below "to".  Once that is all that is
+ * resolved, no aborted entry is left to be logged, whatever has been counted
+ * twice, or, on a standby, by readers who were ahead of WAL.  Flags that an
+ * error has left past "stable" are counted when "stable" passes them.
+ */
+static void
+raise_logged(RqQueue *q, RqOff to)
+{
+	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
+	if (to > q->logged_stable)
+		q->logged_stable = to;
+	if (q->logged_stable == pg_atomic_read_u64(&q->stable))
+		q->unlogged_aborts = 0;
+}
+
+/*
  * One record.  The queue's lock is held exclusively, since the copier of the
  * slot (rq_tablestate.c), with the lock held shared, must not take the new
  * logged_stable before its record is inserted: redo that begins with such a
@@ -346,7 +363,7 @@ log_resolved(RqQueue *q)
 	rq_xlog_insert(XLOG_RQ_RESOLVE);
 	RQ_FAULT("resolve-wal");
 	q->unlogged_aborts -= Min(aborts, q->unlogged_aborts);
-	q->logged_stable = rec.to;
+	raise_logged(q, rec.to);
 }
 
 bool
@@ -393,8 +410,7 @@ rq_resolve_redo(const void *data, uint32 len, XLogRecPtr lsn)
 	pg_write_barrier();
 	if (rec->to > stable)
 		pg_atomic_write_u64(&q->stable, rec->to);
-	if (rec->to > q->logged_stable)
-		q->logged_stable = rec->to;
+	raise_logged(q, rec->to);
 	LWLockRelease(&q->lock);
 	if (rec->to > stable && rq_wake_is_awaited(q->topic))
 	{
