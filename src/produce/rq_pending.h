@@ -30,7 +30,7 @@ typedef struct RqPending RqPending;
 /* An empty list in the current memory context. */
 extern RqPending *rq_pending_create(void);
 
-/* Close its temporary file, if any. */
+/* Close its temporary file, if any.  Can't throw. */
 extern void rq_pending_close(RqPending *p);
 
 extern void rq_pending_add(RqPending *p, const RqPendingItem *item);

@@ -347,18 +347,11 @@ enqueue_all(Touched *t, uint64 xid)
 	}
 }
 
-/*
- * The list's file is closed even if all messages were rolled back: a file that
- * is open when its resource owner commits counts as a leak.
- */
 static void
 log_entries(uint64 xid)
 {
-	if (touched == NULL)
-		return;
-	if (xid != 0)
+	if (touched != NULL && xid != 0)
 		enqueue_all(touched, xid);
-	rq_pending_close(touched->pending);
 }
 
 /*
@@ -456,10 +449,15 @@ finish_entries(uint64 xid, bool committed)
 		rq_latency_end(RQ_PHASE_VISIBLE, touched->pre_commit_start);
 }
 
-/* After an error the file is still open; its resource owner closes it. */
+/*
+ * The list's file is closed even if all messages were rolled back: a file that
+ * is open when its resource owner commits, or prepares, counts as a leak.
+ */
 static void
 forget_touched(void)
 {
+	if (touched != NULL)
+		rq_pending_close(touched->pending);
 	touched = NULL;
 }
 
