@@ -14,7 +14,9 @@
  *
  * Gaps are changed by the startup process during recovery, then by the keeper,
  * which makes fillers of those that are left before it opens the gate.  These
- * two also copy the state, so none of this takes a lock.
+ * two also copy the state, so none of this takes a lock.  Others, such as
+ * backends of a standby, do not read the gaps but only where the first one
+ * begins, since a list that changes cannot be read without a lock.
  */
 #include "postgres.h"
 
@@ -54,7 +56,21 @@ static void
 gaps_init(void)
 {
 	if (rq_table_create("rocketq gaps", 1, gaps_bytes(), (void **) &rq_gaps))
+	{
 		rq_gaps->max = max_gaps();
+		pg_atomic_init_u64(&rq_gaps->first, RQ_INVALID_POS);
+	}
+}
+
+/* After each change of the gaps. */
+static void
+publish_first_gap(void)
+{
+	RqPos		first = RQ_INVALID_POS;
+
+	for (uint32 i = 0; i < rq_gaps->n; i++)
+		first = Min(first, rq_gaps->gaps[i].start);
+	pg_atomic_write_u64(&rq_gaps->first, first);
 }
 
 /* ---- the state file ---- */
@@ -95,7 +111,8 @@ copy_inflight(RqWriter *w, RqPos log_end)
 		 * pairs with the one in take_place() of rq_reserve.c that orders the
 		 * end before the start.  The second one has the start read again only
 		 * after the end: a later reservation overwrites the end only after
-		 * this one's start has been withdrawn.
+		 * this one's start has been withdrawn.  It pairs with the release of
+		 * the gate, which is between the two.
 		 */
 		do
 		{
@@ -131,6 +148,7 @@ gaps_load(RqReader *r, const RqStateHeader *h, uint64 count)
 				 errhint("Set max_connections to at least the value with which the store was used before.")));
 	rq_state_take(r, rq_gaps->gaps, count * sizeof(RqStateGap));
 	rq_gaps->n = count;
+	publish_first_gap();
 }
 
 const RqPart rq_gaps_part = {
@@ -145,16 +163,22 @@ const RqPart rq_gaps_part = {
 RqPos
 rq_log_settled_end(void)
 {
-	RqPos		settled = rq_log_safe_end();
+	RqPos		safe = rq_log_safe_end();
+	RqPos		first_gap;
 
 	/*
-	 * The log's end before the gaps; pairs with rq_log_redo_append(), which
-	 * adds a gap before it moves the end past it.
+	 * The log's end before the first gap: pairs with the barrier in
+	 * rq_log_redo_append() between a new gap and the end past it.
 	 */
 	pg_read_barrier();
-	for (uint32 i = 0; i < rq_gaps->n; i++)
-		settled = Min(settled, rq_gaps->gaps[i].start);
-	return settled;
+	first_gap = pg_atomic_read_u64(&rq_gaps->first);
+
+	/*
+	 * The first gap before the bytes that the caller reads: pairs with the
+	 * barrier in rq_log_redo_append() between the bytes and a closed gap.
+	 */
+	pg_read_barrier();
+	return Min(safe, first_gap);
 }
 
 /* ---- filling ---- */
@@ -202,12 +226,9 @@ fill_in_segment(uint64 segno, RqPos start, RqPos stop)
 	END_CRIT_SECTION();
 }
 
-/*
- * A filler for each segment, since no frame straddles two.  The caller takes
- * the gap out of the gaps only afterwards, so that a failure leaves it there.
- */
-void
-rq_log_fill_gap(RqPos start, RqPos end)
+/* A filler for each segment, since no frame straddles two. */
+static void
+fill_gap(RqPos start, RqPos end)
 {
 	while (start < end)
 	{
@@ -218,6 +239,23 @@ rq_log_fill_gap(RqPos start, RqPos end)
 		start = Max(start, seg_start + RQ_SEG_HEADER_SIZE);
 		fill_in_segment(segno, start, stop);
 		start = stop;
+	}
+}
+
+/*
+ * A gap is taken out only after it is filled, so a failure leaves it there.
+ * There is no barrier between the two: WAL insertion has released a lock.
+ */
+void
+rq_log_fill_gaps(void)
+{
+	while (rq_gaps->n > 0)
+	{
+		RqStateGap	g = rq_gaps->gaps[rq_gaps->n - 1];
+
+		fill_gap(Max(g.start, pg_atomic_read_u64(&rq_log->start)), g.end);
+		rq_gaps->n--;
+		publish_first_gap();
 	}
 }
 
@@ -240,11 +278,7 @@ add_gap(RqPos start, RqPos end)
 	rq_gaps->n++;
 }
 
-/*
- * [start, end) has been written: take it out of the gaps.  A gap that is split
- * gets its second part added before it is cut, so that a backend of a standby
- * that reads the gaps concurrently does not miss that part.
- */
+/* [start, end) has been written: take it out of the gaps. */
 static void
 close_gap(RqPos start, RqPos end)
 {
@@ -355,19 +389,27 @@ rq_log_redo_append(const void *data, uint32 len, XLogRecPtr lsn)
 	if (rec->pos >= end)
 	{
 		if (rec->pos > end)
+		{
 			add_gap(end, rec->pos);
+			publish_first_gap();
+		}
 
 		/*
-		 * The bytes and the gap before the log's end; pairs with
-		 * rq_log_safe_end() and rq_log_settled_end().
+		 * The bytes and the gap before the log's end; pairs with the barriers
+		 * after the reads of the end in rq_log_safe_end() and
+		 * rq_log_settled_end().
 		 */
 		pg_write_barrier();
 		pg_atomic_write_u64(&rq_log->end, rec_end);
 	}
 	else
 	{
-		/* The bytes before the gap closes, as for the log's end above. */
+		/*
+		 * The bytes before the gap closes; pairs with the second barrier in
+		 * rq_log_settled_end().
+		 */
 		pg_write_barrier();
 		close_gap(rec->pos, rec_end);
+		publish_first_gap();
 	}
 }

@@ -49,8 +49,11 @@ extern RqPos rq_log_safe_end(void);
  */
 extern RqPos rq_log_settled_end(void);
 
-/* Write and WAL-log fillers over a stretch nobody wrote; keeper only. */
-extern void rq_log_fill_gap(RqPos start, RqPos end);
+/*
+ * Write and WAL-log fillers over what redo knows to be missing, so that the log
+ * has no holes but those in flight.  Keeper only, before it opens the gate.
+ */
+extern void rq_log_fill_gaps(void);
 
 /* An RqWalRedo. */
 extern void rq_log_redo_append(const void *data, uint32 len, XLogRecPtr lsn);
@@ -59,12 +62,15 @@ extern void rq_log_redo_append(const void *data, uint32 len, XLogRecPtr lsn);
 
 /*
  * Stretches that redo found reserved but not written.  Written by the startup
- * process, filled by the keeper before it opens the gate.
+ * process, filled by the keeper before it opens the gate; others read "first"
+ * only.
  */
 typedef struct RqGaps
 {
 	uint32		n;
 	uint32		max;
+	pg_atomic_uint64 first;		/* where the lowest begins, RQ_INVALID_POS =
+								 * there is none; read by anybody */
 	RqStateGap	gaps[FLEXIBLE_ARRAY_MEMBER];
 } RqGaps;
 

@@ -47,7 +47,6 @@
 #include "consume/rq_offer.h"
 #include "consume/rq_offset.h"
 #include "format/rq_segfmt.h"
-#include "format/rq_statefmt.h"
 #include "format/rq_walrec.h"
 #include "log/rq_log.h"
 #include "queue/rq_queue.h"
@@ -344,24 +343,6 @@ make_lost(void)
 }
 
 /*
- * Make fillers of what redo found reserved but not written.  From here on the
- * log has no holes but those in flight.  No lock: nobody else changes the list
- * once recovery has ended, and one gap is removed only after it is filled.
- */
-static void
-fill_gaps(void)
-{
-	while (rq_gaps->n > 0)
-	{
-		RqStateGap	g = rq_gaps->gaps[rq_gaps->n - 1];
-
-		rq_log_fill_gap(Max(g.start, pg_atomic_read_u64(&rq_log->start)),
-						g.end);
-		rq_gaps->n--;
-	}
-}
-
-/*
  * Sync what statements wrote while there was no keeper.  Checkpoints may have
  * completed without it, so the gate opens, and lets them commit, only after
  * that.  False if the gate is to stay closed.
@@ -485,7 +466,7 @@ rq_keeper_main(Datum arg)
 	tidy_up();
 	if (make_lost())
 	{
-		fill_gaps();
+		rq_log_fill_gaps();
 		rq_topic_alter_recover();
 		if (!successor || catch_up())
 			run();

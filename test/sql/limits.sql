@@ -18,7 +18,7 @@ SELECT rocketq.produce('limited', convert_to(repeat('x', 2049), 'UTF8'), queue_i
 -- bytes count, not characters
 SELECT rocketq.produce('limited', repeat('ä', 1025), queue_id => 1);
 RESET rocketq.max_message_size;
--- a segment is smaller still here
+-- a segment is even smaller here
 SELECT rocketq.produce('limited', repeat('x', 4194304), queue_id => 1, transactional => false);
 \echo :LAST_ERROR_SQLSTATE
 
@@ -31,7 +31,7 @@ SELECT rocketq.produce('limited', 'tag', tag => '', queue_id => 1);
 SELECT rocketq.produce('limited', 'tag', tag => '*', queue_id => 1);
 \echo :LAST_ERROR_SQLSTATE
 SELECT rocketq.produce('limited', 'tag', tag => 'a|b', queue_id => 1);
--- no filter matches these
+-- tags that no filter could match
 SELECT rocketq.produce('limited', 'tag', tag => 'blank ', queue_id => 1);
 \echo :LAST_ERROR_SQLSTATE
 SELECT rocketq.produce('limited', 'tag', tag => ' blank', queue_id => 1);
@@ -39,7 +39,7 @@ SELECT rocketq.produce('limited', 'tag', tag => ' ', queue_id => 1);
 SELECT rocketq.produce('limited', 'tag', tag => E'tab\t', queue_id => 1);
 SELECT * FROM rocketq.produce_batch('limited', ARRAY['tag'], tag => E'\nline', queue_id => 1);
 INSERT INTO limited (tag, body) VALUES ('blank ', 'tag');
--- and these filters no tag
+-- and filters that could match no tag
 SELECT * FROM rocketq.pull('limited', 0, 0, tags => repeat('t', 128));
 SELECT * FROM rocketq.pull('limited', 0, 0, tags => 'a || *');
 SELECT count(*) FROM rocketq.pull('limited', 0, 0, tags => (SELECT string_agg('t' || i, '||') FROM generate_series(1, 1000) i));
@@ -69,7 +69,7 @@ SELECT * FROM rocketq.produce_batch('limited', NULL::text[], queue_id => 1);
 SELECT * FROM rocketq.produce_batch('limited', ARRAY['one', NULL, 'three'], queue_id => 1, transactional => false);
 SELECT * FROM rocketq.produce_batch('limited', ARRAY['one', repeat('x', 4194305)], queue_id => 1, transactional => false);
 
--- nothing of this has been kept
+-- none of this has been stored
 SELECT queue_offset, length(body), tag = repeat('t', 127) AS tag, length(sharding_key) AS sharding_key,
        cardinality(keys) AS keys
 FROM rocketq.pull('limited', 1, 0);
@@ -86,7 +86,7 @@ SELECT rocketq.create_topic('limited_too', 0);
 SELECT rocketq.create_topic('limited_too', -1);
 SELECT rocketq.create_topic('limited_too', 65536);
 SET rocketq.default_queues = 0;
--- a topic's share of them; one that has more keeps them
+-- a topic's share of them; a topic that has more keeps them
 SELECT rocketq.create_topic('limited_too', 1025);
 \echo :LAST_ERROR_SQLSTATE
 SET rocketq.default_queues = 1025;
@@ -105,7 +105,7 @@ SELECT rocketq.drop_topic('limited_too');
 RESET rocketq.max_queues_per_topic;
 
 --
--- A topic's share of groups, and who makes them.
+-- A topic's share of groups, and who creates them.
 --
 SET rocketq.max_groups_per_topic = 3;
 SELECT rocketq.create_group('limited', 'g2');
@@ -113,15 +113,15 @@ SELECT count(*) FROM rocketq.consume('limited', 'g3', 1);
 SELECT count(*) FROM rocketq.consume('limited', 'g4', 1);
 \echo :LAST_ERROR_SQLSTATE
 SELECT rocketq.create_group('limited', 'g4');
--- those that are there go on
+-- existing ones still work
 SELECT count(*) FROM rocketq.consume('limited', 'g3', 1);
--- in place of another one, also within a transaction
+-- instead of another one, also within a transaction
 BEGIN;
 SELECT rocketq.drop_group('limited', 'g3');
 SELECT rocketq.create_group('limited', 'g4');
 COMMIT;
 SELECT array_agg(DISTINCT consumer_group ORDER BY consumer_group) FROM rocketq.groups WHERE topic = 'limited';
--- but not over and over in one
+-- but not repeatedly in one
 DO $$
 BEGIN
     FOR i IN 1 .. 7 LOOP
@@ -129,7 +129,7 @@ BEGIN
         PERFORM rocketq.create_group('limited', 'g4');
     END LOOP;
 END $$;
--- TRUNCATE keeps all that are there
+-- TRUNCATE keeps all existing ones
 SET rocketq.max_groups_per_topic = 1;
 BEGIN;
 TRUNCATE limited;
@@ -145,7 +145,7 @@ SELECT count(*) FROM rocketq.consume('limited', 'g5', 1);
 SELECT rocketq.alter_topic('limited', queues => 3);
 \echo :LAST_ERROR_SQLSTATE
 SELECT queues FROM rocketq.topics WHERE topic = 'limited';
--- those that are there go on, also when the share gets smaller
+-- existing ones still work, even when the share gets smaller
 SELECT count(*) FROM rocketq.consume('limited', 'g4', 1);
 SET rocketq.max_consumer_slots_per_topic = 1;
 SELECT rocketq.alter_topic('limited', retention_time => '1 day');
@@ -160,7 +160,7 @@ SELECT rocketq.create_group('limited', 'g5');
 ROLLBACK;
 SELECT rocketq.alter_topic('limited', queues => 3);
 SELECT rocketq.alter_topic('limited', queues => 2);
--- but not over and over in one transaction
+-- but not repeatedly in one transaction
 DO $$
 BEGIN
     FOR i IN 1 .. 7 LOOP
@@ -172,7 +172,7 @@ RESET rocketq.max_consumer_slots_per_topic;
 SET rocketq.auto_create_groups = off;
 SELECT count(*) FROM rocketq.consume('limited', 'g5');
 \echo :LAST_ERROR_SQLSTATE
--- nor is there anything to wait for, also when the topic is empty
+-- nor can one wait for such a group, even if the topic is empty
 CALL rocketq.wait_for_messages('limited', 'g5', '1 s');
 \echo :LAST_ERROR_SQLSTATE
 SELECT rocketq.create_topic('limited_empty', 1);
@@ -183,7 +183,7 @@ SELECT rocketq.create_group('limited', 'g5');
 SELECT count(*) FROM rocketq.consume('limited', 'g5', 1);
 RESET rocketq.auto_create_groups;
 SELECT rocketq.drop_group('limited', 'g' || i) FROM unnest(ARRAY[2, 4, 5]) i;
--- none of this is for users to change
+-- ordinary users can change none of this
 CREATE ROLE limited_user;
 SET ROLE limited_user;
 SET rocketq.max_groups_per_topic = 1000;
@@ -193,10 +193,10 @@ SET rocketq.auto_create_groups = on;
 RESET ROLE;
 DROP ROLE limited_user;
 
--- here it is about all topics together
+-- limits of all topics together
 SET rocketq.max_queues_per_topic = 65535;
 SET rocketq.max_consumer_slots_per_topic = 10000000;
--- the errors name the setting that is to be raised
+-- the errors name the setting to raise
 \set VERBOSITY terse
 SELECT rocketq.create_topic('limited_too', current_setting('rocketq.max_queues')::int + 1);
 \echo :LAST_ERROR_SQLSTATE
@@ -248,7 +248,7 @@ EXCEPTION WHEN configuration_limit_exceeded THEN
     RAISE NOTICE '% %', regexp_replace(detail, '\d+', 'N', 'g'), hint;
 END $$;
 SELECT count(*) FROM pg_class WHERE relname ~ '^limited_\d';
--- the janitor has to take their storage away before others can have the room
+-- the janitor has to remove their storage before others can use the slots
 DO $$
 BEGIN
     WHILE (SELECT count(DISTINCT (database, relfilenode)) FROM rocketq.get_queues()) >
@@ -270,7 +270,8 @@ SELECT rocketq.create_group('limited', 'g ');
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM rocketq.consume('limited', E'g\ninvented line of the server log');
 SELECT count(*) FROM rocketq.groups WHERE topic = 'limited' AND consumer_group ~ '[[:cntrl:] ]';
--- a topic's name is not cut to that of another, and none has a name that a longer one could be cut to
+-- a name is not truncated to that of another topic, and no topic has a name to
+-- which a longer one could be truncated
 SELECT rocketq.create_topic(repeat('n', 59), 1) = repeat('n', 59)::regclass AS longest;
 SELECT rocketq.create_topic(repeat('n', 60), 1);
 \echo :LAST_ERROR_SQLSTATE
@@ -297,7 +298,7 @@ ALTER SCHEMA roomy RENAME TO :longest;
 SELECT rocketq.produce(:'cut', 'meant for another topic');
 SELECT rocketq.produce(:'longest' || '.' || :'cut', 'meant for another topic');
 SELECT rocketq.drop_topic((:'longest' || '.' || :'longest')::regclass);
--- other tables are called what they like
+-- other tables can have any name
 CREATE TABLE :longer ();
 DROP TABLE :longer;
 ALTER SCHEMA :longest RENAME TO :longer;
@@ -323,7 +324,7 @@ SELECT count(*) FROM rocketq.pull('limited', 0, 0, wait => '0');
 SELECT count(*) FROM rocketq.pull('limited', 0, 0, wait => NULL);
 
 --
--- Topics that are none.
+-- Relations that are not topics.
 --
 CREATE TABLE limited_heap (LIKE rocketq.message);
 CREATE VIEW limited_view AS SELECT * FROM limited;
@@ -361,7 +362,7 @@ SELECT rocketq.max_offset(NULL, 0);
 SELECT rocketq.drop_topic(NULL);
 
 --
--- Bodies that are no text.
+-- Bodies that are not text.
 --
 SELECT rocketq.text('\xff'), 'unreachable';
 \echo :LAST_ERROR_SQLSTATE
@@ -448,7 +449,7 @@ ROLLBACK TO a;
 PREPARE TRANSACTION 'rocketq limits';
 -- all of them are undone
 SELECT rocketq.max_offset('limited', 0), rocketq.committed_offset('limited', 'g', 0);
--- of messages that were rolled back nothing is left, even if their list had a file
+-- nothing is left of messages that were rolled back, even if their list had a file
 BEGIN;
 SAVEPOINT a;
 SET LOCAL work_mem = '64kB';
@@ -459,7 +460,7 @@ COMMIT PREPARED 'rocketq limits';
 SELECT rocketq.max_offset('limited', 0);
 SELECT DISTINCT consumer_group FROM rocketq.groups
 WHERE topic = 'limited' AND consumer_group NOT LIKE 'gg%' ORDER BY 1;
--- what is rolled back does not count
+-- what was rolled back does not matter
 BEGIN;
 SAVEPOINT a;
 SELECT count(rocketq.produce('limited', 'm', queue_id => 0));
@@ -470,7 +471,7 @@ ROLLBACK TO a;
 PREPARE TRANSACTION 'rocketq limits';
 SELECT count(*) FROM rocketq.consume('limited', 'g');
 COMMIT PREPARED 'rocketq limits';
--- reading and what does not wait for COMMIT is fine
+-- reading and non-transactional calls are fine
 BEGIN;
 SELECT count(*) FROM rocketq.pull('limited', 0, 0);
 SELECT count(rocketq.produce('limited', 'at once', queue_id => 0, transactional => false));
