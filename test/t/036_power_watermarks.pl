@@ -149,7 +149,7 @@ sub cut_power
 	eval { $consumer->{run}->finish; };
 	rq_power_start($node);
 
-	$node->wait_for_log(qr/WARNING:  rocketq refuses messages/, $log_from);
+	$node->wait_for_log(qr/WARNING:  rocketq no longer accepts messages/, $log_from);
 	is_refused("after a loss of power, $mode reaches the disk, producers are refused");
 	@acked = slurp_file($result) =~ /^(\d+)$/mg;
 	cmp_ok(query('SELECT max(seq) FROM applied'), '>=', $acked[-1] // 0,
