@@ -71,7 +71,7 @@ rq_fill_up($standby_disk);
 $node->safe_psql('postgres', 'SELECT load.make_for(k, 30) FROM generate_series(0, 39) k');
 rq_stopped($standby);
 like( slurp_file($standby->logfile),
-	qr/FATAL:\s+could not (allocate a segment of the rocketq commit log|create file "pg_rocketq.*"): No space left on device.*HINT:\s+Free some space in "pg_rocketq/s,
+	qr/FATAL:\s+could not (allocate segment of the rocketq commit log|create file "pg_rocketq.*"): No space left on device.*HINT:\s+Free some space in "pg_rocketq/s,
 	'a standby without space: a clear error');
 rq_make_room($standby_disk);
 rq_start($standby);
