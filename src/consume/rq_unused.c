@@ -34,23 +34,10 @@
  */
 static TimestampTz *holds_since = NULL;
 
-static Size
-unused_size(void)
-{
-	return rq_table_size(1, sizeof(TimestampTz));
-}
-
-static void
-unused_init(void)
-{
-	(void) rq_table_create("rocketq unused groups", 1, sizeof(TimestampTz),
-						   (void **) &holds_since);
-}
-
 const RqPart rq_unused_part = {
 	.name = "unused groups",
-	.shmem_size = unused_size,
-	.shmem_init = unused_init
+	.item_size = sizeof(TimestampTz),
+	.table = (void **) &holds_since
 };
 
 static TimestampTz

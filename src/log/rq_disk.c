@@ -30,18 +30,9 @@ typedef struct DiskWatch
 
 static DiskWatch *watch = NULL;
 
-static Size
-disk_size(void)
-{
-	return rq_table_size(1, sizeof(DiskWatch));
-}
-
 static void
-disk_init(void)
+disk_fill(void)
 {
-	if (!rq_table_create("rocketq disk", 1, sizeof(DiskWatch),
-						 (void **) &watch))
-		return;
 	pg_atomic_init_u32(&watch->permille, 0);
 	pg_atomic_init_u32(&watch->warned, 0);
 	pg_atomic_init_u32(&watch->refuse, 0);
@@ -49,8 +40,9 @@ disk_init(void)
 
 const RqPart rq_disk_part = {
 	.name = "disk",
-	.shmem_size = disk_size,
-	.shmem_init = disk_init
+	.item_size = sizeof(DiskWatch),
+	.table = (void **) &watch,
+	.fill = disk_fill
 };
 
 typedef struct Disk

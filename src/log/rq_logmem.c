@@ -10,17 +10,9 @@
 
 RqLog	   *rq_log = NULL;
 
-static Size
-log_size(void)
-{
-	return rq_table_size(1, sizeof(RqLog));
-}
-
 static void
-log_init(void)
+log_fill(void)
 {
-	if (!rq_table_create("rocketq log", 1, sizeof(RqLog), (void **) &rq_log))
-		return;
 	pg_atomic_init_u64(&rq_log->start, 0);
 	pg_atomic_init_u64(&rq_log->trimming_to, 0);
 	pg_atomic_init_u64(&rq_log->alloc_end, 0);
@@ -33,8 +25,9 @@ log_init(void)
 
 const RqPart rq_log_part = {
 	.name = "log",
-	.shmem_size = log_size,
-	.shmem_init = log_init
+	.item_size = sizeof(RqLog),
+	.table = (void **) &rq_log,
+	.fill = log_fill
 };
 
 /*

@@ -49,25 +49,19 @@ wanting_words(void)
 	return (rq_max_queues + 63) / 64;
 }
 
-static Size
-ahead_size(void)
-{
-	return rq_table_size(wanting_words(), sizeof(pg_atomic_uint64));
-}
-
 static void
-ahead_init(void)
+ahead_fill(void)
 {
-	if (rq_table_create("rocketq wanted segments", wanting_words(),
-						sizeof(pg_atomic_uint64), (void **) &wanted_bits))
-		for (int i = 0; i < wanting_words(); i++)
-			pg_atomic_init_u64(&wanted_bits[i], 0);
+	for (int i = 0; i < wanting_words(); i++)
+		pg_atomic_init_u64(&wanted_bits[i], 0);
 }
 
 const RqPart rq_ahead_part = {
 	.name = "wanted segments",
-	.shmem_size = ahead_size,
-	.shmem_init = ahead_init
+	.item_size = sizeof(pg_atomic_uint64),
+	.items = wanting_words,
+	.table = (void **) &wanted_bits,
+	.fill = ahead_fill
 };
 
 /*

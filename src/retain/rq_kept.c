@@ -11,23 +11,10 @@
 /* The janitor's, under the meta lock. */
 static RqKept *last_kept = NULL;
 
-static Size
-kept_size(void)
-{
-	return rq_table_size(1, sizeof(RqKept));
-}
-
-static void
-kept_init(void)
-{
-	(void) rq_table_create("rocketq retention", 1, sizeof(RqKept),
-						   (void **) &last_kept);
-}
-
 const RqPart rq_kept_part = {
 	.name = "retention",
-	.shmem_size = kept_size,
-	.shmem_init = kept_init
+	.item_size = sizeof(RqKept),
+	.table = (void **) &last_kept
 };
 
 RqKept

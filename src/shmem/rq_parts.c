@@ -26,39 +26,6 @@ rq_max_backends(void)
 	return MaxBackends + NUM_AUXILIARY_PROCS + max_prepared_xacts;
 }
 
-/*
- * Before any memory exists.  Sizes depend on settings only, so that what is
- * asked for here is what shmem_init() will create.
- */
-void
-rq_parts_request(void)
-{
-	Size		size = 0;
-
-	for (const RqPart *const *p = rq_parts; *p != NULL; p++)
-	{
-		if ((*p)->shmem_size)
-			size = add_size(size, (*p)->shmem_size());
-		if ((*p)->locks_name)
-			RequestNamedLWLockTranche((*p)->locks_name, (*p)->nlocks);
-	}
-	RequestAddinShmemSpace(size);
-}
-
-/*
- * In the postmaster, or in single-user mode; at the start and after each crash
- * restart, when all memory is new.
- */
-void
-rq_parts_startup(void)
-{
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	for (const RqPart *const *p = rq_parts; *p != NULL; p++)
-		if ((*p)->shmem_init)
-			(*p)->shmem_init();
-	LWLockRelease(AddinShmemInitLock);
-}
-
 /* Shared memory is given out in whole cache lines. */
 Size
 rq_table_size(uint64 count, Size size)
@@ -80,6 +47,63 @@ rq_table_create(const char *name, uint64 count, Size size, void **address)
 	if (!found)
 		memset(*address, 0, bytes);
 	return !found;
+}
+
+static uint64
+items_of(const RqPart *part)
+{
+	return part->items ? part->items() : 1;
+}
+
+static void
+make_part_table(const RqPart *part)
+{
+	char		name[SHMEM_INDEX_KEYSIZE];
+
+	if (part->item_size == 0)
+		return;
+	snprintf(name, sizeof(name), "rocketq %s", part->name);
+	if (rq_table_create(name, items_of(part), part->item_size, part->table) &&
+		part->fill)
+		part->fill();
+}
+
+/*
+ * Before any memory exists.  Sizes depend on settings only, so that what is
+ * asked for here is what will be created.
+ */
+void
+rq_parts_request(void)
+{
+	Size		size = 0;
+
+	for (const RqPart *const *p = rq_parts; *p != NULL; p++)
+	{
+		if ((*p)->item_size > 0)
+			size = add_size(size, rq_table_size(items_of(*p), (*p)->item_size));
+		if ((*p)->shmem_size)
+			size = add_size(size, (*p)->shmem_size());
+		if ((*p)->locks_name)
+			RequestNamedLWLockTranche((*p)->locks_name, (*p)->nlocks);
+	}
+	RequestAddinShmemSpace(size);
+}
+
+/*
+ * In the postmaster, or in single-user mode; at the start and after each crash
+ * restart, when all memory is new.
+ */
+void
+rq_parts_startup(void)
+{
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	for (const RqPart *const *p = rq_parts; *p != NULL; p++)
+	{
+		if ((*p)->shmem_init)
+			(*p)->shmem_init();
+		make_part_table(*p);
+	}
+	LWLockRelease(AddinShmemInitLock);
 }
 
 LWLockPadded *

@@ -16,13 +16,24 @@
 
 typedef struct RqPart
 {
-	const char *name;			/* for messages */
+	const char *name;
 
 	/*
-	 * How many bytes of shared memory it needs, as a sum of rq_table_size();
-	 * the settings have their values by then.  And create that memory, or
-	 * attach to it, while AddinShmemInitLock is held: after a crash it is
-	 * created again.  Both are NULL if the part needs none.
+	 * Its table in shared memory, "rocketq" and its name: so many items (NULL
+	 * = one) of this size, 0 = it has none.  The settings have their values
+	 * by then.  The table's address goes to "table"; then "fill" sets what
+	 * must not be zero in a new one (NULL = nothing).
+	 */
+	Size		item_size;
+	int			(*items) (void);
+	void	  **table;
+	void		(*fill) (void);
+
+	/*
+	 * What it needs besides, as a sum of rq_table_size(); and create that, or
+	 * attach to it, and to its locks, while AddinShmemInitLock is held and
+	 * before "table" is there: after a crash it is created again.  Both are
+	 * NULL if there is nothing.
 	 */
 	Size		(*shmem_size) (void);
 	void		(*shmem_init) (void);

@@ -33,26 +33,24 @@ LWLock	   *rq_meta_lock = NULL;
 
 /* ---- parts ---- */
 
-static Size
-control_size(void)
-{
-	return rq_table_size(1, sizeof(RqControl));
-}
-
 static void
 control_init(void)
 {
 	rq_gate_lock = &rq_part_locks(&rq_control_part)->lock;
-	if (!rq_table_create("rocketq control", 1, sizeof(RqControl),
-						 (void **) &rq_ctl))
-		return;
+}
+
+static void
+control_fill(void)
+{
 	pg_atomic_init_u32(&rq_ctl->leftovers, 0);
 	ConditionVariableInit(&rq_ctl->gate_cv);
 }
 
 const RqPart rq_control_part = {
 	.name = "control",
-	.shmem_size = control_size,
+	.item_size = sizeof(RqControl),
+	.table = (void **) &rq_ctl,
+	.fill = control_fill,
 	.shmem_init = control_init,
 	.locks_name = "RocketqGate",
 	.nlocks = 1
@@ -71,23 +69,14 @@ const RqPart rq_meta_lock_part = {
 	.nlocks = 1
 };
 
-static Size
-backends_size(void)
-{
-	return rq_table_size(rq_max_backends(), sizeof(RqBackend));
-}
-
 /*
  * RQ_INVALID_POS is the highest position there can be.  So those who look for
  * the lowest one in all slots (rq_log_safe_end(), retain/rq_needs.c) need no
  * case for a backend that has nothing to announce, or does not exist.
  */
 static void
-backends_init(void)
+backends_fill(void)
 {
-	if (!rq_table_create("rocketq backends", rq_max_backends(),
-						 sizeof(RqBackend), (void **) &rq_backends))
-		return;
 	for (int i = 0; i < rq_max_backends(); i++)
 	{
 		RqBackend  *b = &rq_backends[i];
@@ -103,8 +92,10 @@ backends_init(void)
 
 const RqPart rq_backends_part = {
 	.name = "backends",
-	.shmem_size = backends_size,
-	.shmem_init = backends_init
+	.item_size = sizeof(RqBackend),
+	.items = rq_max_backends,
+	.table = (void **) &rq_backends,
+	.fill = backends_fill
 };
 
 /* ---- the locks of the store ---- */

@@ -11,26 +11,25 @@
 
 RqWorker   *rq_workers = NULL;
 
-static Size
-workers_size(void)
+static int
+workers_count(void)
 {
-	return rq_table_size(RQ_NWORKERS, sizeof(RqWorker));
+	return RQ_NWORKERS;
 }
 
 static void
-workers_init(void)
+workers_fill(void)
 {
-	if (!rq_table_create("rocketq workers", RQ_NWORKERS, sizeof(RqWorker),
-						 (void **) &rq_workers))
-		return;
 	for (int i = 0; i < RQ_NWORKERS; i++)
 		SpinLockInit(&rq_workers[i].error_lock);
 }
 
 const RqPart rq_workers_part = {
 	.name = "workers",
-	.shmem_size = workers_size,
-	.shmem_init = workers_init
+	.item_size = sizeof(RqWorker),
+	.items = workers_count,
+	.table = (void **) &rq_workers,
+	.fill = workers_fill
 };
 
 /*

@@ -29,18 +29,9 @@ typedef struct TopicIndexEntry
 
 /* ---- all of them ---- */
 
-static Size
-tables_size(void)
-{
-	return rq_table_size(1, sizeof(RqTables));
-}
-
 static void
-tables_init(void)
+tables_fill(void)
 {
-	if (!rq_table_create("rocketq tables", 1, sizeof(RqTables),
-						 (void **) &rq_tables))
-		return;
 	rq_tables->next_group_id = 1;
 	rq_tables->next_incarnation = 1;
 	pg_atomic_init_u32(&rq_tables->ndoomed, 0);
@@ -50,17 +41,17 @@ tables_init(void)
 
 const RqPart rq_tables_part = {
 	.name = "tables",
-	.shmem_size = tables_size,
-	.shmem_init = tables_init
+	.item_size = sizeof(RqTables),
+	.table = (void **) &rq_tables,
+	.fill = tables_fill
 };
 
 /* ---- topics ---- */
 
 static Size
-topics_size(void)
+topic_index_size(void)
 {
-	return add_size(rq_table_size(rq_max_topics, sizeof(RqTopic)),
-					hash_estimate_size(rq_max_topics, sizeof(TopicIndexEntry)));
+	return hash_estimate_size(rq_max_topics, sizeof(TopicIndexEntry));
 }
 
 /*
@@ -68,16 +59,24 @@ topics_size(void)
  * the meta lock guards it.
  */
 static void
-topics_init(void)
+topic_index_init(void)
 {
 	HASHCTL		info = {.keysize = sizeof(RqKey),
 	.entrysize = sizeof(TopicIndexEntry)};
 
 	topic_index = ShmemInitHash("rocketq topic index", rq_max_topics,
 								rq_max_topics, &info, HASH_ELEM | HASH_BLOBS);
-	if (!rq_table_create("rocketq topics", rq_max_topics, sizeof(RqTopic),
-						 (void **) &rq_topics))
-		return;
+}
+
+static int
+topics_count(void)
+{
+	return rq_max_topics;
+}
+
+static void
+topics_fill(void)
+{
 	for (int i = 0; i < rq_max_topics; i++)
 	{
 		RqTopic    *t = &rq_topics[i];
@@ -92,8 +91,12 @@ topics_init(void)
 
 const RqPart rq_topics_part = {
 	.name = "topics",
-	.shmem_size = topics_size,
-	.shmem_init = topics_init
+	.item_size = sizeof(RqTopic),
+	.items = topics_count,
+	.table = (void **) &rq_topics,
+	.fill = topics_fill,
+	.shmem_size = topic_index_size,
+	.shmem_init = topic_index_init
 };
 
 uint32
@@ -124,21 +127,18 @@ rq_topic_index_remove(RqKey key)
 
 /* ---- queues ---- */
 
-static Size
-queues_size(void)
+static int
+queues_count(void)
 {
-	return rq_table_size(rq_max_queues, sizeof(RqQueue));
+	return rq_max_queues;
 }
 
 /* A queue's lock is in its slot; the part has one more, for the tranche. */
 static void
-queues_init(void)
+queues_fill(void)
 {
 	int			tranche = rq_part_locks(&rq_queues_part)->lock.tranche;
 
-	if (!rq_table_create("rocketq queues", rq_max_queues, sizeof(RqQueue),
-						 (void **) &rq_queues))
-		return;
 	for (int i = 0; i < rq_max_queues; i++)
 	{
 		RqQueue    *q = &rq_queues[i];
@@ -156,26 +156,25 @@ queues_init(void)
 
 const RqPart rq_queues_part = {
 	.name = "queues",
-	.shmem_size = queues_size,
-	.shmem_init = queues_init,
+	.item_size = sizeof(RqQueue),
+	.items = queues_count,
+	.table = (void **) &rq_queues,
+	.fill = queues_fill,
 	.locks_name = "RocketqQueue",
 	.nlocks = 1
 };
 
 /* ---- groups ---- */
 
-static Size
-groups_size(void)
+static int
+groups_count(void)
 {
-	return rq_table_size(rq_max_groups, sizeof(RqGroup));
+	return rq_max_groups;
 }
 
 static void
-groups_init(void)
+groups_fill(void)
 {
-	if (!rq_table_create("rocketq groups", rq_max_groups, sizeof(RqGroup),
-						 (void **) &rq_groups))
-		return;
 	for (int i = 0; i < rq_max_groups; i++)
 	{
 		pg_atomic_init_u64(&rq_groups[i].used_at, 0);
@@ -185,25 +184,29 @@ groups_init(void)
 
 const RqPart rq_groups_part = {
 	.name = "groups",
-	.shmem_size = groups_size,
-	.shmem_init = groups_init
+	.item_size = sizeof(RqGroup),
+	.items = groups_count,
+	.table = (void **) &rq_groups,
+	.fill = groups_fill
 };
 
 /* ---- offsets ---- */
 
-static Size
-offsets_size(void)
+static int
+offsets_count(void)
 {
-	return rq_table_size(rq_max_consumer_slots, sizeof(RqOffset));
+	return rq_max_consumer_slots;
 }
 
 static void
 offsets_init(void)
 {
 	offset_locks = rq_part_locks(&rq_offsets_part);
-	if (!rq_table_create("rocketq offsets", rq_max_consumer_slots,
-						 sizeof(RqOffset), (void **) &rq_offsets))
-		return;
+}
+
+static void
+offsets_fill(void)
+{
 	for (int i = 0; i < rq_max_consumer_slots; i++)
 	{
 		rq_offsets[i].group = RQ_NO_SLOT;
@@ -213,7 +216,10 @@ offsets_init(void)
 
 const RqPart rq_offsets_part = {
 	.name = "offsets",
-	.shmem_size = offsets_size,
+	.item_size = sizeof(RqOffset),
+	.items = offsets_count,
+	.table = (void **) &rq_offsets,
+	.fill = offsets_fill,
 	.shmem_init = offsets_init,
 	.locks_name = "RocketqOffset",
 	.nlocks = RQ_OFFSET_LOCKS

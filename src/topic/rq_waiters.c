@@ -17,19 +17,15 @@ RqWaiter   *rq_waiters = NULL;
 
 static LWLockPadded *wait_locks = NULL;
 
-static Size
-waiters_size(void)
-{
-	return rq_table_size(rq_max_backends(), sizeof(RqWaiter));
-}
-
 static void
 waiters_init(void)
 {
 	wait_locks = rq_part_locks(&rq_waiters_part);
-	if (!rq_table_create("rocketq waiters", rq_max_backends(), sizeof(RqWaiter),
-						 (void **) &rq_waiters))
-		return;
+}
+
+static void
+waiters_fill(void)
+{
 	for (int i = 0; i < rq_max_backends(); i++)
 	{
 		rq_waiters[i].topic = RQ_NO_SLOT;
@@ -40,7 +36,10 @@ waiters_init(void)
 
 const RqPart rq_waiters_part = {
 	.name = "waiters",
-	.shmem_size = waiters_size,
+	.item_size = sizeof(RqWaiter),
+	.items = rq_max_backends,
+	.table = (void **) &rq_waiters,
+	.fill = waiters_fill,
 	.shmem_init = waiters_init,
 	.locks_name = "RocketqWait",
 	.nlocks = RQ_WAIT_LOCKS

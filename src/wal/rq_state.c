@@ -47,23 +47,10 @@ static bool has_synced = false; /* this process */
 
 /* ---- shared memory ---- */
 
-static Size
-store_size(void)
-{
-	return rq_table_size(1, sizeof(RqStore));
-}
-
-static void
-store_init(void)
-{
-	(void) rq_table_create("rocketq store", 1, sizeof(RqStore),
-						   (void **) &rq_store);
-}
-
 const RqPart rq_store_part = {
 	.name = "store",
-	.shmem_size = store_size,
-	.shmem_init = store_init
+	.item_size = sizeof(RqStore),
+	.table = (void **) &rq_store
 };
 
 /* ---- copy ---- */
