@@ -1,5 +1,5 @@
-# 077_in_doubt.pl -- the record that settles the creation of a topic takes nothing
-# back of its drop.
+# 077_in_doubt.pl -- what depends on a transaction is settled by a record, and that
+# takes nothing back that depends on another one.
 
 use strict;
 use warnings;
@@ -21,8 +21,31 @@ query(<<'EOQ');
 CREATE EXTENSION pg_walinspect;
 SELECT rocketq.create_topic('t', 1);
 SELECT rocketq.create_group('t', 'g');
-SELECT rocketq.produce('t', 'm');
+SELECT count(rocketq.produce('t', 'm' || i)) FROM generate_series(1, 3) i;
+SELECT count(*) FROM rocketq.consume('t', 'g', 1, auto_commit => true);
 EOQ
+
+#
+# A move that was rolled back.  The offset is what it was, but WAL has a record that
+# says it may have been moved; so there must be another one, or a standby would go
+# on asking what became of the transaction.
+#
+my $settled = "record_type = 'SETTLE' AND description ~ ' committed 1\$'";
+query('CHECKPOINT');
+my $from = query('SELECT pg_current_wal_insert_lsn()');
+query('CHECKPOINT');
+is(query("SELECT count(*) FROM pg_get_wal_records_info_till_end_of_wal('$from') WHERE $settled"),
+	0, 'an offset that is settled is not logged again');
+my ($rc, $out, $err) = $node->psql('postgres',
+	"SET rocketq.fault = 'precommit-done=error'; SELECT count(*) FROM rocketq.consume('t', 'g', 1, auto_commit => true)");
+like($err, qr/precommit-done/, 'a move is rolled back when it has been logged');
+rq_poll(
+	'it to be settled by a record',
+	sub {
+		# What can be read of WAL is what has been flushed.
+		rq_flush($node);
+		return query("SELECT count(*) FROM pg_get_wal_records_info_till_end_of_wal('$from') WHERE $settled") == 1;
+	});
 
 #
 # A topic whose creator has ended, which is not settled yet, is dropped, and the
@@ -34,7 +57,7 @@ my $janitor = rq_pause($node, 'rocketq janitor');
 query("SELECT rocketq.create_topic('dropped', 1); SELECT rocketq.create_group('dropped', 'g')");
 my ($session, $pid) = rq_stopped_session($node, 'commit-callback', 'SELECT 1', 'DROP TABLE dropped;');
 query('CHECKPOINT');
-my $from = query('SELECT pg_current_wal_insert_lsn()');
+$from = query('SELECT pg_current_wal_insert_lsn()');
 rq_arm($node, 'janitor-drop=stop');
 kill('CONT', $janitor);
 rq_poll_stopped($janitor);
