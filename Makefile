@@ -118,6 +118,8 @@ OBJS = \
 	src/produce/rq_produce.o \
 	src/produce/rq_touched.o \
 	src/queue/rq_ahead.o \
+	src/queue/rq_enqueue.o \
+	src/queue/rq_entry.o \
 	src/queue/rq_queue.o \
 	src/queue/rq_queuesync.o \
 	src/queue/rq_resolve.o \

@@ -16,7 +16,7 @@
 #include "am/rq_estimate.h"
 #include "format/rq_framefmt.h"
 #include "log/rq_log.h"
-#include "queue/rq_queue.h"
+#include "queue/rq_entry.h"
 #include "topic/rq_topic.h"
 #include "value/rq_columns.h"
 #include "value/rq_relation.h"

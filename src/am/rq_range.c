@@ -6,7 +6,6 @@
 
 #include "am/rq_range.h"
 #include "am/rq_tid.h"
-#include "queue/rq_queue.h"
 #include "queue/rq_resolve.h"
 #include "topic/rq_topic.h"
 

@@ -24,7 +24,7 @@
 #include "am/rq_slot.h"
 #include "am/rq_visibility.h"
 #include "log/rq_log.h"
-#include "queue/rq_queue.h"
+#include "queue/rq_entry.h"
 #include "topic/rq_topic.h"
 #include "value/rq_relation.h"
 

@@ -15,7 +15,7 @@
 #include "am/rq_tidscan.h"
 #include "am/rq_visibility.h"
 #include "log/rq_log.h"
-#include "queue/rq_queue.h"
+#include "queue/rq_entry.h"
 #include "queue/rq_resolve.h"
 #include "topic/rq_topic.h"
 #include "value/rq_relation.h"

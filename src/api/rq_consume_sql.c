@@ -18,7 +18,6 @@
 #include "api/rq_args.h"
 #include "consume/rq_consumer.h"
 #include "consume/rq_position.h"
-#include "queue/rq_queue.h"
 #include "topic/rq_topic.h"
 #include "value/rq_lookup.h"
 #include "value/rq_relation.h"

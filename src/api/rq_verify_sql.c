@@ -24,6 +24,7 @@
 #include "consume/rq_offset.h"
 #include "format/rq_segfmt.h"
 #include "log/rq_log.h"
+#include "queue/rq_entry.h"
 #include "queue/rq_queue.h"
 #include "shmem/rq_shmem.h"
 #include "topic/rq_group.h"

@@ -23,6 +23,7 @@
 #include "consume/rq_rates.h"
 #include "consume/rq_saved.h"
 #include "consume/rq_unused.h"
+#include "queue/rq_entry.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_resolve.h"
 #include "retain/rq_expire.h"

@@ -34,7 +34,7 @@
 #include "consume/rq_saved.h"
 #include "consume/rq_wait.h"
 #include "log/rq_log.h"
-#include "queue/rq_queue.h"
+#include "queue/rq_entry.h"
 #include "queue/rq_resolve.h"
 #include "shmem/rq_stats.h"
 #include "topic/rq_group.h"

@@ -17,7 +17,7 @@
 #include "base/rq_fault.h"
 #include "consume/rq_consumed.h"
 #include "consume/rq_offset.h"
-#include "queue/rq_queue.h"
+#include "queue/rq_entry.h"
 #include "queue/rq_resolve.h"
 #include "topic/rq_group.h"
 #include "topic/rq_topic.h"

@@ -15,7 +15,7 @@
 #include "base/rq_guc.h"
 #include "consume/rq_consumer.h"
 #include "consume/rq_owner.h"
-#include "queue/rq_queue.h"
+#include "queue/rq_entry.h"
 #include "queue/rq_resolve.h"
 #include "topic/rq_group_create.h"
 #include "topic/rq_group_txn.h"

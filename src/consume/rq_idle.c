@@ -19,7 +19,7 @@
 #include "consume/rq_idle.h"
 #include "consume/rq_offset.h"
 #include "consume/rq_wait.h"
-#include "queue/rq_queue.h"
+#include "queue/rq_entry.h"
 #include "queue/rq_resolve.h"
 #include "topic/rq_topic.h"
 #include "topic/rq_waiters.h"

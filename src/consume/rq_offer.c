@@ -19,7 +19,7 @@
 #include "base/rq_guc.h"
 #include "consume/rq_offer.h"
 #include "consume/rq_offset.h"
-#include "queue/rq_queue.h"
+#include "queue/rq_entry.h"
 #include "topic/rq_topic.h"
 #include "topic/rq_wake.h"
 

@@ -19,7 +19,6 @@
 #include "consume/rq_position.h"
 #include "consume/rq_readers.h"
 #include "consume/rq_saved.h"
-#include "queue/rq_queue.h"
 #include "queue/rq_resolve.h"
 #include "topic/rq_group.h"
 #include "topic/rq_topic.h"

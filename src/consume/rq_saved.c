@@ -35,7 +35,7 @@
 #include "base/rq_text.h"
 #include "consume/rq_offset.h"
 #include "consume/rq_saved.h"
-#include "queue/rq_queue.h"
+#include "queue/rq_entry.h"
 #include "queue/rq_resolve.h"
 #include "shmem/rq_workers.h"
 #include "topic/rq_topic.h"

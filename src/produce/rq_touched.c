@@ -33,7 +33,7 @@
 #include "produce/rq_pending.h"
 #include "produce/rq_touched.h"
 #include "queue/rq_ahead.h"
-#include "queue/rq_queue.h"
+#include "queue/rq_enqueue.h"
 #include "queue/rq_resolve.h"
 #include "shmem/rq_latency.h"
 #include "shmem/rq_stats.h"

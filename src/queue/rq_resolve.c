@@ -31,6 +31,7 @@
 
 #include "base/rq_compat.h"
 #include "base/rq_fault.h"
+#include "queue/rq_entry.h"
 #include "queue/rq_queue_private.h"
 #include "queue/rq_resolve.h"
 #include "shmem/rq_stats.h"

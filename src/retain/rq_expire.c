@@ -12,7 +12,7 @@
 #include "base/rq_guc.h"
 #include "consume/rq_unused.h"
 #include "log/rq_log.h"
-#include "queue/rq_queue.h"
+#include "queue/rq_entry.h"
 #include "retain/rq_expire.h"
 #include "shmem/rq_workers.h"
 #include "topic/rq_topic.h"

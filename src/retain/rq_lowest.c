@@ -20,7 +20,7 @@
 
 #include "base/rq_guc.h"
 #include "format/rq_cqfmt.h"
-#include "queue/rq_queue.h"
+#include "queue/rq_entry.h"
 #include "retain/rq_lowest.h"
 
 /* Entries in a block. */

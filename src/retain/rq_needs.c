@@ -33,7 +33,7 @@
 #include "consume/rq_offset.h"
 #include "consume/rq_unused.h"
 #include "log/rq_log.h"
-#include "queue/rq_queue.h"
+#include "queue/rq_entry.h"
 #include "retain/rq_expire.h"
 #include "retain/rq_lowest.h"
 #include "retain/rq_needs.h"

@@ -26,7 +26,7 @@
 #include "base/rq_guc.h"
 #include "consume/rq_unused.h"
 #include "log/rq_log.h"
-#include "queue/rq_queue.h"
+#include "queue/rq_entry.h"
 #include "retain/rq_expire.h"
 #include "retain/rq_needs.h"
 #include "retain/rq_retain.h"

@@ -26,6 +26,7 @@
 #include "base/rq_text.h"
 #include "consume/rq_offset.h"
 #include "log/rq_log.h"
+#include "queue/rq_entry.h"
 #include "queue/rq_queue.h"
 #include "retain/rq_lowest.h"
 #include "retain/rq_trim.h"

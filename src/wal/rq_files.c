@@ -37,7 +37,7 @@
 #include "format/rq_segfmt.h"
 #include "format/rq_statefmt.h"
 #include "log/rq_log.h"
-#include "queue/rq_queue.h"
+#include "queue/rq_entry.h"
 #include "shmem/rq_shmem.h"
 #include "store/rq_durable.h"
 #include "topic/rq_topic.h"

@@ -32,7 +32,7 @@
 #include "consume/rq_offset.h"
 #include "format/rq_walrec.h"
 #include "log/rq_log.h"
-#include "queue/rq_queue.h"
+#include "queue/rq_enqueue.h"
 #include "queue/rq_resolve.h"
 #include "retain/rq_trim.h"
 #include "shmem/rq_shmem.h"

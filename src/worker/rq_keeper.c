@@ -49,7 +49,6 @@
 #include "format/rq_segfmt.h"
 #include "format/rq_walrec.h"
 #include "log/rq_log.h"
-#include "queue/rq_queue.h"
 #include "queue/rq_resolve.h"
 #include "shmem/rq_shmem.h"
 #include "shmem/rq_workers.h"

@@ -1,0 +1,283 @@
+/*
+ * rq_enqueue.c
+ *	  Write entries to consume queues.
+ *
+ * Given entries for a queue, which offsets do they get, and from when on may
+ * others read them?  rq_queue_enqueue() has the three steps of an append
+ * (log/rq_append.c), all under one hold of the queue's lock:
+ *
+ *		1. store	write the entries into the mapped segments
+ *		2. log		insert the WAL record ENQUEUE
+ *		3. publish	raise "end"
+ *
+ * So LSN order is offset order within a queue, and a copy of the queue's slot
+ * that is taken under the lock (rq_tablestate.c) has all of an enqueue or
+ * nothing of it.  Bytes at or past "end" mean nothing: nobody reads them, and
+ * the next enqueue overwrites them.  Whether an entry below "end" counts is
+ * decided later (rq_resolve.c).
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "access/xloginsert.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_fault.h"
+#include "queue/rq_ahead.h"
+#include "queue/rq_enqueue.h"
+#include "queue/rq_queue_private.h"
+#include "shmem/rq_stats.h"
+#include "topic/rq_topic.h"
+#include "topic/rq_wake.h"
+
+/* The one or two segments that a run of a queue's entries touches. */
+typedef struct Run
+{
+	RqQueue    *q;
+	uint64		segno;			/* of the first entry */
+	uint64		last_segno;
+	RqEntry    *base[2];
+} Run;
+
+/* False if one of them has been trimmed, see rq_queue_open_segment(). */
+static bool
+open_run(Run *r, RqQueue *q, RqOff first, int count, int flags)
+{
+	r->q = q;
+	r->segno = rq_cq_segno(first);
+	r->last_segno = rq_cq_segno(first + count - 1);
+	/* A segment that begins before these entries holds others. */
+	r->base[0] = rq_queue_open_segment(q, r->segno,
+									   rq_cq_in_segment(first) > 0 && flags == 0 ?
+									   RQ_OPEN_EXISTING : flags);
+	if (r->base[0] == NULL || r->last_segno == r->segno)
+		return r->base[0] != NULL;
+	r->base[1] = rq_queue_open_segment(q, r->last_segno, flags);
+	return r->base[1] != NULL;
+}
+
+/*
+ * Write the entries that a record describes.  Redo writes the same bytes, and so clears RQ_CQ_ABORTED of
+ * entries that had it; the RESOLVE that comes later sets it again.
+ */
+static void
+enqueue_apply(const Run *r, const xl_rq_enqueue *rec, const xl_rq_entry *entries)
+{
+	Assert(LWLockHeldByMeInMode(&r->q->lock, LW_EXCLUSIVE));
+	for (uint32 i = 0; i < rec->count; i++)
+	{
+		RqOff		off = rec->offset + i;
+		RqEntry    *e = r->base[rq_cq_segno(off) - r->segno] + rq_cq_in_segment(off);
+
+		e->pos = entries[i].pos;
+		e->xid = rec->xid;
+		e->enqueued_at = rec->enqueued_at;
+		e->tag_hash = entries[i].tag_hash;
+		e->len_flags = entries[i].len_flags;
+	}
+}
+
+static uint64
+bytes_of(const xl_rq_entry *entries, uint32 count)
+{
+	uint64		bytes = 0;
+
+	for (uint32 i = 0; i < count; i++)
+		bytes += RQ_CQ_FRAME_LEN(&entries[i]);
+	return bytes;
+}
+
+static XLogRecPtr
+log_enqueue(const xl_rq_enqueue *rec, const xl_rq_entry *entries)
+{
+	XLogBeginInsert();
+	rq_xlog_register(rec, SizeOfRqEnqueue);
+	rq_xlog_register(entries, rec->count * sizeof(xl_rq_entry));
+	return rq_xlog_insert(XLOG_RQ_ENQUEUE);
+}
+
+/*
+ * Say that the entries from "from" on must not count yet.  Under the queue's
+ * lock and before they are published, so that whoever resolves the queue,
+ * under the same lock, finds the hold with the entries.
+ */
+static void
+hold_entries(RqQueue *q, RqOff from)
+{
+	RqBackend  *me = RQ_MY_BACKEND;
+
+	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
+	pg_atomic_write_u64(&me->hold_from, from);
+	pg_atomic_write_u32(&me->hold_queue, (uint32) (q - rq_queues));
+	pg_atomic_fetch_add_u32(&q->holders, 1);
+}
+
+/*
+ * Takes no lock.  Whoever resolves the queue concurrently may still see the
+ * hold and stop before the entries; the next one, which the caller is itself
+ * if all goes well, does not.
+ */
+void
+rq_queue_unhold(void)
+{
+	RqBackend  *me = RQ_MY_BACKEND;
+	uint32		slot = pg_atomic_read_u32(&me->hold_queue);
+
+	if (slot == RQ_NO_SLOT)
+		return;
+	pg_atomic_write_u32(&me->hold_queue, RQ_NO_SLOT);
+	pg_atomic_fetch_sub_u32(&rq_queues[slot].holders, 1);
+}
+
+/*
+ * Segments are opened, and created if the allocator has not done so, before
+ * the gate and the lock are taken: that can throw and waits for the file
+ * system.  Where the queue ends is then only a guess.  Others may have
+ * enqueued since, and the entries belong into other segments than those that
+ * were opened: then everything begins again.  That is seen once the lock is
+ * held, or earlier if those segments have even been trimmed.
+ *
+ * All of it happens inside the gate: once the keeper has closed that, it syncs
+ * for the last time and must not miss an entry that is logged.  The gate comes
+ * before the queue's lock because it may have to be waited for.
+ *
+ * Steps 1 to 3 are a critical section: once the record is inserted, redo
+ * raises the queue's end, so this process must not fail to.
+ */
+RqOff
+rq_queue_enqueue(RqQueue *q, const xl_rq_entry *entries, int count, uint64 xid,
+				 bool hold, XLogRecPtr *lsn)
+{
+	xl_rq_enqueue rec = {.key = rq_queue_key(q), .queue_id = q->id,
+	.count = count, .xid = xid};
+	uint64		bytes = bytes_of(entries, count);
+
+	Assert(count > 0 && count <= RQ_ENQUEUE_MAX);
+
+	/* A queue past the topic's number goes when the resize is settled. */
+	if (q->id >= rq_topic_nqueues(q->topic))
+		elog(ERROR, "queue %u of topic %u/%u no longer exists", q->id,
+			 rec.key.db, rec.key.rel);
+	for (;;)
+	{
+		RqOff		end = pg_atomic_read_u64(&q->end);
+		TimestampTz now;
+		Run			run;
+
+		RQ_FAULT("enqueue-open");
+		if (!open_run(&run, q, end, count, 0))
+			continue;
+		rq_gate_enter();
+		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+		rec.offset = pg_atomic_read_u64(&q->end);
+		if (rq_cq_segno(rec.offset) == run.segno &&
+			rq_cq_segno(rec.offset + count - 1) == run.last_segno)
+		{
+			/* The clock may be set back, but times never fall in a queue. */
+			now = GetCurrentTimestamp();
+			rec.enqueued_at = Max(q->last_time, now);
+			START_CRIT_SECTION();
+			/* 1. store */
+			enqueue_apply(&run, &rec, entries);
+			RQ_FAULT("enqueue-store");
+			/* 2. log */
+			q->lsn = log_enqueue(&rec, entries);
+			RQ_FAULT("enqueue-wal");
+			q->last_time = rec.enqueued_at;
+			q->bytes_end += bytes;
+			if (hold)
+				hold_entries(q, rec.offset);
+
+			/*
+			 * 3. publish.  Entries and hold before "end": pairs with the read
+			 * barriers after reads of "end", in has_news() of rq_resolve.c,
+			 * rq_range_fill() of am/rq_range.c, ask_entries() of
+			 * retain/rq_needs.c and look_at() of consume/rq_consumed.c.
+			 */
+			pg_write_barrier();
+			pg_atomic_write_u64(&q->end, rec.offset + count);
+			END_CRIT_SECTION();
+			if (lsn)
+				*lsn = q->lsn;
+			LWLockRelease(&q->lock);
+			rq_gate_leave();
+			rq_count(RQ_STAT_ENQUEUED, count);
+			rq_ahead_written(q, rec.offset, rec.offset + count);
+			return rec.offset;
+		}
+		/* "end" has moved to another segment since it was read. */
+		LWLockRelease(&q->lock);
+		rq_gate_leave();
+	}
+}
+
+/* ---- redo ---- */
+
+/*
+ * Entries of a transaction can be read once its end is replayed, which wakes
+ * waiters then (rq_wake_replayed()).  Those without one can be read now.
+ */
+static void
+tell_waiters(const RqQueue *q, const xl_rq_enqueue *rec,
+			 const xl_rq_entry *entries)
+{
+	RqNews		news;
+
+	if (rec->xid != 0 || !rq_wake_is_awaited(q->topic))
+		return;
+	rq_news_init(&news, rec->offset + rec->count, false);
+	for (uint32 i = 0; i < rec->count && !news.any; i++)
+		rq_news_add(&news, entries[i].tag_hash);
+	rq_wake_news(q, &news);
+}
+
+/*
+ * The entries are written whatever the slot's LSN: in a base backup the queue
+ * file can be older than the state file.  Those below the queue's start are
+ * left out, as their files may no longer exist.  The slot is raised only by a
+ * record that is later than its own LSN.
+ *
+ * The steps are those of rq_queue_enqueue(), but for the record; with the
+ * lock, because readers of a hot standby resolve the queue at the same time.
+ */
+void
+rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn)
+{
+	xl_rq_enqueue rec = *(const xl_rq_enqueue *) data;
+	const xl_rq_entry *entries = (const xl_rq_entry *) ((const xl_rq_enqueue *) data + 1);
+	RqQueue    *q = rq_queue_for_redo(rec.key, rec.queue_id, lsn);
+	RqOff		end = rec.offset + rec.count;
+	uint64		bytes = bytes_of(entries, rec.count);
+	RqOff		start;
+	Run			run;
+
+	if (q == NULL)
+		return;
+	start = pg_atomic_read_u64(&q->start);
+	if (end <= start)
+		return;
+	if (rec.offset < start)
+	{
+		entries += start - rec.offset;
+		rec.count -= start - rec.offset;
+		rec.offset = start;
+	}
+	if (!open_run(&run, q, rec.offset, rec.count, RQ_OPEN_REPAIR))
+		elog(ERROR, "ENQUEUE record goes to a trimmed segment");
+	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+	enqueue_apply(&run, &rec, entries);
+	q->redo_dirty = Min(q->redo_dirty, rec.offset);
+	if (lsn > q->lsn)
+	{
+		q->lsn = lsn;
+		q->last_time = rec.enqueued_at;
+		q->bytes_end += bytes;
+		/* Entries before "end", as in rq_queue_enqueue(). */
+		pg_write_barrier();
+		pg_atomic_write_u64(&q->end, end);
+	}
+	LWLockRelease(&q->lock);
+	tell_waiters(q, &rec, entries);
+}

@@ -1,0 +1,27 @@
+/*
+ * rq_enqueue.h
+ *	  Write entries to consume queues.
+ */
+#ifndef RQ_ENQUEUE_H
+#define RQ_ENQUEUE_H
+
+#include "format/rq_walrec.h"
+#include "topic/rq_tables.h"
+
+/*
+ * Give the next offsets of the queue to these entries.  With xid 0 they count
+ * at once; "hold" then keeps them from being seen until rq_queue_unhold().
+ * Must be called outside the gate; throws before anything is changed.
+ * Returns the first offset; "lsn" (may be NULL) gets the record's end.
+ */
+extern RqOff rq_queue_enqueue(RqQueue *q, const xl_rq_entry *entries,
+							  int count, uint64 xid, bool hold,
+							  XLogRecPtr *lsn);
+
+/* End what "hold" began, if anything.  Can't throw. */
+extern void rq_queue_unhold(void);
+
+/* An RqWalRedo. */
+extern void rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn);
+
+#endif							/* RQ_ENQUEUE_H */
