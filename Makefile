@@ -83,6 +83,7 @@ OBJS = \
 	src/consume/rq_consumed.o \
 	src/consume/rq_consumer.o \
 	src/consume/rq_idle.o \
+	src/consume/rq_mark.o \
 	src/consume/rq_offer.o \
 	src/consume/rq_offset.o \
 	src/consume/rq_owner.o \
@@ -214,6 +215,7 @@ ISOLATION = \
 	commit_window \
 	consumers \
 	offsets \
+	waiting_turns \
 	group_ddl \
 	group_undrop \
 	commit_window_groups \

@@ -212,19 +212,21 @@ lag_of(RqQueue *q, RqOffset *o, uint64 *budget, RqOff *from, RqOff *stable)
 static void
 put_owner(RqRow *row, RqGroup *g, RqOffset *o)
 {
-	uint32		owner = pg_atomic_read_u32(&g->owner);
-	bool		whole = owner != 0;
+	int			owner = (int) pg_atomic_read_u32(&g->owner) - 1;
+	bool		whole = owner >= 0;
 
 	if (!whole)
-		owner = pg_atomic_read_u32(&o->owner);
+		owner = RQ_MARK_OWNER(pg_atomic_read_u64(&o->mark));
 
 	/*
-	 * The mark before its time; pairs with rq_owner_take().  The next owner
-	 * may have written another time since, but no earlier one.
+	 * The mark before its time; pairs with rq_owner_take_group(), and with
+	 * rq_mark_take() and rq_mark_clear(), between which a queue's time is
+	 * that of this owner or not yet there.  The next owner may have written
+	 * another time since, but no earlier one.
 	 */
 	pg_read_barrier();
-	rq_row_pid(row, owner != 0 ? ProcGlobal->allProcs[owner - 1].pid : 0);
-	rq_row_time(row, owner == 0 ? 0 : whole ? g->owner_since : o->owner_since);
+	rq_row_pid(row, owner >= 0 ? ProcGlobal->allProcs[owner].pid : 0);
+	rq_row_time(row, owner < 0 ? 0 : whole ? g->owner_since : o->owner_since);
 }
 
 static bool

@@ -76,11 +76,12 @@ rq_is_blank(char c)
 												 * recovery began */
 
 /*
- * The last field of LOCKTAG_ADVISORY for a lock on one queue of one group
- * (database, group id, queue id), and on a group as a whole (database, group
- * id, 0); applications use 1 and 2 there.
+ * The last field of LOCKTAG_ADVISORY for the locks of consume/rq_owner.c, with
+ * what stands before it; applications use 1 and 2 there.
  */
-#define RQ_LOCK_QUEUE		0x5251
-#define RQ_LOCK_GROUP		0x5252
+#define RQ_LOCK_QUEUE		0x5251	/* database, group id, queue id */
+#define RQ_LOCK_GROUP		0x5252	/* database, group id, 0 */
+#define RQ_LOCK_SAVEPOINT	0x5253	/* database, process number, number of the
+									 * savepoint */
 
 #endif							/* RQ_BASE_H */

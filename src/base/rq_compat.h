@@ -73,6 +73,20 @@ typedef Oid RelFileNumber;
 #define RQ_SET_MY_LXID(x)	(MyProc->vxid.lxid = (x))
 #endif
 
+/*
+ * The virtual id of the transaction that a process has locked by it, under its
+ * fpInfoLock; 17 put the id into a struct.
+ */
+#if PG_VERSION_NUM < 170000
+#define RQ_VXID_OF_LOCKS(vxid_dst, proc) \
+	((vxid_dst).backendId = (proc)->backendId, \
+	 (vxid_dst).localTransactionId = (proc)->fpLocalTransactionId)
+#else
+#define RQ_VXID_OF_LOCKS(vxid_dst, proc) \
+	((vxid_dst).procNumber = (proc)->vxid.procNumber, \
+	 (vxid_dst).localTransactionId = (proc)->fpLocalTransactionId)
+#endif
+
 /* 17 can ask for a stronger lock as well. */
 #if PG_VERSION_NUM < 170000
 #define rq_lock_held_by_me(tag, mode)	LockHeldByMe((tag), (mode))

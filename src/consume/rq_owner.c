@@ -2,29 +2,40 @@
  * rq_owner.c
  *	  Which transaction reads a queue for a group, or has the whole group.
  *
- * Heavyweight locks decide.  A transaction that reads or moves a group in one
- * queue takes the lock on the group in share mode, then that on (group, queue)
- * exclusively.  One that is about to do something with all queues takes that on
- * the group exclusively, and then needs none on any of its queues, however many
- * there are.  Such locks last until the transaction ends, or the subtransaction
- * that took them is rolled back; they take part in deadlock detection, and show
- * in pg_locks.
+ * A transaction that reads or moves a group in one queue takes the lock on the
+ * group in share mode, and sets its mark in the slot of the offset (rq_mark.c).
+ * One that is about to do something with all queues takes the lock exclusively,
+ * and then needs no marks.  So however many queues it owns, it has one lock for
+ * a group.  Both last until the transaction ends, or the subtransaction that
+ * took them is rolled back.  Marks are cleared before locks are released.
  *
- * The slots of the offset and of the group show others who owns them: those
- * who wake waiters, and the views.  These marks decide nothing.  They follow
- * the lock: a mark is set after the lock has been taken and cleared after it
- * has been released, unless the next owner has set its own by then.
+ * That lock is taken from the lock manager, as are those by which one waits for
+ * a queue: they take part in deadlock detection, and show in pg_locks.
  *
- * While the locks are held the group is in use (rq_unused.c).  That it was is
- * noted before they are released: there must be no moment at which it looks
+ *		(group)			owning queues of it (share), or all of it
+ *		a transaction	owning queues; waiting for one (share)
+ *		a savepoint		owning queues taken since; waiting for one (share)
+ *		(group, queue)	being the first of those who wait for the queue
+ *
+ * The lock of a savepoint is taken with the first queue since that savepoint.
+ * When the savepoint is released its queues go to the one before, or to the
+ * transaction, and the lock goes, too.  There are SAVEPOINT_LOCKS of them in a
+ * transaction at most; queues taken in savepoints beyond, or when the lock table
+ * is full, go to the next one further out.  They are given back by a rollback as
+ * all others, but then who waits already is not told before that one ends.
+ *
+ * While a group is owned it is in use (rq_unused.c).  That it was is noted
+ * before the locks are released: there must be no moment at which it looks
  * unused.
  *
  * Whoever gives up a queue offers what is left in it to a waiter.  That must
- * come after the release of the lock, or the waiter would fail to get it and
- * sleep again; hence the resource owner's callback and not the transaction's.
+ * come after the release of all locks, or the waiter would fail to get what it
+ * needs and sleep again; hence the resource owner's callback and not the
+ * transaction's.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
@@ -33,59 +44,320 @@
 #include "utils/timestamp.h"
 
 #include "base/rq_compat.h"
+#include "base/rq_text.h"
+#include "consume/rq_mark.h"
 #include "consume/rq_offer.h"
 #include "consume/rq_owner.h"
 #include "topic/rq_topic.h"
 #include "topic/rq_waiters.h"
+#include "txn/rq_index.h"
 #include "txn/rq_txn.h"
 
-typedef struct Owned
+#define SAVEPOINT_LOCKS		16
+
+/* Room that is kept for the next transaction. */
+#define KEPT_ROOM			1024
+
+typedef struct Queue
 {
-	LOCKTAG		tag;
 	uint32		topic;
 	RqGroupRef	group;
-	uint32		queue_id;		/* RQ_ALL_QUEUES = the whole group */
-	RqOffset   *offset;			/* of the queue */
-} Owned;
+	uint32		queue_id;
+	RqOffset   *offset;
+} Queue;
 
-/* What the current transaction owns. */
-static Owned *owned = NULL;
-static int	nowned = 0;
-static int	max_owned = 0;
-
-static void
-make_room_for_owned(void)
+typedef struct Group
 {
-	if (nowned < max_owned)
-		return;
-	if (owned == NULL)
-		owned = MemoryContextAlloc(TopMemoryContext, 16 * sizeof(Owned));
-	else
-		owned = repalloc_huge(owned, 2 * max_owned * sizeof(Owned));
-	max_owned = Max(16, 2 * max_owned);
+	uint32		topic;
+	RqGroupRef	group;
+	bool		whole;			/* locked exclusively */
+} Group;
+
+typedef struct Savepoint
+{
+	uint32		number;
+	int			level;			/* of its subtransaction */
+	int			first_queue;
+	LOCKTAG		lock;
+} Savepoint;
+
+/*
+ * What the current transaction owns, in the order in which it took it.  After
+ * the first "n" stands what it has given up and not yet offered.
+ */
+static struct
+{
+	Queue	   *list;
+	int			n;
+	int			given;			/* "n" and those given up */
+	int			max;
+}			queues;
+
+static struct
+{
+	Group	   *list;
+	int			n;
+	int			given;
+	int			max;
+}			groups;
+
+static Savepoint savepoints[SAVEPOINT_LOCKS];
+static int	nsavepoints = 0;
+
+/* The newest action that notes a take; see below. */
+static int	taken_noted = -1;
+
+/* The queue that we wait for; offset NULL = none. */
+static Queue wanted;
+
+/* ---- locks ---- */
+
+static LOCKTAG
+group_lock(Oid db, RqGroupRef group)
+{
+	LOCKTAG		lock;
+
+	SET_LOCKTAG_ADVISORY(lock, db, group.id, 0, RQ_LOCK_GROUP);
+	return lock;
 }
 
 /*
- * All heavyweight locks are in one table of a fixed size.  This many queues a
- * transaction takes at most, apart from those that it is asked for by number.
+ * The lock ends with the subtransaction, as our lists do.  A portal that has
+ * been there before, and in which we are called, would keep it for longer; one
+ * that fails later, behind a savepoint, would lose it too early.
  */
-static int
-max_share(void)
+static LockAcquireResult
+acquire(const LOCKTAG *lock, LOCKMODE mode, bool wait)
 {
-	return (int) Min((int64) max_locks_per_xact * MaxBackends / 4, INT_MAX);
+	ResourceOwner before = CurrentResourceOwner;
+	LockAcquireResult result;
+
+	RQ_ASSERT_NO_LOCKS();
+	CurrentResourceOwner = CurTransactionResourceOwner;
+	result = wait ? LockAcquire(lock, mode, false, false) :
+		rq_lock_try(lock, mode);
+	CurrentResourceOwner = before;
+	return result;
 }
 
-static LOCKTAG
-lock_tag(Oid db, RqGroupRef group, uint32 queue_id)
+/* Release what acquire() has taken in the same subtransaction. */
+static void
+release(const LOCKTAG *lock, LOCKMODE mode)
 {
-	LOCKTAG		tag;
+	ResourceOwner before = CurrentResourceOwner;
 
-	if (queue_id == RQ_ALL_QUEUES)
-		SET_LOCKTAG_ADVISORY(tag, db, group.id, 0, RQ_LOCK_GROUP);
-	else
-		SET_LOCKTAG_ADVISORY(tag, db, group.id, queue_id, RQ_LOCK_QUEUE);
-	return tag;
+	CurrentResourceOwner = CurTransactionResourceOwner;
+	LockRelease(lock, mode, false);
+	CurrentResourceOwner = before;
 }
+
+/* ---- giving up ---- */
+
+/*
+ * Give up what was taken after the first so many.  The groups were used until
+ * now, however long ago the transaction last called us.
+ */
+static void
+give_up(int nqueues, int ngroups)
+{
+	uint32		me = RQ_MY_PROC_NUMBER + 1;
+
+	for (int i = nqueues; i < queues.n; i++)
+		if (i == nqueues ||
+			queues.list[i].group.id != queues.list[i - 1].group.id)
+			rq_group_used(queues.list[i].group);
+	for (int i = nqueues; i < queues.n; i++)
+		rq_mark_clear(queues.list[i].offset);
+	queues.n = nqueues;
+	for (int i = ngroups; i < groups.n; i++)
+		if (groups.list[i].whole)
+		{
+			RqGroupRef	group = groups.list[i].group;
+
+			rq_group_used(group);
+			pg_atomic_compare_exchange_u32(&rq_groups[group.slot].owner, &me, 0);
+		}
+	groups.n = ngroups;
+}
+
+/* An error has ended our wait: others may have left the queue to us. */
+static void
+stop_waiting(void)
+{
+	rq_mark_unwant(wanted.offset);
+	queues.list[queues.given++] = wanted;
+	wanted.offset = NULL;
+}
+
+/*
+ * All locks have been released, and marks cleared before that: an offer picks
+ * no waiter for a queue that has an owner (can_take() in topic/rq_wake.c).
+ */
+static void
+offer_given(void)
+{
+	for (int i = queues.n; i < queues.given; i++)
+		rq_offer(queues.list[i].topic, queues.list[i].group,
+				 queues.list[i].queue_id);
+	queues.given = queues.n;
+	for (int i = groups.n; i < groups.given; i++)
+		if (groups.list[i].whole)
+			rq_offer_all(groups.list[i].topic, groups.list[i].group);
+	groups.given = groups.n;
+}
+
+static void
+free_room(void)
+{
+	if (queues.max > KEPT_ROOM)
+	{
+		pfree(queues.list);
+		queues.list = NULL;
+		queues.max = 0;
+	}
+	if (groups.max > KEPT_ROOM)
+	{
+		pfree(groups.list);
+		groups.list = NULL;
+		groups.max = 0;
+	}
+}
+
+/*
+ * The callback of resource owners, called for each of them in each phase;
+ * nothing may fail in here.  If a subtransaction has failed, the journal has
+ * been undone before.
+ */
+static void
+end_of_locks(ResourceReleasePhase phase, bool is_commit, bool is_top,
+			 void *arg)
+{
+	if (queues.given == 0 && groups.given == 0 && wanted.offset == NULL)
+		return;
+	if (phase == RESOURCE_RELEASE_BEFORE_LOCKS)
+	{
+		if (wanted.offset != NULL && !is_commit)
+			stop_waiting();
+		if (is_top)
+		{
+			give_up(0, 0);
+			nsavepoints = 0;
+			taken_noted = -1;
+		}
+	}
+	/* A subtransaction that commits hands its locks on. */
+	if (phase == RESOURCE_RELEASE_AFTER_LOCKS && (is_top || !is_commit))
+	{
+		offer_given();
+		if (is_top)
+			free_room();
+	}
+}
+
+/* ---- savepoints ---- */
+
+/* The first take after a savepoint: what there was before. */
+typedef struct Taken
+{
+	int			nqueues;
+	int			ngroups;
+	int			noted;
+} Taken;
+
+RQ_ACTION_FITS(Taken);
+
+/* The lock itself goes with the subtransaction. */
+static void
+undo_taken(const void *action)
+{
+	const Taken *before = action;
+	int			level = GetCurrentTransactionNestLevel();
+
+	give_up(before->nqueues, before->ngroups);
+	while (nsavepoints > 0 && savepoints[nsavepoints - 1].level >= level)
+		nsavepoints--;
+	taken_noted = before->noted;
+}
+
+/*
+ * The innermost savepoint is released: its queues go to the one before, or to
+ * the transaction.  If they go to a savepoint since which none has been taken
+ * yet, that gets the lock.  Marks first: who wakes looks at them.
+ */
+static void
+hand_on_taken(const void *action, int at, int since)
+{
+	int			outside = GetCurrentTransactionNestLevel() - 1;
+	Savepoint  *s;
+	bool		has_lock;
+
+	/* It has none of its own, or an earlier action has handed it on. */
+	if (nsavepoints == 0 || savepoints[nsavepoints - 1].level <= outside)
+		return;
+	s = &savepoints[nsavepoints - 1];
+	has_lock = nsavepoints > 1 && s[-1].level == outside;
+	if (outside > 1 && !has_lock)
+	{
+		s->level = outside;
+		return;
+	}
+	for (int i = s->first_queue; i < queues.n; i++)
+		rq_mark_change(queues.list[i].offset, has_lock ? s[-1].number : 0);
+	release(&s->lock, ExclusiveLock);
+	nsavepoints--;
+}
+
+static const RqActionOps queues_taken = {
+	.size = sizeof(Taken),
+	.undo = undo_taken,
+	.released = hand_on_taken,
+};
+
+/* All of a take that can throw for want of memory. */
+static void
+make_room(void)
+{
+	Taken		before = {queues.n, groups.n, taken_noted};
+
+	RQ_GROW(TopMemoryContext, queues.list, queues.n, queues.max);
+	RQ_GROW(TopMemoryContext, groups.list, groups.n, groups.max);
+	if (GetCurrentTransactionNestLevel() > 1 &&
+		taken_noted < rq_txn_savepoint())
+		taken_noted = rq_txn_note(&queues_taken, &before);
+}
+
+/*
+ * The number of the lock of the innermost savepoint, 0 = outside of savepoints.
+ * If there is none and none to be had, that of the next one further out.
+ */
+static uint32
+savepoint_number(Oid db)
+{
+	int			level = GetCurrentTransactionNestLevel();
+	Savepoint  *last = nsavepoints > 0 ? &savepoints[nsavepoints - 1] : NULL;
+	Savepoint	s = {.level = level, .first_queue = queues.n};
+	RqBackend  *me = RQ_MY_BACKEND;
+
+	if (level > 1 && (last == NULL || last->level < level) &&
+		nsavepoints < SAVEPOINT_LOCKS)
+	{
+		/* Not one that we have had since the last million of them. */
+		do
+		{
+			me->savepoint = me->savepoint % RQ_MARK_SAVEPOINTS + 1;
+			s.number = me->savepoint;
+			s.lock = rq_mark_savepoint_lock(db, RQ_MY_PROC_NUMBER, s.number);
+		} while (rq_lock_held_by_me(&s.lock, ExclusiveLock));
+		if (acquire(&s.lock, ExclusiveLock, false) != LOCKACQUIRE_NOT_AVAIL)
+		{
+			last = &savepoints[nsavepoints++];
+			*last = s;
+		}
+	}
+	return last == NULL ? 0 : last->number;
+}
+
+/* ---- taking ---- */
 
 static bool
 is_present(RqGroupRef group)
@@ -97,18 +369,12 @@ is_present(RqGroupRef group)
 
 /* Needs no lock: nobody else writes our number, and we are not writing it. */
 static bool
-is_mine(const pg_atomic_uint32 *owner)
-{
-	return pg_atomic_read_u32(unconstify(pg_atomic_uint32 *, owner)) ==
-		RQ_MY_PROC_NUMBER + 1;
-}
-
-static bool
 owns_group(RqGroupRef group)
 {
-	const RqGroup *g = &rq_groups[group.slot];
+	RqGroup    *g = &rq_groups[group.slot];
 
-	return g->id == group.id && is_mine(&g->owner);
+	return g->id == group.id &&
+		pg_atomic_read_u32(&g->owner) == RQ_MY_PROC_NUMBER + 1;
 }
 
 /*
@@ -124,90 +390,184 @@ find_offset(RqCursor *c)
 	return true;
 }
 
-static LockAcquireResult
-take_lock(const LOCKTAG *tag, LOCKMODE mode, bool wait)
+/*
+ * Take the lock on the group, unless we have it.  "first" says that we did not
+ * have it yet, and that it can be released again.
+ */
+static bool
+share_group(const RqCursor *c, Oid db, bool wait, bool *first)
 {
-	RQ_ASSERT_NO_LOCKS();
-	return wait ? LockAcquire(tag, mode, false, false) :
-		rq_lock_try(tag, mode);
+	LOCKTAG		lock = group_lock(db, c->group);
+	LockAcquireResult result;
+
+	*first = false;
+	if (groups.n > 0 && groups.list[groups.n - 1].group.id == c->group.id)
+		return true;
+	result = acquire(&lock, ShareLock, wait);
+	if (result == LOCKACQUIRE_OK)
+	{
+		*first = true;
+		groups.list[groups.n++] = (Group)
+		{
+			.topic = c->q->topic, .group = c->group
+		};
+		groups.given = groups.n;
+	}
+	return result != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* Having got nothing, do not keep others from the whole group. */
+static void
+unshare_group(const RqCursor *c, Oid db)
+{
+	LOCKTAG		lock = group_lock(db, c->group);
+
+	groups.given = --groups.n;
+	release(&lock, ShareLock);
+}
+
+/*
+ * Is there any use in trying?  Without a lock, so the slot can be another
+ * group's by now; then it makes no difference, as the group is gone.
+ */
+static bool
+could_take(const RqCursor *c)
+{
+	RqOffset   *o = rq_offset_find(c->group.slot, c->q->id);
+
+	return o == NULL || rq_mark_is_mine(o) || rq_mark_is_free(o);
+}
+
+/* The mark has been set.  There is room.  Can't throw. */
+static void
+note_taken(const RqCursor *c)
+{
+	rq_group_used(c->group);
+	c->offset->owner_since = GetCurrentTimestamp();
+	queues.list[queues.n++] = (Queue)
+	{
+		.topic = c->q->topic, .group = c->group, .queue_id = c->q->id,
+			.offset = c->offset
+	};
+	queues.given = queues.n;
+}
+
+static void
+say_for_what_we_wait(void *arg)
+{
+	errcontext("while waiting for queue %u of consumer group \"%s\"",
+			   wanted.queue_id, (const char *) arg);
+}
+
+/*
+ * Wait for the queue: for our turn first, so that those who wait get it in the
+ * order in which they came.
+ */
+static void
+take_in_turn(const RqCursor *c, Oid db, uint32 savepoint)
+{
+	ErrorContextCallback context = {.previous = error_context_stack,
+		.callback = say_for_what_we_wait,
+	.arg = rq_text_from(db, rq_groups[c->group.slot].name)};
+	LOCKTAG		turn;
+
+	SET_LOCKTAG_ADVISORY(turn, db, c->group.id, c->q->id, RQ_LOCK_QUEUE);
+	error_context_stack = &context;
+	wanted = (Queue)
+	{
+		.topic = c->q->topic, .group = c->group, .queue_id = c->q->id,
+			.offset = c->offset
+	};
+	rq_mark_want(c->offset);
+	acquire(&turn, ExclusiveLock, true);
+	while (!rq_mark_take_wanted(c->offset, savepoint))
+		rq_mark_wait(c->offset, db);
+	wanted.offset = NULL;
+	note_taken(c);
+	error_context_stack = context.previous;
+	release(&turn, ExclusiveLock);
+}
+
+/*
+ * Own the queue whose group we have locked; false if it is another one's, and
+ * we do not wait.
+ */
+static bool
+take_queue(const RqCursor *c, Oid db, bool wait)
+{
+	uint32		savepoint;
+
+	if (rq_mark_is_mine(c->offset))
+		return true;
+	savepoint = savepoint_number(db);
+	if (rq_mark_take(c->offset, savepoint))
+		note_taken(c);
+	else if (wait)
+		take_in_turn(c, db, savepoint);
+	else
+		return false;
+	return true;
 }
 
 /*
  *		1. Make room, so that noting what we own cannot fail.
- *		2. Take the locks, that on the group first, as everybody does.
+ *		2. Take the lock on the group.
  *		3. Check the group: until now nothing has kept it.  From here on the
  *		   lock does, since whoever drops it takes that exclusively.
- *		4. Note what we own, so that it is offered when the transaction ends.
- *
- * The locks stay when the group turns out to be gone.  They are in nobody's
- * way, as ids of groups are never reused.
+ *		4. Set the mark, and note that we own the queue.
  */
 bool
 rq_owner_take(RqCursor *c, bool wait)
 {
 	Oid			db = rq_queue_key(c->q).db;
-	Owned		o = {.topic = c->q->topic, .group = c->group, .queue_id = c->q->id,
-	.tag = lock_tag(db, c->group, c->q->id)};
-	LOCKTAG		whole = lock_tag(db, c->group, RQ_ALL_QUEUES);
-	LockAcquireResult result;
+	bool		first;
 
 	if (owns_group(c->group))
 		return find_offset(c);
-	make_room_for_owned();
-	if (take_lock(&whole, ShareLock, wait) == LOCKACQUIRE_NOT_AVAIL)
+	if (!wait && !could_take(c))
 		return false;
-	if (!wait && nowned >= max_share() &&
-		!rq_lock_held_by_me(&o.tag, ExclusiveLock))
-		result = LOCKACQUIRE_NOT_AVAIL;
-	else
-		result = take_lock(&o.tag, ExclusiveLock, wait);
-	if (result == LOCKACQUIRE_NOT_AVAIL)
-	{
-		/* Having got nothing, do not keep others from the whole group. */
-		LockRelease(&whole, ShareLock, false);
+	make_room();
+	if (!share_group(c, db, wait, &first))
 		return false;
-	}
-	if (!find_offset(c))
-		return false;
-	/* Else the transaction owned it before, and has noted that. */
-	if (result == LOCKACQUIRE_OK)
-	{
-		rq_group_used(c->group);
-		o.offset = c->offset;
-		o.offset->owner_since = GetCurrentTimestamp();
-
-		/*
-		 * The time before the mark: who sees the mark finds its time.  Pairs
-		 * with put_owner() in api/rq_views_sql.c.
-		 */
-		pg_write_barrier();
-		pg_atomic_write_u32(&o.offset->owner, RQ_MY_PROC_NUMBER + 1);
-		owned[nowned++] = o;
-	}
-	return true;
+	if (find_offset(c) && take_queue(c, db, wait))
+		return true;
+	c->offset = NULL;
+	if (first)
+		unshare_group(c, db);
+	return false;
 }
 
 /* The steps of rq_owner_take(). */
 bool
 rq_owner_take_group(uint32 topic, RqGroupRef group)
 {
-	Owned		o = {.topic = topic, .group = group, .queue_id = RQ_ALL_QUEUES};
+	LOCKTAG		lock = group_lock(rq_topic_key(topic).db, group);
 	RqGroup    *g = &rq_groups[group.slot];
 	LockAcquireResult result;
 
-	make_room_for_owned();
-	o.tag = lock_tag(rq_topic_key(topic).db, group, RQ_ALL_QUEUES);
-	result = take_lock(&o.tag, ExclusiveLock, true);
+	make_room();
+	result = acquire(&lock, ExclusiveLock, true);
 	if (!is_present(group))
+	{
+		release(&lock, ExclusiveLock);
 		return false;
+	}
 	if (result == LOCKACQUIRE_OK)
 	{
 		rq_group_used(group);
 		g->owner_since = GetCurrentTimestamp();
-		/* As in rq_owner_take(). */
+
+		/*
+		 * The time before the mark: who sees the mark finds its time.  Pairs
+		 * with put_owner() in api/rq_views_sql.c.
+		 */
 		pg_write_barrier();
 		pg_atomic_write_u32(&g->owner, RQ_MY_PROC_NUMBER + 1);
-		owned[nowned++] = o;
+		groups.list[groups.n++] = (Group)
+		{
+			.topic = topic, .group = group, .whole = true
+		};
+		groups.given = groups.n;
 	}
 	return true;
 }
@@ -216,84 +576,23 @@ rq_owner_take_group(uint32 topic, RqGroupRef group)
 bool
 rq_owner_hold_group(Oid db, RqGroupRef group)
 {
-	LOCKTAG		tag = lock_tag(db, group, RQ_ALL_QUEUES);
+	LOCKTAG		lock = group_lock(db, group);
 
-	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+	return LockAcquire(&lock, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
 void
 rq_owner_free_group(Oid db, RqGroupRef group)
 {
-	LOCKTAG		tag = lock_tag(db, group, RQ_ALL_QUEUES);
+	LOCKTAG		lock = group_lock(db, group);
 
-	LockRelease(&tag, ExclusiveLock, true);
-}
-
-/*
- * The lock has been released: 1. clear the mark, 2. offer what is left.
- *
- * In this order, since an offer picks no waiter for a queue that has an owner
- * (can_take() in topic/rq_wake.c).  The exchange fails if the next owner has
- * set its own mark by now; then it is for that one to offer what it leaves.
- */
-static void
-give_up(const Owned *o)
-{
-	uint32		me = RQ_MY_PROC_NUMBER + 1;
-
-	if (o->queue_id == RQ_ALL_QUEUES)
-	{
-		pg_atomic_compare_exchange_u32(&rq_groups[o->group.slot].owner, &me, 0);
-		rq_offer_all(o->topic, o->group);
-		return;
-	}
-	pg_atomic_compare_exchange_u32(&o->offset->owner, &me, 0);
-	rq_offer(o->topic, o->group, o->queue_id);
-}
-
-/* They were used until now, however long ago the transaction last called us. */
-static void
-note_use(void)
-{
-	for (int i = 0; i < nowned; i++)
-		if (i == 0 || owned[i].group.id != owned[i - 1].group.id)
-			rq_group_used(owned[i].group);
-}
-
-/*
- * The callback of resource owners, called for each of them in each phase;
- * nothing may fail in here.
- *
- * If a subtransaction has failed, what was locked before it is still ours:
- * those locks are held even after the release.
- */
-static void
-end_of_locks(ResourceReleasePhase phase, bool is_commit, bool is_top,
-			 void *arg)
-{
-	int			kept = 0;
-
-	/* A subtransaction that commits hands its locks on. */
-	if (nowned == 0 || (is_commit && !is_top))
-		return;
-	if (phase == RESOURCE_RELEASE_BEFORE_LOCKS)
-		note_use();
-	if (phase != RESOURCE_RELEASE_AFTER_LOCKS)
-		return;
-	for (int i = 0; i < nowned; i++)
-	{
-		if (!is_top && rq_lock_held_by_me(&owned[i].tag, ExclusiveLock))
-			owned[kept++] = owned[i];
-		else
-			give_up(&owned[i]);
-	}
-	nowned = kept;
+	LockRelease(&lock, ExclusiveLock, true);
 }
 
 static const char *
 why_unpreparable(void)
 {
-	return nowned == 0 ? NULL :
+	return queues.n == 0 && groups.n == 0 ? NULL :
 		gettext_noop("cannot PREPARE a transaction that has locked a queue for a consumer group");
 }
 

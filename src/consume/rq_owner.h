@@ -14,7 +14,7 @@ extern void rq_owner_init(void);
  * Make the queue this transaction's for the group, until the transaction (or
  * the subtransaction that takes it first) ends, and fill in the cursor's
  * offset.  False if the group no longer exists, or, without "wait", if the
- * queue is another transaction's or this one has very many already.
+ * queue is another transaction's or somebody waits for it.
  */
 extern bool rq_owner_take(RqCursor *c, bool wait);
 

@@ -9,8 +9,8 @@
  *
  * Lock order, outermost first; a process may skip levels but not go back:
  *
- *		1. heavyweight locks: the topic's relation, then a group, then a
- *		   (group, queue)
+ *		1. heavyweight locks: the topic's relation, then a group, then those
+ *		   by which one waits for a queue (consume/rq_owner.c)
  *		2. gate lock		shared by everyone who changes the store
  *		3. meta lock		which topics, queues and groups exist
  *		4. a queue's lock	its entries and ends
@@ -48,6 +48,8 @@
  * under reserve_lock, before the log's end is raised past it.
  * xact_pos: lowest position its transaction has appended.
  * read_pos: lowest position it may still read; see log/rq_reader.c.
+ * savepoint: the last number of a savepoint; not reset for the next process, so
+ * that who still waits for an earlier one never takes another for it.
  * hold: entries it enqueued without a transaction and whose WAL it still
  * flushes; the queue's "holders" counts them.
  *
@@ -63,6 +65,7 @@ typedef union RqBackend
 		pg_atomic_uint64 read_pos;	/* RQ_INVALID_POS = nothing */
 		pg_atomic_uint32 hold_queue;	/* RQ_NO_SLOT = nothing */
 		pg_atomic_uint64 hold_from;
+		uint32		savepoint;
 	};
 	char		pad[PG_CACHE_LINE_SIZE];
 } RqBackend;

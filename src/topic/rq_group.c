@@ -194,7 +194,6 @@ rq_group_owner(RqGroupRef group, uint32 queue_id)
 
 	if (g->id != group.id || o == NULL)
 		return -1;
-	if (owner == 0)
-		owner = pg_atomic_read_u32(&o->owner);
-	return (int) owner - 1;
+	return owner != 0 ? (int) owner - 1 :
+		RQ_MARK_OWNER(pg_atomic_read_u64(&o->mark));
 }

@@ -142,6 +142,7 @@ rq_group_take_offsets(uint32 group, uint32 nqueues)
 		RqOffset   *o = rq_group_offset(group, i);
 
 		memset(o, 0, sizeof(*o));
+		pg_atomic_init_u64(&o->mark, 0);
 		o->group = group;
 		o->queue_id = i;
 	}

@@ -210,7 +210,7 @@ offsets_fill(void)
 	for (int i = 0; i < rq_max_consumer_slots; i++)
 	{
 		rq_offsets[i].group = RQ_NO_SLOT;
-		pg_atomic_init_u32(&rq_offsets[i].owner, 0);
+		pg_atomic_init_u64(&rq_offsets[i].mark, 0);
 	}
 }
 

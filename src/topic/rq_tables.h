@@ -178,7 +178,17 @@ typedef struct RqMove
 #define RQ_MOVES			8
 
 /*
- * A group's offset in one queue.  All fields but the owner change under the
+ * A mark, from its lowest bit: 22 bits for the owner's process number + 1, 22
+ * for how many wait, 20 for what they wait for (consume/rq_mark.h).  The owner
+ * is -1 if there is none.
+ */
+#define RQ_MARK_WAITERS_SHIFT	22
+#define RQ_MARK_SAVEPOINT_SHIFT	44
+#define RQ_MARK_OWNER(mark) \
+	((int) ((mark) & ((UINT64CONST(1) << RQ_MARK_WAITERS_SHIFT) - 1)) - 1)
+
+/*
+ * A group's offset in one queue.  All fields but the mark change under the
  * slot's offset lock; the slot is taken and given back under the meta lock.
  * While pend_xid is set, "committed" is what holds if it aborts and "pend_next"
  * what holds if it commits.
@@ -195,9 +205,9 @@ typedef struct RqOffset
 	TimestampTz changed_at;
 	XLogRecPtr	lsn;
 
-	/* whose transaction reads the queue; see consume/rq_owner.c */
-	pg_atomic_uint32 owner;		/* process number + 1, 0 = nobody's */
-	TimestampTz owner_since;
+	/* whose transaction reads the queue; see consume/rq_mark.c */
+	pg_atomic_uint64 mark;		/* 0 = nobody's, and nobody waits for it */
+	TimestampTz owner_since;	/* the owner's; 0 = it is not yet known */
 
 	/* from the restore of a dump; see consume/rq_saved.c */
 	uint64		saved_total;

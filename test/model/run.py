@@ -205,12 +205,16 @@ class Run:
             raise Mismatch('key %s is in queue %d, and was in queue %d'
                            % (key[0], queue, self.model.key_queues[key]))
 
-    def queue_locks(self, session):
-        """Pairs (group, queue) that the session's transaction holds."""
-        return {(group, int(queue)) for group, queue in self.monitors[session.database].rows(
-            "SELECT classid, objid FROM pg_locks WHERE locktype = 'advisory' AND granted "
-            'AND objsubid = 21073 AND pid = %d'
-            % self.connections[session.number].pg.backend_pid)}
+    def owned_queues(self, session):
+        """(group, queue) that the session's transaction owns.
+
+        It is asked itself, since others do not see a group that it has created.
+        """
+        if session.tx.implicit:
+            return set()
+        return {(group, int(queue)) for group, queue in self.connections[session.number].rows(
+            'SELECT group_id, queue_id FROM rocketq.get_groups() '
+            'WHERE owner_pid = pg_backend_pid()')}
 
     # ---- ends of transactions ----
 

@@ -332,7 +332,7 @@ def consume(run, s, topic, group, most, tags, auto, wait):
         found = run.model.find_group(s, shape.sid, group)
         if found is None:
             run.model.limits.group(s, shape)
-        before = run.queue_locks(s)
+        before = run.owned_queues(s)
 
         def apply(rows):
             the_group = found or run.model.make_group(
@@ -366,14 +366,14 @@ class Consumption:
             self.wanted[q] = [row_of(q, off, m) for off, m in model.readable(shape, q, at)
                               if matches(tags, m)]
 
-    def check(self, rows, locks_before):
+    def check(self, rows, owned_before):
         runs = self.split(rows)
         for i, q in enumerate(runs):
             complete = len(runs[q]) == len(self.wanted[q])
             check_rows(runs[q], self.wanted[q][:len(runs[q])], 'consume of queue %d' % q)
             if not complete and (i < len(runs) - 1 or len(rows) < self.most):
                 raise Mismatch('consume leaves messages of queue %d behind' % q)
-        new = self.new_locks(locks_before)
+        new = self.newly_owned(owned_before)
         if len(rows) < self.most:
             for q in self.wanted:
                 check_rows(runs.get(q, []), self.wanted[q], 'consume of queue %d' % q)
@@ -399,10 +399,8 @@ class Consumption:
             raise Mismatch('consume gives %d messages, %d were wanted' % (len(rows), self.most))
         return runs
 
-    def new_locks(self, before):
-        if self.s.tx.implicit:
-            return set()
-        return {q for _, q in self.run.queue_locks(self.s) - before}
+    def newly_owned(self, before):
+        return {q for _, q in self.run.owned_queues(self.s) - before}
 
     def end(self, q):
         return len(self.run.model.stores[self.shape.sid].queues[q])

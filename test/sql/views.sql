@@ -96,7 +96,7 @@ BEGIN;
 SELECT count(*) FROM rocketq.consume('watched', 'early', 100);
 SELECT consumer_group, queue_id, owner_pid = pg_backend_pid() AS own FROM rocketq.groups
 WHERE topic = 'watched' AND owner_pid IS NOT NULL ORDER BY 1, 2;
-SELECT locktype, mode, granted, count(*) FROM pg_locks WHERE objsubid = 21073 AND pid = pg_backend_pid() GROUP BY 1, 2, 3;
+SELECT locktype, mode, granted, count(*) FROM pg_locks WHERE objsubid BETWEEN 21073 AND 21075 AND pid = pg_backend_pid() GROUP BY 1, 2, 3;
 COMMIT;
 SELECT count(*) FROM rocketq.groups WHERE topic = 'watched' AND owner_pid IS NOT NULL;
 -- other advisory locks are not mistaken for it
