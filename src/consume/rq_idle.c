@@ -17,6 +17,7 @@
 
 #include "base/rq_fault.h"
 #include "consume/rq_idle.h"
+#include "consume/rq_mark.h"
 #include "consume/rq_offset.h"
 #include "consume/rq_wait.h"
 #include "queue/rq_entry.h"
@@ -65,6 +66,16 @@ first_unread(RqGroupRef group, RqQueue *q)
 	return Max(committed, pg_atomic_read_u64(&q->start));
 }
 
+/* So it is, too, while it is kept for somebody who waits for it. */
+static bool
+is_taken(RqGroupRef group, uint32 queue_id)
+{
+	RqOffset   *o = rq_offset_find(group.slot, queue_id);
+
+	return rq_group_owner(group, queue_id) >= 0 ||
+		(o != NULL && !rq_mark_is_free(o));
+}
+
 /*
  * Consuming from a queue that has an owner would give nothing; the owner offers
  * what it leaves.  The caller holds the meta lock shared, which keeps the slots
@@ -80,7 +91,7 @@ has_message(Look *look, RqQueue *q, bool *more)
 	RQ_ASSERT_META_LOCK(LW_SHARED);
 	if (want->group.id != 0)
 		rq_group_used(want->group);
-	if (want->group.id != 0 && rq_group_owner(want->group, q->id) >= 0)
+	if (want->group.id != 0 && is_taken(want->group, q->id))
 		return false;
 	*more = rq_resolve_refresh_some(q);
 	from = first_unread(want->group, q);

@@ -19,10 +19,9 @@
  *
  * The lock of a savepoint is taken with the first queue since that savepoint.
  * When the savepoint is released its queues go to the one before, or to the
- * transaction, and the lock goes, too.  There are SAVEPOINT_LOCKS of them in a
- * transaction at most; queues taken in savepoints beyond, or when the lock table
- * is full, go to the next one further out.  They are given back by a rollback as
- * all others, but then who waits already is not told before that one ends.
+ * transaction, and the lock goes, too.  Without its lock no queue is taken:
+ * after a rollback to it, who waits for the queue would go on waiting for the
+ * transaction, which may then wait for the queue itself.
  *
  * While a group is owned it is in use (rq_unused.c).  That it was is noted
  * before the locks are released: there must be no moment at which it looks
@@ -52,8 +51,6 @@
 #include "topic/rq_waiters.h"
 #include "txn/rq_index.h"
 #include "txn/rq_txn.h"
-
-#define SAVEPOINT_LOCKS		16
 
 /* Room that is kept for the next transaction. */
 #define KEPT_ROOM			1024
@@ -101,14 +98,17 @@ static struct
 	int			max;
 }			groups;
 
-static Savepoint savepoints[SAVEPOINT_LOCKS];
+/* Savepoints that have a lock, from the outermost to the innermost. */
+static Savepoint *savepoints = NULL;
 static int	nsavepoints = 0;
+static int	max_savepoints = 0;
 
 /* The newest action that notes a take; see below. */
 static int	taken_noted = -1;
 
-/* The queue that we wait for; offset NULL = none. */
+/* The queue that we wait for, and one that we wanted; offset NULL = none. */
 static Queue wanted;
+static Queue waited_in_vain;
 
 /* ---- locks ---- */
 
@@ -160,8 +160,6 @@ release(const LOCKTAG *lock, LOCKMODE mode)
 static void
 give_up(int nqueues, int ngroups)
 {
-	uint32		me = RQ_MY_PROC_NUMBER + 1;
-
 	for (int i = nqueues; i < queues.n; i++)
 		if (i == nqueues ||
 			queues.list[i].group.id != queues.list[i - 1].group.id)
@@ -173,7 +171,12 @@ give_up(int nqueues, int ngroups)
 		if (groups.list[i].whole)
 		{
 			RqGroupRef	group = groups.list[i].group;
+			uint32		me = RQ_MY_PROC_NUMBER + 1;
 
+			/*
+			 * Not ours any more if we have dropped a group of our own: then
+			 * another one can have got the slot.
+			 */
 			rq_group_used(group);
 			pg_atomic_compare_exchange_u32(&rq_groups[group.slot].owner, &me, 0);
 		}
@@ -185,7 +188,7 @@ static void
 stop_waiting(void)
 {
 	rq_mark_unwant(wanted.offset);
-	queues.list[queues.given++] = wanted;
+	waited_in_vain = wanted;
 	wanted.offset = NULL;
 }
 
@@ -200,6 +203,10 @@ offer_given(void)
 		rq_offer(queues.list[i].topic, queues.list[i].group,
 				 queues.list[i].queue_id);
 	queues.given = queues.n;
+	if (waited_in_vain.offset != NULL)
+		rq_offer(waited_in_vain.topic, waited_in_vain.group,
+				 waited_in_vain.queue_id);
+	waited_in_vain.offset = NULL;
 	for (int i = groups.n; i < groups.given; i++)
 		if (groups.list[i].whole)
 			rq_offer_all(groups.list[i].topic, groups.list[i].group);
@@ -232,18 +239,15 @@ static void
 end_of_locks(ResourceReleasePhase phase, bool is_commit, bool is_top,
 			 void *arg)
 {
-	if (queues.given == 0 && groups.given == 0 && wanted.offset == NULL)
+	if (queues.given == 0 && groups.given == 0 && wanted.offset == NULL &&
+		waited_in_vain.offset == NULL)
 		return;
 	if (phase == RESOURCE_RELEASE_BEFORE_LOCKS)
 	{
-		if (wanted.offset != NULL && !is_commit)
+		if (wanted.offset != NULL && (is_top || !is_commit))
 			stop_waiting();
 		if (is_top)
-		{
 			give_up(0, 0);
-			nsavepoints = 0;
-			taken_noted = -1;
-		}
 	}
 	/* A subtransaction that commits hands its locks on. */
 	if (phase == RESOURCE_RELEASE_AFTER_LOCKS && (is_top || !is_commit))
@@ -321,26 +325,41 @@ make_room(void)
 
 	RQ_GROW(TopMemoryContext, queues.list, queues.n, queues.max);
 	RQ_GROW(TopMemoryContext, groups.list, groups.n, groups.max);
+	RQ_GROW(TopMemoryContext, savepoints, nsavepoints, max_savepoints);
 	if (GetCurrentTransactionNestLevel() > 1 &&
 		taken_noted < rq_txn_savepoint())
 		taken_noted = rq_txn_note(&queues_taken, &before);
 }
 
 /*
- * The number of the lock of the innermost savepoint, 0 = outside of savepoints.
- * If there is none and none to be had, that of the next one further out.
+ * All heavyweight locks are in one table of a fixed size.  So many of them a
+ * transaction takes at most for savepoints, if it is not asked for a queue by
+ * number.
  */
-static uint32
-savepoint_number(Oid db)
+static int
+max_share(void)
 {
-	int			level = GetCurrentTransactionNestLevel();
-	Savepoint  *last = nsavepoints > 0 ? &savepoints[nsavepoints - 1] : NULL;
-	Savepoint	s = {.level = level, .first_queue = queues.n};
+	return (int) Min((int64) max_locks_per_xact * MaxBackends / 4, INT_MAX);
+}
+
+/*
+ * Have the lock of the innermost savepoint.  Its number is 0 outside of
+ * savepoints.  False if there is no room in the lock table, or it throws.
+ */
+static bool
+lock_savepoint(Oid db, bool wait, uint32 *number)
+{
+	Savepoint	s = {.level = GetCurrentTransactionNestLevel(),
+	.first_queue = queues.n};
 	RqBackend  *me = RQ_MY_BACKEND;
 
-	if (level > 1 && (last == NULL || last->level < level) &&
-		nsavepoints < SAVEPOINT_LOCKS)
+	*number = 0;
+	if (s.level == 1)
+		return true;
+	if (nsavepoints == 0 || savepoints[nsavepoints - 1].level < s.level)
 	{
+		if (!wait && nsavepoints >= max_share())
+			return false;
 		/* Not one that we have had since the last million of them. */
 		do
 		{
@@ -348,13 +367,12 @@ savepoint_number(Oid db)
 			s.number = me->savepoint;
 			s.lock = rq_mark_savepoint_lock(db, RQ_MY_PROC_NUMBER, s.number);
 		} while (rq_lock_held_by_me(&s.lock, ExclusiveLock));
-		if (acquire(&s.lock, ExclusiveLock, false) != LOCKACQUIRE_NOT_AVAIL)
-		{
-			last = &savepoints[nsavepoints++];
-			*last = s;
-		}
+		if (acquire(&s.lock, ExclusiveLock, wait) == LOCKACQUIRE_NOT_AVAIL)
+			return false;
+		savepoints[nsavepoints++] = s;
 	}
-	return last == NULL ? 0 : last->number;
+	*number = savepoints[nsavepoints - 1].number;
+	return true;
 }
 
 /* ---- taking ---- */
@@ -499,7 +517,8 @@ take_queue(const RqCursor *c, Oid db, bool wait)
 
 	if (rq_mark_is_mine(c->offset))
 		return true;
-	savepoint = savepoint_number(db);
+	if (!lock_savepoint(db, wait, &savepoint))
+		return false;
 	if (rq_mark_take(c->offset, savepoint))
 		note_taken(c);
 	else if (wait)
@@ -596,10 +615,21 @@ why_unpreparable(void)
 		gettext_noop("cannot PREPARE a transaction that has locked a queue for a consumer group");
 }
 
+/* Also after a transaction that has tried and got nothing. */
+static void
+forget_savepoints(void)
+{
+	nsavepoints = 0;
+	taken_noted = -1;
+}
+
 void
 rq_owner_init(void)
 {
-	static const RqParticipant owner = {.unpreparable = why_unpreparable};
+	static const RqParticipant owner = {
+		.unpreparable = why_unpreparable,
+		.forget = forget_savepoints,
+	};
 
 	RegisterResourceReleaseCallback(end_of_locks, NULL);
 	rq_txn_register(&owner);

@@ -1,4 +1,4 @@
-# 077_many_queues.pl -- a transaction that has all queues of a group with as many
+# 079_many_queues.pl -- a transaction that has all queues of a group with as many
 # as there can be, in a server with the usual number of locks; what savepoints,
 # errors and the ends of processes leave of it; and that whoever waits for a
 # queue gets it.
@@ -121,28 +121,49 @@ is(locks($one), '21074 ShareLock 1, 21075 ExclusiveLock 1', 'leave no lock but t
 done($one, 'ROLLBACK');
 is(rq_answer($three), '', 'all ends with the transaction');
 
-# So many open savepoints that not each of them can have a lock.
+# Many open savepoints, each with a lock.
 done($one, 'BEGIN');
 for my $s (0 .. 39)
 {
 	done($one, "SAVEPOINT s$s");
 	move($one, $s, $s, 0);
 }
-is(locks($one), '21074 ShareLock 1, 21075 ExclusiveLock 16', 'forty savepoints, few locks');
-is(owned($one), '40', 'and a queue for each');
+is(locks($one), '21074 ShareLock 1, 21075 ExclusiveLock 40', 'each of forty savepoints has a lock');
+is(owned($one), '40', 'and a queue');
 done($one, 'ROLLBACK TO s30');
-is(owned($one), '30', 'are given back in order');
-is(move($two, 30, 39, 0), '10', 'to whoever wants them');
+is(owned($one), '30', 'savepoints give queues back in order');
+is(move($two, 30, 39, 0), '10', 'others take those queues');
 ask_and_wait($two, "SELECT rocketq.reset_offset('wide', 'g', 29, 0)");
 ask_and_wait($three, "SELECT rocketq.reset_offset('wide', 'g', 5, 0)");
 done($one, 'ROLLBACK TO s20');
-is(owned($one), '20', 'also those without a lock');
+is(rq_answer($two), '', 'a waiter gets its queue with the innermost savepoint that has it');
+is(move($one, 29, 29, 0), '1', 'and the former owner can have it again');
 done($one, 'ROLLBACK TO s5');
-is(rq_answer($three), '', 'who waits is told');
-is(rq_answer($two), '', 'in the end all of them');
+is(rq_answer($three), '', 'another waiter gets its queue with an outer savepoint');
 done($one, 'RELEASE s4');
 done($one, 'ROLLBACK TO s0');
-is(locks($one), 'none', 'nothing is left');
+is(locks($one), 'none', 'nothing is left of the savepoints');
+done($one, 'COMMIT');
+
+# In a savepoint without room for its lock no queue is taken.
+done($one, "SELECT rocketq.produce('wide', 'm', queue_id => 3)");
+done($one, 'BEGIN');
+move($one, 0, 0, 0);
+done($two, 'BEGIN');
+done($two, <<'EOQ');
+DO $$ BEGIN FOR i IN 1 .. 100000 LOOP
+	BEGIN PERFORM pg_advisory_xact_lock(77, i); EXCEPTION WHEN out_of_memory THEN EXIT; END;
+END LOOP; END $$
+EOQ
+done($one, 'SAVEPOINT a');
+is(done($one, "SELECT count(*) FROM rocketq.consume('wide', 'g')"), '0', 'consume() leaves the queue to others');
+like(failed($one, "SELECT rocketq.reset_offset('wide', 'g', 3, 0)"), qr/out of shared memory/,
+	'reset_offset() fails');
+done($one, 'ROLLBACK TO a');
+done($two, 'ROLLBACK');
+is(owned($one), '1', 'an earlier queue stays');
+is(done($one, "SELECT count(*) FROM rocketq.consume('wide', 'g', auto_commit => true)"), '1',
+	'consume() works when there is room');
 done($one, 'COMMIT');
 
 # The whole group, before and after.
@@ -193,15 +214,19 @@ done($one, 'ROLLBACK');
 is(done($one, "SELECT count(*) FROM rocketq.consume('wide', 'g')"), '0',
 	'and does not get it again while somebody waits');
 ask_and_wait($three, "SELECT rocketq.commit_offset('wide', 'g', 7, 1)");
+my $four = rq_session($node);
+rq_ask_and_sleep("CALL rocketq.wait_for_messages('wide', 'g', '600 s')", $four);
 kill('CONT', $two->{pid});
 is(rq_answer($two), '', 'who then has it');
 is(rq_answer($three), '', 'and after him the next one');
+done($one, "SELECT rocketq.reset_offset('wide', 'g', 7, 0)");
+isnt(rq_answer($four), 'no answer', 'wait_for_messages() has slept for so long');
 
 # Who waits and ends before its turn.
 done($one, "SELECT rocketq.reset_offset('wide', 'g', 7, 0)");
 done($one, 'BEGIN');
 done($one, "SELECT count(*) FROM rocketq.consume('wide', 'g')");
-my $four = rq_session($node);
+$four = rq_session($node);
 ask_and_wait($four, "SELECT rocketq.commit_offset('wide', 'g', 7, 0)");
 ask_and_wait($two, "SELECT rocketq.commit_offset('wide', 'g', 7, 0)");
 my $keeper = rq_hold_keeper($node);
