@@ -207,7 +207,7 @@ enqueue_now(RqQueue *q, const xl_rq_entry *entries, int n)
 	XLogRecPtr	lsn;
 	RqOff		end;
 
-	end = rq_queue_enqueue(q, entries, n, 0, true, &lsn) + n;
+	end = rq_queue_enqueue(q, entries, n, 0, &lsn) + n;
 	RQ_FAULT("direct-enqueued");
 	wait_until_durable(lsn);
 	RQ_FAULT("direct-flushed");

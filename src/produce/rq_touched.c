@@ -282,7 +282,7 @@ enqueue_touch(Touch *t, const xl_rq_entry *entries, uint64 n, uint64 xid)
 
 		CHECK_FOR_INTERRUPTS();
 		t->enqueued = true;
-		t->end = rq_queue_enqueue(q, entries, run, xid, false, NULL) + run;
+		t->end = rq_queue_enqueue(q, entries, run, xid, NULL) + run;
 		RQ_FAULT("enqueue-done");
 		entries += run;
 		n -= run;

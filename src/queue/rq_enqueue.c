@@ -59,8 +59,9 @@ open_run(Run *r, RqQueue *q, RqOff first, int count, int flags)
 }
 
 /*
- * Write the entries that a record describes.  Redo writes the same bytes, and so clears RQ_CQ_ABORTED of
- * entries that had it; the RESOLVE that comes later sets it again.
+ * Write the entries that a record describes.  Redo writes the same bytes, and
+ * so clears RQ_CQ_ABORTED of entries that had it; the RESOLVE that comes later
+ * sets it again.
  */
 static void
 enqueue_apply(const Run *r, const xl_rq_enqueue *rec, const xl_rq_entry *entries)
@@ -132,6 +133,45 @@ rq_queue_unhold(void)
 }
 
 /*
+ * Steps 1 to 3, at offset rec->offset, which is where the queue ends.  A
+ * critical section: once the record is inserted, redo raises the queue's end,
+ * so this process must not fail to.
+ */
+static void
+put_run(const Run *r, xl_rq_enqueue *rec, const xl_rq_entry *entries,
+		uint64 bytes)
+{
+	RqQueue    *q = r->q;
+	TimestampTz now = GetCurrentTimestamp();
+
+	/* The clock may be set back, but times never fall in a queue. */
+	rec->enqueued_at = Max(q->last_time, now);
+	START_CRIT_SECTION();
+
+	/* 1. store */
+	enqueue_apply(r, rec, entries);
+	RQ_FAULT("enqueue-store");
+
+	/* 2. log */
+	q->lsn = log_enqueue(rec, entries);
+	RQ_FAULT("enqueue-wal");
+	q->last_time = rec->enqueued_at;
+	q->bytes_end += bytes;
+	if (rec->xid == 0)
+		hold_entries(q, rec->offset);
+
+	/*
+	 * 3. publish.  Entries and hold before "end": pairs with the read
+	 * barriers after reads of "end", in has_news() of rq_resolve.c,
+	 * rq_range_fill() of am/rq_range.c, ask_entries() of retain/rq_needs.c
+	 * and look_at() of consume/rq_consumed.c.
+	 */
+	pg_write_barrier();
+	pg_atomic_write_u64(&q->end, rec->offset + rec->count);
+	END_CRIT_SECTION();
+}
+
+/*
  * Segments are opened, and created if the allocator has not done so, before
  * the gate and the lock are taken: that can throw and waits for the file
  * system.  Where the queue ends is then only a guess.  Others may have
@@ -143,16 +183,16 @@ rq_queue_unhold(void)
  * for the last time and must not miss an entry that is logged.  The gate comes
  * before the queue's lock because it may have to be waited for.
  *
- * Steps 1 to 3 are a critical section: once the record is inserted, redo
- * raises the queue's end, so this process must not fail to.
+ * On entry no lock of the store is held, nor is one on exit.
  */
 RqOff
 rq_queue_enqueue(RqQueue *q, const xl_rq_entry *entries, int count, uint64 xid,
-				 bool hold, XLogRecPtr *lsn)
+				 XLogRecPtr *lsn)
 {
 	xl_rq_enqueue rec = {.key = rq_queue_key(q), .queue_id = q->id,
 	.count = count, .xid = xid};
 	uint64		bytes = bytes_of(entries, count);
+	bool		done = false;
 
 	Assert(count > 0 && count <= RQ_ENQUEUE_MAX);
 
@@ -160,10 +200,9 @@ rq_queue_enqueue(RqQueue *q, const xl_rq_entry *entries, int count, uint64 xid,
 	if (q->id >= rq_topic_nqueues(q->topic))
 		elog(ERROR, "queue %u of topic %u/%u no longer exists", q->id,
 			 rec.key.db, rec.key.rel);
-	for (;;)
+	while (!done)
 	{
 		RqOff		end = pg_atomic_read_u64(&q->end);
-		TimestampTz now;
 		Run			run;
 
 		RQ_FAULT("enqueue-open");
@@ -172,45 +211,20 @@ rq_queue_enqueue(RqQueue *q, const xl_rq_entry *entries, int count, uint64 xid,
 		rq_gate_enter();
 		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
 		rec.offset = pg_atomic_read_u64(&q->end);
-		if (rq_cq_segno(rec.offset) == run.segno &&
-			rq_cq_segno(rec.offset + count - 1) == run.last_segno)
-		{
-			/* The clock may be set back, but times never fall in a queue. */
-			now = GetCurrentTimestamp();
-			rec.enqueued_at = Max(q->last_time, now);
-			START_CRIT_SECTION();
-			/* 1. store */
-			enqueue_apply(&run, &rec, entries);
-			RQ_FAULT("enqueue-store");
-			/* 2. log */
-			q->lsn = log_enqueue(&rec, entries);
-			RQ_FAULT("enqueue-wal");
-			q->last_time = rec.enqueued_at;
-			q->bytes_end += bytes;
-			if (hold)
-				hold_entries(q, rec.offset);
 
-			/*
-			 * 3. publish.  Entries and hold before "end": pairs with the read
-			 * barriers after reads of "end", in has_news() of rq_resolve.c,
-			 * rq_range_fill() of am/rq_range.c, ask_entries() of
-			 * retain/rq_needs.c and look_at() of consume/rq_consumed.c.
-			 */
-			pg_write_barrier();
-			pg_atomic_write_u64(&q->end, rec.offset + count);
-			END_CRIT_SECTION();
-			if (lsn)
-				*lsn = q->lsn;
-			LWLockRelease(&q->lock);
-			rq_gate_leave();
-			rq_count(RQ_STAT_ENQUEUED, count);
-			rq_ahead_written(q, rec.offset, rec.offset + count);
-			return rec.offset;
-		}
-		/* "end" has moved to another segment since it was read. */
+		/* False if "end" has moved to another segment since it was read. */
+		done = rq_cq_segno(rec.offset) == run.segno &&
+			rq_cq_segno(rec.offset + count - 1) == run.last_segno;
+		if (done)
+			put_run(&run, &rec, entries, bytes);
+		if (done && lsn)
+			*lsn = q->lsn;
 		LWLockRelease(&q->lock);
 		rq_gate_leave();
 	}
+	rq_count(RQ_STAT_ENQUEUED, count);
+	rq_ahead_written(q, rec.offset, rec.offset + count);
+	return rec.offset;
 }
 
 /* ---- redo ---- */

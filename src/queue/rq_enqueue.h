@@ -9,16 +9,16 @@
 #include "topic/rq_tables.h"
 
 /*
- * Give the next offsets of the queue to these entries.  With xid 0 they count
- * at once; "hold" then keeps them from being seen until rq_queue_unhold().
- * Must be called outside the gate; throws before anything is changed.
- * Returns the first offset; "lsn" (may be NULL) gets the record's end.
+ * Give the next offsets of the queue to these entries.  They count if the
+ * transaction "xid" commits; with xid 0 they count without one, once the
+ * caller ends the hold under which they are enqueued (rq_queue_unhold()).  Must
+ * be called outside the gate; throws before anything is changed.  Returns the
+ * first offset; "lsn" (may be NULL) gets the record's end.
  */
 extern RqOff rq_queue_enqueue(RqQueue *q, const xl_rq_entry *entries,
-							  int count, uint64 xid, bool hold,
-							  XLogRecPtr *lsn);
+							  int count, uint64 xid, XLogRecPtr *lsn);
 
-/* End what "hold" began, if anything.  Can't throw. */
+/* End the hold of what was enqueued with xid 0, if anything.  Can't throw. */
 extern void rq_queue_unhold(void);
 
 /* An RqWalRedo. */
