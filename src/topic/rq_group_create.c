@@ -174,19 +174,22 @@ settle_ended_group(uint32 group)
 }
 
 /*
- * Each under a hold of its own, since others wait for the lock.  Also those
- * whose transaction has not ended count for the round: they cost a hold, too.  The next slot is chosen before anything
- * can throw, so that a group whose transaction cannot be looked up does not
- * keep others from their turn.
+ * Each under a hold of its own, since others wait for the lock.  Those whose
+ * transaction has not ended count for the round as well, since they cost a
+ * hold, too; so that they do not keep others waiting, the caller is to go on
+ * until all slots have been looked at.  The next slot is chosen before
+ * anything can throw, so that a group whose transaction cannot be looked up
+ * does not keep others from their turn.
  */
 bool
 rq_group_settle_some(void)
 {
 	static uint32 next = 0;		/* where to go on the next time */
+	static int	looked = 0;		/* at so many slots in earlier calls */
 	int			left = SETTLE_ROUND;
 	bool		any = false;
 
-	for (int n = 0; n < rq_max_groups && left > 0; n++)
+	for (; looked < rq_max_groups && left > 0; looked++)
 	{
 		uint32		i = next;
 
@@ -201,6 +204,9 @@ rq_group_settle_some(void)
 		rq_gate_leave();
 		left--;
 	}
+	if (looked < rq_max_groups)
+		return true;
+	looked = 0;
 	return any;
 }
 

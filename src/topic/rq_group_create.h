@@ -21,9 +21,9 @@ extern bool rq_group_create(uint32 topic, const char *name,
 							bool limited, RqGroupRef *group);
 
 /*
- * Settle groups whose creator or dropper has ended, a bounded number of them;
- * false if none was settled.  The next call goes on after the last one.
- * Janitor only.
+ * Settle groups whose creator or dropper has ended, a bounded number of them.
+ * The next call goes on after the last one; true if it should come at once, as
+ * there may be more.  Janitor only.
  */
 extern bool rq_group_settle_some(void);
 

@@ -213,20 +213,18 @@ settle_ended_topic(int topic, char *trash)
 
 /*
  * Each topic under a hold of its own, since to settle one can flush WAL.
- * Files are only renamed under it, and removed after.  Also those whose
- * transaction has not ended count for the round, since each of them costs a
- * hold of the lock.  The next slot is chosen before anything can throw, so
- * that a topic whose transaction cannot be looked up does not keep others from
- * their turn.
+ * Files are only renamed under it, and removed after.  Where to begin and when
+ * to end is as in rq_group_settle_some().
  */
 bool
 rq_topic_settle_some(void)
 {
 	static int	next = 0;		/* where to go on the next time */
+	static int	looked = 0;		/* at so many slots in earlier calls */
 	int			left = SETTLE_ROUND;
 	bool		any = false;
 
-	for (int n = 0; n < rq_max_topics && left > 0; n++)
+	for (; looked < rq_max_topics && left > 0; looked++)
 	{
 		char		trash[MAXPGPATH] = "";
 		int			i = next;
@@ -242,6 +240,9 @@ rq_topic_settle_some(void)
 		rq_trash_remove(trash);
 		left--;
 	}
+	if (looked < rq_max_topics)
+		return true;
+	looked = 0;
 	return any;
 }
 

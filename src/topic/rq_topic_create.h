@@ -22,8 +22,9 @@ extern uint32 rq_topic_ensure(RqKey key, Oid spc,
 
 /*
  * Settle topics for which the transaction that has created, dropped or altered
- * them has ended, a bounded number of them; false if none was settled.  The
- * next call goes on after the last one.  Janitor only.
+ * them has ended, a bounded number of them.
+ * The next call goes on after the last one; true if it should come at once, as
+ * there may be more.  Janitor only.
  */
 extern bool rq_topic_settle_some(void);
 

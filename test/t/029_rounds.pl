@@ -203,6 +203,31 @@ EOQ
 }
 
 #
+# Those whose transaction goes on do not keep the others waiting for a later round.
+#
+{
+	my $session = $node->background_psql('postgres', on_error_stop => 0);
+	my ($janitor, $from);
+
+	query("ALTER SYSTEM SET rocketq.janitor_interval = '1h'");
+	rq_reload($node);
+	query("SELECT rocketq.create_topic('long', 1)");
+	$janitor = rq_pause($node, 'rocketq janitor');
+	$session->query_safe('BEGIN');
+	$session->query_safe("SELECT count(rocketq.create_group('long', 'c' || i)) FROM generate_series(1, 600) i");
+	$from = rq_flush($node);
+	query("SELECT rocketq.create_group('long', 'ended')");
+	kill('CONT', $janitor);
+	rq_reload($node);
+	rq_poll('what has ended to be settled', sub { return grep({ 1 } records('GROUP', $from)) == 2; });
+	pass('one that has ended is settled beside 600 that have not');
+	$session->query_safe('ROLLBACK');
+	$session->quit;
+	query('ALTER SYSTEM RESET rocketq.janitor_interval');
+	rq_reload($node);
+}
+
+#
 # A dropped topic whose storage cannot be removed yet is not settled again and
 # again.
 #
