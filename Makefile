@@ -100,7 +100,7 @@ OBJS = \
 	src/ddl/rq_publication.o \
 	src/ddl/rq_topic_name.o \
 	src/ddl/rq_utility_hook.o \
-	src/format/rq_cqfmt.o \
+	src/format/rq_queuefmt.o \
 	src/format/rq_framefmt.o \
 	src/format/rq_segfmt.o \
 	src/format/rq_settings.o \

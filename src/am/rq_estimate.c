@@ -62,7 +62,7 @@ add_message(Measure *m, RqQueue *q, RqOff off)
 	RqFrame		f;
 
 	if (!rq_queue_probe(q, off, &e) ||
-		!rq_log_peek(e.pos, RQ_CQ_FRAME_LEN(&e), &f))
+		!rq_log_peek(e.pos, RQ_ENTRY_FRAME_LEN(&e), &f))
 		return;
 	m->count++;
 	m->frame_bytes += f.len;

@@ -90,7 +90,7 @@ rq_scan_begin(Relation rel, Snapshot snapshot, int nkeys,
 		PredicateLockRelation(rel, snapshot);
 	if (flags & (READS_ROWS | SO_TYPE_ANALYZE))
 	{
-		s->hold = rq_log_hold();
+		s->pin = rq_log_pin();
 		set_range(s, rel, pscan);
 		start_over(s);
 	}
@@ -115,8 +115,8 @@ rq_scan_end(TableScanDesc scan)
 	RelationDecrementReferenceCount(scan->rs_rd);
 	if (scan->rs_flags & SO_TEMP_SNAPSHOT)
 		UnregisterSnapshot(scan->rs_snapshot);
-	if (s->hold)
-		rq_log_unhold(s->hold);
+	if (s->pin)
+		rq_log_unpin(s->pin);
 	free_part(s);
 	if (s->all && !scan->rs_parallel)
 		pfree(s->all);

@@ -22,7 +22,7 @@ typedef struct RqScan
 {
 	TableScanDescData base;
 	RqVisibility visibility;
-	struct RqReadHold *hold;	/* NULL if the scan reads nothing */
+	struct RqReadPin *pin;		/* NULL if the scan reads nothing */
 	uint32		topic;			/* RQ_NO_SLOT if there is nothing to read */
 	RqRange    *all;			/* what there was when the scan began */
 	RqRange    *range;			/* the part that is read */

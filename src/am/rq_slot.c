@@ -59,7 +59,7 @@ lazy_clear(TupleTableSlot *slot)
 static void
 read_message(RqMessage *m)
 {
-	if (!rq_log_read(m->entry.pos, RQ_CQ_FRAME_LEN(&m->entry),
+	if (!rq_log_read(m->entry.pos, RQ_ENTRY_FRAME_LEN(&m->entry),
 					 &m->frame, &m->parts))
 		rq_log_check_kept(m->entry.pos);
 }

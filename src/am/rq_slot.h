@@ -7,7 +7,7 @@
 
 #include "executor/tuptable.h"
 
-#include "format/rq_cqfmt.h"
+#include "format/rq_queuefmt.h"
 
 /* The operations of slots for topics; the same pointer at every call. */
 extern const TupleTableSlotOps *rq_slot_ops(void);

@@ -79,7 +79,7 @@ bool
 rq_visibility_sees(RqVisibility *v, const RqEntry *e, RqOff off, RqOff stable,
 				   RqOff plain_below)
 {
-	if ((e->len_flags & RQ_CQ_ABORTED) != 0)
+	if ((e->len_flags & RQ_ENTRY_ABORTED) != 0)
 		return false;
 	if (!v->mvcc || e->xid == 0)
 		return off < plain_below &&

@@ -9,7 +9,7 @@
 #include "utils/snapshot.h"
 #include "utils/timestamp.h"
 
-#include "format/rq_cqfmt.h"
+#include "format/rq_queuefmt.h"
 
 typedef struct RqVisibility
 {

@@ -7,7 +7,7 @@
 #include "access/table.h"
 #include "fmgr.h"
 
-#include "format/rq_cqfmt.h"
+#include "format/rq_queuefmt.h"
 #include "queue/rq_queue.h"
 #include "topic/rq_topic.h"
 #include "value/rq_relation.h"

@@ -58,7 +58,7 @@ put_segment(ReturnSetInfo *rsinfo, uint64 segno, RqPos log_end,
 {
 	RqPos		start = rq_log_segment_start(segno);
 	RqPos		end = start + rq_log->segment_size;
-	RqPos		safe_end = rq_log_safe_end();
+	RqPos		safe_end = rq_log_written_end();
 	char		path[MAXPGPATH];
 	struct stat st;
 	RqRow		row = {.n = 0};

@@ -97,7 +97,7 @@ verify_segments(void)
 static RqPos
 frames_end(void)
 {
-	return rq_ctl->gate_open ? rq_log_safe_end() : rq_log_settled_end();
+	return rq_ctl->gate_open ? rq_log_written_end() : rq_log_complete_end();
 }
 
 static void
@@ -155,15 +155,15 @@ entry_problem(RqKey key, RqOff off, RqOff stable, const RqEntry *e,
 	RqFrame		frame;
 	RqParts		parts;
 
-	if (e->pos == 0 && (e->len_flags & RQ_CQ_ABORTED))
+	if (e->pos == 0 && (e->len_flags & RQ_ENTRY_ABORTED))
 		return "its file was missing and has been recreated";
 	if (e->enqueued_at < last_time)
 		return "the entry is older than the one before it";
-	if (off >= stable && e->xid == 0 && (e->len_flags & RQ_CQ_ABORTED))
+	if (off >= stable && e->xid == 0 && (e->len_flags & RQ_ENTRY_ABORTED))
 		return "the entry is aborted but has no transaction";
 	if (e->pos >= pg_atomic_read_u64(&rq_log->end))
 		return "the entry points past the end of the commit log";
-	if (!rq_log_probe(e->pos, RQ_CQ_FRAME_LEN(e), &frame, &parts, &problem))
+	if (!rq_log_probe(e->pos, RQ_ENTRY_FRAME_LEN(e), &frame, &parts, &problem))
 		return problem;
 	if (frame.db != key.db || frame.rel != key.rel)
 		return "the entry points to a message of another topic";
@@ -194,7 +194,7 @@ verify_entries(const QueueRef *ref)
 			continue;
 		problem = entry_problem(key, off, c.stable, &e, last_time);
 		last_time = e.enqueued_at;
-		bytes += RQ_CQ_FRAME_LEN(&e);
+		bytes += RQ_ENTRY_FRAME_LEN(&e);
 		if (problem == NULL || off < pg_atomic_read_u64(&q->start))
 			continue;
 		report_problem(problem, "entry " UINT64_FORMAT " of queue %u of topic %u/%u",

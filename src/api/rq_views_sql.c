@@ -60,7 +60,7 @@ time_at(RqQueue *q, RqOff off, RqOff stop, int step)
 		if (rq_queue_probe(q, off, &e))
 		{
 			last = e.enqueued_at;
-			if ((e.len_flags & RQ_CQ_ABORTED) == 0)
+			if ((e.len_flags & RQ_ENTRY_ABORTED) == 0)
 				return last;
 		}
 	return looks == MAX_LOOKS ? last : 0;

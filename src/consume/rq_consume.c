@@ -76,7 +76,7 @@ report_illegal_offset(RqQueue *q, RqOff from, bool too_small)
  * "next" the offset after the last entry checked.  What retention has removed
  * is passed over, or, if "exact" and "from" is among it, an error.
  *
- * The hold makes retention spare the log from its present start on.  It cannot
+ * The pin makes retention spare the log from its present start on.  It cannot
  * always do so (on a standby, or beyond rocketq.max_kept_size), so the start is
  * checked again after the sink has copied a message.
  */
@@ -88,7 +88,7 @@ read_forward(RqQueue *q, RqOff from, bool exact, int max,
 	RqMessage	m = {.queue_id = q->id};
 	RqEntryRun	run = {0};
 	int			count = 0;
-	RqReadHold *hold = rq_log_hold();
+	RqReadPin  *pin = rq_log_pin();
 	RqOff		off;
 
 	/*
@@ -112,14 +112,14 @@ read_forward(RqQueue *q, RqOff from, bool exact, int max,
 		{
 			const RqEntry *ahead = run.entries + (off + FETCH_AHEAD - run.first);
 
-			rq_log_prefetch(ahead->pos, RQ_CQ_FRAME_LEN(ahead));
+			rq_log_prefetch(ahead->pos, RQ_ENTRY_FRAME_LEN(ahead));
 		}
-		if ((m.entry.len_flags & RQ_CQ_ABORTED) != 0 ||
+		if ((m.entry.len_flags & RQ_ENTRY_ABORTED) != 0 ||
 			!rq_filter_entry(filter, &m.entry))
 			continue;
 
 		/* False here: the frame has been trimmed, though its entry is kept. */
-		if (!rq_log_read(m.entry.pos, RQ_CQ_FRAME_LEN(&m.entry),
+		if (!rq_log_read(m.entry.pos, RQ_ENTRY_FRAME_LEN(&m.entry),
 						 &m.frame, &m.parts) ||
 			!rq_filter_message(filter, &m.parts))
 			continue;
@@ -129,7 +129,7 @@ read_forward(RqQueue *q, RqOff from, bool exact, int max,
 		rq_log_check_kept(m.entry.pos);
 		count++;
 	}
-	rq_log_unhold(hold);
+	rq_log_unpin(pin);
 	*next = off;
 	return count;
 }

@@ -7,7 +7,7 @@
 
 #include "consume/rq_filter.h"
 #include "consume/rq_wait.h"
-#include "format/rq_cqfmt.h"
+#include "format/rq_queuefmt.h"
 #include "format/rq_framefmt.h"
 
 /* A message that was read; the parts point into the log. */

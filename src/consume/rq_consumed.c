@@ -111,7 +111,7 @@ look_at(RqQueue *q)
 			CHECK_FOR_INTERRUPTS();
 		RQ_FAULT("consumed-look");
 		if (rq_queue_next_entry(q, off, &run, &e) &&
-			(e.len_flags & RQ_CQ_ABORTED) == 0)
+			(e.len_flags & RQ_ENTRY_ABORTED) == 0)
 			report_unconsumed(q->id, off, name);
 	}
 	return s;

@@ -10,7 +10,7 @@
 #ifndef RQ_FILTER_H
 #define RQ_FILTER_H
 
-#include "format/rq_cqfmt.h"
+#include "format/rq_queuefmt.h"
 #include "format/rq_framefmt.h"
 #include "topic/rq_waiters.h"
 

@@ -108,7 +108,7 @@ has_message(Look *look, RqQueue *q, bool *more)
 
 		if (off == from + RQ_META_HOLD_ENTRIES || look->left-- <= 0 ||
 			!rq_queue_probe(q, off, &e) ||
-			((e.len_flags & RQ_CQ_ABORTED) == 0 &&
+			((e.len_flags & RQ_ENTRY_ABORTED) == 0 &&
 			 rq_filter_entry(want->filter, &e)))
 			return true;
 	}

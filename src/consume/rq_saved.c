@@ -86,9 +86,9 @@ kind_of(RqQueue *q, RqOff off)
 	RqEntry		e;
 
 	if (!rq_queue_entry(q, off, &e) ||
-		(e.len_flags & RQ_CQ_ABORTED) != 0)
+		(e.len_flags & RQ_ENTRY_ABORTED) != 0)
 		return NOTHING;
-	return (e.len_flags & RQ_CQ_COPY) != 0 ? A_COPY : ANOTHER;
+	return (e.len_flags & RQ_ENTRY_COPY) != 0 ? A_COPY : ANOTHER;
 }
 
 /*

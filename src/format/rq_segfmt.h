@@ -13,7 +13,7 @@
  *
  * The segment's number is position / segment size, and its file is
  * log/<number as 16 hex digits>.  A queue segment has no header: it is an
- * array of entries (rq_cqfmt.h) in
+ * array of entries (rq_queuefmt.h) in
  * queue/<db>_<relfilenumber>/<queue id>.<number as 8 hex digits>.
  */
 #ifndef RQ_SEGFMT_H

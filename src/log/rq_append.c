@@ -15,7 +15,7 @@
  * whose record never reached the disk are garbage, whatever the kernel wrote
  * back; redo finds such holes and the keeper makes them fillers (rq_gaps.c).
  *
- * Publishing makes frames count as complete (rq_log_safe_end()).  It does not
+ * Publishing makes frames count as complete (rq_log_written_end()).  It does not
  * make them messages: entries of queues do, which are written afterwards, at
  * pre-commit or, without a transaction, at once.
  *

@@ -161,9 +161,9 @@ const RqPart rq_gaps_part = {
 };
 
 RqPos
-rq_log_settled_end(void)
+rq_log_complete_end(void)
 {
-	RqPos		safe = rq_log_safe_end();
+	RqPos		safe = rq_log_written_end();
 	RqPos		first_gap;
 
 	/*
@@ -396,8 +396,8 @@ rq_log_redo_append(const void *data, uint32 len, XLogRecPtr lsn)
 
 		/*
 		 * The bytes and the gap before the log's end; pairs with the barriers
-		 * after the reads of the end in rq_log_safe_end() and
-		 * rq_log_settled_end().
+		 * after the reads of the end in rq_log_written_end() and
+		 * rq_log_complete_end().
 		 */
 		pg_write_barrier();
 		pg_atomic_write_u64(&rq_log->end, rec_end);
@@ -406,7 +406,7 @@ rq_log_redo_append(const void *data, uint32 len, XLogRecPtr lsn)
 	{
 		/*
 		 * The bytes before the gap closes; pairs with the second barrier in
-		 * rq_log_settled_end().
+		 * rq_log_complete_end().
 		 */
 		pg_write_barrier();
 		close_gap(rec->pos, rec_end);

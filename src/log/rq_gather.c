@@ -8,7 +8,7 @@
  * the positions of the frames to come, and gathers them in memory.  When the
  * chunk is full, or the statement ends, they are stored and logged at once,
  * and what is left of the chunk becomes a filler.  The chunk is in flight all
- * that time, as any reservation is until it is logged: rq_log_safe_end() stays
+ * that time, as any reservation is until it is logged: rq_log_written_end() stays
  * below it, and after a crash it is a gap.
  *
  *		- Nothing refers to a gathered frame: the transaction writes the chunk
@@ -16,7 +16,7 @@
  *		- A process announces one reservation: what is appended in another way
  *		  writes the chunk first.
  *		- A chunk ends with its statement; otherwise an idle transaction would
- *		  hold back rq_log_safe_end().  When a function runs for long, the
+ *		  hold back rq_log_written_end().  When a function runs for long, the
  *		  statements in it end a chunk that is old.
  *		- Writing it cannot fail, because a rollback has to do it as well: the
  *		  chunk has been given out, and nobody else can log it.  Its segment is

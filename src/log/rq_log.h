@@ -41,13 +41,13 @@ extern uint64 rq_log_max_frame(void);
  * Everything below the result is WAL-logged or filler: no backend is still
  * writing there.
  */
-extern RqPos rq_log_safe_end(void);
+extern RqPos rq_log_written_end(void);
 
 /*
  * The same below what redo knows to be missing: complete, without a hole, and
  * never changed again.
  */
-extern RqPos rq_log_settled_end(void);
+extern RqPos rq_log_complete_end(void);
 
 /*
  * Write and WAL-log fillers over what redo knows to be missing, so that the log
@@ -137,22 +137,22 @@ extern bool rq_log_walk(RqPos *pos, RqPos end, RqFrame *frame, RqPos *next,
 
 /* ---- rq_reader.c ---- */
 
-/* A hold on the log; lives in the memory context it was begun in. */
-typedef struct RqReadHold
+/* A pin on the log; lives in the memory context it was set in. */
+typedef struct RqReadPin
 {
 	dlist_node	node;
 	RqPos		pos;
 	bool		active;
 	MemoryContextCallback at_reset;
-} RqReadHold;
+} RqReadPin;
 
 /*
  * Keep the log from being trimmed under what is read from now on, until
- * rq_log_unhold() or the end of the current memory context.  Takes the meta
+ * rq_log_unpin() or the end of the current memory context.  Takes the meta
  * lock while a trim is under way.
  */
-extern RqReadHold *rq_log_hold(void);
-extern void rq_log_unhold(RqReadHold *hold);
+extern RqReadPin *rq_log_pin(void);
+extern void rq_log_unpin(RqReadPin *pin);
 
 /*
  * Announce a trim; false if a reader needs what would go.  The caller holds

@@ -21,8 +21,8 @@
  * On a standby nobody asks: redo trims what the primary has trimmed, and a
  * reader may find that its message was removed (rq_read.c).
  *
- * A hold ends with the memory context it was begun in, so an error, a closed
- * cursor and the end of a subtransaction end it, too.  Holds of one process
+ * A pin ends with the memory context it was set in, so an error, a closed
+ * cursor and the end of a subtransaction end it, too.  Pins of one process
  * overlap: what counts is the oldest, since the log's start only rises.
  */
 #include "postgres.h"
@@ -31,69 +31,69 @@
 #include "log/rq_log.h"
 #include "shmem/rq_shmem.h"
 
-static dlist_head holds = DLIST_STATIC_INIT(holds);
+static dlist_head pins = DLIST_STATIC_INIT(pins);
 
-/* Announce the oldest hold, which is the first and the lowest. */
+/* Announce the oldest pin, which is the first and the lowest. */
 static void
 announce_oldest(void)
 {
 	RqPos		pos = RQ_INVALID_POS;
 
-	if (!dlist_is_empty(&holds))
-		pos = dlist_head_element(RqReadHold, node, &holds)->pos;
+	if (!dlist_is_empty(&pins))
+		pos = dlist_head_element(RqReadPin, node, &pins)->pos;
 	pg_atomic_write_u64(&RQ_MY_BACKEND->read_pos, pos);
 }
 
 /*
- * Does nothing if the hold has ended before: a hold that is given up
+ * Does nothing if the pin has ended before: a pin that is given up
  * explicitly still has its callback registered with its memory context.
  */
 void
-rq_log_unhold(RqReadHold *hold)
+rq_log_unpin(RqReadPin *pin)
 {
-	if (!hold->active)
+	if (!pin->active)
 		return;
-	hold->active = false;
-	dlist_delete(&hold->node);
+	pin->active = false;
+	dlist_delete(&pin->node);
 	announce_oldest();
 }
 
 static void
-end_hold(void *arg)
+end_pin(void *arg)
 {
-	rq_log_unhold(arg);
+	rq_log_unpin(arg);
 }
 
 /*
- * The log's start is read before the hold is announced, and may rise in
- * between.  Then the hold keeps more than needed, never less, and what lies
+ * The log's start is read before the pin is announced, and may rise in
+ * between.  Then the pin keeps more than needed, never less, and what lies
  * below the start is found to be trimmed when it is read (rq_read.c).
  *
- * A trim that has not seen this hold is waited for: retention holds the meta
+ * A trim that has not seen this pin is waited for: retention holds the meta
  * lock exclusively from before it sets trimming_to until the log's start is
  * raised, so to have had the lock shared is enough.
  */
-RqReadHold *
-rq_log_hold(void)
+RqReadPin *
+rq_log_pin(void)
 {
-	RqReadHold *hold = palloc(sizeof(RqReadHold));
+	RqReadPin  *pin = palloc(sizeof(RqReadPin));
 
-	hold->pos = pg_atomic_read_u64(&rq_log->start);
-	hold->active = true;
-	dlist_push_tail(&holds, &hold->node);
+	pin->pos = pg_atomic_read_u64(&rq_log->start);
+	pin->active = true;
+	dlist_push_tail(&pins, &pin->node);
 	announce_oldest();
-	hold->at_reset.func = end_hold;
-	hold->at_reset.arg = hold;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, &hold->at_reset);
+	pin->at_reset.func = end_pin;
+	pin->at_reset.arg = pin;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &pin->at_reset);
 
 	/* read_pos before trimming_to; pairs with rq_log_begin_trim(). */
 	pg_memory_barrier();
-	if (pg_atomic_read_u64(&rq_log->trimming_to) > hold->pos)
+	if (pg_atomic_read_u64(&rq_log->trimming_to) > pin->pos)
 	{
 		LWLockAcquire(rq_meta_lock, LW_SHARED);
 		LWLockRelease(rq_meta_lock);
 	}
-	return hold;
+	return pin;
 }
 
 /*
@@ -107,7 +107,7 @@ rq_log_begin_trim(RqPos to, bool despite_readers)
 
 	Assert(LWLockHeldByMeInMode(rq_meta_lock, LW_EXCLUSIVE));
 	pg_atomic_write_u64(&rq_log->trimming_to, to);
-	/* trimming_to before read_pos; pairs with rq_log_hold(). */
+	/* trimming_to before read_pos; pairs with rq_log_pin(). */
 	pg_memory_barrier();
 	for (int i = 0; i < rq_max_backends() && !despite_readers; i++)
 		if (pg_atomic_read_u64(&rq_backends[i].read_pos) < to)

@@ -12,7 +12,7 @@
  *		  of a segment that is too short for a frame, and segment headers,
  *		  belong to no stretch;
  *		- everything below the lowest start in flight is logged
- *		  (rq_log_safe_end()).
+ *		  (rq_log_written_end()).
  *
  * Only the reservation is serial, and costs a few dozen instructions, however
  * many frames there are: their lengths are added up before.  Copying and WAL
@@ -21,7 +21,7 @@
  *
  * Everything that can fail comes before the reservation.  The rest is a
  * critical section: a stretch that has been given out cannot be taken back,
- * and rq_log_safe_end() would not rise past one that is never logged.
+ * and rq_log_written_end() would not rise past one that is never logged.
  *
  * Nothing else moves the log's end while the store is open; during recovery
  * redo does.
@@ -256,7 +256,7 @@ take_place(RqPlace *p, uint32 first)
 		/*
 		 * The announcement before the log's end: whoever sees an end past the
 		 * stretch then sees that it is in flight.  Pairs with
-		 * rq_log_safe_end() and with copy_state() in wal/rq_state.c.  The
+		 * rq_log_written_end() and with copy_state() in wal/rq_state.c.  The
 		 * spinlock makes this hold for the ends that others set afterwards.
 		 */
 		pg_write_barrier();
@@ -413,7 +413,7 @@ rq_log_published(void)
 }
 
 RqPos
-rq_log_safe_end(void)
+rq_log_written_end(void)
 {
 	RqPos		safe = pg_atomic_read_u64(&rq_log->end);
 

@@ -27,7 +27,7 @@
 #include "base/rq_compat.h"
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
-#include "format/rq_cqfmt.h"
+#include "format/rq_queuefmt.h"
 #include "log/rq_log.h"
 #include "produce/rq_produce.h"
 #include "produce/rq_touched.h"
@@ -190,11 +190,11 @@ wait_until_durable(XLogRecPtr lsn)
  * Enqueue without a transaction: what is in the queue counts, whatever becomes
  * of the caller.
  *
- *		1. enqueue, with a hold under which the entries do not count yet
+ *		1. enqueue, noted as unflushed, so that the entries do not count yet
  *		2. flush the record
- *		3. end the hold and resolve the queue
+ *		3. remove the note and resolve the queue
  *
- * Without the hold a consumer could act on a message that a crash takes away.
+ * Without the note a consumer could act on a message that a crash takes away.
  * The queue's lock is not held over the flush: others enqueue concurrently,
  * and theirs become readable after ours.
  *
@@ -211,7 +211,7 @@ enqueue_now(RqQueue *q, const xl_rq_entry *entries, int n)
 	RQ_FAULT("direct-enqueued");
 	wait_until_durable(lsn);
 	RQ_FAULT("direct-flushed");
-	rq_queue_unhold();
+	rq_queue_forget_unflushed();
 	rq_resolve(q, 0, RQ_XID_IN_PROGRESS);
 	if (pg_atomic_read_u64(&q->stable) < end)
 		rq_count(RQ_STAT_VISIBLE_LATE, 1);
@@ -253,8 +253,8 @@ enqueue_run(const RqTarget *target, const RqParts *messages, int n,
 		entries[i].pos = ids[i];
 		entries[i].tag_hash = messages[i].tag == NULL ? 0 :
 			rq_tag_hash(messages[i].tag, messages[i].tag_len);
-		entries[i].len_flags = RQ_CQ_PACK_LEN(lens[i]) |
-			(messages[i].is_copy ? RQ_CQ_COPY : 0);
+		entries[i].len_flags = RQ_ENTRY_PACK_LEN(lens[i]) |
+			(messages[i].is_copy ? RQ_ENTRY_COPY : 0);
 	}
 	if (target->transactional)
 		rq_touched_produce(target->topic, queues[first], entries + first, n - first);
@@ -443,13 +443,13 @@ rq_produce(const RqTarget *target, const RqParts *messages, int n,
 }
 
 /*
- * An error after rq_queue_enqueue() can leave the hold in place.  Nothing from
- * there on in the queue could be read, so the hold ends with the transaction.
+ * An error after rq_queue_enqueue() can leave the note in place.  Nothing from
+ * there on in the queue could be read, so the note goes with the transaction.
  */
 void
 rq_produce_init(void)
 {
-	static const RqParticipant producer = {.forget = rq_queue_unhold};
+	static const RqParticipant producer = {.forget = rq_queue_forget_unflushed};
 
 	rq_txn_register(&producer);
 }

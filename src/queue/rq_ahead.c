@@ -27,7 +27,7 @@
 #include "port/pg_bitutils.h"
 
 #include "base/rq_guc.h"
-#include "format/rq_cqfmt.h"
+#include "format/rq_queuefmt.h"
 #include "format/rq_segfmt.h"
 #include "queue/rq_ahead.h"
 #include "shmem/rq_workers.h"
@@ -38,7 +38,7 @@
  * A transaction may yet be rolled back, so no more than this many entries of
  * it are provided for.
  */
-#define PENDING_MAX		(16 * RQ_CQ_PER_LARGE)
+#define PENDING_MAX		(16 * RQ_QUEUE_PER_LARGE)
 
 /* A bit for each slot of a queue that wants a segment. */
 static pg_atomic_uint64 *wanted_bits = NULL;
@@ -77,7 +77,7 @@ want(RqQueue *q, RqOff upto)
 	uint32		slot = (uint32) (q - rq_queues);
 	RqOff		had = pg_atomic_read_u64(&q->wanted);
 
-	upto = rq_cq_segment_start(rq_cq_segno(upto - 1) + 1);
+	upto = rq_queue_segment_start(rq_queue_segno(upto - 1) + 1);
 	do
 	{
 		if (had >= upto)
@@ -94,9 +94,9 @@ want(RqQueue *q, RqOff upto)
 void
 rq_ahead_written(RqQueue *q, RqOff from, RqOff to)
 {
-	uint64		last = rq_cq_segno(to - 1);
-	RqOff		next = rq_cq_segment_start(last + 1);
-	RqOff		half = (rq_cq_segment_start(last) + next) / 2;
+	uint64		last = rq_queue_segno(to - 1);
+	RqOff		next = rq_queue_segment_start(last + 1);
+	RqOff		half = (rq_queue_segment_start(last) + next) / 2;
 
 	if (from <= half && half < to)
 		want(q, next + 1);
@@ -127,7 +127,7 @@ first_unused(RqQueue *q, RqKey *key, uint32 *queue_id, uint64 *segno)
 
 		*key = rq_queue_key(q);
 		*queue_id = q->id;
-		*segno = rq_cq_segno(end) + (rq_cq_in_segment(end) > 0 ? 1 : 0);
+		*segno = rq_queue_segno(end) + (rq_queue_in_segment(end) > 0 ? 1 : 0);
 	}
 	LWLockRelease(rq_meta_lock);
 	return found;
@@ -157,7 +157,7 @@ make_topic_dir(RqQueue *q, RqKey key)
 static bool
 make_segment_ahead(RqQueue *q, RqKey key, const char *path, uint64 segno)
 {
-	uint64		size = rq_cq_segment_size(segno);
+	uint64		size = rq_queue_segment_size(segno);
 	int			err = rq_create_segment(path, size, NULL, 0, false);
 
 	if (err == ENOENT && make_topic_dir(q, key))
@@ -179,7 +179,7 @@ make_for_queue(RqQueue *q, int most, int *made)
 
 	if (!first_unused(q, &key, &queue_id, &segno))
 		return true;
-	for (; rq_cq_segment_start(segno) < wanted; segno++)
+	for (; rq_queue_segment_start(segno) < wanted; segno++)
 	{
 		char		path[MAXPGPATH];
 

@@ -46,11 +46,11 @@ static bool
 open_run(Run *r, RqQueue *q, RqOff first, int count, int flags)
 {
 	r->q = q;
-	r->segno = rq_cq_segno(first);
-	r->last_segno = rq_cq_segno(first + count - 1);
+	r->segno = rq_queue_segno(first);
+	r->last_segno = rq_queue_segno(first + count - 1);
 	/* A segment that begins before these entries holds others. */
 	r->base[0] = rq_queue_open_segment(q, r->segno,
-									   rq_cq_in_segment(first) > 0 && flags == 0 ?
+									   rq_queue_in_segment(first) > 0 && flags == 0 ?
 									   RQ_OPEN_EXISTING : flags);
 	if (r->base[0] == NULL || r->last_segno == r->segno)
 		return r->base[0] != NULL;
@@ -60,7 +60,7 @@ open_run(Run *r, RqQueue *q, RqOff first, int count, int flags)
 
 /*
  * Write the entries that a record describes.  Redo writes the same bytes, and
- * so clears RQ_CQ_ABORTED of entries that had it; the RESOLVE that comes later
+ * so clears RQ_ENTRY_ABORTED of entries that had it; the RESOLVE that comes later
  * sets it again.
  */
 static void
@@ -70,7 +70,7 @@ enqueue_apply(const Run *r, const xl_rq_enqueue *rec, const xl_rq_entry *entries
 	for (uint32 i = 0; i < rec->count; i++)
 	{
 		RqOff		off = rec->offset + i;
-		RqEntry    *e = r->base[rq_cq_segno(off) - r->segno] + rq_cq_in_segment(off);
+		RqEntry    *e = r->base[rq_queue_segno(off) - r->segno] + rq_queue_in_segment(off);
 
 		e->pos = entries[i].pos;
 		e->xid = rec->xid;
@@ -86,7 +86,7 @@ bytes_of(const xl_rq_entry *entries, uint32 count)
 	uint64		bytes = 0;
 
 	for (uint32 i = 0; i < count; i++)
-		bytes += RQ_CQ_FRAME_LEN(&entries[i]);
+		bytes += RQ_ENTRY_FRAME_LEN(&entries[i]);
 	return bytes;
 }
 
@@ -102,34 +102,34 @@ log_enqueue(const xl_rq_enqueue *rec, const xl_rq_entry *entries)
 /*
  * Say that the entries from "from" on must not count yet.  Under the queue's
  * lock and before they are published, so that whoever resolves the queue,
- * under the same lock, finds the hold with the entries.
+ * under the same lock, finds the note with the entries.
  */
 static void
-hold_entries(RqQueue *q, RqOff from)
+note_unflushed(RqQueue *q, RqOff from)
 {
 	RqBackend  *me = RQ_MY_BACKEND;
 
 	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
-	pg_atomic_write_u64(&me->hold_from, from);
-	pg_atomic_write_u32(&me->hold_queue, (uint32) (q - rq_queues));
-	pg_atomic_fetch_add_u32(&q->holders, 1);
+	pg_atomic_write_u64(&me->unflushed_from, from);
+	pg_atomic_write_u32(&me->unflushed_queue, (uint32) (q - rq_queues));
+	pg_atomic_fetch_add_u32(&q->unflushed, 1);
 }
 
 /*
  * Takes no lock.  Whoever resolves the queue concurrently may still see the
- * hold and stop before the entries; the next one, which the caller is itself
+ * note and stop before the entries; the next one, which the caller is itself
  * if all goes well, does not.
  */
 void
-rq_queue_unhold(void)
+rq_queue_forget_unflushed(void)
 {
 	RqBackend  *me = RQ_MY_BACKEND;
-	uint32		slot = pg_atomic_read_u32(&me->hold_queue);
+	uint32		slot = pg_atomic_read_u32(&me->unflushed_queue);
 
 	if (slot == RQ_NO_SLOT)
 		return;
-	pg_atomic_write_u32(&me->hold_queue, RQ_NO_SLOT);
-	pg_atomic_fetch_sub_u32(&rq_queues[slot].holders, 1);
+	pg_atomic_write_u32(&me->unflushed_queue, RQ_NO_SLOT);
+	pg_atomic_fetch_sub_u32(&rq_queues[slot].unflushed, 1);
 }
 
 /*
@@ -158,10 +158,10 @@ put_run(const Run *r, xl_rq_enqueue *rec, const xl_rq_entry *entries,
 	q->last_time = rec->enqueued_at;
 	q->bytes_end += bytes;
 	if (rec->xid == 0)
-		hold_entries(q, rec->offset);
+		note_unflushed(q, rec->offset);
 
 	/*
-	 * 3. publish.  Entries and hold before "end": pairs with the read
+	 * 3. publish.  Entries and note before "end": pairs with the read
 	 * barriers after reads of "end", in has_news() of rq_resolve.c,
 	 * rq_range_fill() of am/rq_range.c, ask_entries() of retain/rq_needs.c
 	 * and look_at() of consume/rq_consumed.c.
@@ -213,8 +213,8 @@ rq_queue_enqueue(RqQueue *q, const xl_rq_entry *entries, int count, uint64 xid,
 		rec.offset = pg_atomic_read_u64(&q->end);
 
 		/* False if "end" has moved to another segment since it was read. */
-		done = rq_cq_segno(rec.offset) == run.segno &&
-			rq_cq_segno(rec.offset + count - 1) == run.last_segno;
+		done = rq_queue_segno(rec.offset) == run.segno &&
+			rq_queue_segno(rec.offset + count - 1) == run.last_segno;
 		if (done)
 			put_run(&run, &rec, entries, bytes);
 		if (done && lsn)

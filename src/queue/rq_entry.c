@@ -35,7 +35,7 @@ find_entry(RqKey key, uint64 incarnation, uint32 queue_id, RqQueue *q,
 		   RqOff off, RqMapMode mode)
 {
 	char	   *base = rq_map_queue(key, incarnation, queue_id,
-									rq_cq_segno(off), mode, false);
+									rq_queue_segno(off), mode, false);
 
 	if (base == NULL)
 	{
@@ -50,8 +50,8 @@ find_entry(RqKey key, uint64 incarnation, uint32 queue_id, RqQueue *q,
 	if (base == NULL && rq_map_probes(mode))
 		return NULL;
 	if (base == NULL)
-		rq_queue_report_missing(key, queue_id, rq_cq_segno(off));
-	return (RqEntry *) base + rq_cq_in_segment(off);
+		rq_queue_report_missing(key, queue_id, rq_queue_segno(off));
+	return (RqEntry *) base + rq_queue_in_segment(off);
 }
 
 RqEntry *
@@ -103,13 +103,13 @@ is_lost(RqQueue *q, RqOff off)
 {
 	return rq_ignore_missing_files &&
 		rq_map_queue(rq_queue_key(q), rq_queue_topic(q)->incarnation, q->id,
-					 rq_cq_segno(off), RQ_MAP_READ, false) == NULL;
+					 rq_queue_segno(off), RQ_MAP_READ, false) == NULL;
 }
 
 bool
 rq_queue_entry_or_lost(RqQueue *q, RqOff off, RqEntry *entry)
 {
-	RqEntry		lost = {.len_flags = RQ_CQ_ABORTED};
+	RqEntry		lost = {.len_flags = RQ_ENTRY_ABORTED};
 
 	if (!is_lost(q, off))
 		return rq_queue_entry(q, off, entry);
@@ -134,7 +134,7 @@ rq_queue_next_entry(RqQueue *q, RqOff off, RqEntryRun *run, RqEntry *entry)
 		if (run->entries == NULL)
 			return false;
 		run->first = off;
-		run->end = rq_cq_segment_start(rq_cq_segno(off) + 1);
+		run->end = rq_queue_segment_start(rq_queue_segno(off) + 1);
 	}
 	return copy_entry(q, off, run->entries + (off - run->first), entry);
 }
@@ -144,10 +144,10 @@ rq_queue_probe(RqQueue *q, RqOff off, RqEntry *entry)
 {
 	char	   *base = rq_map_queue(rq_queue_key(q),
 									rq_queue_topic(q)->incarnation, q->id,
-									rq_cq_segno(off), RQ_MAP_PROBE, false);
+									rq_queue_segno(off), RQ_MAP_PROBE, false);
 
 	return base != NULL &&
-		copy_entry(q, off, (RqEntry *) base + rq_cq_in_segment(off), entry);
+		copy_entry(q, off, (RqEntry *) base + rq_queue_in_segment(off), entry);
 }
 
 int
@@ -164,7 +164,7 @@ rq_queue_news(RqQueue *q, RqOff from, RqOff to, RqNews *news)
 		/* An entry that cannot be read may have any tag. */
 		if (!rq_queue_probe(q, off, &e))
 			news->any = true;
-		else if ((e.len_flags & RQ_CQ_ABORTED) == 0)
+		else if ((e.len_flags & RQ_ENTRY_ABORTED) == 0)
 			rq_news_add(news, e.tag_hash);
 	}
 	return looked;
@@ -175,7 +175,7 @@ static RqOff
 pass_lost(RqQueue *q, RqOff from, RqOff to)
 {
 	while (from < to && is_lost(q, from))
-		from = rq_cq_segment_start(rq_cq_segno(from) + 1);
+		from = rq_queue_segment_start(rq_queue_segno(from) + 1);
 	return Min(from, to);
 }
 

@@ -5,7 +5,7 @@
 #ifndef RQ_ENTRY_H
 #define RQ_ENTRY_H
 
-#include "format/rq_cqfmt.h"
+#include "format/rq_queuefmt.h"
 #include "store/rq_map.h"
 #include "topic/rq_tables.h"
 #include "topic/rq_wake.h"

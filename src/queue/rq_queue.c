@@ -55,7 +55,7 @@ create_segment(RqKey key, uint32 queue_id, uint64 segno, bool redo)
 	{
 		what = "file";
 		rq_queue_path(path, key, queue_id, segno);
-		err = rq_create_segment(path, rq_cq_segment_size(segno), NULL, 0, false);
+		err = rq_create_segment(path, rq_queue_segment_size(segno), NULL, 0, false);
 	}
 	if (err == 0)
 		return;
@@ -72,7 +72,7 @@ static bool
 is_segment_trimmed(RqQueue *q, uint64 segno)
 {
 	pg_read_barrier();
-	return segno < rq_cq_segno(pg_atomic_read_u64(&q->start));
+	return segno < rq_queue_segno(pg_atomic_read_u64(&q->start));
 }
 
 RqEntry *
@@ -99,8 +99,8 @@ rq_queue_open_segment(RqQueue *q, uint64 segno, int flags)
 RqEntry *
 rq_queue_redo_entry(RqQueue *q, RqOff off)
 {
-	return rq_queue_open_segment(q, rq_cq_segno(off), RQ_OPEN_REPAIR) +
-		rq_cq_in_segment(off);
+	return rq_queue_open_segment(q, rq_queue_segno(off), RQ_OPEN_REPAIR) +
+		rq_queue_in_segment(off);
 }
 
 bool
@@ -108,7 +108,7 @@ rq_queue_sync(RqKey key, uint32 queue_id, RqOff from, RqOff to)
 {
 	if (from >= to)
 		return false;
-	for (uint64 s = rq_cq_segno(from); s <= rq_cq_segno(to - 1); s++)
+	for (uint64 s = rq_queue_segno(from); s <= rq_queue_segno(to - 1); s++)
 	{
 		char		path[MAXPGPATH];
 

@@ -5,7 +5,7 @@
 #ifndef RQ_QUEUE_H
 #define RQ_QUEUE_H
 
-#include "format/rq_cqfmt.h"
+#include "format/rq_queuefmt.h"
 #include "shmem/rq_shmem.h"
 #include "topic/rq_tables.h"
 

@@ -22,7 +22,7 @@
 #include "utils/memutils.h"
 
 #include "base/rq_guc.h"
-#include "format/rq_cqfmt.h"
+#include "format/rq_queuefmt.h"
 #include "format/rq_segfmt.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_queuesync.h"

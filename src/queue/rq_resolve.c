@@ -48,19 +48,19 @@
  * The number of a process that still flushes the WAL of this entry, which has
  * no transaction; -1 if none does.
  *
- * Under the queue's lock no hold is missed, because it begins under that
- * (hold_entries()); without the lock the result is a hint.
+ * Under the queue's lock none is missed, because it is noted under that
+ * (note_unflushed()); without the lock the result is a hint.
  */
 static int
 flusher_of(RqQueue *q, RqOff off)
 {
 	uint32		slot = (uint32) (q - rq_queues);
 
-	if (pg_atomic_read_u32(&q->holders) == 0)
+	if (pg_atomic_read_u32(&q->unflushed) == 0)
 		return -1;
 	for (int i = 0; i < rq_max_backends(); i++)
-		if (pg_atomic_read_u32(&rq_backends[i].hold_queue) == slot &&
-			pg_atomic_read_u64(&rq_backends[i].hold_from) <= off)
+		if (pg_atomic_read_u32(&rq_backends[i].unflushed_queue) == slot &&
+			pg_atomic_read_u64(&rq_backends[i].unflushed_from) <= off)
 			return i;
 	return -1;
 }
@@ -125,7 +125,7 @@ resolve_chunk(RqQueue *q, KnownXids *known, RqMapMode mode, RqNews *news)
 		RqXidStatus status;
 
 		/* Neighbours in a segment are neighbours in memory. */
-		if (e != NULL && rq_cq_in_segment(off) > 0)
+		if (e != NULL && rq_queue_in_segment(off) > 0)
 			e++;
 		else
 			e = rq_queue_find_entry(q, off, mode);
@@ -139,7 +139,7 @@ resolve_chunk(RqQueue *q, KnownXids *known, RqMapMode mode, RqNews *news)
 			break;
 		if (status == RQ_XID_ABORTED)
 		{
-			e->len_flags |= RQ_CQ_ABORTED;
+			e->len_flags |= RQ_ENTRY_ABORTED;
 			q->unlogged_aborts++;
 			aborts++;
 		}
@@ -260,7 +260,7 @@ bool
 rq_resolve_blocker(RqQueue *q, TimestampTz *since, int *pid)
 {
 	RqOff		stable = pg_atomic_read_u64(&q->stable);
-	int			holder;
+	int			flusher;
 	RqEntry		e;
 
 	if (stable >= pg_atomic_read_u64(&q->end))
@@ -273,8 +273,8 @@ rq_resolve_blocker(RqQueue *q, TimestampTz *since, int *pid)
 	*pid = 0;
 	if (e.xid != 0)
 		*pid = BackendXidGetPid((TransactionId) e.xid);
-	else if ((holder = flusher_of(q, stable)) >= 0)
-		*pid = ProcGlobal->allProcs[holder].pid;
+	else if ((flusher = flusher_of(q, stable)) >= 0)
+		*pid = ProcGlobal->allProcs[flusher].pid;
 	return true;
 }
 
@@ -294,7 +294,7 @@ collect_aborted(RqQueue *q, RqOff from, RqOff to,
 	{
 		RqEntry    *e = rq_queue_find_entry(q, off, RQ_MAP_READ);
 
-		if (e == NULL || (e->len_flags & RQ_CQ_ABORTED) == 0)
+		if (e == NULL || (e->len_flags & RQ_ENTRY_ABORTED) == 0)
 			continue;
 		if (*n > 0 && ranges[*n - 1].first + ranges[*n - 1].count == off)
 		{
@@ -406,7 +406,7 @@ rq_resolve_redo(const void *data, uint32 len, XLogRecPtr lsn)
 	for (uint32 i = 0; i < rec->nranges; i++)
 		for (RqOff off = Max(start, ranges[i].first);
 			 off < ranges[i].first + ranges[i].count; off++)
-			rq_queue_redo_entry(q, off)->len_flags |= RQ_CQ_ABORTED;
+			rq_queue_redo_entry(q, off)->len_flags |= RQ_ENTRY_ABORTED;
 	/* Flags before "stable", as in resolve_chunk(). */
 	pg_write_barrier();
 	if (rec->to > stable)

@@ -19,7 +19,7 @@
 #include "utils/memutils.h"
 
 #include "base/rq_guc.h"
-#include "format/rq_cqfmt.h"
+#include "format/rq_queuefmt.h"
 #include "queue/rq_entry.h"
 #include "retain/rq_lowest.h"
 
@@ -49,7 +49,7 @@ scan(RqQueue *q, RqOff from, RqOff to, RqPos bound)
 
 	for (RqOff off = from; off < to; off++)
 		if (rq_queue_entry_or_lost(q, off, &e) && e.pos < bound &&
-			(e.len_flags & RQ_CQ_ABORTED) == 0)
+			(e.len_flags & RQ_ENTRY_ABORTED) == 0)
 			bound = e.pos;
 	return bound;
 }

@@ -73,7 +73,7 @@ is_older(RqPos pos, TimestampTz than)
 	RqFrame		frame;
 	const char *problem;
 
-	while (rq_log_walk(&pos, rq_log_safe_end(), &frame, &next, &problem))
+	while (rq_log_walk(&pos, rq_log_written_end(), &frame, &next, &problem))
 	{
 		if (problem == NULL)
 			return frame.stored_at < than;

@@ -38,7 +38,7 @@ look_at_disk(RqRound *r)
 void
 rq_round_begin(RqRound *r)
 {
-	RqPos		end = rq_log_safe_end();
+	RqPos		end = rq_log_written_end();
 
 	memset(r, 0, sizeof(*r));
 	r->now = GetCurrentTimestamp();

@@ -94,7 +94,7 @@ count_losses(const RqTrim *t, RqQueue *q, Loss *losses, int n,
 		while (begun < n && losses[begun].from <= off)
 			losses[begun++].count -= count;
 		if (rq_queue_entry_or_lost(q, off, &e) && e.pos >= t->old_start &&
-			e.pos < below && (e.len_flags & RQ_CQ_ABORTED) == 0)
+			e.pos < below && (e.len_flags & RQ_ENTRY_ABORTED) == 0)
 			count++;
 	}
 	for (int i = 0; i < begun; i++)
@@ -173,7 +173,7 @@ rq_trim_queue(RqTrim *t, RqQueue *q, RqOff start)
 		s.bytes_start = q->bytes_start;
 		for (RqOff off = pg_atomic_read_u64(&q->start); off < start; off++)
 			if (rq_queue_entry_or_lost(q, off, &e))
-				s.bytes_start += RQ_CQ_FRAME_LEN(&e);
+				s.bytes_start += RQ_ENTRY_FRAME_LEN(&e);
 		appendBinaryStringInfo(&t->starts, (char *) &s, sizeof(s));
 		appendBinaryStringInfo(&t->born, (char *) &q->born, sizeof(q->born));
 	}
@@ -220,13 +220,13 @@ remove_trimmed_of(const xl_rq_queue_start *s, XLogRecPtr lsn)
 {
 	bool		more = true;
 
-	for (uint64 segno = rq_cq_segno(s->start); more; segno++)
+	for (uint64 segno = rq_queue_segno(s->start); more; segno++)
 	{
 		RqQueue    *q;
 
 		rq_meta_lock_again();
 		q = queue_of(s, lsn);
-		more = q != NULL && segno < rq_cq_segno(pg_atomic_read_u64(&q->start));
+		more = q != NULL && segno < rq_queue_segno(pg_atomic_read_u64(&q->start));
 		if (more)
 			rq_queue_remove_segment(s->key, s->queue_id, segno);
 		LWLockRelease(rq_meta_lock);

@@ -71,7 +71,7 @@ const RqPart rq_meta_lock_part = {
 
 /*
  * RQ_INVALID_POS is the highest position there can be.  So those who look for
- * the lowest one in all slots (rq_log_safe_end(), retain/rq_needs.c) need no
+ * the lowest one in all slots (rq_log_written_end(), retain/rq_needs.c) need no
  * case for a backend that has nothing to announce, or does not exist.
  */
 static void
@@ -85,8 +85,8 @@ backends_fill(void)
 		pg_atomic_init_u64(&b->inflight_end, RQ_INVALID_POS);
 		pg_atomic_init_u64(&b->xact_pos, RQ_INVALID_POS);
 		pg_atomic_init_u64(&b->read_pos, RQ_INVALID_POS);
-		pg_atomic_init_u32(&b->hold_queue, RQ_NO_SLOT);
-		pg_atomic_init_u64(&b->hold_from, 0);
+		pg_atomic_init_u32(&b->unflushed_queue, RQ_NO_SLOT);
+		pg_atomic_init_u64(&b->unflushed_from, 0);
 	}
 }
 

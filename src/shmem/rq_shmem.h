@@ -50,8 +50,8 @@
  * read_pos: lowest position it may still read; see log/rq_reader.c.
  * savepoint: the last number of a savepoint; not reset for the next process, so
  * that who still waits for an earlier one never takes another for it.
- * hold: entries it enqueued without a transaction and whose WAL it still
- * flushes; the queue's "holders" counts them.
+ * unflushed: entries it enqueued without a transaction and whose WAL it still
+ * flushes; the queue's "unflushed" counts them.
  *
  * Padded to a cache line, so that backends do not slow each other down.
  */
@@ -63,8 +63,8 @@ typedef union RqBackend
 		pg_atomic_uint64 inflight_end;
 		pg_atomic_uint64 xact_pos;	/* RQ_INVALID_POS = nothing */
 		pg_atomic_uint64 read_pos;	/* RQ_INVALID_POS = nothing */
-		pg_atomic_uint32 hold_queue;	/* RQ_NO_SLOT = nothing */
-		pg_atomic_uint64 hold_from;
+		pg_atomic_uint32 unflushed_queue;	/* RQ_NO_SLOT = nothing */
+		pg_atomic_uint64 unflushed_from;
 		uint32		savepoint;
 	};
 	char		pad[PG_CACHE_LINE_SIZE];

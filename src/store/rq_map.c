@@ -31,7 +31,7 @@
 #include "utils/memutils.h"
 
 #include "base/rq_error.h"
-#include "format/rq_cqfmt.h"
+#include "format/rq_queuefmt.h"
 #include "format/rq_segfmt.h"
 #include "store/rq_durable.h"
 #include "store/rq_map.h"
@@ -415,5 +415,5 @@ rq_map_queue(RqKey topic, uint64 incarnation, uint32 queue_id, uint64 segno,
 	if (m)
 		return m->base;
 	rq_queue_path(path, topic, queue_id, segno);
-	return get(&key, path, rq_cq_segment_size(segno), mode, repair);
+	return get(&key, path, rq_queue_segment_size(segno), mode, repair);
 }

@@ -148,7 +148,7 @@ queues_fill(void)
 		pg_atomic_init_u64(&q->start, 0);
 		pg_atomic_init_u64(&q->stable, 0);
 		pg_atomic_init_u64(&q->end, 0);
-		pg_atomic_init_u32(&q->holders, 0);
+		pg_atomic_init_u32(&q->unflushed, 0);
 		pg_atomic_init_u64(&q->wanted, 0);
 		q->redo_dirty = RQ_INVALID_POS;
 	}

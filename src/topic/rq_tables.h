@@ -112,7 +112,7 @@ typedef struct RqQueue
 	pg_atomic_uint64 end;		/* next offset to be given */
 	pg_atomic_uint64 wanted;	/* offsets below have a segment, or the
 								 * allocator has been asked for it */
-	pg_atomic_uint32 holders;	/* backends that hold back an entry */
+	pg_atomic_uint32 unflushed; /* backends that have yet to flush an entry */
 
 	uint64		bytes_start;	/* of the frames of all entries below "start" */
 	uint64		bytes_end;		/* the same below "end"; both under lock */

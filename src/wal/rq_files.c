@@ -33,7 +33,7 @@
 #include "utils/memutils.h"
 
 #include "base/rq_guc.h"
-#include "format/rq_cqfmt.h"
+#include "format/rq_queuefmt.h"
 #include "format/rq_segfmt.h"
 #include "format/rq_statefmt.h"
 #include "log/rq_log.h"
@@ -181,7 +181,7 @@ log_range(uint64 segno, RqPos *from, RqPos *to)
 static bool
 is_complete(RqStoreFile *f)
 {
-	uint64		size = RQ_IS_OF_LOG(f) ? rq_log->segment_size : rq_cq_segment_size(f->segno);
+	uint64		size = RQ_IS_OF_LOG(f) ? rq_log->segment_size : rq_queue_segment_size(f->segno);
 	char		path[MAXPGPATH];
 	struct stat st;
 
@@ -223,7 +223,7 @@ note_missing_of_queue(RqQueue *q)
 
 	if (start >= end)
 		return;
-	for (f.segno = rq_cq_segno(start); f.segno <= rq_cq_segno(end - 1); f.segno++)
+	for (f.segno = rq_queue_segno(start); f.segno <= rq_queue_segno(end - 1); f.segno++)
 		note_if_missing(f);
 }
 
@@ -263,8 +263,8 @@ is_needed(const RqStoreFile *f)
 	if (topic == RQ_NO_SLOT || f->queue_id >= rq_topic_nslots(topic))
 		return false;
 	q = rq_topic_queue(topic, f->queue_id);
-	return f->segno >= rq_cq_segno(pg_atomic_read_u64(&q->start)) &&
-		rq_cq_segment_start(f->segno) < pg_atomic_read_u64(&q->end);
+	return f->segno >= rq_queue_segno(pg_atomic_read_u64(&q->start)) &&
+		rq_queue_segment_start(f->segno) < pg_atomic_read_u64(&q->end);
 }
 
 /*
@@ -375,7 +375,7 @@ check_queue_file(const char *dir, const char *name, void *arg)
 	if (!rq_parse_queue_name(name, &queue_id, &segno))
 		return;
 	if (topic != RQ_NO_SLOT && queue_id < rq_topic_nslots(topic) &&
-		rq_cq_segment_start(segno) < pg_atomic_read_u64(&rq_topic_queue(topic, queue_id)->end))
+		rq_queue_segment_start(segno) < pg_atomic_read_u64(&rq_topic_queue(topic, queue_id)->end))
 		return;
 	rq_queue_path(path, *key, queue_id, segno);
 	refuse_unknown(path, 0);
@@ -526,8 +526,8 @@ queue_is_whole(const RqStoreFile *f)
 	if (topic == RQ_NO_SLOT || f->queue_id >= rq_topic_nslots(topic))
 		return true;
 	q = rq_topic_queue(topic, f->queue_id);
-	to = Min(rq_cq_segment_start(f->segno + 1), pg_atomic_read_u64(&q->end));
-	for (RqOff off = Max(rq_cq_segment_start(f->segno), pg_atomic_read_u64(&q->start));
+	to = Min(rq_queue_segment_start(f->segno + 1), pg_atomic_read_u64(&q->end));
+	for (RqOff off = Max(rq_queue_segment_start(f->segno), pg_atomic_read_u64(&q->start));
 		 off < to; off++)
 		if (!rq_queue_probe(q, off, &e) || e.pos == 0)
 			return false;

@@ -22,7 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "base/rq_guc.h"
-#include "format/rq_cqfmt.h"
+#include "format/rq_queuefmt.h"
 #include "format/rq_framefmt.h"
 #include "format/rq_segfmt.h"
 #include "log/rq_log.h"
@@ -94,7 +94,7 @@ static void
 flag_lost(RqQueue *q, RqOff from, RqOff to)
 {
 	RqKey		key = rq_queue_key(q);
-	uint64		segno = rq_cq_segno(from);
+	uint64		segno = rq_queue_segno(from);
 	int64		time = 0;
 	uint32		n = 0;
 	RqEntry    *entries;
@@ -108,12 +108,12 @@ flag_lost(RqQueue *q, RqOff from, RqOff to)
 									   segno, RQ_MAP_WRITE, true);
 	for (RqOff off = from; entries != NULL && off < to; off++)
 	{
-		RqEntry    *e = &entries[rq_cq_in_segment(off)];
+		RqEntry    *e = &entries[rq_queue_in_segment(off)];
 
-		if (e->pos == 0 && (e->len_flags & RQ_CQ_ABORTED) == 0)
+		if (e->pos == 0 && (e->len_flags & RQ_ENTRY_ABORTED) == 0)
 		{
 			e->enqueued_at = time;
-			e->len_flags = RQ_CQ_ABORTED;
+			e->len_flags = RQ_ENTRY_ABORTED;
 			n++;
 		}
 		time = e->enqueued_at;
@@ -130,13 +130,13 @@ flag_lost(RqQueue *q, RqOff from, RqOff to)
 static void
 make_lost_segment(RqQueue *q, uint64 segno)
 {
-	RqOff		from = Max(rq_cq_segment_start(segno), pg_atomic_read_u64(&q->start));
-	RqOff		to = Min(rq_cq_segment_start(segno + 1), pg_atomic_read_u64(&q->end));
+	RqOff		from = Max(rq_queue_segment_start(segno), pg_atomic_read_u64(&q->start));
+	RqOff		to = Min(rq_queue_segment_start(segno + 1), pg_atomic_read_u64(&q->end));
 	char		path[MAXPGPATH];
 
 	rq_queue_path(path, rq_queue_key(q), q->id, segno);
 	if (is_missing(path))
-		make_file(path, rq_cq_segment_size(segno), NULL, 0);
+		make_file(path, rq_queue_segment_size(segno), NULL, 0);
 	if (from < to)
 		flag_lost(q, from, to);
 }
@@ -159,12 +159,12 @@ make_end_of_queue(RqQueue *q)
 	 * even if all of it has been trimmed.
 	 */
 	if (end == 0 ||
-		(pg_atomic_read_u64(&q->start) >= end && rq_cq_in_segment(end) == 0))
+		(pg_atomic_read_u64(&q->start) >= end && rq_queue_in_segment(end) == 0))
 		return;
 	rq_topic_dir_path(dir, rq_queue_key(q));
 	if (rq_make_dir(dir))
 		rq_fsync_path(RQ_QUEUE_DIR, true);
-	for (uint64 s = rq_cq_segno(from); s <= rq_cq_segno(end - 1); s++)
+	for (uint64 s = rq_queue_segno(from); s <= rq_queue_segno(end - 1); s++)
 		make_lost_segment(q, s);
 }
 

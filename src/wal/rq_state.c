@@ -153,7 +153,7 @@ tell_sync(const Detail *d, XLogRecPtr redo)
 static RqPos
 sync_log(void)
 {
-	RqPos		settled = rq_log_settled_end();
+	RqPos		settled = rq_log_complete_end();
 	RqPos		from = Max(Min(rq_store->synced_log, rq_log->redo_dirty),
 						   pg_atomic_read_u64(&rq_log->start));
 	RqPos		to = pg_atomic_read_u64(&rq_log->end);
@@ -325,7 +325,7 @@ rq_state_sync_early(void)
 		!TimestampDifferenceExceeds(seen_at, now, rq_flush_delay_ms))
 		return;
 	sync_log_early(seen);
-	seen = rq_log_settled_end();
+	seen = rq_log_complete_end();
 	seen_at = now;
 }
 
@@ -344,6 +344,6 @@ void
 rq_state_assume_synced(void)
 {
 	if (!rq_store->tidied)
-		rq_store->synced_log = rq_log_settled_end();
+		rq_store->synced_log = rq_log_complete_end();
 	rq_queue_sync_assume();
 }

@@ -12,7 +12,7 @@
 
 #include "storage/fd.h"
 
-#include "format/rq_cqfmt.h"
+#include "format/rq_queuefmt.h"
 #include "format/rq_segfmt.h"
 #include "log/rq_log.h"
 #include "shmem/rq_shmem.h"
@@ -72,8 +72,8 @@ tidy_queue_file(const char *dir, const char *name, void *arg)
 	{
 		RqQueue    *q = rq_topic_queue(tidy->topic, queue_id);
 
-		unknown = rq_cq_segment_start(segno) >= pg_atomic_read_u64(&q->end);
-		if (segno >= rq_cq_segno(pg_atomic_read_u64(&q->start)) &&
+		unknown = rq_queue_segment_start(segno) >= pg_atomic_read_u64(&q->end);
+		if (segno >= rq_queue_segno(pg_atomic_read_u64(&q->start)) &&
 			!(tidy->all && unknown))
 			return;
 	}
@@ -175,12 +175,12 @@ remove_left_queue(const char *dir, const char *name, void *arg)
 		return;
 	}
 	q = rq_topic_queue(left->topic, queue_id);
-	if (segno < rq_cq_segno(pg_atomic_read_u64(&q->start)))
+	if (segno < rq_queue_segno(pg_atomic_read_u64(&q->start)))
 	{
 		if (!rq_remove_segment(path))
 			note_left(left, false);
 	}
-	else if (rq_cq_segment_start(segno) >= pg_atomic_read_u64(&q->end) &&
+	else if (rq_queue_segment_start(segno) >= pg_atomic_read_u64(&q->end) &&
 			 rq_file_holds_something(path, 0))
 		note_left(left, true);
 }

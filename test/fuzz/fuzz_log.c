@@ -10,7 +10,7 @@
 
 #include "port/pg_crc32c.h"
 
-#include "format/rq_cqfmt.h"
+#include "format/rq_queuefmt.h"
 #include "format/rq_segfmt.h"
 #include "log/rq_log.h"
 #include "store/rq_map.h"
@@ -117,9 +117,9 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 		make_sums_right(room, e.pos);
 
 	(void) rq_seg_header_check((RqSegHeader *) segment, 1, 0);
-	if (rq_log_probe(e.pos, RQ_CQ_FRAME_LEN(&e), &frame, &parts, &problem))
+	if (rq_log_probe(e.pos, RQ_ENTRY_FRAME_LEN(&e), &frame, &parts, &problem))
 		read_parts(&parts);
-	(void) rq_log_peek(e.pos, RQ_CQ_FRAME_LEN(&e), &frame);
+	(void) rq_log_peek(e.pos, RQ_ENTRY_FRAME_LEN(&e), &frame);
 	walk(room);
 	free(segment);
 	return 0;

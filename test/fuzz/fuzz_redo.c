@@ -14,7 +14,7 @@
 #include "storage/fd.h"
 
 #include "base/rq_guc.h"
-#include "format/rq_cqfmt.h"
+#include "format/rq_queuefmt.h"
 #include "format/rq_statefmt.h"
 #include "format/rq_walrec.h"
 #include "fuzz_server.h"
@@ -75,7 +75,7 @@ char *
 rq_map_queue(RqKey key, uint64 incarnation, uint32 queue_id, uint64 segno,
 			 RqMapMode mode, bool repair)
 {
-	return file_bytes(segno, incarnation, queue_id, rq_cq_segment_size(segno));
+	return file_bytes(segno, incarnation, queue_id, rq_queue_segment_size(segno));
 }
 
 /* The state file. */

@@ -1,12 +1,12 @@
 /*
- * rq_cqfmt.c
+ * rq_queuefmt.c
  *	  Tags in consume queue entries: their hash, and what a tag can be.
  */
 #include "postgres.h"
 
 #include "common/hashfn.h"
 
-#include "format/rq_cqfmt.h"
+#include "format/rq_queuefmt.h"
 
 /*
  * 0 is the hash of no tag, so a tag that has it gets another one.  The hash is

@@ -1,5 +1,5 @@
 /*
- * rq_cqfmt.h
+ * rq_queuefmt.h
  *	  An entry of a consume queue.
  *
  *		 0	u64	position of the frame in the commit log
@@ -10,10 +10,10 @@
  *
  * Nothing in an entry says "committed": the kernel may write it back before
  * the WAL that proves it, and the transaction id may be handed out again.
- * RQ_CQ_ABORTED is set only for a transaction that is known to have aborted.
+ * RQ_ENTRY_ABORTED is set only for a transaction that is known to have aborted.
  */
-#ifndef RQ_CQFMT_H
-#define RQ_CQFMT_H
+#ifndef RQ_QUEUEFMT_H
+#define RQ_QUEUEFMT_H
 
 #include "base/rq_base.h"
 
@@ -28,51 +28,51 @@ typedef struct RqEntry
 
 StaticAssertDecl(sizeof(RqEntry) == 32, "on-disk layout");
 
-#define RQ_CQ_ABORTED			0x01000000u
-#define RQ_CQ_COPY				0x02000000u /* a copy of a message, as a
-											 * restore of a dump makes it */
-#define RQ_CQ_LEN_MASK			0x00FFFFFFu
+#define RQ_ENTRY_ABORTED			0x01000000u
+#define RQ_ENTRY_COPY				0x02000000u /* a copy of a message, as a
+												 * restore of a dump makes it */
+#define RQ_ENTRY_LEN_MASK			0x00FFFFFFu
 
 /*
  * Entries in a segment.  A queue begins with small segments, so that an idle
  * queue takes little room, and goes on with large ones, so that a busy queue
  * does not make a file for every few messages.
  */
-#define RQ_CQ_PER_SMALL			2048
-#define RQ_CQ_SMALL_SEGMENTS	16
-#define RQ_CQ_PER_LARGE			16384
-#define RQ_CQ_IN_SMALL			(RQ_CQ_SMALL_SEGMENTS * RQ_CQ_PER_SMALL)
+#define RQ_QUEUE_PER_SMALL			2048
+#define RQ_QUEUE_SMALL_SEGMENTS	16
+#define RQ_QUEUE_PER_LARGE			16384
+#define RQ_QUEUE_IN_SMALL			(RQ_QUEUE_SMALL_SEGMENTS * RQ_QUEUE_PER_SMALL)
 
-#define RQ_CQ_PACK_LEN(bytes)	((uint32) ((bytes) / 8))
-#define RQ_CQ_FRAME_LEN(e)		(((e)->len_flags & RQ_CQ_LEN_MASK) * 8)
+#define RQ_ENTRY_PACK_LEN(bytes)	((uint32) ((bytes) / 8))
+#define RQ_ENTRY_FRAME_LEN(e)		(((e)->len_flags & RQ_ENTRY_LEN_MASK) * 8)
 
 /* The segment that holds an entry, and which of its entries that is. */
 static inline uint64
-rq_cq_segno(RqOff off)
+rq_queue_segno(RqOff off)
 {
-	return off < RQ_CQ_IN_SMALL ? off / RQ_CQ_PER_SMALL :
-		RQ_CQ_SMALL_SEGMENTS + (off - RQ_CQ_IN_SMALL) / RQ_CQ_PER_LARGE;
+	return off < RQ_QUEUE_IN_SMALL ? off / RQ_QUEUE_PER_SMALL :
+		RQ_QUEUE_SMALL_SEGMENTS + (off - RQ_QUEUE_IN_SMALL) / RQ_QUEUE_PER_LARGE;
 }
 
 static inline uint32
-rq_cq_in_segment(RqOff off)
+rq_queue_in_segment(RqOff off)
 {
-	return (uint32) (off < RQ_CQ_IN_SMALL ? off % RQ_CQ_PER_SMALL :
-					 (off - RQ_CQ_IN_SMALL) % RQ_CQ_PER_LARGE);
+	return (uint32) (off < RQ_QUEUE_IN_SMALL ? off % RQ_QUEUE_PER_SMALL :
+					 (off - RQ_QUEUE_IN_SMALL) % RQ_QUEUE_PER_LARGE);
 }
 
 /* The first entry of a segment, and the size of its file. */
 static inline RqOff
-rq_cq_segment_start(uint64 segno)
+rq_queue_segment_start(uint64 segno)
 {
-	return segno < RQ_CQ_SMALL_SEGMENTS ? segno * RQ_CQ_PER_SMALL :
-		RQ_CQ_IN_SMALL + (segno - RQ_CQ_SMALL_SEGMENTS) * RQ_CQ_PER_LARGE;
+	return segno < RQ_QUEUE_SMALL_SEGMENTS ? segno * RQ_QUEUE_PER_SMALL :
+		RQ_QUEUE_IN_SMALL + (segno - RQ_QUEUE_SMALL_SEGMENTS) * RQ_QUEUE_PER_LARGE;
 }
 
 static inline uint64
-rq_cq_segment_size(uint64 segno)
+rq_queue_segment_size(uint64 segno)
 {
-	return (segno < RQ_CQ_SMALL_SEGMENTS ? RQ_CQ_PER_SMALL : RQ_CQ_PER_LARGE) *
+	return (segno < RQ_QUEUE_SMALL_SEGMENTS ? RQ_QUEUE_PER_SMALL : RQ_QUEUE_PER_LARGE) *
 		sizeof(RqEntry);
 }
 
@@ -85,4 +85,4 @@ extern uint32 rq_tag_hash(const char *tag, uint32 len);
  */
 extern const char *rq_tag_problem(const char *tag, uint32 len);
 
-#endif							/* RQ_CQFMT_H */
+#endif							/* RQ_QUEUEFMT_H */
