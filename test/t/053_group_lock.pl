@@ -22,26 +22,6 @@ rocketq.max_consumer_slots_per_topic = 6000
 EOC
 my ($one, $two, $three) = rq_sessions($node, 3);
 
-# The answer of a session to a query that works.
-sub done
-{
-	my ($session, $sql) = @_;
-	my $rows = $session->query($sql) // die "connection lost\n";
-	die "$session->{error} in: $sql\n" if $session->{error} ne '';
-	return join(' ', @$rows);
-}
-
-# The session's locks on groups and queues, by class and mode.
-sub locks
-{
-	my ($session) = @_;
-	return rq_value($node, <<EOQ);
-SELECT coalesce(string_agg(objsubid || ' ' || mode || ' ' || n, ', ' ORDER BY objsubid, mode), 'none')
-FROM (SELECT objsubid, mode, count(*) AS n FROM pg_locks
-	WHERE pid = $session->{pid} AND granted AND objsubid IN (21073, 21074, 21075) GROUP BY 1, 2) l
-EOQ
-}
-
 sub waits_for
 {
 	my ($session) = @_;
@@ -51,94 +31,94 @@ sub waits_for
 #
 # Many queues, few locks.
 #
-done($one, "SELECT rocketq.create_topic('wide', $queues)");
-done($one, "SELECT rocketq.create_group('wide', 'g')");
-done($one, <<EOQ);
+rq_done($one, "SELECT rocketq.create_topic('wide', $queues)");
+rq_done($one, "SELECT rocketq.create_group('wide', 'g')");
+rq_done($one, <<EOQ);
 DO \$\$ BEGIN PERFORM rocketq.produce('wide', 'm', queue_id => q) FROM generate_series(0, @{[ $queues - 1 ]}) q; END \$\$
 EOQ
-done($one, 'BEGIN');
-done($one, "SELECT rocketq.reset_offset('wide', 'g', 'last')");
-is(locks($one), '21074 ExclusiveLock 1', 'reset_offset() takes one lock');
+rq_done($one, 'BEGIN');
+rq_done($one, "SELECT rocketq.reset_offset('wide', 'g', 'last')");
+is(rq_group_locks($node, $one), '21074 ExclusiveLock 1', 'reset_offset() takes one lock');
 is( rq_value($node, "SELECT count(*) FROM rocketq.groups WHERE owner_pid = $one->{pid} AND owner_since IS NOT NULL"),
 	$queues, 'the view shows the lock for all queues');
-is(done($two, "SELECT count(*) FROM rocketq.consume('wide', 'g')"), '0', 'the lock excludes others');
-is(locks($two), 'none', 'the others hold no locks');
-done($one, 'COMMIT');
+is(rq_done($two, "SELECT count(*) FROM rocketq.consume('wide', 'g')"), '0', 'the lock excludes others');
+is(rq_group_locks($node, $two), 'none', 'the others hold no locks');
+rq_done($one, 'COMMIT');
 is(rq_value($node, 'SELECT sum(lag) FROM rocketq.groups'), '0', 'the group has been moved');
-done($one, "SELECT rocketq.reset_offset('wide', 'g', now() - interval '1 day')");
+rq_done($one, "SELECT rocketq.reset_offset('wide', 'g', now() - interval '1 day')");
 is(rq_value($node, 'SELECT sum(lag) FROM rocketq.groups'), $queues, 'also to a time');
 
-done($one, 'BEGIN');
-done($one, "SELECT rocketq.reset_offset('wide', 'g', 'last')");
-is(done($one, "SELECT count(*) FROM rocketq.consume('wide', 'g')"), '0', 'a reset group has nothing left');
-done($one, "SELECT rocketq.reset_offset('wide', 'g', 'first')");
-is(done($one, "SELECT count(*) FROM rocketq.consume('wide', 'g', 10000)"), $queues, 'a reset group has all messages left');
-is(locks($one), '21074 ExclusiveLock 1', 'the owner of the group needs no lock for a queue');
-done($one, 'ROLLBACK');
+rq_done($one, 'BEGIN');
+rq_done($one, "SELECT rocketq.reset_offset('wide', 'g', 'last')");
+is(rq_done($one, "SELECT count(*) FROM rocketq.consume('wide', 'g')"), '0', 'a reset group has nothing left');
+rq_done($one, "SELECT rocketq.reset_offset('wide', 'g', 'first')");
+is(rq_done($one, "SELECT count(*) FROM rocketq.consume('wide', 'g', 10000)"), $queues, 'a reset group has all messages left');
+is(rq_group_locks($node, $one), '21074 ExclusiveLock 1', 'the owner of the group needs no lock for a queue');
+rq_done($one, 'ROLLBACK');
 
 # Consumers leave the locks to others.
-done($one, 'BEGIN');
-is( done($one, "SELECT count(*) FROM rocketq.consume('wide', 'g', 10000, auto_commit => true)"),
+rq_done($one, 'BEGIN');
+is( rq_done($one, "SELECT count(*) FROM rocketq.consume('wide', 'g', 10000, auto_commit => true)"),
 	$queues, 'all queues in one transaction');
-is(locks($one), '21074 ShareLock 1', 'which takes one lock');
-is(done($two, "SELECT count(pg_advisory_xact_lock(i)) FROM generate_series(1, 100) i"),
+is(rq_group_locks($node, $one), '21074 ShareLock 1', 'which takes one lock');
+is(rq_done($two, "SELECT count(pg_advisory_xact_lock(i)) FROM generate_series(1, 100) i"),
 	'100', 'there are locks left');
-done($one, 'COMMIT');
+rq_done($one, 'COMMIT');
 is(rq_value($node, 'SELECT sum(lag) FROM rocketq.groups'), '0', 'and all have been consumed');
 
-done($one, 'BEGIN');
-done($one, "SELECT rocketq.drop_group('wide', 'g')");
-is(locks($one), '21074 ExclusiveLock 1', 'drop_group() takes one lock');
-done($one, 'COMMIT');
+rq_done($one, 'BEGIN');
+rq_done($one, "SELECT rocketq.drop_group('wide', 'g')");
+is(rq_group_locks($node, $one), '21074 ExclusiveLock 1', 'drop_group() takes one lock');
+rq_done($one, 'COMMIT');
 is(rq_value($node, 'SELECT count(*) FROM rocketq.groups'), '0', 'the group is gone');
 
 #
 # Sessions that read a queue, that have the group locked, and that wait for
 # either.
 #
-done($one, "SELECT rocketq.create_topic('t', 2)");
-done($one, "SELECT rocketq.create_group('t', 'g')");
-done($one, "SELECT rocketq.produce('t', 'm' || q, queue_id => q) FROM generate_series(0, 1) q");
-done($one, 'BEGIN');
-done($one, "SELECT count(*) FROM rocketq.consume('t', 'g', 1)");
-is(locks($one), '21074 ShareLock 1', 'a consumer');
-done($two, 'BEGIN');
-done($two, "SELECT count(*) FROM rocketq.consume('t', 'g', 1)");
-is(locks($two), '21074 ShareLock 1', 'and another one');
+rq_done($one, "SELECT rocketq.create_topic('t', 2)");
+rq_done($one, "SELECT rocketq.create_group('t', 'g')");
+rq_done($one, "SELECT rocketq.produce('t', 'm' || q, queue_id => q) FROM generate_series(0, 1) q");
+rq_done($one, 'BEGIN');
+rq_done($one, "SELECT count(*) FROM rocketq.consume('t', 'g', 1)");
+is(rq_group_locks($node, $one), '21074 ShareLock 1', 'a consumer');
+rq_done($two, 'BEGIN');
+rq_done($two, "SELECT count(*) FROM rocketq.consume('t', 'g', 1)");
+is(rq_group_locks($node, $two), '21074 ShareLock 1', 'and another one');
 
 # The third gets nothing and waits, without blocking the others.
 rq_ask_and_sleep("SELECT rocketq.text(body) FROM rocketq.consume('t', 'g', 1, wait => '600 s')", $three);
-is(locks($three), 'none', 'a waiter holds no locks');
-done($two, 'ROLLBACK');
+is(rq_group_locks($node, $three), 'none', 'a waiter holds no locks');
+rq_done($two, 'ROLLBACK');
 is(rq_answer($three) =~ /^m[01]$/ ? 'a message' : 'none', 'a message', 'the waiter gets what was given back');
-done($one, "SELECT count(*) FROM rocketq.consume('t', 'g')");
+rq_done($one, "SELECT count(*) FROM rocketq.consume('t', 'g')");
 rq_ask_and_sleep("SELECT count(*) FROM rocketq.consume('t', 'g', 1, wait => '600 s')", $three);
 $two->ask("SELECT rocketq.drop_group('t', 'g')");
 rq_poll('the drop to wait', sub { waits_for($two) ne '{}' });
 is(waits_for($two), "{$one->{pid}}", 'drop_group() waits only for the consumer');
-done($one, 'ROLLBACK');
+rq_done($one, 'ROLLBACK');
 is(rq_answer($two), '', 'drop_group() continues when the consumer has ended');
 is(rq_answer($three), '1', 'a waiter continues with a new group of that name');
 
 # Rolling back to a savepoint releases a lock on a group that was taken after
 # it.
-done($one, "SELECT rocketq.reset_offset('t', 'g', 'first')");
-done($one, 'BEGIN');
-done($one, "SELECT count(*) FROM rocketq.consume('t', 'g', 1)");
-done($one, 'SAVEPOINT s');
-done($one, "SELECT rocketq.reset_offset('t', 'g', 'last')");
-is(done($two, "SELECT count(*) FROM rocketq.consume('t', 'g')"), '0', 'a group that another one has');
-done($one, 'ROLLBACK TO s');
-is(locks($one), '21074 ShareLock 1', 'the group is released with the savepoint');
-is(done($two, "SELECT count(*) FROM rocketq.consume('t', 'g')"), '1', 'others consume again');
-done($one, 'COMMIT');
+rq_done($one, "SELECT rocketq.reset_offset('t', 'g', 'first')");
+rq_done($one, 'BEGIN');
+rq_done($one, "SELECT count(*) FROM rocketq.consume('t', 'g', 1)");
+rq_done($one, 'SAVEPOINT s');
+rq_done($one, "SELECT rocketq.reset_offset('t', 'g', 'last')");
+is(rq_done($two, "SELECT count(*) FROM rocketq.consume('t', 'g')"), '0', 'a group that another one has');
+rq_done($one, 'ROLLBACK TO s');
+is(rq_group_locks($node, $one), '21074 ShareLock 1', 'the group is released with the savepoint');
+is(rq_done($two, "SELECT count(*) FROM rocketq.consume('t', 'g')"), '1', 'others consume again');
+rq_done($one, 'COMMIT');
 
 # A session that releases a group wakes the waiters.  The keeper would do so,
 # too.
-done($one, "SELECT rocketq.reset_offset('t', 'g', 'last')");
+rq_done($one, "SELECT rocketq.reset_offset('t', 'g', 'last')");
 my $keeper = rq_hold_keeper($node);
 rq_ask_and_sleep("SELECT count(*) FROM rocketq.consume('t', 'g', 1, wait => '600 s')", $two);
-done($one, "SELECT rocketq.reset_offset('t', 'g', 'first')");
+rq_done($one, "SELECT rocketq.reset_offset('t', 'g', 'first')");
 is(rq_answer($two), '1', 'a reset wakes a waiter');
 rq_let_keeper($keeper);
 

@@ -16,14 +16,6 @@ use Test::More;
 my $node = rq_node('main', conf => "rocketq.janitor_interval = '20ms'");
 my ($open, $waits, $creates, $drops, $one) = rq_sessions($node, 5);
 
-sub done
-{
-	my ($session, $sql) = @_;
-	my $rows = $session->query($sql) // die "connection lost\n";
-	die "$session->{error} in: $sql\n" if $session->{error} ne '';
-	return join(' ', @$rows);
-}
-
 sub groups
 {
 	return rq_value($node,
@@ -49,9 +41,9 @@ sub wait_for_groups
 #
 # Off: they are kept.  On: all unused groups are dropped.
 #
-done($one, "SELECT rocketq.create_topic('t', 2)");
-done($one, "SELECT rocketq.produce('t', 'm' || q, queue_id => q) FROM generate_series(0, 1) q");
-done($one, "SELECT rocketq.create_group('t', g) FROM unnest('{a,b,c}'::text[]) g");
+rq_done($one, "SELECT rocketq.create_topic('t', 2)");
+rq_done($one, "SELECT rocketq.produce('t', 'm' || q, queue_id => q) FROM generate_series(0, 1) q");
+rq_done($one, "SELECT rocketq.create_group('t', g) FROM unnest('{a,b,c}'::text[]) g");
 rq_poll_query($node, 'the groups to be older than a second',
 	'SELECT min(created_at) < now() - interval \'2 s\' FROM rocketq.groups');
 rq_wait_ticks($node, 'janitor', 5);
@@ -69,30 +61,30 @@ $node->wait_for_log(
 # fate of "new" and "old" is not known yet.
 #
 expire('1h');
-done($one, "SELECT rocketq.create_group('t', g) FROM unnest('{old,open,waits}'::text[]) g");
-done($one, "SELECT count(*) FROM rocketq.consume('t', 'waits', auto_commit => true)");
-done($open, 'BEGIN');
-is(done($open, "SELECT count(*) FROM rocketq.consume('t', 'open', auto_commit => true)"), '2', 'one reads');
+rq_done($one, "SELECT rocketq.create_group('t', g) FROM unnest('{old,open,waits}'::text[]) g");
+rq_done($one, "SELECT count(*) FROM rocketq.consume('t', 'waits', auto_commit => true)");
+rq_done($open, 'BEGIN');
+is(rq_done($open, "SELECT count(*) FROM rocketq.consume('t', 'open', auto_commit => true)"), '2', 'one reads');
 rq_ask_and_sleep("CALL rocketq.wait_for_messages('t', 'waits', '600 s')", $waits);
-done($creates, 'BEGIN');
-done($creates, "SELECT rocketq.create_group('t', 'new')");
-done($drops, 'BEGIN');
-done($drops, "SELECT rocketq.drop_group('t', 'old')");
-done($one, "SELECT rocketq.create_group('t', 'unused')");
+rq_done($creates, 'BEGIN');
+rq_done($creates, "SELECT rocketq.create_group('t', 'new')");
+rq_done($drops, 'BEGIN');
+rq_done($drops, "SELECT rocketq.drop_group('t', 'old')");
+rq_done($one, "SELECT rocketq.create_group('t', 'unused')");
 expire('1s');
 wait_for_groups('old open waits', 'unused groups are dropped, others are in use');
 rq_wait_ticks($node, 'janitor', 5);
 is(groups(), 'old open waits', 'groups in use are kept');
 expire('1h');
-done($creates, 'COMMIT');
-done($open, 'COMMIT');
-is(done($one, "SELECT sum(rocketq.committed_offset('t', 'open', q)) FROM generate_series(0, 1) q"),
+rq_done($creates, 'COMMIT');
+rq_done($open, 'COMMIT');
+is(rq_done($one, "SELECT sum(rocketq.committed_offset('t', 'open', q)) FROM generate_series(0, 1) q"),
 	'2', 'its offsets are committed');
 expire('1s');
 wait_for_groups('old waits', 'a group that is no longer used is dropped');
-done($drops, 'ROLLBACK');
+rq_done($drops, 'ROLLBACK');
 wait_for_groups('waits', 'a group whose drop was rolled back is dropped');
-done($one, "SELECT rocketq.produce('t', 'news', queue_id => 0)");
+rq_done($one, "SELECT rocketq.produce('t', 'news', queue_id => 0)");
 is(rq_answer($waits), 't', 'the waiter gets its message');
 wait_for_groups('', 'all groups have been dropped');
 
@@ -106,12 +98,12 @@ SKIP:
 	my $janitor = rq_worker_pid($node, 'janitor');
 	rq_arm($node, 'group-expire=stop');
 	rq_wait_ticks($node, 'janitor', 2);
-	done($one, "SELECT rocketq.create_group('t', 'late')");
+	rq_done($one, "SELECT rocketq.create_group('t', 'late')");
 	rq_poll_stopped($janitor);
-	is(done($one, "SELECT count(*) FROM rocketq.consume('t', 'late')"), '0', 'the consumer gets nothing at that moment');
+	is(rq_done($one, "SELECT count(*) FROM rocketq.consume('t', 'late')"), '0', 'the consumer gets nothing at that moment');
 	rq_arm($node, '');
 	expire_later($janitor);
-	is(done($one, "SELECT count(*) FROM rocketq.consume('t', 'late')"), '3', 'the consumer gets everything in its next call');
+	is(rq_done($one, "SELECT count(*) FROM rocketq.consume('t', 'late')"), '3', 'the consumer gets everything in its next call');
 }
 
 #
@@ -122,10 +114,10 @@ SKIP:
 {
 	skip 'rocketq was built without RQ_TESTING', 2 if !rq_has_faults($node);
 
-	done($one, "SELECT rocketq.create_topic('shrinks', 2)");
-	done($one, "SELECT rocketq.produce('shrinks', 'm', queue_id => 1)");
-	done($one, "SELECT rocketq.create_group('shrinks', 'all', 'last')");
-	done($open, "SET rocketq.fault = 'alter-looked=stop'");
+	rq_done($one, "SELECT rocketq.create_topic('shrinks', 2)");
+	rq_done($one, "SELECT rocketq.produce('shrinks', 'm', queue_id => 1)");
+	rq_done($one, "SELECT rocketq.create_group('shrinks', 'all', 'last')");
+	rq_done($open, "SET rocketq.fault = 'alter-looked=stop'");
 	$open->ask("SELECT rocketq.alter_topic('shrinks', 1)");
 	rq_poll_stopped($open->{pid});
 	expire('1s');
@@ -133,9 +125,9 @@ SKIP:
 	expire('1h');
 	kill('CONT', $open->{pid});
 	like(rq_answer($open), qr/queue 1 contains messages that have not been consumed/, 'its queue does not');
-	done($open, "RESET rocketq.fault");
-	done($one, "SELECT rocketq.drop_topic('shrinks')");
-	done($one, "SELECT rocketq.create_group('t', 'late')");
+	rq_done($open, "RESET rocketq.fault");
+	rq_done($one, "SELECT rocketq.drop_topic('shrinks')");
+	rq_done($one, "SELECT rocketq.create_group('t', 'late')");
 }
 
 # Resume the janitor; what it was about to do is done after one round.
@@ -158,40 +150,40 @@ sub expire_later
 sub lives_on
 {
 	my ($use, $what) = @_;
-	my $from = done($one, 'SELECT clock_timestamp()');
+	my $from = rq_done($one, 'SELECT clock_timestamp()');
 
 	$use->();
 	wait_for_groups('', "$what: it is dropped");
-	is(done($one, "SELECT clock_timestamp() - '$from' >= '3 s'"), 't', "$what: it is not dropped early");
+	is(rq_done($one, "SELECT clock_timestamp() - '$from' >= '3 s'"), 't', "$what: it is not dropped early");
 	return;
 }
 
-sub use_group { return done($one, "SELECT count(*) FROM rocketq.consume('t', 'last')"); }
+sub use_group { return rq_done($one, "SELECT count(*) FROM rocketq.consume('t', 'last')"); }
 
 expire('1h');
 wait_for_groups('late', 'one is left');
-done($one, "SELECT rocketq.drop_group('t', 'late')");
+rq_done($one, "SELECT rocketq.drop_group('t', 'late')");
 use_group();
 expire('3s');
-done($one, 'SELECT pg_sleep(0.8)');
+rq_done($one, 'SELECT pg_sleep(0.8)');
 lives_on(\&use_group, 'used twice');
 foreach my $end ('COMMIT', 'ROLLBACK', 'ROLLBACK TO SAVEPOINT s; COMMIT')
 {
 	expire('1h');
 	use_group();
-	done($open, 'BEGIN; SAVEPOINT s');
-	is(done($open, "SELECT count(*) FROM rocketq.consume('t', 'last', auto_commit => true)"), '3', 'one reads');
-	my $read = done($one, 'SELECT clock_timestamp()');
+	rq_done($open, 'BEGIN; SAVEPOINT s');
+	is(rq_done($open, "SELECT count(*) FROM rocketq.consume('t', 'last', auto_commit => true)"), '3', 'one reads');
+	my $read = rq_done($one, 'SELECT clock_timestamp()');
 	expire('3s');
-	rq_poll('the group to be unused for long', sub { return done($one, "SELECT clock_timestamp() > '$read'::timestamptz + '5 s'") eq 't'; });
+	rq_poll('the group to be unused for long', sub { return rq_done($one, "SELECT clock_timestamp() > '$read'::timestamptz + '5 s'") eq 't'; });
 	rq_wait_ticks($node, 'janitor', 5);
-	lives_on(sub { done($open, $_) foreach split /; /, $end; }, $end);
+	lives_on(sub { rq_done($open, $_) foreach split /; /, $end; }, $end);
 }
 
 #
 # Dropped groups do not return after a crash.
 #
-done($one, "SELECT rocketq.create_group('t', 'gone')");
+rq_done($one, "SELECT rocketq.create_group('t', 'gone')");
 expire('1s');
 wait_for_groups('', 'all groups are dropped again');
 rq_flush($node);

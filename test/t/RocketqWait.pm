@@ -12,7 +12,8 @@ use RocketqClient;
 use RocketqTest;
 
 our @EXPORT = qw(rq_session rq_sessions rq_ask_and_sleep rq_is_asleep rq_asleep
-  rq_answer rq_value rq_look_anew rq_wakeups rq_hold_keeper rq_let_keeper);
+  rq_answer rq_done rq_value rq_look_anew rq_group_locks rq_wakeups rq_hold_keeper
+  rq_let_keeper);
 
 # For tests that do little else: the session that produces, which they set, and
 # functions that use it.
@@ -102,6 +103,26 @@ sub rq_answer
 	return 'connection lost' if !defined $rows && $session->{error} eq '';
 	return $session->{error} if $session->{error} ne '';
 	return join(' ', @$rows);
+}
+
+# The answer of a session to a query that works.
+sub rq_done
+{
+	my ($session, $sql) = @_;
+	my $rows = $session->query($sql) // die "connection lost\n";
+	die "$session->{error} in: $sql\n" if $session->{error} ne '';
+	return join(' ', @$rows);
+}
+
+# The session's locks on groups, queues and savepoints, by class and mode.
+sub rq_group_locks
+{
+	my ($node, $session) = @_;
+	return rq_value($node, <<EOQ);
+SELECT coalesce(string_agg(objsubid || ' ' || mode || ' ' || n, ', ' ORDER BY objsubid, mode), 'none')
+FROM (SELECT objsubid, mode, count(*) AS n FROM pg_locks
+	WHERE pid = $session->{pid} AND granted AND objsubid BETWEEN 21073 AND 21075 GROUP BY 1, 2) l
+EOQ
 }
 
 # The number of times that sleepers have been woken.
