@@ -181,6 +181,8 @@ def produce(run, s, topic, tag, key, queue, size):
 @verb(3, topic=TOPIC, tag=one_of(TAGS), key=one_of(KEYS), queue=maybe_queue)
 def produce_direct(run, s, topic, tag, key, queue):
     """With transactional => false, which no rollback undoes."""
+    if queue is None and s.tx and s.tx.state.locks.get((s.database, topic)) == EXCLUSIVE:
+        return None     # nobody else can be asked which queue it is in
     body = run.new_body(0)
 
     def effect():
