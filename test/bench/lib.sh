@@ -187,6 +187,16 @@ calc()              # expression [printf format]
     awk "BEGIN { printf \"${2:-%.6g}\", ($1) }"
 }
 
+greatest()          # number...
+{
+    printf '%s\n' "$@" | sort -n | tail -n 1
+}
+
+sum()               # number...
+{
+    printf '%s\n' "$@" | awk '{ s += $1 } END { print s }'
+}
+
 # One value of a table of numbers: percentile, maximum (100) of a sorted file.
 percentile()        # sorted file, percentage
 {
@@ -259,12 +269,24 @@ max_wal_size = '16GB'
 checkpoint_timeout = '1h'
 max_worker_processes = 16
 max_locks_per_transaction = 256
-rocketq.max_topics = 2048
-rocketq.max_queues = 32768
-rocketq.max_queues_per_topic = 32768
+rocketq.max_topics = $(($(greatest "${topic_counts[@]}") + 1000))
+rocketq.max_queues = $(most_queues)
+rocketq.max_queues_per_topic = 65535
 rocketq.max_consumer_slots = 65536
 rocketq.max_consumer_slots_per_topic = 65536
 END
+}
+
+# As many as the parts of scale make at a time, and some.
+most_queues()
+{
+    local sums=(
+        $((8 * $(greatest "${topic_counts[@]}")))
+        $(($(sum "${queue_counts[@]}")))
+        $(($(sum "${cold_counts[@]}")))
+        $(greatest "${first_counts[@]}")
+    )
+    echo $(($(greatest "${sums[@]}") + 1000))
 }
 
 # Existing WAL files cost less to write than new ones: create as many as
@@ -275,10 +297,10 @@ warm_wal()
            FROM generate_series(1, $wal_mb); CHECKPOINT; SELECT pg_switch_wal(); CHECKPOINT" >/dev/null
 }
 
-new_cluster()       # name [port]
+new_cluster()       # name [port [file with settings]]
 {
     use_cluster "$1" "${2:-5432}"
-    create_cluster "$work/settings.conf" >"$work/log/initdb.log" 2>&1 ||
+    create_cluster "${3:-$work/settings.conf}" >"$work/log/initdb.log" 2>&1 ||
         { show_log "$work/log/initdb.log"; die 'cannot create a cluster'; }
     start_server || die 'the server does not start'
     query 'CREATE EXTENSION rocketq'

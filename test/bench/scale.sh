@@ -1,23 +1,33 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 #
 # scale.sh -- whether the number of topics, queues and waiting messages changes
-# the cost of producing and consuming.
+# the cost of producing and consuming.  Parts "cold" and "first" are in cold.sh,
+# "many" in many.sh.
 #
 # Each is compared with itself: the same statements for the same number of
 # messages, spread over more topics or queues, or taken from a longer backlog.
 # Producing is also measured with synchronous_commit off, where the flush of
-# WAL does not hide the other costs.  The steady state is measured: every queue
+# WAL does not hide the other costs.
+#
+# Parts "topics" and "queues" measure the steady state of producing: every queue
 # already has a message, and each session begins with one for every queue and
 # then has some time, so that it has looked up its topics and mapped their
-# files.
+# files.  Consumers are new sessions.
 
 measure_scale()
 {
+    local part
     new_cluster scale
-    scale_topics
-    scale_queues
-    scale_backlog
+    for part in topics queues backlog cold first; do
+        ! is_scale_part $part || "measure_$part"
+    done
     remove_cluster scale
+    ! is_scale_part many || measure_many
+}
+
+is_scale_part()     # name
+{
+    [[ " ${scale_parts[*]} " == *" $1 "* ]]
 }
 
 # Sides are named by their size: others are compared with the first one.
@@ -63,15 +73,20 @@ count_all()
 # Topics: bench_1, ... of 8 queues each.
 #
 
-scale_topics()
+measure_topics()
 {
-    local sizes=("${topic_counts[@]}") queues_each=8 most
-    most=$(printf '%s\n' "${sizes[@]}" | sort -n | tail -n 1)
-    execute_each "SELECT format('SELECT rocketq.create_topic(%L)', 'bench_' || i)
-                  FROM generate_series(1, $most) AS i"
-    touch_queues
+    local sizes=("${topic_counts[@]}") queues_each=8
+    create_topics
     scale_produce topics
     drop_topics
+}
+
+# As many as are needed, each queue with a message.
+create_topics()
+{
+    execute_each "SELECT format('SELECT rocketq.create_topic(%L)', 'bench_' || i)
+                  FROM generate_series(1, $(greatest "${topic_counts[@]}")) AS i"
+    touch_queues
 }
 
 touch_queues()
@@ -91,7 +106,7 @@ drop_topics()
 # queue of the largest topic has 100 of them.
 #
 
-scale_queues()
+measure_queues()
 {
     local sizes=("${queue_counts[@]}") queues_each=1 size
     for size in "${sizes[@]}"; do
@@ -137,7 +152,7 @@ scale_consume_one() # size round
 # and a table's SKIP LOCKED takes the same number of rows from its beginning.
 #
 
-scale_backlog()
+measure_backlog()
 {
     local case=backlog batch=100 connections=1 values='' size side sizes=("${lengths[@]}")
     local calls=90 groups=$((10 * seconds)) names=() how
