@@ -171,7 +171,7 @@ copy_groups(uint32 from, uint32 to, uint64 xid)
 		if (read_group_to_copy(groups[i], name, places, rq_topic_nqueues(to)))
 		{
 			/* Garbage of TRUNCATEs before this one can be in the way. */
-			rq_topic_make_room(0, rq_topic_nslots(to));
+			rq_topic_make_room(0, rq_slots_needed(0, rq_topic_nslots(to)));
 			(void) rq_group_create(to, name, places, xid, false, &copy);
 		}
 	}

@@ -41,6 +41,8 @@ typedef struct RqKey
 #define RQ_SHARDING_KEY_MAX		1024
 #define RQ_KEYS_MAX				1024	/* keys of one message */
 #define RQ_QUEUES_MAX			65535	/* queues of one topic */
+#define RQ_SLOTS_BLOCK			8	/* queues, or a group's offsets, are given
+									 * out by so many; shmem/rq_slots.h */
 #define RQ_BATCH_MAX			1000000 /* messages one call may ask for */
 #define RQ_SEGMENT_MB_MAX		1024	/* of a commit log segment, in MB */
 #define RQ_SEGMENT_MB_OK(mb) \

@@ -30,6 +30,19 @@ rq_report_table_full(const char *message, const char *setting, int allowed,
 }
 
 void
+rq_report_blocks_full(const char *message, const char *setting, int allowed,
+					  uint64 needed, uint32 left, int block, const char *drop)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("%s", _(message)),
+			 errdetail(UINT64_FORMAT " more are needed, in blocks of %d, but %u of the %d allowed by %s are left.",
+					   needed, block, left, allowed, setting),
+			 errhint("Drop what is no longer needed with rocketq.%s(), or raise %s and restart the server.",
+					 drop, setting)));
+}
+
+void
 rq_report_share_used_up(const char *message, const char *setting, int value,
 						const char *hint)
 {

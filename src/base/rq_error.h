@@ -30,6 +30,15 @@ RQ_NORETURN extern void rq_report_table_full(const char *message, const char *se
 											 uint32 left, const char *drop);
 
 /*
+ * The same for a table whose entries are given out in blocks: "needed" and "left"
+ * are whole blocks' worth of entries.
+ */
+RQ_NORETURN extern void rq_report_blocks_full(const char *message, const char *setting,
+											  int allowed, uint64 needed,
+											  uint32 left, int block,
+											  const char *drop);
+
+/*
  * One topic has used up its share of a table, the value of "setting".  "message"
  * and "hint" are whole messages.
  */

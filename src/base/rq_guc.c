@@ -54,6 +54,14 @@ check_segment_size(int *newval, void **extra, GucSource source)
 	return false;
 }
 
+/* Slots are given out in blocks, so a part of one would be of no use. */
+static bool
+round_up_to_blocks(int *newval, void **extra, GucSource source)
+{
+	*newval = TYPEALIGN(RQ_SLOTS_BLOCK, *newval);
+	return true;
+}
+
 /* Settings that size files and shared memory: fixed at server start. */
 static void
 define_sizes(void)
@@ -71,9 +79,9 @@ define_sizes(void)
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.max_queues",
 							"Sets the maximum number of queues of all topics together.",
-							NULL,
+							"They are given out in blocks of 8; each topic has whole blocks.",
 							&rq_max_queues, 16384, 16, 10000000,
-							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+							PGC_POSTMASTER, 0, round_up_to_blocks, NULL, NULL);
 	DefineCustomIntVariable("rocketq.max_groups",
 							"Sets the maximum number of consumer groups of all topics together.",
 							NULL,
@@ -81,9 +89,9 @@ define_sizes(void)
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.max_consumer_slots",
 							"Sets the maximum number of consumer slots: pairs of a consumer group and a queue.",
-							NULL,
+							"They are given out in blocks of 8; each consumer group has whole blocks.",
 							&rq_max_consumer_slots, 16384, 64, 10000000,
-							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+							PGC_POSTMASTER, 0, round_up_to_blocks, NULL, NULL);
 }
 
 /*
@@ -105,7 +113,7 @@ define_shares(void)
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.max_consumer_slots_per_topic",
 							"Sets the maximum number of consumer slots of one topic.",
-							NULL,
+							"Each consumer group of the topic has whole blocks of 8.",
 							&rq_max_consumer_slots_per_topic, 4096, 1, 10000000,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("rocketq.auto_create_groups",

@@ -426,13 +426,14 @@ settle_offset(RqOffset *o)
 void
 rq_offset_settle_all(void)
 {
-	static int	next = 0;		/* goes on after one that has thrown */
+	static uint32 next = 0;		/* goes on after one that has thrown */
+	uint32		n = rq_slots_begun(rq_offset_pool);
 
-	for (int i = 0; i < rq_max_consumer_slots; i++)
+	for (uint32 i = 0; i < n; i++)
 	{
 		RqOffset   *o = &rq_offsets[next];
 
-		next = (next + 1) % rq_max_consumer_slots;
+		next = (next + 1) % n;
 		if (i % HOLD_MAX == 0)
 			LWLockAcquire(rq_meta_lock, LW_SHARED);
 		if (o->group != RQ_NO_SLOT &&
@@ -442,7 +443,7 @@ rq_offset_settle_all(void)
 			settle_offset(o);
 			LWLockRelease(lock_of(o));
 		}
-		if (i % HOLD_MAX == HOLD_MAX - 1 || i == rq_max_consumer_slots - 1)
+		if (i % HOLD_MAX == HOLD_MAX - 1 || i == n - 1)
 			LWLockRelease(rq_meta_lock);
 	}
 }

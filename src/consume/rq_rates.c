@@ -11,7 +11,6 @@
 
 #include "utils/timestamp.h"
 
-#include "base/rq_guc.h"
 #include "consume/rq_offset.h"
 #include "consume/rq_rates.h"
 #include "queue/rq_queue.h"
@@ -70,20 +69,26 @@ sample_offset(RqOffset *o, TimestampTz now)
 
 /* Only the janitor writes samples, so it reads them without the lock. */
 static void
-sample_queues(int from, int to, TimestampTz now)
+sample_queues(uint32 from, TimestampTz now)
 {
+	uint32		to;
+
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	for (int i = from; i < to; i++)
+	to = Min(from + HOLD_MAX, rq_slots_begun(rq_queue_pool));
+	for (uint32 i = from; i < to; i++)
 		if (rq_queues[i].topic != RQ_NO_SLOT && is_due(rq_queues[i].samples, now))
 			sample_queue(&rq_queues[i], now);
 	LWLockRelease(rq_meta_lock);
 }
 
 static void
-sample_offsets(int from, int to, TimestampTz now)
+sample_offsets(uint32 from, TimestampTz now)
 {
+	uint32		to;
+
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	for (int i = from; i < to; i++)
+	to = Min(from + HOLD_MAX, rq_slots_begun(rq_offset_pool));
+	for (uint32 i = from; i < to; i++)
 		if (rq_offsets[i].group != RQ_NO_SLOT && is_due(rq_offsets[i].samples, now))
 			sample_offset(&rq_offsets[i], now);
 	LWLockRelease(rq_meta_lock);
@@ -99,10 +104,10 @@ rq_rates_sample(void)
 		return;
 	next_look = TimestampTzPlusMilliseconds(now, LOOK_INTERVAL_MS);
 
-	for (int i = 0; i < rq_max_queues; i += HOLD_MAX)
-		sample_queues(i, Min(i + HOLD_MAX, rq_max_queues), now);
-	for (int i = 0; i < rq_max_consumer_slots; i += HOLD_MAX)
-		sample_offsets(i, Min(i + HOLD_MAX, rq_max_consumer_slots), now);
+	for (uint32 i = 0; i < rq_slots_begun(rq_queue_pool); i += HOLD_MAX)
+		sample_queues(i, now);
+	for (uint32 i = 0; i < rq_slots_begun(rq_offset_pool); i += HOLD_MAX)
+		sample_offsets(i, now);
 }
 
 /* The rate since the older sample; a group can have been moved back. */

@@ -474,14 +474,15 @@ rq_saved_place_round(void)
 {
 	static uint32 next = 0;
 	static bool seen = false;	/* an offset that waits, in this pass */
+	uint32		n = rq_slots_begun(rq_offset_pool);
 	int			budget = ROUND_BUDGET;
 	bool		more = false;
 
-	for (int i = 0; i < rq_max_consumer_slots && budget > 0; i++, budget--)
+	for (uint32 i = 0; i < n && budget > 0; i++, budget--)
 	{
 		RqOffset   *o;
 
-		if (next == (uint32) rq_max_consumer_slots)
+		if (next >= n)
 		{
 			if (!seen)
 				forget_all();

@@ -405,14 +405,15 @@ tell_loss(RqOffset *o, TimestampTz now)
 void
 rq_trim_tell_losses(TimestampTz now)
 {
-	static int	next = 0;		/* where to go on the next time */
+	static uint32 next = 0;		/* where to go on the next time */
+	uint32		n = rq_slots_begun(rq_offset_pool);
 	int			left = TELL_ROUND;
 
-	for (int n = 0; n < rq_max_consumer_slots && left > 0; n++)
+	for (uint32 i = 0; i < n && left > 0; i++)
 	{
 		RqOffset   *o = &rq_offsets[next];
 
-		next = (next + 1) % rq_max_consumer_slots;
+		next = (next + 1) % n;
 		/* Checked without a lock to pass over most, then again with it. */
 		if (o->lost != o->lost_told && tell_loss(o, now))
 			left--;

@@ -63,6 +63,14 @@ make_part_table(const RqPart *part)
 	if (part->item_size == 0)
 		return;
 	snprintf(name, sizeof(name), "rocketq %s", part->name);
+	if (part->is_begun_later)
+	{
+		bool		found;
+
+		*part->table = ShmemInitStruct(name, mul_size(items_of(part),
+													  part->item_size), &found);
+		return;
+	}
 	if (rq_table_create(name, items_of(part), part->item_size, part->table) &&
 		part->fill)
 		part->fill();

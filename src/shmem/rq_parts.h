@@ -22,12 +22,15 @@ typedef struct RqPart
 	 * Its table in shared memory, "rocketq" and its name: so many items (NULL
 	 * = one) of this size, 0 = it has none.  The settings have their values
 	 * by then.  The table's address goes to "table"; then "fill" sets what
-	 * must not be zero in a new one (NULL = nothing).
+	 * must not be zero in a new one (NULL = nothing).  With is_begun_later a
+	 * new table is left alone, so that it takes no memory until it is used:
+	 * the owner sets up an item when it is first used.
 	 */
 	Size		item_size;
 	int			(*items) (void);
 	void	  **table;
 	void		(*fill) (void);
+	bool		is_begun_later;
 
 	/*
 	 * What it needs besides, as a sum of rq_table_size(); and create that, or

@@ -3,8 +3,8 @@
  *	  Slots of a fixed table, given to owners that each want many.
  *
  * Nothing here takes a lock or can fail.  Whoever changes something holds the
- * meta lock exclusively and has checked "nfree"; a page is there whenever a
- * slot is (see the head of rq_slots.h).
+ * meta lock exclusively and has checked rq_slots_left(); a page is there
+ * whenever a block is (see the head of rq_slots.h).
  */
 #include "postgres.h"
 
@@ -20,18 +20,19 @@ RqPool	   *rq_offset_pool = NULL;
 
 /* Enough for any owners; see the head of the header. */
 static uint32
-pages_for(uint32 nslots)
+pages_for(uint32 nblocks)
 {
-	return nslots / 2 + 1;
+	return nblocks / 2 + 1;
 }
 
 static Size
 pool_size(uint32 nslots)
 {
+	uint32		nblocks = RQ_SLOTS_BLOCKS(nslots);
 	Size		size = MAXALIGN(sizeof(RqPool));
 
-	size = add_size(size, mul_size(pages_for(nslots), sizeof(RqSlotPage)));
-	return CACHELINEALIGN(add_size(size, mul_size(nslots, sizeof(uint32))));
+	size = add_size(size, mul_size(pages_for(nblocks), sizeof(RqSlotPage)));
+	return CACHELINEALIGN(add_size(size, mul_size(nblocks, sizeof(uint32))));
 }
 
 static Size
@@ -40,6 +41,7 @@ slots_size(void)
 	return add_size(pool_size(rq_max_queues), pool_size(rq_max_consumer_slots));
 }
 
+/* Pages and lists are left as they are; see "begun". */
 static RqPool *
 init_pool(const char *name, uint32 nslots)
 {
@@ -48,15 +50,12 @@ init_pool(const char *name, uint32 nslots)
 
 	if (found)
 		return p;
-	p->nslots = p->nfree = nslots;
-	p->npages = pages_for(nslots);
+	p->nblocks = p->nfree = RQ_SLOTS_BLOCKS(nslots);
+	p->npages = pages_for(p->nblocks);
 	p->pages = (RqSlotPage *) ((char *) p + MAXALIGN(sizeof(RqPool)));
 	p->next_free = (uint32 *) (p->pages + p->npages);
-	p->first_free = p->first_free_page = 0;
-	for (uint32 i = 0; i < nslots; i++)
-		p->next_free[i] = i + 1 < nslots ? i + 1 : RQ_NO_SLOT;
-	for (uint32 i = 0; i < p->npages; i++)
-		p->pages[i].at[0] = i + 1 < p->npages ? i + 1 : RQ_NO_SLOT;
+	p->begun = p->begun_pages = 0;
+	p->first_free = p->first_free_page = RQ_NO_SLOT;
 	return p;
 }
 
@@ -74,26 +73,30 @@ const RqPart rq_slots_part = {
 };
 
 /*
- * The list is a stack, so the slot that was given back last is the next one to
- * be given.  Nothing may depend on that: redo gives slots in another order than
+ * The list is a stack, so the block that was given back last is the next one to
+ * be given.  Nothing may depend on that: redo gives blocks in another order than
  * the primary did.
  */
 static uint32
-take_slot(RqPool *pool)
+take_block(RqPool *pool)
 {
-	uint32		slot = pool->first_free;
+	uint32		block = pool->first_free;
 
-	Assert(pool->nfree > 0 && slot < pool->nslots);
-	pool->first_free = pool->next_free[slot];
+	Assert(pool->nfree > 0);
 	pool->nfree--;
-	return slot;
+	if (block == RQ_NO_SLOT)
+		block = pool->begun++;
+	else
+		pool->first_free = pool->next_free[block];
+	Assert(block < pool->begun && pool->begun <= pool->nblocks);
+	return block;
 }
 
 static void
-give_back(RqPool *pool, uint32 slot)
+give_back(RqPool *pool, uint32 block)
 {
-	pool->next_free[slot] = pool->first_free;
-	pool->first_free = slot;
+	pool->next_free[block] = pool->first_free;
+	pool->first_free = block;
 	pool->nfree++;
 }
 
@@ -102,8 +105,11 @@ take_page(RqPool *pool)
 {
 	uint32		page = pool->first_free_page;
 
-	Assert(page < pool->npages);
-	pool->first_free_page = pool->pages[page].at[0];
+	if (page == RQ_NO_SLOT)
+		page = pool->begun_pages++;
+	else
+		pool->first_free_page = pool->pages[page].at[0];
+	Assert(page < pool->begun_pages && pool->begun_pages <= pool->npages);
 	return page;
 }
 
@@ -116,7 +122,7 @@ free_page(RqPool *pool, uint32 page)
 
 /* ---- trees ---- */
 
-/* How many slots are below one place of a page at this height; 1 in a leaf. */
+/* How many blocks are below one place of a page at this height; 1 in a leaf. */
 static inline uint32
 span(uint32 height)
 {
@@ -143,16 +149,16 @@ rq_slots_find_far(const RqPool *pool, const RqSlotMap *map, uint32 i)
 
 	for (uint32 height = map->height; height > 0; height--)
 	{
-		if (at >= pool->npages)
+		if (at >= pool->begun_pages)
 			return RQ_NO_SLOT;
 		at = pool->pages[at].at[place(far, height)];
 	}
-	return at < pool->nslots ? at : RQ_NO_SLOT;
+	return at < pool->begun ? at : RQ_NO_SLOT;
 }
 
 /*
  * The tree is full, or there is none: what there is becomes the first part of
- * a higher one.  The caller fills in the first slot of a new tree.
+ * a higher one.  The caller fills in the first block of a new tree.
  */
 static void
 grow_tree(RqPool *pool, RqSlotMap *map)
@@ -166,12 +172,12 @@ grow_tree(RqPool *pool, RqSlotMap *map)
 }
 
 /*
- * Add the slot as number "far" of the tree, the next one.  The tree can be
+ * Add the block as number "far" of the tree, the next one.  The tree can be
  * higher than that needs (free_pages_of()), so pages are taken where the
  * number begins a new one, and the root only when the tree is full.
  */
 static void
-add_far(RqPool *pool, RqSlotMap *map, uint32 far, uint32 slot)
+add_far(RqPool *pool, RqSlotMap *map, uint32 far, uint32 block)
 {
 	uint32		page;
 
@@ -186,13 +192,13 @@ add_far(RqPool *pool, RqSlotMap *map, uint32 far, uint32 slot)
 			*child = take_page(pool);
 		page = *child;
 	}
-	pool->pages[page].at[place(far, 1)] = slot;
+	pool->pages[page].at[place(far, 1)] = block;
 }
 
 /*
- * Free the pages that hold nothing but this slot, which is the last one: those
- * of which it is the first slot.  Pages above stay, so that the way to slots
- * that others use does not change, and the tree keeps its height until it is
+ * Free the pages that hold nothing but this block, which is the last one: those
+ * of which it is the first.  Pages above stay, so that the way to blocks that
+ * others use does not change, and the tree keeps its height until it is
  * empty.
  */
 static void
@@ -210,39 +216,54 @@ free_pages_of(RqPool *pool, RqSlotMap *map, uint32 far)
 		map->height = 0;
 }
 
+/* ---- maps ---- */
+
+static void
+add_block(RqPool *pool, RqSlotMap *map, uint32 i)
+{
+	uint32		block = take_block(pool);
+
+	if (i < RQ_SLOTS_NEAR)
+		map->near[i] = block;
+	else
+		add_far(pool, map, i - RQ_SLOTS_NEAR, block);
+}
+
+/* Block "i" is the last one. */
+static void
+remove_block(RqPool *pool, RqSlotMap *map, uint32 i)
+{
+	uint32		block = i < RQ_SLOTS_NEAR ? map->near[i] :
+	rq_slots_find_far(pool, map, i);
+
+	if (i >= RQ_SLOTS_NEAR)
+		free_pages_of(pool, map, i - RQ_SLOTS_NEAR);
+	give_back(pool, block);
+}
+
 /* No barriers: a map grows only while nobody else uses its owner. */
 void
-rq_slots_take(RqPool *pool, RqSlotMap *map, uint32 count)
+rq_slots_take(RqPool *pool, RqSlotMap *map, uint32 want)
 {
-	Assert(count <= pool->nfree);
-	for (; count > 0; count--)
-	{
-		uint32		slot = take_slot(pool);
-
-		if (map->n < RQ_SLOTS_NEAR)
-			map->near[map->n] = slot;
-		else
-			add_far(pool, map, map->n - RQ_SLOTS_NEAR, slot);
-		map->n++;
-	}
+	Assert(want >= map->n && rq_slots_needed(map->n, want) <= rq_slots_left(pool));
+	for (uint32 i = RQ_SLOTS_BLOCKS(map->n); i < RQ_SLOTS_BLOCKS(want); i++)
+		add_block(pool, map, i);
+	map->n = want;
 }
 
 /*
- * From the last one down.  The count is lowered before the slot and its pages
- * go to the free lists.  That is no barrier: those who may still ask for one
- * that goes can get any answer that is within bounds.
+ * From the last one down.  The count is lowered before blocks and pages go to
+ * the free lists.  That is no barrier: those who may still ask for one that goes
+ * can get any answer that is within bounds.
  */
 void
 rq_slots_cut(RqPool *pool, RqSlotMap *map, uint32 keep)
 {
-	while (map->n > keep)
-	{
-		uint32		last = map->n - 1;
-		uint32		slot = rq_slots_find(pool, map, last);
+	uint32		have = RQ_SLOTS_BLOCKS(map->n);
 
-		map->n = last;
-		if (last >= RQ_SLOTS_NEAR)
-			free_pages_of(pool, map, last - RQ_SLOTS_NEAR);
-		give_back(pool, slot);
-	}
+	if (keep >= map->n)
+		return;
+	map->n = keep;
+	for (uint32 i = have; i > RQ_SLOTS_BLOCKS(keep); i--)
+		remove_block(pool, map, i - 1);
 }

@@ -54,7 +54,7 @@ take_slots(uint32 topic, uint32 nslots)
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	if (nslots <= have)
 		return;
-	rq_topic_check_room(nslots - have);
+	rq_topic_check_room(have, nslots);
 	rq_group_take_slots(topic, nslots);
 	rq_topic_take_queues(topic, nslots);
 }
@@ -74,7 +74,8 @@ make_room_for_slots(uint32 topic, uint32 nslots)
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	ngroups = rq_group_count(topic);
 	LWLockRelease(rq_meta_lock);
-	rq_topic_make_room(nslots - have, ngroups * (nslots - have));
+	rq_topic_make_room(rq_slots_needed(have, nslots),
+					   ngroups * rq_slots_needed(have, nslots));
 }
 
 /*

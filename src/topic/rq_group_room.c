@@ -59,14 +59,16 @@ count_groups(uint32 topic)
 static void
 check_share(GroupCount n, uint32 nqueues)
 {
-	if (n.there * nqueues <= rq_max_consumer_slots_per_topic &&
-		n.slots * nqueues / 2 <= rq_max_consumer_slots_per_topic)
+	int64		each = RQ_SLOTS_IN_BLOCKS(nqueues);
+
+	if (n.there * each <= rq_max_consumer_slots_per_topic &&
+		n.slots * each / 2 <= rq_max_consumer_slots_per_topic)
 		return;
 	rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
 	rq_report_share_used_up(gettext_noop("too many consumer slots for one topic"),
 							"rocketq.max_consumer_slots_per_topic",
 							rq_max_consumer_slots_per_topic,
-							gettext_noop("A consumer group takes a slot for each queue: use fewer queues, drop unused groups with rocketq.drop_group(), or let a superuser raise rocketq.max_consumer_slots_per_topic."));
+							gettext_noop("A consumer group takes a slot for each queue, in blocks of 8: use fewer queues, drop unused groups with rocketq.drop_group(), or let a superuser raise rocketq.max_consumer_slots_per_topic."));
 }
 
 void
@@ -94,20 +96,20 @@ rq_group_check_share(uint32 topic, uint32 nqueues)
 	check_share(count_groups(topic), nqueues);
 }
 
-/* Throw unless there are slots for this many more offsets. */
+/* Throw unless there are this many slots more, in whole blocks. */
 static void
-check_room(uint64 noffsets)
+check_room(uint64 needed)
 {
-	uint32		left = rq_offset_pool->nfree;
+	uint32		left = rq_slots_left(rq_offset_pool);
 
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	if (noffsets <= left)
+	if (needed <= left)
 		return;
 	rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
-	rq_report_table_full(gettext_noop("too many consumer slots"),
-						 "rocketq.max_consumer_slots",
-						 rq_max_consumer_slots, (uint32) noffsets, left,
-						 "drop_group");
+	rq_report_blocks_full(gettext_noop("too many consumer slots"),
+						  "rocketq.max_consumer_slots",
+						  rq_max_consumer_slots, needed, left, RQ_SLOTS_BLOCK,
+						  "drop_group");
 }
 
 void
@@ -120,7 +122,7 @@ rq_group_check_room_for_new(uint32 nqueues)
 							 rq_max_groups, 1, 0,
 							 "drop_group");
 	}
-	check_room(nqueues);
+	check_room(rq_slots_needed(0, nqueues));
 }
 
 /* ---- offsets ---- */
@@ -134,9 +136,11 @@ rq_group_take_offsets(uint32 group, uint32 nqueues)
 {
 	RqSlotMap  *map = &rq_groups[group].offsets;
 	uint32		before = map->n;
+	uint32		begun = rq_slots_begun(rq_offset_pool);
 
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	rq_slots_take(rq_offset_pool, map, nqueues - before);
+	rq_slots_take(rq_offset_pool, map, nqueues);
+	rq_offsets_begin(begun, rq_slots_begun(rq_offset_pool));
 	for (uint32 i = before; i < nqueues; i++)
 	{
 		RqOffset   *o = rq_group_offset(group, i);
@@ -172,7 +176,8 @@ void
 rq_group_take_slots(uint32 topic, uint32 nslots)
 {
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	check_room(rq_group_count(topic) * (nslots - rq_topic_nslots(topic)));
+	check_room(rq_group_count(topic) *
+			   rq_slots_needed(rq_topic_nslots(topic), nslots));
 	for (uint32 i = rq_topics[topic].first_group; i != RQ_NO_SLOT;
 		 i = rq_groups[i].next)
 		rq_group_take_offsets(i, nslots);

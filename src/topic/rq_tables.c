@@ -134,15 +134,17 @@ queues_count(void)
 }
 
 /* A queue's lock is in its slot; the part has one more, for the tranche. */
-static void
-queues_fill(void)
+void
+rq_queues_begin(uint32 from, uint32 to)
 {
 	int			tranche = rq_part_locks(&rq_queues_part)->lock.tranche;
 
-	for (int i = 0; i < rq_max_queues; i++)
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	for (uint32 i = from; i < to; i++)
 	{
 		RqQueue    *q = &rq_queues[i];
 
+		memset(q, 0, sizeof(*q));
 		LWLockInitialize(&q->lock, tranche);
 		q->topic = RQ_NO_SLOT;
 		pg_atomic_init_u64(&q->start, 0);
@@ -159,7 +161,7 @@ const RqPart rq_queues_part = {
 	.item_size = sizeof(RqQueue),
 	.items = queues_count,
 	.table = (void **) &rq_queues,
-	.fill = queues_fill,
+	.is_begun_later = true,
 	.locks_name = "RocketqQueue",
 	.nlocks = 1
 };
@@ -204,11 +206,13 @@ offsets_init(void)
 	offset_locks = rq_part_locks(&rq_offsets_part);
 }
 
-static void
-offsets_fill(void)
+void
+rq_offsets_begin(uint32 from, uint32 to)
 {
-	for (int i = 0; i < rq_max_consumer_slots; i++)
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	for (uint32 i = from; i < to; i++)
 	{
+		memset(&rq_offsets[i], 0, sizeof(RqOffset));
 		rq_offsets[i].group = RQ_NO_SLOT;
 		pg_atomic_init_u64(&rq_offsets[i].mark, 0);
 	}
@@ -219,7 +223,7 @@ const RqPart rq_offsets_part = {
 	.item_size = sizeof(RqOffset),
 	.items = offsets_count,
 	.table = (void **) &rq_offsets,
-	.fill = offsets_fill,
+	.is_begun_later = true,
 	.shmem_init = offsets_init,
 	.locks_name = "RocketqOffset",
 	.nlocks = RQ_OFFSET_LOCKS

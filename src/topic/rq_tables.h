@@ -264,6 +264,14 @@ extern const RqPart rq_groups_part;
 extern const RqPart rq_offsets_part;
 
 /*
+ * Set up slots [from, to) of queues, or of offsets, which have never been given
+ * before (rq_slots_begun()): they are free.  The caller holds the meta lock
+ * exclusively.
+ */
+extern void rq_queues_begin(uint32 from, uint32 to);
+extern void rq_offsets_begin(uint32 from, uint32 to);
+
+/*
  * A topic's queue, or a group's offset in one, by its number; NULL if there is
  * none.  For those who keep neither it is another's at worst; see
  * rq_slots_find().

@@ -62,16 +62,18 @@ find_free_topic(void)
 }
 
 void
-rq_topic_check_room(uint32 nqueues)
+rq_topic_check_room(uint32 have, uint32 nslots)
 {
-	uint32		left = rq_queue_pool->nfree;
+	uint32		needed = rq_slots_needed(have, nslots);
+	uint32		left = rq_slots_left(rq_queue_pool);
 
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	if (nqueues <= left)
+	if (needed <= left)
 		return;
 	rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
-	rq_report_table_full(gettext_noop("too many queues"), "rocketq.max_queues", rq_max_queues, nqueues, left,
-						 "drop_topic");
+	rq_report_blocks_full(gettext_noop("too many queues"), "rocketq.max_queues",
+						  rq_max_queues, needed, left, RQ_SLOTS_BLOCK,
+						  "drop_topic");
 }
 
 void
@@ -83,7 +85,7 @@ rq_topic_check_room_for_new(uint32 nqueues)
 		rq_report_table_full(gettext_noop("too many topics"), "rocketq.max_topics", rq_max_topics, 1, 0,
 							 "drop_topic");
 	}
-	rq_topic_check_room(nqueues);
+	rq_topic_check_room(0, nqueues);
 }
 
 /* Returns the end of the record, which the slot is then stamped with. */
@@ -206,9 +208,11 @@ rq_topic_take_queues(uint32 topic, uint32 nslots)
 {
 	RqTopic    *t = &rq_topics[topic];
 	uint32		before = t->queues.n;
+	uint32		begun = rq_slots_begun(rq_queue_pool);
 
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	rq_slots_take(rq_queue_pool, &t->queues, nslots - before);
+	rq_slots_take(rq_queue_pool, &t->queues, nslots);
+	rq_queues_begin(begun, rq_slots_begun(rq_queue_pool));
 	for (uint32 i = before; i < nslots; i++)
 		init_queue(rq_topic_queue(topic, i), topic, i);
 }

@@ -83,7 +83,7 @@ rq_topic_ensure(RqKey key, Oid spc, const RqTopicSettings *settings,
 	 */
 	while (find_remains(key, xid != 0, &created))
 		rq_topic_drop(key, created);
-	rq_topic_make_room(settings->nqueues, 0);
+	rq_topic_make_room(rq_slots_needed(0, settings->nqueues), 0);
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 

@@ -17,11 +17,11 @@
 extern bool rq_topic_drop(RqKey key, XLogRecPtr created);
 
 /*
- * Unless this many slots of queues and of offsets are free, and one of a topic
- * and of a group, remove what is known to be garbage and waits for the
- * janitor.  Takes the gate and the meta lock.
+ * Unless this many slots of queues and of offsets (rq_slots_needed()) are free,
+ * and one of a topic and of a group, remove what is known to be garbage and
+ * waits for the janitor.  Takes the gate and the meta lock.
  */
-extern void rq_topic_make_room(uint32 nqueues, uint64 noffsets);
+extern void rq_topic_make_room(uint32 queue_slots, uint64 offset_slots);
 
 /*
  * Remove the storage of topics that have been dropped and, given a function

@@ -15,10 +15,10 @@ extern xl_rq_topic rq_topic_record(uint32 topic);
 /* WAL-log such a record; returns where it ends. */
 extern XLogRecPtr rq_topic_log(const xl_rq_topic *rec);
 
-/* Throw unless there are slots for "nqueues" more queues. */
-extern void rq_topic_check_room(uint32 nqueues);
+/* Throw unless a topic with "have" slots can get "nslots". */
+extern void rq_topic_check_room(uint32 have, uint32 nslots);
 
-/* The same for a new topic with this many, which needs a slot itself. */
+/* The same for a new topic with this many, which needs a slot of its own. */
 extern void rq_topic_check_room_for_new(uint32 nqueues);
 
 /* Give the topic new queues until it has "nslots"; there is room. */

@@ -4,9 +4,12 @@ The janitor frees what transactions have given up, some time later.  So there ar
 two sums: of what certainly exists, so that a request which does not fit beside it
 must be refused; and of what may still exist, so that a request which fits beside it
 must succeed.  In between either is right.
+
+Slots are given out in whole blocks: to a topic for its queues, and to each of its
+groups for as many offsets.
 """
 
-from reference import Refused, TOO_MANY
+from reference import Refused, TOO_MANY, blocks
 
 UNLIMITED = 1 << 30
 
@@ -25,6 +28,8 @@ class Limits:
     def __init__(self, model, settings):
         self.model = model
         self.allowed = {name: int(settings.get(name, value)) for name, value in SETTINGS.items()}
+        for name in ('rocketq.max_queues', 'rocketq.max_consumer_slots'):
+            self.allowed[name] = blocks(self.allowed[name])
         self.left_over = {name: 0 for name in SETTINGS}
 
     def need(self, name, count, certain, possible):
@@ -48,13 +53,13 @@ class Limits:
         return used
 
     def need_queues(self, count):
-        self.need('rocketq.max_queues', count, sum(self.used().values()),
-                  sum(len(s.queues) for s in self.model.stores.values()))
+        self.need('rocketq.max_queues', count, sum(blocks(n) for n in self.used().values()),
+                  sum(blocks(len(s.queues)) for s in self.model.stores.values()))
 
     def need_slots(self, count):
         stores = self.model.stores
-        certain = sum(n * len(stores[sid].groups) for sid, n in self.used().items())
-        possible = sum(len(g.offsets) for s in stores.values() for g in s.groups.values())
+        certain = sum(blocks(n) * len(stores[sid].groups) for sid, n in self.used().items())
+        possible = sum(blocks(len(g.offsets)) for s in stores.values() for g in s.groups.values())
         self.need('rocketq.max_consumer_slots', count, certain, possible)
 
     def need_groups(self, count):
@@ -66,10 +71,10 @@ class Limits:
     def share_of_slots(self, groups_there, groups, queues_there, queues):
         """A slot for each group and queue; the difference is what may still be there."""
         name = 'rocketq.max_consumer_slots_per_topic'
-        if groups_there * queues_there > self.allowed[name]:
+        if groups_there * blocks(queues_there) > self.allowed[name]:
             raise Refused(TOO_MANY)
         if (groups + self.left_over['rocketq.max_groups']) * \
-                (queues + self.left_over['rocketq.max_queues']) > self.allowed[name]:
+                blocks(queues + self.left_over['rocketq.max_queues']) > self.allowed[name]:
             self.model.either.add(TOO_MANY)
 
     # ---- what needs them ----
@@ -79,13 +84,13 @@ class Limits:
             raise Refused(TOO_MANY)
 
     def topic(self, nqueues):
-        self.need_queues(nqueues)
+        self.need_queues(blocks(nqueues))
 
     def again(self, shape, ngroups):
         """TRUNCATE: the same again."""
-        self.need_queues(shape.nqueues)
+        self.need_queues(blocks(shape.nqueues))
         self.need_groups(ngroups)
-        self.need_slots(ngroups * shape.nqueues)
+        self.need_slots(ngroups * blocks(shape.nqueues))
 
     def growth(self, session, shape, nqueues):
         store = self.model.stores[shape.sid]
@@ -95,7 +100,7 @@ class Limits:
             there = len(list(self.model.visible_groups(session, shape.sid)))
             self.share_of_slots(there, len(store.groups), nqueues,
                                 max(nqueues, len(store.queues)))
-        more = nqueues - len(store.queues)
+        more = blocks(nqueues) - blocks(len(store.queues))
         self.need_queues(more)
         self.need_slots(more * len(store.groups))
 
@@ -105,7 +110,7 @@ class Limits:
         self.need('rocketq.max_groups_per_topic', 1, there, len(store.groups))
         self.share_of_slots(there + 1, len(store.groups) + 1, shape.nqueues, len(store.queues))
         self.need_groups(1)
-        self.need_slots(len(store.queues))
+        self.need_slots(blocks(len(store.queues)))
 
     # ---- what the janitor has to take away ----
 

@@ -31,10 +31,10 @@ def choose_run(seed, nsteps):
     rng = random.Random(seed)
     settings = {'rocketq.janitor_interval': rng.choice(['50ms', '1s', '10s'])}
     if rng.random() < 0.5:
-        settings.update({'rocketq.max_queues': rng.choice([16, 20, 28]),
+        settings.update({'rocketq.max_queues': rng.choice([32, 35, 56]),
                          'rocketq.max_groups': rng.choice([16, 2048]),
                          'rocketq.max_consumer_slots': rng.choice([64, 16384]),
-                         'rocketq.max_consumer_slots_per_topic': rng.choice([6, 4096]),
+                         'rocketq.max_consumer_slots_per_topic': rng.choice([24, 4096]),
                          'rocketq.max_queues_per_topic': rng.choice([4, 1024]),
                          'rocketq.max_groups_per_topic': rng.choice([1, 128])})
     standby = rng.random() < 0.4

@@ -40,6 +40,14 @@ SERIALIZATION_FAILURE = '40001'
 
 RETENTION_DEFAULT = 'default'
 
+# Queues and offsets of groups are given out in blocks of so many.
+BLOCK = 8
+
+
+def blocks(nslots):
+    """How many slots somebody has who needs so many."""
+    return -(-nslots // BLOCK) * BLOCK
+
 
 class Refused(Exception):
     """The server must refuse the statement with one of these SQLSTATEs."""
@@ -265,7 +273,7 @@ class Model:
         for store in self.stores.values():
             group = store.groups.pop(gid, None)
             if group is not None:
-                self.limits.leave(groups=1, slots=len(group.offsets))
+                self.limits.leave(groups=1, slots=blocks(len(group.offsets)))
 
     # ---- shapes ----
 
@@ -284,9 +292,10 @@ class Model:
         if session.tx.state.shapes.get(key, self.topics.get(key)) is not None \
                 or (key in self.topics and key not in session.tx.state.shapes):
             raise Refused(DUPLICATE_TABLE)
+        # Storage is made before the name is taken.
+        self.limits.topic(nqueues)
         if any(s.shapes.get(key) is not None for s in self.others(session)):
             raise Waits('transaction that creates ' + name)
-        self.limits.topic(nqueues)
         return lambda: self.created_topic(session, name, nqueues)
 
     def created_topic(self, session, name, nqueues):
@@ -385,7 +394,7 @@ class Model:
 
     def cut(self, sid, nqueues):
         store = self.stores[sid]
-        fewer = max(len(store.queues) - nqueues, 0)
+        fewer = max(blocks(len(store.queues)) - blocks(nqueues), 0)
         self.limits.leave(queues=fewer, slots=fewer * len(store.groups),
                           groups=len(store.groups) if nqueues == 0 else 0)
         store.resize(nqueues)

@@ -19,7 +19,7 @@ GROUPS = ['g0', 'g1']
 SAVEPOINTS = ['a', 'b']
 TAGS = [None, 'red', 'blue']
 KEYS = [None, 'k1', 'k2']
-MAX_QUEUES = 6
+MAX_QUEUES = 10
 
 Step = namedtuple('Step', 'verb session dare arguments')
 
@@ -56,7 +56,7 @@ def number(low, high):
 
 
 def maybe_queue(rng):
-    return rng.choice([None] + list(range(MAX_QUEUES - 2)))
+    return rng.choice([None] + list(range(4)))
 
 
 TOPIC = one_of(['t0', 't0', 't0', 't1', 't1', 't2'])

@@ -136,13 +136,13 @@ TRUNCATE limited;
 SELECT array_agg(DISTINCT consumer_group ORDER BY consumer_group) FROM rocketq.groups WHERE topic = 'limited';
 ROLLBACK;
 RESET rocketq.max_groups_per_topic;
--- and of consumer slots, here 2 for a group
+-- and of consumer slots, here a block of 8 for a group
 SELECT count(*) AS groups FROM rocketq.groups WHERE topic = 'limited' AND queue_id = 0;
-SET rocketq.max_consumer_slots_per_topic = 7;
+SET rocketq.max_consumer_slots_per_topic = 31;
 SELECT rocketq.create_group('limited', 'g5');
 \echo :LAST_ERROR_SQLSTATE
 SELECT count(*) FROM rocketq.consume('limited', 'g5', 1);
-SELECT rocketq.alter_topic('limited', queues => 3);
+SELECT rocketq.alter_topic('limited', queues => 9);
 \echo :LAST_ERROR_SQLSTATE
 SELECT queues FROM rocketq.topics WHERE topic = 'limited';
 -- existing ones still work, even when the share gets smaller
@@ -154,11 +154,11 @@ TRUNCATE limited;
 SELECT count(*) AS groups FROM rocketq.groups WHERE topic = 'limited' AND queue_id = 0;
 ROLLBACK;
 -- up to the last one
-SET rocketq.max_consumer_slots_per_topic = 9;
+SET rocketq.max_consumer_slots_per_topic = 32;
 BEGIN;
 SELECT rocketq.create_group('limited', 'g5');
 ROLLBACK;
-SELECT rocketq.alter_topic('limited', queues => 3);
+SELECT rocketq.alter_topic('limited', queues => 8);
 SELECT rocketq.alter_topic('limited', queues => 2);
 -- but not repeatedly in one transaction
 DO $$

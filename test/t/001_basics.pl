@@ -19,8 +19,8 @@ use Test::More;
 my $node = rq_node('main', no_extension => 1, conf => <<'EOC');
 shared_preload_libraries = ''
 rocketq.max_topics = 16
-rocketq.max_queues = 40
-rocketq.max_consumer_slots = 64
+rocketq.max_queues = 128
+rocketq.max_consumer_slots = 128
 EOC
 
 my ($rc, $out, $err) = $node->psql('postgres', 'CREATE EXTENSION rocketq');
@@ -145,7 +145,7 @@ EOQ
 # call leaves nothing behind.
 #
 ($rc, $out, $err) = $node->psql('postgres',
-	"SELECT rocketq.create_topic('wide', 37)");
+	"SELECT rocketq.create_topic('wide', 121)");
 like($err, qr/too many queues.*rocketq\.max_queues/s, 'too many queues');
 ($rc, $out, $err) = $node->psql('postgres',
 	"SELECT rocketq.create_topic('t' || i, 1) FROM generate_series(1, 16) i");
@@ -175,7 +175,7 @@ is($node->start(fail_ok => 1), 0, 'no start with too small a table');
 like(slurp_file($node->logfile, $log_from),
 	qr/too many queues.*rocketq\.max_queues/s, 'the log names the setting');
 unlike(slurp_file($node->logfile), qr/rocketq\.segment_size/, 'nothing is logged if the segment size is that of the store');
-$node->append_conf('postgresql.conf', "rocketq.max_queues = 40\nrocketq.segment_size = '2MB'");
+$node->append_conf('postgresql.conf', "rocketq.max_queues = 128\nrocketq.segment_size = '2MB'");
 $log_from = rq_log_from($node);
 $node->start;
 like(slurp_file($node->logfile, $log_from),

@@ -1,6 +1,7 @@
 # 009_slots.pl -- whether topics, queues and groups fit depends only on how
 # many exist, not on what existed before: in a running server, after a crash,
-# and on a standby.
+# and on a standby.  Queues are given out in blocks of 8, and so are the offsets of
+# a group.
 
 use strict;
 use warnings;
@@ -13,11 +14,12 @@ use PostgreSQL::Test::Utils;
 use RocketqTest;
 use Test::More;
 
-# Exactly what the tests below need: 40 topics of one queue and one of 100.
+# Exactly what the tests below need: 80 blocks for queues, and 28 for offsets.
+# Settings are rounded up to whole blocks.
 my $node = rq_node('main', allows_streaming => 1, conf => <<'EOC');
 rocketq.max_topics = 60
-rocketq.max_queues = 140
-rocketq.max_consumer_slots = 140
+rocketq.max_queues = 633
+rocketq.max_consumer_slots = 217
 rocketq.max_groups = 20
 checkpoint_timeout = 1h
 EOC
@@ -49,13 +51,25 @@ sub wait_for_queues
 	return is(queues(), $count, "$count queues are left");
 }
 
+# How many slots are left for queues, as an error says.
+sub left
+{
+	my ($server) = @_;
+	my ($rc, $out, $err) = $server->psql('postgres',
+		q{SET rocketq.max_queues_per_topic = 65535; SELECT rocketq.create_topic('too_wide', 700)});
+	return $err =~ /704 more are needed, in blocks of 8, but (\d+) of the 640 allowed by rocketq\.max_queues are left\./
+	  ? $1 : $err;
+}
+
 # Kill it, and let it recover.
 sub crash
 {
 	my ($what) = @_;
 	my $before = sql('SELECT string_agg(t::text, E\'\n\' ORDER BY t.topic::text) FROM (SELECT topic, queues FROM rocketq.topics) t');
+	my $left_before = left($node);
 	$node->stop('immediate');
 	$node->start;
+	is(left($node), $left_before, "$what: as many slots are left as before");
 	is( sql('SELECT string_agg(t::text, E\'\n\' ORDER BY t.topic::text) FROM (SELECT topic, queues FROM rocketq.topics) t'),
 		$before, "$what: recovered");
 	rq_catch_up($node, $standby);
@@ -73,31 +87,48 @@ sub clear
 }
 
 #
-# Grow and shrink by one, so that every second slot is in use; then one topic
-# gets all the others, down to the last one.
+# Grow and shrink by one, past the end of a block, so that every second block is
+# in use; then one topic gets all the others, down to the last one.
 #
-sql(q{SELECT rocketq.create_topic('t' || i, 1) FROM generate_series(1, 40) i});
-sql("SELECT rocketq.alter_topic('t$_', queues => 2)") foreach 1 .. 40;
+is(sql("SELECT string_agg(current_setting('rocketq.' || s), ' ') FROM unnest('{max_queues,max_consumer_slots}'::text[]) s"),
+	'640 224', 'settings are rounded up to whole blocks');
+sql(q{SELECT rocketq.create_topic('t' || i, 7) FROM generate_series(1, 40) i});
+is(left($node), '320', 'a topic takes a whole block');
+sql("SELECT rocketq.alter_topic('t$_', queues => 8)") foreach 1 .. 40;
+is(left($node), '320', 'which it uses up before it takes another');
+sql("SELECT rocketq.alter_topic('t$_', queues => 9)") foreach 1 .. 40;
+is(left($node), '0', 'all slots are in use');
+refused("SELECT rocketq.create_topic('more', 1)",
+	qr/too many queues\nDETAIL:  8 more are needed, in blocks of 8, but 0 of the 640 /,
+	'no block is left');
 rq_wait_ticks($node, 'janitor', 2);
 sql('CHECKPOINT');
 sql("SELECT rocketq.alter_topic('t$_', queues => 1)") foreach 1 .. 40;
 wait_for_queues(40);
-refused("SELECT rocketq.create_topic('big', 101)",
-	qr/too many queues\nDETAIL:  101 more are needed, but 100 of the 140 allowed by rocketq\.max_queues are left\./,
+refused("SELECT rocketq.create_topic('big', 321)",
+	qr/too many queues\nDETAIL:  328 more are needed, in blocks of 8, but 320 of the 640 allowed by rocketq\.max_queues are left\./,
 	'one queue too many is refused');
-sql(q{SELECT rocketq.create_topic('big', 100)});
-is(queues(), '140', 'all slots are in use');
+sql(q{SELECT rocketq.create_topic('big', 320)});
+is(left($node), '0', 'all slots are in use');
 crash('grown and shrunk');
-refused("SELECT rocketq.alter_topic('big', 101)",
-	qr/too many queues\nDETAIL:  1 more are needed, but 0 of the 140 allowed by rocketq\.max_queues are left\./,
+refused("SELECT rocketq.alter_topic('big', 321)",
+	qr/too many queues\nDETAIL:  8 more are needed, in blocks of 8, but 0 of the 640 allowed by rocketq\.max_queues are left\./,
 	'all slots are still in use');
 
 # The same with a checkpoint after it, and with topics dropped in between.
 sql(q{SELECT rocketq.drop_topic('t' || 2 * i) FROM generate_series(1, 20) i});
-wait_for_queues(120);
-sql(q{SELECT rocketq.create_topic('d', 20)});
+wait_for_queues(340);
+sql(q{SELECT rocketq.create_topic('d', 160)});
 sql('CHECKPOINT');
 crash('dropped in between');
+
+# A topic that is far beyond the blocks in its map gives some back, and gets others.
+sql("SELECT rocketq.alter_topic('big', $_)") foreach 200, 150;
+wait_for_queues(330);
+sql(q{SELECT rocketq.create_topic('in_between', 100)});
+sql("SELECT rocketq.alter_topic('big', $_)") foreach 151 .. 165, 216;
+is(left($node), '0', 'all slots are in use again');
+crash('shrunk in the middle');
 clear();
 
 #
@@ -114,16 +145,17 @@ refused("SELECT rocketq.create_group('b', 'more')",
 	'groups have a setting of their own');
 sql(q{SELECT rocketq.drop_group('a', 'g' || 2 * i) FROM generate_series(1, 4) i});
 rq_wait_ticks($node, 'janitor', 2);
-sql(q{SELECT rocketq.create_topic('c', 44)});
+sql(q{SELECT rocketq.create_topic('c', 58)});
 sql(q{SELECT rocketq.create_group('c', 'all')});
 refused("SELECT rocketq.create_group('b', 'more')",
-	qr/too many consumer slots\nDETAIL:  5 more are needed, but 0 of the 140 allowed by rocketq\.max_consumer_slots are left/,
+	qr/too many consumer slots\nDETAIL:  8 more are needed, in blocks of 8, but 0 of the 224 allowed by rocketq\.max_consumer_slots are left/,
 	'offsets have a setting of their own');
-refused("SELECT rocketq.alter_topic('a', 10)",
-	qr/too many consumer slots\nDETAIL:  4 more are needed/,
-	'a queue needs an offset of each group');
+sql("SELECT rocketq.alter_topic('a', 16)");
+refused("SELECT rocketq.alter_topic('a', 17)",
+	qr/too many consumer slots\nDETAIL:  32 more are needed/,
+	'a queue beyond the block needs another block of each group');
 crash('groups came and went');
-is(sql('SELECT count(*) FROM rocketq.groups'), '140', 'all offsets are there');
+is(sql('SELECT count(*) FROM rocketq.groups'), '182', 'all offsets are there');
 clear();
 
 #
@@ -221,5 +253,9 @@ is(sql(q{SELECT rocketq.text(body) FROM grows}), 'm', 'the standby has the messa
 
 rq_verify($node, 'at the end');
 rq_verify($standby, 'at the end, standby');
+my $left = left($node);
+$node->stop('immediate');
+$standby->promote;
+is(left($standby), $left, 'the standby has as many slots left as the primary had');
 $standby->stop;
 done_testing();

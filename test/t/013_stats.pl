@@ -17,8 +17,8 @@ use Test::More;
 
 my $conf = <<'EOC';
 rocketq.max_topics = 16
-rocketq.max_queues = 64
-rocketq.max_consumer_slots = 64
+rocketq.max_queues = 128
+rocketq.max_consumer_slots = 128
 rocketq.preallocate_segments = 1
 checkpoint_timeout = 1h
 EOC

@@ -207,8 +207,8 @@ $session->quit;
 #
 my $full = rq_node('full', conf => <<'EOC');
 rocketq.max_topics = 16
-rocketq.max_queues = 20
-rocketq.max_consumer_slots = 64
+rocketq.max_queues = 24
+rocketq.max_consumer_slots = 80
 rocketq.janitor_interval = '20ms'
 checkpoint_timeout = 1h
 EOC

@@ -19,8 +19,8 @@ my $node = rq_node('main', conf => <<'EOC');
 rocketq.segment_size = '1MB'
 rocketq.janitor_interval = '20ms'
 rocketq.max_topics = 64
-rocketq.max_queues = 200
-rocketq.max_consumer_slots = 300
+rocketq.max_queues = 640
+rocketq.max_consumer_slots = 960
 max_locks_per_transaction = 256
 EOC
 

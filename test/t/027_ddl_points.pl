@@ -17,8 +17,8 @@ rq_seed();
 my $node = rq_node('main', conf => <<'EOC');
 rocketq.janitor_interval = '20ms'
 rocketq.max_topics = 16
-rocketq.max_queues = 60
-rocketq.max_consumer_slots = 120
+rocketq.max_queues = 128
+rocketq.max_consumer_slots = 256
 EOC
 rq_require_faults($node);
 $node->safe_psql('postgres', 'CREATE TABLE flushed (n int)');
@@ -222,7 +222,7 @@ foreach my $point ('drop-wal', 'drop-rename')
 
 # All slots are free again.
 $node->safe_psql('postgres', <<'EOQ');
-SELECT rocketq.create_topic('full', 60);
+SELECT rocketq.create_topic('full', 128);
 SELECT rocketq.create_group('full', 'g' || i) FROM generate_series(1, 2) i;
 EOQ
 rq_verify($node, 'at the end');

@@ -18,6 +18,7 @@ my $node = rq_node('main', allows_streaming => 1, conf => <<'EOC');
 checkpoint_timeout = 1h
 rocketq.retention_time = '-1'
 rocketq.max_groups_per_topic = 1000
+rocketq.max_consumer_slots_per_topic = 8000
 EOC
 rq_require_faults($node);
 $node->safe_psql('postgres', 'CREATE EXTENSION pg_walinspect');

@@ -17,6 +17,7 @@ my $groups = 2000;
 my $node = rq_node('main', conf => <<"EOC");
 rocketq.janitor_interval = '10ms'
 rocketq.max_groups_per_topic = 10000
+rocketq.max_consumer_slots_per_topic = 100000
 rocketq.log_store = off
 EOC
 

@@ -44,6 +44,14 @@ my $standby = rq_standby($node);
 my %topics;
 my $number = 0;
 
+# Slots are given out in whole blocks, and so are the settings.
+sub blocks
+{
+	my ($slots) = @_;
+	return 8 * int(($slots + 7) / 8);
+}
+$_ = blocks($_) foreach $max_queues, $max_slots;
+
 sub used
 {
 	my $queues = 0;
@@ -52,9 +60,9 @@ sub used
 
 	foreach my $t (values %topics)
 	{
-		$queues += $t->{queues};
+		$queues += blocks($t->{queues});
 		$groups += keys %{ $t->{groups} };
-		$slots += $t->{queues} * keys %{ $t->{groups} };
+		$slots += blocks($t->{queues}) * keys %{ $t->{groups} };
 	}
 	return ($queues, $slots, $groups);
 }
@@ -103,7 +111,7 @@ sub create_topic
 
 	settled();
 	expect("SELECT rocketq.create_topic('$name', $want)",
-		keys %topics < $max_topics && $queues + $want <= $max_queues)
+		keys %topics < $max_topics && $queues + blocks($want) <= $max_queues)
 	  and $topics{$name} = { queues => $want, groups => {}, sent => {} };
 	return;
 }
@@ -124,14 +132,16 @@ sub resize
 	my $want = $t->{queues} + (rq_random(0, 1) ? 1 : rq_random(-4, 20));
 	my ($queues, $slots) = used();
 	my $groups = keys %{ $t->{groups} };
+	my $more;
 
 	# A queue to be removed must be empty.
 	$want-- if $want == $t->{queues};
 	return if $want < 1 || grep { $_ >= $want } keys %{ $t->{sent} };
+	$more = blocks($want) - blocks($t->{queues});
 	settled();
 	expect("SELECT rocketq.alter_topic('$name', queues => $want)",
-		$queues + $want - $t->{queues} <= $max_queues
-		  && $slots + $groups * ($want - $t->{queues}) <= $max_slots || $want < $t->{queues})
+		$queues + $more <= $max_queues && $slots + $groups * $more <= $max_slots
+		  || $want < $t->{queues})
 	  and $t->{queues} = $want;
 	return;
 }
@@ -145,7 +155,7 @@ sub create_group
 
 	settled();
 	expect("SELECT rocketq.create_group('$name', '$group')",
-		$groups < $max_groups && $slots + $t->{queues} <= $max_slots)
+		$groups < $max_groups && $slots + blocks($t->{queues}) <= $max_slots)
 	  and $t->{groups}{$group} = 1;
 	return;
 }
@@ -181,9 +191,9 @@ sub truncate_topic
 
 	settled();
 	expect("TRUNCATE $name",
-		keys %topics < $max_topics && $queues + $t->{queues} <= $max_queues
+		keys %topics < $max_topics && $queues + blocks($t->{queues}) <= $max_queues
 		  && ($copies == 0 || $groups + $copies <= $max_groups
-			&& $slots + $copies * $t->{queues} <= $max_slots))
+			&& $slots + $copies * blocks($t->{queues}) <= $max_slots))
 	  and $t->{sent} = {};
 	return;
 }
