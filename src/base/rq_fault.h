@@ -139,6 +139,8 @@
 	X(arg, "segment-zero") \
 	/* it is in place, its name is not synced */ \
 	X(arg, "segment-named") \
+	/* the next name in a directory of the store is to be read */ \
+	X(arg, "dir-read") \
 	/* retention knows what transactions and readers need, queues come next */ \
 	X(arg, "retain-asked") \
 	/* what can go is known, nothing is announced */ \

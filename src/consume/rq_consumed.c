@@ -32,6 +32,27 @@ typedef struct Stretch
 	RqOff		to;
 } Stretch;
 
+/* What was found; "from" is what these groups have not consumed. */
+typedef struct Looked
+{
+	uint32		ngroups;
+	Stretch		queues[FLEXIBLE_ARRAY_MEMBER];
+}			Looked;
+
+static uint32
+count_present(uint32 topic)
+{
+	uint32		n = 0;
+	uint64		xid;
+
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	for (uint32 g = rq_topics[topic].first_group; g != RQ_NO_SLOT;
+		 g = rq_groups[g].next)
+		if (rq_group_state_locked(g, &xid) != RQ_GROUP_ABSENT)
+			n++;
+	return n;
+}
+
 /*
  * The first offset of a queue that some group has not consumed, and which
  * group that is; without groups, the queue's first, and RQ_NO_SLOT.
@@ -117,39 +138,44 @@ look_at(RqQueue *q)
 	return s;
 }
 
-/* Returns an array of Stretch, one for each of the queues. */
+/*
+ * Returns a Looked.  Groups are counted first: one that goes while the queues
+ * are looked at is missed in still_holds().
+ */
 static void *
 look(uint32 topic, uint32 nqueues)
 {
 	uint32		now = rq_topic_nqueues(topic);
-	Stretch    *found = palloc(Max(now, 1) * sizeof(Stretch));
+	Looked	   *found = palloc(offsetof(Looked, queues) +
+							   Max(now, 1) * sizeof(Stretch));
 
+	rq_meta_lock_again();
+	found->ngroups = count_present(topic);
+	LWLockRelease(rq_meta_lock);
 	for (uint32 i = nqueues; i < now; i++)
-		found[i - nqueues] = look_at(rq_topic_queue(topic, i));
+		found->queues[i - nqueues] = look_at(rq_topic_queue(topic, i));
 	return found;
 }
 
 /*
- * A group that is dropped or expires can leave the topic without any, and then
- * all that a queue holds counts.
+ * The caller's lock on the relation lets nobody make a group or move one back.
+ * But one can be dropped or expire, and if it was the last one, all that a
+ * queue holds counts.  So as long as there are as many groups, they are the
+ * same, and have consumed at least what they had: they need not be asked again
+ * for each queue, with everybody waiting for the meta lock.
  */
 static bool
 still_holds(uint32 topic, uint32 nqueues, const void *looked)
 {
-	const Stretch *found = looked;
+	const		Looked *found = looked;
 
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	if (count_present(topic) != found->ngroups)
+		return false;
 	for (uint32 i = nqueues; i < rq_topic_nqueues(topic); i++)
-	{
-		const Stretch *s = &found[i - nqueues];
-		RqQueue    *q = rq_topic_queue(topic, i);
-		RqOff		end = pg_atomic_read_u64(&q->end);
-		uint32		group;
-		RqOff		first = first_unconsumed(q, &group);
-
-		if (first < end && (first < s->from || end > s->to))
+		if (pg_atomic_read_u64(&rq_topic_queue(topic, i)->end) >
+			found->queues[i - nqueues].to)
 			return false;
-	}
 	return true;
 }
 

@@ -356,25 +356,48 @@ rq_remove_dir(const char *path)
 	return false;
 }
 
-/*
- * An error while reading on is only logged, and the names that come after it
- * are not visited.
- */
+/* The next name, or NULL: at the end with errno 0, else reported. */
+static struct dirent *
+next_name(DIR *dir, const char *path)
+{
+	struct dirent *de;
+	int			err;
+
+	errno = 0;
+	de = readdir(dir);
+	if (de != NULL && !RQ_FAULT_FAILS("dir-read"))
+		return de;
+	err = errno;
+	if (err != 0)
+		ereport(LOG,
+				(errcode_for_file_access(),
+				 errmsg("could not read directory \"%s\": %m", path)));
+	errno = err;
+	return NULL;
+}
+
 bool
 rq_visit_dir(const char *path, RqDirVisit visit, void *arg)
 {
 	DIR		   *dir = AllocateDir(path);
 	struct dirent *de;
+	bool		whole;
 
 	if (dir == NULL && errno == ENOENT)
 		return true;
-	while ((de = ReadDirExtended(dir, path, LOG)) != NULL)
+	if (dir == NULL)
+	{
+		ereport(LOG,
+				(errcode_for_file_access(),
+				 errmsg("could not open directory \"%s\": %m", path)));
+		return false;
+	}
+	while ((de = next_name(dir, path)) != NULL)
 		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
 			visit(path, de->d_name, arg);
-	if (dir == NULL)
-		return false;
+	whole = errno == 0;
 	FreeDir(dir);
-	return true;
+	return whole;
 }
 
 /* Nobody else may be making one: redo has not begun, or the gate is closed. */

@@ -66,8 +66,9 @@ extern bool rq_remove_segment(const char *path);
 extern bool rq_remove_dir(const char *path);
 
 /*
- * Call "visit" for each name in a directory; a missing one has none.  False if
- * the directory could not be read.
+ * Call "visit" for each name in a directory; a missing one has none.  If the
+ * directory cannot be read, or not to its end, reports that in the server log
+ * and returns false: "visit" has not been called for all names.
  */
 typedef void (*RqDirVisit) (const char *dir, const char *name, void *arg);
 extern bool rq_visit_dir(const char *dir, RqDirVisit visit, void *arg);

@@ -363,6 +363,17 @@ check_log_file(const char *dir, const char *name, void *unused)
 	refuse_unknown(path, RQ_SEG_HEADER_SIZE);
 }
 
+/* For a directory that is not read to its end, nobody can tell. */
+static void
+check_all(const char *path, RqDirVisit check, void *arg)
+{
+	if (!rq_visit_dir(path, check, arg))
+		ereport(FATAL,
+				(errcode(ERRCODE_IO_ERROR),
+				 errmsg("could not check the files in \"%s\"", path),
+				 errdetail("The message before this one says why.")));
+}
+
 static void
 check_queue_file(const char *dir, const char *name, void *arg)
 {
@@ -394,7 +405,7 @@ check_topic_dir(const char *dir, const char *name, void *unused)
 	if (!rq_parse_topic_dir_name(name, &key))
 		return;
 	rq_topic_dir_path(path, key);
-	rq_visit_dir(path, check_queue_file, &key);
+	check_all(path, check_queue_file, &key);
 }
 
 /* ---- at a start ---- */
@@ -486,8 +497,8 @@ rq_files_check_loaded(void)
 		if (nmissing > 0)
 			report_missing_files(&missing[0], nmissing, FATAL);
 		nmissing = 0;
-		rq_visit_dir(RQ_LOG_DIR, check_log_file, NULL);
-		rq_visit_dir(RQ_QUEUE_DIR, check_topic_dir, NULL);
+		check_all(RQ_LOG_DIR, check_log_file, NULL);
+		check_all(RQ_QUEUE_DIR, check_topic_dir, NULL);
 	}
 	else
 		rq_missing_read(note_again);

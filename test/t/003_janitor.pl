@@ -195,6 +195,21 @@ $node->append_conf('postgresql.conf', "rocketq.janitor_interval = '20ms'");
 rq_start($node);
 is_empty('crash before the janitor came');
 
+# A janitor that is started while the server runs looks at once, not only after
+# its first wait.
+$node->safe_psql('postgres', "SELECT rocketq.create_topic('t', 4); $work");
+$node->append_conf('postgresql.conf', "rocketq.janitor_interval = '1h'");
+$node->restart;
+rq_pause($node, 'rocketq janitor');
+my $janitor = rq_worker_pid($node, 'janitor');
+$node->safe_psql('postgres', 'DROP TABLE t');
+kill('TERM', $janitor);
+kill('CONT', $janitor);
+is_empty('another janitor');
+isnt(rq_worker_pid($node, 'janitor'), $janitor, 'which it is');
+$node->append_conf('postgresql.conf', "rocketq.janitor_interval = '20ms'");
+$node->restart;
+
 # A dropped topic's relfilenode is not confused with that of a new topic.
 $node->safe_psql('postgres', <<"EOQ");
 SELECT rocketq.create_topic('t', 4);

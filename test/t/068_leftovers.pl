@@ -205,6 +205,33 @@ foreach my $ending ('a stop', 'waiting')
 	rq_start($node) if $ending eq 'a stop';
 	rq_poll('the segment to be removed', sub { return !-e $oldest; });
 }
+
+# ---- directories that cannot be read to their end ----
+
+SKIP:
+{
+	skip('no fault points', 4) if !rq_has_faults($node);
+
+	# Nobody knows then what is left, so it counts as something.
+	rq_arm($node, 'dir-read=fail');
+	rq_kill9($node, all => 1);
+	rq_start($node);
+	$node->stop('fast');
+	ok(!-e $closed, 'not marked as closed after a directory could not be read');
+	rq_disarm($node);
+	rq_start($node);
+	$node->stop('fast');
+	ok(-e $closed, 'marked as closed when it could');
+
+	# After a clean shutdown all names are checked, or the server does not start.
+	$node->append_conf('postgresql.auto.conf', "rocketq.fault = 'dir-read=fail'");
+	$from = rq_log_from($node);
+	ok(!$node->start(fail_ok => 1), 'no start unless all names are checked');
+	like(slurp_file($node->logfile, $from), qr/could not read directory "pg_rocketq.*could not check the files in/s,
+		'which says why');
+	rq_disarm($node);
+	rq_start($node);
+}
 rq_verify($node, 'at the end');
 $node->stop;
 
