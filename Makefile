@@ -132,6 +132,7 @@ OBJS = \
 	src/retain/rq_retain.o \
 	src/retain/rq_round.o \
 	src/retain/rq_trim.o \
+	src/shmem/rq_bits.o \
 	src/shmem/rq_latency.o \
 	src/shmem/rq_parts.o \
 	src/shmem/rq_shmem.o \

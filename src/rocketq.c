@@ -27,6 +27,7 @@
 #include "queue/rq_tablestate.h"
 #include "retain/rq_kept.h"
 #include "shmem/rq_latency.h"
+#include "shmem/rq_bits.h"
 #include "shmem/rq_parts.h"
 #include "shmem/rq_shmem.h"
 #include "shmem/rq_stats.h"
@@ -59,6 +60,7 @@ const RqPart *const rq_parts[] = {
 	&rq_disk_part,
 	&rq_gaps_part,
 	&rq_slots_part,
+	&rq_bits_part,
 	&rq_tables_part,
 	&rq_topics_part,
 	&rq_queues_part,

@@ -136,6 +136,7 @@ end_pending(RqOffset *o, bool committed)
 		o->changed_at = GetCurrentTimestamp();
 	}
 	o->pend_xid = 0;
+	rq_offset_changed(o);
 }
 
 /* The same, and count it: this happened here, and is not being replayed. */
@@ -307,6 +308,7 @@ stage_move(RqOffset *o, RqOff next, uint64 xid)
 	 * any more.
 	 */
 	o->logged = RQ_NOT_LOGGED;
+	rq_offset_changed(o);
 	END_CRIT_SECTION();
 	LWLockRelease(lock_of(o));
 }
@@ -376,6 +378,7 @@ log_settled_offset(RqOffset *o, RqOff committed)
 	rq_xlog_register(&rec, SizeOfRqSettle);
 	o->lsn = rq_xlog_insert(XLOG_RQ_SETTLE);
 	o->committed = o->logged = committed;
+	rq_offset_changed(o);
 	END_CRIT_SECTION();
 }
 
@@ -504,6 +507,7 @@ rq_offset_redo(const void *data, uint32 len, XLogRecPtr lsn)
 	/* Whatever becomes of the move, it is to be settled after replay. */
 	o->logged = RQ_NOT_LOGGED;
 	o->lsn = lsn;
+	rq_offset_changed(o);
 	LWLockRelease(lock_of(o));
 }
 
@@ -520,5 +524,6 @@ rq_offset_redo_settle(const void *data, uint32 len, XLogRecPtr lsn)
 	o->saved_total = rec->saved_total;
 	o->logged = rec->committed;
 	o->lsn = lsn;
+	rq_offset_changed(o);
 	LWLockRelease(lock_of(o));
 }

@@ -26,6 +26,16 @@
 
 #include "format/rq_settings.h"
 
+/* What has a slot in shared memory, and so in the state file. */
+typedef enum RqSlotKind
+{
+	RQ_SLOT_TOPIC = 0,
+	RQ_SLOT_QUEUE,
+	RQ_SLOT_GROUP,
+	RQ_SLOT_OFFSET,
+	RQ_SLOT_KINDS
+} RqSlotKind;
+
 #define RQ_STATE_MAGIC		0x52515354	/* "RQST" */
 #define RQ_STATE_VERSION	6
 #define RQ_STATE_PEND_OP_MAX	2

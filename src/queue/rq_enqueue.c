@@ -157,6 +157,7 @@ put_run(const Run *r, xl_rq_enqueue *rec, const xl_rq_entry *entries,
 	RQ_FAULT("enqueue-wal");
 	q->last_time = rec->enqueued_at;
 	q->bytes_end += bytes;
+	rq_queue_changed(q);
 	if (rec->xid == 0)
 		note_unflushed(q, rec->offset);
 
@@ -283,6 +284,7 @@ rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn)
 	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
 	enqueue_apply(&run, &rec, entries);
 	q->redo_dirty = Min(q->redo_dirty, rec.offset);
+	rq_queue_changed(q);
 	if (lsn > q->lsn)
 	{
 		q->lsn = lsn;

@@ -190,6 +190,7 @@ rq_queue_trim_apply(RqQueue *q, RqOff start, uint64 bytes_start)
 		 */
 		pg_write_barrier();
 		pg_atomic_write_u64(&q->start, start);
+		rq_queue_changed(q);
 	}
 	LWLockRelease(&q->lock);
 	return old;

@@ -323,7 +323,10 @@ raise_logged(RqQueue *q, RqOff to)
 {
 	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
 	if (to > q->logged_stable)
+	{
 		q->logged_stable = to;
+		rq_queue_changed(q);
+	}
 	if (q->logged_stable == pg_atomic_read_u64(&q->stable))
 		q->unlogged_aborts = 0;
 }
@@ -403,6 +406,7 @@ rq_resolve_redo(const void *data, uint32 len, XLogRecPtr lsn)
 	stable = pg_atomic_read_u64(&q->stable);
 	start = pg_atomic_read_u64(&q->start);
 	q->redo_dirty = Min(q->redo_dirty, Max(start, rec->from));
+	rq_queue_changed(q);
 	for (uint32 i = 0; i < rec->nranges; i++)
 		for (RqOff off = Max(start, ranges[i].first);
 			 off < ranges[i].first + ranges[i].count; off++)

@@ -101,7 +101,10 @@ stamp_slots(uint32 topic, XLogRecPtr lsn)
 		RqQueue    *q = rq_topic_queue(topic, i);
 
 		if (q->born == InvalidXLogRecPtr)
+		{
 			q->born = lsn;
+			rq_queue_changed(q);
+		}
 	}
 	rq_group_stamp_slots(topic, lsn);
 }
@@ -137,6 +140,7 @@ rq_topic_apply_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
 	rq_topic_set_seen(topic, &seen);
 	if (rec->nslots < rq_topic_nslots(topic))
 		release_slots(topic, rec->nslots);
+	rq_topic_changed(topic);
 }
 
 /* ---- change ---- */
@@ -160,6 +164,7 @@ stage_settings(uint32 topic, const RqTopicSettings *to, uint64 xid)
 	t->alter_lsn = rq_topic_log(&rec);
 	stamp_slots(topic, t->alter_lsn);
 	rq_topic_set_seen(topic, to);
+	rq_topic_changed(topic);
 	END_CRIT_SECTION();
 }
 

@@ -51,6 +51,7 @@ rq_group_apply(uint32 topic, uint32 id, const char *name, uint32 name_len,
 	g->next = rq_topics[topic].first_group;
 	rq_topics[topic].first_group = slot;
 	g->id = id;
+	rq_group_changed(slot);
 	rq_tables->ngroups++;
 	rq_tables->next_group_id = Max(rq_tables->next_group_id, id + 1);
 	return slot;
@@ -69,6 +70,7 @@ set_places(uint32 group, const xl_rq_place *places, XLogRecPtr lsn)
 		o->saved_left = places[i].saved_left;
 		o->logged = o->committed;
 		o->lsn = lsn;
+		rq_offset_changed(o);
 	}
 }
 
@@ -153,6 +155,7 @@ settle_group(uint32 group, RqXidStatus status)
 	log_group(g->topic, g->id, g->name, NULL, 0, 0, g->created_at);
 	g->pend_op = RQ_PEND_NONE;
 	g->pend_xid = 0;
+	rq_group_changed(group);
 	END_CRIT_SECTION();
 }
 
@@ -237,6 +240,7 @@ rq_group_redo(const void *data, uint32 len, XLogRecPtr lsn)
 			{
 				rq_groups[group].pend_op = RQ_PEND_NONE;
 				rq_groups[group].pend_xid = 0;
+				rq_group_changed(group);
 			}
 		}
 		else if (rec->nqueues > 0 && lsn > rq_tables->meta_lsn)

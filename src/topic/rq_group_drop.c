@@ -53,6 +53,7 @@ group_drop_apply(uint32 group)
 	if (g->abandoned)
 		pg_atomic_fetch_sub_u32(&rq_tables->groups_abandoned, 1);
 	g->id = 0;
+	rq_group_changed(group);
 	rq_tables->ngroups--;
 }
 
@@ -143,6 +144,7 @@ rq_group_redo_drop(const void *data, uint32 len, XLogRecPtr lsn)
 		{
 			rq_groups[group].pend_op = RQ_PEND_DROP;
 			rq_groups[group].pend_xid = rec->xid;
+			rq_group_changed(group);
 		}
 	}
 	LWLockRelease(rq_meta_lock);

@@ -149,7 +149,9 @@ rq_group_take_offsets(uint32 group, uint32 nqueues)
 		pg_atomic_init_u64(&o->mark, 0);
 		o->group = group;
 		o->queue_id = i;
+		rq_offset_changed(o);
 	}
+	rq_group_changed(group);
 }
 
 /*
@@ -164,8 +166,14 @@ rq_group_cut_offsets(uint32 group, uint32 nqueues)
 
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	for (uint32 i = nqueues; i < map->n; i++)
-		rq_group_offset(group, i)->group = RQ_NO_SLOT;
+	{
+		RqOffset   *o = rq_group_offset(group, i);
+
+		o->group = RQ_NO_SLOT;
+		rq_offset_changed(o);
+	}
 	rq_slots_cut(rq_offset_pool, map, nqueues);
+	rq_group_changed(group);
 }
 
 /*
@@ -207,6 +215,9 @@ rq_group_stamp_slots(uint32 topic, XLogRecPtr lsn)
 			RqOffset   *o = rq_group_offset(i, k);
 
 			if (o->lsn == InvalidXLogRecPtr)
+			{
 				o->lsn = lsn;
+				rq_offset_changed(o);
+			}
 		}
 }

@@ -148,6 +148,7 @@ stage_group_drop(const void *action, uint64 xid)
 		rq_group_log_drop(group.slot, xid);
 		rq_groups[group.slot].pend_op = RQ_PEND_DROP;
 		rq_groups[group.slot].pend_xid = xid;
+		rq_group_changed(group.slot);
 		END_CRIT_SECTION();
 	}
 	LWLockRelease(rq_meta_lock);

@@ -15,6 +15,7 @@
 
 #include "base/rq_base.h"
 #include "format/rq_settings.h"
+#include "shmem/rq_bits.h"
 #include "shmem/rq_parts.h"
 #include "shmem/rq_slots.h"
 
@@ -292,6 +293,34 @@ rq_offset_find(uint32 group, uint32 queue_id)
 									 queue_id);
 
 	return likely(slot != RQ_NO_SLOT) ? &rq_offsets[slot] : NULL;
+}
+
+/*
+ * For who changes a slot in what the state file has of it (queue/
+ * rq_tablestate.c), before the lock that the change is made under is released.
+ */
+static inline void
+rq_topic_changed(uint32 topic)
+{
+	rq_bits_set(RQ_SLOT_TOPIC, topic);
+}
+
+static inline void
+rq_queue_changed(const RqQueue *q)
+{
+	rq_bits_set(RQ_SLOT_QUEUE, (uint32) (q - rq_queues));
+}
+
+static inline void
+rq_group_changed(uint32 group)
+{
+	rq_bits_set(RQ_SLOT_GROUP, group);
+}
+
+static inline void
+rq_offset_changed(const RqOffset *o)
+{
+	rq_bits_set(RQ_SLOT_OFFSET, (uint32) (o - rq_offsets));
 }
 
 /* The slot of a queue's topic; the caller keeps the queue (see RqQueue). */

@@ -201,6 +201,7 @@ init_queue(RqQueue *q, uint32 topic, uint32 id)
 	q->lsn = InvalidXLogRecPtr;
 	q->redo_dirty = RQ_INVALID_POS;
 	memset(q->samples, 0, sizeof(q->samples));
+	rq_queue_changed(q);
 }
 
 void
@@ -215,6 +216,7 @@ rq_topic_take_queues(uint32 topic, uint32 nslots)
 	rq_queues_begin(begun, rq_slots_begun(rq_queue_pool));
 	for (uint32 i = before; i < nslots; i++)
 		init_queue(rq_topic_queue(topic, i), topic, i);
+	rq_topic_changed(topic);
 }
 
 void
@@ -233,9 +235,11 @@ rq_topic_cut_queues(uint32 topic, uint32 nslots)
 		 */
 		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
 		q->topic = RQ_NO_SLOT;
+		rq_queue_changed(q);
 		LWLockRelease(&q->lock);
 	}
 	rq_slots_cut(rq_queue_pool, &t->queues, nslots);
+	rq_topic_changed(topic);
 }
 
 /*
@@ -259,6 +263,7 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 	if (slot != RQ_NO_SLOT)
 	{
 		rq_topics[slot].pend_xid = xid;
+		rq_topic_changed(slot);
 		return slot;
 	}
 	rq_topic_check_room_for_new(nqueues);
@@ -290,6 +295,7 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 	 */
 	pg_write_barrier();
 	pg_atomic_write_u64(&t->key, RQ_KEY_PACK(key));
+	rq_topic_changed(slot);
 	return slot;
 }
 

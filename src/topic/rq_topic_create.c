@@ -142,6 +142,7 @@ settle_drop(uint32 slot)
 		START_CRIT_SECTION();
 		t->drop_xid = 0;
 		t->alter_lsn = rq_topic_log(&rec);
+		rq_topic_changed(slot);
 		END_CRIT_SECTION();
 	}
 }
@@ -168,6 +169,7 @@ settle_topic(uint32 slot)
 		START_CRIT_SECTION();
 		rq_topic_log(&rec);
 		t->pend_xid = 0;
+		rq_topic_changed(slot);
 		END_CRIT_SECTION();
 	}
 }

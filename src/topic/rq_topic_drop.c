@@ -87,6 +87,7 @@ topic_drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
 	t->alter_xid = 0;
 	pg_atomic_write_u32(&t->nqueues, 0);
 	pg_atomic_write_u64(&t->key, 0);
+	rq_topic_changed(slot);
 	rq_topic_index_remove(key);
 	rq_tables->ntopics--;
 	rq_wake_topic(slot);

@@ -84,7 +84,10 @@ stage_topic_drop(const void *action, uint64 xid)
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	slot = rq_topic_index_find(*(const RqKey *) action);
 	if (slot != RQ_NO_SLOT)
+	{
 		rq_topics[slot].drop_xid = xid;
+		rq_topic_changed(slot);
+	}
 	LWLockRelease(rq_meta_lock);
 }
 
