@@ -105,6 +105,7 @@ OBJS = \
 	src/format/rq_segfmt.o \
 	src/format/rq_settings.o \
 	src/format/rq_statefmt.o \
+	src/format/rq_stateslots.o \
 	src/format/rq_walrec.o \
 	src/log/rq_append.o \
 	src/log/rq_disk.o \
@@ -174,6 +175,7 @@ OBJS = \
 	src/wal/rq_rmgr.o \
 	src/wal/rq_state.o \
 	src/wal/rq_stateload.o \
+	src/wal/rq_statewrite.o \
 	src/wal/rq_tidy.o \
 	src/worker/rq_allocator.o \
 	src/worker/rq_janitor.o \

@@ -24,7 +24,6 @@
 #include "produce/rq_produce.h"
 #include "produce/rq_touched.h"
 #include "queue/rq_ahead.h"
-#include "queue/rq_tablestate.h"
 #include "retain/rq_kept.h"
 #include "shmem/rq_latency.h"
 #include "shmem/rq_bits.h"
@@ -46,8 +45,7 @@ PG_MODULE_MAGIC;
 
 /*
  * What each layer keeps in shared memory, in the order in which it is set up:
- * a part may use those before it.  It is also the order of the sections of the
- * state file, whose kinds ascend.
+ * a part may use those before it.
  */
 const RqPart *const rq_parts[] = {
 	&rq_control_part,
@@ -66,8 +64,6 @@ const RqPart *const rq_parts[] = {
 	&rq_queues_part,
 	&rq_groups_part,
 	&rq_offsets_part,
-	&rq_topics_state_part,
-	&rq_groups_state_part,
 	&rq_ahead_part,
 	&rq_waiters_part,
 	&rq_unused_part,

@@ -111,6 +111,8 @@
 	X(arg, "offset-settle") \
 	/* RESOLVE and SETTLE are logged, the state is not copied */ \
 	X(arg, "keeper-settled") \
+	/* what had changed is copied, what has changed since is not */ \
+	X(arg, "keeper-copying") \
 	/* the state is copied, no file is synced yet */ \
 	X(arg, "keeper-copied") \
 	/* files are synced, the state file is not written */ \
@@ -131,8 +133,14 @@
 	X(arg, "janitor-settle") \
 	/* dropped topics are known, none of them is removed yet */ \
 	X(arg, "janitor-drop") \
-	/* state file's temporary copy is durable */ \
+	/* fail: the state file counts as long, so that it is replaced */ \
+	X(arg, "state-long") \
+	/* the state file has the whole sync, which is not durable yet */ \
+	X(arg, "state-batch") \
+	/* a new state file is durable under its temporary name */ \
 	X(arg, "state-rename") \
+	/* it has its name */ \
+	X(arg, "state-renamed") \
 	/* the segment that the log ends in is zeroed beyond that, not synced */ \
 	X(arg, "zero-fsync") \
 	/* a new segment is zero-filled, not yet in place */ \

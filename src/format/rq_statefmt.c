@@ -1,105 +1,72 @@
 /*
  * rq_statefmt.c
- *	  Seal and check the bytes of a state file.
+ *	  Seal, check and walk the bytes of a state file.
  *
- * Given a file of any size and content, can it be loaded?  rq_state_check()
- * checks everything that a loader relies on, so a file that passes can be
- * loaded as it is; only whether it fits into the tables of this server is left
- * to the loaders.
+ * Given a file of any size and content, how far can it be loaded?
+ * rq_state_check() checks everything about a record by itself that a loader
+ * relies on.  Whether records fit together, and into the tables of this server,
+ * is left to the loader, since only the last record about a slot counts.
  */
 #include "postgres.h"
 
+#include "port/pg_crc32c.h"
+
 #include "format/rq_statefmt.h"
 
-/* A file that is being checked. */
-typedef struct Cursor
-{
-	RqStateRead read;
-	void	   *file;
-	uint64		left;			/* bytes that have not been read */
-	pg_crc32c	crc;
-} Cursor;
+/* ---- seal ---- */
 
-/*
- * Everything is read through this, so "left" bounds every check: to the
- * section while that is checked, else to the file.
- */
-static bool
-take_bytes(Cursor *c, void *to, uint64 size)
-{
-	if (size > c->left || !c->read(c->file, to, size))
-		return false;
-	c->left -= size;
-	COMP_CRC32C(c->crc, to, size);
-	return true;
-}
-
-/* Read what is left, for the checksum. */
-static void
-take_rest(Cursor *c)
-{
-	char		bytes[1024];
-
-	while (c->left > 0 && take_bytes(c, bytes, Min(c->left, sizeof(bytes))))
-		;
-}
-
-/*
- * The header last, though it comes first in the file: its length and counts
- * are known when all the rest has been written.
- */
 static pg_crc32c
-finish_crc(const RqStateHeader *h, pg_crc32c crc)
+crc_of(const void *data, uint64 size)
 {
-	const Size	skip = offsetof(RqStateHeader, version);
+	pg_crc32c	crc;
 
-	COMP_CRC32C(crc, (const char *) h + skip, sizeof(*h) - skip);
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, data, size);
 	FIN_CRC32C(crc);
 	return crc;
 }
 
+static uint32
+state_header_crc(const RqStateHeader *h)
+{
+	const Size	skip = offsetof(RqStateHeader, version);
+
+	return crc_of((const char *) h + skip, sizeof(*h) - skip);
+}
+
+static uint32
+state_batch_crc(const RqStateBatch *b)
+{
+	const Size	skip = offsetof(RqStateBatch, records_crc);
+
+	return crc_of((const char *) b + skip, sizeof(*b) - skip);
+}
+
 void
-rq_state_seal(RqStateHeader *h, uint64 length, pg_crc32c crc)
+rq_state_seal_header(RqStateHeader *h)
 {
 	h->magic = RQ_STATE_MAGIC;
 	h->version = RQ_STATE_VERSION;
-	h->length = length;
-	h->crc = finish_crc(h, crc);
+	h->crc = state_header_crc(h);
 }
 
-/* ---- what is in a section ---- */
-
-/*
- * The counts are only as good as the file, so no check reserves memory for
- * them: each item is taken by itself, and a count that is too large runs into
- * the section's end.
- */
-static bool
-check_gaps(Cursor *c, const RqStateHeader *h, uint64 count)
+void
+rq_state_seal_batch(char *batch)
 {
-	RqStateGap	g;
+	RqStateBatch *b = (RqStateBatch *) batch;
 
-	for (; count > 0; count--)
-		if (!take_bytes(c, &g, sizeof(g)) || g.start >= g.end || g.end > h->log_end)
-			return false;
-	return true;
+	Assert(b->bytes >= sizeof(*b) && b->bytes <= RQ_STATE_BATCH_MAX);
+	b->magic = RQ_STATE_BATCH_MAGIC;
+	b->records_crc = crc_of(batch + sizeof(*b), b->bytes - sizeof(*b));
+	b->crc = state_batch_crc(b);
 }
 
-/*
- * "stable" below "start" is allowed, since it is what RESOLVE records have
- * said; load_queue() of queue/rq_tablestate.c raises it.
- */
-static bool
-queues_fit(Cursor *c, uint32 count)
-{
-	RqStateQueue q;
+/* ---- records ---- */
 
-	for (; count > 0; count--)
-		if (!take_bytes(c, &q, sizeof(q)) || q.start > q.end ||
-			q.stable > q.end || q.end > RQ_NUMBER_MAX ||
-			q.bytes_start > q.bytes_end || q.bytes_end > RQ_NUMBER_MAX)
-			return false;
-	return true;
+static bool
+gap_fits(const RqStateSlot *s)
+{
+	return s->gap.start < s->gap.end && s->gap.end <= RQ_NUMBER_MAX;
 }
 
 /*
@@ -107,163 +74,225 @@ queues_fit(Cursor *c, uint32 count)
  * transaction that alters them ends.
  */
 static bool
-check_topics(Cursor *c, const RqStateHeader *h, uint64 count)
+topic_fits(const RqStateSlot *s)
 {
-	RqStateTopic t;
+	const RqStateTopic *t = &s->topic;
 
-	for (; count > 0; count--)
-	{
-		if (!take_bytes(c, &t, sizeof(t)) || t.key.rel == InvalidOid ||
-			t.nslots > RQ_QUEUES_MAX ||
-			rq_settings_find_wrong(&t.committed) != NULL ||
-			rq_settings_find_wrong(&t.staged) != NULL ||
-			t.committed.nqueues > t.nslots || t.staged.nqueues > t.nslots)
-			return false;
-		if (!queues_fit(c, t.nslots))
-			return false;
-	}
-	return true;
-}
-
-static bool
-offsets_fit(Cursor *c, uint32 count)
-{
-	RqStateOffset o;
-
-	for (; count > 0; count--)
-		if (!take_bytes(c, &o, sizeof(o)) ||
-			o.committed > RQ_NUMBER_MAX || o.pend_next > RQ_NUMBER_MAX)
-			return false;
-	return true;
-}
-
-/* Its loader checks that a group's topic exists and has as many queues. */
-static bool
-check_groups(Cursor *c, const RqStateHeader *h, uint64 count)
-{
-	RqStateGroup g;
-
-	for (; count > 0; count--)
-	{
-		if (!take_bytes(c, &g, sizeof(g)) ||
-			g.id == 0 || g.id >= h->next_group_id || g.nqueues > RQ_QUEUES_MAX ||
-			g.name_len == 0 || g.name_len > RQ_GROUP_NAME_MAX ||
-			memchr(g.name, '\0', g.name_len) != NULL ||
-			g.pend_op > RQ_STATE_PEND_OP_MAX)
-			return false;
-		if (!offsets_fit(c, g.nqueues))
-			return false;
-	}
-	return true;
-}
-
-/* ---- sections ---- */
-
-typedef struct SectionType
-{
-	const char *name;
-	uint32		version;
-	bool		(*check) (Cursor *c, const RqStateHeader *h, uint64 count);
-} SectionType;
-
-#define SECTION_TYPE(NAME, name, kind, version) \
-	[kind] = {#name, version, check_##name},
-
-static const SectionType types[] = {
-	RQ_STATE_SECTIONS(SECTION_TYPE)
-};
-
-StaticAssertDecl(lengthof(types) <= RQ_STATE_SECTIONS_MAX + 1,
-				 "the header has room for all sections");
-
-uint32
-rq_state_version(RqStateKind kind)
-{
-	return types[kind].version;
-}
-
-/* A section that is missing counts as an empty one. */
-uint64
-rq_state_count(const RqStateHeader *h, RqStateKind kind)
-{
-	for (uint32 i = 0; i < h->nsections; i++)
-		if (h->sections[i].kind == kind)
-			return h->sections[i].count;
-	return 0;
-}
-
-static const char *const misfit = "the state file's contents do not fit together";
-
-/* The next section, which follows one of kind "after". */
-static const char *
-check_section(Cursor *c, const RqStateHeader *h, const RqStateSection *s,
-			  uint32 after)
-{
-	uint64		left = c->left;
-	bool		fits;
-
-	if (s->kind >= lengthof(types) || types[s->kind].name == NULL)
-		return psprintf("the state file has a section of unrecognized kind %u",
-						s->kind);
-	if (s->version != types[s->kind].version)
-		return psprintf("the state file has a section of %s (kind %u) in unrecognized version %u",
-						types[s->kind].name, s->kind, s->version);
-	if (s->kind <= after || s->bytes > left)
-		return misfit;
-	/* The section's check sees no more than the section. */
-	c->left = s->bytes;
-	fits = types[s->kind].check(c, h, s->count) && c->left == 0;
-	c->left += left - s->bytes;
-	return fits ? NULL : misfit;
-}
-
-static const char *
-check_contents(Cursor *c, const RqStateHeader *h)
-{
-	const char *problem = NULL;
-	uint32		after = RQ_STATE_NOTHING;
-
-	if (!RQ_SEGMENT_MB_OK(h->segment_mb) ||
-		h->log_start > RQ_NUMBER_MAX || h->log_end > RQ_NUMBER_MAX ||
-		h->nsections > RQ_STATE_SECTIONS_MAX)
-		return misfit;
-	for (uint32 i = 0; i < h->nsections && problem == NULL; i++)
-	{
-		problem = check_section(c, h, &h->sections[i], after);
-		after = h->sections[i].kind;
-	}
-	if (problem == NULL && c->left > 0)
-		problem = misfit;
-	return problem;
+	return t->key.rel != InvalidOid && t->nslots <= RQ_QUEUES_MAX &&
+		rq_settings_find_wrong(&t->committed) == NULL &&
+		rq_settings_find_wrong(&t->staged) == NULL &&
+		t->committed.nqueues <= t->nslots && t->staged.nqueues <= t->nslots;
 }
 
 /*
- * A checksum that does not match is reported rather than a problem with the
- * contents, since it explains that.  Contents are checked all the same before
- * the checksum is known, as the file is read only once; that is why these
- * checks must bear any bytes.
+ * "stable" below "start" is allowed, since it is what RESOLVE records have
+ * said; load_queue() of queue/rq_tablestate.c raises it.
  */
-const char *
-rq_state_check(RqStateRead read, void *file, uint64 length)
+static bool
+queue_fits(const RqStateSlot *s)
 {
-	Cursor		c = {.read = read, .file = file, .left = length};
-	RqStateHeader h;
+	const RqStateQueue *q = &s->queue;
+
+	return q->start <= q->end && q->stable <= q->end && q->end <= RQ_NUMBER_MAX &&
+		q->bytes_start <= q->bytes_end && q->bytes_end <= RQ_NUMBER_MAX;
+}
+
+static bool
+group_fits(const RqStateSlot *s)
+{
+	const RqStateGroup *g = &s->group;
+
+	return g->id != 0 && g->nqueues <= RQ_QUEUES_MAX &&
+		g->name_len > 0 && g->name_len <= RQ_GROUP_NAME_MAX &&
+		memchr(g->name, '\0', g->name_len) == NULL &&
+		g->pend_op <= RQ_STATE_PEND_OP_MAX;
+}
+
+static bool
+offset_fits(const RqStateSlot *s)
+{
+	return s->offset.committed <= RQ_NUMBER_MAX && s->offset.pend_next <= RQ_NUMBER_MAX;
+}
+
+static const struct
+{
+	uint32		size;
+	bool		(*fits) (const RqStateSlot *s);
+}			kinds[RQ_STATE_KINDS] = {
+	[RQ_SLOT_TOPIC] = {sizeof(RqStateTopic), topic_fits},
+	[RQ_SLOT_QUEUE] = {sizeof(RqStateQueue), queue_fits},
+	[RQ_SLOT_GROUP] = {sizeof(RqStateGroup), group_fits},
+	[RQ_SLOT_OFFSET] = {sizeof(RqStateOffset), offset_fits},
+	[RQ_STATE_GAP] = {sizeof(RqStateGap), gap_fits}
+};
+
+uint32
+rq_state_slot_size(uint32 kind)
+{
+	return kinds[kind].size;
+}
+
+uint32
+rq_state_record_size(const RqStateRecord *r)
+{
+	return sizeof(*r) + (r->is_free ? 0 : TYPEALIGN(8, kinds[r->kind].size));
+}
+
+/* ---- batches ---- */
+
+typedef struct Records
+{
+	const char *at;
+	const char *end;
+} Records;
+
+/*
+ * The next record of a batch, false if there is no further one that is sound;
+ * then "at" has not reached the end.
+ */
+static bool
+next_record(Records *left, RqStateRecord *r, RqStateSlot *slot)
+{
+	if (left->end - left->at < (ptrdiff_t) sizeof(*r))
+		return false;
+	memcpy(r, left->at, sizeof(*r));
+	if (r->kind >= RQ_STATE_KINDS || r->slot >= RQ_STATE_SLOTS_MAX ||
+		r->is_free > 1 || left->end - left->at < (ptrdiff_t) rq_state_record_size(r))
+		return false;
+	if (!r->is_free)
+	{
+		memcpy(slot, left->at + sizeof(*r), kinds[r->kind].size);
+		if (!kinds[r->kind].fits(slot))
+			return false;
+	}
+	left->at += rq_state_record_size(r);
+	return true;
+}
+
+/* Hand out all records; false if one is not sound. */
+static bool
+walk_batch(const char *batch, RqStateTake take, void *arg)
+{
+	const RqStateBatch *b = (const RqStateBatch *) batch;
+	Records		left = {.at = batch + sizeof(*b), .end = batch + b->bytes};
+	RqStateRecord r;
+	RqStateSlot slot;
+
+	while (next_record(&left, &r, &slot))
+		if (take != NULL)
+			take(arg, b, &r, &slot);
+	return left.at == left.end;
+}
+
+/* Does the header of a batch of this file lie here? */
+static bool
+is_batch(const RqStateSource *s, uint64 id, uint64 at, RqStateBatch *b)
+{
+	return at + sizeof(*b) <= s->length && s->read(s->file, at, b, sizeof(*b)) &&
+		b->magic == RQ_STATE_BATCH_MAGIC && b->id == id && b->at == at &&
+		b->crc == state_batch_crc(b);
+}
+
+/* Read the batch that lies here; false if there is none that is whole. */
+static bool
+read_batch(const RqStateSource *s, uint64 id, uint64 at, char *batch)
+{
+	RqStateBatch b;
+
+	return is_batch(s, id, at, &b) &&
+		b.bytes >= sizeof(b) && b.bytes <= RQ_STATE_BATCH_MAX &&
+		b.bytes <= s->length - at &&
+		s->read(s->file, at, batch, b.bytes) &&
+		b.records_crc == crc_of(batch + sizeof(b), b.bytes - sizeof(b));
+}
+
+/* ---- files ---- */
+
+static const char *const misfit = "the state file's contents do not fit together";
+
+static const char *
+check_header(const RqStateSource *s, RqStateHeader *h)
+{
+	if (s->length < sizeof(*h) || !s->read(s->file, 0, h, sizeof(*h)))
+		return "the state file is too short";
+	if (h->magic != RQ_STATE_MAGIC)
+		return "the state file has a wrong magic number";
+	if (h->version != RQ_STATE_VERSION)
+		return "the state file has an unrecognized format version";
+	if (h->crc != state_header_crc(h))
+		return "the checksum of the state file's header does not match";
+	return RQ_SEGMENT_MB_OK(h->segment_mb) ? NULL : misfit;
+}
+
+/*
+ * A batch that is whole follows the last sync that counts or is a further one of
+ * the sync that is under way.
+ */
+static const char *
+check_batch(const char *batch, RqStateFound *found)
+{
+	const RqStateBatch *b = (const RqStateBatch *) batch;
+
+	if (b->seq != found->last.seq + 1 || !walk_batch(batch, NULL, NULL))
+		return misfit;
+	if ((b->flags & RQ_STATE_END) == 0)
+		return NULL;
+	if (b->log_start > RQ_NUMBER_MAX || b->log_end > RQ_NUMBER_MAX)
+		return misfit;
+	found->last = *b;
+	found->length = b->at + b->bytes;
+	return NULL;
+}
+
+/*
+ * No whole batch lies here.  Batches of the sync that was under way may follow,
+ * since the order in which they come to disk is not known.  Batches begin at
+ * multiples of 8.
+ */
+static const char *
+check_tail(const RqStateSource *s, const RqStateFound *found, uint64 at)
+{
+	RqStateBatch b;
+
+	if (found->length == 0)
+		return "the state file has no whole image";
+	for (; at + sizeof(b) <= s->length; at += 8)
+		if (is_batch(s, found->header.id, at, &b) && b.seq > found->last.seq + 1)
+			return psprintf("the state file is damaged after byte " UINT64_FORMAT ", since later changes follow",
+							found->length);
+	return NULL;
+}
+
+const char *
+rq_state_check(const RqStateSource *s, RqStateFound *found)
+{
+	char	   *batch = palloc(RQ_STATE_BATCH_MAX);
+	uint64		at = sizeof(RqStateHeader);
 	const char *problem;
 
-	if (!take_bytes(&c, &h, sizeof(h)))
-		return "the state file is too short";
-	if (h.magic != RQ_STATE_MAGIC)
-		return "the state file has a wrong magic number";
-	if (h.version != RQ_STATE_VERSION)
-		return "the state file has an unrecognized format version";
-	if (h.length != length)
-		return "the state file's length does not match its header";
-	INIT_CRC32C(c.crc);
-	problem = check_contents(&c, &h);
-	take_rest(&c);
-	if (c.left > 0)
-		return "the state file cannot be read to its end";
-	if (h.crc != finish_crc(&h, c.crc))
-		return "the state file's checksum does not match";
+	memset(found, 0, sizeof(*found));
+	problem = check_header(s, &found->header);
+	while (problem == NULL && read_batch(s, found->header.id, at, batch))
+	{
+		problem = check_batch(batch, found);
+		at += ((RqStateBatch *) batch)->bytes;
+	}
+	if (problem == NULL)
+		problem = check_tail(s, found, at);
+	pfree(batch);
 	return problem;
+}
+
+bool
+rq_state_walk(const RqStateSource *s, const RqStateFound *found,
+			  RqStateTake take, void *arg)
+{
+	char	   *batch = palloc(RQ_STATE_BATCH_MAX);
+	uint64		at = sizeof(RqStateHeader);
+
+	while (at < found->length && read_batch(s, found->header.id, at, batch) &&
+		   walk_batch(batch, take, arg))
+		at += ((RqStateBatch *) batch)->bytes;
+	pfree(batch);
+	return at == found->length;
 }

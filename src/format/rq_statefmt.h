@@ -2,29 +2,51 @@
  * rq_statefmt.h
  *	  The state file: what cannot be read off the other files.
  *
- *		header		RqStateHeader; its checksum covers what follows the header
- *					and then the header's fields after the checksum
- *		sections	of each part of the store that has one, in ascending order
- *					of their kinds and as long as the header says:
- *		  gaps		RqStateGap, each
- *		  topics	RqStateTopic, RqStateQueue[nslots]
- *		  groups	RqStateGroup, RqStateOffset[nqueues]; topics come before
+ *		header		RqStateHeader
+ *		batches		RqStateBatch, and records that are padded to 8 bytes:
+ *		  gap		RqStateGap
+ *		  topic		RqStateTopic
+ *		  queue		RqStateQueue
+ *		  group		RqStateGroup
+ *		  offset	RqStateOffset
  *
- * A section that is missing counts as empty, so a new kind of section needs no
- * new version of the others.  A section of an unknown kind or version is an
- * error, since what it holds would be lost.
+ * It is a log of changes: a record says what a slot is now, or that it is free,
+ * and of the records about a slot the last one holds.  The numbers of slots are
+ * the file's own: records of one file refer to each other by them, and nothing
+ * else may depend on them.
  *
- * It is always written whole (temporary file, fsync, rename, fsync of the
- * directory), so a half-written one is never seen.  Every slot carries the LSN
- * of the last record that changed it; redo skips older records.
+ * Each sync appends one or more batches.  They have the number of the sync, and
+ * only with the last of them, which is flagged RQ_STATE_END, does the sync
+ * count; it has the numbers of the whole store.  The gaps are those of the last
+ * sync.  The first sync of a file is an image, which has all slots that are not
+ * free.  A file with an image is written beside the old one and renamed.
+ *
+ * Every batch says where it lies and to which file it belongs, so that the
+ * remains of something else are not taken for one.  A file that ends with what
+ * is no whole batch has a torn tail: the server crashed before that sync was
+ * complete.  But if a batch of a later sync follows, that one was complete, so
+ * what lies before it is damaged.
+ *
+ * Every slot carries the LSN of the last record that changed it; redo skips
+ * older records.
  */
 #ifndef RQ_STATEFMT_H
 #define RQ_STATEFMT_H
 
 #include "access/xlogdefs.h"
-#include "port/pg_crc32c.h"
 
 #include "format/rq_settings.h"
+
+#define RQ_STATE_MAGIC		0x52515354	/* "RQST" */
+#define RQ_STATE_BATCH_MAGIC	0x52514254	/* "RQBT" */
+#define RQ_STATE_VERSION	7
+#define RQ_STATE_PEND_OP_MAX	2
+
+/* A batch, its header included, is no longer than this. */
+#define RQ_STATE_BATCH_MAX	(256 * 1024)
+
+/* Numbers of slots are below this. */
+#define RQ_STATE_SLOTS_MAX	(1U << 24)
 
 /* What has a slot in shared memory, and so in the state file. */
 typedef enum RqSlotKind
@@ -36,57 +58,60 @@ typedef enum RqSlotKind
 	RQ_SLOT_KINDS
 } RqSlotKind;
 
-#define RQ_STATE_MAGIC		0x52515354	/* "RQST" */
-#define RQ_STATE_VERSION	6
-#define RQ_STATE_PEND_OP_MAX	2
-
-/*
- * The sections: name, its lower case, kind, version.  Kinds are never reused.
- * check_foo() of rq_statefmt.c bounds what is in a section "foo"; the part
- * that it belongs to copies and loads it (shmem/rq_parts.h).
- */
-#define RQ_STATE_SECTIONS(X) \
-	X(GAPS,		gaps,	1,	1) \
-	X(TOPICS,	topics,	2,	1) \
-	X(GROUPS,	groups,	3,	1)
-
-#define RQ_STATE_SECTIONS_MAX	16
-
-#define RQ_STATE_ENUM(NAME, name, kind, version) RQ_STATE_##NAME = kind,
-typedef enum RqStateKind
-{
-	RQ_STATE_NOTHING = 0,
-	RQ_STATE_SECTIONS(RQ_STATE_ENUM)
-} RqStateKind;
-
-typedef struct RqStateSection
-{
-	uint32		kind;
-	uint32		version;
-	uint64		count;			/* of gaps, topics, ... */
-	uint64		bytes;
-} RqStateSection;
+/* A record's kind is an RqSlotKind, or this. */
+#define RQ_STATE_GAP		RQ_SLOT_KINDS
+#define RQ_STATE_KINDS		(RQ_STATE_GAP + 1)
 
 typedef struct RqStateHeader
 {
 	uint32		magic;
-	uint32		crc;
+	uint32		crc;			/* of what follows in the header */
 	uint32		version;
 	uint32		segment_mb;
-	uint64		length;			/* of the file */
-	uint64		log_start;
-	uint64		log_end;
-	XLogRecPtr	meta_lsn;		/* topics and groups created by records up to
-								 * here are in this file, or were dropped */
-	uint32		next_group_id;
-	uint32		nsections;
-	uint32		flags;			/* RQ_STATE_... */
+	uint64		id;				/* of this file, not that of the one before */
+	uint32		flags;			/* RQ_STATE_UPGRADE */
 	uint32		unused;
-	RqStateSection sections[RQ_STATE_SECTIONS_MAX]; /* zero beyond nsections */
 } RqStateHeader;
 
 /* pg_upgrade has made the store: no message has come to it. */
 #define RQ_STATE_UPGRADE	0x0001
+
+typedef struct RqStateBatch
+{
+	uint32		magic;
+	uint32		crc;			/* of what follows in this header */
+	uint32		records_crc;
+	uint32		flags;			/* RQ_STATE_END, RQ_STATE_FINAL */
+	uint64		id;				/* of the file */
+	uint64		at;				/* where in the file it lies */
+	uint64		seq;			/* of the sync; 1 for the image */
+	uint64		bytes;			/* of this header and the records */
+
+	/* of the store; valid in a batch with RQ_STATE_END */
+	XLogRecPtr	upto;			/* changes logged before are in this file */
+	XLogRecPtr	meta_lsn;		/* topics and groups created by records up to
+								 * here are in this file, or were dropped */
+	uint64		log_start;
+	uint64		log_end;
+	uint32		next_group_id;
+	uint32		unused;
+} RqStateBatch;
+
+/* The last batch of a sync. */
+#define RQ_STATE_END		0x0001
+
+/*
+ * Nothing changes after it without a further sync before: the store is closed,
+ * or recovery has ended.  So the redo pointer can be past it.
+ */
+#define RQ_STATE_FINAL		0x0002
+
+typedef struct RqStateRecord
+{
+	uint16		kind;
+	uint16		is_free;		/* nothing follows */
+	uint32		slot;			/* of a gap: 0 */
+} RqStateRecord;
 
 /* A stretch of the log that was reserved but is not known to be written. */
 typedef struct RqStateGap
@@ -99,7 +124,7 @@ typedef struct RqStateTopic
 {
 	RqKey		key;
 	Oid			spc;
-	uint32		nslots;			/* queues that follow */
+	uint32		nslots;			/* so many queues have it as their topic */
 	uint64		pend_xid;
 	uint64		drop_xid;
 	uint64		alter_xid;
@@ -111,6 +136,8 @@ typedef struct RqStateTopic
 
 typedef struct RqStateQueue
 {
+	uint32		topic;			/* slot */
+	uint32		id;				/* number within the topic */
 	uint64		start;
 	uint64		stable;			/* as far as RESOLVE records have said */
 	uint64		end;
@@ -123,18 +150,21 @@ typedef struct RqStateQueue
 
 typedef struct RqStateGroup
 {
-	RqKey		topic;
+	uint32		topic;			/* slot */
 	uint32		id;
-	uint32		nqueues;
-	uint64		pend_xid;
+	uint32		nqueues;		/* so many offsets have it as their group */
 	uint32		pend_op;		/* RqPendingOp */
-	uint32		name_len;
+	uint64		pend_xid;
 	int64		created_at;
+	uint32		name_len;
+	uint32		unused;
 	char		name[RQ_GROUP_NAME_MAX];
 } RqStateGroup;
 
 typedef struct RqStateOffset
 {
+	uint32		group;			/* slot */
+	uint32		queue_id;
 	uint64		committed;
 	uint64		pend_next;
 	uint64		pend_xid;
@@ -143,34 +173,69 @@ typedef struct RqStateOffset
 	XLogRecPtr	lsn;
 } RqStateOffset;
 
-StaticAssertDecl(sizeof(RqStateHeader) == 64 + RQ_STATE_SECTIONS_MAX * 24, "on-disk layout");
+/* Room for what follows the RqStateRecord. */
+typedef union RqStateSlot
+{
+	RqStateGap	gap;
+	RqStateTopic topic;
+	RqStateQueue queue;
+	RqStateGroup group;
+	RqStateOffset offset;
+} RqStateSlot;
+
+StaticAssertDecl(sizeof(RqStateHeader) == 32, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateBatch) == 88, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateRecord) == 8, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateTopic) == 56 + 2 * sizeof(RqTopicSettings),
 				 "on-disk layout");
-StaticAssertDecl(sizeof(RqStateQueue) == 64, "on-disk layout");
-StaticAssertDecl(sizeof(RqStateGroup) == 160, "on-disk layout");
-StaticAssertDecl(sizeof(RqStateOffset) == 48, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateQueue) == 72, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateGroup) == 40 + RQ_GROUP_NAME_MAX, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateOffset) == 56, "on-disk layout");
+
+/* The size of what follows the RqStateRecord of a slot that is not free. */
+extern uint32 rq_state_slot_size(uint32 kind);
+
+/* What a record takes in a batch; padding is to be zeros. */
+extern uint32 rq_state_record_size(const RqStateRecord *r);
+
+/* Fill in magic number, version and checksum. */
+extern void rq_state_seal_header(RqStateHeader *h);
 
 /*
- * Fill in what is the same for all, and the checksum.  "length" is that of the
- * file, "crc" that of what follows the header, not finished.
+ * The same for a batch, which has room for its header at the beginning of
+ * "batch"; the other fields of that are set, "bytes" too.
  */
-extern void rq_state_seal(RqStateHeader *h, uint64 length, pg_crc32c crc);
+extern void rq_state_seal_batch(char *batch);
 
-/* The version in which sections of this kind are written. */
-extern uint32 rq_state_version(RqStateKind kind);
+/* A state file: so many bytes, to be read anywhere; false if that fails. */
+typedef struct RqStateSource
+{
+	void	   *file;
+	uint64		length;
+	bool		(*read) (void *file, uint64 at, void *to, uint64 size);
+} RqStateSource;
 
-/* The count of a section in a sound header, 0 if it has no such section. */
-extern uint64 rq_state_count(const RqStateHeader *h, RqStateKind kind);
-
-/* The next "size" bytes of a file; false if it has fewer left. */
-typedef bool (*RqStateRead) (void *file, void *to, uint64 size);
+/* What has been found in one. */
+typedef struct RqStateFound
+{
+	RqStateHeader header;
+	RqStateBatch last;			/* of the last sync that counts */
+	uint64		length;			/* up to its end; a torn tail follows */
+} RqStateFound;
 
 /*
- * NULL if a file of "length" bytes is whole: magic, version, length and
- * checksum are right, sections are known, all numbers are within their bounds,
- * and the last section ends with the file.  Else the problem, which may be
- * palloc'd.  Reads the file once, from its beginning.
+ * NULL if a file is sound: magic, version, and checksums are right, all numbers
+ * are within their bounds, there is an image, and nothing but a torn tail
+ * follows the last sync.  Else the problem.
  */
-extern const char *rq_state_check(RqStateRead read, void *file, uint64 length);
+extern const char *rq_state_check(const RqStateSource *s, RqStateFound *found);
+
+/* Is handed each record of a batch that counts, in the order of the file. */
+typedef void (*RqStateTake) (void *arg, const RqStateBatch *b,
+							 const RqStateRecord *r, const RqStateSlot *slot);
+
+/* Go through a file that has been checked; false if it can't be read again. */
+extern bool rq_state_walk(const RqStateSource *s, const RqStateFound *found,
+						  RqStateTake take, void *arg);
 
 #endif							/* RQ_STATEFMT_H */

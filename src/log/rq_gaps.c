@@ -75,14 +75,6 @@ publish_first_gap(void)
 
 /* ---- the state file ---- */
 
-static void
-copy_gap(RqWriter *w, RqPos start, RqPos end)
-{
-	RqStateGap	g = {.start = start, .end = end};
-
-	rq_writer_add(w, &g, sizeof(g));
-}
-
 /*
  * Reservations that are not WAL-logged yet, below "log_end".  A reservation
  * lies wholly below that or wholly past it, since it moves the log's end at
@@ -93,10 +85,10 @@ copy_gap(RqWriter *w, RqPos start, RqPos end)
  * wal/rq_state.c).  Redo then takes it out of the gaps; or, if the record lies
  * below the redo pointer, fill_in_segment() finds its frames.
  */
-static uint64
-copy_inflight(RqWriter *w, RqPos log_end)
+static uint32
+copy_inflight(RqStateGap *to, RqPos log_end)
 {
-	uint64		n = 0;
+	uint32		n = 0;
 
 	for (int i = 0; i < rq_max_backends(); i++)
 	{
@@ -123,41 +115,49 @@ copy_inflight(RqWriter *w, RqPos log_end)
 		} while (pg_atomic_read_u64(&b->inflight_start) != start);
 		if (start >= log_end)
 			continue;
-		copy_gap(w, start, end);
+		to[n].start = start;
+		to[n].end = end;
 		n++;
 	}
 	return n;
 }
 
-/* What redo has left, and what is in flight: to a loader they are the same. */
-static uint64
-gaps_copy(RqWriter *w, const RqStateHeader *h)
+uint32
+rq_log_gaps_max(void)
 {
-	for (uint32 i = 0; i < rq_gaps->n; i++)
-		copy_gap(w, rq_gaps->gaps[i].start, rq_gaps->gaps[i].end);
-	return rq_gaps->n + copy_inflight(w, h->log_end);
+	return rq_gaps->max + rq_max_backends();
 }
 
-static void
-gaps_load(RqReader *r, const RqStateHeader *h, uint64 count)
+/* What redo has left, and what is in flight: to a loader they are the same. */
+uint32
+rq_log_gaps_copy(RqStateGap *to, RqPos log_end)
 {
-	if (count > rq_gaps->max)
+	memcpy(to, rq_gaps->gaps, rq_gaps->n * sizeof(RqStateGap));
+	return rq_gaps->n + copy_inflight(to + rq_gaps->n, log_end);
+}
+
+void
+rq_log_gaps_load(const RqStateGap *from, uint32 n)
+{
+	if (n > rq_gaps->max)
 		ereport(FATAL,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("too many unfinished appends in the rocketq commit log"),
 				 errhint("Set max_connections to at least the value with which the store was used before.")));
-	rq_state_take(r, rq_gaps->gaps, count * sizeof(RqStateGap));
-	rq_gaps->n = count;
+	for (uint32 i = 0; i < n; i++)
+	{
+		if (from[i].end > pg_atomic_read_u64(&rq_log->end))
+			rq_state_damaged("a gap lies past the end of the log");
+		rq_gaps->gaps[i] = from[i];
+	}
+	rq_gaps->n = n;
 	publish_first_gap();
 }
 
 const RqPart rq_gaps_part = {
 	.name = "gaps",
 	.shmem_size = gaps_size,
-	.shmem_init = gaps_init,
-	.state_kind = RQ_STATE_GAPS,
-	.state_copy = gaps_copy,
-	.state_load = gaps_load
+	.shmem_init = gaps_init
 };
 
 RqPos

@@ -78,6 +78,14 @@ extern RqGaps *rq_gaps;
 
 extern const RqPart rq_gaps_part;
 
+/*
+ * For the state file: how many gaps there can be at most; copy those below
+ * "log_end", and return how many; and what was copied, into a new log, or FATAL.
+ */
+extern uint32 rq_log_gaps_max(void);
+extern uint32 rq_log_gaps_copy(RqStateGap *to, RqPos log_end);
+extern void rq_log_gaps_load(const RqStateGap *from, uint32 n);
+
 /* ---- rq_gather.c ---- */
 
 /*

@@ -5,16 +5,13 @@
  * How does a copy of slots that change all the time agree with WAL?  Each is
  * copied under the lock that is held over its changes and their WAL records,
  * so the copy has all of a record or nothing of it, and the slot's LSN says
- * which (wal/rq_state.c).  For topics and groups that is the meta lock, which
- * copy_state() holds shared from the first slot to the last.  Queues and
- * offsets have locks of their own, held shared for one slot at a time.
+ * which (wal/rq_state.c).  For topics and groups that is the meta lock.  Queues
+ * and offsets have locks of their own, held shared for one slot at a time.
  *
- * What is loaded finds its slots anew: the file names topics by their keys and
- * groups by their ids.
+ * What is loaded finds its slots anew.
  */
 #include "postgres.h"
 
-#include "base/rq_guc.h"
 #include "queue/rq_queuesync.h"
 #include "queue/rq_tablestate.h"
 #include "shmem/rq_shmem.h"
@@ -25,7 +22,28 @@
 
 StaticAssertDecl(RQ_PEND_DROP == RQ_STATE_PEND_OP_MAX, "on-disk layout");
 
-/* ---- topics ---- */
+/* ---- copy ---- */
+
+/*
+ * "seen" is left out: it is what the transaction that alters the topic sees,
+ * which does not outlive the server.
+ */
+static bool
+copy_topic(uint32 topic, RqStateTopic *s)
+{
+	RqTopic    *t = &rq_topics[topic];
+
+	if (pg_atomic_read_u64(&t->key) == 0)
+		return false;
+	*s = (RqStateTopic)
+	{
+		.key = rq_topic_key(topic), .spc = t->spc, .nslots = t->queues.n,
+			.committed = t->committed, .staged = t->staged,
+			.pend_xid = t->pend_xid, .drop_xid = t->drop_xid,
+			.alter_xid = t->alter_xid, .lsn = t->lsn, .alter_lsn = t->alter_lsn
+	};
+	return true;
+}
 
 /*
  * How far the queue is resolved beyond what is logged is left out: flags
@@ -33,227 +51,260 @@ StaticAssertDecl(RQ_PEND_DROP == RQ_STATE_PEND_OP_MAX, "on-disk layout");
  * What is to be synced is noted under the same hold of the lock, so that it
  * reaches to the very end that the copy has.
  */
-static void
-copy_queue(RqWriter *w, RqQueue *q)
+static bool
+copy_queue(RqQueue *q, bool note, RqStateQueue *s)
 {
-	RqStateQueue s;
-
+	if (q->topic == RQ_NO_SLOT)
+		return false;
 	LWLockAcquire(&q->lock, LW_SHARED);
-	s.start = pg_atomic_read_u64(&q->start);
-	s.stable = q->logged_stable;
-	s.end = pg_atomic_read_u64(&q->end);
-	Assert(s.start <= s.end && s.stable <= s.end);
-	s.last_time = q->last_time;
-	s.lsn = q->lsn;
-	s.born = q->born;
-	s.bytes_start = q->bytes_start;
-	s.bytes_end = q->bytes_end;
-	rq_queue_sync_note(q);
+	s->topic = q->topic;
+	s->id = q->id;
+	s->start = pg_atomic_read_u64(&q->start);
+	s->stable = q->logged_stable;
+	s->end = pg_atomic_read_u64(&q->end);
+	Assert(s->start <= s->end && s->stable <= s->end);
+	s->last_time = q->last_time;
+	s->lsn = q->lsn;
+	s->born = q->born;
+	s->bytes_start = q->bytes_start;
+	s->bytes_end = q->bytes_end;
+	if (note)
+		rq_queue_sync_note(q);
 	LWLockRelease(&q->lock);
-	rq_writer_add(w, &s, sizeof(s));
+	return true;
 }
 
-/*
- * "seen" is left out: it is what the transaction that alters the topic sees,
- * which does not outlive the server.
- */
-static void
-copy_topic(RqWriter *w, uint32 topic)
+static bool
+copy_group(uint32 group, RqStateGroup *s)
 {
-	RqTopic    *t = &rq_topics[topic];
-	RqStateTopic s = {.key = rq_topic_key(topic), .spc = t->spc,
-		.nslots = t->queues.n, .committed = t->committed, .staged = t->staged,
-		.pend_xid = t->pend_xid, .drop_xid = t->drop_xid, .alter_xid = t->alter_xid,
-	.lsn = t->lsn, .alter_lsn = t->alter_lsn};
+	RqGroup    *g = &rq_groups[group];
 
+	if (g->id == 0)
+		return false;
+	*s = (RqStateGroup)
+	{
+		.topic = g->topic, .id = g->id, .nqueues = g->offsets.n,
+			.pend_xid = g->pend_xid, .pend_op = g->pend_op,
+			.name_len = strlen(g->name), .created_at = g->created_at
+	};
+	memcpy(s->name, g->name, s->name_len);
+	return true;
+}
+
+static bool
+copy_offset(uint32 slot, RqStateOffset *s)
+{
+	RqOffset   *o = &rq_offsets[slot];
+
+	if (o->group == RQ_NO_SLOT)
+		return false;
+	LWLockAcquire(rq_offset_lock(slot), LW_SHARED);
+	s->group = o->group;
+	s->queue_id = o->queue_id;
+	s->committed = o->committed;
+	s->pend_next = o->pend_next;
+	s->pend_xid = o->pend_xid;
+	s->saved_total = o->saved_total;
+	s->saved_left = o->saved_left;
+	s->lsn = o->lsn;
+	LWLockRelease(rq_offset_lock(slot));
+	return true;
+}
+
+bool
+rq_table_copy(RqSlotKind kind, uint32 slot, bool note, RqStateSlot *copy)
+{
 	RQ_ASSERT_META_LOCK(LW_SHARED);
-	rq_writer_add(w, &s, sizeof(s));
-	for (uint32 i = 0; i < t->queues.n; i++)
-		copy_queue(w, rq_topic_queue(topic, i));
+	switch (kind)
+	{
+		case RQ_SLOT_TOPIC:
+			return copy_topic(slot, &copy->topic);
+		case RQ_SLOT_QUEUE:
+			return copy_queue(&rq_queues[slot], note, &copy->queue);
+		case RQ_SLOT_GROUP:
+			return copy_group(slot, &copy->group);
+		case RQ_SLOT_OFFSET:
+			return copy_offset(slot, &copy->offset);
+		case RQ_SLOT_KINDS:
+			break;
+	}
+	pg_unreachable();
 }
 
-static uint64
-topics_copy(RqWriter *w, const RqStateHeader *h)
-{
-	uint64		n = 0;
+/* ---- load ---- */
 
-	for (int t = 0; t < rq_max_topics; t++)
-		if (pg_atomic_read_u64(&rq_topics[t].key) != 0)
-		{
-			copy_topic(w, t);
-			n++;
-		}
-	return n;
+/* Where slots of the file are in the tables; RQ_NO_SLOT if they are free. */
+typedef struct Places
+{
+	uint32		end;
+	uint32	   *slots;
+	uint32	   *missing;		/* how many queues or offsets of it are yet to
+								 * come */
+} Places;
+
+static Places
+make_places(const RqStateSlots *s, RqSlotKind kind)
+{
+	Places		p = {.end = rq_state_slots_end(s, kind)};
+
+	p.slots = palloc((p.end + 1) * sizeof(uint32));
+	p.missing = palloc0((p.end + 1) * sizeof(uint32));
+	for (uint32 i = 0; i < p.end; i++)
+		p.slots[i] = RQ_NO_SLOT;
+	return p;
 }
 
 /*
- * The slot is new, so no lock is needed.  The stable offset begins where
- * RESOLVE has been logged; resolving from there on asks pg_xact, as it did
- * before.
+ * Where the owner of a queue or offset is.  Each belongs to one that is there,
+ * and is one of as many as that one has.
  */
-static void
-load_queue(RqQueue *q, RqReader *r)
+static uint32
+owner_of(Places *p, uint32 slot)
 {
-	RqStateQueue s;
+	if (slot >= p->end || p->slots[slot] == RQ_NO_SLOT || p->missing[slot] == 0)
+		rq_state_damaged("a queue or offset belongs to nothing");
+	p->missing[slot]--;
+	return p->slots[slot];
+}
 
-	rq_state_take(r, &s, sizeof(s));
-	pg_atomic_write_u64(&q->start, s.start);
-	pg_atomic_write_u64(&q->stable, Max(s.start, s.stable));
-	pg_atomic_write_u64(&q->end, s.end);
-	q->logged_stable = Max(s.start, s.stable);
-	q->last_time = s.last_time;
-	q->lsn = s.lsn;
-	q->born = s.born;
-	q->bytes_start = s.bytes_start;
-	q->bytes_end = s.bytes_end;
+static void
+check_complete(const Places *p)
+{
+	for (uint32 i = 0; i < p->end; i++)
+		if (p->missing[i] > 0)
+			rq_state_damaged("a topic or group lacks queues or offsets");
 }
 
 /*
  * A topic that was being altered can have more queues than its committed
  * settings say.  So it is made by the two functions that redo uses: one makes
- * the committed number of queues, the other adds the rest.  Then each queue
- * gets its own values.
+ * the committed number of queues, the other adds the rest.
  */
-static void
-load_topic(RqReader *r)
+static uint32
+load_topic(const RqStateTopic *s)
 {
-	RqStateTopic s;
 	xl_rq_topic rec;
 	uint32		topic;
 
-	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	rq_state_take(r, &s, sizeof(s));
-	if (rq_topic_index_find(s.key) != RQ_NO_SLOT)
+	if (rq_topic_index_find(s->key) != RQ_NO_SLOT)
 		rq_state_damaged("a topic is in it twice");
-	topic = rq_topic_apply(s.key, s.spc, &s.committed, s.pend_xid, s.lsn);
-	rec.drop_xid = s.drop_xid;
-	rec.committed = s.committed;
-	rec.staged = s.staged;
-	rec.alter_xid = s.alter_xid;
-	rec.nslots = s.nslots;
-	rq_topic_apply_alter(topic, &rec, s.alter_lsn);
-	for (uint32 i = 0; i < s.nslots; i++)
-		load_queue(rq_topic_queue(topic, i), r);
-}
-
-static void
-topics_load(RqReader *r, const RqStateHeader *h, uint64 count)
-{
-	for (; count > 0; count--)
-		load_topic(r);
-}
-
-const RqPart rq_topics_state_part = {
-	.name = "topics in the state file",
-	.state_kind = RQ_STATE_TOPICS,
-	.state_copy = topics_copy,
-	.state_load = topics_load
-};
-
-/* ---- groups ---- */
-
-/* The meta lock keeps the group, the offsets change under their own locks. */
-static void
-copy_group(RqWriter *w, uint32 group)
-{
-	RqGroup    *g = &rq_groups[group];
-	RqStateGroup s = {.topic = rq_topic_key(g->topic), .id = g->id, .nqueues = g->offsets.n,
-		.pend_xid = g->pend_xid, .pend_op = g->pend_op,
-	.name_len = strlen(g->name), .created_at = g->created_at};
-
-	RQ_ASSERT_META_LOCK(LW_SHARED);
-	memcpy(s.name, g->name, s.name_len);
-	rq_writer_add(w, &s, sizeof(s));
-	for (uint32 i = 0; i < g->offsets.n; i++)
-	{
-		RqOffset   *o = rq_group_offset(group, i);
-		RqStateOffset so;
-
-		LWLockAcquire(rq_offset_lock((uint32) (o - rq_offsets)), LW_SHARED);
-		so.committed = o->committed;
-		so.pend_next = o->pend_next;
-		so.pend_xid = o->pend_xid;
-		so.saved_total = o->saved_total;
-		so.saved_left = o->saved_left;
-		so.lsn = o->lsn;
-		LWLockRelease(rq_offset_lock((uint32) (o - rq_offsets)));
-		rq_writer_add(w, &so, sizeof(so));
-	}
+	topic = rq_topic_apply(s->key, s->spc, &s->committed, s->pend_xid, s->lsn);
+	rec.drop_xid = s->drop_xid;
+	rec.committed = s->committed;
+	rec.staged = s->staged;
+	rec.alter_xid = s->alter_xid;
+	rec.nslots = s->nslots;
+	rq_topic_apply_alter(topic, &rec, s->alter_lsn);
+	for (uint32 i = 0; i < s->nslots; i++)
+		rq_topic_queue(topic, i)->logged_stable = RQ_NOT_LOGGED;
+	return topic;
 }
 
 /*
- * By way of their topics, so a group in the file has its topic in the section
- * before.
+ * The slot is new, so no lock is needed.  The stable offset begins where
+ * RESOLVE has been logged; resolving from there on asks pg_xact, as it did
+ * before.  A queue that has not come yet is marked by load_topic().
  */
-static uint64
-groups_copy(RqWriter *w, const RqStateHeader *h)
-{
-	uint64		n = 0;
-
-	for (int t = 0; t < rq_max_topics; t++)
-	{
-		if (pg_atomic_read_u64(&rq_topics[t].key) == 0)
-			continue;
-		for (uint32 g = rq_topics[t].first_group; g != RQ_NO_SLOT;
-			 g = rq_groups[g].next)
-		{
-			copy_group(w, g);
-			n++;
-		}
-	}
-	return n;
-}
-
-/* The keeper then logs "committed" once more, whether or not WAL has it. */
 static void
-load_offset(RqOffset *o, RqReader *r)
+load_queue(Places *topics, const RqStateQueue *s)
 {
-	RqStateOffset s;
+	RqQueue    *q = rq_queue_find(owner_of(topics, s->topic), s->id);
 
-	rq_state_take(r, &s, sizeof(s));
-	o->committed = s.committed;
-	o->pend_next = s.pend_next;
-	o->pend_xid = s.pend_xid;
-	o->saved_total = s.saved_total;
-	o->saved_left = s.saved_left;
-	o->logged = RQ_NOT_LOGGED;
-	o->lsn = s.lsn;
+	if (q == NULL || q->logged_stable != RQ_NOT_LOGGED)
+		rq_state_damaged("a queue does not fit its topic");
+	pg_atomic_write_u64(&q->start, s->start);
+	pg_atomic_write_u64(&q->stable, Max(s->start, s->stable));
+	pg_atomic_write_u64(&q->end, s->end);
+	q->logged_stable = Max(s->start, s->stable);
+	q->last_time = s->last_time;
+	q->lsn = s->lsn;
+	q->born = s->born;
+	q->bytes_start = s->bytes_start;
+	q->bytes_end = s->bytes_end;
 }
 
 /*
  * Made as redo makes it, with offsets of zero.  Then it gets what a transaction
- * means to do to it, and each offset its own values.
+ * means to do to it.
  */
-static void
-load_group(RqReader *r)
+static uint32
+load_group(const Places *topics, const RqStateGroup *s)
 {
-	RqStateGroup s;
-	uint32		topic;
+	uint32		topic = s->topic < topics->end ? topics->slots[s->topic] : RQ_NO_SLOT;
 	uint32		group;
 
-	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	rq_state_take(r, &s, sizeof(s));
-	topic = rq_topic_index_find(s.topic);
-	if (topic == RQ_NO_SLOT || s.nqueues != rq_topic_nslots(topic))
+	if (topic == RQ_NO_SLOT || s->nqueues != rq_topic_nslots(topic))
 		rq_state_damaged("a group does not fit its topic");
-	group = rq_group_apply(topic, s.id, s.name, s.name_len, s.nqueues, 0,
-						   s.created_at);
-	rq_groups[group].pend_op = s.pend_op;
-	rq_groups[group].pend_xid = s.pend_xid;
-	for (uint32 i = 0; i < s.nqueues; i++)
-		load_offset(rq_group_offset(group, i), r);
+	if (s->id >= rq_tables->next_group_id)
+		rq_state_damaged("a group has an id that was not given yet");
+	group = rq_group_apply(topic, s->id, s->name, s->name_len, s->nqueues, 0,
+						   s->created_at);
+	rq_groups[group].pend_op = s->pend_op;
+	rq_groups[group].pend_xid = s->pend_xid;
+	return group;
+}
+
+/*
+ * The keeper then logs "committed" once more, whether or not WAL has it.  Until
+ * an offset has come it has been logged as 0.
+ */
+static void
+load_offset(Places *groups, const RqStateOffset *s)
+{
+	RqOffset   *o = rq_offset_find(owner_of(groups, s->group), s->queue_id);
+
+	if (o == NULL || o->logged == RQ_NOT_LOGGED)
+		rq_state_damaged("an offset does not fit its group");
+	o->committed = s->committed;
+	o->pend_next = s->pend_next;
+	o->pend_xid = s->pend_xid;
+	o->saved_total = s->saved_total;
+	o->saved_left = s->saved_left;
+	o->logged = RQ_NOT_LOGGED;
+	o->lsn = s->lsn;
 }
 
 static void
-groups_load(RqReader *r, const RqStateHeader *h, uint64 count)
+load_slot(RqSlotKind kind, uint32 slot, const RqStateSlot *s, Places *topics,
+		  Places *groups)
 {
-	for (; count > 0; count--)
-		load_group(r);
+	switch (kind)
+	{
+		case RQ_SLOT_TOPIC:
+			topics->slots[slot] = load_topic(&s->topic);
+			topics->missing[slot] = s->topic.nslots;
+			break;
+		case RQ_SLOT_QUEUE:
+			load_queue(topics, &s->queue);
+			break;
+		case RQ_SLOT_GROUP:
+			groups->slots[slot] = load_group(topics, &s->group);
+			groups->missing[slot] = s->group.nqueues;
+			break;
+		case RQ_SLOT_OFFSET:
+			load_offset(groups, &s->offset);
+			break;
+		case RQ_SLOT_KINDS:
+			break;
+	}
 }
 
-const RqPart rq_groups_state_part = {
-	.name = "groups in the state file",
-	.state_kind = RQ_STATE_GROUPS,
-	.state_copy = groups_copy,
-	.state_load = groups_load
-};
+/* Kind by kind, so that what a slot refers to is there. */
+void
+rq_table_load(const RqStateSlots *s)
+{
+	Places		topics = make_places(s, RQ_SLOT_TOPIC);
+	Places		groups = make_places(s, RQ_SLOT_GROUP);
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	for (RqSlotKind kind = 0; kind < RQ_SLOT_KINDS; kind++)
+		for (uint32 i = 0; i < rq_state_slots_end(s, kind); i++)
+		{
+			const RqStateSlot *slot = rq_state_slot(s, kind, i);
+
+			if (slot != NULL)
+				load_slot(kind, i, slot, &topics, &groups);
+		}
+	check_complete(&topics);
+	check_complete(&groups);
+}

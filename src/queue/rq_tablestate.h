@@ -1,22 +1,26 @@
 /*
  * rq_tablestate.h
  *	  Topics, queues, groups and offsets in the state file.
- *
- * These parts have no shared memory of their own: that belongs to the tables
- * (topic/rq_tables.c), which are too low to know how a slot is copied.
  */
 #ifndef RQ_TABLESTATE_H
 #define RQ_TABLESTATE_H
 
-#include "shmem/rq_parts.h"
+#include "format/rq_stateslots.h"
 
 /*
- * Topics and their queues.  Copying them notes which files of queues must be
- * on disk before the copy is (rq_queuesync.h).
+ * Copy a slot as the state file has it; false if it is free.  The caller holds
+ * the meta lock; takes the slot's lock.  With "note" also note which files of a
+ * queue must be on disk before the copy is (rq_queuesync.h).
  */
-extern const RqPart rq_topics_state_part;
+extern bool rq_table_copy(RqSlotKind kind, uint32 slot, bool note,
+						  RqStateSlot *copy);
 
-/* Groups and their offsets. */
-extern const RqPart rq_groups_state_part;
+/*
+ * Make what a state file has, in fresh tables.  The slots are others then: the
+ * numbers in the file say nothing about the tables any more.  Called by the
+ * postmaster, or by a server in single-user mode, with the meta lock held
+ * exclusively.  FATAL if it does not fit together.
+ */
+extern void rq_table_load(const RqStateSlots *s);
 
 #endif							/* RQ_TABLESTATE_H */

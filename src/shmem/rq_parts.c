@@ -1,9 +1,8 @@
 /*
  * rq_parts.c
- *	  Parts of shared memory and of the state file, each with the layer that it
- *	  belongs to.
+ *	  Parts of shared memory, each with the layer that it belongs to.
  *
- * How does the lowest layer set up, copy and load what it knows nothing about?
+ * How does the lowest layer set up what it knows nothing about?
  * It walks the table rq_parts[], which rocketq.c fills in from above.
  */
 #include "postgres.h"
@@ -122,53 +121,6 @@ rq_part_locks(const RqPart *part)
 
 /* ---- the state file ---- */
 
-/*
- * A part whose copier adds nothing has a section all the same, with count 0.
- * Kinds ascend, so that a loader may rely on the sections before its own.
- */
-void
-rq_parts_copy(RqWriter *w, RqStateHeader *h)
-{
-	uint32		after PG_USED_FOR_ASSERTS_ONLY = RQ_STATE_NOTHING;
-
-	for (const RqPart *const *p = rq_parts; *p != NULL; p++)
-	{
-		RqStateKind kind = (*p)->state_kind;
-		RqStateSection *s = &h->sections[h->nsections];
-		uint64		start = rq_writer_length(w);
-
-		if (kind == RQ_STATE_NOTHING)
-			continue;
-		Assert(kind > after);
-		after = kind;
-		s->kind = kind;
-		s->version = rq_state_version(kind);
-		s->count = (*p)->state_copy(w, h);
-		s->bytes = rq_writer_length(w) - start;
-		h->nsections++;
-	}
-}
-
-static const RqPart *
-part_of(uint32 kind)
-{
-	for (const RqPart *const *p = rq_parts; *p != NULL; p++)
-		if ((*p)->state_kind == kind)
-			return *p;
-	elog(FATAL, "section %u of the rocketq state belongs to no part", kind);
-}
-
-/*
- * In the order of the file, not of the table.  A kind without a part cannot be
- * skipped: what it holds would be lost with the next state that is written.
- */
-void
-rq_parts_load(RqReader *r, const RqStateHeader *h)
-{
-	for (uint32 i = 0; i < h->nsections; i++)
-		part_of(h->sections[i].kind)->state_load(r, h, h->sections[i].count);
-}
-
 void
 rq_state_damaged(const char *problem)
 {
@@ -177,11 +129,4 @@ rq_state_damaged(const char *problem)
 			 errmsg("file \"%s\" is damaged", RQ_STATE_FILE),
 			 errdetail("A check found that %s.", problem),
 			 errhint("If another version of rocketq wrote the file, install that version; otherwise restore the data directory from a backup.")));
-}
-
-void
-rq_state_take(RqReader *r, void *to, uint64 size)
-{
-	if (!rq_reader_read(r, to, size))
-		rq_state_damaged("it ends too early");
 }

@@ -1,7 +1,6 @@
 /*
  * rq_parts.h
- *	  Parts of shared memory and of the state file, each with the layer that it
- *	  belongs to.
+ *	  Parts of shared memory, each with the layer that it belongs to.
  *
  * A part is an RqPart of its owner and a line in the table of rocketq.c, which
  * gives their order; src/README says how to add one.
@@ -11,8 +10,7 @@
 
 #include "storage/lwlock.h"
 
-#include "format/rq_statefmt.h"
-#include "store/rq_stream.h"
+#include "base/rq_base.h"
 
 typedef struct RqPart
 {
@@ -41,30 +39,13 @@ typedef struct RqPart
 	Size		(*shmem_size) (void);
 	void		(*shmem_init) (void);
 
-	/*
-	 * Its section of the state file, none with kind 0.
-	 *
-	 * The copier adds everything it has and returns how many items that are.
-	 * "h" has its numbers, but only the sections of the parts before.  It is
-	 * called with the meta lock held shared, and takes the lock of each slot
-	 * while it reads that slot.
-	 *
-	 * The loader reads the items back into fresh memory, from a file that
-	 * rq_state_check() has passed.  It is called by the postmaster, or by a
-	 * server in single-user mode, with the meta lock held exclusively.
-	 */
-	RqStateKind state_kind;
-	uint64		(*state_copy) (RqWriter *w, const RqStateHeader *h);
-	void		(*state_load) (RqReader *r, const RqStateHeader *h, uint64 count);
-
 	/* Its LWLocks, to be had from rq_part_locks(); NULL = none. */
 	const char *locks_name;
 	int			nlocks;
 } RqPart;
 
 /*
- * The parts, in the order in which they are set up and stand in the state file;
- * NULL ends them.  In rocketq.c, which stands above all layers.
+ * The parts, in the order in which they are set up; NULL ends them.  In rocketq.c, which stands above all layers.
  */
 extern const RqPart *const rq_parts[];
 
@@ -74,13 +55,6 @@ extern int	rq_max_backends(void);
 /* In shmem_request_hook and shmem_startup_hook. */
 extern void rq_parts_request(void);
 extern void rq_parts_startup(void);
-
-/* Copy and load all sections; "h" gets, or has, what it says about them. */
-extern void rq_parts_copy(RqWriter *w, RqStateHeader *h);
-extern void rq_parts_load(RqReader *r, const RqStateHeader *h);
-
-/* For loaders: the next bytes of the state file, FATAL if there are none. */
-extern void rq_state_take(RqReader *r, void *to, uint64 size);
 
 /* FATAL: the state file can't be loaded. */
 extern void rq_state_damaged(const char *problem) pg_attribute_noreturn();

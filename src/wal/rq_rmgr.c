@@ -125,7 +125,7 @@ static void
 rocketq_cleanup(void)
 {
 	rq_files_check_replayed(FATAL);
-	rq_state_sync(GetXLogReplayRecPtr(NULL));
+	rq_state_sync(GetXLogReplayRecPtr(NULL), true);
 	MemoryContextDelete(redo_cxt);
 	redo_cxt = NULL;
 }
@@ -143,7 +143,7 @@ redo_xlog(XLogReaderState *record)
 	if (info == XLOG_CHECKPOINT_SHUTDOWN || info == XLOG_CHECKPOINT_ONLINE)
 	{
 		(void) rq_files_tidy_leftovers();
-		rq_state_sync(record->ReadRecPtr);
+		rq_state_sync(record->ReadRecPtr, false);
 	}
 	core_xlog_redo(record);
 	check_when_consistent();

@@ -1,6 +1,6 @@
 /*
  * rq_state.c
- *	  Copy the store's state to the state file, and bring files to disk.
+ *	  Copy what has changed of the store's state, and bring files to disk.
  *
  * Given a redo pointer, what must be on disk in our files before PostgreSQL
  * may forget the WAL below it, and in which order does it get there?
@@ -10,12 +10,12 @@
  * moved holds every change logged below it.  It may hold later ones as well:
  * each slot carries the LSN of its last record, and redo skips what a slot
  * has.  Since a copy can hold changes whose WAL is not on disk yet, it may
- * replace the state file only after that WAL has been flushed.
+ * count only after that WAL has been flushed.
  *
- * The meta lock is held during the whole copy, so that it knows every topic
- * and group up to one LSN.  A state that is larger than the writer's buffer
- * (some ten thousand queues) passes through the file system under that lock;
- * for that long topics and groups cannot be created or dropped.
+ * Only slots that have changed are copied (shmem/rq_bits.h), most of them while
+ * others go on: topics and groups may come and go then.  What they have changed
+ * meanwhile is copied again under one hold of the meta lock, so that in the end
+ * the copy knows every topic and group up to one LSN.
  *
  * Two processes call rq_state_sync(), never at the same time: the startup
  * process during recovery, the keeper after it.
@@ -25,24 +25,28 @@
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "miscadmin.h"
+#include "port/pg_bitutils.h"
+#include "port/pg_crc32c.h"
 #include "portability/instr_time.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
-#include "format/rq_statefmt.h"
 #include "log/rq_log.h"
 #include "queue/rq_queuesync.h"
+#include "queue/rq_tablestate.h"
+#include "shmem/rq_bits.h"
+#include "shmem/rq_shmem.h"
 #include "shmem/rq_stats.h"
 #include "store/rq_durable.h"
-#include "store/rq_stream.h"
 #include "topic/rq_tables.h"
 #include "wal/rq_state.h"
 
 RqStore    *rq_store = NULL;
 
 static uint64 synced_bytes = 0;
+static RqStateBatch synced_numbers; /* of this process's last sync */
 static bool has_synced = false; /* this process */
 
 /* ---- shared memory ---- */
@@ -53,11 +57,173 @@ const RqPart rq_store_part = {
 	.table = (void **) &rq_store
 };
 
+/* ---- check that changes are marked ---- */
+
+#ifdef USE_ASSERT_CHECKING
+
+/* Checksums of slots as they were copied by this process, 0 = not yet. */
+static uint32 *copied[RQ_SLOT_KINDS];
+
+static uint32
+sum_of(RqSlotKind kind, uint32 slot)
+{
+	RqStateSlot copy;
+	pg_crc32c	crc;
+
+	if (!rq_table_copy(kind, slot, false, &copy))
+		return 1;
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, &copy, rq_state_slot_size(kind));
+	FIN_CRC32C(crc);
+	return Max(crc, 2);
+}
+
+/* What is noted can be a little later than what was copied. */
+static void
+note_copied(RqSlotKind kind, uint32 slot)
+{
+	if (copied[kind] != NULL)
+		copied[kind][slot] = 0;
+}
+
+/*
+ * Whatever has no bit is still what was copied last: else whoever changed it
+ * has not set the bit.  Looking at the bit comes last, since it is set before
+ * the slot's lock is released.
+ */
+static void
+check_others(void)
+{
+	for (RqSlotKind kind = 0; kind < RQ_SLOT_KINDS; kind++)
+	{
+		if (copied[kind] == NULL)
+			copied[kind] = MemoryContextAllocExtended(TopMemoryContext,
+													  (rq_changed[kind].nslots + 1) * sizeof(uint32),
+													  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+		for (uint32 i = 0; i < rq_changed[kind].nslots; i++)
+		{
+			uint32		sum = sum_of(kind, i);
+
+			if (rq_bits_get(kind, i))
+				copied[kind][i] = 0;
+			else if (copied[kind][i] == 0)
+				copied[kind][i] = sum;
+			else if (copied[kind][i] != sum && !rq_bits_get(kind, i))
+				elog(PANIC, "slot %u of kind %d has changed unnoticed", i, kind);
+		}
+	}
+}
+#else
+static inline void
+note_copied(RqSlotKind kind, uint32 slot)
+{
+}
+
+static inline void
+check_others(void)
+{
+}
+#endif
+
+/* ---- what a sync takes ---- */
+
+typedef struct Sync
+{
+	RqStateWriter *w;
+	uint64	   *taken[RQ_SLOT_KINDS];	/* bits, to be set again if it fails */
+	RqStateGap *gaps;
+	uint32		ngaps;
+	RqStateBatch numbers;
+} Sync;
+
+static void
+take_memory(Sync *s)
+{
+	for (int kind = 0; kind < RQ_SLOT_KINDS; kind++)
+		s->taken[kind] = palloc_extended((rq_changed[kind].nwords + 1) * sizeof(uint64),
+										 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	s->gaps = palloc(rq_log_gaps_max() * sizeof(RqStateGap));
+}
+
+static void
+give_back_bits(const Sync *s)
+{
+	for (int kind = 0; kind < RQ_SLOT_KINDS; kind++)
+		for (uint32 i = 0; i < rq_changed[kind].nwords; i++)
+			rq_bits_restore(kind, i, s->taken[kind][i]);
+}
+
 /* ---- copy ---- */
 
 /*
- * Add all sections to the writer, and fill in the header.
- *
+ * A slot that is free need not be said to be in the image, unless it was not
+ * when the image was begun.
+ */
+static void
+copy_slot(Sync *s, RqSlotKind kind, uint32 slot, bool free_too)
+{
+	RqStateSlot copy;
+
+	if (rq_table_copy(kind, slot, true, &copy))
+		rq_state_write_add(s->w, kind, slot, &copy);
+	else if (free_too)
+		rq_state_write_add(s->w, kind, slot, NULL);
+	note_copied(kind, slot);
+}
+
+/* The meta lock is held, and there is room for all slots of a word. */
+static void
+copy_word(Sync *s, RqSlotKind kind, uint32 word, bool free_too)
+{
+	uint64		bits = rq_bits_take(kind, word);
+
+	s->taken[kind][word] |= bits;
+	for (; bits != 0; bits &= bits - 1)
+		copy_slot(s, kind, word * RQ_BITS_WORD + pg_rightmost_one_pos64(bits),
+				  free_too);
+}
+
+/*
+ * Copy what has changed, or with an image everything, under many short holds of
+ * the meta lock: topics and groups can come and go meanwhile.
+ */
+static void
+copy_in_parts(Sync *s)
+{
+	bool		free_too = !rq_state_write_is_image(s->w);
+
+	for (RqSlotKind kind = 0; kind < RQ_SLOT_KINDS; kind++)
+		for (uint32 i = 0; i < rq_changed[kind].nwords; i++)
+		{
+			if (pg_atomic_read_u64(&rq_changed[kind].words[i]) == 0)
+				continue;
+			rq_state_write_room(s->w, RQ_BITS_WORD);
+			rq_meta_lock_again();
+			copy_word(s, kind, i, free_too);
+			LWLockRelease(rq_meta_lock);
+		}
+}
+
+/*
+ * Copy what has changed since, under one hold: so this hold grows with what
+ * others did during the first pass, not with the store.
+ */
+static void
+copy_rest(Sync *s)
+{
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	for (RqSlotKind kind = 0; kind < RQ_SLOT_KINDS; kind++)
+		for (uint32 i = 0; i < rq_changed[kind].nwords; i++)
+		{
+			if (pg_atomic_read_u64(&rq_changed[kind].words[i]) == 0)
+				continue;
+			rq_state_write_room(s->w, RQ_BITS_WORD);
+			copy_word(s, kind, i, true);
+		}
+	check_others();
+}
+
+/*
  * The log's end is read first and the reservations in flight last.  One that
  * was made before the end was read either is still seen, and becomes a gap, or
  * has been logged by then, and bring_to_disk() flushes its record.  One that
@@ -65,12 +231,13 @@ const RqPart rq_store_part = {
  * out.
  */
 static void
-copy_state(RqWriter *w, RqStateHeader *h, XLogRecPtr wal_upto)
+copy_state(Sync *s, XLogRecPtr wal_upto)
 {
-	memset(h, 0, sizeof(*h));
-	h->segment_mb = rq_log->segment_mb;
-	h->flags = rq_store->made_by_upgrade ? RQ_STATE_UPGRADE : 0;
-	h->log_end = pg_atomic_read_u64(&rq_log->end);
+	RqStateBatch *n = &s->numbers;
+
+	copy_in_parts(s);
+	RQ_FAULT("keeper-copying");
+	n->log_end = pg_atomic_read_u64(&rq_log->end);
 
 	/*
 	 * The end is read before the reservations.  Pairs with the second write
@@ -87,13 +254,25 @@ copy_state(RqWriter *w, RqStateHeader *h, XLogRecPtr wal_upto)
 	 * than has been replayed.
 	 */
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	h->meta_lsn = Max(rq_tables->meta_lsn, wal_upto != InvalidXLogRecPtr ?
-					  wal_upto : GetXLogInsertRecPtr());
-	h->log_start = pg_atomic_read_u64(&rq_log->start);
-	h->next_group_id = rq_tables->next_group_id;
-	rq_parts_copy(w, h);
+	n->upto = wal_upto != InvalidXLogRecPtr ? wal_upto : GetXLogInsertRecPtr();
+	n->meta_lsn = Max(rq_tables->meta_lsn, n->upto);
+	n->log_start = pg_atomic_read_u64(&rq_log->start);
+	n->next_group_id = rq_tables->next_group_id;
+	copy_rest(s);
+	s->ngaps = rq_log_gaps_copy(s->gaps, n->log_end);
 	LWLockRelease(rq_meta_lock);
-	rq_state_seal(h, rq_writer_length(w), rq_writer_crc(w));
+}
+
+static void
+add_gaps(Sync *s)
+{
+	for (uint32 i = 0; i < s->ngaps; i++)
+	{
+		RqStateSlot gap = {.gap = s->gaps[i]};
+
+		rq_state_write_room(s->w, 1);
+		rq_state_write_add(s->w, RQ_STATE_GAP, 0, &gap);
+	}
 }
 
 /* ---- the server log ---- */
@@ -130,7 +309,7 @@ tell_sync(const Detail *d, XLogRecPtr redo)
 	if (!slow && !log_checkpoints)
 		return;
 	ereport(LOG,
-			(errmsg("%s: " UINT64_FORMAT " log segments, " UINT64_FORMAT " queue files, state file of " UINT64_FORMAT " bytes; "
+			(errmsg("%s: " UINT64_FORMAT " log segments, " UINT64_FORMAT " queue files, state of " UINT64_FORMAT " bytes; "
 					"WAL=%.3f s, files=%.3f s, state=%.3f s, total=%.3f s; "
 					"sync files=" UINT64_FORMAT ", longest=%.3f s; redo lsn=%X/%X",
 					slow ? "rocketq sync was slow" : "rocketq sync complete",
@@ -175,18 +354,13 @@ sync_log(void)
  * been bytes of frames and entries only, and at this process's first sync.
  */
 static bool
-state_differs(RqWriter *w, const RqStateHeader *h)
+state_differs(const Sync *s)
 {
-	RqStateHeader old;
-
-	if (!has_synced || rq_store->redo_changed || rq_state_count(h, RQ_STATE_GAPS) > 0 ||
-		!rq_writer_same(w, &old))
-		return true;
-
-	/* The LSN moves with anybody's WAL, and the checksum with it. */
-	old.crc = h->crc;
-	old.meta_lsn = h->meta_lsn;
-	return memcmp(&old, h, sizeof(old)) != 0;
+	return !has_synced || rq_store->redo_changed || s->ngaps > 0 ||
+		rq_state_write_count(s->w) > 0 ||
+		s->numbers.log_start != synced_numbers.log_start ||
+		s->numbers.log_end != synced_numbers.log_end ||
+		s->numbers.next_group_id != synced_numbers.next_group_id;
 }
 
 /*
@@ -214,18 +388,21 @@ wal_end(void)
  *					after a crash the state must not be ahead of WAL
  *		2. files	the ends in the copy promise frames and entries, and redo
  *					from the new redo pointer on does not write them again
- *		3. state	replaces the old one atomically
+ *		3. state	the batch that makes the copy count
  *
  * A crash before 3 leaves the old state, and recovery starts at a redo pointer
  * that it fits: whoever calls this keeps the new checkpoint or restartpoint
  * from completing until it returns.  After an error the next call does what is
  * left.
+ *
+ * If nothing has changed, no file is synced.  The batch is written all the
+ * same, to say that: a state file that ends before the redo pointer has lost its
+ * end.
  */
 static void
-bring_to_disk(RqWriter *w, const RqStateHeader *h, XLogRecPtr wal_upto)
+bring_to_disk(Sync *s, XLogRecPtr wal_upto, bool changed)
 {
-	Detail		d = {.state_bytes = h->length};
-	RqPos		settled;
+	Detail		d = {0};
 
 	INSTR_TIME_SET_CURRENT(d.begun);
 	memset(&rq_fsyncs, 0, sizeof(rq_fsyncs));
@@ -233,23 +410,47 @@ bring_to_disk(RqWriter *w, const RqStateHeader *h, XLogRecPtr wal_upto)
 	/* 1. In archive recovery this moves the minimum recovery point. */
 	XLogFlush(wal_upto == InvalidXLogRecPtr ? wal_end() : wal_upto);
 	INSTR_TIME_SET_CURRENT(d.flushed);
-	synced_bytes = h->length;
 
 	/* 2. */
-	settled = sync_log();
-	d.log_files = rq_fsyncs.files;
-	synced_bytes += rq_queue_sync_noted();
-	d.queue_files = rq_fsyncs.files - d.log_files;
+	synced_bytes = 0;
+	if (changed)
+	{
+		RqPos		settled = sync_log();
+
+		d.log_files = rq_fsyncs.files;
+		synced_bytes += rq_queue_sync_noted();
+		d.queue_files = rq_fsyncs.files - d.log_files;
+		rq_store->synced_log = settled;
+	}
 	INSTR_TIME_SET_CURRENT(d.fsynced);
 	RQ_FAULT("keeper-fsynced");
 
 	/* 3. */
-	rq_writer_replace(w, h);
-	rq_store->synced_log = settled;
+	add_gaps(s);
+	d.state_bytes = rq_state_write_finish(s->w, &s->numbers);
+	synced_bytes += d.state_bytes;
+	synced_numbers = s->numbers;
 	rq_store->redo_changed = false;
 	has_synced = true;
+	if (!changed)
+		return;
 	rq_count(RQ_STAT_SYNCS, 1);
 	tell_sync(&d, wal_upto == InvalidXLogRecPtr ? GetRedoRecPtr() : wal_upto);
+}
+
+/* All but the memory and the file, which the caller takes and gives back. */
+static bool
+sync_with(Sync *s, XLogRecPtr wal_upto)
+{
+	bool		changed;
+
+	if (rq_state_write_is_image(s->w))
+		rq_bits_set_all();
+	copy_state(s, wal_upto);
+	RQ_FAULT("keeper-copied");
+	changed = state_differs(s);
+	bring_to_disk(s, wal_upto, changed);
+	return changed;
 }
 
 /*
@@ -258,29 +459,30 @@ bring_to_disk(RqWriter *w, const RqStateHeader *h, XLogRecPtr wal_upto)
  * there.
  */
 bool
-rq_state_sync(XLogRecPtr wal_upto)
+rq_state_sync(XLogRecPtr wal_upto, bool final)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext,
 											  "rocketq sync",
 											  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	RqStateHeader h;
-	RqWriter   *w;
+	Sync		s = {.numbers = {.flags = final ? RQ_STATE_FINAL : 0}};
+	volatile bool done = false;
 	volatile bool changed = false;
 
 	rq_queue_sync_begin();
-	w = rq_writer_begin(RQ_STATE_FILE, sizeof(h));
+	take_memory(&s);
+	s.w = rq_state_write_begin(&rq_store->file, rq_log->segment_mb,
+							   rq_store->made_by_upgrade ? RQ_STATE_UPGRADE : 0);
 	PG_TRY();
 	{
-		copy_state(w, &h, wal_upto);
-		RQ_FAULT("keeper-copied");
-		changed = state_differs(w, &h);
-		if (changed)
-			bring_to_disk(w, &h, wal_upto);
+		changed = sync_with(&s, wal_upto);
+		done = true;
 	}
 	PG_FINALLY();
 	{
-		rq_writer_end(w);
+		if (!done)
+			give_back_bits(&s);
+		rq_state_write_close(s.w);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(old);

@@ -11,6 +11,7 @@
 
 #include "base/rq_base.h"
 #include "shmem/rq_parts.h"
+#include "wal/rq_statewrite.h"
 
 /*
  * How far the store has come from the state file, and how far it is back on
@@ -26,6 +27,7 @@ typedef struct RqStore
 								 * one that finds this set is a successor */
 	bool		redo_changed;	/* has redo changed anything since the last
 								 * sync? */
+	RqStateFile file;			/* under no lock: only who syncs uses it */
 	RqPos		synced_log;		/* the log is on disk below this */
 
 	/* the keeper's syncs; read by the views */
@@ -44,12 +46,13 @@ extern const RqPart rq_store_part;
 /*
  * Bring everything that has changed since the last call in this process to
  * disk: copy the state, flush WAL up to what the copy may hold, fsync files,
- * write the state file.  Called by the keeper, or by the startup process with
- * "wal_upto" = how far it has replayed.  Returns false if nothing had changed.
+ * write to the state file.  Called by the keeper, or by the startup process with
+ * "wal_upto" = how far it has replayed.  "final" if nothing will change without
+ * a further sync before.  Returns false if nothing had changed.
  * Takes the meta lock shared, and in it the locks of queues and offsets.  May
  * throw, also for lack of disk space.
  */
-extern bool rq_state_sync(XLogRecPtr wal_upto);
+extern bool rq_state_sync(XLogRecPtr wal_upto, bool final);
 
 /*
  * Bring to disk what was written to the log rocketq.flush_delay ago, so that a

@@ -4,8 +4,11 @@
  *
  * Given a data directory, is there a store to be loaded, or one to be made?
  *
- * The state file is read twice, the first time only to be checked: loaders
- * write to shared memory and rely on all numbers being within their bounds.
+ * The state file is read twice, the first time only to be checked, and to find
+ * its last sync that counts.
+ *
+ * What is loaded has other slots than in the file, so the first sync replaces
+ * the file by an image.
  *
  * A data directory that has had a store has a file beside it that says so
  * (RQ_MADE_FILE).  So a store that is not there, because its file system is
@@ -17,11 +20,17 @@
 
 #include <unistd.h>
 
+#include "access/xlog.h"
+#include "catalog/pg_control.h"
+#include "common/controldata_utils.h"
 #include "miscadmin.h"
+#include "storage/fd.h"
+#include "utils/memutils.h"
 
 #include "base/rq_guc.h"
-#include "format/rq_statefmt.h"
+#include "format/rq_stateslots.h"
 #include "log/rq_log.h"
+#include "queue/rq_tablestate.h"
 #include "shmem/rq_shmem.h"
 #include "store/rq_durable.h"
 #include "store/rq_stream.h"
@@ -29,79 +38,154 @@
 #include "wal/rq_files_private.h"
 #include "wal/rq_state.h"
 #include "wal/rq_stateload.h"
+#include "wal/rq_statewrite.h"
 
-/*
- * The header first, since loaders of sections use what it says.
- *
- * The flag of a store made by pg_upgrade stays as long as pg_upgrade runs its
- * servers.  Afterwards it matters only if topics came over, whose messages are
- * elsewhere (refuse_upgraded()); without any the store is just a new one.
- */
-static void
-load_all(RqReader *r)
-{
-	RqStateHeader h;
-
-	rq_state_take(r, &h, sizeof(h));
-	rq_log_set_segment_mb(h.segment_mb);
-	pg_atomic_write_u64(&rq_log->start, h.log_start);
-	pg_atomic_write_u64(&rq_log->end, h.log_end);
-	rq_tables->meta_lsn = h.meta_lsn;
-	rq_tables->next_group_id = h.next_group_id;
-	rq_store->made_by_upgrade = (h.flags & RQ_STATE_UPGRADE) != 0 &&
-		(IsBinaryUpgrade || rq_state_count(&h, RQ_STATE_TOPICS) > 0);
-	rq_parts_load(r, &h);
-}
+/* ---- read ---- */
 
 static bool
-read_state(void *file, void *to, uint64 size)
+read_state(void *file, uint64 at, void *to, uint64 size)
 {
-	return rq_reader_read(file, to, size);
+	return rq_reader_read(file, at, to, size);
 }
 
 /* What is wrong with the state file, NULL if nothing is or there is none. */
 static const char *
-check_state(bool *found)
+check_state(bool *there, RqStateFound *found)
 {
 	const char *problem;
-	uint64		len;
-	RqReader   *r = rq_reader_open(RQ_STATE_FILE, &len);
+	RqStateSource s = {.read = read_state};
 
-	*found = r != NULL;
-	if (r == NULL)
+	s.file = rq_reader_open(RQ_STATE_FILE, &s.length);
+	*there = s.file != NULL;
+	if (!*there)
 		return NULL;
-	problem = rq_state_check(read_state, r, len);
-	rq_reader_close(r);
+	problem = rq_state_check(&s, found);
+	rq_reader_close(s.file);
 	return problem;
+}
+
+/* Where replay begins, InvalidXLogRecPtr if that can't be read. */
+static XLogRecPtr
+redo_start(void)
+{
+	FILE	   *label = AllocateFile(BACKUP_LABEL_FILE, "r");
+	XLogRecPtr	redo = InvalidXLogRecPtr;
+	bool		crc_ok;
+	uint32		hi;
+	uint32		lo;
+
+	if (label != NULL)
+	{
+		if (fscanf(label, "START WAL LOCATION: %X/%X", &hi, &lo) == 2)
+			redo = ((uint64) hi) << 32 | lo;
+		FreeFile(label);
+	}
+	else
+	{
+		ControlFileData *control = get_controlfile(DataDir, &crc_ok);
+
+		if (crc_ok)
+			redo = control->checkPointCopy.redo;
+		pfree(control);
+	}
+	return redo;
+}
+
+/*
+ * No checkpoint completes before a sync that reaches beyond its redo pointer
+ * (worker/rq_keeper.c), so a file that does not has lost it.  After a final sync
+ * checkpoints need no further one.
+ */
+static const char *
+find_lost_tail(const RqStateFound *found)
+{
+	XLogRecPtr	redo;
+
+	if ((found->last.flags & RQ_STATE_FINAL) != 0)
+		return NULL;
+	redo = redo_start();
+	if (found->last.upto >= redo)
+		return NULL;
+	return psprintf("the state file has lost its end: it has changes up to %X/%X only, and WAL is replayed from %X/%X on",
+					LSN_FORMAT_ARGS(found->last.upto), LSN_FORMAT_ARGS(redo));
 }
 
 const char *
 rq_state_probe(void)
 {
 	const char *problem;
-	bool		found;
+	RqStateFound found;
+	bool		there;
 
 	/* An answer instead of the error that opening it would raise. */
 	if (access(RQ_STATE_FILE, F_OK) == 0 && access(RQ_STATE_FILE, R_OK) != 0)
 		return "the state file cannot be read";
-	problem = check_state(&found);
-	return found ? problem : "the state file is missing";
+	problem = check_state(&there, &found);
+	return there ? problem : "the state file is missing";
+}
+
+/* ---- load ---- */
+
+/*
+ * The flag of a store made by pg_upgrade stays as long as pg_upgrade runs its
+ * servers.  Afterwards it matters only if topics came over, whose messages are
+ * elsewhere (refuse_upgraded()); without any the store is just a new one.
+ */
+static void
+load_slots(const RqStateSlots *s, const RqStateFound *found)
+{
+	const RqStateBatch *last = &found->last;
+	const RqStateGap *gaps;
+	uint32		ngaps;
+
+	rq_log_set_segment_mb(found->header.segment_mb);
+	pg_atomic_write_u64(&rq_log->start, last->log_start);
+	pg_atomic_write_u64(&rq_log->end, last->log_end);
+	rq_tables->meta_lsn = last->meta_lsn;
+	rq_tables->next_group_id = last->next_group_id;
+	gaps = rq_state_gaps(s, &ngaps);
+	rq_log_gaps_load(gaps, ngaps);
+	rq_table_load(s);
+	rq_store->made_by_upgrade = (found->header.flags & RQ_STATE_UPGRADE) != 0 &&
+		(IsBinaryUpgrade || rq_tables->ntopics > 0);
+}
+
+/* Read the file that has been checked, in memory that is freed again. */
+static void
+load_state(const RqStateFound *found)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext,
+											  "rocketq state",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	RqStateSource s = {.read = read_state};
+	RqStateSlots *slots;
+
+	s.file = rq_reader_open(RQ_STATE_FILE, &s.length);
+	slots = s.file == NULL ? NULL : rq_state_slots(&s, found);
+	if (slots == NULL)
+		rq_state_damaged("it cannot be read a second time");
+	rq_reader_close(s.file);
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	load_slots(slots, found);
+	LWLockRelease(rq_meta_lock);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(cxt);
 }
 
 /* ---- begin ---- */
 
-/* The state of a store that holds nothing. */
+/* The state of a store that holds nothing, and what will be found in it. */
 static void
 write_first_state(void)
 {
-	RqStateHeader h = {.segment_mb = rq_log->segment_mb, .next_group_id = 1,
-	.flags = IsBinaryUpgrade ? RQ_STATE_UPGRADE : 0};
-	RqWriter   *w = rq_writer_begin(RQ_STATE_FILE, sizeof(h));
+	RqStateFile file = {0};
+	RqStateBatch numbers = {.flags = RQ_STATE_FINAL, .next_group_id = 1};
+	RqStateWriter *w = rq_state_write_begin(&file, rq_log->segment_mb,
+											IsBinaryUpgrade ? RQ_STATE_UPGRADE : 0);
 
-	rq_state_seal(&h, rq_writer_length(w), rq_writer_crc(w));
-	rq_writer_replace(w, &h);
-	rq_writer_end(w);
-	rq_store->made_by_upgrade = IsBinaryUpgrade;
+	rq_state_write_finish(w, &numbers);
+	rq_state_write_close(w);
 }
 
 /*
@@ -136,23 +220,27 @@ void
 rq_state_load(void)
 {
 	const char *problem;
-	bool		found;
-	uint64		len;
-	RqReader   *r;
+	RqStateFound found;
+	bool		there;
 
 	/* 1. */
 	rq_refuse_links();
 	rq_log_set_segment_mb(rq_segment_size_mb);
-	problem = check_state(&found);
+	problem = check_state(&there, &found);
+	if (problem == NULL && there)
+		problem = find_lost_tail(&found);
 	if (problem)
 		rq_state_damaged(problem);
-	rq_files_check_begin(found);
+	rq_files_check_begin(there);
 
 	/* 2. */
-	if (!found)
+	if (!there)
 	{
 		rq_make_directories();
 		write_first_state();
+		problem = check_state(&there, &found);
+		if (problem || !there)
+			rq_state_damaged("it is not what was written just now");
 	}
 
 	/* 3. */
@@ -161,11 +249,7 @@ rq_state_load(void)
 				 "is here, the server does not start without it.\n");
 
 	/* 4. */
-	r = rq_reader_open(RQ_STATE_FILE, &len);
-	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	load_all(r);
-	LWLockRelease(rq_meta_lock);
-	rq_reader_close(r);
+	load_state(&found);
 	refuse_upgraded();
 	if (rq_log->segment_mb != (uint32) rq_segment_size_mb)
 		ereport(LOG,

@@ -260,7 +260,7 @@ log_sync(XLogRecPtr redo)
  * after 1, it is not the synced one, and the next tick does it all again.
  */
 static void
-sync_store(void)
+sync_store_as(bool final)
 {
 	XLogRecPtr	redo = GetRedoRecPtr();
 	instr_time	start;
@@ -271,7 +271,7 @@ sync_store(void)
 	INSTR_TIME_SET_CURRENT(start);
 	log_progress(true);
 	RQ_FAULT("keeper-settled");
-	if (rq_state_sync(InvalidXLogRecPtr))
+	if (rq_state_sync(InvalidXLogRecPtr, final))
 	{
 		log_sync(redo);
 		INSTR_TIME_SET_CURRENT(end);
@@ -283,6 +283,19 @@ sync_store(void)
 	}
 	synced_redo = redo;
 	rq_store->synced_redo = redo;
+}
+
+static void
+sync_store(void)
+{
+	sync_store_as(false);
+}
+
+/* With the gate closed: nothing changes before a keeper syncs again. */
+static void
+sync_finally(void)
+{
+	sync_store_as(true);
 }
 
 /*
@@ -414,7 +427,7 @@ close_store(void)
 	rq_ctl->gate_open = false;
 	LWLockRelease(rq_gate_lock);
 
-	for (int tries = 1; !rq_worker_round(sync_store); tries++)
+	for (int tries = 1; !rq_worker_round(sync_finally); tries++)
 	{
 		if (tries == CLOSE_TRIES)
 			return;
@@ -447,12 +460,14 @@ run(void)
  *	- Lost files are made before gaps are filled: filling one would create the
  *	  log's last segment, and what was lost before the gap would not be noticed.
  *
- * A successor in the same server has to sync first: see catch_up().
+ * A successor in the same server has to sync first: see catch_up().  So has the
+ * first keeper if recovery has written to the state file, or what follows there
+ * could be lost without being missed (RQ_STATE_FINAL).
  */
 void
 rq_keeper_main(Datum arg)
 {
-	bool		successor = rq_store->tidied;
+	bool		behind = rq_store->tidied || rq_store->file.length > 0;
 
 	rq_worker_begin(RQ_KEEPER);
 	before_shmem_exit(at_exit, (Datum) 0);
@@ -467,7 +482,7 @@ rq_keeper_main(Datum arg)
 	{
 		rq_log_fill_gaps();
 		rq_topic_alter_recover();
-		if (!successor || catch_up())
+		if (!behind || catch_up())
 			run();
 	}
 

@@ -1,0 +1,54 @@
+/*
+ * rq_statewrite.h
+ *	  Write what a sync has copied to the state file.
+ */
+#ifndef RQ_STATEWRITE_H
+#define RQ_STATEWRITE_H
+
+#include "format/rq_statefmt.h"
+
+/*
+ * The state file as it is to be lengthened, in shared memory.  Zeros: what it
+ * has was loaded, and the slots have other numbers by now, so it is replaced.
+ */
+typedef struct RqStateFile
+{
+	uint64		id;
+	uint64		seq;			/* of the last sync */
+	uint64		length;			/* with it */
+	uint64		image_length;	/* with the image only */
+} RqStateFile;
+
+/* A sync that is being written. */
+typedef struct RqStateWriter RqStateWriter;
+
+/*
+ * Begin a sync; "file" is updated when it is finished.  It is an image if the
+ * file is new, or has become long.  rq_state_write_close() must be called
+ * whatever happens in between.
+ */
+extern RqStateWriter *rq_state_write_begin(RqStateFile *file, uint32 segment_mb,
+										   uint32 flags);
+extern bool rq_state_write_is_image(const RqStateWriter *w);
+
+/*
+ * Make room for this many records, so that adding them writes nothing yet, and
+ * so can't throw.  May throw, for lack of disk space.
+ */
+extern void rq_state_write_room(RqStateWriter *w, uint32 nrecords);
+
+/* Add a record; "slot" is NULL if the slot is free. */
+extern void rq_state_write_add(RqStateWriter *w, uint32 kind, uint32 slot,
+							   const RqStateSlot *copy);
+
+/* So many records have been added. */
+extern uint64 rq_state_write_count(const RqStateWriter *w);
+
+/*
+ * The sync counts from here on, durably: with these numbers and flags.  Returns
+ * how many bytes it has.
+ */
+extern uint64 rq_state_write_finish(RqStateWriter *w, const RqStateBatch *numbers);
+extern void rq_state_write_close(RqStateWriter *w);
+
+#endif							/* RQ_STATEWRITE_H */
