@@ -81,7 +81,7 @@ rq_map_queue(RqKey key, uint64 incarnation, uint32 queue_id, uint64 segno,
 /* The state file. */
 struct RqReader
 {
-	int			used;
+	int			unused;
 };
 
 RqReader *
@@ -92,12 +92,11 @@ rq_reader_open(const char *path, uint64 *len)
 }
 
 bool
-rq_reader_read(RqReader *r, void *to, uint64 size)
+rq_reader_read(RqReader *r, uint64 at, void *to, uint64 size)
 {
-	if (size > (uint64) (state.len - r->used))
+	if (at > (uint64) state.len || size > (uint64) state.len - at)
 		return false;
-	memcpy(to, state.data + r->used, size);
-	r->used += size;
+	memcpy(to, state.data + at, size);
 	return true;
 }
 
@@ -173,35 +172,41 @@ forget_files(void)
 	removed = 0;
 }
 
-/* Take the state file from the input. */
+/*
+ * Take the state file from the input: a header, and one batch, whose records are
+ * all that follows.  Its place and length are put right, and checksums.
+ */
 static const uint8 *
 take_state(const uint8 *data, const uint8 *end)
 {
 	uint16		len = data[0] | (data[1] & 0x7F) << 8;
 	bool		help = (data[1] & 0x80) != 0;
 	RqStateHeader *h;
-	pg_crc32c	crc;
+	RqStateBatch *b;
 
 	data += 2;
 	len = Min(len, end - data);
 	initStringInfo(&state);
 	appendBinaryStringInfo(&state, (const char *) data, len);
-	while (state.len < (int) sizeof(*h))
+	while (state.len < (int) (sizeof(*h) + sizeof(*b)))
 		appendStringInfoChar(&state, '\0');
 	h = (RqStateHeader *) state.data;
+	b = (RqStateBatch *) (state.data + sizeof(*h));
 	if (help)
 	{
 		h->segment_mb = 1;
-		h->log_start %= 1 << 22;
-		h->log_end %= 1 << 22;
-		h->next_group_id |= 0xFF00;
-		h->nsections %= RQ_STATE_SECTIONS_MAX;
-		for (uint32 i = 0; i < h->nsections; i++)
-			h->sections[i].version = 1;
+		b->flags |= RQ_STATE_END;
+		b->log_start %= 1 << 22;
+		b->log_end %= 1 << 22;
+		b->next_group_id |= 0xFF00;
 	}
-	INIT_CRC32C(crc);
-	COMP_CRC32C(crc, state.data + sizeof(*h), state.len - sizeof(*h));
-	rq_state_seal(h, state.len, crc);
+	b->flags |= RQ_STATE_FINAL;
+	b->id = h->id;
+	b->at = sizeof(*h);
+	b->seq = 1;
+	b->bytes = state.len - sizeof(*h);
+	rq_state_seal_header(h);
+	rq_state_seal_batch((char *) b);
 	return data + len;
 }
 

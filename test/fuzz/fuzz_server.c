@@ -25,7 +25,7 @@
 #include "topic/rq_tables.h"
 #include "topic/rq_xid.h"
 
-#define MAX_PIECES	4096
+#define MAX_PIECES	16384
 
 sigjmp_buf	fuzz_round;
 
@@ -67,6 +67,12 @@ palloc(Size size)
 	return piece;
 }
 
+void *
+palloc0(Size size)
+{
+	return memset(palloc(size), 0, size);
+}
+
 static void
 forget_piece(void *piece)
 {
@@ -104,6 +110,11 @@ AllocSetContextCreateInternal(MemoryContext parent, const char *name,
 
 void
 MemoryContextReset(MemoryContext context)
+{
+}
+
+void
+MemoryContextDelete(MemoryContext context)
 {
 }
 

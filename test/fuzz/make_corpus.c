@@ -9,7 +9,7 @@
  * are meant to try.  So the samples are no files, but made here from the structs
  * as they are.  What is meant to be right must pass the checks of format/, and
  * what is meant to be wrong must not.  There must be a right sample of each
- * record and of each section.
+ * WAL record and of each kind of record of a state file.
  */
 #include "fuzz_format.h"
 
@@ -26,7 +26,7 @@ static const RqKey key = {.db = 5, .rel = 16384};
 
 static const char *directory;
 static bool has_record[RQ_WAL_EXT_INDEX(256)];
-static bool has_section[RQ_STATE_SECTIONS_MAX + 1];
+static bool has_kind[RQ_STATE_KINDS];
 
 static RqTopicSettings
 settings(int32 nqueues)
@@ -221,36 +221,37 @@ ext_unknown(void)
 
 /* ---- state files ---- */
 
+/* A file of one batch. */
 typedef struct State
 {
 	RqStateHeader h;
-	StringInfoData body;
+	RqStateBatch b;
+	StringInfoData records;
+	bool		has[RQ_STATE_KINDS];
 } State;
 
 /* An empty store, whose log has one segment. */
 static State
 state_empty(void)
 {
-	State		s = {.h = {.segment_mb = 1, .log_end = LOG_END, .meta_lsn = 5,
-	.next_group_id = 10}};
+	State		s = {.h = {.segment_mb = 1, .id = 7},
+	.b = {.flags = RQ_STATE_END, .id = 7, .at = sizeof(RqStateHeader), .seq = 1,
+	.upto = 5, .meta_lsn = 5, .log_end = LOG_END, .next_group_id = 10}};
 
-	initStringInfo(&s.body);
+	initStringInfo(&s.records);
 	return s;
 }
 
-/* What has been added since the last section is one of this kind. */
 static void
-section(State *s, RqStateKind kind, uint64 count)
+add_record(State *s, uint32 kind, uint32 slot, const void *copy)
 {
-	uint64		bytes = s->body.len;
+	const RqStateRecord r = {.kind = kind, .slot = slot, .is_free = copy == NULL};
 
-	for (uint32 i = 0; i < s->h.nsections; i++)
-		bytes -= s->h.sections[i].bytes;
-	s->h.sections[s->h.nsections++] = (RqStateSection)
-	{
-		.kind = kind, .version = rq_state_version(kind), .count = count,
-		.bytes = bytes
-	};
+	appendBinaryStringInfo(&s->records, (const char *) &r, sizeof(r));
+	if (copy != NULL)
+		appendBinaryStringInfo(&s->records, copy, rq_state_slot_size(kind));
+	if (kind < RQ_STATE_KINDS)
+		s->has[kind] = true;
 }
 
 static void
@@ -258,19 +259,20 @@ add_gap(State *s, uint64 start, uint64 end)
 {
 	const RqStateGap gap = {.start = start, .end = end};
 
-	appendBinaryStringInfo(&s->body, (const char *) &gap, sizeof(gap));
+	add_record(s, RQ_STATE_GAP, 0, &gap);
 }
 
+/* The queue is number "id" of the topic in slot 0. */
 static void
-add_queue(State *s, uint64 start, uint64 end, uint64 bytes_end)
+add_queue(State *s, uint32 id, uint64 start, uint64 end, uint64 bytes_end)
 {
-	const RqStateQueue q = {.start = start, .end = end, .lsn = 1, .born = 1,
-	.bytes_start = 1, .bytes_end = bytes_end};
+	const RqStateQueue q = {.topic = 0, .id = id, .start = start, .end = end,
+	.lsn = 1, .born = 1, .bytes_start = 1, .bytes_end = bytes_end};
 
-	appendBinaryStringInfo(&s->body, (const char *) &q, sizeof(q));
+	add_record(s, RQ_SLOT_QUEUE, 5 + id, &q);
 }
 
-/* With "n" queues, whatever "nslots" says. */
+/* In slot 0, with "n" queues, whatever "nslots" says. */
 static void
 add_topic(State *s, Oid rel, uint32 nslots, int32 nqueues, int n)
 {
@@ -278,22 +280,25 @@ add_topic(State *s, Oid rel, uint32 nslots, int32 nqueues, int n)
 		.nslots = nslots, .lsn = 1, .alter_lsn = 1,
 	.committed = settings(nqueues), .staged = settings(nqueues)};
 
-	appendBinaryStringInfo(&s->body, (const char *) &t, sizeof(t));
-	while (n-- > 0)
-		add_queue(s, 0, 0, 1);
+	add_record(s, RQ_SLOT_TOPIC, 0, &t);
+	for (int i = 0; i < n; i++)
+		add_queue(s, i, 0, 0, 1);
 }
 
-/* With two offsets. */
+/* In slot "id", with two offsets. */
 static void
-add_group(State *s, Oid rel, uint32 id, uint32 pend_op, uint32 name_len)
+add_group(State *s, uint32 topic, uint32 id, uint32 pend_op, uint32 name_len)
 {
-	const RqStateGroup g = {.topic = {.db = 5, .rel = rel}, .id = id,
+	const RqStateGroup g = {.topic = topic, .id = id,
 	.nqueues = 2, .pend_op = pend_op, .name_len = name_len, .name = "g"};
-	const RqStateOffset o = {.lsn = 1};
 
-	appendBinaryStringInfo(&s->body, (const char *) &g, sizeof(g));
-	for (int i = 0; i < 2; i++)
-		appendBinaryStringInfo(&s->body, (const char *) &o, sizeof(o));
+	add_record(s, RQ_SLOT_GROUP, id, &g);
+	for (uint32 i = 0; i < 2; i++)
+	{
+		const RqStateOffset o = {.group = id, .queue_id = i, .lsn = 1};
+
+		add_record(s, RQ_SLOT_OFFSET, 2 * id + i, &o);
+	}
 }
 
 /* A topic of two queues with a group, and a gap in the log. */
@@ -303,11 +308,8 @@ state_used(void)
 	State		s = state_empty();
 
 	add_gap(&s, 256, 512);
-	section(&s, RQ_STATE_GAPS, 1);
 	add_topic(&s, key.rel, 2, 2, 2);
-	section(&s, RQ_STATE_TOPICS, 1);
-	add_group(&s, key.rel, 1, 0, 1);
-	section(&s, RQ_STATE_GROUPS, 1);
+	add_group(&s, 0, 1, 0, 1);
 	return s;
 }
 
@@ -318,48 +320,64 @@ state_of_queue(void)
 	State		s = state_empty();
 
 	add_topic(&s, key.rel, 1, 1, 0);
-	section(&s, RQ_STATE_TOPICS, 1);
 	return s;
 }
 
-/* The last section gets what has been added since. */
-static void
-lengthen(State *s)
+static bool
+read_bytes(void *file, uint64 at, void *to, uint64 size)
 {
-	RqStateSection *last = &s->h.sections[s->h.nsections - 1];
+	const StringInfoData *bytes = file;
 
-	last->bytes = s->body.len;
-	for (uint32 i = 0; i + 1 < s->h.nsections; i++)
-		last->bytes -= s->h.sections[i].bytes;
+	if (at > (uint64) bytes->len || size > (uint64) bytes->len - at)
+		return false;
+	memcpy(to, bytes->data + at, size);
+	return true;
 }
 
-/* An RqStateRead. */
-static bool
-read_state(void *file, void *to, uint64 size)
+/* Add a sync with these records to a file. */
+static void
+add_sync(StringInfo file, const State *s, uint64 seq)
 {
-	const char **at = file;
+	RqStateBatch b = s->b;
+	int			at = file->len;
 
-	memcpy(to, *at, size);
-	*at += size;
-	return true;
+	b.seq = seq;
+	b.at = at;
+	b.bytes = sizeof(b) + s->records.len;
+	appendBinaryStringInfo(file, (const char *) &b, sizeof(b));
+	appendBinaryStringInfo(file, s->records.data, s->records.len);
+	rq_state_seal_batch(file->data + at);
+}
+
+static const char *
+problem_of_file(StringInfo file, RqStateFound *found)
+{
+	const RqStateSource source = {.file = file, .length = file->len,
+	.read = read_bytes};
+
+	return rq_state_check(&source, found);
+}
+
+static StringInfoData
+file_of(const State *s)
+{
+	RqStateHeader h = s->h;
+	StringInfoData bytes;
+
+	rq_state_seal_header(&h);
+	initStringInfo(&bytes);
+	appendBinaryStringInfo(&bytes, (const char *) &h, sizeof(h));
+	add_sync(&bytes, s, 1);
+	return bytes;
 }
 
 static const char *
 problem_of(const State *s)
 {
-	RqStateHeader h = s->h;
-	StringInfoData bytes;
-	const char *at;
-	pg_crc32c	crc;
+	StringInfoData bytes = file_of(s);
+	RqStateFound found;
 
-	INIT_CRC32C(crc);
-	COMP_CRC32C(crc, s->body.data, s->body.len);
-	rq_state_seal(&h, sizeof(h) + s->body.len, crc);
-	initStringInfo(&bytes);
-	appendBinaryStringInfo(&bytes, (const char *) &h, sizeof(h));
-	appendBinaryStringInfo(&bytes, s->body.data, s->body.len);
-	at = bytes.data;
-	return rq_state_check(read_state, &at, bytes.len);
+	return problem_of_file(&bytes, &found);
 }
 
 /* ---- samples ---- */
@@ -382,17 +400,17 @@ walrec(const char *name, bool right, Record r)
 static void
 redo(const char *name, bool right, State s, const Record *records, int n)
 {
-	uint16		len = sizeof(s.h) + s.body.len;
+	uint16		len = sizeof(s.h) + sizeof(s.b) + s.records.len;
 	StringInfoData bytes;
 
 	check(name, "state file", right, problem_of(&s));
-	for (uint32 i = 0; right && i < s.h.nsections; i++)
-		has_section[s.h.sections[i].kind] = true;
-	s.h.length = len;
+	for (int i = 0; right && i < RQ_STATE_KINDS; i++)
+		has_kind[i] |= s.has[i];
 	initStringInfo(&bytes);
 	appendBinaryStringInfo(&bytes, (const char *) &len, sizeof(len));
 	appendBinaryStringInfo(&bytes, (const char *) &s.h, sizeof(s.h));
-	appendBinaryStringInfo(&bytes, s.body.data, s.body.len);
+	appendBinaryStringInfo(&bytes, (const char *) &s.b, sizeof(s.b));
+	appendBinaryStringInfo(&bytes, s.records.data, s.records.len);
 	for (int i = 0; i < n; i++)
 	{
 		len = records[i].data.len;
@@ -478,7 +496,7 @@ make_lives(void)
 	const Record sizeless = append(64, 80, 0, 80);
 	State		empty = state_empty();
 
-	empty.h.log_end = 0;
+	empty.b.log_end = 0;
 	redo("life", true, state_used(), life, lengthof(life));
 	redo("alter-there-and-back", true, state_used(), altered, lengthof(altered));
 	redo("empty", true, empty, first, lengthof(first));
@@ -496,6 +514,8 @@ state(const char *name, bool right, State s)
 static void
 make_headers(void)
 {
+	const RqStateRecord high = {.kind = RQ_SLOT_QUEUE, .is_free = 1,
+	.slot = RQ_STATE_SLOTS_MAX};
 	State		s = state_used();
 
 	s.h.segment_mb = 0;
@@ -503,31 +523,23 @@ make_headers(void)
 	s.h.segment_mb = WILD32;
 	state("state-segment-wild", false, s);
 	s = state_used();
-	s.h.sections[2].bytes = UINT64CONST(1) << 60;
-	state("state-section-bytes", false, s);
+	s.b.log_end = WILD64;
+	state("state-log-end", false, s);
 	s = state_used();
-	s.h.sections[2].kind = RQ_STATE_TOPICS;
-	state("state-section-twice", false, s);
-	s.h.sections[2].kind = 77;
-	state("state-section-unknown", false, s);
+	s.b.flags = 0;
+	state("state-no-end", false, s);
 	s = state_used();
-	s.h.sections[2].version = 99;
-	state("state-section-version", false, s);
+	add_record(&s, RQ_STATE_KINDS, 0, NULL);
+	state("state-kind-unknown", false, s);
 	s = state_used();
-	s.h.nsections = RQ_STATE_SECTIONS_MAX + 1;
-	state("state-sections-many", false, s);
+	appendBinaryStringInfo(&s.records, (const char *) &high, sizeof(high));
+	state("state-slot-high", false, s);
 	s = state_used();
-	appendStringInfoString(&s.body, "too long");
+	appendStringInfoString(&s.records, "too long");
 	state("state-longer", false, s);
 	s = state_used();
-	s.body.len = 6;
+	s.records.len -= 8;
 	state("state-short", false, s);
-	for (uint32 i = 0; i < 3; i++)
-	{
-		s = state_used();
-		s.h.sections[i].count = WILD32;
-		state(psprintf("state-count-%u", s.h.sections[i].kind), false, s);
-	}
 }
 
 static void
@@ -536,61 +548,107 @@ make_topics(void)
 	State		s = state_empty();
 
 	add_gap(&s, 512, 256);
-	section(&s, RQ_STATE_GAPS, 1);
 	state("state-gap-backwards", false, s);
 	s = state_empty();
 	add_topic(&s, InvalidOid, 1, 1, 1);
-	section(&s, RQ_STATE_TOPICS, 1);
 	state("state-topic-0", false, s);
 	s = state_empty();
 	add_topic(&s, key.rel, 1, 2, 1);
-	section(&s, RQ_STATE_TOPICS, 1);
 	state("state-slots", false, s);
 	s = state_empty();
 	add_topic(&s, key.rel, 2, 2, 2);
-	add_topic(&s, key.rel, 1, 1, 1);
-	section(&s, RQ_STATE_TOPICS, 2);
-	state("state-topic-twice", true, s);
+	add_record(&s, RQ_SLOT_TOPIC, 0, NULL);
+	state("state-topic-gone", true, s);
 	s = state_empty();
 	add_topic(&s, key.rel, 40, 40, 40);
-	section(&s, RQ_STATE_TOPICS, 1);
 	state("state-many-queues", true, s);
 	s = state_of_queue();
-	add_queue(&s, 0, 0, 0);
-	lengthen(&s);
+	state("state-queue-missing", true, s);
+	s = state_of_queue();
+	add_queue(&s, 0, 0, 0, 0);
 	state("state-queue-bytes", false, s);
 	s = state_of_queue();
-	add_queue(&s, 2, 1, 1);
-	lengthen(&s);
+	add_queue(&s, 0, 2, 1, 1);
 	state("state-queue-order", false, s);
 	s = state_of_queue();
-	add_queue(&s, 0, WILD64, 1);
-	lengthen(&s);
+	add_queue(&s, 0, 0, WILD64, 1);
 	state("state-queue-wild", false, s);
+	s = state_of_queue();
+	add_queue(&s, 1, 0, 0, 1);
+	state("state-queue-number", true, s);
 }
 
 /* A topic of two queues, and two groups, of which the second is as told. */
 static void
-state_group(const char *name, bool right, Oid rel, uint32 id, uint32 pend_op,
+state_group(const char *name, bool right, uint32 topic, uint32 id, uint32 pend_op,
 			uint32 name_len)
 {
 	State		s = state_used();
 
-	add_group(&s, rel, id, pend_op, name_len);
-	lengthen(&s);
-	s.h.sections[2].count = 2;
+	add_group(&s, topic, id, pend_op, name_len);
 	state(name, right, s);
 }
 
 static void
 make_groups(void)
 {
-	state_group("state-groups", true, key.rel, 2, 1, 1);
-	state_group("state-group-alien", true, 16999, 2, 0, 1);
-	state_group("state-group-0", false, key.rel, 0, 0, 1);
-	state_group("state-group-next", false, key.rel, 10, 0, 1);
-	state_group("state-group-op", false, key.rel, 2, 9, 1);
-	state_group("state-group-name", false, key.rel, 2, 0, WILD32);
+	state_group("state-groups", true, 0, 2, 1, 1);
+	state_group("state-group-alien", true, 77, 2, 0, 1);
+	state_group("state-group-0", false, 0, 0, 0, 1);
+	state_group("state-group-next", true, 0, 10, 0, 1);
+	state_group("state-group-op", false, 0, 2, 9, 1);
+	state_group("state-group-name", false, 0, 2, 0, WILD32);
+}
+
+/* ---- tails ---- */
+
+static void
+expect(const char *what, int n, bool right)
+{
+	if (right)
+		return;
+	fprintf(stderr, "state file, %s %d: not as it should be\n", what, n);
+	exit(1);
+}
+
+/*
+ * A file of three syncs that is cut, or has a byte changed, at each place: up to
+ * the last sync that is whole it is good if no later one follows.
+ */
+static void
+check_tails(void)
+{
+	State		s = state_used();
+	StringInfoData whole = file_of(&s);
+	int			ends[3] = {whole.len};
+	RqStateFound found;
+
+	for (int i = 1; i < 3; i++)
+	{
+		add_sync(&whole, &s, i + 1);
+		ends[i] = whole.len;
+	}
+	for (int n = 0; n <= whole.len; n++)
+	{
+		StringInfoData cut = whole;
+		int			last = n >= ends[2] ? 2 : n >= ends[1] ? 1 : 0;
+		const char *problem;
+
+		cut.len = n;
+		problem = problem_of_file(&cut, &found);
+		expect("cut to", n, (problem == NULL) == (n >= ends[0]));
+		expect("cut to", n, problem != NULL || found.length == (uint64) ends[last]);
+	}
+	for (int n = 0; n < whole.len; n++)
+	{
+		const char *problem;
+
+		whole.data[n] ^= 0x10;
+		problem = problem_of_file(&whole, &found);
+		whole.data[n] ^= 0x10;
+		expect("changed at", n, (problem == NULL) == (n >= ends[1]));
+		expect("changed at", n, problem != NULL || found.length == (uint64) ends[1]);
+	}
 }
 
 /* ---- all ---- */
@@ -604,12 +662,11 @@ check_all_there(void)
 #define CHECK_EXT(NAME, name, kind, redo) \
 	check(#NAME, "record", true, \
 		  has_record[RQ_WAL_EXT_INDEX(kind)] ? NULL : "without a right sample");
-#define CHECK_SECTION(NAME, name, kind, version) \
-	check(#NAME, "section", true, \
-		  has_section[kind] ? NULL : "without a right sample");
 	RQ_WAL_RECORDS(CHECK_RECORD)
 	RQ_WAL_EXT_KINDS(CHECK_EXT)
-	RQ_STATE_SECTIONS(CHECK_SECTION)
+	for (int i = 0; i < RQ_STATE_KINDS; i++)
+		check(psprintf("%d", i), "kind of slot", true,
+			  has_kind[i] ? NULL : "without a right sample");
 }
 
 int
@@ -626,6 +683,7 @@ main(int argc, char **argv)
 	make_headers();
 	make_topics();
 	make_groups();
+	check_tails();
 	check_all_there();
 	return 0;
 }

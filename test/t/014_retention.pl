@@ -441,7 +441,7 @@ logged(qr/LOG:  rocketq extended the commit log \(segments created: \d+\), which
 query('ALTER SYSTEM SET log_checkpoints = on');
 rq_reload($node);
 query("SELECT rocketq.produce('plain', 'x'); CHECKPOINT");
-logged(qr/LOG:  rocketq sync complete: [1-9]\d* log segments, 1 queue files, state file of \d+ bytes; WAL=\d+\.\d+ s, files=\d+\.\d+ s, state=\d+\.\d+ s, total=\d+\.\d+ s; sync files=\d+, longest=\d+\.\d+ s; redo lsn=/, 'a sync');
+logged(qr/LOG:  rocketq sync complete: [1-9]\d* log segments, 1 queue files, state of \d+ bytes; WAL=\d+\.\d+ s, files=\d+\.\d+ s, state=\d+\.\d+ s, total=\d+\.\d+ s; sync files=\d+, longest=\d+\.\d+ s; redo lsn=/, 'a sync');
 settings(log_slow_sync => 0);
 query("SELECT rocketq.produce('plain', 'x'); CHECKPOINT");
 logged(qr/LOG:  rocketq sync was slow: /, 'a slow sync');

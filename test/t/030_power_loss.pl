@@ -44,7 +44,8 @@ my $many = "SELECT count(rocketq.produce('ledger.ballast', 'x')) FROM generate_s
 sub stop_at
 {
 	my ($point, @sql) = @_;
-	rq_arm($node, "$point=stop");
+	# The state file is renamed only when it has become long.
+	rq_arm($node, ($point eq 'state-rename' ? 'state-long=fail,' : '') . "$point=stop");
 	my @client = @sql ? client(@sql) : ();
 	rq_power_stopped($node, $point);
 	return @client;
@@ -78,9 +79,10 @@ sub pause_flushing
 	return;
 }
 
+# Another one after each sync.
 sub state_file
 {
-	return (stat($node->data_dir . '/pg_rocketq/state'))[1] // 0;
+	return join(':', (stat($node->data_dir . '/pg_rocketq/state'))[1, 7]);
 }
 
 # The state is written, but its checkpoint does not complete.  Concurrent
@@ -96,7 +98,7 @@ sub state_written
 	usleep(rq_random(100_000, 300_000));
 	rq_ledger_stop($ledger);
 	kill('CONT', $keeper);
-	rq_poll('the state to be written', sub { return state_file() != $before; });
+	rq_poll('the state to be written', sub { return state_file() ne $before; });
 	rq_poll_stopped($keeper);
 	return $checkpoint;
 }

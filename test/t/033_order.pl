@@ -236,7 +236,7 @@ EOQ
 {
 	my $state = $node->data_dir . '/pg_rocketq/state';
 	my ($checkpoint, $keeper) = rq_checkpoint_held($node);
-	my $inode = (stat($state))[1] // 0;
+	my $before = -s $state;
 
 	rq_arm($node, 'keeper-settled=stop');
 	kill('CONT', $keeper);
@@ -244,7 +244,7 @@ EOQ
 	rq_pause($node, $_) foreach ('walwriter', 'background writer', 'checkpointer');
 	$node->psql('postgres', "$fails SELECT load.make_for(k, 2) FROM generate_series(0, 19) k");
 	kill('CONT', $keeper);
-	rq_poll('the state to be written', sub { return ((stat($state))[1] // 0) != $inode; });
+	rq_poll('the state to be written', sub { return -s $state != $before; });
 	rq_disarm($node);
 	crash(undef);
 	eval { $checkpoint->{run}->finish; };

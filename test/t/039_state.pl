@@ -1,7 +1,8 @@
 # 039_state.pl -- what the state file relies on: it records the LSN up to which
 # it has all topics and groups, so that redo does not recreate, in full tables,
 # what was replaced while the state was copied; files that a crash leaves
-# beyond the ends are removed; and its size is not limited by a buffer.
+# beyond the ends are removed; a sync costs what has changed, not what there is;
+# and a tail that is torn is told from damage and from one that is lost.
 
 use strict;
 use warnings;
@@ -172,19 +173,26 @@ EOQ
 my $size = -s $state;
 cmp_ok($size, '>', 12 * 1024 * 1024, 'a state of many megabytes');
 
+# An RqStateBatch without records.
+my $batch = 88;
 my $sums = 'SELECT topic, count(*), sum(max_offset) FROM rocketq.queues GROUP BY topic ORDER BY topic::text';
 
-# Changes at its beginning, in the middle and at its end, each flushed
-# separately, and no change.
+# The image is written only once; then what changes is appended.  So changes at
+# its beginning, in the middle and at its end cost little, and no change only
+# the note that there was none.
 foreach my $change ('a', 'c', 'z', '')
 {
-	my $inode = (stat($state))[1];
+	my ($inode, $before) = (stat($state))[1, 7];
 	my $label = $change ? "a change of topic $change" : 'no change';
 	my $expected;
 
 	lsql("SELECT rocketq.produce('$change', 'x')") if $change;
 	lsql('CREATE TABLE IF NOT EXISTS other (i int); INSERT INTO other VALUES (1); CHECKPOINT');
-	is((stat($state))[1] != $inode, $change ne '', "$label: the state file is " . ($change ? 'written' : 'left alone'));
+	is((stat($state))[1], $inode, "$label: the state file is not replaced");
+	my $grown = (-s $state) - $before;
+	cmp_ok($grown, '>', $batch, "$label: it has grown") if $change;
+	is($grown, $batch, "$label: it has grown by a note") if !$change;
+	cmp_ok($grown, '<', 1024, "$label: by a little");
 	ok(!-e "$state.tmp", "$label: no temporary file is left");
 	$expected = lsql($sums);
 	rq_kill9($large, all => 1);
@@ -213,6 +221,168 @@ $large->stop;
 rq_start($large);
 is(lsql($sums), $expected, 'after a restart all is there');
 is($large->safe_psql('postgres', "SELECT count(*) FROM rocketq.verify()"), '0', 'verify() finds nothing');
+
+# When the changes are longer than the image, a new image is written.  The first
+# checkpoint after a start writes one, too.
+lsql("SELECT rocketq.produce('a', 'y'); CHECKPOINT");
+my $inode = (stat($state))[1];
+foreach my $round (1 .. 2)
+{
+	lsql(<<'EOQ');
+SELECT count(rocketq.produce(t, 'y', queue_id => i)) FROM unnest(ARRAY['b', 'c', 'd']) t, generate_series(0, 3000) i;
+CHECKPOINT;
+EOQ
+}
+is((stat($state))[1], $inode, 'changes that are shorter than the image are appended');
+rq_arm($large, 'state-long=fail');
+rq_wait_ticks($large, 'keeper', 2);
+lsql('CREATE TABLE IF NOT EXISTS other (i int); INSERT INTO other VALUES (1); CHECKPOINT');
+rq_disarm($large);
+rq_reload($large);
+isnt((stat($state))[1], $inode, 'a long file is replaced by an image');
+$expected = lsql($sums);
+rq_kill9($large, all => 1);
+rq_start($large);
+is(lsql($sums), $expected, 'an image: after a crash all is there');
 $large->stop;
+
+#
+# Tails.  The server is killed with the batches of two checkpoints in the file,
+# and a third sync whose checkpoint has not completed.
+#
+my $tail = rq_node('tail', conf => <<'EOC');
+rocketq.segment_size = '1MB'
+rocketq.preallocate_segments = 1
+checkpoint_timeout = 1h
+EOC
+my $tdata = $tail->data_dir;
+my $tstate = "$tdata/pg_rocketq/state";
+
+sub tsql { return $tail->safe_psql('postgres', $_[0]); }
+
+tsql("SELECT rocketq.create_topic('q', 3)");
+tsql("SELECT rocketq.create_group('q', 'g')");
+tsql('CHECKPOINT');
+my @ends = (-s $tstate);
+foreach my $n (1 .. 2)
+{
+	tsql("SELECT rocketq.produce('q', 'x', queue_id => i % 3) FROM generate_series(1, 10) i");
+	tsql("SELECT count(*) FROM rocketq.consume('q', 'g', 5, auto_commit => true)");
+	tsql('CHECKPOINT');
+	push(@ends, -s $tstate);
+	cmp_ok($ends[-1], '>', $ends[-2] + $batch, "checkpoint $n is appended");
+}
+($checkpoint, $keeper) = rq_checkpoint_held($tail);
+tsql("SELECT rocketq.create_topic('late', 2), rocketq.produce('q', 'y')");
+kill('CONT', $keeper);
+rq_poll('the state to be written', sub { return -s $tstate > $ends[-1]; });
+rq_poll_stopped($keeper);
+push(@ends, -s $tstate);
+my $looks = 'SELECT topic, queue_id, min_offset, max_offset FROM rocketq.queues ORDER BY 1, 2';
+my $contents = tsql($looks);
+rq_disarm($tail);
+rq_kill9($tail, all => 1);
+eval { $checkpoint->{run}->finish; };
+my $whole = slurp_file($tstate);
+my $saved = $tail->backup_dir . '/crashed';
+mkdir $tail->backup_dir;
+system_or_bail('cp', '-a', $tdata, $saved);
+
+# Start from what the crash left, with another state file.
+sub start_with
+{
+	my ($bytes) = @_;
+
+	system_or_bail('rm', '-rf', $tdata);
+	system_or_bail('cp', '-a', $saved, $tdata);
+	put($tstate, $bytes);
+	return $tail->start(fail_ok => 1);
+}
+
+sub starts
+{
+	my ($label, $bytes) = @_;
+
+	if (!ok(start_with($bytes), "$label: the server starts"))
+	{
+		return;
+	}
+	is(tsql($looks), $contents, "$label: all is there");
+	rq_verify($tail, $label);
+	rq_kill9($tail, all => 1);
+	return;
+}
+
+sub refuses
+{
+	my ($label, $bytes, $why) = @_;
+	my $log_from = rq_log_from($tail);
+
+	if (!ok(!start_with($bytes), "$label: the server does not start"))
+	{
+		$tail->stop;
+		return;
+	}
+	like(slurp_file($tail->logfile, $log_from), qr/FATAL:  file "pg_rocketq\/state" is damaged.*$why/s,
+		"$label: it says why");
+	return;
+}
+
+sub flipped
+{
+	my ($at) = @_;
+	my $bytes = $whole;
+
+	substr($bytes, $at, 1) ^= "\x10";
+	return $bytes;
+}
+
+starts('whole', $whole);
+starts("torn tail of $_ bytes", substr($whole, 0, $ends[2] + $_)) foreach (0, 1, 8, $batch, $ends[3] - $ends[2] - 1);
+starts('torn tail, its end', flipped($ends[3] - 1));
+starts('torn tail, garbage', substr($whole, 0, $ends[2]) . 'x' x 5000);
+starts('torn tail, zeros', substr($whole, 0, $ends[2]) . "\0" x 5000);
+refuses('damaged in the middle', flipped($ends[1] + 100), 'later changes follow');
+refuses('a header damaged in the middle', flipped($ends[1] + 20), 'later changes follow');
+refuses('damaged image', flipped(200), 'no whole image');
+refuses('lost tail', substr($whole, 0, $ends[1]), 'has lost its end');
+refuses('lost tail, damaged', substr(flipped($ends[1] + 100), 0, $ends[2]), 'has lost its end');
+refuses('cut header', substr($whole, 0, 20), 'too short');
+
+#
+# Whatever happens to the keeper while it writes: after an error the next sync
+# does it again, after a crash all is there.
+#
+start_with($whole);
+foreach my $point ('keeper-copying', 'state-batch', 'state-rename', 'state-renamed')
+{
+	my $long = $point =~ /rename/ ? 'state-long=fail,' : '';
+
+	foreach my $action ('error', 'kill')
+	{
+		my $log_from = rq_log_from($tail);
+		my $job;
+
+		rq_arm($tail, "$long$point=$action");
+		rq_wait_ticks($tail, 'keeper', 2);
+		tsql("SELECT rocketq.produce('q', '$point', queue_id => i % 3) FROM generate_series(1, 10) i");
+		$contents = tsql($looks);
+		$job = rq_background($tail, 'psql', '-XAtq', '-c', 'CHECKPOINT', '-d', $tail->connstr('postgres'));
+		$tail->wait_for_log($action eq 'error' ? qr/ERROR:  fault point "$point"/ : qr/was terminated by signal 9/, $log_from);
+		rq_disarm_and_recover($tail) if $action eq 'kill';
+		if ($action eq 'error')
+		{
+			rq_disarm($tail);
+			rq_reload($tail);
+			$job->{run}->finish;
+			rq_kill9($tail, all => 1);
+			rq_start($tail);
+		}
+		eval { $job->{run}->finish; };
+		is(tsql($looks), $contents, "$point=$action: all is there");
+		rq_verify($tail, "$point=$action");
+	}
+}
+$tail->stop;
 
 done_testing();
