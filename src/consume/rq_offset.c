@@ -293,6 +293,7 @@ stage_move(RqOffset *o, RqOff next, uint64 xid)
 	if (o->pend_xid != 0)
 		finish_pending(o, rq_xid_status(o->pend_xid) == RQ_XID_COMMITTED);
 	rec.base = o->committed;
+	rq_offset_changed(o);
 	START_CRIT_SECTION();
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqOffset);
@@ -308,7 +309,6 @@ stage_move(RqOffset *o, RqOff next, uint64 xid)
 	 * any more.
 	 */
 	o->logged = RQ_NOT_LOGGED;
-	rq_offset_changed(o);
 	END_CRIT_SECTION();
 	LWLockRelease(lock_of(o));
 }
@@ -373,12 +373,12 @@ log_settled_offset(RqOffset *o, RqOff committed)
 	.saved_total = o->saved_total};
 
 	Assert(LWLockHeldByMeInMode(lock_of(o), LW_EXCLUSIVE));
+	rq_offset_changed(o);
 	START_CRIT_SECTION();
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqSettle);
 	o->lsn = rq_xlog_insert(XLOG_RQ_SETTLE);
 	o->committed = o->logged = committed;
-	rq_offset_changed(o);
 	END_CRIT_SECTION();
 }
 

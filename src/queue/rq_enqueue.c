@@ -153,11 +153,11 @@ put_run(const Run *r, xl_rq_enqueue *rec, const xl_rq_entry *entries,
 	RQ_FAULT("enqueue-store");
 
 	/* 2. log */
+	rq_queue_changed(q);
 	q->lsn = log_enqueue(rec, entries);
 	RQ_FAULT("enqueue-wal");
 	q->last_time = rec->enqueued_at;
 	q->bytes_end += bytes;
-	rq_queue_changed(q);
 	if (rec->xid == 0)
 		note_unflushed(q, rec->offset);
 

@@ -323,10 +323,7 @@ raise_logged(RqQueue *q, RqOff to)
 {
 	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
 	if (to > q->logged_stable)
-	{
 		q->logged_stable = to;
-		rq_queue_changed(q);
-	}
 	if (q->logged_stable == pg_atomic_read_u64(&q->stable))
 		q->unlogged_aborts = 0;
 }
@@ -360,6 +357,7 @@ log_resolved(RqQueue *q)
 		rec.to = collect_aborted(q, rec.from,
 								 Min(rec.to, rec.from + RQ_META_HOLD_ENTRIES),
 								 ranges, &rec.nranges, &aborts);
+	rq_queue_changed(q);
 	XLogBeginInsert();
 	rq_xlog_register(&rec, SizeOfRqResolve);
 	if (rec.nranges > 0)

@@ -8,14 +8,21 @@
  *
  *		who changes a slot				who copies it
  *		------------------				-------------
- *		takes the slot's lock			takes a word of bits (exchange with 0)
- *		changes the slot				takes each slot's lock, and copies it
- *		sets the bit
+ *		takes the slot's lock			reads the redo pointer
+ *		sets the bit					takes a word of bits (exchange with 0)
+ *		inserts the WAL record			takes each slot's lock, and copies it
+ *		changes the slot
  *		releases the lock
  *
- * So a change is in the copy, or its bit is set after the word was taken.  The
- * slot's lock is the meta lock held exclusively for topics and groups, and for
- * whom a queue or an offset belongs to; the copier holds the meta lock shared.
+ * The bit comes before the record.  So if the record lies below the redo
+ * pointer, whoever has read that finds the bit, and waits for the lock until the
+ * change is complete.  If the bit came after the record, the copier could pass
+ * over a slot that is being changed, and its checkpoint would leave the change
+ * behind.  A change that is not logged may set the bit at any time under the lock.
+ *
+ * The slot's lock is the meta lock held exclusively for topics and groups, and for
+ * whom a queue or an offset belongs to; there the bit may come after the record,
+ * since the copier looks at the bits once more with that lock held shared.
  */
 #ifndef RQ_BITS_H
 #define RQ_BITS_H
@@ -41,7 +48,8 @@ extern const RqPart rq_bits_part;
 
 /*
  * The slot has changed in something that its copy has, or that must be on disk
- * with it.  The caller still holds the slot's lock.
+ * with it, or is about to.  The caller holds the slot's lock; if the change is
+ * logged, that has not been done yet.
  */
 static inline void
 rq_bits_set(RqSlotKind kind, uint32 slot)

@@ -297,7 +297,8 @@ rq_offset_find(uint32 group, uint32 queue_id)
 
 /*
  * For who changes a slot in what the state file has of it (queue/
- * rq_tablestate.c), before the lock that the change is made under is released.
+ * rq_tablestate.c): under the lock that the change is made under, and before it
+ * is logged (shmem/rq_bits.h).
  */
 static inline void
 rq_topic_changed(uint32 topic)
