@@ -225,6 +225,20 @@ check_header(const RqStateSource *s, RqStateHeader *h)
 }
 
 /*
+ * Does a batch that is whole begin a sync, or continue it?  "attempt" is that of
+ * the sync.
+ */
+static bool
+is_of_sync(const char *batch, const RqStateFound *found, uint32 *attempt)
+{
+	const RqStateBatch *b = (const RqStateBatch *) batch;
+
+	if (b->at == found->length)
+		*attempt = b->attempt;
+	return b->attempt == *attempt;
+}
+
+/*
  * A batch that is whole follows the last sync that counts or is a further one of
  * the sync that is under way.
  */
@@ -245,16 +259,16 @@ check_batch(const char *batch, RqStateFound *found)
 }
 
 /*
- * No whole batch lies here.  Batches of the sync that was under way may follow,
- * since the order in which they come to disk is not known.  Batches begin at
- * multiples of 8.
+ * No batch that continues the file lies here.  Batches of the sync that was under
+ * way may follow, since the order in which they come to disk is not known.
+ * Batches begin at multiples of 8.
  */
 static const char *
 check_tail(const RqStateSource *s, const RqStateFound *found, uint64 at)
 {
 	RqStateBatch b;
 
-	if (found->length == 0)
+	if (found->last.seq == 0)
 		return "the state file has no whole image";
 	for (; at + sizeof(b) <= s->length; at += 8)
 		if (is_batch(s, found->header.id, at, &b) && b.seq > found->last.seq + 1)
@@ -268,11 +282,14 @@ rq_state_check(const RqStateSource *s, RqStateFound *found)
 {
 	char	   *batch = palloc(RQ_STATE_BATCH_MAX);
 	uint64		at = sizeof(RqStateHeader);
+	uint32		attempt = 0;
 	const char *problem;
 
 	memset(found, 0, sizeof(*found));
+	found->length = at;
 	problem = check_header(s, &found->header);
-	while (problem == NULL && read_batch(s, found->header.id, at, batch))
+	while (problem == NULL && read_batch(s, found->header.id, at, batch) &&
+		   is_of_sync(batch, found, &attempt))
 	{
 		problem = check_batch(batch, found);
 		at += ((RqStateBatch *) batch)->bytes;

@@ -18,8 +18,11 @@
  * Each sync appends one or more batches.  They have the number of the sync, and
  * only with the last of them, which is flagged RQ_STATE_END, does the sync
  * count; it has the numbers of the whole store.  The gaps are those of the last
- * sync.  The first sync of a file is an image, which has all slots that are not
- * free.  A file with an image is written beside the old one and renamed.
+ * sync.  A sync that fails is tried again in the same place and with the same
+ * number, but as another attempt; batches of one attempt do not continue those
+ * of another, which are remains that a crash or a backup has brought back.  The
+ * first sync of a file is an image, which has all slots that are not free.  A
+ * file with an image is written beside the old one and renamed.
  *
  * Every batch says where it lies and to which file it belongs, so that the
  * remains of something else are not taken for one.  A file that ends with what
@@ -94,15 +97,17 @@ typedef struct RqStateBatch
 	uint64		log_start;
 	uint64		log_end;
 	uint32		next_group_id;
-	uint32		unused;
+
+	uint32		attempt;		/* at this sync; valid in each batch */
 } RqStateBatch;
 
 /* The last batch of a sync. */
 #define RQ_STATE_END		0x0001
 
 /*
- * Nothing changes after it without a further sync before: the store is closed,
- * or recovery has ended.  So the redo pointer can be past it.
+ * Nothing changes after it without a further sync before the next checkpoint
+ * completes: the store is closed, or loaded, or recovery has ended.  So the redo
+ * pointer can be past it.
  */
 #define RQ_STATE_FINAL		0x0002
 
@@ -220,7 +225,7 @@ typedef struct RqStateFound
 {
 	RqStateHeader header;
 	RqStateBatch last;			/* of the last sync that counts */
-	uint64		length;			/* up to its end; a torn tail follows */
+	uint64		length;			/* up to its end; a torn tail may follow */
 } RqStateFound;
 
 /*

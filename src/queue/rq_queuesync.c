@@ -156,8 +156,8 @@ sync_topic_dir(RqKey key)
 
 /*
  * No lock is held, so queues can be dropped or trimmed; what has no file needs
- * none, and rq_fsync_path() passes it over.  Queues of a topic were noted one
- * after the other, so its directory is synced once, after the last of them.
+ * none, and rq_fsync_path() passes it over.  Queues of a topic were mostly noted
+ * one after the other, so its directory is synced about once.
  *
  * Nothing is remembered before everything is on disk.
  */

@@ -14,7 +14,7 @@
  *
  * Only slots that have changed are copied (shmem/rq_bits.h), most of them while
  * others go on: topics and groups may come and go then.  What they have changed
- * meanwhile is copied again under one hold of the meta lock, so that in the end
+ * meanwhile is copied again, in the end under one hold of the meta lock, so that
  * the copy knows every topic and group up to one LSN.
  *
  * Two processes call rq_state_sync(), never at the same time: the startup
@@ -44,6 +44,11 @@
 #include "wal/rq_state.h"
 
 RqStore    *rq_store = NULL;
+
+/* So many slots are few enough to be copied under one hold of the meta lock. */
+#define REST			512
+
+#define PASSES_MAX		5
 
 static uint64 synced_bytes = 0;
 static RqStateBatch synced_numbers; /* of this process's last sync */
@@ -130,6 +135,7 @@ check_others(void)
 typedef struct Sync
 {
 	RqStateWriter *w;
+	bool		image;
 	uint64	   *taken[RQ_SLOT_KINDS];	/* bits, to be set again if it fails */
 	RqStateGap *gaps;
 	uint32		ngaps;
@@ -184,14 +190,12 @@ copy_word(Sync *s, RqSlotKind kind, uint32 word, bool free_too)
 }
 
 /*
- * Copy what has changed, or with an image everything, under many short holds of
- * the meta lock: topics and groups can come and go meanwhile.
+ * Copy what has changed, under many short holds of the meta lock: topics and
+ * groups can come and go meanwhile.
  */
 static void
-copy_in_parts(Sync *s)
+copy_in_parts(Sync *s, bool free_too)
 {
-	bool		free_too = !rq_state_write_is_image(s->w);
-
 	for (RqSlotKind kind = 0; kind < RQ_SLOT_KINDS; kind++)
 		for (uint32 i = 0; i < rq_changed[kind].nwords; i++)
 		{
@@ -205,8 +209,30 @@ copy_in_parts(Sync *s)
 }
 
 /*
- * Copy what has changed since, under one hold: so this hold grows with what
- * others did during the first pass, not with the store.
+ * Copy what has changed, with an image everything, and again what has changed
+ * meanwhile, until one hold of the lock will do for the rest: that is what
+ * others change during the last pass, however large the store is.  Passes become
+ * shorter, unless others change as much as we copy, and then there are enough.
+ */
+static void
+copy_most(Sync *s)
+{
+	bool		free_too = !s->image;
+	uint64		before = 0;
+
+	for (int pass = 0; pass < PASSES_MAX; pass++)
+	{
+		copy_in_parts(s, free_too);
+		if (rq_state_write_count(s->w) - before <= REST)
+			break;
+		before = rq_state_write_count(s->w);
+		free_too = true;
+	}
+}
+
+/*
+ * Copy the rest under one hold.  There is room for it, so as a rule nothing is
+ * written to the file meanwhile.
  */
 static void
 copy_rest(Sync *s)
@@ -235,8 +261,9 @@ copy_state(Sync *s, XLogRecPtr wal_upto)
 {
 	RqStateBatch *n = &s->numbers;
 
-	copy_in_parts(s);
+	copy_most(s);
 	RQ_FAULT("keeper-copying");
+	rq_state_write_room(s->w, REST);
 	n->log_end = pg_atomic_read_u64(&rq_log->end);
 
 	/*
@@ -261,18 +288,6 @@ copy_state(Sync *s, XLogRecPtr wal_upto)
 	copy_rest(s);
 	s->ngaps = rq_log_gaps_copy(s->gaps, n->log_end);
 	LWLockRelease(rq_meta_lock);
-}
-
-static void
-add_gaps(Sync *s)
-{
-	for (uint32 i = 0; i < s->ngaps; i++)
-	{
-		RqStateSlot gap = {.gap = s->gaps[i]};
-
-		rq_state_write_room(s->w, 1);
-		rq_state_write_add(s->w, RQ_STATE_GAP, 0, &gap);
-	}
 }
 
 /* ---- the server log ---- */
@@ -426,7 +441,7 @@ bring_to_disk(Sync *s, XLogRecPtr wal_upto, bool changed)
 	RQ_FAULT("keeper-fsynced");
 
 	/* 3. */
-	add_gaps(s);
+	rq_state_write_gaps(s->w, s->gaps, s->ngaps);
 	d.state_bytes = rq_state_write_finish(s->w, &s->numbers);
 	synced_bytes += d.state_bytes;
 	synced_numbers = s->numbers;
@@ -444,7 +459,7 @@ sync_with(Sync *s, XLogRecPtr wal_upto)
 {
 	bool		changed;
 
-	if (rq_state_write_is_image(s->w))
+	if (s->image)
 		rq_bits_set_all();
 	copy_state(s, wal_upto);
 	RQ_FAULT("keeper-copied");
@@ -471,7 +486,8 @@ rq_state_sync(XLogRecPtr wal_upto, bool final)
 
 	rq_queue_sync_begin();
 	take_memory(&s);
-	s.w = rq_state_write_begin(&rq_store->file, rq_log->segment_mb,
+	s.image = rq_state_image_is_due(&rq_store->file);
+	s.w = rq_state_write_begin(&rq_store->file, s.image, rq_log->segment_mb,
 							   rq_store->made_by_upgrade ? RQ_STATE_UPGRADE : 0);
 	PG_TRY();
 	{

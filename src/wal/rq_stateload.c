@@ -64,9 +64,12 @@ check_state(bool *there, RqStateFound *found)
 	return problem;
 }
 
-/* Where replay begins, InvalidXLogRecPtr if that can't be read. */
+/*
+ * Where replay begins, InvalidXLogRecPtr if that can't be read.  Without replay,
+ * after a clean shutdown or if WAL was reset, where WAL goes on.
+ */
 static XLogRecPtr
-redo_start(void)
+redo_start(bool *replay)
 {
 	FILE	   *label = AllocateFile(BACKUP_LABEL_FILE, "r");
 	XLogRecPtr	redo = InvalidXLogRecPtr;
@@ -74,6 +77,7 @@ redo_start(void)
 	uint32		hi;
 	uint32		lo;
 
+	*replay = true;
 	if (label != NULL)
 	{
 		if (fscanf(label, "START WAL LOCATION: %X/%X", &hi, &lo) == 2)
@@ -86,6 +90,7 @@ redo_start(void)
 
 		if (crc_ok)
 			redo = control->checkPointCopy.redo;
+		*replay = control->state != DB_SHUTDOWNED;
 		pfree(control);
 	}
 	return redo;
@@ -95,19 +100,30 @@ redo_start(void)
  * No checkpoint completes before a sync that reaches beyond its redo pointer
  * (worker/rq_keeper.c), so a file that does not has lost it.  After a final sync
  * checkpoints need no further one.
+ *
+ * If WAL was reset (pg_resetwal), it is WAL that is missing.  One can go on from
+ * the file then, but not replay WAL that begins later: records rely on what
+ * those before them have done.
  */
-static const char *
-find_lost_tail(const RqStateFound *found)
+static void
+check_end(const RqStateFound *found)
 {
 	XLogRecPtr	redo;
+	bool		replay;
 
 	if ((found->last.flags & RQ_STATE_FINAL) != 0)
-		return NULL;
-	redo = redo_start();
+		return;
+	redo = redo_start(&replay);
 	if (found->last.upto >= redo)
-		return NULL;
-	return psprintf("the state file has lost its end: it has changes up to %X/%X only, and WAL is replayed from %X/%X on",
-					LSN_FORMAT_ARGS(found->last.upto), LSN_FORMAT_ARGS(redo));
+		return;
+	ereport(rq_ignore_missing_files && !replay ? WARNING : FATAL,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("rocketq file \"%s\" and WAL do not fit together", RQ_STATE_FILE),
+			 errdetail("The file has changes up to %X/%X, and WAL goes on from %X/%X.  What is in between is missing.",
+					   LSN_FORMAT_ARGS(found->last.upto), LSN_FORMAT_ARGS(redo)),
+			 replay ? errhint("Restore the data directory from a backup.") :
+			 errhint("Restore the data directory from a backup.  "
+					 "With rocketq.ignore_missing_files = on, the server starts, but the changes in between are lost, messages and topics among them.")));
 }
 
 const char *
@@ -181,9 +197,33 @@ write_first_state(void)
 {
 	RqStateFile file = {0};
 	RqStateBatch numbers = {.flags = RQ_STATE_FINAL, .next_group_id = 1};
-	RqStateWriter *w = rq_state_write_begin(&file, rq_log->segment_mb,
+	RqStateWriter *w = rq_state_write_begin(&file, true, rq_log->segment_mb,
 											IsBinaryUpgrade ? RQ_STATE_UPGRADE : 0);
 
+	rq_state_write_finish(w, &numbers);
+	rq_state_write_close(w);
+}
+
+/*
+ * Say in the file that checkpoints need no further sync unless something changes.
+ * If there is no WAL to be replayed, recovery ends with a checkpoint all the
+ * same, and calls nobody before it; else what is replayed is synced first
+ * (rq_rmgr.c).
+ */
+static void
+note_loaded(const RqStateFound *found)
+{
+	RqStateFile file = {.id = found->header.id, .seq = found->last.seq,
+	.length = found->length, .attempts = found->last.attempt};
+	RqStateBatch numbers = found->last;
+	RqStateWriter *w;
+
+	if ((numbers.flags & RQ_STATE_FINAL) != 0)
+		return;
+	numbers.flags |= RQ_STATE_FINAL;
+	w = rq_state_write_begin(&file, false, found->header.segment_mb,
+							 found->header.flags);
+	rq_state_write_gaps(w, rq_gaps->gaps, rq_gaps->n);
 	rq_state_write_finish(w, &numbers);
 	rq_state_write_close(w);
 }
@@ -213,6 +253,7 @@ refuse_upgraded(void)
  *		4. load			under the meta lock, as loaders expect
  *		5. files		against what is loaded, before redo makes any
  *		6. directories	only now, since a missing one is a finding of 5
+ *		7. note			after all that can refuse the file
  *
  * After a crash restart this runs again, on fresh shared memory.
  */
@@ -227,11 +268,11 @@ rq_state_load(void)
 	rq_refuse_links();
 	rq_log_set_segment_mb(rq_segment_size_mb);
 	problem = check_state(&there, &found);
-	if (problem == NULL && there)
-		problem = find_lost_tail(&found);
 	if (problem)
 		rq_state_damaged(problem);
 	rq_files_check_begin(there);
+	if (there)
+		check_end(&found);
 
 	/* 2. */
 	if (!there)
@@ -256,8 +297,9 @@ rq_state_load(void)
 				(errmsg("rocketq.segment_size = %dMB is ignored: the store has segments of %u MB",
 						rq_segment_size_mb, rq_log->segment_mb)));
 
-	/* 5., 6. */
+	/* 5. to 7. */
 	rq_files_check_loaded();
 	rq_make_directories();
+	note_loaded(&found);
 	rq_store->loaded = true;
 }

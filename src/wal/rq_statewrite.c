@@ -11,6 +11,8 @@
  */
 #include "postgres.h"
 
+#include <sys/stat.h>
+
 #include "utils/timestamp.h"
 
 #include "base/rq_fault.h"
@@ -37,11 +39,24 @@ struct RqStateWriter
 	}			batch;
 };
 
+/*
+ * Is the file still there?  If somebody has removed or truncated it, what it had
+ * can be written again.
+ */
 static bool
-image_is_due(const RqStateFile *f)
+is_there(const RqStateFile *f)
+{
+	struct stat st;
+
+	return stat(RQ_STATE_FILE, &st) == 0 && (uint64) st.st_size >= f->length;
+}
+
+bool
+rq_state_image_is_due(const RqStateFile *f)
 {
 	return f->length == 0 || RQ_FAULT_FAILS("state-long") ||
-		f->length - f->image_length > Max(f->image_length, IMAGE_DUE);
+		f->length - f->image_length > Max(f->image_length, IMAGE_DUE) ||
+		!is_there(f);
 }
 
 /* The file gets another id, so that nothing of an earlier one fits in. */
@@ -58,13 +73,15 @@ begin_image(RqStateWriter *w, uint32 segment_mb, uint32 flags)
 }
 
 RqStateWriter *
-rq_state_write_begin(RqStateFile *file, uint32 segment_mb, uint32 flags)
+rq_state_write_begin(RqStateFile *file, bool image, uint32 segment_mb,
+					 uint32 flags)
 {
 	RqStateWriter *w = palloc(sizeof(RqStateWriter));
 
+	file->attempts++;
 	w->file = file;
 	w->next = *file;
-	w->image = image_is_due(file);
+	w->image = image;
 	w->count = 0;
 	w->used = sizeof(RqStateBatch);
 	w->begun_at = w->image ? 0 : file->length;
@@ -84,12 +101,6 @@ rq_state_write_begin(RqStateFile *file, uint32 segment_mb, uint32 flags)
 	return w;
 }
 
-bool
-rq_state_write_is_image(const RqStateWriter *w)
-{
-	return w->image;
-}
-
 /* Write the batch, with what the caller has filled in of its header. */
 static void
 write_batch(RqStateWriter *w)
@@ -98,6 +109,7 @@ write_batch(RqStateWriter *w)
 
 	b->id = w->next.id;
 	b->seq = w->next.seq;
+	b->attempt = w->next.attempts;
 	b->at = rq_writer_at(w->out);
 	b->bytes = w->used;
 	rq_state_seal_batch(w->batch.bytes);
@@ -132,6 +144,18 @@ rq_state_write_add(RqStateWriter *w, uint32 kind, uint32 slot,
 		memcpy(at + sizeof(r), copy, rq_state_slot_size(kind));
 	w->used += size;
 	w->count++;
+}
+
+void
+rq_state_write_gaps(RqStateWriter *w, const RqStateGap *gaps, uint32 n)
+{
+	for (uint32 i = 0; i < n; i++)
+	{
+		RqStateSlot gap = {.gap = gaps[i]};
+
+		rq_state_write_room(w, 1);
+		rq_state_write_add(w, RQ_STATE_GAP, 0, &gap);
+	}
 }
 
 uint64

@@ -17,19 +17,24 @@ typedef struct RqStateFile
 	uint64		seq;			/* of the last sync */
 	uint64		length;			/* with it */
 	uint64		image_length;	/* with the image only */
+	uint32		attempts;		/* syncs that were begun */
 } RqStateFile;
 
 /* A sync that is being written. */
 typedef struct RqStateWriter RqStateWriter;
 
 /*
- * Begin a sync; "file" is updated when it is finished.  It is an image if the
- * file is new, or has become long.  rq_state_write_close() must be called
- * whatever happens in between.
+ * Must the next sync be an image?  The file is new, has become long, or is not
+ * there any more.
  */
-extern RqStateWriter *rq_state_write_begin(RqStateFile *file, uint32 segment_mb,
-										   uint32 flags);
-extern bool rq_state_write_is_image(const RqStateWriter *w);
+extern bool rq_state_image_is_due(const RqStateFile *file);
+
+/*
+ * Begin a sync; "file" is updated when it is finished.  rq_state_write_close()
+ * must be called whatever happens in between.  The rest is for an image.
+ */
+extern RqStateWriter *rq_state_write_begin(RqStateFile *file, bool image,
+										   uint32 segment_mb, uint32 flags);
 
 /*
  * Make room for this many records, so that adding them writes nothing yet, and
@@ -40,6 +45,9 @@ extern void rq_state_write_room(RqStateWriter *w, uint32 nrecords);
 /* Add a record; "slot" is NULL if the slot is free. */
 extern void rq_state_write_add(RqStateWriter *w, uint32 kind, uint32 slot,
 							   const RqStateSlot *copy);
+
+/* The same for all gaps of a sync; may throw. */
+extern void rq_state_write_gaps(RqStateWriter *w, const RqStateGap *gaps, uint32 n);
 
 /* So many records have been added. */
 extern uint64 rq_state_write_count(const RqStateWriter *w);

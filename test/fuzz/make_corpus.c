@@ -651,6 +651,34 @@ check_tails(void)
 	}
 }
 
+/*
+ * A second sync of two batches counts only if they are of one attempt, and of
+ * the sync.
+ */
+static void
+check_attempts(void)
+{
+	for (int i = 0; i < 4; i++)
+	{
+		State		s = state_used();
+		StringInfoData whole = file_of(&s);
+		int			image = whole.len;
+		uint32		attempt = i & 1;
+		uint32		seq = 2 + (i >> 1);
+		RqStateFound found;
+
+		s.b.attempt = 7;
+		s.b.flags = 0;
+		add_sync(&whole, &s, 2);
+		s.b.attempt += attempt;
+		s.b.flags = RQ_STATE_END;
+		add_sync(&whole, &s, seq);
+		expect("attempt", i, (problem_of_file(&whole, &found) == NULL) == (seq == 2));
+		expect("attempt", i, seq != 2 ||
+			   found.length == (uint64) (attempt == 0 ? whole.len : image));
+	}
+}
+
 /* ---- all ---- */
 
 static void
@@ -684,6 +712,7 @@ main(int argc, char **argv)
 	make_topics();
 	make_groups();
 	check_tails();
+	check_attempts();
 	check_all_there();
 	return 0;
 }

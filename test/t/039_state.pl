@@ -323,8 +323,7 @@ sub refuses
 		$tail->stop;
 		return;
 	}
-	like(slurp_file($tail->logfile, $log_from), qr/FATAL:  file "pg_rocketq\/state" is damaged.*$why/s,
-		"$label: it says why");
+	like(slurp_file($tail->logfile, $log_from), $why, "$label: it says why");
 	return;
 }
 
@@ -342,18 +341,78 @@ starts("torn tail of $_ bytes", substr($whole, 0, $ends[2] + $_)) foreach (0, 1,
 starts('torn tail, its end', flipped($ends[3] - 1));
 starts('torn tail, garbage', substr($whole, 0, $ends[2]) . 'x' x 5000);
 starts('torn tail, zeros', substr($whole, 0, $ends[2]) . "\0" x 5000);
-refuses('damaged in the middle', flipped($ends[1] + 100), 'later changes follow');
-refuses('a header damaged in the middle', flipped($ends[1] + 20), 'later changes follow');
-refuses('damaged image', flipped(200), 'no whole image');
-refuses('lost tail', substr($whole, 0, $ends[1]), 'has lost its end');
-refuses('lost tail, damaged', substr(flipped($ends[1] + 100), 0, $ends[2]), 'has lost its end');
-refuses('cut header', substr($whole, 0, 20), 'too short');
+my $damaged = qr/FATAL:  file "pg_rocketq\/state" is damaged/;
+my $no_end = qr/rocketq file "pg_rocketq\/state" and WAL do not fit together/;
+refuses('damaged in the middle', flipped($ends[1] + 100), qr/$damaged.*later changes follow/s);
+refuses('a header damaged in the middle', flipped($ends[1] + 20), qr/$damaged.*later changes follow/s);
+refuses('damaged image', flipped(200), qr/$damaged.*no whole image/s);
+refuses('lost tail', substr($whole, 0, $ends[1]), qr/FATAL:  $no_end/);
+refuses('lost tail, damaged', substr(flipped($ends[1] + 100), 0, $ends[2]), qr/FATAL:  $no_end/);
+refuses('cut header', substr($whole, 0, 20), qr/$damaged.*too short/s);
+
+# WAL that begins too late cannot be replayed.  Without WAL one can go on.
+append_to_file("$saved/postgresql.conf", "rocketq.ignore_missing_files = on\n");
+refuses('lost tail, ignored', substr($whole, 0, $ends[1]), qr/FATAL:  $no_end/);
+append_to_file("$saved/postgresql.conf", "rocketq.ignore_missing_files = off\n");
+start_with($whole);
+tsql("SELECT rocketq.produce('q', 'z') > 0; CHECKPOINT");
+$contents = tsql($looks);
+$tail->stop('immediate');
+command_ok([ 'pg_resetwal', '-f', '-D', $tdata ], 'WAL is reset');
+my $log_from = rq_log_from($tail);
+ok(!$tail->start(fail_ok => 1), 'WAL reset: the server does not start');
+like(slurp_file($tail->logfile, $log_from), qr/FATAL:  $no_end/, 'WAL reset: it says why');
+$tail->append_conf('postgresql.conf', 'rocketq.ignore_missing_files = on');
+ok($tail->start(fail_ok => 1), 'WAL reset, ignored: the server starts');
+like(slurp_file($tail->logfile, $log_from), qr/WARNING:  $no_end/, 'WAL reset, ignored: the server log says it');
+is(tsql($looks), $contents, 'WAL reset, ignored: what was synced is there');
+rq_verify($tail, 'WAL reset, ignored');
+$tail->stop('immediate');
+
+# The server is killed again and again, when there is nothing to replay.
+start_with($whole);
+$contents = tsql($looks);
+$log_from = rq_log_from($tail);
+foreach my $n (1 .. 3)
+{
+	tsql('CHECKPOINT');
+	rq_kill9($tail, all => 1);
+	rq_start($tail);
+	rq_kill9($tail, all => 1);
+	rq_start($tail);
+	is(tsql($looks), $contents, "nothing to replay, $n: all is there");
+}
+like(slurp_file($tail->logfile, $log_from), qr/redo is not required/, 'nothing to replay: that is so');
+$tail->stop('immediate');
 
 #
 # Whatever happens to the keeper while it writes: after an error the next sync
 # does it again, after a crash all is there.
 #
 start_with($whole);
+
+# A file that somebody has removed or truncated is written again.
+foreach my $length (undef, 0, 100)
+{
+	my $label = defined $length ? "truncated to $length bytes" : 'removed';
+
+	tsql("SELECT rocketq.produce('q', 'before') > 0; CHECKPOINT");
+	defined $length ? truncate($tstate, $length) : unlink($tstate) or die "could not change \"$tstate\": $!";
+	tsql("SELECT rocketq.produce('q', 'after') > 0; CHECKPOINT");
+	$contents = tsql($looks);
+	rq_kill9($tail, all => 1);
+	rq_start($tail);
+	is(tsql($looks), $contents, "$label: after a crash all is there");
+	rq_verify($tail, $label);
+}
+
+# Number and attempt of the sync whose first batch is here.
+sub sync_at
+{
+	my ($at) = @_;
+	return unpack('x32 Q x44 L', substr(slurp_file($tstate), $at, $batch) . "\0" x $batch);
+}
+
 foreach my $point ('keeper-copying', 'state-batch', 'state-rename', 'state-renamed')
 {
 	my $long = $point =~ /rename/ ? 'state-long=fail,' : '';
@@ -361,6 +420,7 @@ foreach my $point ('keeper-copying', 'state-batch', 'state-rename', 'state-renam
 	foreach my $action ('error', 'kill')
 	{
 		my $log_from = rq_log_from($tail);
+		my $at = -s $tstate;
 		my $job;
 
 		rq_arm($tail, "$long$point=$action");
@@ -369,6 +429,16 @@ foreach my $point ('keeper-copying', 'state-batch', 'state-rename', 'state-renam
 		$contents = tsql($looks);
 		$job = rq_background($tail, 'psql', '-XAtq', '-c', 'CHECKPOINT', '-d', $tail->connstr('postgres'));
 		$tail->wait_for_log($action eq 'error' ? qr/ERROR:  fault point "$point"/ : qr/was terminated by signal 9/, $log_from);
+		if ("$point=$action" eq 'state-batch=error')
+		{
+			my %attempts;
+
+			rq_poll('another attempt at the same sync', sub {
+					my ($seq, $attempt) = sync_at($at);
+					$attempts{$seq}{$attempt} = 1 if $seq > 0;
+					return grep { keys %$_ > 1 } values %attempts;
+				});
+		}
 		rq_disarm_and_recover($tail) if $action eq 'kill';
 		if ($action eq 'error')
 		{
