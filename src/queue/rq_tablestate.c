@@ -111,6 +111,7 @@ copy_offset(uint32 slot, RqStateOffset *s)
 	return true;
 }
 
+/* Slots that were never given are free, whatever is in them. */
 bool
 rq_table_copy(RqSlotKind kind, uint32 slot, bool note, RqStateSlot *copy)
 {
@@ -120,11 +121,13 @@ rq_table_copy(RqSlotKind kind, uint32 slot, bool note, RqStateSlot *copy)
 		case RQ_SLOT_TOPIC:
 			return copy_topic(slot, &copy->topic);
 		case RQ_SLOT_QUEUE:
-			return copy_queue(&rq_queues[slot], note, &copy->queue);
+			return slot < rq_slots_begun(rq_queue_pool) &&
+				copy_queue(&rq_queues[slot], note, &copy->queue);
 		case RQ_SLOT_GROUP:
 			return copy_group(slot, &copy->group);
 		case RQ_SLOT_OFFSET:
-			return copy_offset(slot, &copy->offset);
+			return slot < rq_slots_begun(rq_offset_pool) &&
+				copy_offset(slot, &copy->offset);
 		case RQ_SLOT_KINDS:
 			break;
 	}
