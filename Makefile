@@ -84,6 +84,7 @@ OBJS = \
 	src/consume/rq_consumer.o \
 	src/consume/rq_idle.o \
 	src/consume/rq_mark.o \
+	src/consume/rq_moves.o \
 	src/consume/rq_offer.o \
 	src/consume/rq_offset.o \
 	src/consume/rq_owner.o \

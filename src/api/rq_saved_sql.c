@@ -33,6 +33,7 @@
 
 #include "api/rq_args.h"
 #include "consume/rq_consumer.h"
+#include "consume/rq_moves.h"
 #include "consume/rq_offset.h"
 #include "consume/rq_saved.h"
 #include "topic/rq_group.h"
@@ -101,7 +102,7 @@ read_offset(uint32 topic, RqGroupRef group, uint32 queue_id, char *name,
 		RqOffset   *o = rq_group_offset(group.slot, queue_id);
 
 		strlcpy(name, rq_groups[group.slot].name, RQ_GROUP_NAME_MAX + 1);
-		*next = rq_offset_as_of(o, is_seen, GetActiveSnapshot());
+		*next = rq_moves_as_of(o, is_seen, GetActiveSnapshot());
 		*saved = rq_saved_of(o);
 	}
 	LWLockRelease(rq_meta_lock);

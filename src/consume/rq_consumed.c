@@ -37,7 +37,7 @@ typedef struct Looked
 {
 	uint32		ngroups;
 	Stretch		queues[FLEXIBLE_ARRAY_MEMBER];
-}			Looked;
+} Looked;
 
 static uint32
 count_present(uint32 topic)
@@ -167,7 +167,7 @@ look(uint32 topic, uint32 nqueues)
 static bool
 still_holds(uint32 topic, uint32 nqueues, const void *looked)
 {
-	const		Looked *found = looked;
+	const Looked *found = looked;
 
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	if (count_present(topic) != found->ngroups)

@@ -46,7 +46,7 @@ find_unread(uint32 topic, RqGroupRef group, uint32 queue_id, RqQueue **q,
 	*q = rq_queue_find(topic, queue_id);
 	if (*q == NULL || o == NULL)
 		return false;
-	*from = Max(rq_offset_at_least(o), pg_atomic_read_u64(&(*q)->start));
+	*from = Max(rq_offset_at_least(group.slot, o), pg_atomic_read_u64(&(*q)->start));
 	return *from < pg_atomic_read_u64(&(*q)->stable);
 }
 

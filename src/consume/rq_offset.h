@@ -24,8 +24,11 @@ extern RqOff rq_offset_committed(RqOffset *o);
 extern bool rq_offset_peek(RqGroupRef group, uint32 queue_id, RqOff *committed,
 						   bool *open);
 
-/* An offset that the committed one is not below.  Can't throw. */
-extern RqOff rq_offset_at_least(RqOffset *o);
+/*
+ * An offset that the committed one is not below.  Can't throw.  "group" is the
+ * slot of its group; if nothing keeps that, the answer may be about another.
+ */
+extern RqOff rq_offset_at_least(uint32 group, const RqOffset *o);
 
 /*
  * Retention has removed "count" messages that the group had not consumed, from
@@ -40,29 +43,31 @@ extern void rq_offset_lose(RqOffset *o, RqOff from, uint64 count);
 extern uint64 rq_offset_untold(RqOffset *o, TimestampTz now, RqOff *from);
 
 /*
- * The offset as a snapshot has it that sees just these transactions.  If that
- * is no longer known, a smaller one.
- */
-typedef bool (*RqXidIsSeen) (void *arg, uint64 xid);
-extern RqOff rq_offset_as_of(RqOffset *o, RqXidIsSeen is_seen, void *arg);
-
-/*
  * Put the group of a restored dump at this offset, unless that has been done
  * or a transaction moves the group.  Called inside the gate.
  */
 extern void rq_offset_place(RqOffset *o, RqOff offset);
 
-/*
- * WAL-log that the group moves to "next" in the queue if "xid" commits, unless
- * the group or the queue no longer exists.  Takes the gate and the meta lock.
- */
-extern void rq_offset_stage(RqGroupRef group, uint32 queue_id, RqOff next,
-							uint64 xid);
+/* That a group moves to an offset in a queue. */
+typedef struct RqOffsetMove
+{
+	RqGroupRef	group;
+	uint32		queue_id;
+	RqOff		next;
+} RqOffsetMove;
 
 /*
- * The transaction that staged it has ended.  Takes the meta lock; can't throw.
+ * WAL-log that a group makes these moves if "xid" commits: at most
+ * RQ_OFFSETS_MAX, all of one group, but not of queues, or of a group, that no
+ * longer exist.  Takes the gate and the meta lock.
  */
-extern void rq_offset_finish(RqGroupRef group, uint32 queue_id, uint64 xid,
+extern void rq_offset_stage(const RqOffsetMove *moves, int n, uint64 xid);
+
+/*
+ * The transaction that staged them has ended.  Takes the meta lock; can't
+ * throw.
+ */
+extern void rq_offset_finish(const RqOffsetMove *moves, int n, uint64 xid,
 							 bool committed);
 
 /* WAL-log committed offsets that still rest on a transaction's outcome. */

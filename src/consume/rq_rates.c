@@ -59,7 +59,7 @@ static void
 sample_offset(RqOffset *o, TimestampTz now)
 {
 	RqOff		committed = rq_offset_committed(o);
-	LWLock	   *lock = rq_offset_lock((uint32) (o - rq_offsets));
+	LWLock	   *lock = rq_offset_lock(o);
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
 	LWLockAcquire(lock, LW_EXCLUSIVE);
@@ -148,7 +148,7 @@ bool
 rq_rates_of_offset(RqOffset *o, TimestampTz now, RqRate *rate)
 {
 	RqOff		committed = rq_offset_committed(o);
-	LWLock	   *lock = rq_offset_lock((uint32) (o - rq_offsets));
+	LWLock	   *lock = rq_offset_lock(o);
 	bool		known;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);

@@ -30,6 +30,10 @@ static struct
 	int			n;
 	int			max;
 	HTAB	   *index;			/* once there are many */
+
+	/* what is staged at pre-commit, by group */
+	RqOffsetMove *moves;
+	int			nmoves;
 }			readers;
 
 /* ---- the list ---- */
@@ -206,33 +210,93 @@ rq_reader_position(const RqReader *r, const RqCursor *c)
 
 /* ---- end of transaction ---- */
 
-/*
- * Pre-commit.  Not for groups of a topic that this transaction drops.  Without
- * an id there is nothing to log: a reader that commits has noted an action of
- * this stage, for which an id is assigned.
- */
-static void
-stage_offsets(uint64 xid)
+static int
+compare_moves(const void *a, const void *b)
 {
-	for (int i = 0; xid != 0 && i < readers.n; i++)
-	{
-		RqReader   *r = readers.list[i];
+	const RqOffsetMove *one = a;
+	const RqOffsetMove *other = b;
 
-		RQ_FAULT("offset-stage");
-		if (r->committing && !rq_topic_is_dropped(rq_topic_key(r->topic)))
-			rq_offset_stage(r->group, r->queue_id, r->commit, xid);
-	}
+	if (one->group.id != other->group.id)
+		return one->group.id > other->group.id ? 1 : -1;
+	return (one->queue_id > other->queue_id) - (one->queue_id < other->queue_id);
 }
 
+/*
+ * The moves of all readers, sorted so that those of a group are together.  Not
+ * for groups of a topic that this transaction drops.
+ */
 static void
-finish_offsets(uint64 xid, bool committed)
+collect_moves(void)
 {
+	RqOffsetMove *moves = MemoryContextAllocHuge(rq_txn_context(),
+												 (Size) readers.n * sizeof(*moves));
+	uint32		topic = RQ_NO_SLOT;
+	bool		dropped = false;
+	int			n = 0;
+
 	for (int i = 0; i < readers.n; i++)
 	{
 		const RqReader *r = readers.list[i];
 
-		if (r->committing)
-			rq_offset_finish(r->group, r->queue_id, xid, committed);
+		if (!r->committing)
+			continue;
+		if (r->topic != topic)
+			dropped = rq_topic_is_dropped(rq_topic_key(r->topic));
+		topic = r->topic;
+		if (!dropped)
+			moves[n++] = (RqOffsetMove)
+		{
+			.group = r->group, .queue_id = r->queue_id, .next = r->commit
+		};
+	}
+	qsort(moves, n, sizeof(*moves), compare_moves);
+	readers.moves = moves;
+	readers.nmoves = n;
+}
+
+/* How many of the moves from this one on make one record. */
+static int
+count_together(int first)
+{
+	int			n = 1;
+
+	while (n < RQ_OFFSETS_MAX && first + n < readers.nmoves &&
+		   readers.moves[first + n].group.id == readers.moves[first].group.id)
+		n++;
+	return n;
+}
+
+/*
+ * Pre-commit.  Without an id there is nothing to log: a reader that commits has
+ * noted an action of this stage, for which an id is assigned.
+ */
+static void
+stage_offsets(uint64 xid)
+{
+	int			n;
+
+	if (xid == 0 || readers.n == 0)
+		return;
+	RQ_FAULT("offset-stage");
+	collect_moves();
+	for (int i = 0; i < readers.nmoves; i += n)
+	{
+		CHECK_FOR_INTERRUPTS();
+		n = count_together(i);
+		rq_offset_stage(&readers.moves[i], n, xid);
+	}
+}
+
+/* Also those that were not staged before an error, where it does no harm. */
+static void
+finish_offsets(uint64 xid, bool committed)
+{
+	int			n;
+
+	for (int i = 0; i < readers.nmoves; i += n)
+	{
+		n = count_together(i);
+		rq_offset_finish(&readers.moves[i], n, xid, committed);
 	}
 }
 

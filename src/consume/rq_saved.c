@@ -54,7 +54,7 @@
 RqSaved
 rq_saved_of(RqOffset *o)
 {
-	LWLock	   *lock = rq_offset_lock((uint32) (o - rq_offsets));
+	LWLock	   *lock = rq_offset_lock(o);
 	RqSaved		s;
 
 	LWLockAcquire(lock, LW_SHARED);
@@ -132,7 +132,7 @@ rq_saved_find(RqQueue *q, RqSaved s, uint64 *budget, RqOff *place)
 }
 
 /*
- * A first check without the offset lock, for all the groups that were never
+ * A first check without the group's lock, for all the groups that were never
  * restored: "saved_total" is set when the group is created, and then only
  * cleared.
  */

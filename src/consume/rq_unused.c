@@ -104,7 +104,7 @@ rq_group_holding(const RqQueue *q, RqOff *from)
 
 		if (!rq_group_holds(g))
 			continue;
-		off = rq_offset_at_least(rq_group_offset(g, q->id));
+		off = rq_offset_at_least(g, rq_group_offset(g, q->id));
 		if (holder == RQ_NO_SLOT || off < *from)
 		{
 			holder = g;

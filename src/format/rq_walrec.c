@@ -84,9 +84,15 @@ static const char *
 check_offset(const void *data, uint64 len)
 {
 	const xl_rq_offset *rec = data;
+	const xl_rq_move *moves = (const xl_rq_move *) (rec + 1);
 
-	if (rec->base > RQ_NUMBER_MAX || rec->next > RQ_NUMBER_MAX)
+	if (!HAS_ITEMS(rec, rec->count, xl_rq_move))
+		return too_short;
+	if (rec->count == 0 || rec->count > RQ_OFFSETS_MAX)
 		return out_of_bounds;
+	for (uint32 i = 0; i < rec->count; i++)
+		if (moves[i].base > RQ_NUMBER_MAX || moves[i].next > RQ_NUMBER_MAX)
+			return out_of_bounds;
 	return NULL;
 }
 
@@ -94,8 +100,16 @@ static const char *
 check_settle(const void *data, uint64 len)
 {
 	const xl_rq_settle *rec = data;
+	const xl_rq_settled *settled = (const xl_rq_settled *) (rec + 1);
 
-	return rec->committed > RQ_NUMBER_MAX ? out_of_bounds : NULL;
+	if (!HAS_ITEMS(rec, rec->count, xl_rq_settled))
+		return too_short;
+	if (rec->count == 0 || rec->count > RQ_OFFSETS_MAX)
+		return out_of_bounds;
+	for (uint32 i = 0; i < rec->count; i++)
+		if (settled[i].committed > RQ_NUMBER_MAX)
+			return out_of_bounds;
+	return NULL;
 }
 
 static const char *
@@ -218,24 +232,31 @@ desc_resolve(StringInfo buf, const void *data)
 					 rec->from, rec->to, rec->nranges);
 }
 
+/* Each item, as each says what became of a queue; the longest takes 70 kB. */
 static void
 desc_offset(StringInfo buf, const void *data)
 {
 	const xl_rq_offset *rec = data;
+	const xl_rq_move *moves = (const xl_rq_move *) (rec + 1);
 
-	desc_queue(buf, rec->key, rec->queue_id);
-	appendStringInfo(buf, " group %u base " UINT64_FORMAT " next " UINT64_FORMAT " xid " UINT64_FORMAT,
-					 rec->group_id, rec->base, rec->next, rec->xid);
+	desc_key(buf, rec->key);
+	appendStringInfo(buf, " group %u xid " UINT64_FORMAT, rec->group_id, rec->xid);
+	for (uint32 i = 0; i < rec->count; i++)
+		appendStringInfo(buf, " queue %u base " UINT64_FORMAT " next " UINT64_FORMAT,
+						 moves[i].queue_id, moves[i].base, moves[i].next);
 }
 
 static void
 desc_settle(StringInfo buf, const void *data)
 {
 	const xl_rq_settle *rec = data;
+	const xl_rq_settled *settled = (const xl_rq_settled *) (rec + 1);
 
-	desc_queue(buf, rec->key, rec->queue_id);
-	appendStringInfo(buf, " group %u committed " UINT64_FORMAT,
-					 rec->group_id, rec->committed);
+	desc_key(buf, rec->key);
+	appendStringInfo(buf, " group %u", rec->group_id);
+	for (uint32 i = 0; i < rec->count; i++)
+		appendStringInfo(buf, " queue %u committed " UINT64_FORMAT,
+						 settled[i].queue_id, settled[i].committed);
 }
 
 static void

@@ -130,35 +130,49 @@ typedef struct xl_rq_range
 } xl_rq_range;
 
 /*
- * OFFSET: a transaction moves a group.  "base" is the committed offset as
- * resolved before, "next" counts if and only if "xid" commits.
+ * OFFSET: a transaction moves a group in so many queues.  "base" is the
+ * committed offset as resolved before, "next" counts if and only if "xid"
+ * commits.
  */
+#define RQ_OFFSETS_MAX	1024	/* items of an OFFSET or SETTLE record */
+
 typedef struct xl_rq_offset
 {
 	RqKey		key;
 	uint32		group_id;
-	uint32		queue_id;
+	uint32		count;
 	uint64		xid;
-	uint64		base;
-	uint64		next;
+	/* xl_rq_move[count] follow */
 } xl_rq_offset;
 
 #define SizeOfRqOffset	sizeof(xl_rq_offset)
 
-/*
- * SETTLE: the committed offset of a group in a queue, no longer in doubt; with
- * "saved_total" as in xl_rq_place.
- */
+typedef struct xl_rq_move
+{
+	uint32		queue_id;
+	uint32		unused;
+	uint64		base;
+	uint64		next;
+} xl_rq_move;
+
+/* SETTLE: offsets of a group that are no longer in doubt. */
 typedef struct xl_rq_settle
 {
 	RqKey		key;
 	uint32		group_id;
-	uint32		queue_id;
-	uint64		committed;
-	uint64		saved_total;
+	uint32		count;
+	/* xl_rq_settled[count] follow */
 } xl_rq_settle;
 
 #define SizeOfRqSettle	sizeof(xl_rq_settle)
+
+typedef struct xl_rq_settled
+{
+	uint32		queue_id;
+	uint32		unused;
+	uint64		committed;
+	uint64		saved_total;	/* as in xl_rq_place */
+} xl_rq_settled;
 
 /*
  * TOPIC: the topic exists, or will if "xid" (not 0) commits, unless "drop_xid"

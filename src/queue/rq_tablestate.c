@@ -6,7 +6,8 @@
  * copied under the lock that is held over its changes and their WAL records,
  * so the copy has all of a record or nothing of it, and the slot's LSN says
  * which (wal/rq_state.c).  For topics and groups that is the meta lock.  Queues
- * and offsets have locks of their own, held shared for one slot at a time.
+ * have locks of their own, and offsets that of their group, held shared for one
+ * slot at a time.
  *
  * What is loaded finds its slots anew.
  */
@@ -98,7 +99,7 @@ copy_offset(uint32 slot, RqStateOffset *s)
 
 	if (o->group == RQ_NO_SLOT)
 		return false;
-	LWLockAcquire(rq_offset_lock(slot), LW_SHARED);
+	LWLockAcquire(rq_offset_lock(o), LW_SHARED);
 	s->group = o->group;
 	s->queue_id = o->queue_id;
 	s->committed = o->committed;
@@ -107,7 +108,7 @@ copy_offset(uint32 slot, RqStateOffset *s)
 	s->saved_total = o->saved_total;
 	s->saved_left = o->saved_left;
 	s->lsn = o->lsn;
-	LWLockRelease(rq_offset_lock(slot));
+	LWLockRelease(rq_offset_lock(o));
 	return true;
 }
 

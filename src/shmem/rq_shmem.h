@@ -15,7 +15,7 @@
  *		3. meta lock		which topics, queues and groups exist
  *		4. a queue's lock	its entries and ends
  *		5. a wait lock		who waits for messages of a topic
- *		6. an offset lock	committed offsets, by slot number
+ *		6. a group's lock	its committed offsets
  *		7. WAL insertion locks, ProcArrayLock
  *		8. reserve_lock		a spinlock: where the log ends
  *

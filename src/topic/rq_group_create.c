@@ -39,7 +39,7 @@ rq_group_apply(uint32 topic, uint32 id, const char *name, uint32 name_len,
 	rq_group_check_room_for_new(nqueues);
 	slot = rq_group_free_slot();
 	g = &rq_groups[slot];
-	memset(g, 0, sizeof(*g));
+	memset(&g->id, 0, sizeof(*g) - offsetof(RqGroup, id));
 	pg_atomic_init_u64(&g->used_at, 0);
 	pg_atomic_init_u32(&g->owner, 0);
 	g->topic = topic;

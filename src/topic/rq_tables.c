@@ -18,7 +18,6 @@ RqQueue    *rq_queues = NULL;
 RqGroup    *rq_groups = NULL;
 RqOffset   *rq_offsets = NULL;
 
-static LWLockPadded *offset_locks = NULL;
 static HTAB *topic_index = NULL;
 
 typedef struct TopicIndexEntry
@@ -174,11 +173,15 @@ groups_count(void)
 	return rq_max_groups;
 }
 
+/* As of queues. */
 static void
 groups_fill(void)
 {
+	int			tranche = rq_part_locks(&rq_groups_part)->lock.tranche;
+
 	for (int i = 0; i < rq_max_groups; i++)
 	{
+		LWLockInitialize(&rq_groups[i].lock, tranche);
 		pg_atomic_init_u64(&rq_groups[i].used_at, 0);
 		pg_atomic_init_u32(&rq_groups[i].owner, 0);
 	}
@@ -189,7 +192,9 @@ const RqPart rq_groups_part = {
 	.item_size = sizeof(RqGroup),
 	.items = groups_count,
 	.table = (void **) &rq_groups,
-	.fill = groups_fill
+	.fill = groups_fill,
+	.locks_name = "RocketqGroup",
+	.nlocks = 1
 };
 
 /* ---- offsets ---- */
@@ -198,12 +203,6 @@ static int
 offsets_count(void)
 {
 	return rq_max_consumer_slots;
-}
-
-static void
-offsets_init(void)
-{
-	offset_locks = rq_part_locks(&rq_offsets_part);
 }
 
 void
@@ -223,14 +222,5 @@ const RqPart rq_offsets_part = {
 	.item_size = sizeof(RqOffset),
 	.items = offsets_count,
 	.table = (void **) &rq_offsets,
-	.is_begun_later = true,
-	.shmem_init = offsets_init,
-	.locks_name = "RocketqOffset",
-	.nlocks = RQ_OFFSET_LOCKS
+	.is_begun_later = true
 };
-
-LWLock *
-rq_offset_lock(uint32 slot)
-{
-	return &offset_locks[slot % RQ_OFFSET_LOCKS].lock;
-}

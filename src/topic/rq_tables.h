@@ -20,7 +20,6 @@
 #include "shmem/rq_slots.h"
 
 #define RQ_NOT_LOGGED		PG_UINT64_MAX
-#define RQ_OFFSET_LOCKS		128
 
 /*
  * With thousands of topics and queues none of them is in a processor's cache.
@@ -145,6 +144,9 @@ typedef enum RqPendingOp
  */
 typedef struct RqGroup
 {
+	/* its offsets; not reset when another group gets the slot */
+	pg_attribute_aligned(RQ_SLOT_ALIGN) LWLock lock;
+
 	uint32		id;				/* 0 = free slot */
 	uint32		topic;
 	uint32		next;			/* in the topic's chain */
@@ -190,7 +192,7 @@ typedef struct RqMove
 
 /*
  * A group's offset in one queue.  All fields but the mark change under the
- * slot's offset lock; the slot is taken and given back under the meta lock.
+ * group's lock; the slot is taken and given back under the meta lock.
  * While pend_xid is set, "committed" is what holds if it aborts and "pend_next"
  * what holds if it commits.
  */
@@ -332,8 +334,19 @@ rq_queue_topic(const RqQueue *q)
 	return &rq_topics[q->topic];
 }
 
-/* The lock of an offset's slot, which it shares with others. */
-extern LWLock *rq_offset_lock(uint32 slot);
+/* The lock of a group's offsets, and that of one whose slot the caller keeps. */
+static inline LWLock *
+rq_group_lock(uint32 group)
+{
+	return &rq_groups[group].lock;
+}
+
+static inline LWLock *
+rq_offset_lock(const RqOffset *o)
+{
+	Assert(o->group != RQ_NO_SLOT);
+	return rq_group_lock(o->group);
+}
 
 /*
  * Topic slots by key.  The caller holds the meta lock, exclusively to add or

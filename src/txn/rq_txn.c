@@ -46,10 +46,12 @@
 #include "txn/rq_txn.h"
 
 #define MAX_PARTICIPANTS	8
+#define MAX_KINDS			16
 
 typedef struct Action
 {
 	const RqActionOps *ops;
+	int			older;			/* the one of its kind before it, -1 = none */
 	union
 	{
 		char		bytes[RQ_ACTION_MAX];
@@ -64,10 +66,22 @@ typedef struct Mark
 	int			nactions;
 } Mark;
 
+/*
+ * A kind of action that the journal has had.  Those who ask for one kind do so
+ * for each of many queues, so they must not read the journal for it.
+ */
+typedef struct Kind
+{
+	const RqActionOps *ops;
+	int			newest;			/* action, -1 = none */
+} Kind;
+
 typedef struct Txn
 {
 	MemoryContext cxt;
 	uint64		xid;			/* set by pre-commit */
+	Kind		kinds[MAX_KINDS];
+	int			nkinds;
 	Action	   *actions;
 	int			nactions;
 	int			max_actions;
@@ -160,6 +174,33 @@ rq_txn_make_room(void)
 	RQ_GROW(txn->cxt, txn->actions, txn->nactions, txn->max_actions);
 }
 
+static Kind *
+find_kind(const RqActionOps *ops)
+{
+	for (int i = 0; i < txn->nkinds; i++)
+		if (txn->kinds[i].ops == ops)
+			return &txn->kinds[i];
+	return NULL;
+}
+
+/* The last action of the journal becomes the newest of its kind. */
+static void
+link_last(void)
+{
+	Action	   *a = &txn->actions[txn->nactions - 1];
+	Kind	   *kind = find_kind(a->ops);
+
+	if (kind == NULL)
+	{
+		Assert(txn->nkinds < MAX_KINDS);
+		kind = &txn->kinds[txn->nkinds++];
+		kind->ops = a->ops;
+		kind->newest = -1;
+	}
+	a->older = kind->newest;
+	kind->newest = txn->nactions - 1;
+}
+
 /*
  * Owners note first and change shared state afterwards: if the note throws,
  * there is nothing to undo.  Those that must change first make room before.
@@ -171,7 +212,9 @@ rq_txn_note(const RqActionOps *ops, const void *action)
 	rq_txn_make_room();
 	txn->actions[txn->nactions].ops = ops;
 	memcpy(&txn->actions[txn->nactions].noted, action, ops->size);
-	return txn->nactions++;
+	txn->nactions++;
+	link_last();
+	return txn->nactions - 1;
 }
 
 /* Where the innermost savepoint that has a mark begins. */
@@ -197,15 +240,18 @@ rq_txn_savepoint(void)
 const void *
 rq_txn_older(const RqActionOps *ops, int *at, int since)
 {
-	if (txn == NULL)
+	const Kind *kind = txn == NULL ? NULL : find_kind(ops);
+	int			i = kind == NULL ? -1 : kind->newest;
+
+	/* The caller goes on from an action of this kind, or of another. */
+	if (*at < i && txn->actions[*at].ops == ops)
+		i = txn->actions[*at].older;
+	while (i >= *at)
+		i = txn->actions[i].older;
+	if (i < since)
 		return NULL;
-	for (int i = Min(*at, txn->nactions) - 1; i >= since; i--)
-		if (txn->actions[i].ops == ops)
-		{
-			*at = i;
-			return &txn->actions[i].noted;
-		}
-	return NULL;
+	*at = i;
+	return &txn->actions[i].noted;
 }
 
 /* ---- participants ---- */
@@ -430,22 +476,25 @@ xact_callback(XactEvent event, void *arg)
 static void
 rollback_to(int first)
 {
-	int			kept = first;
+	int			end = txn->nactions;
 
-	for (int i = txn->nactions - 1; i >= first; i--)
+	for (int i = end - 1; i >= first; i--)
+	{
 		if (txn->actions[i].ops->undo != NULL)
 			txn->actions[i].ops->undo(&txn->actions[i].noted);
-	for (int i = first; i < txn->nactions; i++)
+		find_kind(txn->actions[i].ops)->newest = txn->actions[i].older;
+	}
+	txn->nactions = first;
+	for (int i = first; i < end; i++)
 	{
 		const RqActionOps *after = txn->actions[i].ops->after_undo;
 
 		if (after == NULL)
 			continue;
-		txn->actions[kept] = txn->actions[i];
-		txn->actions[kept].ops = after;
-		kept++;
+		txn->actions[txn->nactions] = txn->actions[i];
+		txn->actions[txn->nactions++].ops = after;
+		link_last();
 	}
-	txn->nactions = kept;
 }
 
 /*

@@ -227,12 +227,11 @@ RequestNamedLWLockTranche(const char *name, int count)
 LWLockPadded *
 GetNamedLWLockTranche(const char *name)
 {
-	static LWLockPadded locks[RQ_OFFSET_LOCKS];
+	static LWLockPadded locks;
 
-	/* Nobody waits for any, or rq_meta_lock_again() would give way to them. */
-	for (int i = 0; i < RQ_OFFSET_LOCKS; i++)
-		proclist_init(&locks[i].lock.waiters);
-	return locks;
+	/* Nobody waits for it, or rq_meta_lock_again() would give way to them. */
+	proclist_init(&locks.lock.waiters);
+	return &locks;
 }
 
 void

@@ -125,22 +125,37 @@ resolve(uint32 nranges, uint64 first, uint64 count, int n)
 	return r;
 }
 
+/* With "n" items, whatever "count" says, of this queue and those after it. */
 static Record
-offset(uint32 group_id, uint32 queue_id, uint64 next)
+offset(uint32 group_id, uint32 queue_id, uint32 count, uint64 next, int n)
 {
 	const xl_rq_offset rec = {.key = key, .group_id = group_id,
-	.queue_id = queue_id, .xid = 700, .next = next};
+	.count = count, .xid = 700};
+	Record		r = record(XLOG_RQ_OFFSET, &rec, sizeof(rec));
 
-	return record(XLOG_RQ_OFFSET, &rec, sizeof(rec));
+	for (int i = 0; i < n; i++)
+	{
+		const xl_rq_move move = {.queue_id = queue_id + i, .next = next};
+
+		appendBinaryStringInfo(&r.data, (const char *) &move, sizeof(move));
+	}
+	return r;
 }
 
 static Record
-settle(uint32 queue_id, uint64 committed)
+settle(uint32 queue_id, uint32 count, uint64 committed, int n)
 {
-	const xl_rq_settle rec = {.key = key, .group_id = 1,
-	.queue_id = queue_id, .committed = committed};
+	const xl_rq_settle rec = {.key = key, .group_id = 1, .count = count};
+	Record		r = record(XLOG_RQ_SETTLE, &rec, sizeof(rec));
 
-	return record(XLOG_RQ_SETTLE, &rec, sizeof(rec));
+	for (int i = 0; i < n; i++)
+	{
+		const xl_rq_settled settled = {.queue_id = queue_id + i,
+		.committed = committed};
+
+		appendBinaryStringInfo(&r.data, (const char *) &settled, sizeof(settled));
+	}
+	return r;
 }
 
 static Record
@@ -426,7 +441,7 @@ static void
 both(const char *name, bool right, Record r)
 {
 	const Record around[] = {append(64, 80, 1, 80), enqueue(0, 0, 2, 700, 2),
-	r, settle(0, 2)};
+	r, settle(0, 1, 2, 1)};
 
 	walrec(name, right, r);
 	redo(name, true, state_used(), around, lengthof(around));
@@ -450,9 +465,23 @@ make_records(void)
 	both("resolve", true, resolve(1, 0, 1, 1));
 	both("resolve-many", false, resolve(WILD32, 0, 0, 0));
 	both("resolve-wild", false, resolve(1, 1, WILD64, 1));
-	both("offset", true, offset(1, 0, 2));
-	both("offset-alien", true, offset(99, 70000, 2));
-	both("settle", true, settle(1, 0));
+	both("offset", true, offset(1, 0, 2, 2, 2));
+	both("offset-alien", true, offset(99, 0, 1, 2, 1));
+	both("offset-alien-queue", true, offset(1, 1, 2, 2, 2));
+	both("offset-0", false, offset(1, 0, 0, 2, 1));
+	both("offset-many", false, offset(1, 0, WILD32, 2, 1));
+	both("offset-more", false, offset(1, 0, RQ_OFFSETS_MAX + 1, 2,
+									  RQ_OFFSETS_MAX + 1));
+	both("offset-short", false, offset(1, 0, 3, 2, 2));
+	both("offset-wild", false, offset(1, 0, 2, WILD64, 2));
+	both("settle", true, settle(0, 2, 0, 2));
+	both("settle-alien-queue", true, settle(70000, 1, 0, 1));
+	both("settle-0", false, settle(0, 0, 0, 1));
+	both("settle-many", false, settle(0, WILD32, 0, 1));
+	both("settle-more", false, settle(0, RQ_OFFSETS_MAX + 1, 0,
+									  RQ_OFFSETS_MAX + 1));
+	both("settle-short", false, settle(0, 3, 0, 2));
+	both("settle-wild", false, settle(0, 1, WILD64, 1));
 	both("topic", true, topic(16400, 3, 3, 3, 0));
 	both("topic-alter", true, topic(key.rel, 4, 2, 4, 701));
 	both("topic-shrink", true, topic(key.rel, 1, 1, 1, 0));
@@ -482,17 +511,17 @@ static void
 make_lives(void)
 {
 	const Record life[] = {append(64, 80, 1, 80), enqueue(0, 0, 2, 700, 2),
-		resolve(1, 0, 1, 1), offset(1, 0, 2), settle(0, 2),
+		resolve(1, 0, 1, 1), offset(1, 0, 2, 2, 2), settle(0, 2, 2, 2),
 		group(2, 2, 2, "billing", 7), topic(16400, 3, 3, 3, 0),
 		topic(key.rel, 4, 2, 4, 701), trim(LOG_END, 2, 1, 2), group_drop(1),
 	topic_drop(key.rel), sync_done(0, LOG_END)};
 	const Record altered[] = {topic(key.rel, 4, 2, 4, 701),
 		group(2, 4, 4, "meanwhile", 9), topic(key.rel, 2, 2, 2, 0),
 		enqueue(3, 0, 1, 0, 1), topic(key.rel, 4, 2, 4, 702),
-	topic(key.rel, 4, 4, 4, 0), settle(3, 3)};
+	topic(key.rel, 4, 4, 4, 0), settle(3, 1, 3, 1)};
 	const Record first[] = {topic(key.rel, 2, 2, 2, 0), append(64, 80, 1, 80),
-		enqueue(0, 0, 1, 700, 1), group(1, 2, 2, "g", 1), offset(1, 0, 1),
-	settle(0, 1), resolve(1, 0, 1, 1)};
+		enqueue(0, 0, 1, 700, 1), group(1, 2, 2, "g", 1), offset(1, 0, 1, 1, 1),
+	settle(0, 1, 1, 1), resolve(1, 0, 1, 1)};
 	const Record sizeless = append(64, 80, 0, 80);
 	State		empty = state_empty();
 

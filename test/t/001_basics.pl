@@ -99,8 +99,8 @@ my %described = (
 	ENQUEUE => qr/^topic \d+\/\d+ queue [0-3] offset \d+ count \d+ xid [1-9]\d*$/m,
 	RESOLVE => qr/^topic \d+\/\d+ queue [0-3] from \d+ to \d+ aborted ranges \d+$/m,
 	GROUP => qr/^topic \d+\/\d+ group \d+ queues 4 xid \d+ name named$/m,
-	OFFSET => qr/^topic \d+\/\d+ queue [0-3] group \d+ base 0 next \d+ xid [1-9]\d*$/m,
-	SETTLE => qr/^topic \d+\/\d+ queue [0-3] group \d+ committed \d+$/m,
+	OFFSET => qr/^topic \d+\/\d+ group \d+ xid [1-9]\d*( queue [0-3] base 0 next \d+)+$/m,
+	SETTLE => qr/^topic \d+\/\d+ group \d+( queue [0-3] committed \d+)+$/m,
 	'EXT GROUP_DROP' => qr/^GROUP_DROP topic \d+\/\d+ group \d+ xid [1-9]\d*$/m,
 	'EXT SYNC' => qr/^SYNC redo [0-9A-F]+\/[0-9A-F]+ log start 0 end \d+$/m);
 foreach my $name (sort keys %described)

@@ -179,12 +179,12 @@ EOQ
 }
 
 settled('GROUP', 'queues 0', qw(f1 f2 f4 f5 f6));
-settled('SETTLE', 'committed 5', qw(f1 f2 f3 f5 f6));
-settled('SETTLE', 'committed 3', qw(s1 s3));
+settled('SETTLE', 'queue 0 committed 5', qw(f1 f2 f3 f5 f6));
+settled('SETTLE', 'queue 0 committed 3', qw(s1 s3));
 rq_arm($node, '');
 settled('GROUP', 'queues 0', 'f3');
-settled('SETTLE', 'committed 5', 'f4');
-settled('SETTLE', 'committed 3', 's2');
+settled('SETTLE', 'queue 0 committed 5', 'f4');
+settled('SETTLE', 'queue 0 committed 3', 's2');
 
 rq_verify($node, 'at the end');
 $node->stop;

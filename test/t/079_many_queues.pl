@@ -8,6 +8,7 @@ use warnings;
 
 use FindBin;
 use lib $FindBin::RealBin;
+use POSIX ();
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -62,7 +63,28 @@ SELECT count(rocketq.reset_offset('wide', 'g', q, $offset)) FROM generate_series
 EOQ
 }
 
+# What records of this kind say, since "from"; and of how many queues.
+sub logged
+{
+	my ($type, $from) = @_;
+	rq_flush($node);
+	return split(/ /, rq_value($node, <<"EOQ"));
+SELECT concat_ws(' ', count(*), coalesce(sum(regexp_count(description, ' queue ')), 0))
+FROM pg_get_wal_records_info_till_end_of_wal('$from')
+WHERE resource_manager = 'rocketq' AND record_type = '$type'
+EOQ
+}
+
+# The time that the session's process has taken of a processor, in seconds.
+sub cpu_time
+{
+	my ($session) = @_;
+	my @stat = split / /, slurp_file("/proc/$session->{pid}/stat") =~ s/.*\) //sr;
+	return ($stat[11] + $stat[12]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
+
 is(rq_value($node, 'SHOW max_locks_per_transaction'), '64', 'the usual number of locks');
+rq_done($one, 'CREATE EXTENSION pg_walinspect');
 rq_done($one, "SELECT rocketq.create_topic('wide', $queues)");
 rq_done($one, "SELECT rocketq.create_group('wide', 'g')");
 
@@ -74,9 +96,19 @@ is(move($one, 0, $queues - 1, 0), $queues, 'a transaction has all queues');
 is(rq_group_locks($node, $one), '21074 ShareLock 1', 'with one lock');
 is(owned($one), $queues, 'and is seen to');
 ask_and_wait($two, "SELECT rocketq.reset_offset('wide', 'g', @{[ $queues - 1 ]}, 0)");
+my $from = rq_flush($node);
+my $before = cpu_time($one);
 rq_done($one, 'COMMIT');
+cmp_ok(cpu_time($one) - $before, '<', 3, 'the time to commit does not grow with the square of their number');
 is(rq_answer($two), '', 'who waits for one of them gets it at the end');
 is(owned($one), '0', 'when all are given back');
+is(join(' of ', logged('OFFSET', $from)), join(' of ', int(($queues + 1023) / 1024) + 1, $queues + 1),
+	'its moves take a record for each 1024 of them');
+my ($records, $settled);
+rq_poll('all to be settled', sub {
+	($records, $settled) = logged('SETTLE', $from);
+	return $settled >= $queues; });
+cmp_ok($records, '<', 200, 'and so, or nearly, do their outcomes');
 
 # In savepoints.
 rq_done($one, 'BEGIN');
@@ -177,6 +209,30 @@ rq_done($one, 'BEGIN');
 rq_done($one, "SELECT count(*) FROM rocketq.consume('wide', 'g', 100000, auto_commit => true)");
 rq_done($one, 'COMMIT');
 is(rq_value($node, 'SELECT sum(lag) FROM rocketq.groups'), '0', 'all are consumed');
+
+
+# All of the moves of a transaction are made or none, whatever its records are.
+SKIP:
+{
+	my $back = "SELECT rocketq.reset_offset('wide', 'g', 'first')";
+	skip 'no fault points', 4 if !rq_has_faults($node);
+	my ($rc, $out, $err) = $node->psql('postgres', "SET rocketq.fault = 'offset-wal=error'; $back");
+	like($err, qr/offset-wal/, 'a transaction that moves all back fails after one of its records');
+	is(rq_value($node, 'SELECT sum(lag) FROM rocketq.groups'), '0', 'it has moved none');
+	foreach my $case ([ 'offset-wal', 0 ], [ 'commit-callback', $filled + 1 ])
+	{
+		my ($point, $lag) = @$case;
+		my $log = rq_log_from($node);
+		$node->psql('postgres', "SET rocketq.fault = '$point=kill'; $back");
+		rq_restart_after($node, $log);
+		rq_look_anew($node);
+		rq_poll_query($node, 'the server to be open', 'SELECT true');
+		is(rq_value($node, 'SELECT sum(lag) FROM rocketq.groups'), $lag,
+			"its process is killed at $point: " . ($lag > 0 ? 'all are moved' : 'none is'));
+	}
+	($one, $two, $three) = rq_sessions($node, 3);
+	rq_done($one, "SELECT count(*) FROM rocketq.consume('wide', 'g', 100000, auto_commit => true)");
+}
 like(failed($one, "BEGIN; SELECT count(rocketq.reset_offset('wide', 'g', 1, 0)); PREPARE TRANSACTION 'p'"),
 	qr/cannot PREPARE/, 'no transaction is prepared that has a queue');
 rq_done($one, 'ROLLBACK');
