@@ -150,6 +150,7 @@ OBJS = \
 	src/topic/rq_group_drop.o \
 	src/topic/rq_group_room.o \
 	src/topic/rq_group_txn.o \
+	src/topic/rq_growth.o \
 	src/topic/rq_tables.o \
 	src/topic/rq_topic.o \
 	src/topic/rq_topic_create.o \

@@ -31,6 +31,7 @@
 #include "shmem/rq_shmem.h"
 #include "shmem/rq_stats.h"
 #include "shmem/rq_workers.h"
+#include "topic/rq_growth.h"
 #include "topic/rq_tables.h"
 #include "topic/rq_waiters.h"
 #include "txn/rq_txn.h"
@@ -64,6 +65,7 @@ const RqPart *const rq_parts[] = {
 	&rq_queues_part,
 	&rq_groups_part,
 	&rq_offsets_part,
+	&rq_growth_part,
 	&rq_ahead_part,
 	&rq_waiters_part,
 	&rq_unused_part,

@@ -309,7 +309,7 @@ typedef struct TopicSums
 	uint64		places_budget;
 	TimestampTz oldest;
 	TimestampTz newest;
-	RqRate		rate;
+	RqRate		rate;			/* too low if it is_missing something */
 	int			retention_s;
 } TopicSums;
 
@@ -318,7 +318,7 @@ add_queue(TopicSums *sums, RqQueue *q, TimestampTz now)
 {
 	RqQueueCounts c;
 	TimestampTz oldest;
-	RqRate		rate;
+	RqRate		rate = {0};
 
 	if (rq_resolve_try_refresh(q))
 		return false;
@@ -331,7 +331,10 @@ add_queue(TopicSums *sums, RqQueue *q, TimestampTz now)
 		sums->oldest = oldest;
 	sums->newest = Max(sums->newest, newest_at(q, c.start, c.stable));
 	if (!rq_rates_of_queue(q, now, &rate))
+	{
+		sums->rate.is_missing |= rate.is_missing;
 		return true;
+	}
 	sums->rate.count += rate.count;
 	sums->rate.bytes += rate.bytes;
 	if (sums->rate.since == 0 || rate.since < sums->rate.since)
@@ -351,8 +354,11 @@ seconds_interval(int seconds)
 static void
 put_topic(ReturnSetInfo *rsinfo, RqKey key, const TopicSums *sums)
 {
+	RqRate		rate = {0};
 	RqRow		row = {.n = 0};
 
+	if (!sums->rate.is_missing)
+		rate = sums->rate;
 	rq_row_value(&row, ObjectIdGetDatum(key.db));
 	rq_row_value(&row, ObjectIdGetDatum(key.rel));
 	rq_row_value(&row, Int32GetDatum(sums->queues));
@@ -363,9 +369,9 @@ put_topic(ReturnSetInfo *rsinfo, RqKey key, const TopicSums *sums)
 	rq_row_if(&row, sums->groups > 0, Int64GetDatum(sums->max_lag));
 	rq_row_time(&row, sums->oldest);
 	rq_row_time(&row, sums->newest);
-	put_rate(&row, &sums->rate, sums->rate.count);
-	put_rate(&row, &sums->rate, sums->rate.bytes);
-	rq_row_time(&row, sums->rate.since);
+	put_rate(&row, &rate, rate.count);
+	put_rate(&row, &rate, rate.bytes);
+	rq_row_time(&row, rate.since);
 	rq_row_if(&row, sums->retention_s >= 0,
 			  IntervalPGetDatum(seconds_interval(Max(sums->retention_s, 0))));
 	rq_row_finish(rsinfo, &row);

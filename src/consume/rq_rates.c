@@ -2,24 +2,25 @@
  * rq_rates.c
  *	  How fast queues grow and groups go on.
  *
- * Nothing is counted for it.  The janitor notes now and then how far each
- * queue and each group has come, and a rate is what has been added since,
- * divided by the time.  Two samples are kept, so that the older one is between
- * one and two intervals old.
+ * Nothing is counted for it.  It is noted now and then how far each queue that
+ * grows (topic/rq_growth.c) and each group has come, and a rate is what has been
+ * added since, divided by the time.
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "utils/timestamp.h"
 
 #include "consume/rq_offset.h"
 #include "consume/rq_rates.h"
 #include "queue/rq_queue.h"
 #include "topic/rq_group.h"
+#include "topic/rq_growth.h"
 
 /* How old a sample gets before the next is taken. */
 #define SAMPLE_INTERVAL_MS	30000
 
-/* How often the janitor looks for new queues and groups. */
+/* How often the janitor looks for what is due. */
 #define LOOK_INTERVAL_MS	1000
 
 /* Slots checked under one hold of the meta lock. */
@@ -45,17 +46,6 @@ take_sample(RqSample *samples, TimestampTz now, uint64 count, uint64 bytes)
 }
 
 static void
-sample_queue(RqQueue *q, TimestampTz now)
-{
-	RQ_ASSERT_META_LOCK(LW_SHARED);
-	/* The meta lock is held, so do not wait: the next round takes it. */
-	if (!LWLockConditionalAcquire(&q->lock, LW_EXCLUSIVE))
-		return;
-	take_sample(q->samples, now, pg_atomic_read_u64(&q->end), q->bytes_end);
-	LWLockRelease(&q->lock);
-}
-
-static void
 sample_offset(RqOffset *o, TimestampTz now)
 {
 	RqOff		committed = rq_offset_committed(o);
@@ -68,19 +58,6 @@ sample_offset(RqOffset *o, TimestampTz now)
 }
 
 /* Only the janitor writes samples, so it reads them without the lock. */
-static void
-sample_queues(uint32 from, TimestampTz now)
-{
-	uint32		to;
-
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	to = Min(from + HOLD_MAX, rq_slots_begun(rq_queue_pool));
-	for (uint32 i = from; i < to; i++)
-		if (rq_queues[i].topic != RQ_NO_SLOT && is_due(rq_queues[i].samples, now))
-			sample_queue(&rq_queues[i], now);
-	LWLockRelease(rq_meta_lock);
-}
-
 static void
 sample_offsets(uint32 from, TimestampTz now)
 {
@@ -104,18 +81,16 @@ rq_rates_sample(void)
 		return;
 	next_look = TimestampTzPlusMilliseconds(now, LOOK_INTERVAL_MS);
 
-	for (uint32 i = 0; i < rq_slots_begun(rq_queue_pool); i += HOLD_MAX)
-		sample_queues(i, now);
+	rq_growth_sample(now);
 	for (uint32 i = 0; i < rq_slots_begun(rq_offset_pool); i += HOLD_MAX)
 		sample_offsets(i, now);
 }
 
-/* The rate since the older sample; a group can have been moved back. */
+/* The rate since then; a group can have been moved back. */
 static bool
-rate_since(const RqSample *samples, TimestampTz now, uint64 count,
+rate_since(const RqSample *from, TimestampTz now, uint64 count,
 		   uint64 bytes, RqRate *rate)
 {
-	const RqSample *from = samples[1].at != 0 ? &samples[1] : &samples[0];
 	double		seconds = (double) (now - from->at) / USECS_PER_SEC;
 
 	if (from->at == 0 || seconds * 1000 < SHORTEST_MS)
@@ -133,13 +108,15 @@ rate_since(const RqSample *samples, TimestampTz now, uint64 count,
 bool
 rq_rates_of_queue(RqQueue *q, TimestampTz now, RqRate *rate)
 {
+	RqSample	from;
 	bool		known;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
-	if (!rq_queue_try_lock(q, LW_SHARED))
+	if (RecoveryInProgress() || !rq_queue_try_lock(q, LW_SHARED))
 		return false;
-	known = rate_since(q->samples, now, pg_atomic_read_u64(&q->end),
-					   q->bytes_end, rate);
+	rate->is_missing = !rq_growth_since(q, now, &from);
+	known = !rate->is_missing &&
+		rate_since(&from, now, pg_atomic_read_u64(&q->end), q->bytes_end, rate);
 	LWLockRelease(&q->lock);
 	return known;
 }
@@ -153,7 +130,8 @@ rq_rates_of_offset(RqOffset *o, TimestampTz now, RqRate *rate)
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
 	LWLockAcquire(lock, LW_SHARED);
-	known = rate_since(o->samples, now, committed, 0, rate);
+	known = rate_since(o->samples[1].at != 0 ? &o->samples[1] : &o->samples[0],
+					   now, committed, 0, rate);
 	LWLockRelease(lock);
 	return known;
 }

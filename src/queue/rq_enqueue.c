@@ -29,6 +29,7 @@
 #include "queue/rq_enqueue.h"
 #include "queue/rq_queue_private.h"
 #include "shmem/rq_stats.h"
+#include "topic/rq_growth.h"
 #include "topic/rq_topic.h"
 #include "topic/rq_wake.h"
 
@@ -146,6 +147,7 @@ put_run(const Run *r, xl_rq_enqueue *rec, const xl_rq_entry *entries,
 
 	/* The clock may be set back, but times never fall in a queue. */
 	rec->enqueued_at = Max(q->last_time, now);
+	rq_growth_note(q, now);
 	START_CRIT_SECTION();
 
 	/* 1. store */

@@ -140,7 +140,8 @@ resolve_chunk(RqQueue *q, KnownXids *known, RqMapMode mode, RqNews *news)
 		if (status == RQ_XID_ABORTED)
 		{
 			e->len_flags |= RQ_ENTRY_ABORTED;
-			q->unlogged_aborts++;
+			if (q->unlogged_aborts < PG_UINT32_MAX)
+				q->unlogged_aborts++;
 			aborts++;
 		}
 		else
@@ -364,7 +365,8 @@ log_resolved(RqQueue *q)
 		rq_xlog_register(ranges, rec.nranges * sizeof(xl_rq_range));
 	rq_xlog_insert(XLOG_RQ_RESOLVE);
 	RQ_FAULT("resolve-wal");
-	q->unlogged_aborts -= Min(aborts, q->unlogged_aborts);
+	if (q->unlogged_aborts < PG_UINT32_MAX)
+		q->unlogged_aborts -= Min(aborts, q->unlogged_aborts);
 	raise_logged(q, rec.to);
 }
 

@@ -83,6 +83,7 @@ topics_fill(void)
 		pg_atomic_init_u64(&t->key, 0);
 		pg_atomic_init_u32(&t->nqueues, 0);
 		pg_atomic_init_u32(&t->nwaiters, 0);
+		pg_atomic_init_u32(&t->ngrowing, 0);
 		t->first_group = RQ_NO_SLOT;
 		t->first_waiter = t->last_waiter = RQ_NO_SLOT;
 	}
@@ -146,6 +147,7 @@ rq_queues_begin(uint32 from, uint32 to)
 		memset(q, 0, sizeof(*q));
 		LWLockInitialize(&q->lock, tranche);
 		q->topic = RQ_NO_SLOT;
+		q->growth = RQ_NO_SLOT;
 		pg_atomic_init_u64(&q->start, 0);
 		pg_atomic_init_u64(&q->stable, 0);
 		pg_atomic_init_u64(&q->end, 0);

@@ -38,6 +38,7 @@ typedef struct RqTopic
 	uint64		incarnation;	/* never the same for two topics */
 	pg_atomic_uint32 nqueues;	/* that of "seen", for who holds no lock */
 	pg_atomic_uint32 nwaiters;	/* see below; read without a lock */
+	pg_atomic_uint32 ngrowing;	/* queues with a place; see rq_growth.c */
 	RqSlotMap	queues;			/* as many as its count "n" says: more than
 								 * nqueues while queues that come or go are in
 								 * doubt */
@@ -70,7 +71,7 @@ typedef struct RqTopic
 	uint32		last_waiter;
 } RqTopic;
 
-/* How far a count had come at some time; see consume/rq_rates.c. */
+/* How far a count had come at some time; see consume/rq_rates.c and rq_growth.c. */
 typedef struct RqSample
 {
 	TimestampTz at;				/* 0 = none */
@@ -119,7 +120,10 @@ typedef struct RqQueue
 	TimestampTz last_time;		/* of the last entry; lock */
 	XLogRecPtr	lsn;			/* of the last record about it; lock */
 	uint64		logged_stable;	/* as far as RESOLVE has been logged; lock */
-	uint64		unlogged_aborts;	/* aborted entries beyond that; lock */
+	uint32		unlogged_aborts;	/* aborted entries beyond that, or more
+									 * than that; PG_UINT32_MAX = any number.
+									 * lock */
+	uint32		growth;			/* its place there (rq_growth.c); lock */
 	XLogRecPtr	born;			/* of the record that made it; older ones are
 								 * about an earlier queue of that number. Meta
 								 * lock */
@@ -127,8 +131,10 @@ typedef struct RqQueue
 								 * last sync.  The startup process lowers it,
 								 * and who syncs resets it: the startup
 								 * process, or the keeper after recovery */
-	RqSample	samples[2];		/* of the end, newer first; lock */
 } RqQueue;
+
+/* There may be millions: two lines, of which the first has what is read most. */
+StaticAssertDecl(sizeof(RqQueue) <= 2 * RQ_SLOT_ALIGN, "size of a queue's slot");
 
 /* What an unfinished transaction means to do to a group. */
 typedef enum RqPendingOp

@@ -22,6 +22,7 @@
 #include "base/rq_error.h"
 #include "base/rq_guc.h"
 #include "shmem/rq_stats.h"
+#include "topic/rq_growth.h"
 #include "topic/rq_tables.h"
 #include "topic/rq_topic_private.h"
 #include "topic/rq_xid.h"
@@ -200,7 +201,7 @@ init_queue(RqQueue *q, uint32 topic, uint32 id)
 	q->last_time = 0;
 	q->lsn = InvalidXLogRecPtr;
 	q->redo_dirty = RQ_INVALID_POS;
-	memset(q->samples, 0, sizeof(q->samples));
+	Assert(q->growth == RQ_NO_SLOT);
 	rq_queue_changed(q);
 }
 
@@ -231,9 +232,10 @@ rq_topic_cut_queues(uint32 topic, uint32 nslots)
 
 		/*
 		 * Wait until nobody is in the middle of changing it.  Those who come
-		 * to the slot without a map (rq_ahead.c, rq_rates.c) find it free.
+		 * to the slot without a map (rq_ahead.c, rq_growth.c) find it free.
 		 */
 		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+		rq_growth_forget(q);
 		q->topic = RQ_NO_SLOT;
 		rq_queue_changed(q);
 		LWLockRelease(&q->lock);
