@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "base/rq_guc.h"
 #include "queue/rq_queuesync.h"
 #include "queue/rq_tablestate.h"
 #include "shmem/rq_shmem.h"
@@ -112,23 +113,40 @@ copy_offset(uint32 slot, RqStateOffset *s)
 	return true;
 }
 
-/* Slots that were never given are free, whatever is in them. */
+uint32
+rq_table_begun(RqSlotKind kind)
+{
+	switch (kind)
+	{
+		case RQ_SLOT_TOPIC:
+			return rq_max_topics;
+		case RQ_SLOT_QUEUE:
+			return rq_slots_begun(rq_queue_pool);
+		case RQ_SLOT_GROUP:
+			return rq_max_groups;
+		case RQ_SLOT_OFFSET:
+			return rq_slots_begun(rq_offset_pool);
+		case RQ_SLOT_KINDS:
+			break;
+	}
+	pg_unreachable();
+}
+
 bool
 rq_table_copy(RqSlotKind kind, uint32 slot, bool note, RqStateSlot *copy)
 {
 	RQ_ASSERT_META_LOCK(LW_SHARED);
+	Assert(slot < rq_table_begun(kind));
 	switch (kind)
 	{
 		case RQ_SLOT_TOPIC:
 			return copy_topic(slot, &copy->topic);
 		case RQ_SLOT_QUEUE:
-			return slot < rq_slots_begun(rq_queue_pool) &&
-				copy_queue(&rq_queues[slot], note, &copy->queue);
+			return copy_queue(&rq_queues[slot], note, &copy->queue);
 		case RQ_SLOT_GROUP:
 			return copy_group(slot, &copy->group);
 		case RQ_SLOT_OFFSET:
-			return slot < rq_slots_begun(rq_offset_pool) &&
-				copy_offset(slot, &copy->offset);
+			return copy_offset(slot, &copy->offset);
 		case RQ_SLOT_KINDS:
 			break;
 	}

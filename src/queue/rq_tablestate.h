@@ -8,7 +8,13 @@
 #include "format/rq_stateslots.h"
 
 /*
- * Copy a slot as the state file has it; false if it is free.  The caller holds
+ * How many slots of a table have ever been used: the first ones.  What is in the
+ * others means nothing.  Exact under the meta lock.
+ */
+extern uint32 rq_table_begun(RqSlotKind kind);
+
+/*
+ * Copy a slot as the state file has it, one that has been used before; false if it is free.  The caller holds
  * the meta lock; takes the slot's lock.  With "note" also note which files of a
  * queue must be on disk before the copy is (rq_queuesync.h).
  */

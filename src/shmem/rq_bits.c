@@ -100,19 +100,16 @@ rq_bits_restore(RqSlotKind kind, uint32 word, uint64 bits)
 		pg_atomic_fetch_or_u64(&rq_changed[kind].words[word], bits);
 }
 
-/* The bits past the last slot stay clear. */
 void
-rq_bits_set_all(void)
+rq_bits_set_all(RqSlotKind kind, uint32 end)
 {
-	for (int kind = 0; kind < RQ_SLOT_KINDS; kind++)
+	const RqBits *b = &rq_changed[kind];
+
+	Assert(end <= b->nslots);
+	for (uint32 i = 0; i * RQ_BITS_WORD < end; i++)
 	{
-		const RqBits *b = &rq_changed[kind];
+		uint32		n = Min(end - i * RQ_BITS_WORD, RQ_BITS_WORD);
 
-		for (uint32 i = 0; i < b->nwords; i++)
-		{
-			uint32		n = Min(b->nslots - i * RQ_BITS_WORD, RQ_BITS_WORD);
-
-			pg_atomic_write_u64(&b->words[i], PG_UINT64_MAX >> (RQ_BITS_WORD - n));
-		}
+		pg_atomic_fetch_or_u64(&b->words[i], PG_UINT64_MAX >> (RQ_BITS_WORD - n));
 	}
 }

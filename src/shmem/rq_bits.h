@@ -71,7 +71,7 @@ extern uint64 rq_bits_take(RqSlotKind kind, uint32 word);
 /* Set bits of a word again: what they stand for could not be written. */
 extern void rq_bits_restore(RqSlotKind kind, uint32 word, uint64 bits);
 
-/* Count all slots as changed. */
-extern void rq_bits_set_all(void);
+/* Count all slots before "end" as changed. */
+extern void rq_bits_set_all(RqSlotKind kind, uint32 end);
 
 #endif							/* RQ_BITS_H */

@@ -105,7 +105,7 @@ check_others(void)
 			copied[kind] = MemoryContextAllocExtended(TopMemoryContext,
 													  (rq_changed[kind].nslots + 1) * sizeof(uint32),
 													  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-		for (uint32 i = 0; i < rq_changed[kind].nslots; i++)
+		for (uint32 i = 0; i < rq_table_begun(kind); i++)
 		{
 			uint32		sum = sum_of(kind, i);
 
@@ -453,6 +453,19 @@ bring_to_disk(Sync *s, XLogRecPtr wal_upto, bool changed)
 	tell_sync(&d, wal_upto == InvalidXLogRecPtr ? GetRedoRecPtr() : wal_upto);
 }
 
+/*
+ * Slots that are first used from now on are marked by whoever does that.  The lock
+ * is for the number of those that have been used.
+ */
+static void
+mark_all(void)
+{
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	for (RqSlotKind kind = 0; kind < RQ_SLOT_KINDS; kind++)
+		rq_bits_set_all(kind, rq_table_begun(kind));
+	LWLockRelease(rq_meta_lock);
+}
+
 /* All but the memory and the file, which the caller takes and gives back. */
 static bool
 sync_with(Sync *s, XLogRecPtr wal_upto)
@@ -460,7 +473,7 @@ sync_with(Sync *s, XLogRecPtr wal_upto)
 	bool		changed;
 
 	if (s->image)
-		rq_bits_set_all();
+		mark_all();
 	copy_state(s, wal_upto);
 	RQ_FAULT("keeper-copied");
 	changed = state_differs(s);
