@@ -407,7 +407,7 @@ rocketq_verify(PG_FUNCTION_ARGS)
 	verify_log_dir();
 	verify_segments();
 	verify_frames();
-	for (int t = 0; t < rq_max_topics; t++)
+	for (uint32 t = 0; t < rq_topics_begun(); t++)
 		if (rq_topic_nqueues(t) > 0)
 			verify_topic(t);
 	verify_queue_dir();

@@ -148,7 +148,7 @@ rocketq_get_queues(PG_FUNCTION_ARGS)
 	RqSight		sight = rq_sight();
 	TimestampTz now = GetCurrentTimestamp();
 
-	for (int t = 0; t < rq_max_topics; t++)
+	for (uint32 t = 0; t < rq_topics_begun(); t++)
 	{
 		bool		seen = true;
 
@@ -278,7 +278,7 @@ rocketq_get_groups(PG_FUNCTION_ARGS)
 	TimestampTz now = GetCurrentTimestamp();
 	uint64		budget = PLACES_BUDGET_CALL;
 
-	for (int g = 0; g < rq_max_groups; g++)
+	for (uint32 g = 0; g < rq_groups_begun(); g++)
 	{
 		uint32		id = rq_groups[g].id;
 		bool		more = id != 0;
@@ -463,11 +463,14 @@ rocketq_get_topics(PG_FUNCTION_ARGS)
 	RqSight		sight = rq_sight();
 	TimestampTz now = GetCurrentTimestamp();
 
-	for (int t = 0; t < rq_max_topics; t++)
+	for (uint32 t = 0; t < rq_topics_begun(); t++)
 	{
 		TopicSums	sums = {.places_budget = PLACES_BUDGET_ROW};
 		RqKey		key;
 
+		/* Checked without the lock to pass over free slots. */
+		if (rq_topic_nqueues(t) == 0)
+			continue;
 		rq_meta_lock_again();
 		key = rq_topic_key(t);
 		sums.queues = rq_sees(&sight, key) ? rq_topic_nqueues(t) : 0;

@@ -191,17 +191,18 @@ offer_topic(RqGroupRef *groups, int *budget)
 void
 rq_offer_again(void)
 {
+	uint32		ntopics = rq_topics_begun();
 	int			budget = OFFER_BUDGET;
 	RqGroupRef *groups;
 
 	if (pg_atomic_read_u32(&rq_tables->nwaiters) == 0)
 		return;
 	groups = palloc(rq_max_backends() * sizeof(RqGroupRef));
-	for (int n = 0; n < rq_max_topics && budget > 0; n++)
+	for (uint32 n = 0; n < ntopics && budget > 0; n++)
 	{
 		if (rq_wake_is_awaited(place.topic) && offer_topic(groups, &budget))
 			break;
-		place.topic = (place.topic + 1) % (uint32) rq_max_topics;
+		place.topic = (place.topic + 1) % ntopics;
 		place.queue = place.group_id = 0;
 	}
 	pfree(groups);

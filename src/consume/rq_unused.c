@@ -144,7 +144,7 @@ rq_unused_note_idle(TimestampTz now)
 {
 	if (*holds_since == 0)
 		*holds_since = now;
-	for (int i = 0; i < rq_max_groups; i++)
+	for (uint32 i = 0; i < rq_groups_begun(); i++)
 	{
 		RqGroup    *g = &rq_groups[i];
 		RqGroupRef	ref = {.slot = i, .id = g->id};
@@ -260,16 +260,17 @@ drop_expired(uint32 group)
 void
 rq_unused_drop_expired(void)
 {
-	static int	next = 0;
+	static uint32 next = 0;
+	uint32		ngroups = rq_groups_begun();
 	int			left = EXPIRE_ROUND;
 
 	if (rq_group_expire_time_s < 0)
 		return;
-	for (int n = 0; n < rq_max_groups && left > 0; n++)
+	for (uint32 n = 0; n < ngroups && left > 0; n++)
 	{
-		int			i = next;
+		uint32		i = next;
 
-		next = (next + 1) % rq_max_groups;
+		next = (next + 1) % ngroups;
 		if (is_expired(i) && !somebody_waits(i) && drop_expired(i))
 			left--;
 	}

@@ -196,7 +196,7 @@ rq_queue_sync_assume(void)
 {
 	allocate_synced();
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	for (int t = 0; t < rq_max_topics; t++)
+	for (uint32 t = 0; t < rq_topics_begun(); t++)
 		for (uint32 i = 0; i < rq_topic_nslots(t); i++)
 		{
 			RqQueue    *q = rq_topic_queue(t, i);

@@ -13,7 +13,6 @@
  */
 #include "postgres.h"
 
-#include "base/rq_guc.h"
 #include "queue/rq_queuesync.h"
 #include "queue/rq_tablestate.h"
 #include "shmem/rq_shmem.h"
@@ -119,11 +118,11 @@ rq_table_begun(RqSlotKind kind)
 	switch (kind)
 	{
 		case RQ_SLOT_TOPIC:
-			return rq_max_topics;
+			return rq_topics_begun();
 		case RQ_SLOT_QUEUE:
 			return rq_slots_begun(rq_queue_pool);
 		case RQ_SLOT_GROUP:
-			return rq_max_groups;
+			return rq_groups_begun();
 		case RQ_SLOT_OFFSET:
 			return rq_slots_begun(rq_offset_pool);
 		case RQ_SLOT_KINDS:

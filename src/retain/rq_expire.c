@@ -31,6 +31,9 @@
 #define EXPIRE_QUEUE_MAX	65536
 #define EXPIRE_ROUND		(1024 * 1024)
 
+/* And so many queues are looked at. */
+#define EXPIRE_LOOKS		16384
+
 int
 rq_expire_time(uint32 topic)
 {
@@ -59,7 +62,7 @@ rq_expire_first_before(TimestampTz now)
 	now - (int64) rq_retention_time_s * USECS_PER_SEC;
 
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	for (int t = 0; t < rq_max_topics; t++)
+	for (uint32 t = 0; t < rq_topics_begun(); t++)
 		if (pg_atomic_read_u64(&rq_topics[t].key) != 0)
 			before = Max(before, rq_expire_before(t, now));
 	LWLockRelease(rq_meta_lock);
@@ -110,6 +113,45 @@ expire_queue(RqRound *r, uint32 topic, uint32 i, RqTrim *t)
 }
 
 /*
+ * Without the lock, to pass over topics whose queues need not be looked at;
+ * expire_queue() checks again.
+ */
+static bool
+has_own_time(uint32 topic)
+{
+	const RqTopic *t = &rq_topics[topic];
+
+	return t->committed.retention_s >= 0 || t->staged.retention_s >= 0;
+}
+
+/*
+ * Look at queues, from where the last round has ended, until all of them have
+ * been looked at or the round has done its part.  The topic that it begins in the
+ * middle of comes twice, for the queues before that.
+ */
+static void
+expire_some(RqRound *r, RqTrim *t)
+{
+	static uint32 topic = 0;
+	static uint32 queue = 0;
+	uint32		ntopics = rq_topics_begun();
+	int			looks = EXPIRE_LOOKS;
+
+	for (uint32 n = 0; n <= ntopics; n++)
+	{
+		if (has_own_time(topic))
+			while (queue < rq_topic_nslots(topic))
+			{
+				if (r->expire <= 0 || looks-- <= 0)
+					return;
+				(void) rq_round_look(r, expire_queue, topic, queue++, t);
+			}
+		topic = (topic + 1) % ntopics;
+		queue = 0;
+	}
+}
+
+/*
  * Messages leave the queues of such a topic when their time is over and no
  * group holds them, although their segment stays.  Not one by one: when there
  * are many, or the oldest is over its time by a share of it.  Readers of the
@@ -123,9 +165,7 @@ rq_expire_topics(RqRound *r)
 
 	r->expire = EXPIRE_ROUND;
 	rq_trim_prepare(&t, pg_atomic_read_u64(&rq_log->start));
-	for (int topic = 0; topic < rq_max_topics; topic++)
-		for (uint32 i = 0; i < rq_topic_nslots(topic) && r->expire > 0; i++)
-			(void) rq_round_look(r, expire_queue, topic, i, &t);
+	expire_some(r, &t);
 	if (rq_trim(&t, true) && r->expire < EXPIRE_ROUND - EXPIRE_COUNT)
 		rq_worker_wake(RQ_JANITOR);
 }

@@ -9,16 +9,18 @@
  * old frames late.  So to answer that, all entries of the range count, and a
  * queue can have millions.  The janitor reads each of them once, and remembers
  * the lowest position of each block of them: 8 bytes for 2048 entries.  What
- * it knows is in its own memory, and is learnt anew when it is restarted.
+ * it knows is in its own memory, and is learnt anew when it is restarted.  Of
+ * queues without a whole block, which most are where there are very many, it
+ * remembers nothing.
  *
  * Only blocks below "logged_stable", about which RESOLVE records have been
  * written, are remembered: entries in them change no more.
  */
 #include "postgres.h"
 
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 
-#include "base/rq_guc.h"
 #include "format/rq_queuefmt.h"
 #include "queue/rq_entry.h"
 #include "retain/rq_lowest.h"
@@ -29,6 +31,7 @@
 /* What is known of one queue: blocks [first, first + n). */
 typedef struct Known
 {
+	uint32		slot;			/* the queue's */
 	uint64		incarnation;	/* of its topic */
 	uint64		first;
 	uint64		n;
@@ -36,7 +39,13 @@ typedef struct Known
 	RqPos	   *lowest;			/* RQ_INVALID_POS = all are aborted */
 } Known;
 
-static Known *known = NULL;
+/* By slot. */
+static HTAB *known = NULL;
+
+/* So many may be known before those of queues that are gone are forgotten. */
+#define FORGET_MIN		64
+
+static long forget_at = FORGET_MIN;
 
 /*
  * The lowest position below "bound" of entries in [from, to), or "bound".
@@ -55,27 +64,75 @@ scan(RqQueue *q, RqOff from, RqOff to, RqPos bound)
 }
 
 /*
- * What is known of the queue, without blocks that have been trimmed.  It is
- * kept by the queue's slot, which may have another queue by now: then the
- * topic in the slot has another incarnation, and nothing is known.
+ * A slot may have another queue by now.  Then the topic in it has another
+ * incarnation, or there is none.
+ */
+static bool
+is_of(const Known *k, const RqQueue *q)
+{
+	return q->topic != RQ_NO_SLOT && k->incarnation == rq_queue_topic(q)->incarnation;
+}
+
+/* Forget queues that are gone, when there are twice as many as after the last time. */
+static void
+forget_gone(void)
+{
+	HASH_SEQ_STATUS seq;
+	Known	   *k;
+
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	if (hash_get_num_entries(known) < forget_at)
+		return;
+	hash_seq_init(&seq, known);
+	while ((k = hash_seq_search(&seq)) != NULL)
+		if (!is_of(k, &rq_queues[k->slot]))
+		{
+			if (k->lowest != NULL)
+				pfree(k->lowest);
+			(void) hash_search(known, &k->slot, HASH_REMOVE, NULL);
+		}
+	forget_at = Max(FORGET_MIN, 2 * hash_get_num_entries(known));
+}
+
+/* Begin to remember the queue, from its first block that is kept. */
+static Known *
+remember(RqQueue *q)
+{
+	uint32		slot = (uint32) (q - rq_queues);
+	HASHCTL		info = {.keysize = sizeof(uint32), .entrysize = sizeof(Known)};
+	Known	   *k;
+	bool		found;
+
+	if (known == NULL)
+		known = hash_create("rocketq lowest positions", FORGET_MIN, &info,
+							HASH_ELEM | HASH_BLOBS);
+	forget_gone();
+	k = hash_search(known, &slot, HASH_ENTER, &found);
+	if (!found)
+	{
+		k->max = 0;
+		k->lowest = NULL;
+	}
+	k->incarnation = rq_queue_topic(q)->incarnation;
+	k->first = pg_atomic_read_u64(&q->start) / PER_BLOCK;
+	k->n = 0;
+	return k;
+}
+
+/*
+ * What is known of the queue, without blocks that have been trimmed; NULL if
+ * that is nothing.
  */
 static Known *
 blocks_of(RqQueue *q)
 {
+	uint32		slot = (uint32) (q - rq_queues);
 	uint64		first = pg_atomic_read_u64(&q->start) / PER_BLOCK;
-	Known	   *k;
+	Known	   *k = known == NULL ? NULL :
+	hash_search(known, &slot, HASH_FIND, NULL);
 
-	if (known == NULL)
-		known = MemoryContextAllocZero(TopMemoryContext,
-									   rq_max_queues * sizeof(Known));
-	k = &known[q - rq_queues];
-	if (k->incarnation != rq_queue_topic(q)->incarnation ||
-		k->first + k->n < first)
-	{
-		k->incarnation = rq_queue_topic(q)->incarnation;
-		k->first = first;
-		k->n = 0;
-	}
+	if (k == NULL || !is_of(k, q) || k->first + k->n < first)
+		return NULL;
 	if (k->first < first)
 	{
 		k->n -= first - k->first;
@@ -107,16 +164,20 @@ bool
 rq_lowest_learn(RqQueue *q)
 {
 	Known	   *k = blocks_of(q);
+	uint64		next = k ? k->first + k->n :
+	pg_atomic_read_u64(&q->start) / PER_BLOCK;
 	uint64		end = q->logged_stable / PER_BLOCK;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
-	if (k->first + k->n < end)
+	if (next < end)
 	{
-		RqOff		from = (k->first + k->n) * PER_BLOCK;
+		RqPos		lowest = scan(q, next * PER_BLOCK, (next + 1) * PER_BLOCK,
+								  RQ_INVALID_POS);
 
-		append(k, scan(q, from, from + PER_BLOCK, RQ_INVALID_POS));
+		append(k ? k : remember(q), lowest);
+		next++;
 	}
-	return k->first + k->n >= end;
+	return next >= end;
 }
 
 /*
@@ -134,7 +195,8 @@ rq_lowest_below(RqQueue *q, RqOff from, RqOff to, RqPos bound)
 	{
 		uint64		block = from / PER_BLOCK;
 		RqOff		end = Min(to, (block + 1) * PER_BLOCK);
-		bool		is_known = block >= k->first && block < k->first + k->n;
+		bool		is_known = k != NULL && block >= k->first &&
+		block < k->first + k->n;
 
 		/* The lowest of a part can be higher than that of the block. */
 		if (!is_known)

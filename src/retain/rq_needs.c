@@ -174,9 +174,9 @@ ask_queues(RqRound *r)
 	static uint32 last_topic = 0;
 	static uint32 last_queue = 0;
 
-	if (last_topic < (uint32) rq_max_topics)
+	if (last_topic < rq_topics_begun())
 		ask_or_keep(r, last_topic, last_queue);
-	for (int t = 0; t < rq_max_topics; t++)
+	for (uint32 t = 0; t < rq_topics_begun(); t++)
 		for (uint32 i = 0; i < rq_topic_nslots(t) && !rq_round_keeps_all(r); i++)
 		{
 			ask_or_keep(r, t, i);

@@ -123,7 +123,7 @@ trim_log(RqRound *r)
 	if (cut <= r->start)
 		return;
 	rq_trim_prepare(&t, cut);
-	for (int topic = 0; topic < rq_max_topics; topic++)
+	for (uint32 topic = 0; topic < rq_topics_begun(); topic++)
 		for (uint32 i = 0; i < rq_topic_nslots(topic); i++)
 			readable &= rq_round_look(r, trim_queue, topic, i, &t);
 	if (!readable || !rq_trim(&t, cut <= r->held_floor))

@@ -58,6 +58,7 @@ static void
 make_part_table(const RqPart *part)
 {
 	char		name[SHMEM_INDEX_KEYSIZE];
+	bool		is_new;
 
 	if (part->item_size == 0)
 		return;
@@ -68,10 +69,12 @@ make_part_table(const RqPart *part)
 
 		*part->table = ShmemInitStruct(name, mul_size(items_of(part),
 													  part->item_size), &found);
-		return;
+		is_new = !found;
 	}
-	if (rq_table_create(name, items_of(part), part->item_size, part->table) &&
-		part->fill)
+	else
+		is_new = rq_table_create(name, items_of(part), part->item_size,
+								 part->table);
+	if (is_new && part->fill)
 		part->fill();
 }
 

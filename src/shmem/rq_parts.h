@@ -21,8 +21,8 @@ typedef struct RqPart
 	 * = one) of this size, 0 = it has none.  The settings have their values
 	 * by then.  The table's address goes to "table"; then "fill" sets what
 	 * must not be zero in a new one (NULL = nothing).  With is_begun_later a
-	 * new table is left alone, so that it takes no memory until it is used:
-	 * the owner sets up an item when it is first used.
+	 * new table is not filled with zeros, so that it takes no memory until it
+	 * is used: the owner sets up an item when it is first used.
 	 */
 	Size		item_size;
 	int			(*items) (void);

@@ -346,7 +346,7 @@ rq_topic_alter_recover(void)
 {
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	rq_tables->redo_altering = false;
-	for (int i = 0; i < rq_max_topics; i++)
+	for (uint32 i = 0; i < rq_topics_begun(); i++)
 	{
 		RqTopic    *t = &rq_topics[i];
 
@@ -374,7 +374,7 @@ rq_topic_alter_recover(void)
 static bool
 some_alter_has_ended(void)
 {
-	for (int i = 0; i < rq_max_topics; i++)
+	for (uint32 i = 0; i < rq_topics_begun(); i++)
 		if (rq_topics[i].alter_xid != 0 &&
 			rq_xid_status(rq_topics[i].alter_xid) != RQ_XID_IN_PROGRESS)
 			return true;

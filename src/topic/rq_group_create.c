@@ -188,15 +188,16 @@ bool
 rq_group_settle_some(void)
 {
 	static uint32 next = 0;		/* where to go on the next time */
-	static int	looked = 0;		/* at so many slots in earlier calls */
+	static uint32 looked = 0;	/* at so many slots in earlier calls */
+	uint32		ngroups = rq_groups_begun();
 	int			left = SETTLE_ROUND;
 	bool		any = false;
 
-	for (; looked < rq_max_groups && left > 0; looked++)
+	for (; looked < ngroups && left > 0; looked++)
 	{
 		uint32		i = next;
 
-		next = (next + 1) % (uint32) rq_max_groups;
+		next = (next + 1) % ngroups;
 		/* Checked without the lock to pass over most, then again with it. */
 		if (rq_groups[i].id == 0 || rq_groups[i].pend_op == RQ_PEND_NONE)
 			continue;
@@ -207,7 +208,7 @@ rq_group_settle_some(void)
 		rq_gate_leave();
 		left--;
 	}
-	if (looked < rq_max_groups)
+	if (looked < ngroups)
 		return true;
 	looked = 0;
 	return any;

@@ -54,6 +54,7 @@ group_drop_apply(uint32 group)
 		pg_atomic_fetch_sub_u32(&rq_tables->groups_abandoned, 1);
 	g->id = 0;
 	rq_group_changed(group);
+	rq_group_slot_is_free(group);
 	rq_tables->ngroups--;
 }
 
@@ -99,15 +100,16 @@ int
 rq_group_drop_abandoned(int most)
 {
 	static uint32 next = 0;		/* where to go on the next time */
+	uint32		ngroups = rq_groups_begun();
 	int			dropped = 0;
 
 	if (pg_atomic_read_u32(&rq_tables->groups_abandoned) == 0)
 		return 0;
-	for (int n = 0; n < rq_max_groups && dropped < most; n++)
+	for (uint32 n = 0; n < ngroups && dropped < most; n++)
 	{
 		uint32		i = next;
 
-		next = (next + 1) % (uint32) rq_max_groups;
+		next = (next + 1) % ngroups;
 		/* Checked without the lock to pass over most, then again with it. */
 		if (rq_groups[i].id == 0 || !rq_groups[i].abandoned)
 			continue;

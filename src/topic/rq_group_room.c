@@ -16,16 +16,6 @@
 
 /* ---- room ---- */
 
-uint32
-rq_group_free_slot(void)
-{
-	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	for (uint32 i = 0; i < (uint32) rq_max_groups; i++)
-		if (rq_groups[i].id == 0)
-			return i;
-	return RQ_NO_SLOT;
-}
-
 /* Groups of a topic. */
 typedef struct GroupCount
 {
@@ -115,7 +105,7 @@ check_room(uint64 needed)
 void
 rq_group_check_room_for_new(uint32 nqueues)
 {
-	if (rq_group_free_slot() == RQ_NO_SLOT)
+	if (rq_tables->ngroups >= (uint32) rq_max_groups)
 	{
 		rq_count(RQ_STAT_REFUSED_NO_ROOM, 1);
 		rq_report_table_full(gettext_noop("too many consumer groups"), "rocketq.max_groups",

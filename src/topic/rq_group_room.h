@@ -28,12 +28,6 @@ extern void rq_group_check_share_of_new(uint32 topic);
 extern void rq_group_check_room_for_new(uint32 nqueues);
 
 /*
- * A slot that no group has, RQ_NO_SLOT = none.  The caller holds the meta lock
- * exclusively.
- */
-extern uint32 rq_group_free_slot(void);
-
-/*
  * Give a group offsets until it has this many, for which there is room; or
  * leave it no more than this many.  The caller holds the meta lock exclusively.
  */

@@ -5,8 +5,8 @@
  */
 #include "postgres.h"
 
-#include "storage/shmem.h"
-#include "utils/hsearch.h"
+#include "common/hashfn.h"
+#include "port/pg_bitutils.h"
 
 #include "base/rq_guc.h"
 #include "shmem/rq_shmem.h"
@@ -18,13 +18,11 @@ RqQueue    *rq_queues = NULL;
 RqGroup    *rq_groups = NULL;
 RqOffset   *rq_offsets = NULL;
 
-static HTAB *topic_index = NULL;
-
-typedef struct TopicIndexEntry
-{
-	RqKey		key;
-	uint32		slot;
-} TopicIndexEntry;
+/*
+ * Slots of topics by key: chains through "next_in_index", which begin here.  A
+ * slot is its number plus 1, so that zeros are empty chains.
+ */
+static uint32 *topic_index = NULL;
 
 /* ---- all of them ---- */
 
@@ -47,24 +45,24 @@ const RqPart rq_tables_part = {
 
 /* ---- topics ---- */
 
+/* A power of 2. */
+static uint32
+index_chains(void)
+{
+	return pg_nextpower2_32(rq_max_topics);
+}
+
 static Size
 topic_index_size(void)
 {
-	return hash_estimate_size(rq_max_topics, sizeof(TopicIndexEntry));
+	return rq_table_size(index_chains(), sizeof(uint32));
 }
 
-/*
- * The index is in shared memory, but without partitions or locks of its own:
- * the meta lock guards it.
- */
 static void
 topic_index_init(void)
 {
-	HASHCTL		info = {.keysize = sizeof(RqKey),
-	.entrysize = sizeof(TopicIndexEntry)};
-
-	topic_index = ShmemInitHash("rocketq topic index", rq_max_topics,
-								rq_max_topics, &info, HASH_ELEM | HASH_BLOBS);
+	rq_table_create("rocketq topic index", index_chains(), sizeof(uint32),
+					(void **) &topic_index);
 }
 
 static int
@@ -74,19 +72,25 @@ topics_count(void)
 }
 
 static void
+begin_topic(uint32 topic)
+{
+	RqTopic    *t = &rq_topics[topic];
+
+	memset(t, 0, sizeof(*t));
+	pg_atomic_init_u64(&t->key, 0);
+	pg_atomic_init_u32(&t->nqueues, 0);
+	pg_atomic_init_u32(&t->nwaiters, 0);
+	pg_atomic_init_u32(&t->ngrowing, 0);
+	t->first_group = RQ_NO_SLOT;
+	t->first_waiter = t->last_waiter = RQ_NO_SLOT;
+}
+
+/* There is always one to compare a key with (rq_topic_find()). */
+static void
 topics_fill(void)
 {
-	for (int i = 0; i < rq_max_topics; i++)
-	{
-		RqTopic    *t = &rq_topics[i];
-
-		pg_atomic_init_u64(&t->key, 0);
-		pg_atomic_init_u32(&t->nqueues, 0);
-		pg_atomic_init_u32(&t->nwaiters, 0);
-		pg_atomic_init_u32(&t->ngrowing, 0);
-		t->first_group = RQ_NO_SLOT;
-		t->first_waiter = t->last_waiter = RQ_NO_SLOT;
-	}
+	begin_topic(0);
+	rq_tables->topics_begun = 1;
 }
 
 const RqPart rq_topics_part = {
@@ -95,34 +99,79 @@ const RqPart rq_topics_part = {
 	.items = topics_count,
 	.table = (void **) &rq_topics,
 	.fill = topics_fill,
+	.is_begun_later = true,
 	.shmem_size = topic_index_size,
 	.shmem_init = topic_index_init
 };
 
+/*
+ * The lowest free one, so that walks over topics stay short.  A slot is set up
+ * before it can be seen: pairs with rq_topics_begun().
+ */
+uint32
+rq_topic_free_slot(void)
+{
+	RqTables   *all = rq_tables;
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	for (; all->topics_free < all->topics_begun; all->topics_free++)
+		if (pg_atomic_read_u64(&rq_topics[all->topics_free].key) == 0)
+			return all->topics_free;
+	if (all->topics_begun == (uint32) rq_max_topics)
+		return RQ_NO_SLOT;
+	begin_topic(all->topics_begun);
+	pg_write_barrier();
+	return all->topics_begun++;
+}
+
+void
+rq_topic_slot_is_free(uint32 topic)
+{
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	rq_tables->topics_free = Min(rq_tables->topics_free, topic);
+}
+
+/* The chain that a key is in. */
+static uint32 *
+chain_of(RqKey key)
+{
+	uint32		hash = murmurhash32(key.rel ^ murmurhash32(key.db));
+
+	return &topic_index[hash & (index_chains() - 1)];
+}
+
 uint32
 rq_topic_index_find(RqKey key)
 {
-	TopicIndexEntry *e = hash_search(topic_index, &key, HASH_FIND, NULL);
+	uint32		next = *chain_of(key);
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
-	return e ? e->slot : RQ_NO_SLOT;
+	while (next != 0 &&
+		   pg_atomic_read_u64(&rq_topics[next - 1].key) != RQ_KEY_PACK(key))
+		next = rq_topics[next - 1].next_in_index;
+	return next == 0 ? RQ_NO_SLOT : next - 1;
 }
 
-/* Can't fail: entries for all slots are allocated when the server starts. */
+/* The topic's key is in its slot already, or will be before the lock is released. */
 void
 rq_topic_index_add(RqKey key, uint32 slot)
 {
-	TopicIndexEntry *e = hash_search(topic_index, &key, HASH_ENTER, NULL);
+	uint32	   *chain = chain_of(key);
 
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	e->slot = slot;
+	rq_topics[slot].next_in_index = *chain;
+	*chain = slot + 1;
 }
 
 void
-rq_topic_index_remove(RqKey key)
+rq_topic_index_remove(RqKey key, uint32 slot)
 {
+	uint32	   *link = chain_of(key);
+
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	hash_search(topic_index, &key, HASH_REMOVE, NULL);
+	while (*link != slot + 1)
+		link = &rq_topics[*link - 1].next_in_index;
+	*link = rq_topics[slot].next_in_index;
 }
 
 /* ---- queues ---- */
@@ -175,29 +224,44 @@ groups_count(void)
 	return rq_max_groups;
 }
 
-/* As of queues. */
-static void
-groups_fill(void)
-{
-	int			tranche = rq_part_locks(&rq_groups_part)->lock.tranche;
-
-	for (int i = 0; i < rq_max_groups; i++)
-	{
-		LWLockInitialize(&rq_groups[i].lock, tranche);
-		pg_atomic_init_u64(&rq_groups[i].used_at, 0);
-		pg_atomic_init_u32(&rq_groups[i].owner, 0);
-	}
-}
-
 const RqPart rq_groups_part = {
 	.name = "groups",
 	.item_size = sizeof(RqGroup),
 	.items = groups_count,
 	.table = (void **) &rq_groups,
-	.fill = groups_fill,
+	.is_begun_later = true,
 	.locks_name = "RocketqGroup",
 	.nlocks = 1
 };
+
+/* As rq_topic_free_slot(). */
+uint32
+rq_group_free_slot(void)
+{
+	RqTables   *all = rq_tables;
+	RqGroup    *g;
+
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	for (; all->groups_free < all->groups_begun; all->groups_free++)
+		if (rq_groups[all->groups_free].id == 0)
+			return all->groups_free;
+	if (all->groups_begun == (uint32) rq_max_groups)
+		return RQ_NO_SLOT;
+	g = &rq_groups[all->groups_begun];
+	memset(g, 0, sizeof(*g));
+	LWLockInitialize(&g->lock, rq_part_locks(&rq_groups_part)->lock.tranche);
+	pg_atomic_init_u64(&g->used_at, 0);
+	pg_atomic_init_u32(&g->owner, 0);
+	pg_write_barrier();
+	return all->groups_begun++;
+}
+
+void
+rq_group_slot_is_free(uint32 group)
+{
+	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
+	rq_tables->groups_free = Min(rq_tables->groups_free, group);
+}
 
 /* ---- offsets ---- */
 

@@ -36,6 +36,7 @@ typedef struct RqTopic
 {
 	pg_attribute_aligned(RQ_SLOT_ALIGN) pg_atomic_uint64 key;	/* RQ_KEY_PACK, 0 = free */
 	uint64		incarnation;	/* never the same for two topics */
+	uint32		next_in_index;	/* see rq_tables.c */
 	pg_atomic_uint32 nqueues;	/* that of "seen", for who holds no lock */
 	pg_atomic_uint32 nwaiters;	/* see below; read without a lock */
 	pg_atomic_uint32 ngrowing;	/* queues with a place; see rq_growth.c */
@@ -248,6 +249,12 @@ typedef struct RqTables
 	uint64		next_incarnation;
 	uint32		ntopics;
 	uint32		ngroups;
+
+	/* slots that have been used, and from where on to look for a free one */
+	uint32		topics_begun;
+	uint32		topics_free;
+	uint32		groups_begun;
+	uint32		groups_free;
 	pg_atomic_uint32 ndoomed;	/* topics */
 	pg_atomic_uint32 groups_abandoned;	/* no lock */
 	pg_atomic_uint32 nwaiters;	/* of all topics; no lock */
@@ -271,6 +278,39 @@ extern const RqPart rq_topics_part;
 extern const RqPart rq_queues_part;
 extern const RqPart rq_groups_part;
 extern const RqPart rq_offsets_part;
+
+/*
+ * How many slots of topics and of groups have ever been used: the first ones.
+ * Whoever walks over all of them goes no further, since the tables can be much
+ * larger.  Without a lock the slots are complete; pairs with
+ * rq_topic_free_slot() and rq_group_free_slot().
+ */
+static inline uint32
+rq_topics_begun(void)
+{
+	uint32		n = rq_tables->topics_begun;
+
+	pg_read_barrier();
+	return n;
+}
+
+static inline uint32
+rq_groups_begun(void)
+{
+	uint32		n = rq_tables->groups_begun;
+
+	pg_read_barrier();
+	return n;
+}
+
+/*
+ * A slot that no topic, or no group, has; RQ_NO_SLOT if there is none.  And say
+ * that one has become free.  The caller holds the meta lock exclusively.
+ */
+extern uint32 rq_topic_free_slot(void);
+extern uint32 rq_group_free_slot(void);
+extern void rq_topic_slot_is_free(uint32 topic);
+extern void rq_group_slot_is_free(uint32 group);
 
 /*
  * Set up slots [from, to) of queues, or of offsets, which have never been given
@@ -361,6 +401,6 @@ rq_offset_lock(const RqOffset *o)
  */
 extern uint32 rq_topic_index_find(RqKey key);
 extern void rq_topic_index_add(RqKey key, uint32 slot);
-extern void rq_topic_index_remove(RqKey key);
+extern void rq_topic_index_remove(RqKey key, uint32 slot);
 
 #endif							/* RQ_TABLES_H */

@@ -52,16 +52,6 @@ rq_topic_find(RqKey key)
 	return slot;
 }
 
-static uint32
-find_free_topic(void)
-{
-	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	for (uint32 i = 0; i < rq_max_topics; i++)
-		if (pg_atomic_read_u64(&rq_topics[i].key) == 0)
-			return i;
-	return RQ_NO_SLOT;
-}
-
 void
 rq_topic_check_room(uint32 have, uint32 nslots)
 {
@@ -269,7 +259,7 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 		return slot;
 	}
 	rq_topic_check_room_for_new(nqueues);
-	slot = find_free_topic();
+	slot = rq_topic_free_slot();
 	t = &rq_topics[slot];
 	t->spc = spc;
 	t->incarnation = rq_tables->next_incarnation++;

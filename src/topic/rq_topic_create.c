@@ -221,17 +221,18 @@ settle_ended_topic(int topic, char *trash)
 bool
 rq_topic_settle_some(void)
 {
-	static int	next = 0;		/* where to go on the next time */
-	static int	looked = 0;		/* at so many slots in earlier calls */
+	static uint32 next = 0;		/* where to go on the next time */
+	static uint32 looked = 0;	/* at so many slots in earlier calls */
+	uint32		ntopics = rq_topics_begun();
 	int			left = SETTLE_ROUND;
 	bool		any = false;
 
-	for (; looked < rq_max_topics && left > 0; looked++)
+	for (; looked < ntopics && left > 0; looked++)
 	{
 		char		trash[MAXPGPATH] = "";
-		int			i = next;
+		uint32		i = next;
 
-		next = (next + 1) % rq_max_topics;
+		next = (next + 1) % ntopics;
 		if (!is_in_doubt(i))
 			continue;
 		rq_gate_enter();
@@ -242,7 +243,7 @@ rq_topic_settle_some(void)
 		rq_trash_remove(trash);
 		left--;
 	}
-	if (looked < rq_max_topics)
+	if (looked < ntopics)
 		return true;
 	looked = 0;
 	return any;

@@ -88,7 +88,8 @@ topic_drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
 	pg_atomic_write_u32(&t->nqueues, 0);
 	pg_atomic_write_u64(&t->key, 0);
 	rq_topic_changed(slot);
-	rq_topic_index_remove(key);
+	rq_topic_index_remove(key, slot);
+	rq_topic_slot_is_free(slot);
 	rq_tables->ntopics--;
 	rq_wake_topic(slot);
 	rq_trash_topic(key, lsn, trash);
@@ -156,7 +157,7 @@ topic_in_slot(int slot, RqKey *key, XLogRecPtr *created, bool *doomed)
 void
 rq_topic_drop_database(Oid db)
 {
-	for (int t = 0; t < rq_max_topics; t++)
+	for (uint32 t = 0; t < rq_topics_begun(); t++)
 	{
 		RqKey		key;
 		XLogRecPtr	created;
@@ -177,17 +178,18 @@ rq_topic_drop_database(Oid db)
 int
 rq_topic_drop_garbage(RqTopicExists exists, int most)
 {
-	static int	next = 0;		/* after one that has thrown, go on */
+	static uint32 next = 0;		/* after one that has thrown, go on */
+	uint32		ntopics = rq_topics_begun();
 	int			dropped = 0;
 
-	for (int n = 0; n < rq_max_topics && dropped < most; n++)
+	for (uint32 n = 0; n < ntopics && dropped < most; n++)
 	{
-		int			t = next;
+		uint32		t = next;
 		RqKey		key;
 		XLogRecPtr	created;
 		bool		doomed;
 
-		next = (next + 1) % rq_max_topics;
+		next = (next + 1) % ntopics;
 		if (rq_topic_key(t).rel == InvalidOid ||
 			!topic_in_slot(t, &key, &created, &doomed))
 			continue;

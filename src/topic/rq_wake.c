@@ -356,7 +356,7 @@ rq_wake_replayed(void)
 	pg_memory_barrier();
 	if (likely(pg_atomic_read_u32(&rq_tables->nwaiters) == 0))
 		return;
-	for (int t = 0; t < rq_max_topics; t++)
+	for (uint32 t = 0; t < rq_topics_begun(); t++)
 		if (pg_atomic_read_u32(&rq_topics[t].nwaiters) > 0)
 			wake_unresolved(t);
 }

@@ -243,7 +243,7 @@ note_missing(void)
 	for (; rq_log_segment_start(f.segno) < end; f.segno++)
 		if (log_range(f.segno, &from, &to))
 			note_if_missing(f);
-	for (int t = 0; t < rq_max_topics; t++)
+	for (uint32 t = 0; t < rq_topics_begun(); t++)
 		for (uint32 i = 0; i < rq_topic_nslots(t); i++)
 			note_missing_of_queue(rq_topic_queue(t, i));
 }
@@ -438,7 +438,7 @@ sync_removals(void)
 {
 	char		path[MAXPGPATH];
 
-	for (int t = 0; t < rq_max_topics; t++)
+	for (uint32 t = 0; t < rq_topics_begun(); t++)
 	{
 		RqKey		key = rq_topic_key(t);
 

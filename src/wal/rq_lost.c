@@ -174,7 +174,7 @@ rq_files_make_lost(void)
 {
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	make_end_of_log();
-	for (int t = 0; t < rq_max_topics; t++)
+	for (uint32 t = 0; t < rq_topics_begun(); t++)
 		for (uint32 i = 0; i < rq_topic_nslots(t); i++)
 			make_end_of_queue(rq_topic_queue(t, i));
 	LWLockRelease(rq_meta_lock);

@@ -200,7 +200,7 @@ resolve_topic(uint32 topic)
 static void
 resolve_queues(void)
 {
-	for (; walk.topic < (uint32) rq_max_topics; walk.topic++, walk.queue = 0)
+	for (; walk.topic < rq_topics_begun(); walk.topic++, walk.queue = 0)
 		resolve_topic(walk.topic);
 }
 

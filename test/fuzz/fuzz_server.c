@@ -253,53 +253,6 @@ ShmemInitStruct(const char *name, Size size, bool *found)
 	return piece;
 }
 
-/* A table of a few entries, whose first bytes are the key. */
-#define TABLE_ENTRIES	8
-
-struct HTAB
-{
-	Size		keysize;
-	Size		entrysize;
-	int			n;
-	char		entries[TABLE_ENTRIES * 64];
-};
-
-HTAB *
-ShmemInitHash(const char *name, long init_size, long max_size, HASHCTL *info,
-			  int flags)
-{
-	bool		found;
-	HTAB	   *table = ShmemInitStruct(name, sizeof(HTAB), &found);
-
-	table->keysize = info->keysize;
-	table->entrysize = info->entrysize;
-	return table;
-}
-
-void *
-hash_search(HTAB *table, const void *key, HASHACTION action, bool *found)
-{
-	char	   *at = table->entries;
-	char	   *end = at + table->n * table->entrysize;
-
-	while (at < end && memcmp(at, key, table->keysize) != 0)
-		at += table->entrysize;
-	if (action == HASH_REMOVE && at < end)
-	{
-		memmove(at, end - table->entrysize, table->entrysize);
-		table->n--;
-	}
-	if (at < end)
-		return at;
-	if (action != HASH_ENTER)
-		return NULL;
-	if (table->n == TABLE_ENTRIES)
-		abort();
-	memcpy(at, key, table->keysize);
-	table->n++;
-	return at;
-}
-
 Size
 add_size(Size a, Size b)
 {
