@@ -13,10 +13,10 @@
 #include "base/rq_guc.h"
 
 int			rq_segment_size_mb = 64;
-int			rq_max_topics = 1024;
-int			rq_max_queues = 16384;
-int			rq_max_groups = 2048;
-int			rq_max_consumer_slots = 16384;
+int			rq_max_topics = 16384;
+int			rq_max_queues = 262144;
+int			rq_max_groups = 16384;
+int			rq_max_consumer_slots = 262144;
 int			rq_max_message_size = 4 * 1024 * 1024;
 int			rq_default_queues = 8;
 int			rq_preallocate_segments = 2;
@@ -29,8 +29,8 @@ bool		rq_track_latency = true;
 
 /* fair shares */
 int			rq_max_groups_per_topic = 128;
-int			rq_max_queues_per_topic = 1024;
-int			rq_max_consumer_slots_per_topic = 4096;
+int			rq_max_queues_per_topic = RQ_QUEUES_MAX;
+int			rq_max_consumer_slots_per_topic = 131072;
 bool		rq_auto_create_groups = true;
 int			rq_group_expire_time_s = -1;
 
@@ -75,22 +75,22 @@ define_sizes(void)
 	DefineCustomIntVariable("rocketq.max_topics",
 							"Sets the maximum number of topics.",
 							NULL,
-							&rq_max_topics, 1024, 16, 1000000,
+							&rq_max_topics, 16384, 16, 1000000,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.max_queues",
 							"Sets the maximum number of queues of all topics together.",
 							"They are given out in blocks of 8; each topic has whole blocks.",
-							&rq_max_queues, 16384, 16, 10000000,
+							&rq_max_queues, 262144, 16, 10000000,
 							PGC_POSTMASTER, 0, round_up_to_blocks, NULL, NULL);
 	DefineCustomIntVariable("rocketq.max_groups",
 							"Sets the maximum number of consumer groups of all topics together.",
 							NULL,
-							&rq_max_groups, 2048, 16, 1000000,
+							&rq_max_groups, 16384, 16, 1000000,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.max_consumer_slots",
 							"Sets the maximum number of consumer slots: pairs of a consumer group and a queue.",
 							"They are given out in blocks of 8; each consumer group has whole blocks.",
-							&rq_max_consumer_slots, 16384, 64, 10000000,
+							&rq_max_consumer_slots, 262144, 64, 10000000,
 							PGC_POSTMASTER, 0, round_up_to_blocks, NULL, NULL);
 }
 
@@ -109,12 +109,12 @@ define_shares(void)
 	DefineCustomIntVariable("rocketq.max_queues_per_topic",
 							"Sets the maximum number of queues of one topic.",
 							NULL,
-							&rq_max_queues_per_topic, 1024, 1, RQ_QUEUES_MAX,
+							&rq_max_queues_per_topic, RQ_QUEUES_MAX, 1, RQ_QUEUES_MAX,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("rocketq.max_consumer_slots_per_topic",
 							"Sets the maximum number of consumer slots of one topic.",
 							"Each consumer group of the topic has whole blocks of 8.",
-							&rq_max_consumer_slots_per_topic, 4096, 1, 10000000,
+							&rq_max_consumer_slots_per_topic, 131072, 1, 10000000,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("rocketq.auto_create_groups",
 							 "Creates a consumer group when it first consumes.",
