@@ -21,6 +21,7 @@
 #include "base/rq_guc.h"
 #include "shmem/rq_workers.h"
 #include "topic/rq_alter.h"
+#include "topic/rq_settle.h"
 #include "topic/rq_tables.h"
 #include "topic/rq_topic_create.h"
 #include "topic/rq_topic_drop.h"
@@ -182,7 +183,7 @@ settle_topic(uint32 slot)
  * until then.
  */
 static bool
-is_in_doubt(int topic)
+is_in_doubt(uint32 topic)
 {
 	const RqTopic *t = &rq_topics[topic];
 
@@ -191,11 +192,11 @@ is_in_doubt(int topic)
 }
 
 /*
- * True if the topic was in doubt and no longer is.  "trash" gets the name of
- * what is to be removed when the lock has been released.
+ * "trash" gets the name of what is to be removed when the lock has been
+ * released.
  */
-static bool
-settle_ended_topic(int topic, char *trash)
+static void
+settle_ended_topic(uint32 topic, char *trash)
 {
 	const RqTopic *t = &rq_topics[topic];
 
@@ -203,50 +204,36 @@ settle_ended_topic(int topic, char *trash)
 
 	/* The slot may be free by now, or another topic's: check again. */
 	if (!is_in_doubt(topic))
-		return false;
+		return;
 	RQ_FAULT_OF("topic-settle", rq_topic_key(topic).rel);
 	if (t->drop_xid != 0)
 		settle_drop(topic);
 	if (t->pend_xid != 0)
 		settle_topic(topic);
 	rq_topic_alter_settle(topic, trash);
-	return !is_in_doubt(topic);
 }
 
-/*
- * Each topic under a hold of its own, since to settle one can flush WAL.
- * Files are only renamed under it, and removed after.  Where to begin and when
- * to end is as in rq_group_settle_some().
- */
+/* Files are only renamed under the meta lock, and removed after. */
+static void
+settle_topic_in_turn(uint32 topic)
+{
+	char		trash[MAXPGPATH] = "";
+
+	rq_gate_enter();
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	settle_ended_topic(topic, trash);
+	LWLockRelease(rq_meta_lock);
+	rq_gate_leave();
+	rq_trash_remove(trash);
+}
+
 bool
 rq_topic_settle_some(void)
 {
-	static uint32 next = 0;		/* where to go on the next time */
-	static uint32 looked = 0;	/* at so many slots in earlier calls */
-	uint32		ntopics = rq_topics_begun();
-	int			left = SETTLE_ROUND;
-	bool		any = false;
+	static RqPass pass;
 
-	for (; looked < ntopics && left > 0; looked++)
-	{
-		char		trash[MAXPGPATH] = "";
-		uint32		i = next;
-
-		next = (next + 1) % ntopics;
-		if (!is_in_doubt(i))
-			continue;
-		rq_gate_enter();
-		LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-		any |= settle_ended_topic(i, trash);
-		LWLockRelease(rq_meta_lock);
-		rq_gate_leave();
-		rq_trash_remove(trash);
-		left--;
-	}
-	if (looked < ntopics)
-		return true;
-	looked = 0;
-	return any;
+	return rq_settle_some(&pass, rq_topics_begun(), SETTLE_ROUND, is_in_doubt,
+						  settle_topic_in_turn);
 }
 
 /* ---- redo ---- */
