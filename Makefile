@@ -93,6 +93,7 @@ OBJS = \
 	src/consume/rq_readers.o \
 	src/consume/rq_saved.o \
 	src/consume/rq_tagfilter.o \
+	src/consume/rq_savepoint.o \
 	src/consume/rq_unused.o \
 	src/consume/rq_wait.o \
 	src/ddl/rq_access_hook.o \
@@ -151,6 +152,7 @@ OBJS = \
 	src/topic/rq_group_room.o \
 	src/topic/rq_group_txn.o \
 	src/topic/rq_growth.o \
+	src/topic/rq_settle.o \
 	src/topic/rq_tables.o \
 	src/topic/rq_topic.o \
 	src/topic/rq_topic_create.o \

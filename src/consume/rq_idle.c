@@ -19,6 +19,7 @@
 #include "consume/rq_idle.h"
 #include "consume/rq_mark.h"
 #include "consume/rq_offset.h"
+#include "consume/rq_owner.h"
 #include "consume/rq_wait.h"
 #include "queue/rq_entry.h"
 #include "queue/rq_resolve.h"
@@ -66,13 +67,14 @@ first_unread(RqGroupRef group, RqQueue *q)
 	return Max(committed, pg_atomic_read_u64(&q->start));
 }
 
-/* So it is, too, while it is kept for somebody who waits for it. */
+/* So it is, too, while it is kept for somebody who waits for it, or for all. */
 static bool
 is_taken(RqGroupRef group, uint32 queue_id)
 {
 	RqOffset   *o = rq_offset_find(group.slot, queue_id);
 
 	return rq_group_owner(group, queue_id) >= 0 ||
+		rq_owner_is_wanted_whole(group) ||
 		(o != NULL && !rq_mark_is_free(o));
 }
 

@@ -47,6 +47,7 @@
 #include "consume/rq_mark.h"
 #include "consume/rq_offer.h"
 #include "consume/rq_owner.h"
+#include "consume/rq_savepoint.h"
 #include "topic/rq_topic.h"
 #include "topic/rq_waiters.h"
 #include "txn/rq_index.h"
@@ -70,14 +71,6 @@ typedef struct Group
 	bool		whole;			/* locked exclusively */
 } Group;
 
-typedef struct Savepoint
-{
-	uint32		number;
-	int			level;			/* of its subtransaction */
-	int			first_queue;
-	LOCKTAG		lock;
-} Savepoint;
-
 /*
  * What the current transaction owns, in the order in which it took it.  After
  * the first "n" stands what it has given up and not yet offered.
@@ -98,17 +91,16 @@ static struct
 	int			max;
 }			groups;
 
-/* Savepoints that have a lock, from the outermost to the innermost. */
-static Savepoint *savepoints = NULL;
-static int	nsavepoints = 0;
-static int	max_savepoints = 0;
-
 /* The newest action that notes a take; see below. */
 static int	taken_noted = -1;
 
 /* The queue that we wait for, and one that we wanted; offset NULL = none. */
 static Queue wanted;
 static Queue waited_in_vain;
+
+/* The same for a whole group; id 0 = none. */
+static Group wanted_whole;
+static Group waited_in_vain_for;
 
 /* ---- locks ---- */
 
@@ -119,36 +111,6 @@ group_lock(Oid db, RqGroupRef group)
 
 	SET_LOCKTAG_ADVISORY(lock, db, group.id, 0, RQ_LOCK_GROUP);
 	return lock;
-}
-
-/*
- * The lock ends with the subtransaction, as our lists do.  A portal that has
- * been there before, and in which we are called, would keep it for longer; one
- * that fails later, behind a savepoint, would lose it too early.
- */
-static LockAcquireResult
-acquire(const LOCKTAG *lock, LOCKMODE mode, bool wait)
-{
-	ResourceOwner before = CurrentResourceOwner;
-	LockAcquireResult result;
-
-	RQ_ASSERT_NO_LOCKS();
-	CurrentResourceOwner = CurTransactionResourceOwner;
-	result = wait ? LockAcquire(lock, mode, false, false) :
-		rq_lock_try(lock, mode);
-	CurrentResourceOwner = before;
-	return result;
-}
-
-/* Release what acquire() has taken in the same subtransaction. */
-static void
-release(const LOCKTAG *lock, LOCKMODE mode)
-{
-	ResourceOwner before = CurrentResourceOwner;
-
-	CurrentResourceOwner = CurTransactionResourceOwner;
-	LockRelease(lock, mode, false);
-	CurrentResourceOwner = before;
 }
 
 /* ---- giving up ---- */
@@ -193,6 +155,55 @@ stop_waiting(void)
 }
 
 /*
+ * One more who waits for the whole group, or one less.  As long as there is one,
+ * the lock manager lets nobody else have a share of the group.
+ */
+static void
+count_whole(RqGroupRef group, int by)
+{
+	RqGroup    *g = &rq_groups[group.slot];
+	uint64		word = pg_atomic_read_u64(&g->wanted);
+
+	/* The slot can be another group's by now. */
+	while (word >> 32 == group.id &&
+		   !pg_atomic_compare_exchange_u64(&g->wanted, &word, word + by))
+		;
+}
+
+static void
+want_whole(uint32 topic, RqGroupRef group)
+{
+	wanted_whole = (Group)
+	{
+		.topic = topic, .group = group
+	};
+	count_whole(group, 1);
+}
+
+static void
+unwant_whole(void)
+{
+	count_whole(wanted_whole.group, -1);
+	wanted_whole.group.id = 0;
+}
+
+/* As stop_waiting(): others may have been turned away because of us. */
+static void
+stop_waiting_for_whole(void)
+{
+	waited_in_vain_for = wanted_whole;
+	unwant_whole();
+}
+
+bool
+rq_owner_is_wanted_whole(RqGroupRef group)
+{
+	uint64		word = pg_atomic_read_u64(&rq_groups[group.slot].wanted);
+
+	return word >> 32 == group.id && (uint32) word != 0;
+}
+
+/*
  * All locks have been released, and marks cleared before that: an offer picks
  * no waiter for a queue that has an owner (can_take() in topic/rq_wake.c).
  */
@@ -207,6 +218,9 @@ offer_given(void)
 		rq_offer(waited_in_vain.topic, waited_in_vain.group,
 				 waited_in_vain.queue_id);
 	waited_in_vain.offset = NULL;
+	if (waited_in_vain_for.group.id != 0)
+		rq_offer_all(waited_in_vain_for.topic, waited_in_vain_for.group);
+	waited_in_vain_for.group.id = 0;
 	for (int i = groups.n; i < groups.given; i++)
 		if (groups.list[i].whole)
 			rq_offer_all(groups.list[i].topic, groups.list[i].group);
@@ -240,12 +254,15 @@ end_of_locks(ResourceReleasePhase phase, bool is_commit, bool is_top,
 			 void *arg)
 {
 	if (queues.given == 0 && groups.given == 0 && wanted.offset == NULL &&
-		waited_in_vain.offset == NULL)
+		waited_in_vain.offset == NULL && wanted_whole.group.id == 0 &&
+		waited_in_vain_for.group.id == 0)
 		return;
 	if (phase == RESOURCE_RELEASE_BEFORE_LOCKS)
 	{
 		if (wanted.offset != NULL && (is_top || !is_commit))
 			stop_waiting();
+		if (wanted_whole.group.id != 0 && (is_top || !is_commit))
+			stop_waiting_for_whole();
 		if (is_top)
 			give_up(0, 0);
 	}
@@ -275,40 +292,24 @@ static void
 undo_taken(const void *action)
 {
 	const Taken *before = action;
-	int			level = GetCurrentTransactionNestLevel();
 
 	give_up(before->nqueues, before->ngroups);
-	while (nsavepoints > 0 && savepoints[nsavepoints - 1].level >= level)
-		nsavepoints--;
+	rq_savepoint_undone(GetCurrentTransactionNestLevel());
 	taken_noted = before->noted;
 }
 
-/*
- * The innermost savepoint is released: its queues go to the one before, or to
- * the transaction.  If they go to a savepoint since which none has been taken
- * yet, that gets the lock.  Marks first: who wakes looks at them.
- */
+/* The innermost savepoint is released.  Marks first: who wakes looks at them. */
 static void
 hand_on_taken(const void *action, int at, int since)
 {
-	int			outside = GetCurrentTransactionNestLevel() - 1;
-	Savepoint  *s;
-	bool		has_lock;
+	uint32		number;
+	int			first = rq_savepoint_released(&number);
 
-	/* It has none of its own, or an earlier action has handed it on. */
-	if (nsavepoints == 0 || savepoints[nsavepoints - 1].level <= outside)
+	if (first < 0)
 		return;
-	s = &savepoints[nsavepoints - 1];
-	has_lock = nsavepoints > 1 && s[-1].level == outside;
-	if (outside > 1 && !has_lock)
-	{
-		s->level = outside;
-		return;
-	}
-	for (int i = s->first_queue; i < queues.n; i++)
-		rq_mark_change(queues.list[i].offset, has_lock ? s[-1].number : 0);
-	release(&s->lock, ExclusiveLock);
-	nsavepoints--;
+	for (int i = first; i < queues.n; i++)
+		rq_mark_change(queues.list[i].offset, number);
+	rq_savepoint_unlock();
 }
 
 static const RqActionOps queues_taken = {
@@ -325,54 +326,10 @@ make_room(void)
 
 	RQ_GROW(TopMemoryContext, queues.list, queues.n, queues.max);
 	RQ_GROW(TopMemoryContext, groups.list, groups.n, groups.max);
-	RQ_GROW(TopMemoryContext, savepoints, nsavepoints, max_savepoints);
+	rq_savepoint_make_room();
 	if (GetCurrentTransactionNestLevel() > 1 &&
 		taken_noted < rq_txn_savepoint())
 		taken_noted = rq_txn_note(&queues_taken, &before);
-}
-
-/*
- * All heavyweight locks are in one table of a fixed size.  So many of them a
- * transaction takes at most for savepoints, if it is not asked for a queue by
- * number.
- */
-static int
-max_share(void)
-{
-	return (int) Min((int64) max_locks_per_xact * MaxBackends / 4, INT_MAX);
-}
-
-/*
- * Have the lock of the innermost savepoint.  Its number is 0 outside of
- * savepoints.  False if there is no room in the lock table, or it throws.
- */
-static bool
-lock_savepoint(Oid db, bool wait, uint32 *number)
-{
-	Savepoint	s = {.level = GetCurrentTransactionNestLevel(),
-	.first_queue = queues.n};
-	RqBackend  *me = RQ_MY_BACKEND;
-
-	*number = 0;
-	if (s.level == 1)
-		return true;
-	if (nsavepoints == 0 || savepoints[nsavepoints - 1].level < s.level)
-	{
-		if (!wait && nsavepoints >= max_share())
-			return false;
-		/* Not one that we have had since the last million of them. */
-		do
-		{
-			me->savepoint = me->savepoint % RQ_MARK_SAVEPOINTS + 1;
-			s.number = me->savepoint;
-			s.lock = rq_mark_savepoint_lock(db, RQ_MY_PROC_NUMBER, s.number);
-		} while (rq_lock_held_by_me(&s.lock, ExclusiveLock));
-		if (acquire(&s.lock, ExclusiveLock, wait) == LOCKACQUIRE_NOT_AVAIL)
-			return false;
-		savepoints[nsavepoints++] = s;
-	}
-	*number = savepoints[nsavepoints - 1].number;
-	return true;
 }
 
 /* ---- taking ---- */
@@ -421,7 +378,7 @@ share_group(const RqCursor *c, Oid db, bool wait, bool *first)
 	*first = false;
 	if (groups.n > 0 && groups.list[groups.n - 1].group.id == c->group.id)
 		return true;
-	result = acquire(&lock, ShareLock, wait);
+	result = rq_owner_lock(&lock, ShareLock, wait);
 	if (result == LOCKACQUIRE_OK)
 	{
 		*first = true;
@@ -441,7 +398,7 @@ unshare_group(const RqCursor *c, Oid db)
 	LOCKTAG		lock = group_lock(db, c->group);
 
 	groups.given = --groups.n;
-	release(&lock, ShareLock);
+	rq_owner_unlock(&lock, ShareLock);
 }
 
 /*
@@ -449,10 +406,15 @@ unshare_group(const RqCursor *c, Oid db)
  * group's by now; then it makes no difference, as the group is gone.
  */
 static bool
-could_take(const RqCursor *c)
+could_take(const RqCursor *c, Oid db)
 {
 	RqOffset   *o = rq_offset_find(c->group.slot, c->q->id);
+	LOCKTAG		lock = group_lock(db, c->group);
 
+	if ((pg_atomic_read_u32(&rq_groups[c->group.slot].owner) != 0 ||
+		 rq_owner_is_wanted_whole(c->group)) &&
+		!rq_lock_held_by_me(&lock, ShareLock))
+		return false;
 	return o == NULL || rq_mark_is_mine(o) || rq_mark_is_free(o);
 }
 
@@ -497,13 +459,13 @@ take_in_turn(const RqCursor *c, Oid db, uint32 savepoint)
 			.offset = c->offset
 	};
 	rq_mark_want(c->offset);
-	acquire(&turn, ExclusiveLock, true);
+	rq_owner_lock(&turn, ExclusiveLock, true);
 	while (!rq_mark_take_wanted(c->offset, savepoint))
 		rq_mark_wait(c->offset, db);
 	wanted.offset = NULL;
 	note_taken(c);
 	error_context_stack = context.previous;
-	release(&turn, ExclusiveLock);
+	rq_owner_unlock(&turn, ExclusiveLock);
 }
 
 /*
@@ -517,7 +479,7 @@ take_queue(const RqCursor *c, Oid db, bool wait)
 
 	if (rq_mark_is_mine(c->offset))
 		return true;
-	if (!lock_savepoint(db, wait, &savepoint))
+	if (!rq_savepoint_lock(db, queues.n, wait, &savepoint))
 		return false;
 	if (rq_mark_take(c->offset, savepoint))
 		note_taken(c);
@@ -543,7 +505,7 @@ rq_owner_take(RqCursor *c, bool wait)
 
 	if (owns_group(c->group))
 		return find_offset(c);
-	if (!wait && !could_take(c))
+	if (!wait && !could_take(c, db))
 		return false;
 	make_room();
 	if (!share_group(c, db, wait, &first))
@@ -565,10 +527,12 @@ rq_owner_take_group(uint32 topic, RqGroupRef group)
 	LockAcquireResult result;
 
 	make_room();
-	result = acquire(&lock, ExclusiveLock, true);
+	want_whole(topic, group);
+	result = rq_owner_lock(&lock, ExclusiveLock, true);
 	if (!is_present(group))
 	{
-		release(&lock, ExclusiveLock);
+		unwant_whole();
+		rq_owner_unlock(&lock, ExclusiveLock);
 		return false;
 	}
 	if (result == LOCKACQUIRE_OK)
@@ -588,6 +552,7 @@ rq_owner_take_group(uint32 topic, RqGroupRef group)
 		};
 		groups.given = groups.n;
 	}
+	unwant_whole();
 	return true;
 }
 
@@ -619,7 +584,7 @@ why_unpreparable(void)
 static void
 forget_savepoints(void)
 {
-	nsavepoints = 0;
+	rq_savepoint_forget();
 	taken_noted = -1;
 }
 

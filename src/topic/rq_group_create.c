@@ -16,6 +16,7 @@
 #include "topic/rq_group_create.h"
 #include "topic/rq_group_drop.h"
 #include "topic/rq_group_room.h"
+#include "topic/rq_settle.h"
 #include "topic/rq_topic.h"
 
 /* How many groups in doubt are asked about in a round of the janitor. */
@@ -42,6 +43,7 @@ rq_group_apply(uint32 topic, uint32 id, const char *name, uint32 name_len,
 	memset(&g->id, 0, sizeof(*g) - offsetof(RqGroup, id));
 	pg_atomic_init_u64(&g->used_at, 0);
 	pg_atomic_init_u32(&g->owner, 0);
+	pg_atomic_init_u64(&g->wanted, (uint64) id << 32);
 	g->topic = topic;
 	memcpy(g->name, name, Min(name_len, RQ_GROUP_NAME_MAX));
 	g->pend_op = xid ? RQ_PEND_CREATE : RQ_PEND_NONE;
@@ -159,59 +161,47 @@ settle_group(uint32 group, RqXidStatus status)
 	END_CRIT_SECTION();
 }
 
-/* True if the group was in doubt and no longer is. */
 static bool
+group_is_in_doubt(uint32 group)
+{
+	return rq_groups[group].id != 0 &&
+		rq_groups[group].pend_op != RQ_PEND_NONE;
+}
+
+static void
 settle_ended_group(uint32 group)
 {
 	RqXidStatus status;
 
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	if (rq_groups[group].id == 0 || rq_groups[group].pend_op == RQ_PEND_NONE)
-		return false;
+
+	/* The slot may be free by now, or another group's: check again. */
+	if (!group_is_in_doubt(group))
+		return;
 	status = rq_xid_status(rq_groups[group].pend_xid);
 	if (status == RQ_XID_IN_PROGRESS)
-		return false;
+		return;
 	RQ_FAULT_OF("group-settle", rq_groups[group].id);
 	settle_group(group, status);
-	return true;
 }
 
-/*
- * Each under a hold of its own, since others wait for the lock.  Those whose
- * transaction has not ended count for the round as well, since they cost a
- * hold, too; so that they do not keep others waiting, the caller is to go on
- * until all slots have been looked at.  The next slot is chosen before
- * anything can throw, so that a group whose transaction cannot be looked up
- * does not keep others from their turn.
- */
+static void
+settle_in_turn(uint32 group)
+{
+	rq_gate_enter();
+	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
+	settle_ended_group(group);
+	LWLockRelease(rq_meta_lock);
+	rq_gate_leave();
+}
+
 bool
 rq_group_settle_some(void)
 {
-	static uint32 next = 0;		/* where to go on the next time */
-	static uint32 looked = 0;	/* at so many slots in earlier calls */
-	uint32		ngroups = rq_groups_begun();
-	int			left = SETTLE_ROUND;
-	bool		any = false;
+	static RqPass pass;
 
-	for (; looked < ngroups && left > 0; looked++)
-	{
-		uint32		i = next;
-
-		next = (next + 1) % ngroups;
-		/* Checked without the lock to pass over most, then again with it. */
-		if (rq_groups[i].id == 0 || rq_groups[i].pend_op == RQ_PEND_NONE)
-			continue;
-		rq_gate_enter();
-		LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-		any |= settle_ended_group(i);
-		LWLockRelease(rq_meta_lock);
-		rq_gate_leave();
-		left--;
-	}
-	if (looked < ngroups)
-		return true;
-	looked = 0;
-	return any;
+	return rq_settle_some(&pass, rq_groups_begun(), SETTLE_ROUND,
+						  group_is_in_doubt, settle_in_turn);
 }
 
 /* ---- redo ---- */

@@ -252,6 +252,7 @@ rq_group_free_slot(void)
 	LWLockInitialize(&g->lock, rq_part_locks(&rq_groups_part)->lock.tranche);
 	pg_atomic_init_u64(&g->used_at, 0);
 	pg_atomic_init_u32(&g->owner, 0);
+	pg_atomic_init_u64(&g->wanted, 0);
 	pg_write_barrier();
 	return all->groups_begun++;
 }

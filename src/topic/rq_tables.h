@@ -172,6 +172,7 @@ typedef struct RqGroup
 	/* whose transaction has all of it; see consume/rq_owner.c */
 	pg_atomic_uint32 owner;		/* process number + 1, 0 = nobody's */
 	TimestampTz owner_since;
+	pg_atomic_uint64 wanted;	/* id << 32 | how many wait for all of it */
 
 	char		name[RQ_GROUP_NAME_MAX + 1];
 	RqSlotMap	offsets;		/* as many as the topic has slots */

@@ -260,6 +260,36 @@ rq_ask_and_sleep(wait_for($topic), $one);
 $producer->query("SELECT rocketq.reset_offset('$topic', 'g', 0, 0)");
 is(rq_answer($one), 't', 'reset_offset wakes wait_for_messages');
 
+# As long as somebody waits for all queues of a group, no other gets one: who
+# waits for messages goes on waiting, until that one has come or gone.
+foreach my $end ('comes', 'goes')
+{
+	$topic = topic(2);
+	produce($topic, "m$_", ", queue_id => $_") foreach 0, 1;
+	$two->query('BEGIN');
+	$two->query("SELECT rocketq.reset_offset('$topic', 'g', 0, 0)");
+	$producer->ask("SELECT rocketq.reset_offset('$topic', 'g', 'last')");
+	rq_poll('one to wait for the group', sub { return rq_value($node,
+		"SELECT count(*) FROM pg_locks WHERE pid = $producer->{pid} AND NOT granted"); });
+	rq_ask_and_sleep(wait_for($topic), $one);
+	if ($end eq 'comes')
+	{
+		is(join(' ', sort @{ $two->query("SELECT rocketq.text(body) FROM rocketq.consume('$topic', 'g')") }),
+			'm0 m1', 'who has a queue gets the others, too');
+		$two->query('COMMIT');
+		is(rq_answer($producer), '', 'the whole group is moved');
+		ok(rq_is_asleep($one), 'and then there is nothing to consume');
+		produce($topic, 'new');
+	}
+	else
+	{
+		rq_value($node, "SELECT pg_cancel_backend($producer->{pid})");
+		like(rq_answer($producer), qr/^57014/, 'who waits for the group is cancelled');
+	}
+	is(rq_answer($one), 't', "messages, when who waits for the group $end");
+	$two->query('ROLLBACK');
+}
+
 #
 # wait_for_messages() while the topic changes.
 #

@@ -1,0 +1,155 @@
+/*
+ * rq_savepoint.c
+ *	  The locks by which a transaction owns queues, and those of its savepoints.
+ *
+ * Which lock does one wait for who wants a queue that was taken since a
+ * savepoint?  Not the transaction's: a rollback to the savepoint gives the queue
+ * back before that ends.  So with the first queue since a savepoint that gets a
+ * lock, whatever the number of queues.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "base/rq_compat.h"
+#include "base/rq_text.h"
+#include "consume/rq_mark.h"
+#include "consume/rq_savepoint.h"
+#include "topic/rq_topic.h"
+#include "txn/rq_index.h"
+
+typedef struct Savepoint
+{
+	uint32		number;
+	int			level;			/* of its subtransaction */
+	int			first_queue;
+	LOCKTAG		lock;
+} Savepoint;
+
+/* Savepoints that have a lock, from the outermost to the innermost. */
+static Savepoint *savepoints = NULL;
+static int	nsavepoints = 0;
+static int	max_savepoints = 0;
+
+/*
+ * The lock ends with the subtransaction, as the lists of what is owned do.  A
+ * portal that has been there before, and in which we are called, would keep it
+ * for longer; one that fails later, behind a savepoint, would lose it too early.
+ */
+LockAcquireResult
+rq_owner_lock(const LOCKTAG *lock, LOCKMODE mode, bool wait)
+{
+	ResourceOwner before = CurrentResourceOwner;
+	LockAcquireResult result;
+
+	RQ_ASSERT_NO_LOCKS();
+	CurrentResourceOwner = CurTransactionResourceOwner;
+	result = wait ? LockAcquire(lock, mode, false, false) :
+		rq_lock_try(lock, mode);
+	CurrentResourceOwner = before;
+	return result;
+}
+
+void
+rq_owner_unlock(const LOCKTAG *lock, LOCKMODE mode)
+{
+	ResourceOwner before = CurrentResourceOwner;
+
+	CurrentResourceOwner = CurTransactionResourceOwner;
+	LockRelease(lock, mode, false);
+	CurrentResourceOwner = before;
+}
+
+void
+rq_savepoint_make_room(void)
+{
+	RQ_GROW(TopMemoryContext, savepoints, nsavepoints, max_savepoints);
+}
+
+/*
+ * All heavyweight locks are in one table of a fixed size.  So many of them a
+ * transaction takes at most for savepoints, if it is not asked for a queue by
+ * number.
+ */
+static int
+max_share(void)
+{
+	return (int) Min((int64) max_locks_per_xact * MaxBackends / 4, INT_MAX);
+}
+
+bool
+rq_savepoint_lock(Oid db, int first_queue, bool wait, uint32 *number)
+{
+	Savepoint	s = {.level = GetCurrentTransactionNestLevel(),
+	.first_queue = first_queue};
+	RqBackend  *me = RQ_MY_BACKEND;
+
+	*number = 0;
+	if (s.level == 1)
+		return true;
+	if (nsavepoints == 0 || savepoints[nsavepoints - 1].level < s.level)
+	{
+		if (!wait && nsavepoints >= max_share())
+			return false;
+		/* Not one that we have had since the last million of them. */
+		do
+		{
+			me->savepoint = me->savepoint % RQ_MARK_SAVEPOINTS + 1;
+			s.number = me->savepoint;
+			s.lock = rq_mark_savepoint_lock(db, RQ_MY_PROC_NUMBER, s.number);
+		} while (rq_lock_held_by_me(&s.lock, ExclusiveLock));
+		if (rq_owner_lock(&s.lock, ExclusiveLock, wait) == LOCKACQUIRE_NOT_AVAIL)
+			return false;
+		savepoints[nsavepoints++] = s;
+	}
+	*number = savepoints[nsavepoints - 1].number;
+	return true;
+}
+
+/*
+ * The queues go to the savepoint before, or to the transaction.  If they go to
+ * a savepoint since which none has been taken yet, that gets the lock.
+ */
+int
+rq_savepoint_released(uint32 *number)
+{
+	int			outside = GetCurrentTransactionNestLevel() - 1;
+	Savepoint  *s;
+	bool		has_lock;
+
+	/* It has none of its own, or an earlier action has handed it on. */
+	if (nsavepoints == 0 || savepoints[nsavepoints - 1].level <= outside)
+		return -1;
+	s = &savepoints[nsavepoints - 1];
+	has_lock = nsavepoints > 1 && s[-1].level == outside;
+	if (outside > 1 && !has_lock)
+	{
+		s->level = outside;
+		return -1;
+	}
+	*number = has_lock ? s[-1].number : 0;
+	return s->first_queue;
+}
+
+void
+rq_savepoint_unlock(void)
+{
+	rq_owner_unlock(&savepoints[nsavepoints - 1].lock, ExclusiveLock);
+	nsavepoints--;
+}
+
+void
+rq_savepoint_undone(int level)
+{
+	while (nsavepoints > 0 && savepoints[nsavepoints - 1].level >= level)
+		nsavepoints--;
+}
+
+void
+rq_savepoint_forget(void)
+{
+	nsavepoints = 0;
+}

@@ -1,0 +1,45 @@
+/*
+ * rq_savepoint.h
+ *	  The locks by which a transaction owns queues, and those of its savepoints.
+ */
+#ifndef RQ_SAVEPOINT_H
+#define RQ_SAVEPOINT_H
+
+#include "storage/lock.h"
+
+/*
+ * Take a lock until the current (sub)transaction ends, and release it before
+ * that.  Without "wait", LOCKACQUIRE_NOT_AVAIL says that another one has it, or
+ * that there is no room in the lock table.  Throws what LockAcquire() does.
+ */
+extern LockAcquireResult rq_owner_lock(const LOCKTAG *lock, LOCKMODE mode,
+									   bool wait);
+extern void rq_owner_unlock(const LOCKTAG *lock, LOCKMODE mode);
+
+/* All that the next rq_savepoint_lock() needs memory for.  May throw. */
+extern void rq_savepoint_make_room(void);
+
+/*
+ * Have the lock of the innermost savepoint, which the queues from "first_queue"
+ * on have been taken since; its number is 0 outside of savepoints.  False if
+ * there is no room in the lock table, or, with "wait", it throws.
+ */
+extern bool rq_savepoint_lock(Oid db, int first_queue, bool wait,
+							  uint32 *number);
+
+/*
+ * The innermost savepoint is released.  If its lock is to be released, too,
+ * returns the first queue taken since, and what number it and those after it
+ * get; the caller changes their marks and then calls rq_savepoint_unlock().
+ * Else returns -1.  Can't throw.
+ */
+extern int	rq_savepoint_released(uint32 *number);
+extern void rq_savepoint_unlock(void);
+
+/* Locks of this level and deeper ones have gone with their subtransactions. */
+extern void rq_savepoint_undone(int level);
+
+/* The transaction has ended. */
+extern void rq_savepoint_forget(void);
+
+#endif							/* RQ_SAVEPOINT_H */
