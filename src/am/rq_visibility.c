@@ -10,6 +10,10 @@
  * repeating the scan within a query returns the same rows.  For a transaction
  * that keeps its snapshot, such as pg_dump's, only those are visible that were
  * enqueued before it began, because a dump has to represent one moment.
+ *
+ * That goes by the clock, which can be set back, or be behind the primary's on a
+ * standby.  A message from the future is visible if it was in the log when the
+ * transaction read its first topic.
  */
 #include "postgres.h"
 
@@ -19,6 +23,26 @@
 #include "utils/snapmgr.h"
 
 #include "am/rq_visibility.h"
+#include "base/rq_compat.h"
+#include "log/rq_log.h"
+
+/* When a transaction that keeps its snapshot has read its first topic. */
+static struct
+{
+	LocalTransactionId lxid;
+	TimestampTz at;
+	RqPos		log_end;
+}			first_scan;
+
+static void
+note_first_scan(void)
+{
+	if (first_scan.lxid == RQ_MY_LXID)
+		return;
+	first_scan.log_end = rq_log_written_end();
+	first_scan.at = GetCurrentTimestamp();
+	first_scan.lxid = RQ_MY_LXID;
+}
 
 /* Extend a transaction ID, which is less than 2^31 before the next one. */
 static uint64
@@ -38,8 +62,14 @@ rq_visibility_init(RqVisibility *v, Relation rel, Snapshot snapshot)
 	v->rel = rel;
 	v->snapshot = snapshot;
 	v->mvcc = snapshot != NULL && snapshot->snapshot_type == SNAPSHOT_MVCC;
-	v->plain_until = v->mvcc && IsolationUsesXactSnapshot() ?
-		GetCurrentTransactionStartTimestamp() : PG_INT64_MAX;
+	v->plain_until = PG_INT64_MAX;
+	if (v->mvcc && IsolationUsesXactSnapshot())
+	{
+		note_first_scan();
+		v->plain_until = GetCurrentTransactionStartTimestamp();
+		v->future = first_scan.at;
+		v->future_below = first_scan.log_end;
+	}
 	if (v->mvcc)
 	{
 		FullTransactionId next = ReadNextFullTransactionId();
@@ -47,6 +77,13 @@ rq_visibility_init(RqVisibility *v, Relation rel, Snapshot snapshot)
 		v->xmin = full_xid(snapshot->xmin, next);
 		v->xmax = full_xid(snapshot->xmax, next);
 	}
+}
+
+static bool
+sees_plain(const RqVisibility *v, const RqEntry *e)
+{
+	return e->enqueued_at <= v->plain_until ||
+		(e->enqueued_at > v->future && e->pos < v->future_below);
 }
 
 /*
@@ -83,7 +120,7 @@ rq_visibility_sees(RqVisibility *v, const RqEntry *e, RqOff off, RqOff stable,
 		return false;
 	if (!v->mvcc || e->xid == 0)
 		return off < plain_below &&
-			(e->xid != 0 || e->enqueued_at <= v->plain_until);
+			(e->xid != 0 || sees_plain(v, e));
 	if (is_running(v, e->xid))
 	{
 		if (CheckForSerializableConflictOutNeeded(v->rel, v->snapshot))

@@ -19,7 +19,9 @@ typedef struct RqVisibility
 	uint64		xmin;			/* transactions before this one have ended */
 	uint64		xmax;			/* this one and later ones are not seen */
 	TimestampTz plain_until;	/* of messages without a transaction, those
-								 * that were enqueued by then are seen */
+								 * that were enqueued by then are seen, */
+	TimestampTz future;			/* and of those enqueued after this time */
+	RqPos		future_below;	/* those below this position */
 	uint64		last_xid;		/* the last one that was looked up between */
 	bool		last_running;
 } RqVisibility;

@@ -49,6 +49,8 @@
 	X(arg, "enqueue-open") \
 	/* entries are in the map, WAL record not inserted */ \
 	X(arg, "enqueue-store") \
+	/* "fails": the clock is two hours ahead */ \
+	X(arg, "enqueue-clock") \
 	/* ENQUEUE is inserted */ \
 	X(arg, "enqueue-wal") \
 	/* a queue has its entries, others may not */ \

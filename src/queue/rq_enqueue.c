@@ -145,6 +145,8 @@ put_run(const Run *r, xl_rq_enqueue *rec, const xl_rq_entry *entries,
 	RqQueue    *q = r->q;
 	TimestampTz now = GetCurrentTimestamp();
 
+	if (RQ_FAULT_FAILS("enqueue-clock"))
+		now += 2 * USECS_PER_HOUR;
 	/* The clock may be set back, but times never fall in a queue. */
 	rec->enqueued_at = Max(q->last_time, now);
 	rq_growth_note(q, now);
