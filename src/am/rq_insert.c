@@ -25,6 +25,7 @@
 #include "am/rq_slot.h"
 #include "am/rq_statement.h"
 #include "am/rq_tid.h"
+#include "base/rq_compat.h"
 #include "produce/rq_produce.h"
 #include "topic/rq_topic.h"
 #include "value/rq_columns.h"
@@ -143,6 +144,26 @@ row_context(void)
 }
 
 /*
+ * Have the statement's lock on the topic until the (sub)transaction ends.  It is
+ * asked for each row, so the last one is remembered.
+ */
+static void
+keep_lock(Relation rel)
+{
+	static Oid	relid = InvalidOid;
+	static LocalTransactionId lxid = InvalidLocalTransactionId;
+	static SubTransactionId subid = InvalidSubTransactionId;
+
+	if (relid == RelationGetRelid(rel) && lxid == RQ_MY_LXID &&
+		subid == GetCurrentSubTransactionId())
+		return;
+	rq_relation_lock(RelationGetRelid(rel), RowExclusiveLock);
+	relid = RelationGetRelid(rel);
+	lxid = RQ_MY_LXID;
+	subid = GetCurrentSubTransactionId();
+}
+
+/*
  * All rows are converted before the first is produced, so that a bad row leaves
  * nothing behind.
  */
@@ -160,6 +181,7 @@ rq_multi_insert(Relation rel, TupleTableSlot **slots, int nslots,
 	uint32	   *queues;
 
 	rq_require_preload();
+	keep_lock(rel);
 	rq_serializable_produce(rel);
 	target.topic = rq_relation_topic(rel, RQ_STORAGE_CREATE);
 	cxt = row_context();

@@ -24,6 +24,7 @@
 #include "am/rq_slot.h"
 #include "am/rq_visibility.h"
 #include "log/rq_log.h"
+#include "produce/rq_touched.h"
 #include "queue/rq_entry.h"
 #include "topic/rq_topic.h"
 #include "value/rq_relation.h"
@@ -66,6 +67,39 @@ set_range(RqScan *s, Relation rel, ParallelTableScanDesc pscan)
 	s->range = s->all;
 }
 
+/* Nesting depth of statements that check constraints, in this process. */
+static int	checking = 0;
+
+void
+rq_constraint_check_begin(void)
+{
+	checking++;
+}
+
+void
+rq_constraint_check_end(void)
+{
+	Assert(checking > 0);
+	checking--;
+}
+
+/*
+ * A constraint counts for what the transaction has produced, too, which no scan
+ * finds before it is committed.
+ */
+static void
+refuse_unchecked(Relation rel)
+{
+	uint32		topic = rq_relation_topic(rel, RQ_STORAGE_OPTIONAL);
+
+	if (topic != RQ_NO_SLOT && rq_touched_has_messages(topic))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("cannot check a constraint of topic \"%s\", into which this transaction has produced",
+						RelationGetRelationName(rel)),
+				 errhint("Commit the messages first.")));
+}
+
 TableScanDesc
 rq_scan_begin(Relation rel, Snapshot snapshot, int nkeys,
 			  struct ScanKeyData *key, ParallelTableScanDesc pscan,
@@ -79,6 +113,8 @@ rq_scan_begin(Relation rel, Snapshot snapshot, int nkeys,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("scan keys are not supported in scans of topics")));
 
+	if (unlikely(checking > 0))
+		refuse_unchecked(rel);
 	s = palloc0(sizeof(RqScan));
 	s->base.rs_rd = rel;
 	s->base.rs_snapshot = snapshot;

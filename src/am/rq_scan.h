@@ -54,6 +54,14 @@ extern bool rq_scan_fetch(RqScan *s, TupleTableSlot *slot);
  */
 extern bool rq_scan_next(RqScan *s, bool backward, TupleTableSlot *slot);
 
+/*
+ * Enclose a statement that may scan a topic to see whether its rows satisfy a
+ * constraint.  Pairs may be nested; the second has to be called after an error,
+ * too.
+ */
+extern void rq_constraint_check_begin(void);
+extern void rq_constraint_check_end(void);
+
 /* ---- callbacks of the access method ---- */
 
 extern TableScanDesc rq_scan_begin(Relation rel, Snapshot snapshot, int nkeys,

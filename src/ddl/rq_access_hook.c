@@ -237,8 +237,17 @@ relation_dropped(Oid relid, int attnum)
 		return;
 	if (attnum != 0)
 		refuse_column_change(relid);
+	rq_relation_lock(relid, AccessExclusiveLock);
 	if (rq_ctl != NULL)
 		rq_topic_note_dropped(key);
+}
+
+/* The server has the lock, as for a drop, but see rq_relation_lock(). */
+static void
+relation_truncated(Oid relid)
+{
+	if (rq_oid_is_topic(relid))
+		rq_relation_lock(relid, AccessExclusiveLock);
 }
 
 /*
@@ -447,6 +456,9 @@ rocketq_object_access(ObjectAccessType access, Oid classId, Oid objectId,
 		case OAT_DROP:
 			if (classId == RelationRelationId)
 				relation_dropped(objectId, subId);
+			break;
+		case OAT_TRUNCATE:
+			relation_truncated(objectId);
 			break;
 		case OAT_POST_CREATE:
 			object_created(classId, objectId, subId);

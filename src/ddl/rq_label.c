@@ -60,7 +60,10 @@ set_label(const ObjectAddress *object, const char *label)
 
 	rq_require_preload();
 	if (object->classId == RelationRelationId && object->objectSubId == 0)
-		rel = relation_open(object->objectId, AccessExclusiveLock);
+	{
+		rq_relation_lock(object->objectId, AccessExclusiveLock);
+		rel = relation_open(object->objectId, NoLock);
+	}
 	if (rel == NULL || !rq_relation_is_topic(rel))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),

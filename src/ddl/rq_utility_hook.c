@@ -1,6 +1,7 @@
 /*
  * rq_utility_hook.c
- *	  Let VACUUM FULL skip topics, and mark where ANALYZE runs.
+ *	  Let VACUUM FULL skip topics, and mark where ANALYZE runs and constraints are
+ *	  checked.
  *
  * A topic cannot be rewritten.  VACUUM FULL of several tables would stop at the
  * first topic, and so would vacuumdb --full, leaving the tables and databases
@@ -21,6 +22,7 @@
 #include "utils/lsyscache.h"
 
 #include "am/rq_sample.h"
+#include "am/rq_scan.h"
 #include "ddl/rq_utility_hook.h"
 #include "value/rq_relation.h"
 
@@ -159,6 +161,28 @@ skip_topics(PlannedStmt *pstmt)
 	return copy;
 }
 
+/* What encloses the statement; NULL if nothing does. */
+typedef struct Enclosure
+{
+	void		(*begin) (void);
+	void		(*end) (void);
+} Enclosure;
+
+static const Enclosure *
+enclosure_of(const Node *stmt)
+{
+	static const Enclosure analyze = {rq_analyze_begin, rq_analyze_end};
+	static const Enclosure check = {rq_constraint_check_begin,
+	rq_constraint_check_end};
+
+	if (IsA(stmt, VacuumStmt))
+		return &analyze;
+	/* CREATE TABLE ... PARTITION OF checks the default partition. */
+	if (IsA(stmt, AlterTableStmt) || IsA(stmt, CreateStmt))
+		return &check;
+	return NULL;
+}
+
 static void
 rocketq_process_utility(PlannedStmt *pstmt, const char *queryString,
 						bool readOnlyTree, ProcessUtilityContext context,
@@ -168,13 +192,15 @@ rocketq_process_utility(PlannedStmt *pstmt, const char *queryString,
 	ProcessUtility_hook_type next = prev_process_utility ?
 	prev_process_utility : standard_ProcessUtility;
 
-	if (!IsA(pstmt->utilityStmt, VacuumStmt))
+	const Enclosure *volatile around = enclosure_of(pstmt->utilityStmt);
+
+	if (around == NULL)
 	{
 		next(pstmt, queryString, readOnlyTree, context, params, queryEnv,
 			 dest, qc);
 		return;
 	}
-	rq_analyze_begin();
+	around->begin();
 	PG_TRY();
 	{
 		next(skip_topics(pstmt), queryString, readOnlyTree, context, params,
@@ -182,7 +208,7 @@ rocketq_process_utility(PlannedStmt *pstmt, const char *queryString,
 	}
 	PG_FINALLY();
 	{
-		rq_analyze_end();
+		around->end();
 	}
 	PG_END_TRY();
 }

@@ -258,6 +258,17 @@ rq_touched_check_removal(uint32 topic, uint32 nqueues)
 	}
 }
 
+bool
+rq_touched_has_messages(uint32 topic)
+{
+	RqKey		key = rq_topic_key(topic);
+
+	for (int i = 0; touched != NULL && i < touched->n; i++)
+		if (RQ_KEY_EQ(touched->touches[i].key, key) && has_pending(touched, i))
+			return true;
+	return false;
+}
+
 /* ---- commit ---- */
 
 /*
@@ -273,8 +284,12 @@ rq_touched_check_removal(uint32 topic, uint32 nqueues)
 static void
 enqueue_touch(Touch *t, const xl_rq_entry *entries, uint64 n, uint64 xid)
 {
-	RqQueue    *q = rq_topic_queue(t->topic, t->queue_id);
+	RqQueue    *q;
 
+	/* The lock on the topic's relation has kept it. */
+	if (!RQ_KEY_EQ(rq_topic_key(t->topic), t->key))
+		elog(ERROR, "topic %u/%u no longer exists", t->key.db, t->key.rel);
+	q = rq_topic_queue(t->topic, t->queue_id);
 	t->born = q->born;
 	while (n > 0)
 	{

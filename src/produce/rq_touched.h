@@ -23,4 +23,10 @@ extern void rq_touched_produce(uint32 topic, uint32 queue_id,
  */
 extern void rq_touched_check_removal(uint32 topic, uint32 nqueues);
 
+/*
+ * Has the transaction messages for the topic that have not been rolled back?  May
+ * read all of its messages, for all topics.
+ */
+extern bool rq_touched_has_messages(uint32 topic);
+
 #endif							/* RQ_TOUCHED_H */

@@ -131,7 +131,7 @@ note_locked(Known *k)
 
 /*
  * Is the cached topic still valid once its lock is held and pending invalidation
- * messages are in?  LockRelationOid() accepts them itself.
+ * messages are in?  rq_relation_lock() accepts them itself.
  */
 static bool
 lock_known(Known *k, Oid relid, LOCKMODE lockmode, AclMode acl)
@@ -143,7 +143,7 @@ lock_known(Known *k, Oid relid, LOCKMODE lockmode, AclMode acl)
 		AcceptInvalidationMessages();
 	else
 	{
-		LockRelationOid(relid, lockmode);
+		rq_relation_lock(relid, lockmode);
 		note_locked(k);
 	}
 	return k->relid == relid;
@@ -238,7 +238,7 @@ unlock_relation(Oid relid)
 
 	if (k->relid == relid)
 		k->lxid = InvalidLocalTransactionId;
-	UnlockRelationOid(relid, AccessShareLock);
+	rq_relation_unlock(relid, AccessShareLock);
 }
 
 bool
@@ -264,14 +264,14 @@ rq_relation_acquire(void *arg)
 	const RqRelationHold *hold = arg;
 	uint32		topic = RQ_NO_SLOT;
 
-	if (!ConditionalLockRelationOid(hold->relid, AccessShareLock))
+	if (!rq_relation_try_lock(hold->relid, AccessShareLock))
 		return false;
 	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(hold->relid)))
 	{
 		/* This takes the lock a second time; give the first one back. */
 		topic = rq_relation_lookup(hold->relid, AccessShareLock, ACL_SELECT,
 								   RQ_STORAGE_OPTIONAL);
-		UnlockRelationOid(hold->relid, AccessShareLock);
+		rq_relation_unlock(hold->relid, AccessShareLock);
 	}
 	if (topic != RQ_NO_SLOT && topic == hold->topic &&
 		rq_topics[topic].incarnation == hold->incarnation)

@@ -15,8 +15,10 @@
 #include "catalog/pg_namespace.h"
 #include "miscadmin.h"
 #include "rewrite/prs2lock.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
+#include "utils/resowner.h"
 #include "utils/rls.h"
 #include "utils/syscache.h"
 
@@ -157,6 +159,48 @@ refuse_executor_work(Relation rel)
 			 rule ? errhint("Use INSERT.") : errhint("Use INSERT or COPY.")));
 }
 
+/*
+ * The owner of locks is usually that of the portal.  If it has been there since
+ * before a savepoint and fails after it, PostgreSQL releases the locks of both
+ * when it rolls back to the savepoint, though what we did before it stays.
+ */
+static ResourceOwner
+lock_owner(void)
+{
+	ResourceOwner before = CurrentResourceOwner;
+
+	CurrentResourceOwner = CurTransactionResourceOwner;
+	return before;
+}
+
+void
+rq_relation_lock(Oid relid, LOCKMODE lockmode)
+{
+	ResourceOwner before = lock_owner();
+
+	LockRelationOid(relid, lockmode);
+	CurrentResourceOwner = before;
+}
+
+bool
+rq_relation_try_lock(Oid relid, LOCKMODE lockmode)
+{
+	ResourceOwner before = lock_owner();
+	bool		locked = ConditionalLockRelationOid(relid, lockmode);
+
+	CurrentResourceOwner = before;
+	return locked;
+}
+
+void
+rq_relation_unlock(Oid relid, LOCKMODE lockmode)
+{
+	ResourceOwner before = lock_owner();
+
+	UnlockRelationOid(relid, lockmode);
+	CurrentResourceOwner = before;
+}
+
 Relation
 rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl)
 {
@@ -170,7 +214,8 @@ rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl)
 	 * relation dropped, while we waited for the lock.
 	 */
 	check_rights(relid, acl);
-	rel = try_relation_open(relid, lockmode);
+	rq_relation_lock(relid, lockmode);
+	rel = try_relation_open(relid, NoLock);
 	if (rel == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),

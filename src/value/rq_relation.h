@@ -33,15 +33,24 @@ extern void rq_relation_init(const TableAmRoutine *routine);
  * Open a topic.  Throws if the relation is not a topic, or if the caller lacks
  * any of the privileges in "acl" (ACL_INSERT to produce, ACL_SELECT to consume;
  * ACL_NO_RIGHTS means that it must be the owner) or USAGE of its schema, as a
- * statement on the table would.  The caller must keep the lock until the end of
- * the transaction (table_close(rel, NoLock)) if it changes the topic or moves
- * its groups.
+ * statement on the table would.  The caller keeps the lock until the end of the
+ * (sub)transaction: table_close(rel, NoLock).
  *
  * With ACL_INSERT, also throws if an INSERT would do more than store the row.
  * Registering the write for SERIALIZABLE is up to the caller
  * (rq_serializable.h).
  */
 extern Relation rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl);
+
+/*
+ * Lock a relation until the current (sub)transaction ends, whatever becomes of
+ * the portal in which we are called, and release a lock taken like that.  Throws
+ * what LockRelationOid() does; rq_relation_try_lock() returns false if it would
+ * have to wait.
+ */
+extern void rq_relation_lock(Oid relid, LOCKMODE lockmode);
+extern bool rq_relation_try_lock(Oid relid, LOCKMODE lockmode);
+extern void rq_relation_unlock(Oid relid, LOCKMODE lockmode);
 
 /*
  * May the current user read all rows of this relation: schema, table, and row
