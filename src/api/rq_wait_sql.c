@@ -67,10 +67,14 @@ wait_once(FunctionCallInfo fcinfo, const char *name, const RqFilter *filter,
 	return end;
 }
 
+/*
+ * The storage goes before the relation is seen to be gone: whoever drops it has
+ * the lock until then.
+ */
 static void
 check_still_there(FunctionCallInfo fcinfo, const char *topic)
 {
-	AcceptInvalidationMessages();
+	rq_relation_lock(PG_GETARG_OID(0), AccessShareLock);
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(PG_GETARG_OID(0))))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
