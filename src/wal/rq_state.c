@@ -52,6 +52,7 @@ RqStore    *rq_store = NULL;
 
 static uint64 synced_bytes = 0;
 static RqStateBatch synced_numbers; /* of this process's last sync */
+static uint32 synced_gaps;
 static bool has_synced = false; /* this process */
 
 /* ---- shared memory ---- */
@@ -363,15 +364,16 @@ sync_log(void)
  * Does the state differ from the one on disk?  If it does not, nothing has
  * been logged since then, so no file holds anything that needs a sync either.
  *
- * With a reservation in flight the answer is always yes: its bytes may have
- * been stored and logged since the last sync, and the state lists the same
- * gap.  It is also yes when redo has written anything, since that may have
+ * With a reservation in flight, now or at the last sync, the answer is always
+ * yes: its bytes may have been stored and logged since, with nothing else in
+ * the state to show it.  It is also yes when redo has written anything, since that may have
  * been bytes of frames and entries only, and at this process's first sync.
  */
 static bool
 state_differs(const Sync *s)
 {
-	return !has_synced || rq_store->redo_changed || s->ngaps > 0 ||
+	return !has_synced || rq_store->redo_changed ||
+		s->ngaps > 0 || synced_gaps > 0 ||
 		rq_state_write_count(s->w) > 0 ||
 		s->numbers.log_start != synced_numbers.log_start ||
 		s->numbers.log_end != synced_numbers.log_end ||
@@ -445,6 +447,7 @@ bring_to_disk(Sync *s, XLogRecPtr wal_upto, bool changed)
 	d.state_bytes = rq_state_write_finish(s->w, &s->numbers);
 	synced_bytes += d.state_bytes;
 	synced_numbers = s->numbers;
+	synced_gaps = s->ngaps;
 	rq_store->redo_changed = false;
 	has_synced = true;
 	if (!changed)
