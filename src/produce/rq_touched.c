@@ -219,54 +219,54 @@ rq_touched_produce(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 	tell_ahead(&t->touches[item.touch]);
 }
 
-/*
- * Are there messages for the queue that have not been rolled back?  Only the
- * list knows, so it is read, from the file too if need be.
- */
 static bool
-has_pending(Touched *t, int touch)
+is_of(const Touch *t, RqKey key, uint32 first_queue)
+{
+	return RQ_KEY_EQ(t->key, key) && t->queue_id >= first_queue;
+}
+
+/*
+ * A queue of the topic, from this one on, that has messages which have not been
+ * rolled back; NULL if there is none.  Only the list knows, so it is read, from
+ * the file too if need be: once, however many queues there are.
+ */
+static const Touch *
+find_pending(RqKey key, uint32 first_queue)
 {
 	const RqPendingItem *items;
+	bool		any = false;
 	uint64		done = 0;
 	uint64		n;
 
-	while ((items = rq_pending_read(t->pending, done, &n)) != NULL)
+	for (int i = 0; touched != NULL && i < touched->n; i++)
+		any |= is_of(&touched->touches[i], key, first_queue);
+	while (any && (items = rq_pending_read(touched->pending, done, &n)) != NULL)
 	{
+		CHECK_FOR_INTERRUPTS();
 		for (uint64 i = 0; i < n; i++)
-			if (items[i].touch == (uint32) touch)
-				return true;
+			if (is_of(&touched->touches[items[i].touch], key, first_queue))
+				return &touched->touches[items[i].touch];
 		done += n;
 	}
-	return false;
+	return NULL;
 }
 
 void
 rq_touched_check_removal(uint32 topic, uint32 nqueues)
 {
-	RqKey		key = rq_topic_key(topic);
+	const Touch *t = find_pending(rq_topic_key(topic), nqueues);
 
-	for (int i = 0; touched != NULL && i < touched->n; i++)
-	{
-		const Touch *t = &touched->touches[i];
-
-		if (RQ_KEY_EQ(t->key, key) && t->queue_id >= nqueues &&
-			has_pending(touched, i))
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_IN_USE),
-					 errmsg("cannot remove queue %u, into which this transaction has produced",
-							t->queue_id)));
-	}
+	if (t != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("cannot remove queue %u, into which this transaction has produced",
+						t->queue_id)));
 }
 
 bool
 rq_touched_has_messages(uint32 topic)
 {
-	RqKey		key = rq_topic_key(topic);
-
-	for (int i = 0; touched != NULL && i < touched->n; i++)
-		if (RQ_KEY_EQ(touched->touches[i].key, key) && has_pending(touched, i))
-			return true;
-	return false;
+	return find_pending(rq_topic_key(topic), 0) != NULL;
 }
 
 /* ---- commit ---- */
