@@ -220,7 +220,7 @@ rq_touched_produce(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 }
 
 static bool
-is_of(const Touch *t, RqKey key, uint32 first_queue)
+is_of_topic(const Touch *t, RqKey key, uint32 first_queue)
 {
 	return RQ_KEY_EQ(t->key, key) && t->queue_id >= first_queue;
 }
@@ -239,12 +239,12 @@ find_pending(RqKey key, uint32 first_queue)
 	uint64		n;
 
 	for (int i = 0; touched != NULL && i < touched->n; i++)
-		any |= is_of(&touched->touches[i], key, first_queue);
+		any |= is_of_topic(&touched->touches[i], key, first_queue);
 	while (any && (items = rq_pending_read(touched->pending, done, &n)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
 		for (uint64 i = 0; i < n; i++)
-			if (is_of(&touched->touches[items[i].touch], key, first_queue))
+			if (is_of_topic(&touched->touches[items[i].touch], key, first_queue))
 				return &touched->touches[items[i].touch];
 		done += n;
 	}

@@ -1,4 +1,4 @@
-# 085_clock.pl -- the clock of the server is set back, or that of a standby is
+# 088_clock.pl -- the clock of the server is set back, or that of a standby is
 # behind.  Messages without a transaction then come from the future, and those
 # who keep a snapshot see them all the same, pg_dump among them.
 
