@@ -103,6 +103,7 @@ OBJS = \
 	src/ddl/rq_topic_name.o \
 	src/ddl/rq_utility_hook.o \
 	src/format/rq_queuefmt.o \
+	src/format/rq_extfmt.o \
 	src/format/rq_framefmt.o \
 	src/format/rq_segfmt.o \
 	src/format/rq_settings.o \
@@ -142,6 +143,7 @@ OBJS = \
 	src/shmem/rq_slots.o \
 	src/shmem/rq_stats.o \
 	src/shmem/rq_workers.o \
+	src/store/rq_area.o \
 	src/store/rq_durable.o \
 	src/store/rq_map.o \
 	src/store/rq_stream.o \

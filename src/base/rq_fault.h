@@ -163,6 +163,12 @@
 	X(arg, "trim-segment") \
 	/* the files are removed */ \
 	X(arg, "trim-removed") \
+	/* this area file is on disk, others may not be */ \
+	X(arg, "area-fsynced") \
+	/* a chunk is filled with zeros and has no header */ \
+	X(arg, "chunk-filled") \
+	/* a chunk's space is given back */ \
+	X(arg, "chunk-punched") \
 	/* verify() knows which queue it checks next, and holds no lock */ \
 	X(arg, "verify-queue")
 

@@ -86,6 +86,12 @@ rq_queue_path(char *path, RqKey key, uint32 queue_id, uint64 segno)
 			 key.db, key.rel, queue_id, (unsigned long long) segno);
 }
 
+void
+rq_area_path(char *path, uint32 area)
+{
+	snprintf(path, MAXPGPATH, RQ_QUEUE_DIR "/%08X", area);
+}
+
 /*
  * sscanf() accepts more than we write: blanks, signs, fewer digits, anything
  * that follows.  So a name is ours only if it is the one that its numbers are
@@ -138,5 +144,16 @@ rq_parse_queue_name(const char *name, uint32 *queue_id, uint64 *segno)
 		return false;
 	snprintf(again, sizeof(again), "%u.%08llX", *queue_id, n);
 	*segno = n;
+	return strcmp(again, name) == 0;
+}
+
+bool
+rq_parse_area_name(const char *name, uint32 *area)
+{
+	char		again[16];
+
+	if (sscanf(name, "%8X", area) != 1)
+		return false;
+	snprintf(again, sizeof(again), "%08X", *area);
 	return strcmp(again, name) == 0;
 }

@@ -123,18 +123,25 @@ write_zeros(int fd, uint64 from, uint64 to)
  * the space.  A store into a mapping could not report that the disk is full: it
  * would get SIGBUS.
  */
-static int
-fill_segment(int fd, uint64 size, const void *header, uint32 header_len,
-			 bool sync)
+int
+rq_fill_zeros(int fd, uint64 from, uint64 to)
 {
 	int			err;
 
 	do
-		err = posix_fallocate(fd, 0, size);
+		err = posix_fallocate(fd, from, to - from);
 	while (err == EINTR);
 	if (err != 0 && err != EOPNOTSUPP && err != EINVAL)
 		return err;
-	err = write_zeros(fd, 0, size);
+	return write_zeros(fd, from, to);
+}
+
+static int
+fill_segment(int fd, uint64 size, const void *header, uint32 header_len,
+			 bool sync)
+{
+	int			err = rq_fill_zeros(fd, 0, size);
+
 	if (err == 0 && header_len > 0 &&
 		pg_pwrite(fd, header, header_len, 0) != (ssize_t) header_len)
 		err = errno ? errno : ENOSPC;

@@ -23,6 +23,9 @@ extern int	rq_create_segment(const char *path, uint64 size,
 							  const void *header, uint32 header_len,
 							  bool sync);
 
+/* Allocate the bytes [from, to) of a file, and write zeros; 0 or an errno. */
+extern int	rq_fill_zeros(int fd, uint64 from, uint64 to);
+
 /* Zero the bytes [from, size) of an existing segment; returns 0 or an errno. */
 extern int	rq_zero_tail(const char *path, uint64 from, uint64 size);
 

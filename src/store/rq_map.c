@@ -32,6 +32,7 @@
 
 #include "base/rq_error.h"
 #include "format/rq_queuefmt.h"
+#include "format/rq_extfmt.h"
 #include "format/rq_segfmt.h"
 #include "store/rq_durable.h"
 #include "store/rq_map.h"
@@ -39,17 +40,19 @@
 typedef enum MapKind
 {
 	MAP_LOG,
-	MAP_QUEUE
+	MAP_QUEUE,
+	MAP_AREA
 } MapKind;
 
-#define MAP_KINDS		2
+#define MAP_KINDS		3
 
 /*
  * Most mappings of a kind that one process keeps.  It uses few segments of the
  * log at a time, but can go round thousands of queues.  Linux allows a process
- * 65530 mappings unless vm.max_map_count says otherwise.
+ * 65530 mappings unless vm.max_map_count says otherwise.  Area files are few but
+ * large: their number limits page tables.
  */
-static const int map_limit[MAP_KINDS] = {64, 8192};
+static const int map_limit[MAP_KINDS] = {64, 8192, 128};
 
 typedef struct MapKey
 {
@@ -79,6 +82,9 @@ static dlist_head list[MAP_KINDS];	/* newest first */
 static int	nmaps[MAP_KINDS];
 static Mapping *last_hit[MAP_KINDS];
 static Mapping *pinned = NULL;	/* stays whatever comes */
+
+/* Those of area files by number and mode: every entry is looked up there. */
+static Mapping *areas[RQ_AREAS_MAX][2];
 
 static void forget_mapping(Mapping *m);
 
@@ -176,6 +182,8 @@ forget_mapping(Mapping *m)
 	nmaps[kind]--;
 	if (last_hit[kind] == m)
 		last_hit[kind] = NULL;
+	if (kind == MAP_AREA)
+		areas[m->key.segno][m->key.mode] = NULL;
 	hash_search(maps, &m->key, HASH_REMOVE, NULL);
 }
 
@@ -210,7 +218,7 @@ extend_file(int fd, const char *path, uint64 have, uint64 size)
  * must not throw, and leave it to others to report what is wrong.
  */
 static char *
-probe_file(const char *path, uint64 size, RqMapMode mode)
+probe_file(const char *path, uint64 least, uint64 size, RqMapMode mode)
 {
 	bool		write = mode == RQ_MAP_PROBE_WRITE;
 	int			fd = BasicOpenFile(path, (write ? O_RDWR : O_RDONLY) | PG_BINARY);
@@ -219,7 +227,7 @@ probe_file(const char *path, uint64 size, RqMapMode mode)
 
 	if (fd < 0)
 		return NULL;
-	if (fstat(fd, &st) == 0 && (uint64) st.st_size >= size)
+	if (fstat(fd, &st) == 0 && (uint64) st.st_size >= least)
 		base = mmap(NULL, size, PROT_READ | (write ? PROT_WRITE : 0),
 					MAP_SHARED, fd, 0);
 	close(fd);
@@ -227,14 +235,15 @@ probe_file(const char *path, uint64 size, RqMapMode mode)
 }
 
 /*
- * Map a file; NULL if there is none.  The length is checked now, because an
- * access past the file's end would be a SIGBUS later, when nothing but the
- * address is known.  A file can be longer than the mapping.  The mapping stays
+ * Map a file; NULL if there is none.  Its length, "least", is checked now,
+ * because an access past the file's end would be a SIGBUS later, when nothing
+ * but the address is known.  A file can be longer than the mapping.  The mapping stays
  * when the descriptor is closed, so mapped files do not count against
  * max_files_per_process.
  */
 static char *
-map_file(const char *path, uint64 size, RqMapMode mode, bool repair)
+map_file(const char *path, uint64 least, uint64 size, RqMapMode mode,
+		 bool repair)
 {
 	int			flags = mode == RQ_MAP_WRITE ? O_RDWR : O_RDONLY;
 	int			prot = PROT_READ | (mode == RQ_MAP_WRITE ? PROT_WRITE : 0);
@@ -252,7 +261,7 @@ map_file(const char *path, uint64 size, RqMapMode mode, bool repair)
 	}
 	if (fstat(fd, &st) != 0)
 		st.st_size = 0;
-	if ((uint64) st.st_size < size)
+	if ((uint64) st.st_size < least)
 	{
 		if (!repair)
 		{
@@ -260,9 +269,9 @@ map_file(const char *path, uint64 size, RqMapMode mode, bool repair)
 			rq_report_corruption(psprintf("file \"%s\"", path),
 								 psprintf("it has %lld bytes instead of %llu",
 										  (long long) st.st_size,
-										  (unsigned long long) size));
+										  (unsigned long long) least));
 		}
-		extend_file(fd, path, st.st_size, size);
+		extend_file(fd, path, st.st_size, least);
 	}
 	base = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
 	close(fd);
@@ -325,11 +334,12 @@ forget_oldest(int kind)
  * that was asked for before: last_hit still is that one.
  */
 static char *
-get(const MapKey *key, const char *path, uint64 size, RqMapMode mode,
-	bool repair)
+get(const MapKey *key, const char *path, uint64 least, uint64 size,
+	RqMapMode mode, bool repair)
 {
-	char	   *base = rq_map_probes(mode) ? probe_file(path, size, mode) :
-	map_file(path, size, mode, repair);
+	char	   *base = rq_map_probes(mode) ?
+	probe_file(path, least, size, mode) :
+	map_file(path, least, size, mode, repair);
 	Mapping    *m;
 
 	if (base == NULL)
@@ -377,7 +387,7 @@ rq_map_log(uint64 segno, uint64 size, RqMapMode mode, bool repair)
 	if (m)
 		return m->base;
 	rq_log_path(path, segno);
-	return get(&key, path, size, mode, repair);
+	return get(&key, path, size, size, mode, repair);
 }
 
 /*
@@ -411,9 +421,41 @@ rq_map_queue(RqKey topic, uint64 incarnation, uint32 queue_id, uint64 segno,
 	.queue_id = queue_id, .kind = MAP_QUEUE, .mode = key_mode(mode)};
 	Mapping    *m = find(&key);
 	char		path[MAXPGPATH];
+	uint64		size;
 
 	if (m)
 		return m->base;
 	rq_queue_path(path, topic, queue_id, segno);
-	return get(&key, path, rq_queue_segment_size(segno), mode, repair);
+	size = rq_queue_segment_size(segno);
+	return get(&key, path, size, size, mode, repair);
+}
+
+/*
+ * The length is checked only when the file is mapped.  After that it grows, and
+ * nobody is told of a chunk before it is there.
+ */
+char *
+rq_map_area(uint32 area, uint64 least, RqMapMode mode)
+{
+	MapKey		key = {.segno = area, .kind = MAP_AREA,
+	.mode = key_mode(mode)};
+	Mapping   **place = &areas[area][key.mode];
+	char		path[MAXPGPATH];
+
+	Assert(area < RQ_AREAS_MAX && least <= RQ_AREA_SIZE);
+	if (*place == NULL)
+	{
+		if (maps == NULL)
+			create_table();
+		rq_area_path(path, area);
+		if (get(&key, path, least, RQ_AREA_SIZE, mode, false) == NULL)
+			return NULL;
+		*place = last_hit[MAP_AREA];
+	}
+	else if (last_hit[MAP_AREA] != *place)
+	{
+		(*place)->used = true;
+		last_hit[MAP_AREA] = *place;
+	}
+	return (*place)->base;
 }

@@ -39,10 +39,17 @@ extern char *rq_map_queue(RqKey key, uint64 incarnation, uint32 queue_id,
 						  uint64 segno, RqMapMode mode, bool repair);
 
 /*
- * The same for reading, if it is the segment of the log that was asked for
+ * A segment of the log mapped for reading, if it is the one that was asked for
  * last; else NULL.
  */
 extern char *rq_map_log_again(uint64 segno);
+
+/*
+ * An area file, mapped with the size that it can have; NULL if it does not
+ * exist.  It has to be "least" bytes long.  Those beyond its end may be touched
+ * once it has grown.
+ */
+extern char *rq_map_area(uint32 area, uint64 least, RqMapMode mode);
 
 /*
  * Keep a mapping, which must be the one that rq_map_log() has returned last,

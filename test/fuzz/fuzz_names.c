@@ -25,6 +25,7 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	RqKey		key = {1, 1};
 	uint32		queue_id;
 	uint64		segno;
+	uint32		area;
 
 	memcpy(name, data, size);
 	name[size] = '\0';
@@ -46,6 +47,11 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	if (rq_parse_topic_trash_name(name, &key, &segno))
 	{
 		rq_topic_trash_path(path, key, segno);
+		must_end(path, name);
+	}
+	if (rq_parse_area_name(name, &area))
+	{
+		rq_area_path(path, area);
 		must_end(path, name);
 	}
 	free(name);

@@ -1,0 +1,321 @@
+/*
+ * rq_area.c
+ *	  Area files: the chunks that extents of queues lie in.
+ *
+ * Given a file that everybody maps and that grows, when is a chunk of it there?
+ * When it has a header, which is written last, after all else is zero and on
+ * disk.  A chunk without a sound header is raw: it holds nothing, whatever is
+ * in it, and is filled with zeros before it gets a header (again).
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "storage/fd.h"
+
+#include "base/rq_error.h"
+#include "base/rq_fault.h"
+#include "format/rq_segfmt.h"
+#include "store/rq_area.h"
+#include "store/rq_durable.h"
+
+/* Where a chunk begins in its area file. */
+static uint64
+chunk_start(uint32 chunk)
+{
+	return (uint64) (chunk % RQ_AREA_CHUNKS) * RQ_CHUNK_SIZE;
+}
+
+char *
+rq_area_chunk(uint32 chunk, RqMapMode mode)
+{
+	uint64		start = chunk_start(chunk);
+	char	   *base = rq_map_area(chunk / RQ_AREA_CHUNKS,
+								   start + RQ_CHUNK_SIZE, mode);
+
+	if (base == NULL && !rq_map_probes(mode))
+	{
+		char		path[MAXPGPATH];
+
+		rq_area_path(path, chunk / RQ_AREA_CHUNKS);
+		rq_report_corruption(psprintf("file \"%s\"", path), "it is missing");
+	}
+	return base == NULL ? NULL : base + start;
+}
+
+/* ---- fill and raze ---- */
+
+static int
+write_at(int fd, const void *bytes, uint64 len, uint64 at)
+{
+	ssize_t		n;
+
+	do
+		n = pg_pwrite(fd, bytes, len, at);
+	while (n < 0 && errno == EINTR);
+	if (n == (ssize_t) len)
+		return 0;
+	return n < 0 ? errno : ENOSPC;
+}
+
+static int
+sync_fd(int fd)
+{
+	return pg_fsync(fd) == 0 ? 0 : errno;
+}
+
+/*
+ * The fsync in between keeps the kernel from writing the header back before the
+ * zeros: what the chunk was before would come back as extents.
+ */
+static int
+fill_chunk(int fd, uint32 chunk, int class)
+{
+	uint64		start = chunk_start(chunk);
+	RqChunkHeader h = {.chunk = chunk, .class = class};
+	int			err;
+
+	rq_chunk_seal(&h);
+	err = rq_fill_zeros(fd, start, start + RQ_CHUNK_SIZE);
+	if (err == 0)
+		err = sync_fd(fd);
+	RQ_FAULT("chunk-filled");
+	if (err == 0)
+		err = write_at(fd, &h, sizeof(h), start);
+	if (err == 0)
+		err = sync_fd(fd);
+	return err;
+}
+
+/*
+ * A failed fsync is only returned: nobody relies on the chunk, and the file's
+ * other pages are this process's no more than before.  But the kernel reports
+ * their loss once, so it must not go unheard.
+ */
+static void
+report_fill_failure(const char *path, int err)
+{
+	if (err == ENOSPC || err == EDQUOT || err == EFBIG)
+		return;
+	errno = err;
+	ereport(data_sync_elevel(LOG),
+			(errcode_for_file_access(),
+			 errmsg("could not extend file \"%s\": %m", path)));
+}
+
+/*
+ * The name of a new file is synced before anything is told of the chunk: the
+ * state that will name extents in it syncs files that are there, no names.
+ */
+int
+rq_area_fill(uint32 chunk, int class)
+{
+	char		path[MAXPGPATH];
+	bool		is_new = false;
+	int			err;
+	int			fd;
+
+	Assert(chunk < RQ_CHUNKS_MAX && class < RQ_EXT_CLASSES);
+	rq_area_path(path, chunk / RQ_AREA_CHUNKS);
+	fd = BasicOpenFile(path, O_RDWR | PG_BINARY);
+	if (fd < 0 && errno == ENOENT)
+	{
+		fd = BasicOpenFile(path, O_RDWR | O_CREAT | O_EXCL | PG_BINARY);
+		is_new = true;
+	}
+	if (fd < 0)
+		return errno;
+	err = fill_chunk(fd, chunk, class);
+	close(fd);
+	if (err != 0)
+		report_fill_failure(path, err);
+	else if (is_new)
+		rq_fsync_path(RQ_QUEUE_DIR, true);
+	return err;
+}
+
+/*
+ * The header goes first, so that a hole that is only half there after a power
+ * failure is in a raw chunk, or in one with a header and no extent of anybody's.
+ */
+int
+rq_area_raze(uint32 chunk)
+{
+	static const RqChunkHeader zeros;
+	uint64		start = chunk_start(chunk);
+	char		path[MAXPGPATH];
+	int			err;
+	int			fd;
+
+	rq_area_path(path, chunk / RQ_AREA_CHUNKS);
+	fd = BasicOpenFile(path, O_RDWR | PG_BINARY);
+	if (fd < 0)
+		return errno;
+	err = write_at(fd, &zeros, sizeof(zeros), start);
+#if defined(FALLOC_FL_PUNCH_HOLE) && defined(FALLOC_FL_KEEP_SIZE)
+	/* Best effort: without it the chunk is raw all the same. */
+	if (err == 0)
+		(void) fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+						 start, RQ_CHUNK_SIZE);
+#endif
+	RQ_FAULT("chunk-punched");
+	close(fd);
+	return err;
+}
+
+/* ---- sync ---- */
+
+/*
+ * A mark that is seen set stands for an fsync that includes the store: the
+ * barrier orders the store before the look, and the exchange in rq_area_sync(),
+ * which is one too, orders its clearing before the fsync.
+ */
+void
+rq_area_mark(RqAreaMarks *marks, uint32 chunk)
+{
+	pg_atomic_uint32 *dirty = &marks->dirty[chunk / RQ_AREA_CHUNKS];
+
+	pg_memory_barrier();
+	if (pg_atomic_read_u32(dirty) == 0)
+		pg_atomic_write_u32(dirty, 1);
+}
+
+/* False if nothing has been stored since it was synced last. */
+static bool
+sync_area(pg_atomic_uint32 *dirty, uint32 area)
+{
+	char		path[MAXPGPATH];
+
+	if (pg_atomic_read_u32(dirty) == 0 ||
+		pg_atomic_exchange_u32(dirty, 0) == 0)
+		return false;
+	rq_area_path(path, area);
+	PG_TRY();
+	{
+		if (!rq_fsync_path(path, false))
+			rq_report_corruption(psprintf("file \"%s\"", path), "it is missing");
+	}
+	PG_CATCH();
+	{
+		pg_atomic_write_u32(dirty, 1);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	RQ_FAULT_OF("area-fsynced", area);
+	return true;
+}
+
+uint32
+rq_area_sync(RqAreaMarks *marks)
+{
+	uint32		synced = 0;
+
+	for (uint32 i = 0; i < RQ_AREAS_MAX; i++)
+		synced += sync_area(&marks->dirty[i], i);
+	return synced;
+}
+
+/* ---- before anybody maps ---- */
+
+static void
+report_unread(const char *path)
+{
+	ereport(FATAL,
+			(errcode_for_file_access(),
+			 errmsg("could not read or write file \"%s\": %m", path)));
+}
+
+/* A short read is of a chunk that is not complete, so its rest is zeros. */
+static void
+read_at(int fd, const char *path, void *bytes, uint64 len, uint64 at)
+{
+	ssize_t		n;
+
+	do
+		n = pg_pread(fd, bytes, len, at);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		report_unread(path);
+	memset((char *) bytes + n, 0, len - n);
+}
+
+/*
+ * Both headers and extents of a chunk that has lost its header are gone: it is
+ * raw, and whoever needs an entry of it finds out.  That is reported, since
+ * nothing else says which file it was.
+ */
+static int
+class_of_chunk(const RqChunkHeader *h, uint32 chunk, const char *path)
+{
+	const char *problem;
+
+	if (rq_chunk_is_raw(h))
+		return -1;
+	problem = rq_chunk_problem(h, chunk);
+	if (problem == NULL)
+		return h->class;
+	ereport(LOG,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("chunk %u of file \"%s\" is damaged: %s",
+					chunk % RQ_AREA_CHUNKS, path, problem)));
+	return -1;
+}
+
+/* "table" has room for the header table of any class. */
+static void
+visit_chunk(int fd, const char *path, uint32 chunk, RqExtentHeader *table,
+			RqChunkVisit visit, void *arg)
+{
+	uint64		start = chunk_start(chunk);
+	int			class;
+	uint64		len;
+	int			err;
+
+	read_at(fd, path, table, sizeof(RqChunkHeader), start);
+	class = class_of_chunk((RqChunkHeader *) table, chunk, path);
+	if (class < 0)
+	{
+		visit(chunk, class, NULL, 0, arg);
+		return;
+	}
+	len = (uint64) rq_ext_places[class] * sizeof(RqExtentHeader);
+	start += sizeof(RqChunkHeader);
+	read_at(fd, path, table, len, start);
+	if (!visit(chunk, class, table, rq_ext_places[class], arg))
+		return;
+	err = write_at(fd, table, len, start);
+	if (err != 0)
+	{
+		errno = err;
+		report_unread(path);
+	}
+}
+
+void
+rq_area_visit(RqChunkVisit visit, void *arg)
+{
+	RqExtentHeader *table = palloc(rq_ext_places[0] * sizeof(RqExtentHeader));
+
+	for (uint32 area = 0; area < RQ_AREAS_MAX; area++)
+	{
+		char		path[MAXPGPATH];
+		struct stat st;
+		uint32		n;
+		int			fd;
+
+		rq_area_path(path, area);
+		fd = BasicOpenFile(path, O_RDWR | PG_BINARY);
+		if (fd < 0 && errno == ENOENT)
+			continue;
+		if (fd < 0 || fstat(fd, &st) != 0)
+			report_unread(path);
+		/* What is short of a whole chunk was never filled. */
+		n = Min(st.st_size / RQ_CHUNK_SIZE, RQ_AREA_CHUNKS);
+		for (uint32 i = 0; i < n; i++)
+			visit_chunk(fd, path, area * RQ_AREA_CHUNKS + i, table, visit, arg);
+		close(fd);
+	}
+	pfree(table);
+}

@@ -1,0 +1,83 @@
+/*
+ * rq_area.h
+ *	  Area files: the chunks that extents of queues lie in.
+ *
+ * An area file only grows while the server runs, and each process that needs
+ * one maps it with the size that it can have, beyond its present end.  Nobody
+ * touches a chunk that has not been filled.
+ */
+#ifndef RQ_AREA_H
+#define RQ_AREA_H
+
+#include "port/atomics.h"
+
+#include "format/rq_extfmt.h"
+#include "store/rq_map.h"
+
+/*
+ * The chunk in memory.  The pointer is good until the second call after it that
+ * is for another area file or the other mode.  Throws when the file is missing,
+ * too short or can't be mapped; a mode that probes gives NULL then.
+ */
+extern char *rq_area_chunk(uint32 chunk, RqMapMode mode);
+
+/* In a chunk in memory: the headers, by place, and the entries of one extent. */
+static inline RqExtentHeader *
+rq_area_header(char *chunk, uint32 place)
+{
+	return (RqExtentHeader *) chunk + place;
+}
+
+static inline RqEntry *
+rq_area_entries(char *chunk, int class, uint32 place)
+{
+	return (RqEntry *) (chunk + rq_ext_offset(class, place));
+}
+
+/*
+ * Make the chunk one of this class: allocate and zero it, fsync, then write its
+ * header and fsync that.  It must be raw or not exist, and no other process
+ * may fill or raze chunks at the same time.  Returns 0 or an errno; the chunk is
+ * as it was then, but the file may be longer.
+ */
+extern int	rq_area_fill(uint32 chunk, int class);
+
+/*
+ * Make the chunk raw and give its space back, as far as the file system can.
+ * Nothing in it is anybody's, but others may have it mapped, and read zeros.
+ * Returns 0, or an errno if it is not raw.
+ */
+extern int	rq_area_raze(uint32 chunk);
+
+/* Which area files have been stored to; all clean in zeroed memory. */
+typedef struct RqAreaMarks
+{
+	pg_atomic_uint32 dirty[RQ_AREAS_MAX];
+} RqAreaMarks;
+
+/*
+ * Something has been stored in the chunk.  To be called after the store and
+ * before the lock is released that the copier of the state takes
+ * (wal/rq_state.c).  Can't throw.
+ */
+extern void rq_area_mark(RqAreaMarks *marks, uint32 chunk);
+
+/*
+ * fsync the area files that are marked and clear the marks; returns how many.
+ * PANIC if fsync fails, unless data_sync_retry is on: then it throws, and what
+ * is not on disk is marked again.  Only after the slots of queues have been
+ * copied: whatever the copies rely on is marked by then.
+ */
+extern uint32 rq_area_sync(RqAreaMarks *marks);
+
+/*
+ * Before anybody maps: call "visit" with the headers of each chunk, places 1 to
+ * n.  If it returns true it has changed them, and they are written back.  A raw
+ * chunk, which has class -1 and no headers, is visited, too.  FATAL if a file
+ * can't be read or written.
+ */
+typedef bool (*RqChunkVisit) (uint32 chunk, int class, RqExtentHeader *headers,
+							  uint32 n, void *arg);
+extern void rq_area_visit(RqChunkVisit visit, void *arg);
+
+#endif							/* RQ_AREA_H */
