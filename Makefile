@@ -125,6 +125,11 @@ OBJS = \
 	src/queue/rq_ahead.o \
 	src/queue/rq_enqueue.o \
 	src/queue/rq_entry.o \
+	src/queue/rq_extent.o \
+	src/queue/rq_extlist.o \
+	src/queue/rq_extload.o \
+	src/queue/rq_extmem.o \
+	src/queue/rq_extsupply.o \
 	src/queue/rq_queue.o \
 	src/queue/rq_queuesync.o \
 	src/queue/rq_resolve.o \

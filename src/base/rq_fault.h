@@ -47,6 +47,10 @@
 	X(arg, "precommit-sort") \
 	/* where a queue ends is known, its segments are not opened */ \
 	X(arg, "enqueue-open") \
+	/* an extent is no longer free, its header is not written */ \
+	X(arg, "extent-taken") \
+	/* it is the queue's last one */ \
+	X(arg, "extent-linked") \
 	/* entries are in the map, WAL record not inserted */ \
 	X(arg, "enqueue-store") \
 	/* "fails": the clock is two hours ahead */ \
@@ -163,8 +167,16 @@
 	X(arg, "trim-segment") \
 	/* the files are removed */ \
 	X(arg, "trim-removed") \
+	/* extents are given back, the queue still has them */ \
+	X(arg, "extents-freed") \
+	/* those wait for the sync that begins, no slot is copied */ \
+	X(arg, "extents-waiting") \
 	/* this area file is on disk, others may not be */ \
 	X(arg, "area-fsynced") \
+	/* what waited for the sync may be zeroed */ \
+	X(arg, "extents-released") \
+	/* an extent's entries are zeros, its header is not */ \
+	X(arg, "extent-zeroing") \
 	/* a chunk is filled with zeros and has no header */ \
 	X(arg, "chunk-filled") \
 	/* a chunk's space is given back */ \

@@ -112,6 +112,9 @@ typedef struct RqQueue
 	pg_atomic_uint64 start;		/* first offset that is kept */
 	pg_atomic_uint64 stable;
 	pg_atomic_uint64 end;		/* next offset to be given */
+	pg_atomic_uint64 tail;		/* its last extent, RQ_EXT_TAIL, 0 = none;
+								 * raised before "end"; lock to change it */
+	uint32		head;			/* address of its first extent; lock */
 	pg_atomic_uint64 wanted;	/* offsets below have a segment, or the
 								 * allocator has been asked for it */
 	pg_atomic_uint32 unflushed; /* backends that have yet to flush an entry */

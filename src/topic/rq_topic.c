@@ -182,6 +182,8 @@ init_queue(RqQueue *q, uint32 topic, uint32 id)
 	pg_atomic_write_u64(&q->start, 0);
 	pg_atomic_write_u64(&q->stable, 0);
 	pg_atomic_write_u64(&q->end, 0);
+	pg_atomic_write_u64(&q->tail, 0);
+	q->head = 0;
 	pg_atomic_write_u32(&q->unflushed, 0);
 	pg_atomic_write_u64(&q->wanted, 0);
 	q->logged_stable = 0;

@@ -1,0 +1,407 @@
+/*
+ * rq_extent.c
+ *	  The extents of a queue: added, found, given back.
+ *
+ * A queue's extents are a chain, from "head", which has the entry at the queue's
+ * start, to "tail", where its end is.  Almost everybody wants an entry near the
+ * end: that is in the tail, which is found without looking at any header.  Who
+ * wants another one goes back from there, by jumps.
+ *
+ * Readers take no lock, and the queue can be trimmed and its extents be others'
+ * while they are on their way.  All that one passes lies behind the entry that
+ * it wants, so if an extent was no longer the queue's, start has passed that
+ * entry, too: the reader checks that in the end.  Until then it has to survive
+ * whatever it finds: addresses are checked against the table of chunks, headers
+ * against the queue and against the step before, and with each step "first"
+ * falls, so that a walk ends.
+ *
+ *		who adds				who reads
+ *		--------				---------
+ *		header					end (or stable)
+ *		write barrier			read barrier
+ *		tail					tail
+ *		write barrier			header
+ *		end
+ */
+#include "postgres.h"
+
+#include "access/xlogutils.h"
+
+#include "base/rq_error.h"
+#include "base/rq_fault.h"
+#include "format/rq_segfmt.h"
+#include "queue/rq_extent.h"
+#include "queue/rq_extlist.h"
+#include "queue/rq_extsupply.h"
+#include "topic/rq_topic.h"
+
+RqExtOwner
+rq_extent_owner(const RqQueue *q)
+{
+	return (RqExtOwner)
+	{
+		.key = rq_queue_key(q),
+			.queue_id = q->id,
+			.born = q->born
+	};
+}
+
+static bool
+is_owned_by(const RqExtentHeader *h, const RqExtOwner *owner)
+{
+	return h->magic == RQ_EXTENT_MAGIC && RQ_KEY_EQ(h->key, owner->key) &&
+		h->queue_id == owner->queue_id && h->born == owner->born;
+}
+
+/*
+ * Copy an extent's header; false if there is none, or it is not the queue's.  A
+ * copy, since the next one that is mapped can unmap this one, and since what has
+ * been checked must not change.
+ */
+static bool
+read_header(RqExtAddr addr, const RqExtOwner *owner, RqMapMode mode,
+			RqExtentHeader *copy)
+{
+	const RqExtentHeader *h = rq_ext_header(addr, mode);
+
+	if (h == NULL)
+		return false;
+	*copy = *h;
+	return is_owned_by(copy, owner);
+}
+
+/* Is "to" what an extent can have as its predecessor, or as its jump? */
+static bool
+comes_before(const RqExtentHeader *to, const RqExtentHeader *h)
+{
+	return to->first < h->first && to->depth < h->depth;
+}
+
+/* ---- find ---- */
+
+/*
+ * The run of an extent, which has "count" entries from "first" on; false if
+ * "off" is none of them or the extent can't be mapped.
+ */
+static bool
+set_run(RqExtAddr addr, int class, RqOff first, uint32 count, RqOff off,
+		RqMapMode mode, RqExtRun *run)
+{
+	char	   *base;
+
+	if (off - first >= count)
+		return false;
+	base = rq_area_chunk(RQ_EXT_CHUNK(addr), mode);
+	if (base == NULL)
+		return false;
+	run->addr = addr;
+	run->first = first;
+	run->count = count;
+	run->entries = rq_area_entries(base, class, RQ_EXT_PLACE(addr));
+	return true;
+}
+
+/*
+ * The tail's word has the low half of "first" only.  The distance from there to
+ * "off" is right if the queue's end, which is in the tail, is less than 2^31
+ * entries away from "off".
+ */
+static bool
+find_in_tail(RqQueue *q, uint64 tail, RqOff off, RqMapMode mode, RqExtRun *run)
+{
+	RqExtAddr	addr = RQ_EXT_TAIL_ADDR(tail);
+	int			class = rq_ext_class(addr);
+	uint32		in = (uint32) off - (uint32) tail;
+	int64		to_end = (int64) (pg_atomic_read_u64(&q->end) - off);
+
+	return class >= 0 && in < rq_ext_entries[class] &&
+		to_end < PG_INT32_MAX && to_end > -PG_INT32_MAX &&
+		set_run(addr, class, off - in, rq_ext_entries[class], off, mode, run);
+}
+
+/*
+ * The extent after the one that was found before, if "off" is its first entry.
+ * What the last extent's "next" says has no meaning, and so is checked like any
+ * other.
+ */
+static bool
+find_next(const RqExtOwner *owner, RqOff off, RqMapMode mode, RqExtRun *run)
+{
+	RqExtentHeader h;
+	RqExtAddr	next;
+	int			class;
+
+	if (off != run->first + run->count ||
+		!read_header(run->addr, owner, mode, &h))
+		return false;
+	next = h.next;
+	class = rq_ext_class(next);
+	return class >= 0 && read_header(next, owner, mode, &h) && h.first == off &&
+		set_run(next, class, off, rq_ext_count(&h, class), off, mode, run);
+}
+
+/*
+ * Where to go from an extent that begins after "off": as far as its jump, if
+ * that is still the queue's and does not go too far, else one back.
+ */
+static RqExtAddr
+step_back(const RqExtentHeader *h, const RqExtOwner *owner, RqOff off,
+		  RqMapMode mode)
+{
+	RqExtentHeader to;
+
+	if (h->jump != RQ_EXT_NONE && h->jump != h->prev &&
+		read_header(h->jump, owner, mode, &to) && comes_before(&to, h) &&
+		(to.first > off ||
+		 off - to.first < rq_ext_count(&to, rq_ext_class(h->jump))))
+		return h->jump;
+	return h->prev;
+}
+
+static bool
+find_from(RqExtAddr addr, const RqExtOwner *owner, RqOff off, RqMapMode mode,
+		  RqExtRun *run)
+{
+	RqExtentHeader h;
+	RqOff		before = PG_UINT64_MAX;
+
+	while (read_header(addr, owner, mode, &h) && h.first < before)
+	{
+		int			class = rq_ext_class(addr);
+
+		if (class < 0)
+			break;
+		if (h.first <= off)
+			return set_run(addr, class, h.first, rq_ext_count(&h, class), off,
+						   mode, run);
+		before = h.first;
+		addr = step_back(&h, owner, off, mode);
+	}
+	return false;
+}
+
+bool
+rq_extent_find(RqQueue *q, const RqExtOwner *owner, RqOff off, RqMapMode mode,
+			   RqExtRun *run)
+{
+	uint64		tail = pg_atomic_read_u64(&q->tail);
+	RqExtOwner	own;
+
+	if (tail == 0)
+		return false;
+	pg_read_barrier();
+	if (find_in_tail(q, tail, off, mode, run))
+		return true;
+	if (owner == NULL)
+	{
+		own = rq_extent_owner(q);
+		owner = &own;
+	}
+	return (run->addr != RQ_EXT_NONE && find_next(owner, off, mode, run)) ||
+		find_from(RQ_EXT_TAIL_ADDR(tail), owner, off, mode, run);
+}
+
+/* ---- add ---- */
+
+uint64
+rq_extent_room(const RqQueue *q)
+{
+	uint64		tail = pg_atomic_read_u64((pg_atomic_uint64 *) &q->tail);
+	uint32		used = (uint32) pg_atomic_read_u64((pg_atomic_uint64 *) &q->end) -
+	(uint32) tail;
+	int			class = rq_ext_class(RQ_EXT_TAIL_ADDR(tail));
+
+	if (tail == 0)
+		return 0;
+	Assert(class >= 0 && used <= rq_ext_entries[class]);
+	return rq_ext_entries[class] - used;
+}
+
+static void
+report_lost_tail(const RqExtOwner *owner)
+{
+	rq_report_corruption(psprintf("queue %u of topic %u/%u", owner->queue_id,
+								  owner->key.db, owner->key.rel),
+						 "the header of its last extent is damaged");
+}
+
+/*
+ * All of a new extent's header but "seq".  May throw.  Jumps that have been
+ * trimmed are not the queue's any more; then this one goes one back only.
+ */
+static RqExtentHeader
+plan_header(const RqExtOwner *owner, RqExtAddr prev, RqOff first)
+{
+	RqExtentHeader h = {.key = owner->key, .queue_id = owner->queue_id,
+	.born = owner->born, .first = first, .prev = prev};
+	RqExtentHeader p;
+	RqExtentHeader pj;
+	RqExtentHeader pjj;
+	bool		has_pj;
+	bool		has_pjj;
+
+	if (prev == RQ_EXT_NONE)
+		return h;
+	if (!read_header(prev, owner, RQ_MAP_WRITE, &p))
+		report_lost_tail(owner);
+	has_pj = read_header(p.jump, owner, RQ_MAP_WRITE, &pj) &&
+		comes_before(&pj, &p);
+	has_pjj = has_pj && read_header(pj.jump, owner, RQ_MAP_WRITE, &pjj) &&
+		comes_before(&pjj, &pj);
+	h.depth = p.depth + 1;
+	h.jump = rq_ext_jump(prev, &p, has_pj ? &pj : NULL, has_pjj ? &pjj : NULL);
+	return h;
+}
+
+static void
+supply_in_redo(int class)
+{
+	uint64		want[RQ_EXT_CLASSES] = {0};
+	int			err;
+
+	want[class] = 1;
+	(void) rq_extent_supply(want, PG_UINT64_MAX, &err);
+	if (err == 0)
+		return;
+	errno = err;
+	ereport(ERROR,
+			(errcode_for_file_access(),
+			 errmsg("could not make room for entries of queues in directory \"%s\": %m",
+					RQ_QUEUE_DIR),
+			 err == ENOSPC ?
+			 errhint("Free some space in \"%s\".", RQ_QUEUE_DIR) : 0));
+}
+
+/*
+ * Take a free extent and fill in its header.  Everything is mapped before it is
+ * taken, as that can throw; if the chunk has none left by then, another one is
+ * looked for.  RQ_EXT_NONE if there is none.
+ */
+static RqExtAddr
+take_extent(int class, RqExtentHeader *h)
+{
+	for (;;)
+	{
+		uint32		chunk = rq_free_chunk(class);
+		RqExtentHeader *prev = NULL;
+		char	   *base;
+		RqExtAddr	addr;
+
+		if (chunk == RQ_NO_CHUNK)
+		{
+			if (!InRecovery)
+				return RQ_EXT_NONE;
+			supply_in_redo(class);
+			continue;
+		}
+		if (h->prev != RQ_EXT_NONE)
+			prev = rq_ext_header(h->prev, RQ_MAP_WRITE);
+		base = rq_area_chunk(chunk, RQ_MAP_WRITE);
+		addr = rq_free_take(chunk, class, base, &h->seq);
+		if (addr == RQ_EXT_NONE)
+			continue;
+		RQ_FAULT("extent-taken");
+		rq_ext_seal(h);
+		*rq_area_header(base, RQ_EXT_PLACE(addr)) = *h;
+		if (prev != NULL)
+			prev->next = addr;
+		rq_area_mark(&rq_extents->marks, chunk);
+		return addr;
+	}
+}
+
+RqExtResult
+rq_extent_add(RqQueue *q, RqOff first, uint64 coming)
+{
+	RqExtOwner	owner = rq_extent_owner(q);
+	RqExtAddr	prev = RQ_EXT_TAIL_ADDR(pg_atomic_read_u64(&q->tail));
+	RqOff		start = pg_atomic_read_u64(&q->start);
+	RqExtentHeader h;
+	RqExtAddr	addr;
+
+	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
+	Assert(first == pg_atomic_read_u64(&q->end) + rq_extent_room(q));
+	h = plan_header(&owner, prev, first);
+	addr = take_extent(rq_ext_class_for(first - start, coming), &h);
+	if (addr == RQ_EXT_NONE)
+		return RQ_EXT_LACKING;
+	pg_write_barrier();
+	pg_atomic_write_u64(&q->tail, RQ_EXT_TAIL(addr, first));
+	if (prev == RQ_EXT_NONE)
+		q->head = addr;
+	RQ_FAULT("extent-linked");
+	return RQ_EXT_DONE;
+}
+
+/* ---- give back ---- */
+
+static RqExtChain
+chain_of(const RqQueue *q)
+{
+	return (RqExtChain)
+	{
+		.head = q->head,
+			.tail = RQ_EXT_TAIL_ADDR(pg_atomic_read_u64((pg_atomic_uint64 *) &q->tail))
+	};
+}
+
+/*
+ * Readers that have read "tail" before find out by "start", which has been
+ * raised before.
+ */
+static void
+forget_chain(RqQueue *q)
+{
+	pg_write_barrier();
+	pg_atomic_write_u64(&q->tail, 0);
+	q->head = RQ_EXT_NONE;
+}
+
+/*
+ * A queue that has no messages keeps a small extent, or it would take one for
+ * each message that is consumed at once.
+ */
+static bool
+needs_nothing(const RqQueue *q, RqOff start, RqOff end)
+{
+	RqExtAddr	tail = chain_of(q).tail;
+
+	return start == end && (rq_ext_class(tail) > 0 || rq_extent_room(q) == 0);
+}
+
+void
+rq_extent_cut(RqQueue *q)
+{
+	RqOff		start = pg_atomic_read_u64(&q->start);
+	RqExtChain	chain = chain_of(q);
+	RqExtRun	run = {0};
+	RqExtentHeader *h;
+
+	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
+	if (chain.head == RQ_EXT_NONE)
+		return;
+	if (needs_nothing(q, start, pg_atomic_read_u64(&q->end)))
+	{
+		if (rq_chain_give_back(chain))
+			forget_chain(q);
+		return;
+	}
+	if (!rq_extent_find(q, NULL, start, RQ_MAP_PROBE, &run) ||
+		run.addr == chain.head)
+		return;
+	h = rq_ext_header(run.addr, RQ_MAP_PROBE);
+	if (h == NULL)
+		return;
+	chain.tail = h->prev;
+	if (rq_chain_give_back(chain))
+		q->head = run.addr;
+}
+
+RqExtChain
+rq_extent_detach(RqQueue *q)
+{
+	RqExtChain	chain = chain_of(q);
+
+	forget_chain(q);
+	return chain;
+}

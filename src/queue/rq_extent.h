@@ -1,0 +1,81 @@
+/*
+ * rq_extent.h
+ *	  The extents of a queue: added, found, given back.
+ */
+#ifndef RQ_EXTENT_H
+#define RQ_EXTENT_H
+
+#include "format/rq_extfmt.h"
+#include "queue/rq_extmem.h"
+#include "store/rq_map.h"
+#include "topic/rq_tables.h"
+
+/*
+ * Whose extents, for a reader that does not keep the queue (see RqQueue): it
+ * copies this while it does.
+ */
+typedef struct RqExtOwner
+{
+	RqKey		key;			/* of the topic */
+	uint32		queue_id;
+	XLogRecPtr	born;
+} RqExtOwner;
+
+extern RqExtOwner rq_extent_owner(const RqQueue *q);
+
+typedef enum RqExtResult
+{
+	RQ_EXT_DONE,
+	RQ_EXT_LACKING				/* nothing is free: release locks, wait for
+								 * the allocator, try again */
+} RqExtResult;
+
+/*
+ * Give the queue another extent, which begins at "first", the end of its last
+ * one, or of the queue if it has none.  It gets "coming" entries next.  The
+ * caller holds the queue's lock exclusively and is in no critical section;
+ * throws, with nothing changed, when a file can't be mapped.  In recovery nothing
+ * is lacking: chunks are filled on the spot, or this throws.
+ */
+extern RqExtResult rq_extent_add(RqQueue *q, RqOff first, uint64 coming);
+
+/* How many entries have room from the queue's end on.  Under its lock. */
+extern uint64 rq_extent_room(const RqQueue *q);
+
+/* The entries of one extent, which are neighbours in memory. */
+typedef struct RqExtRun
+{
+	RqExtAddr	addr;			/* RQ_EXT_NONE = none */
+	RqOff		first;
+	uint32		count;			/* not all of them need be below the end */
+	RqEntry    *entries;		/* of "first"; good as rq_area_chunk() says */
+} RqExtRun;
+
+/*
+ * Find the extent that has an entry; false if there is none, or if it can't be
+ * mapped and the mode probes.  "run" is all zeros or the one found before, which
+ * helps if that ends at "off".  "owner" is NULL for who keeps the queue.
+ *
+ * Takes no lock.  The caller has seen "off" below end, with a read barrier after
+ * that, or holds the queue's lock.  When it has copied what it wants it checks
+ * that start has not passed "off": else what it has found can be anything.
+ */
+extern bool rq_extent_find(RqQueue *q, const RqExtOwner *owner, RqOff off,
+						   RqMapMode mode, RqExtRun *run);
+
+/*
+ * Give back what lies below the queue's start, and all if it is empty but for a
+ * small extent with room.  Under its lock, after start has been raised, in no
+ * critical section.  What cannot be mapped stays until the next call.  Can't
+ * throw.
+ */
+extern void rq_extent_cut(RqQueue *q);
+
+/*
+ * The queue goes: take its extents away from it, under its lock or while nobody
+ * else can use it.  The caller gives them back when that has been logged:
+ * rq_chain_give_back().
+ */
+extern RqExtChain rq_extent_detach(RqQueue *q);
+
+#endif							/* RQ_EXTENT_H */

@@ -1,0 +1,116 @@
+/*
+ * rq_extlist.c
+ *	  Extents that queues have given back, and what a sync makes of them.
+ *
+ * When may an extent that a queue has given back be another's?  As long as a
+ * state on disk says that it is the first one's, a crash brings that state back,
+ * and with it the need for the entries.  So they stay as they are until a sync
+ * is done that began to copy the queues after the extent was given back: that is
+ * what the lists "freed" and "waiting" tell apart.
+ *
+ * Chains are put in front of lists, whole: that writes to the last header of the
+ * chain only, which whoever does it has mapped before it takes the lock, and
+ * never to a list's, which others may have changed meanwhile.
+ */
+#include "postgres.h"
+
+#include "base/rq_fault.h"
+#include "queue/rq_extlist.h"
+
+RqExtentHeader *
+rq_ext_header(RqExtAddr addr, RqMapMode mode)
+{
+	char	   *base;
+
+	if (rq_ext_class(addr) < 0)
+		return NULL;
+	base = rq_area_chunk(RQ_EXT_CHUNK(addr), mode);
+	return base == NULL ? NULL : rq_area_header(base, RQ_EXT_PLACE(addr));
+}
+
+/*
+ * From the first entry of the first to the end of the last: the extents in
+ * between are not looked at.  Nothing but when to sync depends on it.
+ */
+static uint64
+bytes_of_chain(const RqExtentHeader *first, const RqExtentHeader *last,
+			   RqExtAddr last_addr)
+{
+	int			class = rq_ext_class(last_addr);
+
+	if (class < 0 || last->first < first->first)
+		return 0;
+	return (last->first - first->first + rq_ext_count(last, class)) *
+		sizeof(RqEntry);
+}
+
+bool
+rq_chain_give_back(RqExtChain chain)
+{
+	RqExtentHeader *h = rq_ext_header(chain.head, RQ_MAP_PROBE_WRITE);
+	RqExtentHeader first;
+	RqExtentHeader *last;
+
+	if (h == NULL)
+		return false;
+	first = *h;
+	last = rq_ext_header(chain.tail, RQ_MAP_PROBE_WRITE);
+	if (last == NULL)
+		return false;
+	chain.bytes = bytes_of_chain(&first, last, chain.tail);
+	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
+	rq_chain_prepend(&rq_extents->freed, &chain, last);
+	LWLockRelease(rq_extents_lock);
+	RQ_FAULT("extents-freed");
+	return true;
+}
+
+/*
+ * Put one list in front of another and leave it empty.  Its tail stays the same
+ * while it is not empty, since others only put something in front; and who takes
+ * from the front is whoever calls this, or takes from the other list only.
+ */
+static void
+move_list(RqExtChain *from, RqExtChain *to)
+{
+	RqExtAddr	tail;
+	RqExtentHeader *last;
+
+	LWLockAcquire(rq_extents_lock, LW_SHARED);
+	tail = from->head == RQ_EXT_NONE ? RQ_EXT_NONE : from->tail;
+	LWLockRelease(rq_extents_lock);
+	if (tail == RQ_EXT_NONE)
+		return;
+	last = rq_ext_header(tail, RQ_MAP_WRITE);
+	Assert(last != NULL);
+	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
+	Assert(from->tail == tail);
+	rq_chain_prepend(to, from, last);
+	memset(from, 0, sizeof(*from));
+	LWLockRelease(rq_extents_lock);
+}
+
+void
+rq_extent_sync_begin(void)
+{
+	move_list(&rq_extents->freed, &rq_extents->waiting);
+	RQ_FAULT("extents-waiting");
+}
+
+void
+rq_extent_sync_done(void)
+{
+	move_list(&rq_extents->waiting, &rq_extents->released);
+	RQ_FAULT("extents-released");
+}
+
+uint64
+rq_extent_freed_bytes(void)
+{
+	uint64		bytes;
+
+	LWLockAcquire(rq_extents_lock, LW_SHARED);
+	bytes = rq_extents->freed.bytes + rq_extents->waiting.bytes;
+	LWLockRelease(rq_extents_lock);
+	return bytes;
+}

@@ -1,0 +1,35 @@
+/*
+ * rq_extlist.h
+ *	  Extents that queues have given back, and what a sync makes of them.
+ */
+#ifndef RQ_EXTLIST_H
+#define RQ_EXTLIST_H
+
+#include "queue/rq_extmem.h"
+
+/*
+ * The header of an extent in memory; NULL if there is no such extent or, with a
+ * mode that probes, if it can't be mapped; else throws then.
+ */
+extern RqExtentHeader *rq_ext_header(RqExtAddr addr, RqMapMode mode);
+
+/*
+ * Give back the extents of a queue, or those at its beginning.  The queue's own
+ * words about them change afterwards, or have already.  False, and nothing is
+ * changed, if a header cannot be mapped.  Can't throw.
+ */
+extern bool rq_chain_give_back(RqExtChain chain);
+
+/*
+ * Around a sync, by whoever syncs, who is the only one: before it copies the
+ * first slot, and after what it has copied is on disk.  If that fails, the
+ * second is not called, and the next sync takes all along.  May throw, with
+ * nothing changed.
+ */
+extern void rq_extent_sync_begin(void);
+extern void rq_extent_sync_done(void);
+
+/* What is not free before a sync, in bytes. */
+extern uint64 rq_extent_freed_bytes(void);
+
+#endif							/* RQ_EXTLIST_H */

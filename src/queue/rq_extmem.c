@@ -1,0 +1,244 @@
+/*
+ * rq_extmem.c
+ *	  Chunks and free extents in shared memory, and the lists of those that are
+ *	  to become free.
+ *
+ * Headers of free extents are read and written under the lock, in memory that
+ * the caller has mapped before.
+ */
+#include "postgres.h"
+
+#include "queue/rq_extmem.h"
+
+RqExtents  *rq_extents = NULL;
+RqChunk    *rq_chunks = NULL;
+LWLock	   *rq_extents_lock = NULL;
+
+static void
+extents_init(void)
+{
+	rq_extents_lock = &rq_part_locks(&rq_extents_part)->lock;
+}
+
+static void
+extents_fill(void)
+{
+	rq_extents->next_seq = 1;
+	for (int class = 0; class < RQ_EXT_CLASSES; class++)
+		rq_extents->first[class] = RQ_NO_CHUNK;
+	for (int i = 0; i < RQ_AREAS_MAX; i++)
+		pg_atomic_init_u32(&rq_extents->marks.dirty[i], 0);
+}
+
+const RqPart rq_extents_part = {
+	.name = "extents",
+	.item_size = sizeof(RqExtents),
+	.table = (void **) &rq_extents,
+	.fill = extents_fill,
+	.shmem_init = extents_init,
+	.locks_name = "RocketqExtents",
+	.nlocks = 1
+};
+
+static int
+chunks_items(void)
+{
+	return RQ_CHUNKS;
+}
+
+const RqPart rq_chunks_part = {
+	.name = "chunks",
+	.item_size = sizeof(RqChunk),
+	.items = chunks_items,
+	.table = (void **) &rq_chunks
+};
+
+/* ---- chunks with something free ---- */
+
+/* All under the lock. */
+static void
+link_chunk(uint32 chunk, int class)
+{
+	RqChunk    *c = &rq_chunks[chunk];
+	uint32		next = rq_extents->first[class];
+
+	c->prev = RQ_NO_CHUNK;
+	c->next = next;
+	if (next != RQ_NO_CHUNK)
+		rq_chunks[next].prev = chunk;
+	rq_extents->first[class] = chunk;
+}
+
+static void
+unlink_chunk(uint32 chunk, int class)
+{
+	const RqChunk *c = &rq_chunks[chunk];
+
+	if (c->prev == RQ_NO_CHUNK)
+		rq_extents->first[class] = c->next;
+	else
+		rq_chunks[c->prev].next = c->next;
+	if (c->next != RQ_NO_CHUNK)
+		rq_chunks[c->next].prev = c->prev;
+}
+
+/*
+ * What is free changes by one, or by a whole chunk.  Chunks without anything
+ * free are in no list, so that the first one in a list always has something.
+ */
+static void
+change_free(uint32 chunk, int class, int by)
+{
+	RqChunk    *c = &rq_chunks[chunk];
+	uint16		had = c->nfree;
+
+	c->nfree += by;
+	rq_extents->nfree[class] += by;
+	Assert(c->nfree <= rq_ext_places[class]);
+	if (had == 0)
+		link_chunk(chunk, class);
+	if (c->nfree == 0)
+		unlink_chunk(chunk, class);
+	rq_extents->nempty[class] += (c->nfree == rq_ext_places[class]) -
+		(had == rq_ext_places[class]);
+}
+
+uint32
+rq_free_chunk(int class)
+{
+	uint32		chunk;
+
+	LWLockAcquire(rq_extents_lock, LW_SHARED);
+	chunk = rq_extents->first[class];
+	LWLockRelease(rq_extents_lock);
+	return chunk;
+}
+
+/*
+ * A place from the list, 0 if it is empty.  Its links are on disk, where they
+ * can be damaged: then what is left of the list is not free any more, until the
+ * next start finds it.
+ */
+static uint16
+pop_place(uint32 chunk, int class, char *base)
+{
+	RqChunk    *c = &rq_chunks[chunk];
+	uint16		place = c->free_head;
+	RqExtentHeader *h;
+	RqExtAddr	next;
+
+	if (place == 0)
+		return 0;
+	h = rq_area_header(base, place);
+	next = h->next;
+	if (!rq_ext_is_free(h) ||
+		(next != RQ_EXT_NONE &&
+		 (RQ_EXT_CHUNK(next) != chunk || !rq_ext_is_place(next, class))))
+	{
+		int			fresh = rq_ext_places[class] - c->fresh + 1;
+
+		c->free_head = 0;
+		if (c->nfree > fresh)
+			change_free(chunk, class, fresh - c->nfree);
+		return 0;
+	}
+	c->free_head = RQ_EXT_PLACE(next);
+	return place;
+}
+
+RqExtAddr
+rq_free_take(uint32 chunk, int class, char *base, uint64 *seq)
+{
+	RqChunk    *c = &rq_chunks[chunk];
+	uint16		place = 0;
+
+	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
+	if (c->kind == class + 1 && c->nfree > 0)
+		place = pop_place(chunk, class, base);
+	if (place == 0 && c->kind == class + 1 && c->nfree > 0)
+		place = c->fresh++;
+	if (place != 0)
+	{
+		change_free(chunk, class, -1);
+		rq_extents->nowned[class]++;
+		*seq = rq_extents->next_seq++;
+	}
+	LWLockRelease(rq_extents_lock);
+	return place == 0 ? RQ_EXT_NONE : RQ_EXT_ADDR(chunk, place);
+}
+
+void
+rq_free_put(RqExtAddr addr, char *base)
+{
+	uint32		chunk = RQ_EXT_CHUNK(addr);
+	RqChunk    *c = &rq_chunks[chunk];
+	RqExtentHeader *h = rq_area_header(base, RQ_EXT_PLACE(addr));
+
+	Assert(rq_ext_class(addr) >= 0 && rq_ext_is_free(h));
+	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
+	h->next = c->free_head == 0 ? RQ_EXT_NONE : RQ_EXT_ADDR(chunk, c->free_head);
+	c->free_head = RQ_EXT_PLACE(addr);
+	change_free(chunk, c->kind - 1, 1);
+	LWLockRelease(rq_extents_lock);
+}
+
+/* ---- chunks that come and go ---- */
+
+void
+rq_chunk_add(uint32 chunk, int class)
+{
+	RqChunk    *c = &rq_chunks[chunk];
+
+	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
+	Assert(c->kind == 0 && c->nfree == 0);
+	if (chunk < rq_extents->nchunks)
+		rq_extents->nraw--;
+	else
+	{
+		Assert(chunk == rq_extents->nchunks);
+		rq_extents->nchunks++;
+	}
+	c->unswept = false;
+	c->free_head = 0;
+	c->fresh = 1;
+	c->kind = class + 1;
+	change_free(chunk, class, rq_ext_places[class]);
+	LWLockRelease(rq_extents_lock);
+}
+
+bool
+rq_chunk_remove(uint32 chunk, uint32 keep)
+{
+	RqChunk    *c = &rq_chunks[chunk];
+	int			class = c->kind - 1;
+	bool		removed = false;
+
+	if (class < 0)
+		return false;
+	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
+	if (c->nfree == rq_ext_places[class] && rq_extents->nempty[class] > keep)
+	{
+		Assert(!c->unswept);
+		change_free(chunk, class, -(int) c->nfree);
+		c->kind = 0;
+		rq_extents->nraw++;
+		removed = true;
+	}
+	LWLockRelease(rq_extents_lock);
+	return removed;
+}
+
+/* ---- lists ---- */
+
+void
+rq_chain_prepend(RqExtChain *list, const RqExtChain *chain,
+				 RqExtentHeader *last)
+{
+	Assert(LWLockHeldByMeInMode(rq_extents_lock, LW_EXCLUSIVE));
+	Assert(chain->head != RQ_EXT_NONE && chain->tail != RQ_EXT_NONE);
+	last->next = list->head;
+	if (list->head == RQ_EXT_NONE)
+		list->tail = chain->tail;
+	list->head = chain->head;
+	list->bytes += chain->bytes;
+}

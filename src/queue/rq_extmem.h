@@ -1,0 +1,128 @@
+/*
+ * rq_extmem.h
+ *	  Chunks and free extents in shared memory, and the lists of those that are
+ *	  to become free.
+ *
+ * An address is in exactly one place: in the free part of its chunk, in one of
+ * the lists "freed", "waiting" and "released", or in the chain of one queue.
+ *
+ *		queue --cut--> freed --sync begins--> waiting --sync is done-->
+ *		released --zeroed--> free --take--> queue
+ *
+ * So no extent is taken again as long as a state on disk says that it is a
+ * queue's.
+ *
+ * The extents lock protects all of it.  It comes after a queue's lock; nothing
+ * is taken, read from disk or mapped while it is held.
+ */
+#ifndef RQ_EXTMEM_H
+#define RQ_EXTMEM_H
+
+#include "format/rq_extfmt.h"
+#include "shmem/rq_parts.h"
+#include "store/rq_area.h"
+
+/* 1 TB of entries.  What is not used of the table is never touched. */
+#define RQ_CHUNKS			(1 << 18)
+#define RQ_NO_CHUNK			PG_UINT32_MAX
+
+/*
+ * A chunk.  Free extents are in a list linked by "next" of their headers, or at
+ * "fresh" and after it, where no extent has ever been.
+ */
+typedef struct RqChunk
+{
+	uint8		kind;			/* its class + 1, 0 = raw; read without the
+								 * lock, too */
+	bool		unswept;		/* extents nobody owns may not be zeros, and
+								 * are not free yet */
+	uint16		nfree;
+	uint16		free_head;		/* a place, 0 = the list is empty */
+	uint16		fresh;			/* a place, or one more than the last */
+	uint32		next;			/* chunks of the class with something free; */
+	uint32		prev;			/* RQ_NO_CHUNK at the ends */
+} RqChunk;
+
+StaticAssertDecl(sizeof(RqChunk) == 16, "there is one for each chunk there can be");
+
+/* Extents linked by "next" of their headers; that of the last means nothing. */
+typedef struct RqExtChain
+{
+	RqExtAddr	head;			/* RQ_EXT_NONE = there are none */
+	RqExtAddr	tail;
+	uint64		bytes;			/* what their entries take, for who decides
+								 * when to sync */
+} RqExtChain;
+
+typedef struct RqExtents
+{
+	uint64		next_seq;
+	uint32		nchunks;		/* in area files, raw ones included; changed
+								 * by the allocator alone */
+	uint32		nraw;
+	RqExtChain	freed;
+	RqExtChain	waiting;
+	RqExtChain	released;
+	uint32		first[RQ_EXT_CLASSES];	/* chunk with something free */
+	uint64		nfree[RQ_EXT_CLASSES];
+	uint64		nowned[RQ_EXT_CLASSES]; /* in chains and lists */
+	uint32		nempty[RQ_EXT_CLASSES]; /* chunks with nothing but free ones */
+	uint32		nunswept[RQ_EXT_CLASSES];
+	RqAreaMarks marks;
+} RqExtents;
+
+/* The same address in every process. */
+extern RqExtents *rq_extents;
+extern RqChunk *rq_chunks;
+
+extern const RqPart rq_extents_part;
+extern const RqPart rq_chunks_part;
+
+/* Functions below take it unless they say that the caller has. */
+extern LWLock *rq_extents_lock;
+
+/*
+ * The class of the extent with this address; -1 if there is none.  Without a
+ * lock it is true at some moment during the call.
+ */
+static inline int
+rq_ext_class(RqExtAddr addr)
+{
+	uint32		chunk = RQ_EXT_CHUNK(addr);
+	int			class;
+
+	if (unlikely(chunk >= RQ_CHUNKS))
+		return -1;
+	class = *(volatile uint8 *) &rq_chunks[chunk].kind - 1;
+	return class >= 0 && rq_ext_is_place(addr, class) ? class : -1;
+}
+
+/* A chunk that has something free of this class, or RQ_NO_CHUNK. */
+extern uint32 rq_free_chunk(int class);
+
+/*
+ * Take an extent of that class from the chunk, which is mapped for writing at
+ * "base"; RQ_EXT_NONE if it has none any more.  Its header is free, its entries
+ * are zeros, and "seq" gets a number that no other extent has.  Can't throw.
+ */
+extern RqExtAddr rq_free_take(uint32 chunk, int class, char *base, uint64 *seq);
+
+/* Free an extent, whose header and entries are zeros.  Can't throw. */
+extern void rq_free_put(RqExtAddr addr, char *base);
+
+/*
+ * The chunk, which was raw, is of this class now, and all free.  And the other
+ * way round, if all of it is free and more than "keep" chunks of the class are
+ * like that; else false.  Allocator only.
+ */
+extern void rq_chunk_add(uint32 chunk, int class);
+extern bool rq_chunk_remove(uint32 chunk, uint32 keep);
+
+/*
+ * Put the chain in front of a list.  "last" is the header of its tail, mapped for
+ * writing.  The caller holds the extents lock.
+ */
+extern void rq_chain_prepend(RqExtChain *list, const RqExtChain *chain,
+							 RqExtentHeader *last);
+
+#endif							/* RQ_EXTMEM_H */

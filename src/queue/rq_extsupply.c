@@ -1,0 +1,204 @@
+/*
+ * rq_extsupply.c
+ *	  Make extents free before they are needed, and give back chunks.
+ *
+ * Free extents are all zeros, so that whoever takes one has nothing to do but to
+ * fill in its header.  Three kinds of work lead there: an extent that was
+ * released is zeroed; in a chunk that was found at the start, with extents that
+ * nobody owns, those are checked, since a crash can have left anything in them;
+ * and a chunk that is raw, or beyond the end of the last area file, is filled.
+ */
+#include "postgres.h"
+
+#include "base/rq_fault.h"
+#include "queue/rq_extlist.h"
+#include "queue/rq_extsupply.h"
+
+/* By pages, so that one that is zeros already is not written. */
+static void
+zero_entries(char *base, int class, uint32 place)
+{
+	static const char zeros[4096];
+	char	   *at = (char *) rq_area_entries(base, class, place);
+	Size		len = rq_ext_entries[class] * sizeof(RqEntry);
+	Size		step = Min(len, sizeof(zeros));
+
+	for (char *end = at + len; at < end; at += step)
+		if (memcmp(at, zeros, step) != 0)
+			memset(at, 0, step);
+}
+
+/* ---- what has been released ---- */
+
+static RqExtAddr
+first_released(void)
+{
+	RqExtAddr	addr;
+
+	LWLockAcquire(rq_extents_lock, LW_SHARED);
+	addr = rq_extents->released.head;
+	LWLockRelease(rq_extents_lock);
+	return addr;
+}
+
+/* False if it is not the first one any more. */
+static bool
+pop_released(RqExtAddr addr, const RqExtentHeader *h)
+{
+	RqExtChain *list = &rq_extents->released;
+	bool		popped;
+
+	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
+	popped = list->head == addr;
+	if (popped)
+	{
+		rq_extents->nowned[rq_ext_class(addr)]--;
+		if (addr == list->tail)
+			memset(list, 0, sizeof(*list));
+		else
+			list->head = h->next;
+	}
+	LWLockRelease(rq_extents_lock);
+	return popped;
+}
+
+/*
+ * The next released extent becomes free; how many bytes that was, 0 if there is
+ * none.  Entries first: a header of zeros says that they are zeros, too, to
+ * whoever looks at both while the server runs.  In a chunk that is yet to be
+ * swept it becomes free then.
+ */
+static uint64
+free_released(int *err)
+{
+	RqExtAddr	addr;
+	RqExtentHeader *h;
+	char	   *base;
+	int			class;
+
+	do
+	{
+		addr = first_released();
+		if (addr == RQ_EXT_NONE)
+			return 0;
+		base = rq_area_chunk(RQ_EXT_CHUNK(addr), RQ_MAP_PROBE_WRITE);
+		if (base == NULL)
+		{
+			*err = EIO;
+			return 0;
+		}
+		h = rq_area_header(base, RQ_EXT_PLACE(addr));
+	} while (!pop_released(addr, h));
+
+	class = rq_ext_class(addr);
+	zero_entries(base, class, RQ_EXT_PLACE(addr));
+	RQ_FAULT("extent-zeroing");
+	pg_write_barrier();
+	memset(h, 0, sizeof(*h));
+	if (!rq_chunks[RQ_EXT_CHUNK(addr)].unswept)
+		rq_free_put(addr, base);
+	return rq_ext_entries[class] * sizeof(RqEntry);
+}
+
+/* ---- chunks ---- */
+
+/* The next chunk after the last one that was found so, or RQ_NO_CHUNK. */
+static uint32
+find_chunk(int class, bool unswept)
+{
+	static uint32 at = 0;
+
+	for (uint32 n = 0; n < rq_extents->nchunks; n++)
+	{
+		const RqChunk *c;
+
+		at = at + 1 < rq_extents->nchunks ? at + 1 : 0;
+		c = &rq_chunks[at];
+		if (c->kind == class + 1 && c->unswept == unswept)
+			return at;
+	}
+	return RQ_NO_CHUNK;
+}
+
+/* Every extent that nobody owns; their headers have been zeroed at the start. */
+static int
+sweep_chunk(int class)
+{
+	uint32		chunk = find_chunk(class, true);
+	char	   *base;
+
+	Assert(chunk != RQ_NO_CHUNK);
+	base = rq_area_chunk(chunk, RQ_MAP_PROBE_WRITE);
+	if (base == NULL)
+		return EIO;
+	for (uint32 place = 1; place <= rq_ext_places[class]; place++)
+	{
+		if (!rq_ext_is_free(rq_area_header(base, place)))
+			continue;
+		zero_entries(base, class, place);
+		rq_free_put(RQ_EXT_ADDR(chunk, place), base);
+	}
+	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
+	rq_chunks[chunk].unswept = false;
+	rq_extents->nunswept[class]--;
+	LWLockRelease(rq_extents_lock);
+	return 0;
+}
+
+static int
+fill_chunk_of(int class)
+{
+	uint32		chunk = rq_extents->nchunks;
+	int			err;
+
+	if (rq_extents->nraw > 0)
+		chunk = find_chunk(-1, false);
+	if (chunk >= RQ_CHUNKS)
+		return ENOSPC;
+	err = rq_area_fill(chunk, class);
+	if (err == 0)
+		rq_chunk_add(chunk, class);
+	return err;
+}
+
+bool
+rq_extent_supply(const uint64 want[RQ_EXT_CLASSES], uint64 most, int *err)
+{
+	uint64		done = 0;
+	uint64		bytes;
+
+	*err = 0;
+	while ((bytes = free_released(err)) > 0)
+	{
+		done += bytes;
+		if (done >= most)
+			return false;
+	}
+	for (int class = 0; class < RQ_EXT_CLASSES; class++)
+		while (rq_extents->nfree[class] < want[class])
+		{
+			if (done >= most)
+				return false;
+			*err = rq_extents->nunswept[class] > 0 ? sweep_chunk(class) :
+				fill_chunk_of(class);
+			if (*err != 0)
+				return true;
+			done += RQ_CHUNK_SIZE;
+		}
+	return true;
+}
+
+uint32
+rq_extent_raze(uint32 keep, uint32 most)
+{
+	static uint32 at = 0;
+	uint32		razed = 0;
+
+	for (uint32 n = 0; n < Min(most, rq_extents->nchunks); n++)
+	{
+		at = at + 1 < rq_extents->nchunks ? at + 1 : 0;
+		if (rq_chunk_remove(at, keep) && rq_area_raze(at) == 0)
+			razed++;
+	}
+	return razed;
+}

@@ -1,0 +1,29 @@
+/*
+ * rq_extsupply.h
+ *	  Make extents free before they are needed, and give back chunks.
+ *
+ * For the allocator, or for the startup process while there is none: only one
+ * process may do this at a time.
+ */
+#ifndef RQ_EXTSUPPLY_H
+#define RQ_EXTSUPPLY_H
+
+#include "queue/rq_extmem.h"
+
+/*
+ * Make free what is released, then sweep or fill chunks until as many extents of
+ * each class are free as "want" says.  False if there is more to do, but about
+ * "most" bytes have been worked on.  "err" gets 0, or an errno: then that is all
+ * there is for now.  Can't throw.
+ */
+extern bool rq_extent_supply(const uint64 want[RQ_EXT_CLASSES], uint64 most,
+							 int *err);
+
+/*
+ * Give back the space of chunks with nothing in them, but for "keep" of each
+ * class; looks at "most" chunks, goes on where it has stopped, and returns how
+ * many it has given back.
+ */
+extern uint32 rq_extent_raze(uint32 keep, uint32 most);
+
+#endif							/* RQ_EXTSUPPLY_H */
