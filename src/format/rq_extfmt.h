@@ -143,11 +143,12 @@ rq_ext_is_place(RqExtAddr addr, int class)
 	return RQ_EXT_PLACE(addr) - 1 < rq_ext_places[class];
 }
 
-/* How many entries it stands for. */
+/* How many entries it stands for; never more than it has, if it is damaged. */
 static inline uint32
 rq_ext_count(const RqExtentHeader *h, int class)
 {
-	return h->hole != 0 ? h->hole : rq_ext_entries[class];
+	return h->hole != 0 ? Min(h->hole, rq_ext_entries[class]) :
+		rq_ext_entries[class];
 }
 
 /*

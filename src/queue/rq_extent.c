@@ -272,6 +272,17 @@ supply_in_redo(int class)
 			 errhint("Free some space in \"%s\".", RQ_QUEUE_DIR) : 0));
 }
 
+/* An entry of zeros below a queue's end is one that was lost. */
+static bool
+pg_attribute_unused()
+is_zero_extent(char *base, int class, uint32 place)
+{
+	const char *at = (const char *) rq_area_entries(base, class, place);
+	Size		len = rq_ext_entries[class] * sizeof(RqEntry);
+
+	return at[0] == 0 && memcmp(at, at + 1, len - 1) == 0;
+}
+
 /*
  * Take a free extent and fill in its header.  Everything is mapped before it is
  * taken, as that can throw; if the chunk has none left by then, another one is
@@ -300,6 +311,7 @@ take_extent(int class, RqExtentHeader *h)
 		addr = rq_free_take(chunk, class, base, &h->seq);
 		if (addr == RQ_EXT_NONE)
 			continue;
+		Assert(is_zero_extent(base, class, RQ_EXT_PLACE(addr)));
 		RQ_FAULT("extent-taken");
 		rq_ext_seal(h);
 		*rq_area_header(base, RQ_EXT_PLACE(addr)) = *h;

@@ -94,6 +94,12 @@ repalloc(void *piece, Size size)
 	return piece;
 }
 
+void *
+repalloc_huge(void *piece, Size size)
+{
+	return repalloc(piece, size);
+}
+
 void
 pfree(void *piece)
 {
@@ -251,6 +257,56 @@ ShmemInitStruct(const char *name, Size size, bool *found)
 	*found = false;
 	fuzz_free_later(piece);
 	return piece;
+}
+
+/* A table of a few entries, whose first bytes are the key. */
+#define TABLE_ENTRIES	8
+#define TABLE_ENTRY_MAX	192
+
+struct HTAB
+{
+	Size		keysize;
+	Size		entrysize;
+	int			n;
+	pg_attribute_aligned(8) char entries[TABLE_ENTRIES * TABLE_ENTRY_MAX];
+};
+
+/* It lasts as long as shared memory does, that is, for a round. */
+HTAB *
+hash_create(const char *name, long size, const HASHCTL *info, int flags)
+{
+	bool		found;
+	HTAB	   *table = ShmemInitStruct(name, sizeof(HTAB), &found);
+
+	table->keysize = info->keysize;
+	table->entrysize = info->entrysize;
+	if (table->entrysize > TABLE_ENTRY_MAX)
+		abort();
+	return table;
+}
+
+void *
+hash_search(HTAB *table, const void *key, HASHACTION action, bool *found)
+{
+	char	   *at = table->entries;
+	char	   *end = at + table->n * table->entrysize;
+
+	while (at < end && memcmp(at, key, table->keysize) != 0)
+		at += table->entrysize;
+	if (action == HASH_REMOVE && at < end)
+	{
+		memmove(at, end - table->entrysize, table->entrysize);
+		table->n--;
+	}
+	if (at < end)
+		return at;
+	if (action != HASH_ENTER)
+		return NULL;
+	if (table->n == TABLE_ENTRIES)
+		abort();
+	memcpy(at, key, table->keysize);
+	table->n++;
+	return at;
 }
 
 Size
