@@ -381,13 +381,32 @@ needs_nothing(const RqQueue *q, RqOff start, RqOff end)
 	return start == end && (rq_ext_class(tail) > 0 || rq_extent_room(q) == 0);
 }
 
+/*
+ * The extent before one of the queue's; RQ_EXT_NONE if it can't be mapped or is
+ * not what it should be.  What comes of it is written to, so it is checked.
+ */
+static RqExtAddr
+find_before(const RqQueue *q, const RqExtRun *run)
+{
+	RqExtOwner	owner = rq_extent_owner(q);
+	RqExtentHeader h;
+	RqExtAddr	prev;
+	int			class;
+
+	if (!read_header(run->addr, &owner, RQ_MAP_PROBE, &h))
+		return RQ_EXT_NONE;
+	prev = h.prev;
+	class = rq_ext_class(prev);
+	return class >= 0 && read_header(prev, &owner, RQ_MAP_PROBE, &h) &&
+		h.first + rq_ext_count(&h, class) == run->first ? prev : RQ_EXT_NONE;
+}
+
 void
 rq_extent_cut(RqQueue *q)
 {
 	RqOff		start = pg_atomic_read_u64(&q->start);
 	RqExtChain	chain = chain_of(q);
 	RqExtRun	run = {0};
-	RqExtentHeader *h;
 
 	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
 	if (chain.head == RQ_EXT_NONE)
@@ -401,11 +420,8 @@ rq_extent_cut(RqQueue *q)
 	if (!rq_extent_find(q, NULL, start, RQ_MAP_PROBE, &run) ||
 		run.addr == chain.head)
 		return;
-	h = rq_ext_header(run.addr, RQ_MAP_PROBE);
-	if (h == NULL)
-		return;
-	chain.tail = h->prev;
-	if (rq_chain_give_back(chain))
+	chain.tail = find_before(q, &run);
+	if (chain.tail != RQ_EXT_NONE && rq_chain_give_back(chain))
 		q->head = run.addr;
 }
 

@@ -331,6 +331,7 @@ rq_extent_load(RqExtMissing missing, void *arg)
 {
 	Load		load = {.room = 1024, .missing = missing, .arg = arg};
 
+	rq_area_cut();
 	load.claims = palloc(load.room * sizeof(Claim));
 	rq_area_visit(collect_chunk, &load);
 	for (uint32 i = 0; i < rq_extents->nchunks; i++)

@@ -62,6 +62,19 @@ pop_released(RqExtAddr addr, const RqExtentHeader *h)
 	return popped;
 }
 
+/* A link of the list is damaged: the rest of it is free after the next start. */
+static void
+forget_released(void)
+{
+	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
+	memset(&rq_extents->released, 0, sizeof(RqExtChain));
+	LWLockRelease(rq_extents_lock);
+	ereport(LOG,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("a list of unused extents of queues is damaged"),
+			 errdetail("They are not used before the server is restarted.")));
+}
+
 /*
  * The next released extent becomes free; how many bytes that was, 0 if there is
  * none.  Entries first: a header of zeros says that they are zeros, too, to
@@ -81,6 +94,11 @@ free_released(int *err)
 		addr = first_released();
 		if (addr == RQ_EXT_NONE)
 			return 0;
+		if (rq_ext_class(addr) < 0)
+		{
+			forget_released();
+			return 0;
+		}
 		base = rq_area_chunk(RQ_EXT_CHUNK(addr), RQ_MAP_PROBE_WRITE);
 		if (base == NULL)
 		{

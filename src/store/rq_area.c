@@ -319,3 +319,55 @@ rq_area_visit(RqChunkVisit visit, void *arg)
 	}
 	pfree(table);
 }
+
+/* How many chunks there are up to the last one that is not raw. */
+static uint32
+chunks_in_use(int fd, const char *path, uint32 area, uint64 size)
+{
+	uint32		n = Min(size / RQ_CHUNK_SIZE, RQ_AREA_CHUNKS);
+
+	for (; n > 0; n--)
+	{
+		RqChunkHeader h;
+		uint32		chunk = area * RQ_AREA_CHUNKS + n - 1;
+
+		read_at(fd, path, &h, sizeof(h), chunk_start(chunk));
+		if (!rq_chunk_is_raw(&h))
+			break;
+	}
+	return n;
+}
+
+/*
+ * A chunk whose header is damaged is not raw here: somebody may want to look at
+ * it.
+ */
+void
+rq_area_cut(void)
+{
+	for (uint32 area = 0; area < RQ_AREAS_MAX; area++)
+	{
+		char		path[MAXPGPATH];
+		struct stat st;
+		uint32		n;
+		int			fd;
+		int			failed = 0;
+
+		rq_area_path(path, area);
+		fd = BasicOpenFile(path, O_RDWR | PG_BINARY);
+		if (fd < 0 && errno == ENOENT)
+			continue;
+		if (fd < 0 || fstat(fd, &st) != 0)
+			report_unread(path);
+		n = chunks_in_use(fd, path, area, st.st_size);
+		if (n == 0)
+			failed = unlink(path);
+		else if (st.st_size > (off_t) n * RQ_CHUNK_SIZE)
+			failed = ftruncate(fd, (off_t) n * RQ_CHUNK_SIZE);
+		if (failed != 0)
+			ereport(LOG,
+					(errcode_for_file_access(),
+					 errmsg("could not truncate or remove file \"%s\": %m", path)));
+		close(fd);
+	}
+}

@@ -80,4 +80,10 @@ typedef bool (*RqChunkVisit) (uint32 chunk, int class, RqExtentHeader *headers,
 							  uint32 n, void *arg);
 extern void rq_area_visit(RqChunkVisit visit, void *arg);
 
+/*
+ * Before anybody maps: cut raw chunks off the ends of area files, and remove
+ * files with nothing else.  What cannot be cut stays.
+ */
+extern void rq_area_cut(void);
+
 #endif							/* RQ_AREA_H */
