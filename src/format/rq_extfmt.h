@@ -22,7 +22,7 @@
 
 #include "access/xlogdefs.h"
 
-#include "format/rq_cqfmt.h"
+#include "format/rq_queuefmt.h"
 
 #define RQ_CHUNK_SIZE		(4 * 1024 * 1024)
 #define RQ_AREA_CHUNKS		256 /* in an area file */
