@@ -102,6 +102,9 @@ OBJS = \
 	src/ddl/rq_publication.o \
 	src/ddl/rq_topic_name.o \
 	src/ddl/rq_utility_hook.o \
+	src/extent/rq_extlist.o \
+	src/extent/rq_extmem.o \
+	src/extent/rq_extsupply.o \
 	src/format/rq_queuefmt.o \
 	src/format/rq_extfmt.o \
 	src/format/rq_framefmt.o \
@@ -126,10 +129,7 @@ OBJS = \
 	src/queue/rq_enqueue.o \
 	src/queue/rq_entry.o \
 	src/queue/rq_extent.o \
-	src/queue/rq_extlist.o \
 	src/queue/rq_extload.o \
-	src/queue/rq_extmem.o \
-	src/queue/rq_extsupply.o \
 	src/queue/rq_queue.o \
 	src/queue/rq_queuesync.o \
 	src/queue/rq_resolve.o \

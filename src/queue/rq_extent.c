@@ -31,8 +31,8 @@
 #include "base/rq_fault.h"
 #include "format/rq_segfmt.h"
 #include "queue/rq_extent.h"
-#include "queue/rq_extlist.h"
-#include "queue/rq_extsupply.h"
+#include "extent/rq_extlist.h"
+#include "extent/rq_extsupply.h"
 #include "topic/rq_topic.h"
 
 RqExtOwner

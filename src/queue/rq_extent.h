@@ -6,7 +6,7 @@
 #define RQ_EXTENT_H
 
 #include "format/rq_extfmt.h"
-#include "queue/rq_extmem.h"
+#include "extent/rq_extmem.h"
 #include "store/rq_map.h"
 #include "topic/rq_tables.h"
 

@@ -19,7 +19,7 @@
 
 #include "base/rq_guc.h"
 #include "queue/rq_extload.h"
-#include "queue/rq_extmem.h"
+#include "extent/rq_extmem.h"
 #include "topic/rq_topic.h"
 
 /* An extent that says it has entries which a queue needs. */

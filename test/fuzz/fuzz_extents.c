@@ -18,9 +18,9 @@
 
 #include "fuzz_queues.h"
 #include "queue/rq_extent.h"
-#include "queue/rq_extlist.h"
+#include "extent/rq_extlist.h"
 #include "queue/rq_extload.h"
-#include "queue/rq_extsupply.h"
+#include "extent/rq_extsupply.h"
 
 /* For its table of mappings, which does not outlive a server. */
 #include "store/rq_map.c"

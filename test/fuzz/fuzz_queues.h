@@ -8,7 +8,7 @@
 
 #include "base/rq_guc.h"
 #include "fuzz_server.h"
-#include "queue/rq_extmem.h"
+#include "extent/rq_extmem.h"
 #include "shmem/rq_shmem.h"
 #include "topic/rq_tables.h"
 #include "topic/rq_topic.h"

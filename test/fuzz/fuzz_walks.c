@@ -11,7 +11,7 @@
 
 #include "fuzz_queues.h"
 #include "queue/rq_extent.h"
-#include "queue/rq_extlist.h"
+#include "extent/rq_extlist.h"
 
 #define CHUNKS		2
 #define STEPS		200

@@ -8,7 +8,7 @@
 #ifndef RQ_EXTSUPPLY_H
 #define RQ_EXTSUPPLY_H
 
-#include "queue/rq_extmem.h"
+#include "extent/rq_extmem.h"
 
 /*
  * Make free what is released, then sweep or fill chunks until as many extents of

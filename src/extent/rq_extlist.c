@@ -15,7 +15,7 @@
 #include "postgres.h"
 
 #include "base/rq_fault.h"
-#include "queue/rq_extlist.h"
+#include "extent/rq_extlist.h"
 
 RqExtentHeader *
 rq_ext_header(RqExtAddr addr, RqMapMode mode)

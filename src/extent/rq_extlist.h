@@ -5,7 +5,7 @@
 #ifndef RQ_EXTLIST_H
 #define RQ_EXTLIST_H
 
-#include "queue/rq_extmem.h"
+#include "extent/rq_extmem.h"
 
 /*
  * The header of an extent in memory; NULL if there is no such extent or, with a

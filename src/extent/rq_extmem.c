@@ -8,7 +8,7 @@
  */
 #include "postgres.h"
 
-#include "queue/rq_extmem.h"
+#include "extent/rq_extmem.h"
 
 RqExtents  *rq_extents = NULL;
 RqChunk    *rq_chunks = NULL;

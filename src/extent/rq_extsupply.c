@@ -11,8 +11,8 @@
 #include "postgres.h"
 
 #include "base/rq_fault.h"
-#include "queue/rq_extlist.h"
-#include "queue/rq_extsupply.h"
+#include "extent/rq_extlist.h"
+#include "extent/rq_extsupply.h"
 
 /* By pages, so that one that is zeros already is not written. */
 static void
