@@ -125,14 +125,13 @@ OBJS = \
 	src/produce/rq_pending.o \
 	src/produce/rq_produce.o \
 	src/produce/rq_touched.o \
-	src/queue/rq_ahead.o \
 	src/queue/rq_enqueue.o \
 	src/queue/rq_entry.o \
 	src/queue/rq_extent.o \
 	src/queue/rq_extload.o \
 	src/queue/rq_queue.o \
-	src/queue/rq_queuesync.o \
 	src/queue/rq_resolve.o \
+	src/queue/rq_supply.o \
 	src/queue/rq_tablestate.o \
 	src/retain/rq_expire.o \
 	src/retain/rq_kept.o \
@@ -146,6 +145,7 @@ OBJS = \
 	src/shmem/rq_parts.o \
 	src/shmem/rq_shmem.o \
 	src/shmem/rq_slots.o \
+	src/shmem/rq_space.o \
 	src/shmem/rq_stats.o \
 	src/shmem/rq_workers.o \
 	src/store/rq_area.o \
@@ -165,7 +165,6 @@ OBJS = \
 	src/topic/rq_topic_create.o \
 	src/topic/rq_topic_drop.o \
 	src/topic/rq_topic_txn.o \
-	src/topic/rq_trash.o \
 	src/topic/rq_waiters.o \
 	src/topic/rq_wake.o \
 	src/topic/rq_xid.o \

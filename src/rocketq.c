@@ -19,11 +19,11 @@
 #include "ddl/rq_executor_hook.h"
 #include "ddl/rq_label.h"
 #include "ddl/rq_utility_hook.h"
+#include "extent/rq_extmem.h"
 #include "log/rq_disk.h"
 #include "log/rq_log.h"
 #include "produce/rq_produce.h"
 #include "produce/rq_touched.h"
-#include "queue/rq_ahead.h"
 #include "retain/rq_kept.h"
 #include "shmem/rq_latency.h"
 #include "shmem/rq_bits.h"
@@ -58,6 +58,8 @@ const RqPart *const rq_parts[] = {
 	&rq_log_part,
 	&rq_disk_part,
 	&rq_gaps_part,
+	&rq_extents_part,
+	&rq_chunks_part,
 	&rq_slots_part,
 	&rq_bits_part,
 	&rq_tables_part,
@@ -66,7 +68,6 @@ const RqPart *const rq_parts[] = {
 	&rq_groups_part,
 	&rq_offsets_part,
 	&rq_growth_part,
-	&rq_ahead_part,
 	&rq_waiters_part,
 	&rq_unused_part,
 	&rq_kept_part,

@@ -135,7 +135,7 @@ verify_frames(void)
 typedef struct QueueRef
 {
 	RqQueue    *q;
-	RqQueueFiles files;
+	RqExtOwner	files;
 	XLogRecPtr	born;
 } QueueRef;
 
@@ -190,7 +190,7 @@ verify_entries(const QueueRef *ref)
 		RqEntry		e;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!rq_queue_entry_of(ref->files, q, off, &e))
+		if (!rq_queue_entry_of(&ref->files, q, off, &e))
 			continue;
 		problem = entry_problem(key, off, c.stable, &e, last_time);
 		last_time = e.enqueued_at;
@@ -272,7 +272,7 @@ find_queue(uint32 topic, RqKey key, uint32 queue_id, QueueRef *ref)
 	if (found)
 	{
 		ref->q = rq_topic_queue(topic, queue_id);
-		ref->files = rq_queue_files(ref->q);
+		ref->files = rq_extent_owner(ref->q);
 		ref->born = ref->q->born;
 	}
 	LWLockRelease(rq_meta_lock);

@@ -45,7 +45,7 @@
 	X(arg, "pending-spill") \
 	/* pre-commit has begun, nothing is enqueued */ \
 	X(arg, "precommit-sort") \
-	/* where a queue ends is known, its segments are not opened */ \
+	/* entries are about to be enqueued, no lock is held */ \
 	X(arg, "enqueue-open") \
 	/* an extent is no longer free, its header is not written */ \
 	X(arg, "extent-taken") \
@@ -97,17 +97,15 @@
 	X(arg, "group-wal") \
 	/* an expired group is kept from all, and not checked again */ \
 	X(arg, "group-expire") \
-	/* TOPIC_DROP is flushed, the topic's directory is there */ \
+	/* TOPIC_DROP is inserted, the topic is there */ \
 	X(arg, "drop-wal") \
-	/* the directory has another name, no file is removed yet */ \
-	X(arg, "drop-rename") \
 	/* an entry of a queue that is to go is about to be looked at */ \
 	X(arg, "consumed-look") \
 	/* queues have been found to be removable, under no lock */ \
 	X(arg, "alter-looked") \
 	/* TOPIC with altered settings is inserted, no commit record */ \
 	X(arg, "alter-wal") \
-	/* that of its end is flushed, files are still there */ \
+	/* that of its end is inserted, extents of queues are not given back */ \
 	X(arg, "alter-settled") \
 	/* a rollback has taken back one change of a topic's settings */ \
 	X(arg, "alter-undone") \
@@ -164,7 +162,7 @@
 	/* TRIM is flushed, no file is removed yet */ \
 	X(arg, "trim-wal") \
 	/* a file of a queue is removed, there may be more */ \
-	X(arg, "trim-segment") \
+	X(arg, "trim-cut") \
 	/* the files are removed */ \
 	X(arg, "trim-removed") \
 	/* extents are given back, the queue still has them */ \

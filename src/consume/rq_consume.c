@@ -86,7 +86,7 @@ read_forward(RqQueue *q, RqOff from, bool exact, int max,
 {
 	RqOff		stable = pg_atomic_read_u64(&q->stable);
 	RqMessage	m = {.queue_id = q->id};
-	RqEntryRun	run = {0};
+	RqExtRun	run = {0};
 	int			count = 0;
 	RqReadPin  *pin = rq_log_pin();
 	RqOff		off;
@@ -108,7 +108,7 @@ read_forward(RqQueue *q, RqOff from, bool exact, int max,
 			off = pg_atomic_read_u64(&q->start) - 1;
 			continue;
 		}
-		if (off + FETCH_AHEAD < Min(stable, run.end))
+		if (off + FETCH_AHEAD < Min(stable, run.first + run.count))
 		{
 			const RqEntry *ahead = run.entries + (off + FETCH_AHEAD - run.first);
 

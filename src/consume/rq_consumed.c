@@ -108,7 +108,7 @@ static Stretch
 look_at(RqQueue *q)
 {
 	char		name[RQ_GROUP_NAME_MAX + 1] = "";
-	RqEntryRun	run = {0};
+	RqExtRun	run = {0};
 	Stretch		s;
 	uint32		group;
 	RqEntry		e;

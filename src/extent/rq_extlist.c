@@ -17,6 +17,9 @@
 #include "base/rq_fault.h"
 #include "extent/rq_extlist.h"
 
+/* So many bytes of extents may wait for the sync of the next checkpoint. */
+#define FREED_MAX	(256 * 1024 * 1024)
+
 RqExtentHeader *
 rq_ext_header(RqExtAddr addr, RqMapMode mode)
 {
@@ -65,6 +68,39 @@ rq_chain_give_back(RqExtChain chain)
 	return true;
 }
 
+void
+rq_chains_begin(RqExtChains *c, uint32 most)
+{
+	c->n = 0;
+	c->most = most;
+	c->chains = palloc_extended(Max(most, 1) * sizeof(RqExtChain),
+								MCXT_ALLOC_HUGE);
+}
+
+void
+rq_chains_add(RqExtChains *c, RqExtChain chain)
+{
+	Assert(c->n < c->most);
+	if (chain.head != RQ_EXT_NONE)
+		c->chains[c->n++] = chain;
+}
+
+void
+rq_chains_give_back(RqExtChains *c)
+{
+	uint32		failed = 0;
+
+	for (uint32 i = 0; i < c->n; i++)
+		failed += !rq_chain_give_back(c->chains[i]);
+	if (failed > 0)
+		ereport(LOG,
+				(errmsg("rocketq could not give back the space of %u queues", failed),
+				 errdetail("It is not used before the server is restarted.")));
+	if (c->most > 0)
+		pfree(c->chains);
+	memset(c, 0, sizeof(*c));
+}
+
 /*
  * Put one list in front of another and leave it empty.  Its tail stays the same
  * while it is not empty, since others only put something in front; and who takes
@@ -104,13 +140,14 @@ rq_extent_sync_done(void)
 	RQ_FAULT("extents-released");
 }
 
-uint64
-rq_extent_freed_bytes(void)
+bool
+rq_extent_wants_sync(void)
 {
 	uint64		bytes;
 
 	LWLockAcquire(rq_extents_lock, LW_SHARED);
 	bytes = rq_extents->freed.bytes + rq_extents->waiting.bytes;
 	LWLockRelease(rq_extents_lock);
-	return bytes;
+	return bytes > FREED_MAX ||
+		(bytes > 0 && pg_atomic_read_u32(&rq_extents->space.err) != 0);
 }

@@ -21,6 +21,22 @@ extern RqExtentHeader *rq_ext_header(RqExtAddr addr, RqMapMode mode);
 extern bool rq_chain_give_back(RqExtChain chain);
 
 /*
+ * Chains of queues that go.  Memory for "most" of them is taken before anything
+ * is changed, and may throw; to add one, or to give back all, can't.  What cannot
+ * be given back is reported in the server log, and free after the next start.
+ */
+typedef struct RqExtChains
+{
+	uint32		n;
+	uint32		most;
+	RqExtChain *chains;
+} RqExtChains;
+
+extern void rq_chains_begin(RqExtChains *c, uint32 most);
+extern void rq_chains_add(RqExtChains *c, RqExtChain chain);
+extern void rq_chains_give_back(RqExtChains *c);
+
+/*
  * Around a sync, by whoever syncs, who is the only one: before it copies the
  * first slot, and after what it has copied is on disk.  If that fails, the
  * second is not called, and the next sync takes all along.  May throw, with
@@ -29,7 +45,10 @@ extern bool rq_chain_give_back(RqExtChain chain);
 extern void rq_extent_sync_begin(void);
 extern void rq_extent_sync_done(void);
 
-/* What is not free before a sync, in bytes. */
-extern uint64 rq_extent_freed_bytes(void);
+/*
+ * Is so much not free before a sync that one should be made for that?  Little is
+ * enough while no others can be made free.
+ */
+extern bool rq_extent_wants_sync(void);
 
 #endif							/* RQ_EXTLIST_H */

@@ -24,6 +24,7 @@ static void
 extents_fill(void)
 {
 	rq_extents->next_seq = 1;
+	rq_space_init(&rq_extents->space);
 	for (int class = 0; class < RQ_EXT_CLASSES; class++)
 		rq_extents->first[class] = RQ_NO_CHUNK;
 	for (int i = 0; i < RQ_AREAS_MAX; i++)
@@ -161,6 +162,7 @@ rq_free_take(uint32 chunk, int class, char *base, uint64 *seq)
 	{
 		change_free(chunk, class, -1);
 		rq_extents->nowned[class]++;
+		rq_extents->ntaken[class]++;
 		*seq = rq_extents->next_seq++;
 	}
 	LWLockRelease(rq_extents_lock);
@@ -207,7 +209,7 @@ rq_chunk_add(uint32 chunk, int class)
 }
 
 bool
-rq_chunk_remove(uint32 chunk, uint32 keep)
+rq_chunk_remove(uint32 chunk, const uint32 keep[RQ_EXT_CLASSES])
 {
 	RqChunk    *c = &rq_chunks[chunk];
 	int			class = c->kind - 1;
@@ -216,7 +218,7 @@ rq_chunk_remove(uint32 chunk, uint32 keep)
 	if (class < 0)
 		return false;
 	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
-	if (c->nfree == rq_ext_places[class] && rq_extents->nempty[class] > keep)
+	if (c->nfree == rq_ext_places[class] && rq_extents->nempty[class] > keep[class])
 	{
 		Assert(!c->unswept);
 		change_free(chunk, class, -(int) c->nfree);

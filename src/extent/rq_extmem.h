@@ -20,6 +20,7 @@
 
 #include "format/rq_extfmt.h"
 #include "shmem/rq_parts.h"
+#include "shmem/rq_space.h"
 #include "store/rq_area.h"
 
 /* 1 TB of entries.  What is not used of the table is never touched. */
@@ -68,6 +69,8 @@ typedef struct RqExtents
 	uint64		nowned[RQ_EXT_CLASSES]; /* in chains and lists */
 	uint32		nempty[RQ_EXT_CLASSES]; /* chunks with nothing but free ones */
 	uint32		nunswept[RQ_EXT_CLASSES];
+	uint64		ntaken[RQ_EXT_CLASSES]; /* since the server started */
+	RqSpace		space;			/* for who waits for free ones */
 	RqAreaMarks marks;
 } RqExtents;
 
@@ -112,11 +115,11 @@ extern void rq_free_put(RqExtAddr addr, char *base);
 
 /*
  * The chunk, which was raw, is of this class now, and all free.  And the other
- * way round, if all of it is free and more than "keep" chunks of the class are
- * like that; else false.  Allocator only.
+ * way round, if all of it is free and more chunks of the class are like that than
+ * "keep" says for it; else false.  Allocator only.
  */
 extern void rq_chunk_add(uint32 chunk, int class);
-extern bool rq_chunk_remove(uint32 chunk, uint32 keep);
+extern bool rq_chunk_remove(uint32 chunk, const uint32 keep[RQ_EXT_CLASSES]);
 
 /*
  * Put the chain in front of a list.  "last" is the header of its tail, mapped for

@@ -13,6 +13,7 @@
 #include "base/rq_fault.h"
 #include "extent/rq_extlist.h"
 #include "extent/rq_extsupply.h"
+#include "format/rq_segfmt.h"
 
 /* By pages, so that one that is zeros already is not written. */
 static void
@@ -206,8 +207,25 @@ rq_extent_supply(const uint64 want[RQ_EXT_CLASSES], uint64 most, int *err)
 	return true;
 }
 
+void
+rq_extent_report_lacking(int err)
+{
+	bool		is_full = err == ENOSPC || err == EDQUOT;
+
+	errno = err;
+	ereport(ERROR,
+			(is_full ? errcode(ERRCODE_DISK_FULL) : errcode_for_file_access(),
+			 errmsg("could not allocate space for queues in directory \"%s\": %m",
+					RQ_QUEUE_DIR),
+			 is_full ?
+			 errhint("Free some space in \"%s\".",
+					 RQ_QUEUE_DIR) :
+			 errhint("Fix the problem with \"%s\".",
+					 RQ_QUEUE_DIR)));
+}
+
 uint32
-rq_extent_raze(uint32 keep, uint32 most)
+rq_extent_raze(const uint32 keep[RQ_EXT_CLASSES], uint32 most)
 {
 	static uint32 at = 0;
 	uint32		razed = 0;

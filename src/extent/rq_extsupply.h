@@ -19,11 +19,14 @@
 extern bool rq_extent_supply(const uint64 want[RQ_EXT_CLASSES], uint64 most,
 							 int *err);
 
+/* Throw because no more extents can be made free, for this errno. */
+extern void rq_extent_report_lacking(int err);
+
 /*
- * Give back the space of chunks with nothing in them, but for "keep" of each
- * class; looks at "most" chunks, goes on where it has stopped, and returns how
+ * Give back the space of chunks with nothing in them, but for as many
+ * of each class as "keep" says; looks at "most" chunks, goes on where it has stopped, and returns how
  * many it has given back.
  */
-extern uint32 rq_extent_raze(uint32 keep, uint32 most);
+extern uint32 rq_extent_raze(const uint32 keep[RQ_EXT_CLASSES], uint32 most);
 
 #endif							/* RQ_EXTSUPPLY_H */

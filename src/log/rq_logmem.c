@@ -16,8 +16,7 @@ log_fill(void)
 	pg_atomic_init_u64(&rq_log->start, 0);
 	pg_atomic_init_u64(&rq_log->trimming_to, 0);
 	pg_atomic_init_u64(&rq_log->alloc_end, 0);
-	pg_atomic_init_u32(&rq_log->alloc_errno, 0);
-	ConditionVariableInit(&rq_log->alloc_cv);
+	rq_space_init(&rq_log->space);
 	rq_log->redo_dirty = RQ_INVALID_POS;
 	SpinLockInit(&rq_log->reserve_lock);
 	pg_atomic_init_u64(&rq_log->end, 0);

@@ -6,11 +6,11 @@
 #define RQ_LOGMEM_H
 
 #include "port/atomics.h"
-#include "storage/condition_variable.h"
 #include "storage/spin.h"
 
 #include "base/rq_base.h"
 #include "shmem/rq_parts.h"
+#include "shmem/rq_space.h"
 
 /*
  * The log.  What every append writes has a cache line of its own, away from
@@ -27,8 +27,7 @@ typedef struct RqLog
 	pg_atomic_uint64 trimming_to;	/* "start" is about to be this; 0 = not */
 
 	pg_atomic_uint64 alloc_end; /* segments exist below this; allocator */
-	pg_atomic_uint32 alloc_errno;	/* why the allocator can't go on, 0 = fine */
-	ConditionVariable alloc_cv; /* alloc_end or alloc_errno changed */
+	RqSpace		space;			/* for who waits for more of them */
 
 	/* lowest position redo has written since the last sync */
 	RqPos		redo_dirty;

@@ -39,12 +39,10 @@
 #include "format/rq_segfmt.h"
 #include "log/rq_reserve_private.h"
 #include "shmem/rq_shmem.h"
+#include "shmem/rq_space.h"
 #include "shmem/rq_stats.h"
 #include "shmem/rq_workers.h"
 #include "store/rq_map.h"
-
-/* How long producers wait for an allocator that is not there. */
-#define ALLOCATOR_WAIT_S	10
 
 uint64
 rq_log_max_frame(void)
@@ -120,53 +118,22 @@ rq_log_report_no_segment(int err)
 					 RQ_LOG_DIR)));
 }
 
-/*
- * Wait until the allocator has made segments up to "end".  The caller must be
- * outside the gate, which is not held while waiting for a worker.  Each round
- * checks all that may have changed: segments have been made, the allocator
- * has failed to make one, or it has exited.
- */
+static bool
+has_segments(uint64 end)
+{
+	return pg_atomic_read_u64(&rq_log->alloc_end) >= end;
+}
+
+/* Wait until the allocator has made segments up to "end". */
 static void
 wait_for_space(RqPos end)
 {
-	static uint32 wait_event = 0;
-	int			rounds_alone = 0;
+	static const RqSpaceKind segments = {
+		.failed = gettext_noop("could not allocate space in the rocketq commit log"),
+		.report = rq_log_report_no_segment
+	};
 
-	/* The allocator works only while the gate is open.  Throws if it is not. */
-	rq_gate_enter();
-	rq_gate_leave();
-	if (wait_event == 0)
-		wait_event = rq_wait_event_new("RocketqAllocate");
-
-	ConditionVariablePrepareToSleep(&rq_log->alloc_cv);
-	while (pg_atomic_read_u64(&rq_log->alloc_end) < end)
-	{
-		uint32		err = pg_atomic_read_u32(&rq_log->alloc_errno);
-
-		if (err != 0)
-		{
-			/* Do not wait, but have it try again for whoever comes next. */
-			ConditionVariableCancelSleep();
-			rq_worker_wake(RQ_ALLOCATOR);
-			rq_count_refused_file(err);
-			rq_log_report_no_segment(err);
-		}
-		if (rq_workers[RQ_ALLOCATOR].pid == 0 &&
-			++rounds_alone > ALLOCATOR_WAIT_S)
-		{
-			ConditionVariableCancelSleep();
-			rq_count(RQ_STAT_REFUSED_CLOSED, 1);
-			ereport(ERROR,
-					(errcode(ERRCODE_CANNOT_CONNECT_NOW),
-					 errmsg("could not allocate space in the rocketq commit log"),
-					 errdetail("Background worker \"rocketq allocator\" is not running."),
-					 errhint("See the server log; max_worker_processes must allow for %d workers of rocketq.",
-							 RQ_NWORKERS)));
-		}
-		rq_worker_wake(RQ_ALLOCATOR);
-		ConditionVariableTimedSleep(&rq_log->alloc_cv, 1000, wait_event);
-	}
-	ConditionVariableCancelSleep();
+	rq_space_wait(&rq_log->space, &segments, has_segments, end);
 }
 
 void

@@ -32,9 +32,9 @@
 #include "log/rq_log.h"
 #include "produce/rq_pending.h"
 #include "produce/rq_touched.h"
-#include "queue/rq_ahead.h"
 #include "queue/rq_enqueue.h"
 #include "queue/rq_resolve.h"
+#include "queue/rq_supply.h"
 #include "shmem/rq_latency.h"
 #include "shmem/rq_stats.h"
 #include "topic/rq_topic.h"
@@ -50,7 +50,7 @@ typedef struct Touch
 	uint32		queue_id;
 	XLogRecPtr	born;			/* which queue of that number it was */
 	uint64		pending;		/* entries, some of them perhaps rolled back */
-	uint64		told;			/* as many were reported to the allocator */
+	uint64		supplied;		/* so many have room, or it was asked for */
 	bool		enqueued;		/* entries with our xid may be there */
 	RqOff		end;			/* after the last one that certainly is */
 } Touch;
@@ -183,14 +183,13 @@ find_touch(Touched *t, uint32 topic, uint32 queue_id)
 	return touch;
 }
 
-/* Have the queue's segments made before the commit needs them. */
+/* Have extents free before the commit needs them. */
 static void
-tell_ahead(Touch *t)
+ask_for_room(Touch *t)
 {
-	if (t->pending < t->told + RQ_AHEAD_STEP)
-		return;
-	rq_ahead_pending(rq_topic_queue(t->topic, t->queue_id), t->pending);
-	t->told = t->pending;
+	if (t->pending > t->supplied)
+		t->supplied = rq_supply_pending(rq_topic_queue(t->topic, t->queue_id),
+										t->pending, t->supplied);
 }
 
 /*
@@ -216,7 +215,7 @@ rq_touched_produce(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 		rq_pending_add(t->pending, &item);
 	}
 	t->touches[item.touch].pending += count;
-	tell_ahead(&t->touches[item.touch]);
+	ask_for_room(&t->touches[item.touch]);
 }
 
 static bool
@@ -474,6 +473,7 @@ forget_touched(void)
 	if (touched != NULL)
 		rq_pending_close(touched->pending);
 	touched = NULL;
+	rq_supply_forget();
 }
 
 void

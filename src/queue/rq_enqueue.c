@@ -6,7 +6,7 @@
  * others read them?  rq_queue_enqueue() has the three steps of an append
  * (log/rq_append.c), all under one hold of the queue's lock:
  *
- *		1. store	write the entries into the mapped segments
+ *		1. store	write the entries into the queue's extents
  *		2. log		insert the WAL record ENQUEUE
  *		3. publish	raise "end"
  *
@@ -25,53 +25,57 @@
 
 #include "base/rq_compat.h"
 #include "base/rq_fault.h"
-#include "queue/rq_ahead.h"
 #include "queue/rq_enqueue.h"
-#include "queue/rq_queue_private.h"
+#include "queue/rq_entry.h"
+#include "queue/rq_queue.h"
+#include "queue/rq_supply.h"
 #include "shmem/rq_stats.h"
 #include "topic/rq_growth.h"
 #include "topic/rq_topic.h"
 #include "topic/rq_wake.h"
 
-/* The one or two segments that a run of a queue's entries touches. */
-typedef struct Run
+/*
+ * Entries of a record in one extent.  An enqueue needs another extent only if
+ * the queue's last one is too small for what is to come, and then adds one of a
+ * larger class.  So one that has failed can leave one of each class.
+ */
+typedef struct Piece
 {
-	RqQueue    *q;
-	uint64		segno;			/* of the first entry */
-	uint64		last_segno;
-	RqEntry    *base[2];
-} Run;
+	RqEntry    *at;				/* of the first entry */
+	uint32		count;
+	uint32		chunk;
+} Piece;
 
-/* False if one of them has been trimmed, see rq_queue_open_segment(). */
-static bool
-open_run(Run *r, RqQueue *q, RqOff first, int count, int flags)
+#define PIECES_MAX	(RQ_EXT_CLASSES + 1)
+
+StaticAssertDecl(PIECES_MAX < RQ_MAP_AREAS_KEPT, "all of a record are mapped");
+
+/* The entries from "off" on, at most "count", that lie in one extent; throws. */
+static Piece
+find_piece(RqQueue *q, RqOff off, uint32 count)
 {
-	r->q = q;
-	r->segno = rq_queue_segno(first);
-	r->last_segno = rq_queue_segno(first + count - 1);
-	/* A segment that begins before these entries holds others. */
-	r->base[0] = rq_queue_open_segment(q, r->segno,
-									   rq_queue_in_segment(first) > 0 && flags == 0 ?
-									   RQ_OPEN_EXISTING : flags);
-	if (r->base[0] == NULL || r->last_segno == r->segno)
-		return r->base[0] != NULL;
-	r->base[1] = rq_queue_open_segment(q, r->last_segno, flags);
-	return r->base[1] != NULL;
+	RqExtRun	run = {0};
+	Piece		p;
+
+	p.at = rq_queue_find_entry(q, off, RQ_MAP_WRITE, &run);
+	if (p.at == NULL)
+		elog(ERROR, "entry " UINT64_FORMAT " has been trimmed", off);
+	p.count = Min(count, run.first + run.count - off);
+	p.chunk = RQ_EXT_CHUNK(run.addr);
+	return p;
 }
 
 /*
- * Write the entries that a record describes.  Redo writes the same bytes, and
- * so clears RQ_ENTRY_ABORTED of entries that had it; the RESOLVE that comes later
- * sets it again.
+ * Write entries that a record describes.  Redo writes the same bytes, and so
+ * clears RQ_ENTRY_ABORTED of entries that had it; the RESOLVE that comes later sets
+ * it again.
  */
 static void
-enqueue_apply(const Run *r, const xl_rq_enqueue *rec, const xl_rq_entry *entries)
+store_piece(const Piece *p, const xl_rq_enqueue *rec, const xl_rq_entry *entries)
 {
-	Assert(LWLockHeldByMeInMode(&r->q->lock, LW_EXCLUSIVE));
-	for (uint32 i = 0; i < rec->count; i++)
+	for (uint32 i = 0; i < p->count; i++)
 	{
-		RqOff		off = rec->offset + i;
-		RqEntry    *e = r->base[rq_queue_segno(off) - r->segno] + rq_queue_in_segment(off);
+		RqEntry    *e = &p->at[i];
 
 		e->pos = entries[i].pos;
 		e->xid = rec->xid;
@@ -79,6 +83,7 @@ enqueue_apply(const Run *r, const xl_rq_enqueue *rec, const xl_rq_entry *entries
 		e->tag_hash = entries[i].tag_hash;
 		e->len_flags = entries[i].len_flags;
 	}
+	rq_area_mark(&rq_extents->marks, p->chunk);
 }
 
 static uint64
@@ -139,10 +144,9 @@ rq_queue_forget_unflushed(void)
  * so this process must not fail to.
  */
 static void
-put_run(const Run *r, xl_rq_enqueue *rec, const xl_rq_entry *entries,
-		uint64 bytes)
+put_pieces(RqQueue *q, const Piece *pieces, xl_rq_enqueue *rec,
+		   const xl_rq_entry *entries, uint64 bytes)
 {
-	RqQueue    *q = r->q;
 	TimestampTz now = GetCurrentTimestamp();
 
 	if (RQ_FAULT_FAILS("enqueue-clock"))
@@ -153,7 +157,11 @@ put_run(const Run *r, xl_rq_enqueue *rec, const xl_rq_entry *entries,
 	START_CRIT_SECTION();
 
 	/* 1. store */
-	enqueue_apply(r, rec, entries);
+	for (uint32 done = 0; done < rec->count; pieces++)
+	{
+		store_piece(pieces, rec, entries + done);
+		done += pieces->count;
+	}
 	RQ_FAULT("enqueue-store");
 
 	/* 2. log */
@@ -177,12 +185,52 @@ put_run(const Run *r, xl_rq_enqueue *rec, const xl_rq_entry *entries,
 }
 
 /*
- * Segments are opened, and created if the allocator has not done so, before
- * the gate and the lock are taken: that can throw and waits for the file
- * system.  Where the queue ends is then only a guess.  Others may have
- * enqueued since, and the entries belong into other segments than those that
- * were opened: then everything begins again.  That is seen once the lock is
- * held, or earlier if those segments have even been trimmed.
+ * Room for "count" more entries; false if there is none, for lack of a free
+ * extent of "lacking".  The queue's lock is held.  What has been added by then
+ * is used by whoever comes next.
+ */
+static bool
+make_queue_room(RqQueue *q, uint32 count, int *lacking)
+{
+	RqOff		end = pg_atomic_read_u64(&q->end);
+	uint64		room;
+
+	while ((room = rq_extent_room(q)) < count)
+		if (rq_extent_add(q, end + room, count - room) == RQ_EXT_LACKING)
+		{
+			*lacking = rq_extent_next_class(q, end + room, count - room);
+			return false;
+		}
+	return true;
+}
+
+/* All that can fail comes first; false as for make_queue_room(). */
+static bool
+try_enqueue(RqQueue *q, xl_rq_enqueue *rec, const xl_rq_entry *entries,
+			uint64 bytes, int *lacking)
+{
+	Piece		pieces[PIECES_MAX];
+	int			n = 0;
+
+	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
+	if (!make_queue_room(q, rec->count, lacking))
+		return false;
+	rec->offset = pg_atomic_read_u64(&q->end);
+	for (uint32 found = 0; found < rec->count; found += pieces[n++].count)
+	{
+		if (n == PIECES_MAX)
+			elog(ERROR, "entries of a record lie in too many extents");
+		pieces[n] = find_piece(q, rec->offset + found, rec->count - found);
+	}
+	put_pieces(q, pieces, rec, entries, bytes);
+	return true;
+}
+
+/*
+ * Under the queue's lock there is nothing to wait for: a free extent is taken
+ * from memory, and an area file is mapped when this process comes to it for the
+ * first time.  If no extent is free, the locks are released, the allocator is
+ * waited for, and everything begins again.
  *
  * All of it happens inside the gate: once the keeper has closed that, it syncs
  * for the last time and must not miss an entry that is logged.  The gate comes
@@ -207,28 +255,20 @@ rq_queue_enqueue(RqQueue *q, const xl_rq_entry *entries, int count, uint64 xid,
 			 rec.key.db, rec.key.rel);
 	while (!done)
 	{
-		RqOff		end = pg_atomic_read_u64(&q->end);
-		Run			run;
+		int			lacking = 0;
 
 		RQ_FAULT("enqueue-open");
-		if (!open_run(&run, q, end, count, 0))
-			continue;
 		rq_gate_enter();
 		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
-		rec.offset = pg_atomic_read_u64(&q->end);
-
-		/* False if "end" has moved to another segment since it was read. */
-		done = rq_queue_segno(rec.offset) == run.segno &&
-			rq_queue_segno(rec.offset + count - 1) == run.last_segno;
-		if (done)
-			put_run(&run, &rec, entries, bytes);
+		done = try_enqueue(q, &rec, entries, bytes, &lacking);
 		if (done && lsn)
 			*lsn = q->lsn;
 		LWLockRelease(&q->lock);
 		rq_gate_leave();
+		if (!done)
+			rq_supply_wait(lacking);
 	}
 	rq_count(RQ_STAT_ENQUEUED, count);
-	rq_ahead_written(q, rec.offset, rec.offset + count);
 	return rec.offset;
 }
 
@@ -253,13 +293,15 @@ tell_waiters(const RqQueue *q, const xl_rq_enqueue *rec,
 }
 
 /*
- * The entries are written whatever the slot's LSN: in a base backup the queue
- * file can be older than the state file.  Those below the queue's start are
- * left out, as their files may no longer exist.  The slot is raised only by a
- * record that is later than its own LSN.
+ * The entries are written whatever the slot's LSN: in a base backup the area
+ * file can be older than the state file.  Those below the queue's start are left
+ * out, as their extents may no longer exist.  The slot is raised only by a record
+ * that is later than its own LSN.
  *
  * The steps are those of rq_queue_enqueue(), but for the record; with the
  * lock, because readers of a hot standby resolve the queue at the same time.
+ * How many extents the entries lie in is another matter here than where they
+ * were enqueued first.
  */
 void
 rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn)
@@ -270,7 +312,7 @@ rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn)
 	RqOff		end = rec.offset + rec.count;
 	uint64		bytes = bytes_of(entries, rec.count);
 	RqOff		start;
-	Run			run;
+	int			lacking;
 
 	if (q == NULL)
 		return;
@@ -283,12 +325,18 @@ rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn)
 		rec.count -= start - rec.offset;
 		rec.offset = start;
 	}
-	if (!open_run(&run, q, rec.offset, rec.count, RQ_OPEN_REPAIR))
-		elog(ERROR, "ENQUEUE record goes to a trimmed segment");
 	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
-	enqueue_apply(&run, &rec, entries);
-	q->redo_dirty = Min(q->redo_dirty, rec.offset);
 	rq_queue_changed(q);
+	if (end > pg_atomic_read_u64(&q->end) &&
+		!make_queue_room(q, end - pg_atomic_read_u64(&q->end), &lacking))
+		elog(ERROR, "there is no room for the entries of a record");
+	for (uint32 done = 0; done < rec.count;)
+	{
+		Piece		p = find_piece(q, rec.offset + done, rec.count - done);
+
+		store_piece(&p, &rec, entries + done);
+		done += p.count;
+	}
 	if (lsn > q->lsn)
 	{
 		q->lsn = lsn;

@@ -3,66 +3,70 @@
  *	  Read entries of consume queues.
  *
  * Given that those who read entries take no lock, how do they know that what
- * they have read is the entry?  "start" only rises, and a trimmed segment is
- * removed only after "start" has passed it (retain/rq_trim.c).  So a reader
- * looks for the file and copies the entry first, and checks "start" afterwards:
- * if that has not passed the entry, a missing file is corruption, and the bytes
- * are not zeros of a punched hole.
+ * they have read is the entry?  "start" only rises, and an extent is given back
+ * only after "start" has passed it (retain/rq_trim.c).  So a reader looks for
+ * the extent and copies the entry first, and checks "start" afterwards: if that
+ * has not passed the entry, the extent was the queue's all the time, and not to
+ * find it is corruption.
  */
 #include "postgres.h"
 
+#include "base/rq_error.h"
 #include "base/rq_guc.h"
 #include "queue/rq_entry.h"
-#include "queue/rq_queue_private.h"
 #include "topic/rq_topic.h"
 
 /* Of more entries rq_queue_news() only says that something has come. */
 #define NEWS_LOOK_MAX	1024
 
-RqQueueFiles
-rq_queue_files(const RqQueue *q)
+static void
+report_missing(const RqExtOwner *owner, RqOff off)
 {
-	RqQueueFiles files = {.key = rq_queue_key(q),
-		.incarnation = rq_queue_topic(q)->incarnation,
-	.queue_id = q->id};
-
-	return files;
+	rq_report_corruption(psprintf("queue %u of topic %u/%u", owner->queue_id,
+								  owner->key.db, owner->key.rel),
+						 psprintf("entry " UINT64_FORMAT " is missing", off));
 }
 
-/* Of "q" only the bounds are read, which are nobody's name. */
-static inline RqEntry *
-find_entry(RqKey key, uint64 incarnation, uint32 queue_id, RqQueue *q,
-		   RqOff off, RqMapMode mode)
+static void
+report_lost(RqQueue *q, RqOff off)
 {
-	char	   *base = rq_map_queue(key, incarnation, queue_id,
-									rq_queue_segno(off), mode, false);
+	RqExtOwner	owner = rq_extent_owner(q);
 
-	if (base == NULL)
+	report_missing(&owner, off);
+}
+
+/* "owner" is NULL for who keeps the queue; else its bounds alone are read. */
+static RqEntry *
+find_entry(RqQueue *q, const RqExtOwner *owner, RqOff off, RqMapMode mode,
+		   RqExtRun *run)
+{
+	if (likely(off - run->first < run->count) ||
+		likely(rq_extent_find(q, owner, off, mode, run)))
+		return run->entries + (off - run->first);
+	memset(run, 0, sizeof(*run));
+
+	/*
+	 * The extent before "start": rq_queue_trim_apply() raises "start" before
+	 * the extent is given back, so a trimmed entry is seen as such.
+	 */
+	pg_read_barrier();
+	if (off >= pg_atomic_read_u64(&q->start) && !rq_map_probes(mode))
 	{
-		/*
-		 * The file before "start": rq_queue_trim_apply() raises "start"
-		 * before the file is removed, so a trimmed entry is seen as such.
-		 */
-		pg_read_barrier();
-		if (off < pg_atomic_read_u64(&q->start))
-			return NULL;
+		if (owner == NULL)
+			report_lost(q, off);
+		report_missing(owner, off);
 	}
-	if (base == NULL && rq_map_probes(mode))
-		return NULL;
-	if (base == NULL)
-		rq_queue_report_missing(key, queue_id, rq_queue_segno(off));
-	return (RqEntry *) base + rq_queue_in_segment(off);
+	return NULL;
 }
 
 RqEntry *
-rq_queue_find_entry(RqQueue *q, RqOff off, RqMapMode mode)
+rq_queue_find_entry(RqQueue *q, RqOff off, RqMapMode mode, RqExtRun *run)
 {
-	return find_entry(rq_queue_key(q), rq_queue_topic(q)->incarnation, q->id,
-					  q, off, mode);
+	return find_entry(q, NULL, off, mode, run);
 }
 
 /* Copy an entry, "e" or NULL, unless it has been trimmed. */
-static bool
+static inline bool
 copy_entry(RqQueue *q, RqOff off, const RqEntry *e, RqEntry *entry)
 {
 	if (e == NULL)
@@ -70,8 +74,9 @@ copy_entry(RqQueue *q, RqOff off, const RqEntry *e, RqEntry *entry)
 	memcpy(entry, e, sizeof(*entry));
 
 	/*
-	 * The bytes before "start": rq_queue_trim_apply() raises "start" before a
-	 * hole is punched, so zeros of a hole are not taken for an entry.
+	 * The bytes before "start": rq_queue_trim_apply() raises "start" before
+	 * the extent is given back, so what others put there is not taken for the
+	 * entry.
 	 */
 	pg_read_barrier();
 	return off >= pg_atomic_read_u64(&q->start);
@@ -80,79 +85,64 @@ copy_entry(RqQueue *q, RqOff off, const RqEntry *e, RqEntry *entry)
 bool
 rq_queue_entry(RqQueue *q, RqOff off, RqEntry *entry)
 {
-	if (off < pg_atomic_read_u64(&q->start))
-		return false;
-	return copy_entry(q, off, rq_queue_find_entry(q, off, RQ_MAP_READ), entry);
+	RqExtRun	run = {0};
+
+	return rq_queue_next_entry(q, off, &run, entry);
 }
 
 bool
-rq_queue_entry_of(RqQueueFiles files, RqQueue *q, RqOff off, RqEntry *entry)
+rq_queue_entry_of(const RqExtOwner *owner, RqQueue *q, RqOff off,
+				  RqEntry *entry)
 {
-	RqEntry    *e;
+	RqExtRun	run = {0};
 
 	if (off < pg_atomic_read_u64(&q->start))
 		return false;
-	e = find_entry(files.key, files.incarnation, files.queue_id, q, off,
-				   RQ_MAP_READ);
-	return copy_entry(q, off, e, entry);
-}
-
-/* Is the entry's file missing, and the server told to go on without it? */
-static bool
-is_lost(RqQueue *q, RqOff off)
-{
-	return rq_ignore_missing_files &&
-		rq_map_queue(rq_queue_key(q), rq_queue_topic(q)->incarnation, q->id,
-					 rq_queue_segno(off), RQ_MAP_READ, false) == NULL;
+	return copy_entry(q, off, find_entry(q, owner, off, RQ_MAP_READ, &run), entry);
 }
 
 bool
 rq_queue_entry_or_lost(RqQueue *q, RqOff off, RqEntry *entry)
 {
-	RqEntry		lost = {.len_flags = RQ_ENTRY_ABORTED};
+	const RqEntry lost = {.len_flags = RQ_ENTRY_ABORTED};
+	RqExtRun	run = {0};
 
-	if (!is_lost(q, off))
-		return rq_queue_entry(q, off, entry);
-
-	/*
-	 * An entry that was trimmed concurrently has no file either, so "start"
-	 * is read after the file: see rq_queue_find_entry().
-	 */
-	pg_read_barrier();
-	return copy_entry(q, off, &lost, entry);
+	if (off < pg_atomic_read_u64(&q->start) ||
+		!copy_entry(q, off, find_entry(q, NULL, off, RQ_MAP_READ, &run), entry))
+		return false;
+	if (unlikely(rq_queue_is_lost(entry)))
+	{
+		if (!rq_ignore_missing_files)
+			report_lost(q, off);
+		*entry = lost;
+	}
+	return true;
 }
 
 bool
-rq_queue_next_entry(RqQueue *q, RqOff off, RqEntryRun *run, RqEntry *entry)
+rq_queue_next_entry(RqQueue *q, RqOff off, RqExtRun *run, RqEntry *entry)
 {
-	if (off < run->first || off >= run->end)
-	{
-		run->first = run->end = 0;
-		if (off < pg_atomic_read_u64(&q->start))
-			return false;
-		run->entries = rq_queue_find_entry(q, off, RQ_MAP_READ);
-		if (run->entries == NULL)
-			return false;
-		run->first = off;
-		run->end = rq_queue_segment_start(rq_queue_segno(off) + 1);
-	}
-	return copy_entry(q, off, run->entries + (off - run->first), entry);
+	if (off < pg_atomic_read_u64(&q->start) ||
+		!copy_entry(q, off, find_entry(q, NULL, off, RQ_MAP_READ, run), entry))
+		return false;
+	if (unlikely(rq_queue_is_lost(entry)))
+		report_lost(q, off);
+	return true;
 }
 
 bool
 rq_queue_probe(RqQueue *q, RqOff off, RqEntry *entry)
 {
-	char	   *base = rq_map_queue(rq_queue_key(q),
-									rq_queue_topic(q)->incarnation, q->id,
-									rq_queue_segno(off), RQ_MAP_PROBE, false);
+	RqExtRun	run = {0};
 
-	return base != NULL &&
-		copy_entry(q, off, (RqEntry *) base + rq_queue_in_segment(off), entry);
+	return copy_entry(q, off, find_entry(q, NULL, off, RQ_MAP_PROBE, &run), entry) &&
+		!rq_queue_is_lost(entry);
 }
 
 int
 rq_queue_news(RqQueue *q, RqOff from, RqOff to, RqNews *news)
 {
+	RqExtRun	run = {0};
 	int			looked = 0;
 
 	rq_news_init(news, to, to - from > NEWS_LOOK_MAX);
@@ -162,7 +152,8 @@ rq_queue_news(RqQueue *q, RqOff from, RqOff to, RqNews *news)
 
 		looked++;
 		/* An entry that cannot be read may have any tag. */
-		if (!rq_queue_probe(q, off, &e))
+		if (!copy_entry(q, off, find_entry(q, NULL, off, RQ_MAP_PROBE, &run), &e) ||
+			rq_queue_is_lost(&e))
 			news->any = true;
 		else if ((e.len_flags & RQ_ENTRY_ABORTED) == 0)
 			rq_news_add(news, e.tag_hash);
@@ -174,9 +165,14 @@ rq_queue_news(RqQueue *q, RqOff from, RqOff to, RqNews *news)
 static RqOff
 pass_lost(RqQueue *q, RqOff from, RqOff to)
 {
-	while (from < to && is_lost(q, from))
-		from = rq_queue_segment_start(rq_queue_segno(from) + 1);
-	return Min(from, to);
+	RqExtRun	run = {0};
+	RqEntry		e;
+
+	while (from < to && rq_ignore_missing_files &&
+		   copy_entry(q, from, find_entry(q, NULL, from, RQ_MAP_READ, &run), &e) &&
+		   rq_queue_is_lost(&e))
+		from++;
+	return from;
 }
 
 /*

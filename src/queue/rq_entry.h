@@ -6,64 +6,51 @@
 #define RQ_ENTRY_H
 
 #include "format/rq_queuefmt.h"
-#include "store/rq_map.h"
+#include "queue/rq_extent.h"
 #include "topic/rq_tables.h"
 #include "topic/rq_wake.h"
 
 /*
+ * An entry of zeros below its queue's end is lost: the file that it was in was
+ * missing when the server started.
+ */
+static inline bool
+rq_queue_is_lost(const RqEntry *e)
+{
+	return e->pos == 0 && (e->len_flags & RQ_ENTRY_ABORTED) == 0;
+}
+
+/*
  * Read an entry, which must lie in [start, end).  False when it has been
- * trimmed away concurrently; throws when the file is missing or damaged.
+ * trimmed away concurrently; throws when it is lost, or cannot be found.
  */
 extern bool rq_queue_entry(RqQueue *q, RqOff off, RqEntry *entry);
 
 /*
- * Whose files, for a reader that does not keep the queue (see RqQueue): it
- * copies this while it does.
+ * Like rq_queue_entry(), for a reader that does not keep the queue (see
+ * RqQueue), and with "entry" as it is when it is lost.  If the queue no longer
+ * exists, the entry can be anything, or not be found: the caller finds out
+ * before it makes use of either.
  */
-typedef struct RqQueueFiles
-{
-	RqKey		key;			/* of the topic */
-	uint64		incarnation;
-	uint32		queue_id;
-} RqQueueFiles;
-
-extern RqQueueFiles rq_queue_files(const RqQueue *q);
-
-/*
- * Like rq_queue_entry(), for such a reader.  If the queue no longer exists, the
- * entry can be anything, or its file missing: the caller finds out before it
- * makes use of either.
- */
-extern bool rq_queue_entry_of(RqQueueFiles files, RqQueue *q, RqOff off,
+extern bool rq_queue_entry_of(const RqExtOwner *owner, RqQueue *q, RqOff off,
 							  RqEntry *entry);
 
 /*
- * Like rq_queue_entry(), for retention: an entry whose file is missing, while
- * the server runs with rocketq.ignore_missing_files, is given as an aborted
- * entry of no bytes.
+ * Like rq_queue_entry(), for retention: an entry that is lost, while the server
+ * runs with rocketq.ignore_missing_files, is given as an aborted entry of no
+ * bytes.
  */
 extern bool rq_queue_entry_or_lost(RqQueue *q, RqOff off, RqEntry *entry);
 
 /*
- * Entries [first, end) of one segment, which are neighbours in memory.  A
- * caller of rq_queue_next_entry() keeps it from one call to the next.
- */
-typedef struct RqEntryRun
-{
-	RqOff		first;
-	RqOff		end;
-	const RqEntry *entries;
-} RqEntryRun;
-
-/*
  * Like rq_queue_entry(), for reading one entry after the other.  "run", all
- * zeros at first, saves finding the segment again; it is good as long as the
+ * zeros at first, saves finding the extent again; it is good as long as the
  * process reads entries of no other queue.
  */
 extern bool rq_queue_next_entry(RqQueue *q, RqOff off,
-								RqEntryRun *run, RqEntry *entry);
+								RqExtRun *run, RqEntry *entry);
 
-/* As rq_queue_entry(), but false, too, when the file is missing or damaged. */
+/* As rq_queue_entry(), but false, too, when it is lost or cannot be found. */
 extern bool rq_queue_probe(RqQueue *q, RqOff off, RqEntry *entry);
 
 /*
@@ -80,10 +67,11 @@ extern int	rq_queue_news(RqQueue *q, RqOff from, RqOff to, RqNews *news);
 extern RqOff rq_queue_offset_at(RqQueue *q, TimestampTz when);
 
 /*
- * The address of an entry below "end"; NULL if it has been trimmed, or, with a
- * mode that probes, if its file cannot be mapped.  Entries of one segment are
- * neighbours in memory.
+ * The address of an entry below "end", by "run", which works as for
+ * rq_queue_next_entry(); NULL if it has been trimmed, or, with a mode that
+ * probes, if it cannot be found.
  */
-extern RqEntry *rq_queue_find_entry(RqQueue *q, RqOff off, RqMapMode mode);
+extern RqEntry *rq_queue_find_entry(RqQueue *q, RqOff off, RqMapMode mode,
+									RqExtRun *run);
 
 #endif							/* RQ_ENTRY_H */

@@ -29,7 +29,6 @@
 
 #include "base/rq_error.h"
 #include "base/rq_fault.h"
-#include "format/rq_segfmt.h"
 #include "queue/rq_extent.h"
 #include "extent/rq_extlist.h"
 #include "extent/rq_extsupply.h"
@@ -203,18 +202,22 @@ rq_extent_find(RqQueue *q, const RqExtOwner *owner, RqOff off, RqMapMode mode,
 
 /* ---- add ---- */
 
+/*
+ * The tail can begin beyond the end, if whoever has added it has not come to
+ * using it.  Without the lock tail and end can be of different moments.
+ */
 uint64
 rq_extent_room(const RqQueue *q)
 {
 	uint64		tail = pg_atomic_read_u64((pg_atomic_uint64 *) &q->tail);
-	uint32		used = (uint32) pg_atomic_read_u64((pg_atomic_uint64 *) &q->end) -
-	(uint32) tail;
+	uint64		end = pg_atomic_read_u64((pg_atomic_uint64 *) &q->end);
 	int			class = rq_ext_class(RQ_EXT_TAIL_ADDR(tail));
+	int32		room;
 
-	if (tail == 0)
+	if (tail == 0 || class < 0)
 		return 0;
-	Assert(class >= 0 && used <= rq_ext_entries[class]);
-	return rq_ext_entries[class] - used;
+	room = (int32) ((uint32) tail + rq_ext_entries[class] - (uint32) end);
+	return Max(room, 0);
 }
 
 static void
@@ -261,15 +264,8 @@ supply_in_redo(int class)
 
 	want[class] = 1;
 	(void) rq_extent_supply(want, PG_UINT64_MAX, &err);
-	if (err == 0)
-		return;
-	errno = err;
-	ereport(ERROR,
-			(errcode_for_file_access(),
-			 errmsg("could not make room for entries of queues in directory \"%s\": %m",
-					RQ_QUEUE_DIR),
-			 err == ENOSPC ?
-			 errhint("Free some space in \"%s\".", RQ_QUEUE_DIR) : 0));
+	if (err != 0)
+		rq_extent_report_lacking(err);
 }
 
 /* An entry of zeros below a queue's end is one that was lost. */
@@ -327,14 +323,13 @@ rq_extent_add(RqQueue *q, RqOff first, uint64 coming)
 {
 	RqExtOwner	owner = rq_extent_owner(q);
 	RqExtAddr	prev = RQ_EXT_TAIL_ADDR(pg_atomic_read_u64(&q->tail));
-	RqOff		start = pg_atomic_read_u64(&q->start);
 	RqExtentHeader h;
 	RqExtAddr	addr;
 
 	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
 	Assert(first == pg_atomic_read_u64(&q->end) + rq_extent_room(q));
 	h = plan_header(&owner, prev, first);
-	addr = take_extent(rq_ext_class_for(first - start, coming), &h);
+	addr = take_extent(rq_extent_next_class(q, first, coming), &h);
 	if (addr == RQ_EXT_NONE)
 		return RQ_EXT_LACKING;
 	pg_write_barrier();
@@ -423,13 +418,4 @@ rq_extent_cut(RqQueue *q)
 	chain.tail = find_before(q, &run);
 	if (chain.tail != RQ_EXT_NONE && rq_chain_give_back(chain))
 		q->head = run.addr;
-}
-
-RqExtChain
-rq_extent_detach(RqQueue *q)
-{
-	RqExtChain	chain = chain_of(q);
-
-	forget_chain(q);
-	return chain;
 }

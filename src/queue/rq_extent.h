@@ -39,8 +39,18 @@ typedef enum RqExtResult
  */
 extern RqExtResult rq_extent_add(RqQueue *q, RqOff first, uint64 coming);
 
-/* How many entries have room from the queue's end on.  Under its lock. */
+/*
+ * How many entries have room from the queue's end on.  Under its lock; without
+ * it, a guess.
+ */
 extern uint64 rq_extent_room(const RqQueue *q);
+
+/* The class of an extent that begins at "first" and gets "coming" entries. */
+static inline int
+rq_extent_next_class(RqQueue *q, RqOff first, uint64 coming)
+{
+	return rq_ext_class_for(first - pg_atomic_read_u64(&q->start), coming);
+}
 
 /* The entries of one extent, which are neighbours in memory. */
 typedef struct RqExtRun
@@ -70,12 +80,5 @@ extern bool rq_extent_find(RqQueue *q, const RqExtOwner *owner, RqOff off,
  * throw.
  */
 extern void rq_extent_cut(RqQueue *q);
-
-/*
- * The queue goes: take its extents away from it, under its lock or while nobody
- * else can use it.  The caller gives them back when that has been logged:
- * rq_chain_give_back().
- */
-extern RqExtChain rq_extent_detach(RqQueue *q);
 
 #endif							/* RQ_EXTENT_H */

@@ -1,6 +1,6 @@
 /*
  * rq_queue.h
- *	  Consume queues: their files and ends.
+ *	  Consume queues: their bounds.
  */
 #ifndef RQ_QUEUE_H
 #define RQ_QUEUE_H
@@ -8,9 +8,6 @@
 #include "format/rq_queuefmt.h"
 #include "shmem/rq_shmem.h"
 #include "topic/rq_tables.h"
-
-/* fsync the segments that hold [from, to); true if there were any. */
-extern bool rq_queue_sync(RqKey key, uint32 queue_id, RqOff from, RqOff to);
 
 /* Bounds of a queue at one moment, and the bytes of the frames below them. */
 typedef struct RqQueueCounts
@@ -32,13 +29,11 @@ extern RqQueueCounts rq_queue_counts(RqQueue *q);
 extern bool rq_queue_try_lock(RqQueue *q, LWLockMode mode);
 
 /*
- * Raise the queue's start, if it is lower, but not beyond the end; returns
- * what it was.  "bytes_start" counts the frames below the new one.  The
- * segments from the old to the new start are for rq_queue_remove_segment() to
- * remove, which needs the meta lock.
+ * Raise the queue's start, if it is lower, but not beyond the end.
+ * "bytes_start" counts the frames below the new one.  What is no longer needed
+ * is for rq_extent_cut() to give back.
  */
-extern RqOff rq_queue_trim_apply(RqQueue *q, RqOff start, uint64 bytes_start);
-extern void rq_queue_remove_segment(RqKey key, uint32 queue_id, uint64 segno);
+extern void rq_queue_trim_apply(RqQueue *q, RqOff start, uint64 bytes_start);
 
 /*
  * The queue that a record with this LSN is about, NULL if that no longer

@@ -32,7 +32,7 @@
 #include "base/rq_compat.h"
 #include "base/rq_fault.h"
 #include "queue/rq_entry.h"
-#include "queue/rq_queue_private.h"
+#include "queue/rq_queue.h"
 #include "queue/rq_resolve.h"
 #include "shmem/rq_stats.h"
 #include "topic/rq_topic.h"
@@ -97,6 +97,14 @@ entry_status(RqQueue *q, RqOff off, const RqEntry *e, KnownXids *known)
 	return known->last_status;
 }
 
+/* Under the queue's lock: see rq_area_mark(). */
+static void
+flag_aborted(RqEntry *e, const RqExtRun *run)
+{
+	e->len_flags |= RQ_ENTRY_ABORTED;
+	rq_area_mark(&rq_extents->marks, RQ_EXT_CHUNK(run->addr));
+}
+
 /*
  * One stretch, adding what can be read now to the news; true if there may be
  * more.  The queue's lock is held exclusively: it makes flags, counter and
@@ -116,19 +124,15 @@ resolve_chunk(RqQueue *q, KnownXids *known, RqMapMode mode, RqNews *news)
 	RqOff		end = pg_atomic_read_u64(&q->end);
 	RqOff		to = Min(end, from + RQ_META_HOLD_ENTRIES);
 	uint32		aborts = 0;
-	RqEntry    *e = NULL;
+	RqExtRun	run = {0};
 	RqOff		off;
 
 	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
 	for (off = from; off < to; off++)
 	{
+		RqEntry    *e = rq_queue_find_entry(q, off, mode, &run);
 		RqXidStatus status;
 
-		/* Neighbours in a segment are neighbours in memory. */
-		if (e != NULL && rq_queue_in_segment(off) > 0)
-			e++;
-		else
-			e = rq_queue_find_entry(q, off, mode);
 		if (e == NULL && off < pg_atomic_read_u64(&q->start))
 			continue;
 		/* Only with a mode that probes; another process may succeed. */
@@ -139,7 +143,7 @@ resolve_chunk(RqQueue *q, KnownXids *known, RqMapMode mode, RqNews *news)
 			break;
 		if (status == RQ_XID_ABORTED)
 		{
-			e->len_flags |= RQ_ENTRY_ABORTED;
+			flag_aborted(e, &run);
 			if (q->unlogged_aborts < PG_UINT32_MAX)
 				q->unlogged_aborts++;
 			aborts++;
@@ -289,11 +293,13 @@ static RqOff
 collect_aborted(RqQueue *q, RqOff from, RqOff to,
 				xl_rq_range *ranges, uint32 *n, uint64 *count)
 {
+	RqExtRun	run = {0};
+
 	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
 	*n = 0;
 	for (RqOff off = from; off < to; off++)
 	{
-		RqEntry    *e = rq_queue_find_entry(q, off, RQ_MAP_READ);
+		RqEntry    *e = rq_queue_find_entry(q, off, RQ_MAP_READ, &run);
 
 		if (e == NULL || (e->len_flags & RQ_ENTRY_ABORTED) == 0)
 			continue;
@@ -335,7 +341,7 @@ raise_logged(RqQueue *q, RqOff to)
  * logged_stable before its record is inserted: redo that begins with such a
  * copy could clear flags that no RESOLVE sets again.
  *
- * The flags are in the mapped files since resolve_chunk(), so the order is
+ * The flags are in the mapped entries since resolve_chunk(), so the order is
  * that of an enqueue: store, log, publish.  A failure between the last two
  * needs no critical section: the same is logged once more.
  */
@@ -397,6 +403,7 @@ rq_resolve_redo(const void *data, uint32 len, XLogRecPtr lsn)
 	const xl_rq_resolve *rec = data;
 	const xl_rq_range *ranges = (const xl_rq_range *) (rec + 1);
 	RqQueue    *q = rq_queue_for_redo(rec->key, rec->queue_id, lsn);
+	RqExtRun	run = {0};
 	RqOff		start;
 	RqOff		stable;
 
@@ -405,12 +412,11 @@ rq_resolve_redo(const void *data, uint32 len, XLogRecPtr lsn)
 	LWLockAcquire(&q->lock, LW_EXCLUSIVE);
 	stable = pg_atomic_read_u64(&q->stable);
 	start = pg_atomic_read_u64(&q->start);
-	q->redo_dirty = Min(q->redo_dirty, Max(start, rec->from));
 	rq_queue_changed(q);
 	for (uint32 i = 0; i < rec->nranges; i++)
 		for (RqOff off = Max(start, ranges[i].first);
 			 off < ranges[i].first + ranges[i].count; off++)
-			rq_queue_redo_entry(q, off)->len_flags |= RQ_ENTRY_ABORTED;
+			flag_aborted(rq_queue_find_entry(q, off, RQ_MAP_WRITE, &run), &run);
 	/* Flags before "stable", as in resolve_chunk(). */
 	pg_write_barrier();
 	if (rec->to > stable)

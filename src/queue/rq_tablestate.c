@@ -13,7 +13,6 @@
  */
 #include "postgres.h"
 
-#include "queue/rq_queuesync.h"
 #include "queue/rq_tablestate.h"
 #include "shmem/rq_shmem.h"
 #include "topic/rq_alter.h"
@@ -49,11 +48,11 @@ copy_topic(uint32 topic, RqStateTopic *s)
 /*
  * How far the queue is resolved beyond what is logged is left out: flags
  * there are in no record, and redo of the entries' ENQUEUE would clear them.
- * What is to be synced is noted under the same hold of the lock, so that it
- * reaches to the very end that the copy has.
+ * Area files that the copy relies on are marked before the lock is released
+ * under which it changes (rq_area_mark()).
  */
 static bool
-copy_queue(RqQueue *q, bool note, RqStateQueue *s)
+copy_queue(RqQueue *q, RqStateQueue *s)
 {
 	if (q->topic == RQ_NO_SLOT)
 		return false;
@@ -69,8 +68,6 @@ copy_queue(RqQueue *q, bool note, RqStateQueue *s)
 	s->born = q->born;
 	s->bytes_start = q->bytes_start;
 	s->bytes_end = q->bytes_end;
-	if (note)
-		rq_queue_sync_note(q);
 	LWLockRelease(&q->lock);
 	return true;
 }
@@ -132,7 +129,7 @@ rq_table_begun(RqSlotKind kind)
 }
 
 bool
-rq_table_copy(RqSlotKind kind, uint32 slot, bool note, RqStateSlot *copy)
+rq_table_copy(RqSlotKind kind, uint32 slot, RqStateSlot *copy)
 {
 	RQ_ASSERT_META_LOCK(LW_SHARED);
 	Assert(slot < rq_table_begun(kind));
@@ -141,7 +138,7 @@ rq_table_copy(RqSlotKind kind, uint32 slot, bool note, RqStateSlot *copy)
 		case RQ_SLOT_TOPIC:
 			return copy_topic(slot, &copy->topic);
 		case RQ_SLOT_QUEUE:
-			return copy_queue(&rq_queues[slot], note, &copy->queue);
+			return copy_queue(&rq_queues[slot], &copy->queue);
 		case RQ_SLOT_GROUP:
 			return copy_group(slot, &copy->group);
 		case RQ_SLOT_OFFSET:
@@ -215,7 +212,7 @@ load_topic(const RqStateTopic *s)
 	rec.staged = s->staged;
 	rec.alter_xid = s->alter_xid;
 	rec.nslots = s->nslots;
-	rq_topic_apply_alter(topic, &rec, s->alter_lsn);
+	rq_topic_apply_alter(topic, &rec, s->alter_lsn, NULL);
 	for (uint32 i = 0; i < s->nslots; i++)
 		rq_topic_queue(topic, i)->logged_stable = RQ_NOT_LOGGED;
 	return topic;

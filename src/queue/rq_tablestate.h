@@ -14,12 +14,10 @@
 extern uint32 rq_table_begun(RqSlotKind kind);
 
 /*
- * Copy a slot as the state file has it, one that has been used before; false if it is free.  The caller holds
- * the meta lock; takes the slot's lock.  With "note" also note which files of a
- * queue must be on disk before the copy is (rq_queuesync.h).
+ * Copy a slot as the state file has it, one that has been used before; false if it
+ * is free.  The caller holds the meta lock; takes the slot's lock.
  */
-extern bool rq_table_copy(RqSlotKind kind, uint32 slot, bool note,
-						  RqStateSlot *copy);
+extern bool rq_table_copy(RqSlotKind kind, uint32 slot, RqStateSlot *copy);
 
 /*
  * Make what a state file has, in fresh tables.  The slots are others then: the

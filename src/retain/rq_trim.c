@@ -1,6 +1,6 @@
 /*
  * rq_trim.c
- *	  Raise the starts of the log and of queues, and remove what lies below.
+ *	  Raise the starts of the log and of queues, and give back what lies below.
  *
  * Given new starts for the log and for queues, how are they raised so that no
  * reader takes what was removed for a message, and no crash leaves a start
@@ -8,8 +8,9 @@
  *
  * What goes is decided in rq_retain.c, and prepared here queue by queue,
  * without holding a lock for long.  The record TRIM and the new starts are
- * then made under one hold of the meta lock held exclusively; files go when
- * the record is on disk.  A group that had not consumed what goes is not
+ * then made under one hold of the meta lock held exclusively.  Afterwards the
+ * extents of queues are given back, which nobody takes before the record is on
+ * disk (extent/rq_extlist.c); and when it is, segments of the log go.  A group that had not consumed what goes is not
  * touched: whoever reads for it goes on at the queue's start.  What it loses
  * is counted in the preparation, added to the group's offset with the trim,
  * and written to the server log afterwards.
@@ -27,6 +28,7 @@
 #include "consume/rq_offset.h"
 #include "log/rq_log.h"
 #include "queue/rq_entry.h"
+#include "queue/rq_extent.h"
 #include "queue/rq_queue.h"
 #include "retain/rq_lowest.h"
 #include "retain/rq_trim.h"
@@ -190,11 +192,11 @@ queue_of(const xl_rq_queue_start *s, XLogRecPtr lsn)
 }
 
 /*
- * Raise the log's start and the queues'; shared with redo.  "starts" get where the queues began before, which is
- * where the removal of files begins.
+ * Raise the log's start and the queues'; shared with redo.  Returns where the
+ * log began before, which is where the removal of files begins.
  */
 static RqPos
-trim_apply(RqPos log_start, xl_rq_queue_start *starts, uint32 count,
+trim_apply(RqPos log_start, const xl_rq_queue_start *starts, uint32 count,
 		   XLogRecPtr lsn)
 {
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
@@ -202,47 +204,36 @@ trim_apply(RqPos log_start, xl_rq_queue_start *starts, uint32 count,
 	{
 		RqQueue    *q = queue_of(&starts[i], lsn);
 
-		starts[i].start = q ? rq_queue_trim_apply(q, starts[i].start,
-												  starts[i].bytes_start) :
-			PG_UINT64_MAX;
+		if (q != NULL)
+			rq_queue_trim_apply(q, starts[i].start, starts[i].bytes_start);
 	}
 	return rq_log_trim_apply(log_start);
 }
 
 /*
- * Remove segments of a queue from where it began on.  The meta lock keeps the
- * queue, but others wait for it; so it is released after each file.  The queue
- * can be dropped in between, and one of the same name come, whose "born" is
- * later than our record: then the rest is not ours to remove.
+ * Give back what lies below the starts.  To find that reads headers of extents,
+ * which can fail, and takes its time; so it comes after the meta lock has been
+ * released, and takes it again for each queue.  That can have been dropped in
+ * between, and one of the same name come, whose "born" is later than our record.
  */
 static void
-remove_trimmed_of(const xl_rq_queue_start *s, XLogRecPtr lsn)
+cut_trimmed(const xl_rq_queue_start *starts, uint32 count, XLogRecPtr lsn)
 {
-	bool		more = true;
-
-	for (uint64 segno = rq_queue_segno(s->start); more; segno++)
+	for (uint32 i = 0; i < count; i++)
 	{
 		RqQueue    *q;
 
 		rq_meta_lock_again();
-		q = queue_of(s, lsn);
-		more = q != NULL && segno < rq_queue_segno(pg_atomic_read_u64(&q->start));
-		if (more)
-			rq_queue_remove_segment(s->key, s->queue_id, segno);
+		q = queue_of(&starts[i], lsn);
+		if (q != NULL)
+		{
+			LWLockAcquire(&q->lock, LW_EXCLUSIVE);
+			rq_extent_cut(q);
+			LWLockRelease(&q->lock);
+		}
 		LWLockRelease(rq_meta_lock);
-		if (more)
-			RQ_FAULT("trim-segment");
+		RQ_FAULT("trim-cut");
 	}
-}
-
-/* Remove files; the record that says so is on disk. */
-static void
-remove_trimmed(RqPos old_start, const xl_rq_queue_start *starts, uint32 count,
-			   XLogRecPtr lsn)
-{
-	rq_log_remove_trimmed(old_start);
-	for (uint32 i = 0; i < count; i++)
-		remove_trimmed_of(&starts[i], lsn);
 }
 
 /*
@@ -296,10 +287,7 @@ note_losses(const RqTrim *t)
 		}
 }
 
-/*
- * Insert the record and raise the starts.  The record has copied "starts"
- * before trim_apply() puts the old ones there.
- */
+/* Insert the record and raise the starts. */
 static XLogRecPtr
 log_and_apply(RqTrim *t)
 {
@@ -326,14 +314,15 @@ log_and_apply(RqTrim *t)
  *		2. leave out what is no longer valid,
  *		3. log, and raise the starts,
  *		4. note the losses, end the announcement,
- *		5. flush, since no crash brings back a file that was removed,
- *		6. remove files.
+ *		5. give back extents of queues,
+ *		6. flush, since no crash brings back a file that was removed,
+ *		7. remove segments of the log.
  *
  * 1 to 4 under one hold of the meta lock: a reader that has seen the
  * announcement waits for that lock and then reads the new starts; a copy of
  * the state has all new starts if it was taken after the record; and groups
- * and queues that are valid at 2 are so at 4.  5 and 6 can take long, and
- * nobody reads below the starts any more, so they come after its release.
+ * and queues that are valid at 2 are so at 4.  The rest can take long, and
+ * nobody reads below the starts any more, so it comes after its release.
  */
 bool
 rq_trim(RqTrim *t, bool despite_readers)
@@ -360,10 +349,10 @@ rq_trim(RqTrim *t, bool despite_readers)
 	if (!may)
 		return false;
 
+	cut_trimmed((xl_rq_queue_start *) t->starts.data, t->nstarts, lsn);
 	XLogFlush(lsn);
 	RQ_FAULT("trim-wal");
-	remove_trimmed(t->old_start, (xl_rq_queue_start *) t->starts.data,
-				   t->nstarts, lsn);
+	rq_log_remove_trimmed(t->old_start);
 	RQ_FAULT("trim-removed");
 	return true;
 }
@@ -431,8 +420,7 @@ void
 rq_trim_redo(const void *data, uint32 len, XLogRecPtr lsn)
 {
 	const xl_rq_trim *rec = data;
-	Size		size = rec->count * sizeof(xl_rq_queue_start);
-	xl_rq_queue_start *copy = palloc(Max(size, 1));
+	const xl_rq_queue_start *starts = (const xl_rq_queue_start *) (rec + 1);
 	RqPos		old_start;
 
 	/*
@@ -443,15 +431,15 @@ rq_trim_redo(const void *data, uint32 len, XLogRecPtr lsn)
 	if (rq_log_segno(rec->log_start) >
 		rq_log_segno(pg_atomic_read_u64(&rq_log->end)) + 1)
 		elog(PANIC, "TRIM record goes past the end of the commit log");
-	memcpy(copy, rec + 1, size);
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	old_start = trim_apply(rec->log_start, copy, rec->count, lsn);
+	old_start = trim_apply(rec->log_start, starts, rec->count, lsn);
 	LWLockRelease(rq_meta_lock);
+	cut_trimmed(starts, rec->count, lsn);
 
 	/*
 	 * Recovery must not be able to end before this record from here on: the
-	 * starts would be the old ones, and the files would not be there.
+	 * log's start would be the old one, and the files would not be there.
 	 */
 	XLogFlush(lsn);
-	remove_trimmed(old_start, copy, rec->count, lsn);
+	rq_log_remove_trimmed(old_start);
 }

@@ -1,6 +1,6 @@
 /*
  * rq_trim.h
- *	  Raise the starts of the log and of queues, and remove what lies below.
+ *	  Raise the starts of the log and of queues, and give back what lies below.
  */
 #ifndef RQ_TRIM_H
 #define RQ_TRIM_H

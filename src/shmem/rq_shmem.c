@@ -87,6 +87,8 @@ backends_fill(void)
 		pg_atomic_init_u64(&b->read_pos, RQ_INVALID_POS);
 		pg_atomic_init_u32(&b->unflushed_queue, RQ_NO_SLOT);
 		pg_atomic_init_u64(&b->unflushed_from, 0);
+		for (int class = 0; class < RQ_EXT_CLASSES; class++)
+			pg_atomic_init_u32(&b->wants[class], 0);
 	}
 }
 

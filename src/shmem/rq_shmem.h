@@ -39,6 +39,7 @@
 #include "storage/lwlock.h"
 
 #include "base/rq_base.h"
+#include "format/rq_extfmt.h"
 #include "shmem/rq_parts.h"
 
 /*
@@ -53,6 +54,9 @@
  * unflushed: entries it enqueued without a transaction and whose WAL it still
  * flushes; the queue's "unflushed" counts them.
  *
+ * wants: extents of each class that its transaction will need
+ * (queue/rq_supply.c).
+ *
  * Padded to a cache line, so that backends do not slow each other down.
  */
 typedef union RqBackend
@@ -66,6 +70,7 @@ typedef union RqBackend
 		pg_atomic_uint32 unflushed_queue;	/* RQ_NO_SLOT = nothing */
 		pg_atomic_uint64 unflushed_from;
 		uint32		savepoint;
+		pg_atomic_uint32 wants[RQ_EXT_CLASSES];
 	};
 	char		pad[PG_CACHE_LINE_SIZE];
 } RqBackend;

@@ -15,9 +15,9 @@
 #include "store/rq_map.h"
 
 /*
- * The chunk in memory.  The pointer is good until the second call after it that
- * is for another area file or the other mode.  Throws when the file is missing,
- * too short or can't be mapped; a mode that probes gives NULL then.
+ * The chunk in memory.  How long the pointer is good is said in rq_map.h.
+ * Throws when the file is missing, too short or can't be mapped; a mode that
+ * probes gives NULL then.
  */
 extern char *rq_area_chunk(uint32 chunk, RqMapMode mode);
 

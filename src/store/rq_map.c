@@ -68,6 +68,8 @@ typedef struct Mapping
 	MapKey		key;
 	char	   *base;
 	bool		used;			/* since it came to the list's head */
+	uint64		asked;			/* area files: a number that rises with each
+								 * call for another one */
 	uint64		size;
 	dlist_node	node;
 	char		path[64];
@@ -82,6 +84,9 @@ static dlist_head list[MAP_KINDS];	/* newest first */
 static int	nmaps[MAP_KINDS];
 static Mapping *last_hit[MAP_KINDS];
 static Mapping *pinned = NULL;	/* stays whatever comes */
+
+/* So many calls for another area file there were. */
+static uint64 areas_asked = 0;
 
 /* Those of area files by number and mode: every entry is looked up there. */
 static Mapping *areas[RQ_AREAS_MAX][2];
@@ -305,10 +310,19 @@ find(const MapKey *key)
 	return m;
 }
 
+/* May the caller rely on its pointer?  The head of rq_map.h says how long. */
+static bool
+is_kept(const Mapping *m)
+{
+	if (m == pinned || m == last_hit[m->key.kind])
+		return true;
+	return m->key.kind == MAP_AREA && areas_asked - m->asked < RQ_MAP_AREAS_KEPT;
+}
+
 /*
  * Forget the oldest mapping that has not been used since it came to the list's
  * head.  Ends, since each round clears a flag, and the limits are larger than
- * the two that always stay.
+ * the few that always stay.
  */
 static void
 forget_oldest(int kind)
@@ -318,7 +332,7 @@ forget_oldest(int kind)
 		Mapping    *m = dlist_container(Mapping, node,
 										dlist_tail_node(&list[kind]));
 
-		if (!m->used && m != pinned && m != last_hit[kind])
+		if (!m->used && !is_kept(m))
 		{
 			forget_mapping(m);
 			return;
@@ -451,10 +465,12 @@ rq_map_area(uint32 area, uint64 least, RqMapMode mode)
 		if (get(&key, path, least, RQ_AREA_SIZE, mode, false) == NULL)
 			return NULL;
 		*place = last_hit[MAP_AREA];
+		(*place)->asked = ++areas_asked;
 	}
 	else if (last_hit[MAP_AREA] != *place)
 	{
 		(*place)->used = true;
+		(*place)->asked = ++areas_asked;
 		last_hit[MAP_AREA] = *place;
 	}
 	return (*place)->base;

@@ -4,7 +4,8 @@
  *
  * The only place that maps and unmaps.  Each process keeps mappings that it
  * has used lately; a pointer from here is good until the second call after it
- * that is for another segment of the same kind.
+ * that is for another segment of the same kind; of an area file, until the
+ * RQ_MAP_AREAS_KEPT-th that is for another area file or mode.
  *
  * Readers map read-only, so no stray pointer of theirs can harm a message.
  */
@@ -12,6 +13,8 @@
 #define RQ_MAP_H
 
 #include "base/rq_base.h"
+
+#define RQ_MAP_AREAS_KEPT	8
 
 typedef enum RqMapMode
 {

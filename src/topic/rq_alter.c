@@ -3,7 +3,7 @@
  *	  Change the settings of a topic, the number of its queues being one.
  *
  * Given a change that only its own transaction may see until it commits, and
- * that can take away queues with their files, which settings hold for whom,
+ * that can take away queues with their messages, which settings hold for whom,
  * and when do the queues go?
  *
  * A change belongs to a transaction, which holds the topic's relation
@@ -12,7 +12,7 @@
  * rolled back.  The topic remembers what is "committed", for an abort, and
  * what is "staged", for a commit, and keeps slots for the most queues it has
  * had since the last settlement.  The janitor settles that afterwards, and
- * only then do slots and files of queues go.  Code that uses a topic without a
+ * only then do slots and extents of queues go.  Code that uses a topic without a
  * lock on its relation, as retention does, goes by rq_topic_committed().
  *
  * A record holds both outcomes, and a further record the settlement.  During
@@ -21,8 +21,8 @@
  * decides at the end of recovery.
  *
  * Queues that went can come again under the same number.  By "born" redo knows
- * which records are about the earlier ones, and by a new incarnation processes
- * know that what they have mapped belongs to those.
+ * which records are about the earlier ones, and by a new incarnation others know
+ * that what they have noted about a queue was about one of those.
  */
 #include "postgres.h"
 
@@ -36,7 +36,6 @@
 #include "topic/rq_group_room.h"
 #include "topic/rq_topic_drop.h"
 #include "topic/rq_topic_private.h"
-#include "topic/rq_trash.h"
 #include "topic/rq_xid.h"
 
 /* ---- slots ---- */
@@ -79,15 +78,15 @@ make_room_for_slots(uint32 topic, uint32 nslots)
 }
 
 /*
- * The new incarnation makes every process map the files of the topic again: a
- * queue can come back under a number that it has mapped.
+ * A new incarnation, since a queue can come back under a number about which
+ * something was noted (retain/rq_lowest.c, consume/rq_saved.c).
  */
 static void
-release_slots(uint32 topic, uint32 nslots)
+release_slots(uint32 topic, uint32 nslots, RqExtChains *gone)
 {
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	rq_group_cut_slots(topic, nslots);
-	rq_topic_cut_queues(topic, nslots);
+	rq_topic_cut_queues(topic, nslots, gone);
 	rq_topics[topic].incarnation = rq_tables->next_incarnation++;
 }
 
@@ -119,7 +118,8 @@ stamp_slots(uint32 topic, XLogRecPtr lsn)
  * the same; in recovery, it is not known yet which it will be.
  */
 void
-rq_topic_apply_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
+rq_topic_apply_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn,
+					 RqExtChains *gone)
 {
 	RqTopic    *t = &rq_topics[topic];
 	RqTopicSettings seen = rec->committed;
@@ -139,7 +139,7 @@ rq_topic_apply_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn)
 	seen.nqueues = Min(rec->committed.nqueues, rec->staged.nqueues);
 	rq_topic_set_seen(topic, &seen);
 	if (rec->nslots < rq_topic_nslots(topic))
-		release_slots(topic, rec->nslots);
+		release_slots(topic, rec->nslots, gone);
 	rq_topic_changed(topic);
 }
 
@@ -179,14 +179,14 @@ stage_settings(uint32 topic, const RqTopicSettings *to, uint64 xid)
 static void
 settle_first(uint32 topic)
 {
-	char		trash[MAXPGPATH] = "";
+	RqExtChains gone = {0};
 
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	rq_topic_alter_settle(topic, trash);
+	rq_topic_alter_settle(topic, &gone);
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
-	rq_trash_remove(trash);
+	rq_chains_give_back(&gone);
 }
 
 /*
@@ -289,25 +289,15 @@ rq_topic_alter_log(RqKey key)
 }
 
 /*
- * From here on nothing depends on the transaction.
- *
- *		1. log the outcome,
- *		2. take it over, and release slots that are beyond its number of queues,
- *		3. flush, since no crash brings back a file that was removed,
- *		4. put the files of these queues away.
- *
- * All under one hold of the meta lock: queues of these numbers could come
- * again between 2 and 4, and their files would be put away.  The caller
- * removes the files when it has released the lock.
+ * From here on nothing depends on the transaction: log the outcome, take it
+ * over, and release slots that are beyond its number of queues.
  */
 void
-rq_topic_alter_settle(uint32 topic, char *trash)
+rq_topic_alter_settle(uint32 topic, RqExtChains *gone)
 {
 	RqTopic    *t = &rq_topics[topic];
 	xl_rq_topic rec = rq_topic_record(topic);
 	RqXidStatus status;
-	bool		fewer;
-	XLogRecPtr	lsn;
 
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	if (t->alter_xid == 0)
@@ -322,17 +312,12 @@ rq_topic_alter_settle(uint32 topic, char *trash)
 	rec.staged = rec.committed;
 	rec.nslots = rec.committed.nqueues;
 	rec.alter_xid = 0;
-	fewer = rec.nslots < rq_topic_nslots(topic);
+	Assert(rec.nslots <= rq_topic_nslots(topic));
+	rq_chains_begin(gone, rq_topic_nslots(topic) - rec.nslots);
 	START_CRIT_SECTION();
-	lsn = rq_topic_log(&rec);
-	rq_topic_apply_alter(topic, &rec, lsn);
+	rq_topic_apply_alter(topic, &rec, rq_topic_log(&rec), gone);
 	END_CRIT_SECTION();
-	if (fewer)
-	{
-		XLogFlush(lsn);
-		RQ_FAULT("alter-settled");
-		rq_trash_queues(rq_topic_key(topic), rec.nslots, lsn, trash);
-	}
+	RQ_FAULT("alter-settled");
 }
 
 /*
@@ -389,25 +374,14 @@ rq_topic_alter_replayed(void)
 		rq_topic_alter_recover();
 }
 
-/*
- * As in rq_topic_alter_settle(), the files of queues go after the slots, and
- * only when the record is on disk.
- */
 void
 rq_topic_redo_alter(uint32 topic, const xl_rq_topic *rec, XLogRecPtr lsn,
-					char *trash)
+					RqExtChains *gone)
 {
-	uint32		before = rq_topic_nslots(topic);
+	uint32		have = rq_topic_nslots(topic);
 
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	rq_topic_apply_alter(topic, rec, lsn);
-	if (rq_topic_nslots(topic) < before)
-	{
-		/*
-		 * Recovery must not be able to end before this record any more: the
-		 * queues would exist then, and their files would not.
-		 */
-		XLogFlush(lsn);
-		rq_trash_queues(rq_topic_key(topic), rq_topic_nslots(topic), lsn, trash);
-	}
+	if (rec->nslots < have)
+		rq_chains_begin(gone, have - rec->nslots);
+	rq_topic_apply_alter(topic, rec, lsn, gone);
 }

@@ -5,6 +5,7 @@
 #ifndef RQ_ALTER_H
 #define RQ_ALTER_H
 
+#include "extent/rq_extlist.h"
 #include "format/rq_settings.h"
 #include "format/rq_walrec.h"
 #include "shmem/rq_shmem.h"
@@ -53,23 +54,22 @@ extern void rq_topic_alter_recover(void);
 extern void rq_topic_alter_replayed(void);
 
 /*
- * The next ones are called with the meta lock held exclusively.  "trash" gets
- * the path of a directory to be removed when the lock is released, if there is
- * any.
+ * The next ones are called with the meta lock held exclusively.  "gone" gets
+ * the extents of queues that go, to be given back when the lock is released.
  */
 
 /* Settle the change of the topic's settings if its transaction has ended. */
-extern void rq_topic_alter_settle(uint32 topic, char *trash);
+extern void rq_topic_alter_settle(uint32 topic, RqExtChains *gone);
 
 /*
  * Make the slots of an existing topic say what the record does about settings,
  * and whether they are being changed.  When the state is loaded, the startup
- * process calls it without the lock.
+ * process calls it without the lock, and no queue goes ("gone" is NULL).
  */
 extern void rq_topic_apply_alter(uint32 topic, const xl_rq_topic *rec,
-								 XLogRecPtr lsn);
+								 XLogRecPtr lsn, RqExtChains *gone);
 
 extern void rq_topic_redo_alter(uint32 topic, const xl_rq_topic *rec,
-								XLogRecPtr lsn, char *trash);
+								XLogRecPtr lsn, RqExtChains *gone);
 
 #endif							/* RQ_ALTER_H */

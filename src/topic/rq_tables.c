@@ -202,8 +202,6 @@ rq_queues_begin(uint32 from, uint32 to)
 		pg_atomic_init_u64(&q->end, 0);
 		pg_atomic_init_u64(&q->tail, 0);
 		pg_atomic_init_u32(&q->unflushed, 0);
-		pg_atomic_init_u64(&q->wanted, 0);
-		q->redo_dirty = RQ_INVALID_POS;
 	}
 }
 

@@ -58,9 +58,7 @@ typedef struct RqTopic
 	uint64		drop_xid;		/* who drops it, 0 = nobody; see
 								 * rq_topic_stage_drop() */
 	bool		doomed;			/* its relation is gone */
-	bool		lost_files;		/* files of it were removed since its
-								 * directory was last synced; see
-								 * topic/rq_trash.c */
+	bool		lost_files;
 	XLogRecPtr	lsn;			/* of its creation; older records are about an
 								 * earlier holder of the key */
 
@@ -115,8 +113,6 @@ typedef struct RqQueue
 	pg_atomic_uint64 tail;		/* its last extent, RQ_EXT_TAIL, 0 = none;
 								 * raised before "end"; lock to change it */
 	uint32		head;			/* address of its first extent; lock */
-	pg_atomic_uint64 wanted;	/* offsets below have a segment, or the
-								 * allocator has been asked for it */
 	pg_atomic_uint32 unflushed; /* backends that have yet to flush an entry */
 
 	uint64		bytes_start;	/* of the frames of all entries below "start" */
@@ -131,10 +127,6 @@ typedef struct RqQueue
 	XLogRecPtr	born;			/* of the record that made it; older ones are
 								 * about an earlier queue of that number. Meta
 								 * lock */
-	RqOff		redo_dirty;		/* lowest offset redo has written since the
-								 * last sync.  The startup process lowers it,
-								 * and who syncs resets it: the startup
-								 * process, or the keeper after recovery */
 } RqQueue;
 
 /* There may be millions: two lines, of which the first has what is read most. */

@@ -183,16 +183,14 @@ init_queue(RqQueue *q, uint32 topic, uint32 id)
 	pg_atomic_write_u64(&q->stable, 0);
 	pg_atomic_write_u64(&q->end, 0);
 	pg_atomic_write_u64(&q->tail, 0);
-	q->head = 0;
+	q->head = RQ_EXT_NONE;
 	pg_atomic_write_u32(&q->unflushed, 0);
-	pg_atomic_write_u64(&q->wanted, 0);
 	q->logged_stable = 0;
 	q->unlogged_aborts = 0;
 	q->bytes_start = 0;
 	q->bytes_end = 0;
 	q->last_time = 0;
 	q->lsn = InvalidXLogRecPtr;
-	q->redo_dirty = RQ_INVALID_POS;
 	Assert(q->growth == RQ_NO_SLOT);
 	rq_queue_changed(q);
 }
@@ -212,8 +210,20 @@ rq_topic_take_queues(uint32 topic, uint32 nslots)
 	rq_topic_changed(topic);
 }
 
+/* The chain of a queue that goes; under its lock. */
+static RqExtChain
+detach_extents(RqQueue *q)
+{
+	RqExtChain	chain = {.head = q->head,
+	.tail = RQ_EXT_TAIL_ADDR(pg_atomic_read_u64(&q->tail))};
+
+	pg_atomic_write_u64(&q->tail, 0);
+	q->head = RQ_EXT_NONE;
+	return chain;
+}
+
 void
-rq_topic_cut_queues(uint32 topic, uint32 nslots)
+rq_topic_cut_queues(uint32 topic, uint32 nslots, RqExtChains *gone)
 {
 	RqTopic    *t = &rq_topics[topic];
 
@@ -224,11 +234,12 @@ rq_topic_cut_queues(uint32 topic, uint32 nslots)
 
 		/*
 		 * Wait until nobody is in the middle of changing it.  Those who come
-		 * to the slot without a map (rq_ahead.c, rq_growth.c) find it free.
+		 * to the slot without a map (rq_growth.c) find it free.
 		 */
 		LWLockAcquire(&q->lock, LW_EXCLUSIVE);
 		rq_growth_forget(q);
 		q->topic = RQ_NO_SLOT;
+		rq_chains_add(gone, detach_extents(q));
 		rq_queue_changed(q);
 		LWLockRelease(&q->lock);
 	}
@@ -267,8 +278,8 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 	t->incarnation = rq_tables->next_incarnation++;
 	t->first_group = RQ_NO_SLOT;
 	t->doomed = false;
-	t->lost_files = false;
 	t->drop_xid = 0;
+	t->lost_files = false;
 	t->lsn = lsn;
 	Assert(t->queues.n == 0);
 	rq_topic_take_queues(slot, nqueues);

@@ -6,8 +6,8 @@
  * outcome of a transaction?
  *
  * A topic's storage is made when its relation gets a new file: WAL-logged,
- * under the meta lock held exclusively.  Only slots are taken then; the
- * directory of the queues is made with the first entry.  The slot names the
+ * under the meta lock held exclusively.  Only slots are taken then; a queue gets
+ * its first extent with its first entry.  The slot names the
  * transactions that create, drop or alter the topic.  Until these have ended,
  * and their outcome is logged with the topic, everybody who wants to know asks
  * pg_xact.  The janitor sees to it that this does not last, since PostgreSQL
@@ -26,13 +26,9 @@
 #include "topic/rq_topic_create.h"
 #include "topic/rq_topic_drop.h"
 #include "topic/rq_topic_private.h"
-#include "topic/rq_trash.h"
 #include "topic/rq_xid.h"
 
-/*
- * How many topics in doubt are asked about in a round of the janitor; for some
- * of them, files are removed.
- */
+/* How many topics in doubt are asked about in a round of the janitor. */
 #define SETTLE_ROUND	64
 
 /* ---- creating ---- */
@@ -58,8 +54,7 @@ find_remains(RqKey key, bool is_new, XLogRecPtr *created)
 }
 
 /*
- * What can be in the way is removed first, under locks of its own: to drop
- * storage flushes WAL and moves files.  Then, under one hold of the meta lock,
+ * What can be in the way is removed first, under locks of its own.  Then, under one hold of the meta lock,
  *
  *		1. check that the key has no slot and that there is room: the last that
  *		   can fail,
@@ -192,11 +187,10 @@ is_in_doubt(uint32 topic)
 }
 
 /*
- * "trash" gets the name of what is to be removed when the lock has been
- * released.
+ * "gone" gets what is to be given back when the lock has been released.
  */
 static void
-settle_ended_topic(uint32 topic, char *trash)
+settle_ended_topic(uint32 topic, RqExtChains *gone)
 {
 	const RqTopic *t = &rq_topics[topic];
 
@@ -210,21 +204,21 @@ settle_ended_topic(uint32 topic, char *trash)
 		settle_drop(topic);
 	if (t->pend_xid != 0)
 		settle_topic(topic);
-	rq_topic_alter_settle(topic, trash);
+	rq_topic_alter_settle(topic, gone);
 }
 
-/* Files are only renamed under the meta lock, and removed after. */
+/* Under a hold of its own, since a topic can have many queues that go. */
 static void
 settle_topic_in_turn(uint32 topic)
 {
-	char		trash[MAXPGPATH] = "";
+	RqExtChains gone = {0};
 
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	settle_ended_topic(topic, trash);
+	settle_ended_topic(topic, &gone);
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
-	rq_trash_remove(trash);
+	rq_chains_give_back(&gone);
 }
 
 bool
@@ -248,7 +242,7 @@ void
 rq_topic_redo(const void *data, uint32 len, XLogRecPtr lsn)
 {
 	const xl_rq_topic *rec = data;
-	char		trash[MAXPGPATH] = "";
+	RqExtChains gone = {0};
 	uint32		slot = RQ_NO_SLOT;
 
 	/*
@@ -263,7 +257,7 @@ rq_topic_redo(const void *data, uint32 len, XLogRecPtr lsn)
 		 lsn > rq_tables->meta_lsn))
 		slot = rq_topic_apply(rec->key, rec->spc, &rec->committed, rec->xid, lsn);
 	if (slot != RQ_NO_SLOT && lsn > rq_topics[slot].alter_lsn)
-		rq_topic_redo_alter(slot, rec, lsn, trash);
+		rq_topic_redo_alter(slot, rec, lsn, &gone);
 	LWLockRelease(rq_meta_lock);
-	rq_trash_remove(trash);
+	rq_chains_give_back(&gone);
 }

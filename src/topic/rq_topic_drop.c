@@ -27,7 +27,6 @@
 #include "topic/rq_group_drop.h"
 #include "topic/rq_topic_drop.h"
 #include "topic/rq_topic_private.h"
-#include "topic/rq_trash.h"
 #include "topic/rq_wake.h"
 
 /* ---- doomed topics ---- */
@@ -66,19 +65,18 @@ rq_topic_doom(RqKey key)
 /*
  * Forget the topic: its groups first, whose chain hangs on its slot, then its
  * queues, then the key.  Waiters are woken after that: they find that the key
- * is no longer in the slot, and leave.  The files only get another name here,
- * "trash", so that the key can be used again at once; the caller removes them
- * when it has released the lock.  Shared with redo.
+ * is no longer in the slot, and leave.  What the queues had goes to "gone", which
+ * the caller gives back when it has released the lock.  Shared with redo.
  */
 static void
-topic_drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
+topic_drop_apply(uint32 slot, RqExtChains *gone)
 {
 	RqTopic    *t = &rq_topics[slot];
 	RqKey		key = rq_topic_key(slot);
 
 	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
 	rq_group_drop_all_apply(slot);
-	rq_topic_cut_queues(slot, 0);
+	rq_topic_cut_queues(slot, 0, gone);
 	if (t->doomed)
 		pg_atomic_fetch_sub_u32(&rq_tables->ndoomed, 1);
 	t->doomed = false;
@@ -92,19 +90,18 @@ topic_drop_apply(uint32 slot, XLogRecPtr lsn, char *trash)
 	rq_topic_slot_is_free(slot);
 	rq_tables->ntopics--;
 	rq_wake_topic(slot);
-	rq_trash_topic(key, lsn, trash);
 }
 
 /*
- * All under one hold of the meta lock, the flush included.  If it were
- * released between the record and the removal, the key could be given to a new
- * topic, whose files would be removed; or a copy of the state would have a
- * topic for whose end redo gets no record.
+ * The record and what it says under one hold of the meta lock: or a copy of the
+ * state would have a topic for whose end redo gets no record.  Nothing is
+ * flushed: what the queues had stays as it is until a sync has done so
+ * (extent/rq_extlist.c).
  */
 bool
 rq_topic_drop(RqKey key, XLogRecPtr created)
 {
-	char		trash[MAXPGPATH] = "";
+	RqExtChains gone = {0};
 	uint32		slot;
 	bool		found;
 
@@ -115,29 +112,19 @@ rq_topic_drop(RqKey key, XLogRecPtr created)
 	if (found)
 	{
 		xl_rq_topic_drop rec = {.key = key};
-		XLogRecPtr	lsn;
 
-		/*
-		 * 1. log, 2. flush, 3. forget, 4. remove.  No crash brings back a
-		 * file that was removed, so the record that says why must be on disk
-		 * by then.  No critical section: if the flush fails, the topic is
-		 * still there to be dropped again, and nobody uses what redo of the
-		 * record drops.
-		 */
+		rq_chains_begin(&gone, rq_topic_nslots(slot));
+		START_CRIT_SECTION();
 		XLogBeginInsert();
 		rq_xlog_register(&rec, SizeOfRqTopicDrop);
-		lsn = rq_xlog_insert(XLOG_RQ_TOPIC_DROP);
-		XLogFlush(lsn);
+		rq_xlog_insert(XLOG_RQ_TOPIC_DROP);
 		RQ_FAULT("drop-wal");
-		topic_drop_apply(slot, lsn, trash);
+		topic_drop_apply(slot, &gone);
+		END_CRIT_SECTION();
 	}
 	LWLockRelease(rq_meta_lock);
 	rq_gate_leave();
-	if (trash[0] != '\0')
-	{
-		RQ_FAULT("drop-rename");
-		rq_trash_remove(trash);
-	}
+	rq_chains_give_back(&gone);
 	return found;
 }
 
@@ -230,20 +217,16 @@ void
 rq_topic_redo_drop(const void *data, uint32 len, XLogRecPtr lsn)
 {
 	const xl_rq_topic_drop *rec = data;
-	char		trash[MAXPGPATH] = "";
+	RqExtChains gone = {0};
 	uint32		slot;
 
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 	slot = rq_topic_for_redo(rec->key, lsn);
 	if (slot != RQ_NO_SLOT)
 	{
-		/*
-		 * Recovery must not be able to end before this record any more: the
-		 * topic would exist then, and its files would not.
-		 */
-		XLogFlush(lsn);
-		topic_drop_apply(slot, lsn, trash);
+		rq_chains_begin(&gone, rq_topic_nslots(slot));
+		topic_drop_apply(slot, &gone);
 	}
 	LWLockRelease(rq_meta_lock);
-	rq_trash_remove(trash);
+	rq_chains_give_back(&gone);
 }

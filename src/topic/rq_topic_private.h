@@ -5,6 +5,7 @@
 #ifndef RQ_TOPIC_PRIVATE_H
 #define RQ_TOPIC_PRIVATE_H
 
+#include "extent/rq_extlist.h"
 #include "topic/rq_topic.h"
 
 /* These are called with the meta lock held exclusively. */
@@ -24,7 +25,10 @@ extern void rq_topic_check_room_for_new(uint32 nqueues);
 /* Give the topic new queues until it has "nslots"; there is room. */
 extern void rq_topic_take_queues(uint32 topic, uint32 nslots);
 
-/* Take back all but the first "nslots". */
-extern void rq_topic_cut_queues(uint32 topic, uint32 nslots);
+/*
+ * Take back all but the first "nslots", and add their extents to "gone", which
+ * has room for them.
+ */
+extern void rq_topic_cut_queues(uint32 topic, uint32 nslots, RqExtChains *gone);
 
 #endif							/* RQ_TOPIC_PRIVATE_H */

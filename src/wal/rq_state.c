@@ -33,8 +33,8 @@
 
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
+#include "extent/rq_extlist.h"
 #include "log/rq_log.h"
-#include "queue/rq_queuesync.h"
 #include "queue/rq_tablestate.h"
 #include "shmem/rq_bits.h"
 #include "shmem/rq_shmem.h"
@@ -76,7 +76,7 @@ sum_of(RqSlotKind kind, uint32 slot)
 	RqStateSlot copy;
 	pg_crc32c	crc;
 
-	if (!rq_table_copy(kind, slot, false, &copy))
+	if (!rq_table_copy(kind, slot, &copy))
 		return 1;
 	INIT_CRC32C(crc);
 	COMP_CRC32C(crc, &copy, rq_state_slot_size(kind));
@@ -171,7 +171,7 @@ copy_slot(Sync *s, RqSlotKind kind, uint32 slot, bool free_too)
 {
 	RqStateSlot copy;
 
-	if (rq_table_copy(kind, slot, true, &copy))
+	if (rq_table_copy(kind, slot, &copy))
 		rq_state_write_add(s->w, kind, slot, &copy);
 	else if (free_too)
 		rq_state_write_add(s->w, kind, slot, NULL);
@@ -435,8 +435,7 @@ bring_to_disk(Sync *s, XLogRecPtr wal_upto, bool changed)
 		RqPos		settled = sync_log();
 
 		d.log_files = rq_fsyncs.files;
-		synced_bytes += rq_queue_sync_noted();
-		d.queue_files = rq_fsyncs.files - d.log_files;
+		d.queue_files = rq_area_sync(&rq_extents->marks);
 		rq_store->synced_log = settled;
 	}
 	INSTR_TIME_SET_CURRENT(d.fsynced);
@@ -469,7 +468,12 @@ mark_all(void)
 	LWLockRelease(rq_meta_lock);
 }
 
-/* All but the memory and the file, which the caller takes and gives back. */
+/*
+ * All but the memory and the file, which the caller takes and gives back.
+ *
+ * What queues have given back before anything is copied, the copy does not name
+ * any more, and so can be taken again once that is on disk.
+ */
 static bool
 sync_with(Sync *s, XLogRecPtr wal_upto)
 {
@@ -477,18 +481,15 @@ sync_with(Sync *s, XLogRecPtr wal_upto)
 
 	if (s->image)
 		mark_all();
+	rq_extent_sync_begin();
 	copy_state(s, wal_upto);
 	RQ_FAULT("keeper-copied");
 	changed = state_differs(s);
 	bring_to_disk(s, wal_upto, changed);
+	rq_extent_sync_done();
 	return changed;
 }
 
-/*
- * Copying a queue notes which of its files have to be synced, under the
- * queue's lock, so what is synced later includes all that the copy says is
- * there.
- */
 bool
 rq_state_sync(XLogRecPtr wal_upto, bool final)
 {
@@ -500,7 +501,6 @@ rq_state_sync(XLogRecPtr wal_upto, bool final)
 	volatile bool done = false;
 	volatile bool changed = false;
 
-	rq_queue_sync_begin();
 	take_memory(&s);
 	s.image = rq_state_image_is_due(&rq_store->file);
 	s.w = rq_state_write_begin(&rq_store->file, s.image, rq_log->segment_mb,
@@ -579,5 +579,4 @@ rq_state_assume_synced(void)
 {
 	if (!rq_store->tidied)
 		rq_store->synced_log = rq_log_complete_end();
-	rq_queue_sync_assume();
 }

@@ -16,7 +16,7 @@ extern void rq_files_tidy(bool all);
 
 /*
  * Remove what is left of topics and queues that no longer exist
- * (topic/rq_trash.c), and of what was trimmed.  False if there is, or may be,
+ * and of what was trimmed.  False if there is, or may be,
  * something that the next start would take for messages.  Takes the meta lock.
  */
 extern bool rq_files_tidy_leftovers(void);

@@ -1,7 +1,7 @@
 /*
  * rq_allocator.c
- *	  The allocator: zero-filled, fsynced commit log segments ahead of need, and
- *	  segments of queues that it is asked for.
+ *	  The allocator: zero-filled, fsynced commit log segments and free extents of
+ *	  queues ahead of need.
  *
  * Who meets a full disk?  A producer that stored into a mapped page without
  * space on disk would get a signal (SIGBUS) in a critical section.  So space
@@ -21,10 +21,11 @@
 #include "utils/timestamp.h"
 
 #include "base/rq_guc.h"
+#include "extent/rq_extmem.h"
 #include "format/rq_segfmt.h"
 #include "log/rq_disk.h"
 #include "log/rq_log.h"
-#include "queue/rq_ahead.h"
+#include "queue/rq_supply.h"
 #include "shmem/rq_workers.h"
 #include "store/rq_durable.h"
 #include "topic/rq_tables.h"
@@ -33,38 +34,52 @@
 /* Found by its name. */
 extern PGDLLEXPORT void rq_allocator_main(Datum arg);
 
-/*
- * How many files of queues are made before it is the log's turn again.  All
- * producers need the log, while any one transaction can ask for many files.
- */
-#define AHEAD_FILES		8
-
 /* Segments created that have not been reported in the server log yet. */
 static int	untold = 0;
 
 /*
+ * An error is logged once as long as it stays the same, and noted for the view
+ * each time.
+ */
+static void
+note_failure(RqSpace *space, int err, const char *message)
+{
+	if (err != 0)
+		rq_worker_note_error(psprintf("%s: %s", message, strerror(err)));
+	if (!rq_space_publish(space, err) || err == 0)
+		return;
+	errno = err;
+	ereport(LOG,
+			(errcode_for_file_access(),
+			 errmsg("%s: %m", message),
+			 errdetail("Producers are refused until there is more.")));
+}
+
+/*
  * Publish how far there are segments, and why there are no more (0 = there
- * will be), then wake producers that wait for either (wait_for_space() in
- * log/rq_reserve.c).  An error is logged once as long as it stays the same,
- * and noted for the view each time.
+ * will be), and wake producers that wait for either (wait_for_space() in
+ * log/rq_reserve.c).
  */
 static void
 publish_segments(RqPos alloc_end, int err)
 {
-	if (err != 0)
-		rq_worker_note_error(psprintf("could not allocate segment of the rocketq commit log: %s",
-									  strerror(err)));
-	if (err != 0 && pg_atomic_read_u32(&rq_log->alloc_errno) != (uint32) err)
-	{
-		errno = err;
-		ereport(LOG,
-				(errcode_for_file_access(),
-				 errmsg("could not allocate segment of the rocketq commit log: %m"),
-				 errdetail("Producers are refused until there is a new segment.")));
-	}
 	pg_atomic_write_u64(&rq_log->alloc_end, alloc_end);
-	pg_atomic_write_u32(&rq_log->alloc_errno, err);
-	ConditionVariableBroadcast(&rq_log->alloc_cv);
+	note_failure(&rq_log->space, err,
+				 "could not allocate segment of the rocketq commit log");
+}
+
+/*
+ * A bounded part of what queues need; the rest in another round, after what the
+ * log needs.  What does not lack anything has no error.
+ */
+static void
+supply_queues(void)
+{
+	int			err;
+
+	if (!rq_supply_round(&err))
+		rq_worker_wake(RQ_ALLOCATOR);
+	note_failure(&rq_extents->space, err, "could not allocate space for rocketq queues");
 }
 
 /*
@@ -111,16 +126,13 @@ tell_created(RqPos alloc_end)
  * one makes up for.
  */
 static void
-allocate(void)
+allocate_log(void)
 {
 	const uint64 size = rq_log->segment_size;
 	RqPos		log_end = pg_atomic_read_u64(&rq_log->end);
 	RqPos		alloc_end = pg_atomic_read_u64(&rq_log->alloc_end);
 	uint64		last = rq_log_segno(log_end) + rq_preallocate_segments;
 
-	/* An unused store takes no space. */
-	if (!rq_ctl->gate_open || (rq_tables->ntopics == 0 && log_end == 0))
-		return;
 	if (alloc_end == 0)
 	{
 		uint64		segno = rq_log_segno(log_end);
@@ -148,11 +160,20 @@ allocate(void)
 		rq_disk_look();
 		if (err != 0)
 			return;
-		(void) rq_ahead_make(AHEAD_FILES);
+		supply_queues();
 	}
-	if (!rq_ahead_make(AHEAD_FILES))
-		rq_worker_wake(RQ_ALLOCATOR);
 	tell_created(alloc_end);
+}
+
+static void
+allocate(void)
+{
+	/* An unused store takes no space. */
+	if (!rq_ctl->gate_open ||
+		(rq_tables->ntopics == 0 && pg_atomic_read_u64(&rq_log->end) == 0))
+		return;
+	allocate_log();
+	supply_queues();
 }
 
 /* Nobody signals the opening of the gate to this worker, so it checks often. */

@@ -46,6 +46,7 @@
 #include "base/rq_guc.h"
 #include "consume/rq_offer.h"
 #include "consume/rq_offset.h"
+#include "extent/rq_extlist.h"
 #include "format/rq_segfmt.h"
 #include "format/rq_walrec.h"
 #include "log/rq_log.h"
@@ -305,7 +306,7 @@ sync_finally(void)
 static void
 tick(void)
 {
-	if (GetRedoRecPtr() != synced_redo)
+	if (GetRedoRecPtr() != synced_redo || rq_extent_wants_sync())
 		sync_store();
 	else if (GetCurrentTimestamp() >= next_logging)
 		log_progress(false);

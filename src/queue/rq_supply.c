@@ -1,0 +1,189 @@
+/*
+ * rq_supply.c
+ *	  Have extents free when queues need them.
+ *
+ * How many extents of each class have to be free, so that who enqueues finds
+ * one, and how many are too many?  The allocator goes by three numbers: what
+ * running transactions will need, as they say; twice what was taken within the
+ * last second or so; and half a chunk of each class that is used at all.
+ *
+ * A transaction says so in its RqBackend, which nobody else writes to.  It need
+ * not be right: who finds none waits for the allocator.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "base/rq_compat.h"
+#include "extent/rq_extsupply.h"
+#include "format/rq_walrec.h"
+#include "queue/rq_extent.h"
+#include "queue/rq_supply.h"
+#include "shmem/rq_shmem.h"
+#include "shmem/rq_workers.h"
+#include "topic/rq_tables.h"
+
+/*
+ * A transaction may yet be rolled back, so what it asks for of a class is
+ * limited to so many chunks.
+ */
+#define WANTS_CHUNKS	64
+
+/* A transaction with many entries for a queue asks for so many more at most. */
+#define WANTS_AHEAD		8192
+
+/* What a round makes free, in bytes, and how many chunks it looks at. */
+#define ROUND_BYTES		(16 * RQ_CHUNK_SIZE)
+#define ROUND_CHUNKS	256
+
+/* So many chunks of each class are kept though nothing is in them. */
+#define KEPT_CHUNKS		2
+
+static bool has_asked = false;	/* in this transaction */
+
+/* ---- ask ---- */
+
+static void
+want(int class, int by)
+{
+	pg_atomic_uint32 *wants = &RQ_MY_BACKEND->wants[class];
+
+	pg_atomic_write_u32(wants, pg_atomic_read_u32(wants) + by);
+}
+
+static bool
+may_want(int class)
+{
+	return pg_atomic_read_u32(&RQ_MY_BACKEND->wants[class]) <
+		WANTS_CHUNKS * rq_ext_places[class];
+}
+
+/*
+ * With the first entry only what that needs is asked for, since most
+ * transactions have few for a queue.
+ */
+uint64
+rq_supply_pending(RqQueue *q, uint64 pending, uint64 supplied)
+{
+	RqOff		end = pg_atomic_read_u64(&q->end);
+	uint64		room = Max(supplied, rq_extent_room(q));
+	uint64		need = supplied == 0 ? pending : pending + Min(pending, WANTS_AHEAD);
+	bool		asked = false;
+
+	while (room < need)
+	{
+		int			class = rq_extent_next_class(q, end + room,
+												 Min(need - room, RQ_ENQUEUE_MAX));
+
+		if (may_want(class))
+		{
+			want(class, 1);
+			asked = true;
+		}
+		room += rq_ext_entries[class];
+	}
+	if (asked)
+	{
+		has_asked = true;
+		rq_worker_wake(RQ_ALLOCATOR);
+	}
+	return room;
+}
+
+void
+rq_supply_forget(void)
+{
+	if (!has_asked)
+		return;
+	for (int class = 0; class < RQ_EXT_CLASSES; class++)
+		pg_atomic_write_u32(&RQ_MY_BACKEND->wants[class], 0);
+	has_asked = false;
+}
+
+/* ---- wait ---- */
+
+static bool
+is_class_free(uint64 class)
+{
+	return *(volatile uint64 *) &rq_extents->nfree[class] > 0;
+}
+
+/*
+ * What is asked for here is taken back when there is some, and else with the
+ * transaction.
+ */
+void
+rq_supply_wait(int class)
+{
+	static const RqSpaceKind extents = {
+		.failed = gettext_noop("could not allocate space for queues"),
+		.report = rq_extent_report_lacking
+	};
+
+	want(class, 1);
+	has_asked = true;
+	rq_space_wait(&rq_extents->space, &extents, is_class_free, class);
+	want(class, -1);
+}
+
+/* ---- supply ---- */
+
+/* How many extents of each class were taken lately. */
+static const uint64 *
+taken_lately(void)
+{
+	static TimestampTz since = 0;
+	static uint64 before[RQ_EXT_CLASSES];
+	static uint64 lately[RQ_EXT_CLASSES];
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now - since < USECS_PER_SEC)
+		return lately;
+	since = now;
+	for (int class = 0; class < RQ_EXT_CLASSES; class++)
+	{
+		uint64		taken = *(volatile uint64 *) &rq_extents->ntaken[class];
+
+		lately[class] = taken - before[class];
+		before[class] = taken;
+	}
+	return lately;
+}
+
+static uint64
+wanted(int class)
+{
+	uint64		sum = 0;
+
+	for (int i = 0; i < rq_max_backends(); i++)
+		sum += pg_atomic_read_u32(&rq_backends[i].wants[class]);
+	return sum;
+}
+
+/* The smallest class is what each queue begins with. */
+static bool
+is_used(int class)
+{
+	return class == 0 || rq_extents->nowned[class] + rq_extents->nfree[class] > 0;
+}
+
+bool
+rq_supply_round(int *err)
+{
+	const uint64 *lately = taken_lately();
+	uint64		need[RQ_EXT_CLASSES];
+	uint32		keep[RQ_EXT_CLASSES];
+	bool		done;
+
+	for (int class = 0; class < RQ_EXT_CLASSES; class++)
+	{
+		need[class] = wanted(class);
+		if (is_used(class))
+			need[class] += Max(rq_ext_places[class] / 2, 2 * lately[class]);
+		keep[class] = need[class] / rq_ext_places[class] + KEPT_CHUNKS;
+	}
+	done = rq_extent_supply(need, ROUND_BYTES, err);
+	(void) rq_extent_raze(keep, ROUND_CHUNKS);
+	return done;
+}
