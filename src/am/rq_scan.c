@@ -241,6 +241,7 @@ find_stretch(RqScan *s)
 	s->at = at;
 	s->queue = rq_topic_queue(s->topic, all[at].queue_id);
 	s->stable = 0;
+	memset(&s->run, 0, sizeof(s->run));
 	return &all[at];
 }
 
@@ -261,7 +262,7 @@ rq_scan_fetch(RqScan *s, TupleTableSlot *slot)
 		/* Pairs with resolve_chunk(): flags are set before "stable". */
 		pg_read_barrier();
 	}
-	if (!rq_queue_entry(s->queue, off, &entry) ||
+	if (!rq_queue_next_entry(s->queue, off, &s->run, &entry) ||
 		!rq_visibility_sees(&s->visibility, &entry, off, s->stable, q->plain_below) ||
 		entry.pos < pg_atomic_read_u64(&rq_log->start))
 		return false;

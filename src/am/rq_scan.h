@@ -10,6 +10,7 @@
 
 #include "am/rq_range.h"
 #include "am/rq_visibility.h"
+#include "queue/rq_extent.h"
 #include "shmem/rq_shmem.h"
 #include "topic/rq_tables.h"
 
@@ -34,6 +35,7 @@ typedef struct RqScan
 	uint32		at;				/* stretch of the row read last */
 	RqQueue    *queue;			/* its queue, NULL if none was read */
 	RqOff		stable;			/* as last read for that queue */
+	RqExtRun	run;			/* of its entries read last */
 	BlockNumber block;			/* current block of a sample */
 	uint64		step;			/* ANALYZE samples rows with */
 	uint64		phase;			/* row % step == phase */

@@ -87,6 +87,7 @@ static bool
 has_message(Look *look, RqQueue *q, bool *more)
 {
 	const RqWant *want = look->want;
+	RqExtRun	run = {0};
 	RqOff		from;
 	RqOff		stable;
 
@@ -109,7 +110,7 @@ has_message(Look *look, RqQueue *q, bool *more)
 		RqEntry		e;
 
 		if (off == from + RQ_META_HOLD_ENTRIES || look->left-- <= 0 ||
-			!rq_queue_probe(q, off, &e) ||
+			!rq_queue_probe_next(q, off, &run, &e) ||
 			((e.len_flags & RQ_ENTRY_ABORTED) == 0 &&
 			 rq_filter_entry(want->filter, &e)))
 			return true;

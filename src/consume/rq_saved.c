@@ -81,11 +81,11 @@ typedef enum EntryKind
 } EntryKind;
 
 static EntryKind
-kind_of(RqQueue *q, RqOff off)
+kind_of(RqQueue *q, RqOff off, RqExtRun *run)
 {
 	RqEntry		e;
 
-	if (!rq_queue_entry(q, off, &e) ||
+	if (!rq_queue_next_entry(q, off, run, &e) ||
 		(e.len_flags & RQ_ENTRY_ABORTED) != 0)
 		return NOTHING;
 	return (e.len_flags & RQ_ENTRY_COPY) != 0 ? A_COPY : ANOTHER;
@@ -102,6 +102,7 @@ rq_saved_find(RqQueue *q, RqSaved s, uint64 *budget, RqOff *place)
 {
 	RqOff		stable = pg_atomic_read_u64(&q->stable);
 	RqOff		off = pg_atomic_read_u64(&q->start);
+	RqExtRun	run = {0};
 	uint64		count = 0;
 
 	if (s.total == 0 || !has_room_for(q, s.total))
@@ -115,7 +116,7 @@ rq_saved_find(RqQueue *q, RqSaved s, uint64 *budget, RqOff *place)
 	*place = off;
 	for (; off < stable && count < s.total && *budget > 0; off++)
 	{
-		EntryKind	kind = kind_of(q, off);
+		EntryKind	kind = kind_of(q, off, &run);
 
 		if (off % 1024 == 0)
 		{
@@ -342,6 +343,7 @@ static bool
 learn(Known *k, RqQueue *q, uint64 total, int most)
 {
 	RqOff		stable = pg_atomic_read_u64(&q->stable);
+	RqExtRun	run = {0};
 
 	/* As in rq_saved_find(). */
 	pg_read_barrier();
@@ -353,7 +355,7 @@ learn(Known *k, RqQueue *q, uint64 total, int most)
 			return false;
 		if ((k->upto - k->first) % PER_BLOCK == 0)
 			note_block(k);
-		kind = kind_of(q, k->upto);
+		kind = kind_of(q, k->upto, &run);
 		k->ended = kind == ANOTHER;
 		if (kind == A_COPY)
 			k->count++;
@@ -373,6 +375,7 @@ place_behind(const Known *k, RqQueue *q, uint64 n)
 	uint64		low = 0;
 	uint64		high = (k->upto - k->first + PER_BLOCK - 1) / PER_BLOCK;
 	uint64		count;
+	RqExtRun	run = {0};
 	RqOff		off;
 
 	if (n == 0)
@@ -390,7 +393,7 @@ place_behind(const Known *k, RqQueue *q, uint64 n)
 	}
 	count = k->before[low];
 	for (off = k->first + low * PER_BLOCK; count < n; off++)
-		if (kind_of(q, off) == A_COPY)
+		if (kind_of(q, off, &run) == A_COPY)
 			count++;
 	return off;
 }

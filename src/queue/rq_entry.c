@@ -19,7 +19,7 @@
 /* Of more entries rq_queue_news() only says that something has come. */
 #define NEWS_LOOK_MAX	1024
 
-static void
+RQ_NORETURN static void
 report_missing(const RqExtOwner *owner, RqOff off)
 {
 	rq_report_corruption(psprintf("queue %u of topic %u/%u", owner->queue_id,
@@ -27,7 +27,7 @@ report_missing(const RqExtOwner *owner, RqOff off)
 						 psprintf("entry " UINT64_FORMAT " is missing", off));
 }
 
-static void
+RQ_NORETURN static void
 report_lost(RqQueue *q, RqOff off)
 {
 	RqExtOwner	owner = rq_extent_owner(q);
@@ -35,13 +35,12 @@ report_lost(RqQueue *q, RqOff off)
 	report_missing(&owner, off);
 }
 
-/* "owner" is NULL for who keeps the queue; else its bounds alone are read. */
-static RqEntry *
-find_entry(RqQueue *q, const RqExtOwner *owner, RqOff off, RqMapMode mode,
-		   RqExtRun *run)
+RqEntry *
+rq_queue_seek_entry(RqQueue *q, const RqExtOwner *owner, RqOff off,
+					RqMapMode mode, RqExtRun *run)
 {
-	if (likely(off - run->first < run->count) ||
-		likely(rq_extent_find(q, owner, off, mode, run)))
+	if (off >= pg_atomic_read_u64(&q->start) &&
+		rq_extent_find(q, owner, off, mode, run))
 		return run->entries + (off - run->first);
 	memset(run, 0, sizeof(*run));
 
@@ -50,19 +49,11 @@ find_entry(RqQueue *q, const RqExtOwner *owner, RqOff off, RqMapMode mode,
 	 * the extent is given back, so a trimmed entry is seen as such.
 	 */
 	pg_read_barrier();
-	if (off >= pg_atomic_read_u64(&q->start) && !rq_map_probes(mode))
-	{
-		if (owner == NULL)
-			report_lost(q, off);
-		report_missing(owner, off);
-	}
-	return NULL;
-}
-
-RqEntry *
-rq_queue_find_entry(RqQueue *q, RqOff off, RqMapMode mode, RqExtRun *run)
-{
-	return find_entry(q, NULL, off, mode, run);
+	if (off < pg_atomic_read_u64(&q->start) || rq_map_probes(mode))
+		return NULL;
+	if (owner == NULL)
+		report_lost(q, off);
+	report_missing(owner, off);
 }
 
 /* Copy an entry, "e" or NULL, unless it has been trimmed. */
@@ -82,6 +73,22 @@ copy_entry(RqQueue *q, RqOff off, const RqEntry *e, RqEntry *entry)
 	return off >= pg_atomic_read_u64(&q->start);
 }
 
+static inline bool
+read_entry(RqQueue *q, RqOff off, RqMapMode mode, RqExtRun *run, RqEntry *entry)
+{
+	return copy_entry(q, off, rq_queue_find_entry(q, off, mode, run), entry);
+}
+
+bool
+rq_queue_next_entry(RqQueue *q, RqOff off, RqExtRun *run, RqEntry *entry)
+{
+	if (!read_entry(q, off, RQ_MAP_READ, run, entry))
+		return false;
+	if (unlikely(rq_queue_is_lost(entry)))
+		report_lost(q, off);
+	return true;
+}
+
 bool
 rq_queue_entry(RqQueue *q, RqOff off, RqEntry *entry)
 {
@@ -96,19 +103,16 @@ rq_queue_entry_of(const RqExtOwner *owner, RqQueue *q, RqOff off,
 {
 	RqExtRun	run = {0};
 
-	if (off < pg_atomic_read_u64(&q->start))
-		return false;
-	return copy_entry(q, off, find_entry(q, owner, off, RQ_MAP_READ, &run), entry);
+	return copy_entry(q, off, rq_queue_seek_entry(q, owner, off, RQ_MAP_READ, &run),
+					  entry);
 }
 
 bool
-rq_queue_entry_or_lost(RqQueue *q, RqOff off, RqEntry *entry)
+rq_queue_entry_or_lost(RqQueue *q, RqOff off, RqExtRun *run, RqEntry *entry)
 {
-	const RqEntry lost = {.len_flags = RQ_ENTRY_ABORTED};
-	RqExtRun	run = {0};
+	static const RqEntry lost = {.len_flags = RQ_ENTRY_ABORTED};
 
-	if (off < pg_atomic_read_u64(&q->start) ||
-		!copy_entry(q, off, find_entry(q, NULL, off, RQ_MAP_READ, &run), entry))
+	if (!read_entry(q, off, RQ_MAP_READ, run, entry))
 		return false;
 	if (unlikely(rq_queue_is_lost(entry)))
 	{
@@ -120,14 +124,10 @@ rq_queue_entry_or_lost(RqQueue *q, RqOff off, RqEntry *entry)
 }
 
 bool
-rq_queue_next_entry(RqQueue *q, RqOff off, RqExtRun *run, RqEntry *entry)
+rq_queue_probe_next(RqQueue *q, RqOff off, RqExtRun *run, RqEntry *entry)
 {
-	if (off < pg_atomic_read_u64(&q->start) ||
-		!copy_entry(q, off, find_entry(q, NULL, off, RQ_MAP_READ, run), entry))
-		return false;
-	if (unlikely(rq_queue_is_lost(entry)))
-		report_lost(q, off);
-	return true;
+	return read_entry(q, off, RQ_MAP_PROBE, run, entry) &&
+		!rq_queue_is_lost(entry);
 }
 
 bool
@@ -135,8 +135,7 @@ rq_queue_probe(RqQueue *q, RqOff off, RqEntry *entry)
 {
 	RqExtRun	run = {0};
 
-	return copy_entry(q, off, find_entry(q, NULL, off, RQ_MAP_PROBE, &run), entry) &&
-		!rq_queue_is_lost(entry);
+	return rq_queue_probe_next(q, off, &run, entry);
 }
 
 int
@@ -152,8 +151,7 @@ rq_queue_news(RqQueue *q, RqOff from, RqOff to, RqNews *news)
 
 		looked++;
 		/* An entry that cannot be read may have any tag. */
-		if (!copy_entry(q, off, find_entry(q, NULL, off, RQ_MAP_PROBE, &run), &e) ||
-			rq_queue_is_lost(&e))
+		if (!rq_queue_probe_next(q, off, &run, &e))
 			news->any = true;
 		else if ((e.len_flags & RQ_ENTRY_ABORTED) == 0)
 			rq_news_add(news, e.tag_hash);
@@ -169,7 +167,7 @@ pass_lost(RqQueue *q, RqOff from, RqOff to)
 	RqEntry		e;
 
 	while (from < to && rq_ignore_missing_files &&
-		   copy_entry(q, from, find_entry(q, NULL, from, RQ_MAP_READ, &run), &e) &&
+		   read_entry(q, from, RQ_MAP_READ, &run, &e) &&
 		   rq_queue_is_lost(&e))
 		from++;
 	return from;

@@ -40,18 +40,23 @@ extern bool rq_queue_entry_of(const RqExtOwner *owner, RqQueue *q, RqOff off,
  * runs with rocketq.ignore_missing_files, is given as an aborted entry of no
  * bytes.
  */
-extern bool rq_queue_entry_or_lost(RqQueue *q, RqOff off, RqEntry *entry);
+extern bool rq_queue_entry_or_lost(RqQueue *q, RqOff off, RqExtRun *run,
+								   RqEntry *entry);
 
 /*
  * Like rq_queue_entry(), for reading one entry after the other.  "run", all
  * zeros at first, saves finding the extent again; it is good as long as the
- * process reads entries of no other queue.
+ * caller reads entries of no other queue with it.
  */
 extern bool rq_queue_next_entry(RqQueue *q, RqOff off,
 								RqExtRun *run, RqEntry *entry);
 
 /* As rq_queue_entry(), but false, too, when it is lost or cannot be found. */
 extern bool rq_queue_probe(RqQueue *q, RqOff off, RqEntry *entry);
+
+/* The same for reading one entry after the other. */
+extern bool rq_queue_probe_next(RqQueue *q, RqOff off, RqExtRun *run,
+								RqEntry *entry);
 
 /*
  * Read the entries [from, to) as news for waiters.  If there are very many,
@@ -69,9 +74,17 @@ extern RqOff rq_queue_offset_at(RqQueue *q, TimestampTz when);
 /*
  * The address of an entry below "end", by "run", which works as for
  * rq_queue_next_entry(); NULL if it has been trimmed, or, with a mode that
- * probes, if it cannot be found.
+ * probes, if it cannot be found.  "owner" is NULL for who keeps the queue.
  */
-extern RqEntry *rq_queue_find_entry(RqQueue *q, RqOff off, RqMapMode mode,
-									RqExtRun *run);
+extern RqEntry *rq_queue_seek_entry(RqQueue *q, const RqExtOwner *owner,
+									RqOff off, RqMapMode mode, RqExtRun *run);
+
+static inline RqEntry *
+rq_queue_find_entry(RqQueue *q, RqOff off, RqMapMode mode, RqExtRun *run)
+{
+	if (likely(rq_run_has(run, off)))
+		return run->entries + (off - run->first);
+	return rq_queue_seek_entry(q, NULL, off, mode, run);
+}
 
 #endif							/* RQ_ENTRY_H */

@@ -97,6 +97,7 @@ set_run(RqExtAddr addr, int class, RqOff first, uint32 count, RqOff off,
 	run->first = first;
 	run->count = count;
 	run->entries = rq_area_entries(base, class, RQ_EXT_PLACE(addr));
+	run->mapped = rq_map_areas_gone;
 	return true;
 }
 

@@ -58,8 +58,16 @@ typedef struct RqExtRun
 	RqExtAddr	addr;			/* RQ_EXT_NONE = none */
 	RqOff		first;
 	uint32		count;			/* not all of them need be below the end */
-	RqEntry    *entries;		/* of "first"; good as rq_area_chunk() says */
+	RqEntry    *entries;		/* of "first" */
+	uint64		mapped;			/* rq_map_areas_gone then */
 } RqExtRun;
+
+/* Is the entry in the extent, and that still mapped as it was? */
+static inline bool
+rq_run_has(const RqExtRun *run, RqOff off)
+{
+	return off - run->first < run->count && run->mapped == rq_map_areas_gone;
+}
 
 /*
  * Find the extent that has an entry; false if there is none, or if it can't be

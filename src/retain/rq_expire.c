@@ -84,13 +84,14 @@ start_unexpired(const RqRound *r, RqQueue *q)
 	USECS_PER_SEC;
 	RqOff		start = pg_atomic_read_u64(&q->start);
 	RqOff		to = Min(rq_queue_offset_at(q, before), q->logged_stable);
+	RqExtRun	run = {0};
 	RqOff		from;
 	RqEntry		e;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
 	if (rq_group_holding(q, &from) != RQ_NO_SLOT)
 		to = Min(to, from);
-	if (to <= start || !rq_queue_entry_or_lost(q, start, &e))
+	if (to <= start || !rq_queue_entry_or_lost(q, start, &run, &e))
 		return start;
 	to = Min(to, start + EXPIRE_QUEUE_MAX);
 	return to - start >= EXPIRE_COUNT || e.enqueued_at < before - grain ?

@@ -54,10 +54,11 @@ static long forget_at = FORGET_MIN;
 static RqPos
 scan(RqQueue *q, RqOff from, RqOff to, RqPos bound)
 {
+	RqExtRun	run = {0};
 	RqEntry		e;
 
 	for (RqOff off = from; off < to; off++)
-		if (rq_queue_entry_or_lost(q, off, &e) && e.pos < bound &&
+		if (rq_queue_entry_or_lost(q, off, &run, &e) && e.pos < bound &&
 			(e.len_flags & RQ_ENTRY_ABORTED) == 0)
 			bound = e.pos;
 	return bound;

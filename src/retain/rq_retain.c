@@ -71,10 +71,11 @@ static RqOff
 start_above(RqQueue *q, RqPos cut)
 {
 	RqOff		start = pg_atomic_read_u64(&q->start);
+	RqExtRun	run = {0};
 	RqEntry		e;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
-	while (start < q->logged_stable && rq_queue_entry_or_lost(q, start, &e) &&
+	while (start < q->logged_stable && rq_queue_entry_or_lost(q, start, &run, &e) &&
 		   e.pos < cut)
 		start++;
 	return start;

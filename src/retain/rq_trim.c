@@ -89,13 +89,14 @@ count_losses(const RqTrim *t, RqQueue *q, Loss *losses, int n,
 {
 	uint64		count = 0;
 	int			begun = 0;
+	RqExtRun	run = {0};
 	RqEntry		e;
 
 	for (RqOff off = n > 0 ? Max(first, losses[0].from) : end; off < end; off++)
 	{
 		while (begun < n && losses[begun].from <= off)
 			losses[begun++].count -= count;
-		if (rq_queue_entry_or_lost(q, off, &e) && e.pos >= t->old_start &&
+		if (rq_queue_entry_or_lost(q, off, &run, &e) && e.pos >= t->old_start &&
 			e.pos < below && (e.len_flags & RQ_ENTRY_ABORTED) == 0)
 			count++;
 	}
@@ -163,6 +164,7 @@ rq_trim_queue(RqTrim *t, RqQueue *q, RqOff start)
 {
 	xl_rq_queue_start s = {.key = rq_queue_key(q), .queue_id = q->id,
 	.start = start};
+	RqExtRun	run = {0};
 	RqEntry		e;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
@@ -174,7 +176,7 @@ rq_trim_queue(RqTrim *t, RqQueue *q, RqOff start)
 	{
 		s.bytes_start = q->bytes_start;
 		for (RqOff off = pg_atomic_read_u64(&q->start); off < start; off++)
-			if (rq_queue_entry_or_lost(q, off, &e))
+			if (rq_queue_entry_or_lost(q, off, &run, &e))
 				s.bytes_start += RQ_ENTRY_FRAME_LEN(&e);
 		appendBinaryStringInfo(&t->starts, (char *) &s, sizeof(s));
 		appendBinaryStringInfo(&t->born, (char *) &q->born, sizeof(q->born));

@@ -85,6 +85,8 @@ static int	nmaps[MAP_KINDS];
 static Mapping *last_hit[MAP_KINDS];
 static Mapping *pinned = NULL;	/* stays whatever comes */
 
+uint64		rq_map_areas_gone = 0;
+
 /* So many calls for another area file there were. */
 static uint64 areas_asked = 0;
 
@@ -188,7 +190,10 @@ forget_mapping(Mapping *m)
 	if (last_hit[kind] == m)
 		last_hit[kind] = NULL;
 	if (kind == MAP_AREA)
+	{
 		areas[m->key.segno][m->key.mode] = NULL;
+		rq_map_areas_gone++;
+	}
 	hash_search(maps, &m->key, HASH_REMOVE, NULL);
 }
 

@@ -54,6 +54,9 @@ extern char *rq_map_log_again(uint64 segno);
  */
 extern char *rq_map_area(uint32 area, uint64 least, RqMapMode mode);
 
+/* So many mappings of area files are no longer there. */
+extern uint64 rq_map_areas_gone;
+
 /*
  * Keep a mapping, which must be the one that rq_map_log() has returned last,
  * until the next call.  NULL keeps none.  Can't throw.
