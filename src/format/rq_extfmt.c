@@ -61,7 +61,7 @@ rq_chunk_is_raw(const RqChunkHeader *h)
 }
 
 const char *
-rq_chunk_problem(const RqChunkHeader *h, uint32 chunk)
+rq_chunk_problem(const RqChunkHeader *h, uint32 chunk, uint64 store)
 {
 	if (h->magic != RQ_CHUNK_MAGIC)
 		return "the chunk header has a wrong magic number";
@@ -71,6 +71,8 @@ rq_chunk_problem(const RqChunkHeader *h, uint32 chunk)
 		return "the chunk header has an unrecognized format version";
 	if (h->class >= RQ_EXT_CLASSES)
 		return "the chunk header has an unrecognized class of extents";
+	if (h->store != store)
+		return "the chunk header belongs to another store";
 	if (h->chunk != chunk)
 		return "the chunk header belongs to another chunk";
 	return NULL;
@@ -82,8 +84,7 @@ rq_ext_is_free(const RqExtentHeader *h)
 {
 	static const RqExtentHeader zeros;
 
-	return h->hole == 0 &&
-		memcmp(h, &zeros, offsetof(RqExtentHeader, next)) == 0;
+	return memcmp(h, &zeros, offsetof(RqExtentHeader, next)) == 0;
 }
 
 /*

@@ -13,9 +13,11 @@
  *
  * An extent that is free has a header of zeros, but for "next", and entries of
  * zeros.  Headers and entries never cross a sector, so a torn write leaves each
- * of them as it was or as it was to be.  Which extent a queue gets is not logged: it is not the same on a primary,
- * on a standby and after a restart, and nothing outside these files and the
- * memory of one server says it.
+ * of them as it was or as it was to be.
+ *
+ * Which extent a queue gets is not logged: it is not the same on a primary, on a
+ * standby and after a restart, and nothing outside these files and the memory of
+ * one server says it.
  */
 #ifndef RQ_EXTFMT_H
 #define RQ_EXTFMT_H
@@ -70,13 +72,18 @@ typedef struct RqChunkHeader
 	uint32		version;
 	uint32		chunk;			/* its own number */
 	uint32		class;
-	uint32		unused[11];
+	uint32		unused1;
+	uint64		store;			/* whose it is, see RqStateHeader */
+	uint32		unused2[8];
 } RqChunkHeader;
 
 typedef struct RqExtentHeader
 {
 	uint32		magic;
-	uint32		crc;			/* of magic and what follows, up to "next" */
+	uint32		crc;			/* of magic and what follows, up to "next":
+								 * that changes while others read the rest,
+								 * and whatever follows it looks whether what
+								 * it comes to is what it should be */
 	RqKey		key;
 	uint32		queue_id;
 	uint32		depth;			/* extents that came before it in the queue */
@@ -86,15 +93,17 @@ typedef struct RqExtentHeader
 								 * greater is right */
 	RqExtAddr	prev;			/* the one before, RQ_EXT_NONE = none */
 	RqExtAddr	jump;			/* one further before; see rq_ext_jump() */
+	uint32		hole;			/* 0, or so many entries are in it: it was
+								 * made for entries that were missing when the
+								 * server started, and those that are still
+								 * missing are zeros */
 	RqExtAddr	next;			/* the one after, if there is one; in a list,
 								 * the next one */
-	uint32		hole;			/* not 0: it stands for so many entries that
-								 * were missing when the server started */
 } RqExtentHeader;
 
 StaticAssertDecl(sizeof(RqChunkHeader) == 64, "on-disk layout");
 StaticAssertDecl(sizeof(RqExtentHeader) == 64, "on-disk layout");
-StaticAssertDecl(offsetof(RqExtentHeader, next) == 56, "on-disk layout");
+StaticAssertDecl(offsetof(RqExtentHeader, next) == 60, "on-disk layout");
 
 /* Where in its chunk an extent lies, and the first of them. */
 static inline uint32
@@ -126,11 +135,19 @@ extern void rq_chunk_seal(RqChunkHeader *h);
 extern void rq_ext_seal(RqExtentHeader *h);
 
 /*
- * NULL if the header is sound and that of this chunk; else the problem.  A raw
- * chunk, whose header is all zeros, holds nothing.
+ * NULL if the header is sound and that of this chunk of this store; else the
+ * problem.  A raw chunk, whose header is all zeros, holds nothing.
  */
-extern const char *rq_chunk_problem(const RqChunkHeader *h, uint32 chunk);
+extern const char *rq_chunk_problem(const RqChunkHeader *h, uint32 chunk,
+									uint64 store);
 extern bool rq_chunk_is_raw(const RqChunkHeader *h);
+
+/* Does the entry say that it is missing, if it is below the queue's end? */
+static inline bool
+rq_ext_entry_is_missing(const RqEntry *e)
+{
+	return e->pos == 0 && (e->len_flags & RQ_ENTRY_ABORTED) == 0;
+}
 
 /* The same for an extent of that class. */
 extern const char *rq_ext_problem(const RqExtentHeader *h, int class);
@@ -143,7 +160,7 @@ rq_ext_is_place(RqExtAddr addr, int class)
 	return RQ_EXT_PLACE(addr) - 1 < rq_ext_places[class];
 }
 
-/* How many entries it stands for; never more than it has, if it is damaged. */
+/* How many entries are in it; never more than it has room for. */
 static inline uint32
 rq_ext_count(const RqExtentHeader *h, int class)
 {

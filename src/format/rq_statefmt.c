@@ -11,6 +11,7 @@
 
 #include "port/pg_crc32c.h"
 
+#include "format/rq_extfmt.h"
 #include "format/rq_statefmt.h"
 
 /* ---- seal ---- */
@@ -251,7 +252,8 @@ check_batch(const char *batch, RqStateFound *found)
 		return misfit;
 	if ((b->flags & RQ_STATE_END) == 0)
 		return NULL;
-	if (b->log_start > RQ_NUMBER_MAX || b->log_end > RQ_NUMBER_MAX)
+	if (b->log_start > RQ_NUMBER_MAX || b->log_end > RQ_NUMBER_MAX ||
+		b->extent_seq > RQ_NUMBER_MAX || b->extent_chunks > RQ_CHUNKS_MAX)
 		return misfit;
 	found->last = *b;
 	found->length = b->at + b->bytes;

@@ -42,7 +42,7 @@
 
 #define RQ_STATE_MAGIC		0x52515354	/* "RQST" */
 #define RQ_STATE_BATCH_MAGIC	0x52514254	/* "RQBT" */
-#define RQ_STATE_VERSION	7
+#define RQ_STATE_VERSION	8
 #define RQ_STATE_PEND_OP_MAX	2
 
 /* A batch, its header included, is no longer than this. */
@@ -72,6 +72,9 @@ typedef struct RqStateHeader
 	uint32		version;
 	uint32		segment_mb;
 	uint64		id;				/* of this file, not that of the one before */
+	uint64		store;			/* of the store, as long as there is one: the
+								 * same in all of its files, see
+								 * RqChunkHeader, and in all copies */
 	uint32		flags;			/* RQ_STATE_UPGRADE */
 	uint32		unused;
 } RqStateHeader;
@@ -96,9 +99,12 @@ typedef struct RqStateBatch
 								 * here are in this file, or were dropped */
 	uint64		log_start;
 	uint64		log_end;
+	uint64		extent_seq;		/* extents have lower ones */
+	uint32		extent_chunks;	/* area files have had so many chunks */
 	uint32		next_group_id;
 
 	uint32		attempt;		/* at this sync; valid in each batch */
+	uint32		unused;
 } RqStateBatch;
 
 /* The last batch of a sync. */
@@ -188,8 +194,8 @@ typedef union RqStateSlot
 	RqStateOffset offset;
 } RqStateSlot;
 
-StaticAssertDecl(sizeof(RqStateHeader) == 32, "on-disk layout");
-StaticAssertDecl(sizeof(RqStateBatch) == 88, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateHeader) == 40, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateBatch) == 96, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateRecord) == 8, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateTopic) == 56 + 2 * sizeof(RqTopicSettings),
 				 "on-disk layout");

@@ -34,6 +34,7 @@
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "extent/rq_extlist.h"
+#include "extent/rq_extmem.h"
 #include "log/rq_log.h"
 #include "queue/rq_tablestate.h"
 #include "shmem/rq_bits.h"
@@ -287,6 +288,7 @@ copy_state(Sync *s, XLogRecPtr wal_upto)
 	n->log_start = pg_atomic_read_u64(&rq_log->start);
 	n->next_group_id = rq_tables->next_group_id;
 	copy_rest(s);
+	rq_extents_numbers(&n->extent_seq, &n->extent_chunks);
 	s->ngaps = rq_log_gaps_copy(s->gaps, n->log_end);
 	LWLockRelease(rq_meta_lock);
 }
@@ -498,13 +500,14 @@ rq_state_sync(XLogRecPtr wal_upto, bool final)
 											  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
 	Sync		s = {.numbers = {.flags = final ? RQ_STATE_FINAL : 0}};
+	RqStateHeader header = {.segment_mb = rq_log->segment_mb, .store = rq_extents->store,
+	.flags = rq_store->made_by_upgrade ? RQ_STATE_UPGRADE : 0};
 	volatile bool done = false;
 	volatile bool changed = false;
 
 	take_memory(&s);
 	s.image = rq_state_image_is_due(&rq_store->file);
-	s.w = rq_state_write_begin(&rq_store->file, s.image, rq_log->segment_mb,
-							   rq_store->made_by_upgrade ? RQ_STATE_UPGRADE : 0);
+	s.w = rq_state_write_begin(&rq_store->file, s.image, &header);
 	PG_TRY();
 	{
 		changed = sync_with(&s, wal_upto);

@@ -28,6 +28,7 @@
 #include "utils/memutils.h"
 
 #include "base/rq_guc.h"
+#include "extent/rq_extmem.h"
 #include "format/rq_stateslots.h"
 #include "log/rq_log.h"
 #include "queue/rq_tablestate.h"
@@ -159,6 +160,9 @@ load_slots(const RqStateSlots *s, const RqStateFound *found)
 	pg_atomic_write_u64(&rq_log->end, last->log_end);
 	rq_tables->meta_lsn = last->meta_lsn;
 	rq_tables->next_group_id = last->next_group_id;
+	rq_extents->store = found->header.store;
+	rq_extents->next_seq = last->extent_seq;
+	rq_extents->nchunks = last->extent_chunks;
 	gaps = rq_state_gaps(s, &ngaps);
 	rq_log_gaps_load(gaps, ngaps);
 	rq_table_load(s);
@@ -196,10 +200,17 @@ static void
 write_first_state(void)
 {
 	RqStateFile file = {0};
-	RqStateBatch numbers = {.flags = RQ_STATE_FINAL, .next_group_id = 1};
-	RqStateWriter *w = rq_state_write_begin(&file, true, rq_log->segment_mb,
-											IsBinaryUpgrade ? RQ_STATE_UPGRADE : 0);
+	RqStateHeader header = {.segment_mb = rq_log->segment_mb,
+	.flags = IsBinaryUpgrade ? RQ_STATE_UPGRADE : 0};
+	RqStateBatch numbers = {.flags = RQ_STATE_FINAL, .extent_seq = 1,
+	.next_group_id = 1};
+	RqStateWriter *w;
 
+	if (!pg_strong_random(&header.store, sizeof(header.store)))
+		ereport(FATAL,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate a number for the rocketq store")));
+	w = rq_state_write_begin(&file, true, &header);
 	rq_state_write_finish(w, &numbers);
 	rq_state_write_close(w);
 }

@@ -61,9 +61,9 @@ rq_state_image_is_due(const RqStateFile *f)
 
 /* The file gets another id, so that nothing of an earlier one fits in. */
 static void
-begin_image(RqStateWriter *w, uint32 segment_mb, uint32 flags)
+begin_image(RqStateWriter *w, const RqStateHeader *header)
 {
-	RqStateHeader h = {.segment_mb = segment_mb, .flags = flags};
+	RqStateHeader h = *header;
 
 	w->next.id = Max((uint64) GetCurrentTimestamp(), w->file->id + 1);
 	w->next.seq = 0;
@@ -73,8 +73,7 @@ begin_image(RqStateWriter *w, uint32 segment_mb, uint32 flags)
 }
 
 RqStateWriter *
-rq_state_write_begin(RqStateFile *file, bool image, uint32 segment_mb,
-					 uint32 flags)
+rq_state_write_begin(RqStateFile *file, bool image, const RqStateHeader *header)
 {
 	RqStateWriter *w = palloc(sizeof(RqStateWriter));
 
@@ -89,7 +88,7 @@ rq_state_write_begin(RqStateFile *file, bool image, uint32 segment_mb,
 	PG_TRY();
 	{
 		if (w->image)
-			begin_image(w, segment_mb, flags);
+			begin_image(w, header);
 	}
 	PG_CATCH();
 	{

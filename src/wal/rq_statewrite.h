@@ -30,11 +30,12 @@ typedef struct RqStateWriter RqStateWriter;
 extern bool rq_state_image_is_due(const RqStateFile *file);
 
 /*
- * Begin a sync; "file" is updated when it is finished.  rq_state_write_close()
- * must be called whatever happens in between.  The rest is for an image.
+ * Begin a sync; "file" is updated when it is finished.  An image gets what
+ * "header" has of the store: the size of segments, its number and flags.
+ * rq_state_write_close() must be called whatever happens in between.
  */
 extern RqStateWriter *rq_state_write_begin(RqStateFile *file, bool image,
-										   uint32 segment_mb, uint32 flags);
+										   const RqStateHeader *header);
 
 /*
  * Make room for this many records, so that adding them writes nothing yet, and
