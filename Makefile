@@ -127,7 +127,9 @@ OBJS = \
 	src/produce/rq_touched.o \
 	src/queue/rq_enqueue.o \
 	src/queue/rq_entry.o \
+	src/queue/rq_extclaim.o \
 	src/queue/rq_extent.o \
+	src/queue/rq_exthole.o \
 	src/queue/rq_extload.o \
 	src/queue/rq_queue.o \
 	src/queue/rq_resolve.o \
@@ -180,6 +182,7 @@ OBJS = \
 	src/value/rq_tuple.o \
 	src/value/rq_values.o \
 	src/wal/rq_files.o \
+	src/wal/rq_holes.o \
 	src/wal/rq_lost.o \
 	src/wal/rq_missing.o \
 	src/wal/rq_rmgr.o \

@@ -165,6 +165,10 @@
 	X(arg, "trim-cut") \
 	/* the files are removed */ \
 	X(arg, "trim-removed") \
+	/* what is missing is known when the server starts, nothing is written */ \
+	X(arg, "load-stale") \
+	/* extents for what is missing are zeros, and have no headers */ \
+	X(arg, "extent-hole") \
 	/* extents are given back, the queue still has them */ \
 	X(arg, "extents-freed") \
 	/* those wait for the sync that begins, no slot is copied */ \

@@ -54,6 +54,28 @@ const RqPart rq_chunks_part = {
 	.table = (void **) &rq_chunks
 };
 
+void
+rq_extents_numbers(uint64 *seq, uint32 *chunks)
+{
+	LWLockAcquire(rq_extents_lock, LW_SHARED);
+	*seq = rq_extents->next_seq;
+	*chunks = rq_extents->nchunks;
+	LWLockRelease(rq_extents_lock);
+}
+
+void
+rq_extents_forget_absent(void)
+{
+	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
+	for (uint32 i = 0; i < rq_extents->nchunks; i++)
+		if (rq_chunks[i].kind == RQ_CHUNK_ABSENT)
+		{
+			rq_chunks[i].kind = RQ_CHUNK_RAW;
+			rq_extents->nraw++;
+		}
+	LWLockRelease(rq_extents_lock);
+}
+
 /* ---- chunks with something free ---- */
 
 /* All under the lock. */
@@ -116,35 +138,60 @@ rq_free_chunk(int class)
 }
 
 /*
- * A place from the list, 0 if it is empty.  Its links are on disk, where they
- * can be damaged: then what is left of the list is not free any more, until the
- * next start finds it.
+ * Links of lists are on disk, where they can be damaged, and have no checksum.
+ * So a place is taken for free only if its header is: that of an extent which is
+ * owned is not zeros.  That is true from the moment on that it is taken, as the
+ * magic number is written under the lock.
+ *
+ * What is left of a list that is damaged is not free any more, until the next
+ * start finds it.
  */
+static void
+drop_free_list(uint32 chunk, int class)
+{
+	RqChunk    *c = &rq_chunks[chunk];
+	int			fresh = rq_ext_places[class] - c->fresh + 1;
+
+	c->free_head = 0;
+	if (c->nfree > fresh)
+		change_free(chunk, class, fresh - c->nfree);
+}
+
+/* A place from the list, 0 if it is empty. */
 static uint16
 pop_place(uint32 chunk, int class, char *base)
 {
 	RqChunk    *c = &rq_chunks[chunk];
 	uint16		place = c->free_head;
-	RqExtentHeader *h;
-	RqExtAddr	next;
+	const RqExtentHeader *h = rq_area_header(base, place);
+	RqExtAddr	next = h->next;
 
-	if (place == 0)
-		return 0;
-	h = rq_area_header(base, place);
-	next = h->next;
-	if (!rq_ext_is_free(h) ||
+	if (place == 0 || !rq_ext_is_free(h) || place >= c->fresh ||
 		(next != RQ_EXT_NONE &&
 		 (RQ_EXT_CHUNK(next) != chunk || !rq_ext_is_place(next, class))))
 	{
-		int			fresh = rq_ext_places[class] - c->fresh + 1;
-
-		c->free_head = 0;
-		if (c->nfree > fresh)
-			change_free(chunk, class, fresh - c->nfree);
+		drop_free_list(chunk, class);
 		return 0;
 	}
 	c->free_head = RQ_EXT_PLACE(next);
 	return place;
+}
+
+/* One that was never in use; 0 if there is none. */
+static uint16
+fresh_place(uint32 chunk, int class, char *base)
+{
+	RqChunk    *c = &rq_chunks[chunk];
+
+	while (c->fresh <= rq_ext_places[class] && c->nfree > 0)
+	{
+		uint16		place = c->fresh++;
+
+		if (rq_ext_is_free(rq_area_header(base, place)))
+			return place;
+		change_free(chunk, class, -1);
+	}
+	return 0;
 }
 
 RqExtAddr
@@ -156,10 +203,11 @@ rq_free_take(uint32 chunk, int class, char *base, uint64 *seq)
 	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
 	if (c->kind == class + 1 && c->nfree > 0)
 		place = pop_place(chunk, class, base);
-	if (place == 0 && c->kind == class + 1 && c->nfree > 0)
-		place = c->fresh++;
+	if (place == 0 && c->kind == class + 1)
+		place = fresh_place(chunk, class, base);
 	if (place != 0)
 	{
+		rq_area_header(base, place)->magic = RQ_EXTENT_MAGIC;
 		change_free(chunk, class, -1);
 		rq_extents->nowned[class]++;
 		rq_extents->ntaken[class]++;
@@ -192,7 +240,7 @@ rq_chunk_add(uint32 chunk, int class)
 	RqChunk    *c = &rq_chunks[chunk];
 
 	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
-	Assert(c->kind == 0 && c->nfree == 0);
+	Assert(c->kind == RQ_CHUNK_RAW && c->nfree == 0);
 	if (chunk < rq_extents->nchunks)
 		rq_extents->nraw--;
 	else
@@ -212,7 +260,7 @@ bool
 rq_chunk_remove(uint32 chunk, const uint32 keep[RQ_EXT_CLASSES])
 {
 	RqChunk    *c = &rq_chunks[chunk];
-	int			class = c->kind - 1;
+	int			class = rq_chunk_class(chunk);
 	bool		removed = false;
 
 	if (class < 0)
@@ -222,7 +270,7 @@ rq_chunk_remove(uint32 chunk, const uint32 keep[RQ_EXT_CLASSES])
 	{
 		Assert(!c->unswept);
 		change_free(chunk, class, -(int) c->nfree);
-		c->kind = 0;
+		c->kind = RQ_CHUNK_RAW;
 		rq_extents->nraw++;
 		removed = true;
 	}

@@ -28,13 +28,25 @@
 #define RQ_NO_CHUNK			PG_UINT32_MAX
 
 /*
+ * Of a chunk: its class + 1, or
+ *
+ *		raw			it has nothing in it, and can be filled
+ *		unusable	what is in it is not ours, or damaged; it stays as it is
+ *		absent		what was in it is missing, and may be put back; so it is
+ *					not filled before it is known that nobody needs that
+ *					(rq_extents_forget_absent())
+ */
+#define RQ_CHUNK_RAW		0
+#define RQ_CHUNK_UNUSABLE	0xFE
+#define RQ_CHUNK_ABSENT		0xFF
+
+/*
  * A chunk.  Free extents are in a list linked by "next" of their headers, or at
  * "fresh" and after it, where no extent has ever been.
  */
 typedef struct RqChunk
 {
-	uint8		kind;			/* its class + 1, 0 = raw; read without the
-								 * lock, too */
+	uint8		kind;			/* read without the lock, too */
 	bool		unswept;		/* extents nobody owns may not be zeros, and
 								 * are not free yet */
 	uint16		nfree;
@@ -57,9 +69,10 @@ typedef struct RqExtChain
 
 typedef struct RqExtents
 {
+	uint64		store;			/* its number, for headers of chunks */
 	uint64		next_seq;
-	uint32		nchunks;		/* in area files, raw ones included; changed
-								 * by the allocator alone */
+	uint32		nchunks;		/* in area files, of all kinds; changed by the
+								 * allocator alone */
 	uint32		nraw;
 	RqExtChain	freed;
 	RqExtChain	waiting;
@@ -85,9 +98,18 @@ extern const RqPart rq_chunks_part;
 extern LWLock *rq_extents_lock;
 
 /*
- * The class of the extent with this address; -1 if there is none.  Without a
- * lock it is true at some moment during the call.
+ * The class of a chunk, -1 if it has none.  Without a lock it is true at some
+ * moment during the call, as with the next one.
  */
+static inline int
+rq_chunk_class(uint32 chunk)
+{
+	int			class = *(volatile uint8 *) &rq_chunks[chunk].kind - 1;
+
+	return class < RQ_EXT_CLASSES ? class : -1;
+}
+
+/* The class of the extent with this address; -1 if there is none. */
 static inline int
 rq_ext_class(RqExtAddr addr)
 {
@@ -96,9 +118,18 @@ rq_ext_class(RqExtAddr addr)
 
 	if (unlikely(chunk >= RQ_CHUNKS))
 		return -1;
-	class = *(volatile uint8 *) &rq_chunks[chunk].kind - 1;
+	class = rq_chunk_class(chunk);
 	return class >= 0 && rq_ext_is_place(addr, class) ? class : -1;
 }
+
+/*
+ * For the state file: extents that have been taken have lower numbers, and are
+ * in so many chunks.
+ */
+extern void rq_extents_numbers(uint64 *seq, uint32 *chunks);
+
+/* What is missing has come back, or is given up: those chunks are raw now. */
+extern void rq_extents_forget_absent(void);
 
 /* A chunk that has something free of this class, or RQ_NO_CHUNK. */
 extern uint32 rq_free_chunk(int class);

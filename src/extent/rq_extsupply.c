@@ -174,7 +174,7 @@ fill_chunk_of(int class)
 		chunk = find_chunk(-1, false);
 	if (chunk >= RQ_CHUNKS)
 		return ENOSPC;
-	err = rq_area_fill(chunk, class);
+	err = rq_area_fill(chunk, class, rq_extents->store);
 	if (err == 0)
 		rq_chunk_add(chunk, class);
 	return err;

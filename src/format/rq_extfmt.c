@@ -8,15 +8,19 @@
 
 #include "format/rq_extfmt.h"
 
-/* What comes before the checksum, and what after it up to "covered". */
+/*
+ * Where it belongs, what comes before the checksum, and what after it up to
+ * "covered".
+ */
 static pg_crc32c
-crc_around(const void *header, Size crc_at, Size covered)
+crc_around(uint32 addr, const void *header, Size crc_at, Size covered)
 {
 	const char *bytes = header;
 	Size		after = crc_at + sizeof(uint32);
 	pg_crc32c	crc;
 
 	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, &addr, sizeof(addr));
 	COMP_CRC32C(crc, bytes, crc_at);
 	COMP_CRC32C(crc, bytes + after, covered - after);
 	FIN_CRC32C(crc);
@@ -26,14 +30,14 @@ crc_around(const void *header, Size crc_at, Size covered)
 static pg_crc32c
 chunk_crc(const RqChunkHeader *h)
 {
-	return crc_around(h, offsetof(RqChunkHeader, crc), sizeof(*h));
+	return crc_around(h->chunk, h, offsetof(RqChunkHeader, crc), sizeof(*h));
 }
 
 /* Without what changes as long as the extent is a queue's. */
 static pg_crc32c
-extent_crc(const RqExtentHeader *h)
+extent_crc(const RqExtentHeader *h, RqExtAddr addr)
 {
-	return crc_around(h, offsetof(RqExtentHeader, crc),
+	return crc_around(addr, h, offsetof(RqExtentHeader, crc),
 					  offsetof(RqExtentHeader, next));
 }
 
@@ -46,10 +50,10 @@ rq_chunk_seal(RqChunkHeader *h)
 }
 
 void
-rq_ext_seal(RqExtentHeader *h)
+rq_ext_seal(RqExtentHeader *h, RqExtAddr addr)
 {
 	h->magic = RQ_EXTENT_MAGIC;
-	h->crc = extent_crc(h);
+	h->crc = extent_crc(h, addr);
 }
 
 bool
@@ -92,11 +96,11 @@ rq_ext_is_free(const RqExtentHeader *h)
  * looks there finds out whether that is what it should be.
  */
 const char *
-rq_ext_problem(const RqExtentHeader *h, int class)
+rq_ext_problem(const RqExtentHeader *h, int class, RqExtAddr addr)
 {
 	if (h->magic != RQ_EXTENT_MAGIC)
 		return "the extent header has a wrong magic number";
-	if (h->crc != extent_crc(h))
+	if (h->crc != extent_crc(h, addr))
 		return "the extent header's checksum does not match";
 	if (h->hole > rq_ext_entries[class])
 		return "the extent header stands for more entries than have room";

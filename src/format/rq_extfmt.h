@@ -80,10 +80,11 @@ typedef struct RqChunkHeader
 typedef struct RqExtentHeader
 {
 	uint32		magic;
-	uint32		crc;			/* of magic and what follows, up to "next":
-								 * that changes while others read the rest,
-								 * and whatever follows it looks whether what
-								 * it comes to is what it should be */
+	uint32		crc;			/* of its address, magic and what follows, up
+								 * to "next": that changes while others read
+								 * the rest, and whatever follows it looks
+								 * whether what it comes to is what it should
+								 * be */
 	RqKey		key;
 	uint32		queue_id;
 	uint32		depth;			/* extents that came before it in the queue */
@@ -130,9 +131,9 @@ rq_ext_class_for(uint64 kept, uint64 coming)
 	return class;
 }
 
-/* Fill in magic, version and checksum. */
+/* Fill in magic, version and checksum; of an extent, for that address. */
 extern void rq_chunk_seal(RqChunkHeader *h);
-extern void rq_ext_seal(RqExtentHeader *h);
+extern void rq_ext_seal(RqExtentHeader *h, RqExtAddr addr);
 
 /*
  * NULL if the header is sound and that of this chunk of this store; else the
@@ -150,7 +151,8 @@ rq_ext_entry_is_missing(const RqEntry *e)
 }
 
 /* The same for an extent of that class. */
-extern const char *rq_ext_problem(const RqExtentHeader *h, int class);
+extern const char *rq_ext_problem(const RqExtentHeader *h, int class,
+								  RqExtAddr addr);
 extern bool rq_ext_is_free(const RqExtentHeader *h);
 
 /* Can there be such an extent in a chunk of that class? */

@@ -310,7 +310,7 @@ take_extent(int class, RqExtentHeader *h)
 			continue;
 		Assert(is_zero_extent(base, class, RQ_EXT_PLACE(addr)));
 		RQ_FAULT("extent-taken");
-		rq_ext_seal(h);
+		rq_ext_seal(h, addr);
 		*rq_area_header(base, RQ_EXT_PLACE(addr)) = *h;
 		if (prev != NULL)
 			prev->next = addr;

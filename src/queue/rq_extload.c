@@ -2,49 +2,33 @@
  * rq_extload.c
  *	  Find the extents of all queues when the server starts.
  *
- * Nothing on disk says which extents a queue has, but their own headers, and
- * those can say more than is true: of extents that were given back and have not
- * been zeroed, or were taken after the last sync.  So a queue gets what it needs
- * for the entries that the state says it has, and of two extents that claim the
- * same entries the one that was taken later.
+ * Nothing on disk says which extents a queue has, but their own headers.  They
+ * are read twice:
  *
- * Headers are read twice.  First all claims are collected, sorted, and followed
- * from the end of each queue to its start.  Then those that were chosen are
- * linked, and all others zeroed.  Nothing of that has to reach the disk: the
- * next start would come to the same.
+ *		1. collect		which extents claim entries that a queue needs
+ *		2. choose		which of these it has (rq_extclaim.c)
+ *		3. check		by the caller, for whom nothing has been written yet
+ *		4. make			extents for what is missing (rq_exthole.c)
+ *		5. link			those that were chosen, and zero all other headers
+ *
+ * Nothing of 5 has to reach the disk: the next start would come to the same.
  */
 #include "postgres.h"
 
-#include "utils/memutils.h"
-
-#include "base/rq_guc.h"
-#include "queue/rq_extload.h"
+#include "base/rq_fault.h"
 #include "extent/rq_extmem.h"
+#include "format/rq_segfmt.h"
+#include "queue/rq_extload.h"
+#include "store/rq_area.h"
 #include "topic/rq_topic.h"
 
-/* An extent that says it has entries which a queue needs. */
-typedef struct Claim
+struct RqExtLoad
 {
-	RqQueue    *queue;
-	RqOff		first;
-	uint64		seq;
-	RqExtAddr	addr;
-	uint32		count;
-	uint32		depth;
-	RqExtAddr	prev;			/* as it has to be */
-	RqExtAddr	next;
-	bool		chosen;
-} Claim;
-
-typedef struct Load
-{
-	Claim	   *claims;			/* sorted by queue, later by address */
-	uint64		n;
-	uint64		room;
+	RqClaims	claims;
 	uint64		at;				/* of the second reading: the next claim */
-	RqExtMissing missing;
-	void	   *arg;
-} Load;
+	uint64		seq;			/* as the state has it */
+	uint32		foreign;
+};
 
 /* ---- collect ---- */
 
@@ -62,39 +46,29 @@ claimed_queue(const RqExtentHeader *h)
 }
 
 static void
-add_claim(Load *load, RqQueue *q, const RqExtentHeader *h, RqExtAddr addr,
-		  uint32 count)
+collect_extent(RqExtLoad *load, const RqExtentHeader *h, int class,
+			   RqExtAddr addr)
 {
-	Claim	   *c;
+	RqClaim		c = {.first = h->first, .seq = h->seq, .addr = addr,
+		.has = rq_ext_count(h, class), .class = class, .hole = h->hole != 0,
+	.depth = h->depth};
 
-	if (load->n == load->room)
-	{
-		load->room *= 2;
-		load->claims = repalloc_huge(load->claims, load->room * sizeof(Claim));
-	}
-	c = &load->claims[load->n++];
-	memset(c, 0, sizeof(*c));
-	c->queue = q;
-	c->first = h->first;
-	c->seq = h->seq;
-	c->addr = addr;
-	c->count = count;
-	c->depth = h->depth;
-}
-
-static void
-collect_extent(Load *load, const RqExtentHeader *h, uint32 chunk, int class,
-			   uint32 place)
-{
-	RqQueue    *q;
-
-	if (rq_ext_is_free(h) || rq_ext_problem(h, class) != NULL)
+	if (rq_ext_is_free(h) || rq_ext_problem(h, class, addr) != NULL)
 		return;
 	rq_extents->next_seq = Max(rq_extents->next_seq, h->seq + 1);
-	q = claimed_queue(h);
-	if (q != NULL && h->first < pg_atomic_read_u64(&q->end) &&
-		h->first + rq_ext_count(h, class) > pg_atomic_read_u64(&q->start))
-		add_claim(load, q, h, RQ_EXT_ADDR(chunk, place), rq_ext_count(h, class));
+	c.queue = claimed_queue(h);
+	c.count = c.has;
+	if (c.queue != NULL && c.first < pg_atomic_read_u64(&c.queue->end) &&
+		c.first + c.has > pg_atomic_read_u64(&c.queue->start))
+		rq_claims_add(&load->claims, &c);
+}
+
+static uint8
+kind_of_chunk(int class)
+{
+	if (class >= 0)
+		return class + 1;
+	return class == RQ_AREA_RAW ? RQ_CHUNK_RAW : RQ_CHUNK_UNUSABLE;
 }
 
 /* A chunk beyond those that the table has room for has nothing for anybody. */
@@ -102,193 +76,175 @@ static bool
 collect_chunk(uint32 chunk, int class, RqExtentHeader *headers, uint32 n,
 			  void *arg)
 {
+	RqExtLoad  *load = arg;
+
 	if (chunk >= RQ_CHUNKS)
 		return false;
-	rq_chunks[chunk].kind = class + 1;
-	rq_extents->nchunks = Max(rq_extents->nchunks, chunk + 1);
+	for (; rq_extents->nchunks <= chunk; rq_extents->nchunks++)
+		rq_chunks[rq_extents->nchunks].kind = RQ_CHUNK_ABSENT;
+	rq_chunks[chunk].kind = kind_of_chunk(class);
+	rq_extents->nraw += class == RQ_AREA_RAW;
+	load->foreign += class == RQ_AREA_FOREIGN;
 	for (uint32 i = 0; i < n; i++)
-		collect_extent(arg, &headers[i], chunk, class, i + 1);
+		collect_extent(load, &headers[i], class, RQ_EXT_ADDR(chunk, i + 1));
 	return false;
 }
 
-/* ---- choose ---- */
-
-/* By queue, and the last entries first. */
-static int
-compare_claims(const void *a, const void *b)
+/*
+ * Chunks that the state knows, and that are not there, may be put back, in their
+ * files.
+ */
+RqExtLoad *
+rq_extent_load_begin(RqExtMissing missing, void *arg)
 {
-	const Claim *x = a;
-	const Claim *y = b;
+	RqExtLoad  *load = palloc0(sizeof(RqExtLoad));
 
-	if (x->queue != y->queue)
-		return x->queue < y->queue ? -1 : 1;
-	if (x->first != y->first)
-		return x->first > y->first ? -1 : 1;
-	return x->seq > y->seq ? -1 : x->seq < y->seq;
+	load->seq = rq_extents->next_seq;
+	rq_extents->nchunks = Min(rq_extents->nchunks, RQ_CHUNKS);
+	for (uint32 i = 0; i < rq_extents->nchunks; i++)
+		rq_chunks[i].kind = RQ_CHUNK_ABSENT;
+	rq_claims_init(&load->claims);
+	rq_area_visit(rq_extents->store, collect_chunk, load);
+	rq_claims_choose(&load->claims);
+	rq_holes_tell(&load->claims, missing, arg);
+	return load;
 }
 
-static int
-compare_addresses(const void *a, const void *b)
+bool
+rq_extent_load_is_ahead(const RqExtLoad *load)
 {
-	const Claim *x = a;
-	const Claim *y = b;
+	return rq_extents->next_seq > load->seq;
+}
 
-	return x->addr < y->addr ? -1 : x->addr > y->addr;
+uint32
+rq_extent_load_foreign(const RqExtLoad *load)
+{
+	return load->foreign;
+}
+
+/* ---- make ---- */
+
+static void
+report_no_room(int err)
+{
+	errno = err;
+	ereport(FATAL,
+			(errcode_for_file_access(),
+			 errmsg("could not make room for missing messages in directory \"%s\": %m",
+					RQ_QUEUE_DIR)));
+}
+
+/* A raw chunk that is not absent, or one after all others. */
+static uint32
+unused_chunk(void)
+{
+	uint32		chunk = rq_extents->nraw > 0 ? 0 : rq_extents->nchunks;
+
+	while (chunk < rq_extents->nchunks && rq_chunks[chunk].kind != RQ_CHUNK_RAW)
+		chunk++;
+	if (chunk >= RQ_CHUNKS)
+		report_no_room(ENOSPC);
+	return chunk;
 }
 
 /*
- * Of the claims [at, end) of one queue, which are sorted, the one for an entry
- * that was taken last; NULL if there is none.
+ * A chunk that has just been filled: so its entries are zeros, on disk too,
+ * before there is a header that says so.
  */
-static Claim *
-choose_claim(Claim *at, Claim *end, RqOff entry)
+static uint32
+make_chunk(int class)
 {
-	Claim	   *best = NULL;
+	uint32		chunk = unused_chunk();
+	int			err = rq_area_fill(chunk, class, rq_extents->store);
 
-	/*
-	 * Those that begin a whole extent of the largest class before can't
-	 * reach.
-	 */
-	for (; at < end && at->first + rq_ext_entries[RQ_EXT_CLASSES - 1] > entry; at++)
-		if (at->first <= entry && at->first + at->count > entry &&
-			(best == NULL || at->seq > best->seq))
-			best = at;
-	return best;
-}
-
-/* If there is none: where the last one before it ends, or the queue starts. */
-static RqOff
-gap_start(const Claim *at, const Claim *end, RqOff start, RqOff entry)
-{
-	RqOff		from = start;
-
-	for (; at < end; at++)
-		if (at->first + at->count <= entry)
-			from = Max(from, at->first + at->count);
-	return from;
-}
-
-/* Put the extent in front of the queue's head, which "after" is. */
-static void
-link_claim(RqQueue *q, Claim *c, Claim *after)
-{
-	c->chosen = true;
-	q->head = c->addr;
-	if (after == NULL)
-		pg_atomic_write_u64(&q->tail, RQ_EXT_TAIL(c->addr, c->first));
+	if (err != 0)
+		report_no_room(err);
+	if (chunk < rq_extents->nchunks)
+		rq_extents->nraw--;
 	else
-	{
-		c->next = after->addr;
-		after->prev = c->addr;
-	}
+		rq_extents->nchunks++;
+	rq_chunks[chunk].kind = class + 1;
+	return chunk;
 }
 
-/*
- * From the end to the start.  Once there was a gap nothing is linked any more,
- * but what else is missing is still told.
- */
+/* Addresses for those that have none. */
 static void
-choose_for_queue(const Load *load, RqQueue *q, Claim *at, Claim *end)
+make_extents(RqClaims *claims)
 {
-	RqOff		start = pg_atomic_read_u64(&q->start);
-	RqOff		upto = pg_atomic_read_u64(&q->end);
-	Claim	   *after = NULL;
-	bool		gap = false;
+	RqExtAddr	next[RQ_EXT_CLASSES] = {0};
 
-	while (upto > start)
+	for (uint64 i = 0; i < claims->n; i++)
 	{
-		Claim	   *c = choose_claim(at, end, upto - 1);
+		RqClaim    *c = &claims->all[i];
 
-		if (c == NULL)
-		{
-			RqOff		from = gap_start(at, end, start, upto - 1);
-
-			load->missing(q, from, upto, load->arg);
-			gap = true;
-			upto = from;
+		if (c->addr != RQ_EXT_NONE)
 			continue;
-		}
-		if (!gap)
-			link_claim(q, c, after);
-		after = c;
-		at = c;
-		upto = c->first;
+		if (RQ_EXT_PLACE(next[c->class]) == 0)
+			next[c->class] = RQ_EXT_ADDR(make_chunk(c->class), 1);
+		c->addr = next[c->class];
+		c->seq = rq_extents->next_seq++;
+		if (RQ_EXT_PLACE(c->addr) < rq_ext_places[c->class])
+			next[c->class]++;
+		else
+			next[c->class] = 0;
 	}
-}
-
-/* Each extent of a queue is one deeper than the one before, which jumps rely on. */
-static void
-set_depths(Claim *at, Claim *end)
-{
-	const Claim *before = NULL;
-
-	for (Claim *c = end - 1; c >= at; c--)
-		if (c->chosen)
-		{
-			if (before != NULL)
-				c->depth = before->depth + 1;
-			before = c;
-		}
-}
-
-/* Slots of queues are in the order of their addresses, as the claims are. */
-static void
-choose_all(Load *load)
-{
-	Claim	   *at = load->claims;
-	Claim	   *all_end = load->claims + load->n;
-
-	qsort(load->claims, load->n, sizeof(Claim), compare_claims);
-	for (RqQueue *q = rq_queues; q < rq_queues + rq_max_queues; q++)
-	{
-		Claim	   *end = at;
-
-		while (end < all_end && end->queue == q)
-			end++;
-		if (q->topic != RQ_NO_SLOT)
-		{
-			choose_for_queue(load, q, at, end);
-			set_depths(at, end);
-		}
-		at = end;
-	}
-	qsort(load->claims, load->n, sizeof(Claim), compare_addresses);
+	RQ_FAULT("extent-hole");
 }
 
 /* ---- link ---- */
 
+static void
+fill_header(const RqClaim *c, RqExtentHeader *h)
+{
+	h->key = rq_queue_key(c->queue);
+	h->queue_id = c->queue->id;
+	h->born = c->queue->born;
+	h->first = c->first;
+	h->seq = c->seq;
+	h->depth = c->depth;
+	h->prev = h->jump = c->prev;
+}
+
 /*
  * The head's predecessor has been given back: what its header says of that is
  * left alone.  Where another extent's predecessor is not the one that it names,
- * it jumps no further.  True if the header has changed.
+ * it jumps no further.
  */
-static bool
-relink(const Claim *c, RqExtentHeader *h)
+static RqExtentHeader
+linked(const RqClaim *c, const RqExtentHeader *old)
 {
-	bool		changed = h->next != c->next;
+	RqExtentHeader h = *old;
+	int			most = rq_ext_entries[c->class];
 
-	h->next = c->next;
-	if (c->prev != RQ_EXT_NONE && (h->prev != c->prev || h->depth != c->depth))
+	if (rq_ext_is_free(old))
+		fill_header(c, &h);
+	else if (c->prev != RQ_EXT_NONE && (h.prev != c->prev || h.depth != c->depth))
 	{
-		h->prev = c->prev;
-		h->jump = c->prev;
-		h->depth = c->depth;
-		rq_ext_seal(h);
-		changed = true;
+		h.prev = h.jump = c->prev;
+		h.depth = c->depth;
 	}
-	return changed;
+	h.hole = c->hole || c->count < most ? c->count : 0;
+	rq_ext_seal(&h, c->addr);
+	h.next = c->next;
+	return h;
 }
 
-/* The claim to this address, if it was chosen.  Addresses rise from call to call. */
-static const Claim *
-chosen_at(Load *load, RqExtAddr addr)
+/* What an extent's header has to be.  Addresses rise from call to call. */
+static RqExtentHeader
+header_of(RqExtLoad *load, RqExtAddr addr, const RqExtentHeader *old)
 {
-	const Claim *c;
+	RqClaims   *claims = &load->claims;
+	const RqClaim *c;
 
-	while (load->at < load->n && load->claims[load->at].addr < addr)
+	while (load->at < claims->n && claims->all[load->at].addr < addr)
 		load->at++;
-	c = &load->claims[load->at];
-	return load->at < load->n && c->addr == addr && c->chosen ? c : NULL;
+	c = &claims->all[load->at];
+	if (load->at < claims->n && c->addr == addr && c->chosen)
+		return linked(c, old);
+	return (RqExtentHeader)
+	{
+		0
+	};
 }
 
 /* What nobody owns gets a header of zeros; its entries are swept later. */
@@ -296,7 +252,6 @@ static bool
 link_chunk_headers(uint32 chunk, int class, RqExtentHeader *headers, uint32 n,
 				   void *arg)
 {
-	static const RqExtentHeader zeros;
 	bool		changed = false;
 	uint32		owned = 0;
 
@@ -304,18 +259,13 @@ link_chunk_headers(uint32 chunk, int class, RqExtentHeader *headers, uint32 n,
 		return false;
 	for (uint32 i = 0; i < n; i++)
 	{
-		const Claim *c = chosen_at(arg, RQ_EXT_ADDR(chunk, i + 1));
+		RqExtentHeader h = header_of(arg, RQ_EXT_ADDR(chunk, i + 1), &headers[i]);
 
-		if (c != NULL)
-		{
-			owned++;
-			changed |= relink(c, &headers[i]);
-		}
-		else if (memcmp(&headers[i], &zeros, sizeof(zeros)) != 0)
-		{
-			headers[i] = zeros;
-			changed = true;
-		}
+		owned += h.magic != 0;
+		if (memcmp(&headers[i], &h, sizeof(h)) == 0)
+			continue;
+		headers[i] = h;
+		changed = true;
 	}
 	rq_extents->nowned[class] += owned;
 	rq_chunks[chunk].fresh = n + 1;
@@ -327,17 +277,14 @@ link_chunk_headers(uint32 chunk, int class, RqExtentHeader *headers, uint32 n,
 }
 
 void
-rq_extent_load(RqExtMissing missing, void *arg)
+rq_extent_load_finish(RqExtLoad *load)
 {
-	Load		load = {.room = 1024, .missing = missing, .arg = arg};
-
+	RQ_FAULT("load-stale");
 	rq_area_cut();
-	load.claims = palloc(load.room * sizeof(Claim));
-	rq_area_visit(collect_chunk, &load);
-	for (uint32 i = 0; i < rq_extents->nchunks; i++)
-		if (rq_chunks[i].kind == 0)
-			rq_extents->nraw++;
-	choose_all(&load);
-	rq_area_visit(link_chunk_headers, &load);
-	pfree(load.claims);
+	rq_holes_heal(&load->claims);
+	make_extents(&load->claims);
+	rq_claims_link(&load->claims);
+	rq_area_visit(rq_extents->store, link_chunk_headers, load);
+	pfree(load->claims.all);
+	pfree(load);
 }

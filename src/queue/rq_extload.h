@@ -5,20 +5,34 @@
 #ifndef RQ_EXTLOAD_H
 #define RQ_EXTLOAD_H
 
-#include "topic/rq_tables.h"
+#include "queue/rq_exthole.h"
 
-/* Entries [from, to) of a queue are in no extent. */
-typedef void (*RqExtMissing) (RqQueue *q, RqOff from, RqOff to, void *arg);
+typedef struct RqExtLoad RqExtLoad;
 
 /*
- * Read the headers of all extents, give each queue those that have its entries
- * from start to end, and have all others become free.  The queues have been
- * loaded, the parts of extents are new, and nobody has mapped an area file.
- * FATAL if a file can't be read.
+ * Read the headers of all extents and find out which of them have the entries of
+ * each queue from start to end.  The queues and what the state file says of
+ * extents have been loaded, and nobody has mapped an area file.  Nothing is
+ * written, and nothing in shared memory but what concerns chunks.  FATAL if a
+ * file can't be read.  Memory is allocated in the current context, which has to
+ * last until the load is finished or given up.
  *
- * "missing" is called for what is found nowhere, queue by queue, from the end to
- * the start.  Such a queue gets the extents behind all that is missing.
+ * "missing" is called for what is found nowhere.
  */
-extern void rq_extent_load(RqExtMissing missing, void *arg);
+extern RqExtLoad *rq_extent_load_begin(RqExtMissing missing, void *arg);
+
+/*
+ * Is there an extent that was taken later than the state file was written?  And
+ * how many chunks are there that are another store's?
+ */
+extern bool rq_extent_load_is_ahead(const RqExtLoad *load);
+extern uint32 rq_extent_load_foreign(const RqExtLoad *load);
+
+/*
+ * Give the queues their extents, and make new ones, of zeros, for what is
+ * missing.  All others become free: their headers are zeroed.  FATAL if a file
+ * can't be written.
+ */
+extern void rq_extent_load_finish(RqExtLoad *load);
 
 #endif							/* RQ_EXTLOAD_H */

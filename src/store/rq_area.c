@@ -71,10 +71,10 @@ sync_fd(int fd)
  * zeros: what the chunk was before would come back as extents.
  */
 static int
-fill_chunk(int fd, uint32 chunk, int class)
+fill_chunk(int fd, uint32 chunk, int class, uint64 store)
 {
 	uint64		start = chunk_start(chunk);
-	RqChunkHeader h = {.chunk = chunk, .class = class};
+	RqChunkHeader h = {.chunk = chunk, .class = class, .store = store};
 	int			err;
 
 	rq_chunk_seal(&h);
@@ -110,7 +110,7 @@ report_fill_failure(const char *path, int err)
  * state that will name extents in it syncs files that are there, no names.
  */
 int
-rq_area_fill(uint32 chunk, int class)
+rq_area_fill(uint32 chunk, int class, uint64 store)
 {
 	char		path[MAXPGPATH];
 	bool		is_new = false;
@@ -127,7 +127,7 @@ rq_area_fill(uint32 chunk, int class)
 	}
 	if (fd < 0)
 		return errno;
-	err = fill_chunk(fd, chunk, class);
+	err = fill_chunk(fd, chunk, class, store);
 	close(fd);
 	if (err != 0)
 		report_fill_failure(path, err);
@@ -242,31 +242,31 @@ read_at(int fd, const char *path, void *bytes, uint64 len, uint64 at)
 }
 
 /*
- * Both headers and extents of a chunk that has lost its header are gone: it is
- * raw, and whoever needs an entry of it finds out.  That is reported, since
- * nothing else says which file it was.
+ * Whoever needs an entry of a chunk whose header is not sound finds out that it
+ * is missing.  What is wrong with which file is reported here.
  */
 static int
-class_of_chunk(const RqChunkHeader *h, uint32 chunk, const char *path)
+class_of_chunk(const RqChunkHeader *h, uint32 chunk, uint64 store,
+			   const char *path)
 {
 	const char *problem;
 
 	if (rq_chunk_is_raw(h))
-		return -1;
-	problem = rq_chunk_problem(h, chunk);
+		return RQ_AREA_RAW;
+	problem = rq_chunk_problem(h, chunk, store);
 	if (problem == NULL)
 		return h->class;
 	ereport(LOG,
 			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("chunk %u of file \"%s\" is damaged: %s",
+			 errmsg("chunk %u of rocketq file \"%s\" cannot be used: %s",
 					chunk % RQ_AREA_CHUNKS, path, problem)));
-	return -1;
+	return rq_chunk_problem(h, chunk, h->store) == NULL ? RQ_AREA_FOREIGN : RQ_AREA_DAMAGED;
 }
 
 /* "table" has room for the header table of any class. */
 static void
-visit_chunk(int fd, const char *path, uint32 chunk, RqExtentHeader *table,
-			RqChunkVisit visit, void *arg)
+visit_chunk(int fd, const char *path, uint32 chunk, uint64 store,
+			RqExtentHeader *table, RqChunkVisit visit, void *arg)
 {
 	uint64		start = chunk_start(chunk);
 	int			class;
@@ -274,7 +274,7 @@ visit_chunk(int fd, const char *path, uint32 chunk, RqExtentHeader *table,
 	int			err;
 
 	read_at(fd, path, table, sizeof(RqChunkHeader), start);
-	class = class_of_chunk((RqChunkHeader *) table, chunk, path);
+	class = class_of_chunk((RqChunkHeader *) table, chunk, store, path);
 	if (class < 0)
 	{
 		visit(chunk, class, NULL, 0, arg);
@@ -294,7 +294,7 @@ visit_chunk(int fd, const char *path, uint32 chunk, RqExtentHeader *table,
 }
 
 void
-rq_area_visit(RqChunkVisit visit, void *arg)
+rq_area_visit(uint64 store, RqChunkVisit visit, void *arg)
 {
 	RqExtentHeader *table = palloc(rq_ext_places[0] * sizeof(RqExtentHeader));
 
@@ -314,10 +314,58 @@ rq_area_visit(RqChunkVisit visit, void *arg)
 		/* What is short of a whole chunk was never filled. */
 		n = Min(st.st_size / RQ_CHUNK_SIZE, RQ_AREA_CHUNKS);
 		for (uint32 i = 0; i < n; i++)
-			visit_chunk(fd, path, area * RQ_AREA_CHUNKS + i, table, visit, arg);
+			visit_chunk(fd, path, area * RQ_AREA_CHUNKS + i, store, table, visit,
+						arg);
 		close(fd);
 	}
 	pfree(table);
+}
+
+/* Opens the file that a chunk is in, or FATAL. */
+static int
+open_area(uint32 chunk, char *path)
+{
+	int			fd;
+
+	rq_area_path(path, chunk / RQ_AREA_CHUNKS);
+	fd = BasicOpenFile(path, O_RDWR | PG_BINARY);
+	if (fd < 0)
+		report_unread(path);
+	return fd;
+}
+
+void
+rq_area_read_entries(uint32 chunk, int class, uint32 place,
+					 RqEntry *entries, uint32 n)
+{
+	char		path[MAXPGPATH];
+	int			fd = open_area(chunk, path);
+
+	Assert(n <= rq_ext_entries[class]);
+	read_at(fd, path, entries, n * sizeof(RqEntry),
+			chunk_start(chunk) + rq_ext_offset(class, place));
+	close(fd);
+}
+
+void
+rq_area_write_entries(uint32 chunk, int class, uint32 place,
+					  const RqEntry *entries, uint32 n)
+{
+	char		path[MAXPGPATH];
+	int			fd = open_area(chunk, path);
+	int			err;
+
+	Assert(n <= rq_ext_entries[class]);
+	err = write_at(fd, entries, n * sizeof(RqEntry),
+				   chunk_start(chunk) + rq_ext_offset(class, place));
+	if (err == 0)
+		err = sync_fd(fd);
+	close(fd);
+	if (err != 0)
+	{
+		errno = err;
+		report_unread(path);
+	}
 }
 
 /* How many chunks there are up to the last one that is not raw. */

@@ -35,12 +35,12 @@ rq_area_entries(char *chunk, int class, uint32 place)
 }
 
 /*
- * Make the chunk one of this class: allocate and zero it, fsync, then write its
- * header and fsync that.  It must be raw or not exist, and no other process
- * may fill or raze chunks at the same time.  Returns 0 or an errno; the chunk is
- * as it was then, but the file may be longer.
+ * Make the chunk one of this class and this store: allocate and zero it, fsync,
+ * then write its header and fsync that.  It must be raw or not exist, and no
+ * other process may fill or raze chunks at the same time.  Returns 0 or an errno;
+ * the chunk is as it was then, but the file may be longer.
  */
-extern int	rq_area_fill(uint32 chunk, int class);
+extern int	rq_area_fill(uint32 chunk, int class, uint64 store);
 
 /*
  * Make the chunk raw and give its space back, as far as the file system can.
@@ -70,15 +70,29 @@ extern void rq_area_mark(RqAreaMarks *marks, uint32 chunk);
  */
 extern uint32 rq_area_sync(RqAreaMarks *marks);
 
+/* What a chunk is that is of no class. */
+#define RQ_AREA_RAW			(-1)
+#define RQ_AREA_DAMAGED		(-2)	/* its header is */
+#define RQ_AREA_FOREIGN		(-3)	/* of another store */
+
 /*
  * Before anybody maps: call "visit" with the headers of each chunk, places 1 to
- * n.  If it returns true it has changed them, and they are written back.  A raw
- * chunk, which has class -1 and no headers, is visited, too.  FATAL if a file
+ * n.  If it returns true it has changed them, and they are written back.  A chunk
+ * that is of no class, and has no headers, is visited, too.  FATAL if a file
  * can't be read or written.
  */
 typedef bool (*RqChunkVisit) (uint32 chunk, int class, RqExtentHeader *headers,
 							  uint32 n, void *arg);
-extern void rq_area_visit(RqChunkVisit visit, void *arg);
+extern void rq_area_visit(uint64 store, RqChunkVisit visit, void *arg);
+
+/*
+ * Before anybody maps: read entries of an extent, or write them and fsync.  FATAL
+ * if that fails.
+ */
+extern void rq_area_read_entries(uint32 chunk, int class, uint32 place,
+								 RqEntry *entries, uint32 n);
+extern void rq_area_write_entries(uint32 chunk, int class, uint32 place,
+								  const RqEntry *entries, uint32 n);
 
 /*
  * Before anybody maps: cut raw chunks off the ends of area files, and remove

@@ -14,12 +14,13 @@
  * a note of its own when everything is done (RQ_CLOSED_FILE).  The note is
  * removed before anything is added; a removal works on a full disk too.
  *
- * After a crash, or in a base backup, files can be missing that WAL trims or
- * makes again.  So what is missing is only noted at first, and checked when
- * replay has reached a consistent state.  A file that redo has made again is
- * whole if WAL has brought all of it.  Otherwise it still counts as missing,
- * for the next start too (rq_missing.c), and what redo has made of it is
- * removed.
+ * After a crash, or in a base backup, segments of the log can be missing that WAL
+ * trims or makes again, and entries of queues that it brings or removes.  So what
+ * is missing is only noted at first, and checked when replay has reached a
+ * consistent state.  A segment that redo has made again is whole if WAL has
+ * brought all of it.  Otherwise it still counts as missing, for the next start
+ * too (rq_missing.c), and what redo has made of it is removed.  Entries are looked
+ * for one by one, whichever area file they were in (rq_holes.c).
  */
 #include "postgres.h"
 
@@ -33,24 +34,23 @@
 #include "utils/memutils.h"
 
 #include "base/rq_guc.h"
-#include "format/rq_queuefmt.h"
+#include "extent/rq_extmem.h"
 #include "format/rq_segfmt.h"
 #include "format/rq_statefmt.h"
 #include "log/rq_log.h"
-#include "queue/rq_entry.h"
 #include "shmem/rq_shmem.h"
 #include "store/rq_durable.h"
-#include "topic/rq_topic.h"
 #include "wal/rq_files.h"
 #include "wal/rq_files_private.h"
+#include "wal/rq_holes_private.h"
 #include "wal/rq_missing_private.h"
 #include "wal/rq_state.h"
 
 /*
- * Those that were missing when the state was loaded.  Filled by the
+ * Segments of the log that were missing when the state was loaded.  Filled by the
  * postmaster; the startup process and the keeper inherit the list.
  */
-static RqStoreFile *missing = NULL;
+static RqMissing *missing = NULL;
 static uint64 nmissing = 0;
 static uint64 max_missing = 0;
 
@@ -79,10 +79,10 @@ has_files(const char *path, char *name)
 	while (!found && (de = ReadDirExtended(dir, path, LOG)) != NULL)
 	{
 		uint64		segno;
-		RqKey		key;
+		uint32		area;
 
 		found = rq_parse_log_name(de->d_name, &segno) ||
-			rq_parse_topic_dir_name(de->d_name, &key);
+			rq_parse_area_name(de->d_name, &area);
 		if (found)
 			snprintf(name, MAXPGPATH, "%s/%s", path, de->d_name);
 	}
@@ -179,103 +179,60 @@ log_range(uint64 segno, RqPos *from, RqPos *to)
  * "there" says which of the two, for remove_begun().
  */
 static bool
-is_complete(RqStoreFile *f)
+is_complete(RqMissing *f)
 {
-	uint64		size = RQ_IS_OF_LOG(f) ? rq_log->segment_size : rq_queue_segment_size(f->segno);
 	char		path[MAXPGPATH];
 	struct stat st;
 
-	rq_store_file_path(path, f);
+	rq_log_path(path, f->segno);
 	f->there = stat(path, &st) == 0;
-	return f->there ? (uint64) st.st_size >= size : errno != ENOENT;
+	return f->there ? (uint64) st.st_size >= rq_log->segment_size : errno != ENOENT;
 }
 
 static void
-add_missing(RqStoreFile f)
+add_missing(RqMissing f)
 {
 	if (nmissing == max_missing)
 	{
 		max_missing = Max(64, 2 * max_missing);
 		missing = missing == NULL ?
-			MemoryContextAllocHuge(TopMemoryContext, max_missing * sizeof(RqStoreFile)) :
-			repalloc_huge(missing, max_missing * sizeof(RqStoreFile));
+			MemoryContextAllocHuge(TopMemoryContext, max_missing * sizeof(RqMissing)) :
+			repalloc_huge(missing, max_missing * sizeof(RqMissing));
 	}
 	missing[nmissing++] = f;
 }
 
-static void
-note_if_missing(RqStoreFile f)
-{
-	if (!is_complete(&f))
-		add_missing(f);
-}
-
 /*
- * A queue that keeps no entry has lost none, whichever of its files are
- * missing.
- */
-static void
-note_missing_of_queue(RqQueue *q)
-{
-	RqOff		start = pg_atomic_read_u64(&q->start);
-	RqOff		end = pg_atomic_read_u64(&q->end);
-	RqStoreFile f = {.key = rq_queue_key(q), .queue_id = q->id};
-
-	if (start >= end)
-		return;
-	for (f.segno = rq_queue_segno(start); f.segno <= rq_queue_segno(end - 1); f.segno++)
-		note_if_missing(f);
-}
-
-/*
- * Check all files that the state describes.  A segment of the log in which all
- * that is kept lies in gaps need not be there yet.
+ * Check all segments of the log.  One in which all that is kept lies in gaps need
+ * not be there yet.
  */
 static void
 note_missing(void)
 {
 	RqPos		end = pg_atomic_read_u64(&rq_log->end);
-	RqStoreFile f = {.segno = rq_log_segno(pg_atomic_read_u64(&rq_log->start))};
+	RqMissing	f = {.segno = rq_log_segno(pg_atomic_read_u64(&rq_log->start))};
 	RqPos		from;
 	RqPos		to;
 
 	nmissing = 0;
 	for (; rq_log_segment_start(f.segno) < end; f.segno++)
-		if (log_range(f.segno, &from, &to))
-			note_if_missing(f);
-	for (uint32 t = 0; t < rq_topics_begun(); t++)
-		for (uint32 i = 0; i < rq_topic_nslots(t); i++)
-			note_missing_of_queue(rq_topic_queue(t, i));
-}
-
-/* Does the state describe the file? */
-static bool
-is_needed(const RqStoreFile *f)
-{
-	uint32		topic;
-	RqQueue    *q;
-	RqPos		from;
-	RqPos		to;
-
-	if (RQ_IS_OF_LOG(f))
-		return log_range(f->segno, &from, &to);
-	topic = rq_topic_index_find(f->key);
-	if (topic == RQ_NO_SLOT || f->queue_id >= rq_topic_nslots(topic))
-		return false;
-	q = rq_topic_queue(topic, f->queue_id);
-	return f->segno >= rq_queue_segno(pg_atomic_read_u64(&q->start)) &&
-		rq_queue_segment_start(f->segno) < pg_atomic_read_u64(&q->end);
+		if (log_range(f.segno, &from, &to) && !is_complete(&f))
+			add_missing(f);
 }
 
 /*
- * A file was missing when an earlier recovery began, so what is there now may
+ * A segment was missing when an earlier recovery began, so what is there now may
  * be what that recovery made of it.  If it is still missing, note_missing()
  * has found that already.
  */
 static void
-note_again(RqStoreFile f)
+note_again(uint64 segno)
 {
-	if (is_needed(&f) && is_complete(&f))
+	RqMissing	f = {.segno = segno};
+	RqPos		from;
+	RqPos		to;
+
+	if (log_range(segno, &from, &to) && is_complete(&f))
 		add_missing(f);
 }
 
@@ -284,41 +241,52 @@ note_again(RqStoreFile f)
  * missing unless files in it are.
  */
 static void
-check_dirs(void)
+check_dirs(uint64 nholes)
 {
-	for (uint64 i = 0; i < nmissing && !rq_ignore_missing_files; i++)
-	{
-		const char *dir = RQ_IS_OF_LOG(&missing[i]) ? RQ_LOG_DIR : RQ_QUEUE_DIR;
-
-		if (!exists(dir))
-			report_gone("directory", dir, RQ_STATE_FILE);
-	}
+	if (rq_ignore_missing_files)
+		return;
+	if (nmissing > 0 && !exists(RQ_LOG_DIR))
+		report_gone("directory", RQ_LOG_DIR, RQ_STATE_FILE);
+	if (nholes > 0 && !exists(RQ_QUEUE_DIR))
+		report_gone("directory", RQ_QUEUE_DIR, RQ_STATE_FILE);
 }
 
 static void
-report_missing_files(const RqStoreFile *first, uint64 n, int elevel)
+report_missing_files(int elevel)
 {
 	char		path[MAXPGPATH];
 
-	rq_store_file_path(path, first);
-	ereport(rq_ignore_missing_files ? WARNING : elevel,
+	rq_log_path(path, missing[0].segno);
+	ereport(elevel,
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("rocketq file \"%s\" is missing or incomplete", path),
-			 n > 1 ? errdetail("It contains messages, as do " UINT64_FORMAT " more missing files.", n - 1) :
+			 nmissing > 1 ?
+			 errdetail("It contains messages, as do " UINT64_FORMAT " more missing files.", nmissing - 1) :
 			 errdetail("It contains messages."),
-			 errhint("Put back what is missing, mount its file system, or restore the data directory from a backup.  "
-					 "With rocketq.ignore_missing_files = on, the server starts, but the messages in these files are lost.")));
+			 errhint("%s", RQ_MISSING_HINT)));
+}
+
+/* Both, unless the first report does not return; nothing if all is there. */
+static void
+report_missing(uint64 nholes, int elevel)
+{
+	if (rq_ignore_missing_files)
+		elevel = WARNING;
+	if (nmissing > 0)
+		report_missing_files(elevel);
+	if (nholes > 0)
+		rq_holes_report(elevel);
 }
 
 /* ---- what is unknown ---- */
 
 /*
- * A frame or an entry that was ever written has a byte that is not zero among
- * its first 32, and a segment is written from its beginning.  One that was
- * only made ahead has none.
+ * A frame that was ever written has a byte that is not zero among its first 32,
+ * and a segment is written from its beginning.  One that was only made ahead has
+ * none.
  */
 bool
-rq_file_holds_something(const char *path, uint32 skip)
+rq_log_file_holds_something(const char *path)
 {
 	const char	zeros[32] = {0};
 	char		bytes[32];
@@ -327,16 +295,16 @@ rq_file_holds_something(const char *path, uint32 skip)
 
 	if (fd < 0)
 		return false;
-	holds = pg_pread(fd, bytes, sizeof(bytes), skip) == sizeof(bytes) &&
+	holds = pg_pread(fd, bytes, sizeof(bytes), RQ_SEG_HEADER_SIZE) == sizeof(bytes) &&
 		memcmp(bytes, zeros, sizeof(bytes)) != 0;
 	close(fd);
 	return holds;
 }
 
 static void
-refuse_unknown(const char *path, uint32 skip)
+refuse_unknown(const char *path)
 {
-	if (rq_file_holds_something(path, skip))
+	if (rq_log_file_holds_something(path))
 		ereport(FATAL,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("rocketq file \"%s\" contains messages that are not recorded in the state file", path),
@@ -360,7 +328,7 @@ check_log_file(const char *dir, const char *name, void *unused)
 		rq_log_segment_start(segno) < pg_atomic_read_u64(&rq_log->end))
 		return;
 	rq_log_path(path, segno);
-	refuse_unknown(path, RQ_SEG_HEADER_SIZE);
+	refuse_unknown(path);
 }
 
 /* For a directory that is not read to its end, nobody can tell. */
@@ -372,40 +340,6 @@ check_all(const char *path, RqDirVisit check, void *arg)
 				(errcode(ERRCODE_IO_ERROR),
 				 errmsg("could not check the files in \"%s\"", path),
 				 errdetail("The message before this one says why.")));
-}
-
-static void
-check_queue_file(const char *dir, const char *name, void *arg)
-{
-	const RqKey *key = arg;
-	uint32		topic = rq_topic_index_find(*key);
-	char		path[MAXPGPATH];
-	uint32		queue_id;
-	uint64		segno;
-
-	if (!rq_parse_queue_name(name, &queue_id, &segno))
-		return;
-	if (topic != RQ_NO_SLOT && queue_id < rq_topic_nslots(topic) &&
-		rq_queue_segment_start(segno) < pg_atomic_read_u64(&rq_topic_queue(topic, queue_id)->end))
-		return;
-	rq_queue_path(path, *key, queue_id, segno);
-	refuse_unknown(path, 0);
-}
-
-/*
- * Also of a topic that the state does not know: then every file of its
- * directory that holds something is one too many.
- */
-static void
-check_topic_dir(const char *dir, const char *name, void *unused)
-{
-	char		path[MAXPGPATH];
-	RqKey		key;
-
-	if (!rq_parse_topic_dir_name(name, &key))
-		return;
-	rq_topic_dir_path(path, key);
-	check_all(path, check_queue_file, &key);
 }
 
 /* ---- at a start ---- */
@@ -427,36 +361,13 @@ is_shut_down_in_order(void)
 }
 
 /*
- * fsync the directories that files were removed from.  A removal that is not
- * on disk is undone by a power failure, and after the note the next start
- * would refuse the file that came back.
- *
- * No lock: called with the gate closed.
+ * Removals first: one that is not on disk is undone by a power failure, and after
+ * the note the next start would refuse the segment that came back.
  */
-static void
-sync_removals(void)
-{
-	char		path[MAXPGPATH];
-
-	for (uint32 t = 0; t < rq_topics_begun(); t++)
-	{
-		RqKey		key = rq_topic_key(t);
-
-		if (key.rel == InvalidOid || !rq_topics[t].lost_files)
-			continue;
-		rq_topics[t].lost_files = false;
-		rq_topic_dir_path(path, key);
-		rq_fsync_path(path, true);
-	}
-	rq_fsync_path(RQ_QUEUE_DIR, true);
-	rq_fsync_path(RQ_LOG_DIR, true);
-}
-
-/* Removals first: see above. */
 void
 rq_files_note_closed(void)
 {
-	sync_removals();
+	rq_fsync_path(RQ_LOG_DIR, true);
 	rq_make_note(RQ_CLOSED_FILE,
 				 "The server was shut down cleanly, and \"state\" describes all files that are\n"
 				 "here.  Any others that are put here are refused.\n");
@@ -488,28 +399,31 @@ rq_files_forget_closed(void)
 void
 rq_files_check_loaded(void)
 {
+	uint64		nholes;
+
 	shut_down_in_order = is_shut_down_in_order();
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	note_missing();
-	check_dirs();
+	nholes = rq_holes_begin_load(shut_down_in_order);
+	check_dirs(nholes);
 	if (shut_down_in_order)
 	{
-		if (nmissing > 0)
-			report_missing_files(&missing[0], nmissing, FATAL);
+		report_missing(nholes, FATAL);
 		nmissing = 0;
 		check_all(RQ_LOG_DIR, check_log_file, NULL);
-		check_all(RQ_QUEUE_DIR, check_topic_dir, NULL);
 	}
 	else
 		rq_missing_read(note_again);
 	LWLockRelease(rq_meta_lock);
+	rq_make_directories();
 	if (nmissing > 0)
 		rq_missing_write(missing, nmissing);
+	rq_holes_end_load();
 }
 
 /* Has WAL brought every frame of a segment that redo has made? */
 static bool
-log_is_whole(const RqStoreFile *f)
+log_is_whole(const RqMissing *f)
 {
 	RqPos		from;
 	RqPos		to;
@@ -525,26 +439,6 @@ log_is_whole(const RqStoreFile *f)
 	return problem == NULL;
 }
 
-/* The same for entries: each that was ever written points to a frame. */
-static bool
-queue_is_whole(const RqStoreFile *f)
-{
-	uint32		topic = rq_topic_index_find(f->key);
-	RqQueue    *q;
-	RqOff		to;
-	RqEntry		e;
-
-	if (topic == RQ_NO_SLOT || f->queue_id >= rq_topic_nslots(topic))
-		return true;
-	q = rq_topic_queue(topic, f->queue_id);
-	to = Min(rq_queue_segment_start(f->segno + 1), pg_atomic_read_u64(&q->end));
-	for (RqOff off = Max(rq_queue_segment_start(f->segno), pg_atomic_read_u64(&q->start));
-		 off < to; off++)
-		if (!rq_queue_probe(q, off, &e) || e.pos == 0)
-			return false;
-	return true;
-}
-
 /*
  * Leave in the list what is not whole.  What has been trimmed or dropped since
  * is no longer needed and counts as whole.
@@ -556,8 +450,7 @@ find_incomplete(void)
 
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	for (uint64 i = 0; i < nmissing; i++)
-		if (RQ_IS_OF_LOG(&missing[i]) ? !log_is_whole(&missing[i]) :
-			!queue_is_whole(&missing[i]))
+		if (!log_is_whole(&missing[i]))
 			missing[n++] = missing[i];
 	LWLockRelease(rq_meta_lock);
 	nmissing = n;
@@ -575,7 +468,7 @@ remove_begun(void)
 
 	for (uint64 i = 0; i < nmissing; i++)
 	{
-		rq_store_file_path(path, &missing[i]);
+		rq_log_path(path, missing[i].segno);
 		if (!missing[i].there)
 			unlink(path);
 	}
@@ -589,17 +482,23 @@ remove_begun(void)
 bool
 rq_files_check_replayed(int elevel)
 {
+	uint64		nholes;
+
 	if (rq_store->files_checked)
 		return true;
 	find_incomplete();
-	if (nmissing == 0 || rq_ignore_missing_files)
+	nholes = rq_holes_look_again();
+	if ((nmissing > 0 || nholes > 0) && !rq_ignore_missing_files)
 	{
-		rq_missing_forget();
-		rq_store->files_checked = true;
-	}
-	else
 		remove_begun();
-	if (nmissing > 0)
-		report_missing_files(&missing[0], nmissing, elevel);
-	return rq_store->files_checked;
+		report_missing(nholes, elevel);
+		return false;
+	}
+	if (!shut_down_in_order)
+		report_missing(nholes, elevel);
+	rq_holes_give_up();
+	rq_extents_forget_absent();
+	rq_missing_forget();
+	rq_store->files_checked = true;
+	return true;
 }

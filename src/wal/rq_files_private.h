@@ -23,12 +23,13 @@ extern void rq_files_check_begin(bool found);
 /*
  * The state has been loaded, nothing is replayed yet.  FATAL if the server was
  * shut down in order and the files are not those that the state describes, or
- * if a directory of theirs is missing.  Otherwise those that are missing are
- * noted for rq_files_check_replayed() (rq_files.h).
+ * if a directory of theirs is missing.  Otherwise what is missing is noted for
+ * rq_files_check_replayed() (rq_files.h), directories are made, and the queues
+ * get their extents.
  */
 extern void rq_files_check_loaded(void);
 
-/* Does a segment hold something right after its first "skip" bytes? */
-extern bool rq_file_holds_something(const char *path, uint32 skip);
+/* Does a segment of the log hold something? */
+extern bool rq_log_file_holds_something(const char *path);
 
 #endif							/* RQ_FILES_PRIVATE_H */

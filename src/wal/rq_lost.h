@@ -6,10 +6,9 @@
 #define RQ_LOST_H
 
 /*
- * Make again, without what they held, the segments that the log and the queues
- * end in, where they are missing.  Called by the keeper if the server is to go
- * on without them, before anybody uses the store.  Takes the meta lock; throws
- * if a file cannot be made.
+ * Make again, without what it held, the segment that the log ends in, if it is
+ * missing.  Called by the keeper if the server is to go on without it, before
+ * anybody uses the store.  Throws if the file cannot be made.
  */
 extern void rq_files_make_lost(void);
 

@@ -1,6 +1,7 @@
 /*
  * rq_missing.c
- *	  Which files were missing when a recovery began, for the next one.
+ *	  Which segments of the log were missing when a recovery began, for the next
+ *	  one.
  *
  * How does a second recovery know that a file is what the first one has made?
  * Redo makes a file again that it has to write to, with zeros where WAL has
@@ -23,36 +24,14 @@
 
 #define TMP_FILE	RQ_MISSING_FILE ".tmp"
 
-/* One path a line is also what somebody who reads the note can use. */
-void
-rq_store_file_path(char *path, const RqStoreFile *f)
-{
-	if (RQ_IS_OF_LOG(f))
-		rq_log_path(path, f->segno);
-	else
-		rq_queue_path(path, f->key, f->queue_id, f->segno);
-}
-
-/* The reverse; false if it is not such a path.  Changes "path". */
+/* The segment whose path this is; false if it is not such a path. */
 static bool
-parse_path(char *path, RqStoreFile *f)
+parse_path(const char *path, uint64 *segno)
 {
-	const size_t log_len = strlen(RQ_LOG_DIR "/");
-	const size_t queue_len = strlen(RQ_QUEUE_DIR "/");
-	char	   *name;
+	const size_t len = strlen(RQ_LOG_DIR "/");
 
-	memset(f, 0, sizeof(*f));
-	if (strncmp(path, RQ_LOG_DIR "/", log_len) == 0)
-		return rq_parse_log_name(path + log_len, &f->segno);
-	if (strncmp(path, RQ_QUEUE_DIR "/", queue_len) != 0)
-		return false;
-	path += queue_len;
-	name = strchr(path, '/');
-	if (name == NULL)
-		return false;
-	*name++ = '\0';
-	return rq_parse_topic_dir_name(path, &f->key) &&
-		rq_parse_queue_name(name, &f->queue_id, &f->segno);
+	return strncmp(path, RQ_LOG_DIR "/", len) == 0 &&
+		rq_parse_log_name(path + len, segno);
 }
 
 static void
@@ -64,11 +43,12 @@ report(const char *what, const char *path)
 }
 
 /*
- * Replaced as a whole: a crash in the middle of writing must not lose what an
+ * One path a line is also what somebody who reads the note can use.  Replaced as
+ * a whole: a crash in the middle of writing must not lose what an
  * earlier recovery has noted.
  */
 void
-rq_missing_write(const RqStoreFile *files, uint64 n)
+rq_missing_write(const RqMissing *files, uint64 n)
 {
 	FILE	   *note = AllocateFile(TMP_FILE, "w");
 	char		path[MAXPGPATH];
@@ -77,7 +57,7 @@ rq_missing_write(const RqStoreFile *files, uint64 n)
 		report("create", TMP_FILE);
 	for (uint64 i = 0; i < n; i++)
 	{
-		rq_store_file_path(path, &files[i]);
+		rq_log_path(path, files[i].segno);
 		fprintf(note, "%s\n", path);
 	}
 	if (fflush(note) != 0 || ferror(note))
@@ -93,11 +73,11 @@ rq_missing_write(const RqStoreFile *files, uint64 n)
  * files to doubt, and such a line names none.
  */
 void
-rq_missing_read(void (*visit) (RqStoreFile f))
+rq_missing_read(void (*visit) (uint64 segno))
 {
 	FILE	   *note = AllocateFile(RQ_MISSING_FILE, "r");
 	char		line[MAXPGPATH];
-	RqStoreFile f;
+	uint64		segno;
 
 	if (note == NULL)
 	{
@@ -108,8 +88,8 @@ rq_missing_read(void (*visit) (RqStoreFile f))
 	while (fgets(line, sizeof(line), note) != NULL)
 	{
 		line[strcspn(line, "\r\n")] = '\0';
-		if (parse_path(line, &f))
-			visit(f);
+		if (parse_path(line, &segno))
+			visit(segno);
 	}
 	if (ferror(note))
 		report("read", RQ_MISSING_FILE);

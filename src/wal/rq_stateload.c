@@ -262,9 +262,9 @@ refuse_upgraded(void)
  *		3. made			after the state, or a crash in between would leave a
  *						data directory whose store counts as lost
  *		4. load			under the meta lock, as loaders expect
- *		5. files		against what is loaded, before redo makes any
- *		6. directories	only now, since a missing one is a finding of 5
- *		7. note			after all that can refuse the file
+ *		5. files		against what is loaded, before redo makes any; directories
+ *						only then, since a missing one is a finding
+ *		6. note			after all that can refuse the file
  *
  * After a crash restart this runs again, on fresh shared memory.
  */
@@ -308,9 +308,8 @@ rq_state_load(void)
 				(errmsg("rocketq.segment_size = %dMB is ignored: the store has segments of %u MB",
 						rq_segment_size_mb, rq_log->segment_mb)));
 
-	/* 5. to 7. */
+	/* 5., 6. */
 	rq_files_check_loaded();
-	rq_make_directories();
 	note_loaded(&found);
 	rq_store->loaded = true;
 }

@@ -316,7 +316,7 @@ start_server(void)
 
 		pg_atomic_write_u64(&q->end, model[i].end);
 	}
-	rq_extent_load(must_not_miss, NULL);
+	rq_extent_load_finish(rq_extent_load_begin(must_not_miss, NULL));
 }
 
 static void
@@ -437,7 +437,7 @@ note_chain(uint32 i)
 		int			class = rq_ext_class(addr);
 
 		note_place(addr);
-		must(rq_ext_problem(&h, class) == NULL, "a header is not sound");
+		must(rq_ext_problem(&h, class, addr) == NULL, "a header is not sound");
 		must(h.born == q->born && h.queue_id == i, "a header is another queue's");
 		must(n > 0 ? h.prev == before && h.first == upto : h.first <= model[i].start,
 			 "a chain has a gap");

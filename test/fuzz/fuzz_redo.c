@@ -198,6 +198,8 @@ take_state(const uint8 *data, const uint8 *end)
 		b->flags |= RQ_STATE_END;
 		b->log_start %= 1 << 22;
 		b->log_end %= 1 << 22;
+		b->extent_seq %= 1 << 22;
+		b->extent_chunks %= 4;
 		b->next_group_id |= 0xFF00;
 	}
 	b->flags |= RQ_STATE_FINAL;

@@ -121,7 +121,7 @@ put_extent(RqQueue *q)
 	h.jump = address();
 	h.next = address();
 	h.hole = how % 8 == 1 ? number() : 0;
-	rq_ext_seal(&h);
+	rq_ext_seal(&h, addr);
 	if (how % 16 == 2)
 		h.crc = number();
 	if (how % 16 == 3)
@@ -133,7 +133,7 @@ put_extent(RqQueue *q)
 	(void) rq_ext_is_free(&h);
 	if (class < 0)
 		return;
-	if (rq_ext_problem(&h, class) == NULL && rq_ext_is_free(&h))
+	if (rq_ext_problem(&h, class, addr) == NULL && rq_ext_is_free(&h))
 		abort();
 	to = (RqExtentHeader *) (area + (uint64) RQ_EXT_CHUNK(addr) * RQ_CHUNK_SIZE) +
 		RQ_EXT_PLACE(addr);
@@ -144,15 +144,16 @@ put_extent(RqQueue *q)
 static void
 check_chunk_header(void)
 {
-	RqChunkHeader h = {.chunk = number() % 4, .class = number() % 8};
+	RqChunkHeader h = {.chunk = number() % 4, .class = number() % 8, .store = number()};
 
 	rq_chunk_seal(&h);
-	if ((rq_chunk_problem(&h, h.chunk) == NULL) != (h.class < RQ_EXT_CLASSES))
+	if ((rq_chunk_problem(&h, h.chunk, h.store) == NULL) != (h.class < RQ_EXT_CLASSES))
 		abort();
-	if (rq_chunk_problem(&h, h.chunk + 1) == NULL || rq_chunk_is_raw(&h))
+	if (rq_chunk_problem(&h, h.chunk + 1, h.store) == NULL ||
+		rq_chunk_problem(&h, h.chunk, h.store + 1) == NULL || rq_chunk_is_raw(&h))
 		abort();
 	((uint32 *) &h)[number() % 16] ^= number() | 1;
-	if (rq_chunk_problem(&h, h.chunk) == NULL)
+	if (rq_chunk_problem(&h, h.chunk, h.store) == NULL)
 		abort();
 }
 

@@ -249,9 +249,10 @@ typedef struct State
 static State
 state_empty(void)
 {
-	State		s = {.h = {.segment_mb = 1, .id = 7},
+	State		s = {.h = {.segment_mb = 1, .id = 7, .store = 8},
 	.b = {.flags = RQ_STATE_END, .id = 7, .at = sizeof(RqStateHeader), .seq = 1,
-	.upto = 5, .meta_lsn = 5, .log_end = LOG_END, .next_group_id = 10}};
+	.upto = 5, .meta_lsn = 5, .log_end = LOG_END, .extent_seq = 20, .extent_chunks = 2,
+	.next_group_id = 10}};
 
 	initStringInfo(&s.records);
 	return s;
@@ -554,6 +555,12 @@ make_headers(void)
 	s = state_used();
 	s.b.log_end = WILD64;
 	state("state-log-end", false, s);
+	s = state_used();
+	s.b.extent_seq = WILD64;
+	state("state-extent-seq", false, s);
+	s = state_used();
+	s.b.extent_chunks = WILD32;
+	state("state-extent-chunks", false, s);
 	s = state_used();
 	s.b.flags = 0;
 	state("state-no-end", false, s);
