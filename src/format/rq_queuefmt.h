@@ -33,48 +33,8 @@ StaticAssertDecl(sizeof(RqEntry) == 32, "on-disk layout");
 												 * restore of a dump makes it */
 #define RQ_ENTRY_LEN_MASK			0x00FFFFFFu
 
-/*
- * Entries in a segment.  A queue begins with small segments, so that an idle
- * queue takes little room, and goes on with large ones, so that a busy queue
- * does not make a file for every few messages.
- */
-#define RQ_QUEUE_PER_SMALL			2048
-#define RQ_QUEUE_SMALL_SEGMENTS	16
-#define RQ_QUEUE_PER_LARGE			16384
-#define RQ_QUEUE_IN_SMALL			(RQ_QUEUE_SMALL_SEGMENTS * RQ_QUEUE_PER_SMALL)
-
 #define RQ_ENTRY_PACK_LEN(bytes)	((uint32) ((bytes) / 8))
 #define RQ_ENTRY_FRAME_LEN(e)		(((e)->len_flags & RQ_ENTRY_LEN_MASK) * 8)
-
-/* The segment that holds an entry, and which of its entries that is. */
-static inline uint64
-rq_queue_segno(RqOff off)
-{
-	return off < RQ_QUEUE_IN_SMALL ? off / RQ_QUEUE_PER_SMALL :
-		RQ_QUEUE_SMALL_SEGMENTS + (off - RQ_QUEUE_IN_SMALL) / RQ_QUEUE_PER_LARGE;
-}
-
-static inline uint32
-rq_queue_in_segment(RqOff off)
-{
-	return (uint32) (off < RQ_QUEUE_IN_SMALL ? off % RQ_QUEUE_PER_SMALL :
-					 (off - RQ_QUEUE_IN_SMALL) % RQ_QUEUE_PER_LARGE);
-}
-
-/* The first entry of a segment, and the size of its file. */
-static inline RqOff
-rq_queue_segment_start(uint64 segno)
-{
-	return segno < RQ_QUEUE_SMALL_SEGMENTS ? segno * RQ_QUEUE_PER_SMALL :
-		RQ_QUEUE_IN_SMALL + (segno - RQ_QUEUE_SMALL_SEGMENTS) * RQ_QUEUE_PER_LARGE;
-}
-
-static inline uint64
-rq_queue_segment_size(uint64 segno)
-{
-	return (segno < RQ_QUEUE_SMALL_SEGMENTS ? RQ_QUEUE_PER_SMALL : RQ_QUEUE_PER_LARGE) *
-		sizeof(RqEntry);
-}
 
 /* The hash an entry keeps of its message's tag; never 0 for a tag. */
 extern uint32 rq_tag_hash(const char *tag, uint32 len);

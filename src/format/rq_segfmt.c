@@ -67,25 +67,6 @@ rq_topic_dir_path(char *path, RqKey key)
 	snprintf(path, MAXPGPATH, RQ_QUEUE_DIR "/%u_%u", key.db, key.rel);
 }
 
-/*
- * The LSN tells it from the trash of an earlier topic with the same relfilenode
- * that has not been removed yet.
- */
-void
-rq_topic_trash_path(char *path, RqKey key, uint64 lsn)
-{
-	snprintf(path, MAXPGPATH, RQ_QUEUE_DIR "/%u_%u.gone.%016llX",
-			 key.db, key.rel, (unsigned long long) lsn);
-}
-
-/* At least eight digits; a number that needs more has more. */
-void
-rq_queue_path(char *path, RqKey key, uint32 queue_id, uint64 segno)
-{
-	snprintf(path, MAXPGPATH, RQ_QUEUE_DIR "/%u_%u/%u.%08llX",
-			 key.db, key.rel, queue_id, (unsigned long long) segno);
-}
-
 void
 rq_area_path(char *path, uint32 area)
 {
@@ -118,32 +99,6 @@ rq_parse_topic_dir_name(const char *name, RqKey *key)
 	if (sscanf(name, "%u_%u", &key->db, &key->rel) != 2)
 		return false;
 	snprintf(again, sizeof(again), "%u_%u", key->db, key->rel);
-	return strcmp(again, name) == 0;
-}
-
-bool
-rq_parse_topic_trash_name(const char *name, RqKey *key, uint64 *lsn)
-{
-	unsigned long long n;
-	char		again[64];
-
-	if (sscanf(name, "%u_%u.gone.%16llX", &key->db, &key->rel, &n) != 3)
-		return false;
-	snprintf(again, sizeof(again), "%u_%u.gone.%016llX", key->db, key->rel, n);
-	*lsn = n;
-	return strcmp(again, name) == 0;
-}
-
-bool
-rq_parse_queue_name(const char *name, uint32 *queue_id, uint64 *segno)
-{
-	unsigned long long n;
-	char		again[48];
-
-	if (sscanf(name, "%u.%16llX", queue_id, &n) != 2)
-		return false;
-	snprintf(again, sizeof(again), "%u.%08llX", *queue_id, n);
-	*segno = n;
 	return strcmp(again, name) == 0;
 }
 

@@ -12,10 +12,8 @@
  *		24		zero
  *
  * The segment's number is position / segment size, and its file is
- * log/<number as 16 hex digits>.  A queue segment has no header: it is an
- * array of entries (rq_queuefmt.h) in
- * queue/<db>_<relfilenumber>/<queue id>.<number as 8 hex digits>.  An area file
- * (rq_extfmt.h) is queue/<number as 8 hex digits>.
+ * log/<number as 16 hex digits>.  An area file (rq_extfmt.h) is
+ * queue/<number as 8 hex digits>.
  */
 #ifndef RQ_SEGFMT_H
 #define RQ_SEGFMT_H
@@ -46,20 +44,11 @@ extern const char *rq_seg_header_check(const RqSegHeader *h, uint32 size_mb,
 
 extern void rq_log_path(char *path, uint64 segno);
 extern void rq_topic_dir_path(char *path, RqKey key);
-
-/* Where files go that a record with this LSN has made garbage. */
-extern void rq_topic_trash_path(char *path, RqKey key, uint64 lsn);
-extern void rq_queue_path(char *path, RqKey key, uint32 queue_id,
-						  uint64 segno);
 extern void rq_area_path(char *path, uint32 area);
 
 /* Parse a file name; false if it is not one of ours. */
 extern bool rq_parse_log_name(const char *name, uint64 *segno);
 extern bool rq_parse_topic_dir_name(const char *name, RqKey *key);
-extern bool rq_parse_topic_trash_name(const char *name, RqKey *key,
-									  uint64 *lsn);
-extern bool rq_parse_queue_name(const char *name, uint32 *queue_id,
-								uint64 *segno);
 extern bool rq_parse_area_name(const char *name, uint32 *area);
 
 #endif							/* RQ_SEGFMT_H */

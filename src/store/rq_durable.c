@@ -65,33 +65,25 @@ rq_refuse_links(void)
 		refuse_link(store_dirs[i]);
 }
 
+/* False if it is there already. */
+static bool
+make_dir(const char *path)
+{
+	if (MakePGDirectory(path) == 0)
+		return true;
+	if (errno != EEXIST)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not create directory \"%s\": %m", path)));
+	return false;
+}
+
 void
 rq_make_directories(void)
 {
 	for (int i = 0; i < lengthof(store_dirs); i++)
-		if (rq_make_dir(store_dirs[i]))
+		if (make_dir(store_dirs[i]))
 			rq_fsync_path(i == 0 ? "." : RQ_DIR, true);
-}
-
-int
-rq_try_make_dir(const char *path)
-{
-	return MakePGDirectory(path) == 0 ? 0 : errno;
-}
-
-bool
-rq_make_dir(const char *path)
-{
-	int			err = rq_try_make_dir(path);
-
-	if (err != 0 && err != EEXIST)
-	{
-		errno = err;
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not create directory \"%s\": %m", path)));
-	}
-	return err == 0;
 }
 
 /*
@@ -329,37 +321,6 @@ rq_remove_segment(const char *path)
 	ereport(LOG,
 			(errcode_for_file_access(),
 			 errmsg("could not remove file \"%s\": %m", path)));
-	return false;
-}
-
-/*
- * What cannot be read or removed is reported there; rmdir() then finds whether
- * anything is left.  The directory of a topic has no others in it.
- */
-bool
-rq_remove_dir(const char *path)
-{
-	DIR		   *dir = AllocateDir(path);
-	struct dirent *de;
-
-	if (dir == NULL && errno == ENOENT)
-		return true;
-	while ((de = ReadDirExtended(dir, path, LOG)) != NULL)
-	{
-		char		file[MAXPGPATH * 2];
-
-		if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
-			continue;
-		snprintf(file, sizeof(file), "%s/%s", path, de->d_name);
-		rq_remove_segment(file);
-	}
-	if (dir != NULL)
-		FreeDir(dir);
-	if (rmdir(path) == 0 || errno == ENOENT)
-		return true;
-	ereport(LOG,
-			(errcode_for_file_access(),
-			 errmsg("could not remove directory \"%s\": %m", path)));
 	return false;
 }
 

@@ -29,14 +29,6 @@ extern int	rq_fill_zeros(int fd, uint64 from, uint64 to);
 /* Zero the bytes [from, size) of an existing segment; returns 0 or an errno. */
 extern int	rq_zero_tail(const char *path, uint64 from, uint64 size);
 
-/*
- * Make a directory.  rq_try_make_dir() returns 0 or an errno, EEXIST included.
- * To rq_make_dir() an existing one is fine: it returns true if it has made it,
- * and throws if it cannot.
- */
-extern int	rq_try_make_dir(const char *path);
-extern bool rq_make_dir(const char *path);
-
 /* Statistics of rq_fsync_path(): files only, no directories. */
 typedef struct RqFsyncs
 {
@@ -61,12 +53,6 @@ extern void rq_flush_path(const char *path, uint64 from, uint64 to);
  * there, reports that in the server log and returns false.
  */
 extern bool rq_remove_segment(const char *path);
-
-/*
- * Remove a directory with all the files in it; a missing one is fine.  If it
- * is still there, reports that in the server log and returns false.
- */
-extern bool rq_remove_dir(const char *path);
 
 /*
  * Call "visit" for each name in a directory; a missing one has none.  If the

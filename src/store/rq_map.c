@@ -8,10 +8,6 @@
  * gets another turn (second chance).  The one that was asked for last stays:
  * the caller may be using it together with the one that is now being mapped.
  *
- * A queue's segments are keyed by the topic's incarnation, not by its
- * relfilenumber: a number can be used again while an old mapping still shows
- * removed files.
- *
  * A file is at least as long as its mapping when it is mapped.  If somebody
  * cuts it later, or the disk cannot read a page, the kernel sends SIGBUS to
  * the process that accesses it.  See bus_error().
@@ -31,7 +27,6 @@
 #include "utils/memutils.h"
 
 #include "base/rq_error.h"
-#include "format/rq_queuefmt.h"
 #include "format/rq_extfmt.h"
 #include "format/rq_segfmt.h"
 #include "store/rq_durable.h"
@@ -40,27 +35,22 @@
 typedef enum MapKind
 {
 	MAP_LOG,
-	MAP_QUEUE,
 	MAP_AREA
 } MapKind;
 
-#define MAP_KINDS		3
+#define MAP_KINDS		2
 
 /*
  * Most mappings of a kind that one process keeps.  It uses few segments of the
- * log at a time, but can go round thousands of queues.  Linux allows a process
- * 65530 mappings unless vm.max_map_count says otherwise.  Area files are few but
- * large: their number limits page tables.
+ * log at a time.  Area files are few but large: their number limits page tables.
  */
-static const int map_limit[MAP_KINDS] = {64, 8192, 128};
+static const int map_limit[MAP_KINDS] = {64, 128};
 
 typedef struct MapKey
 {
-	uint64		segno;
-	uint64		incarnation;
-	uint32		queue_id;
-	uint16		kind;
-	uint16		mode;
+	uint64		segno;			/* or of an area file */
+	uint32		kind;
+	uint32		mode;
 } MapKey;
 
 typedef struct Mapping
@@ -381,7 +371,7 @@ get(const MapKey *key, const char *path, uint64 least, uint64 size,
  * do not share theirs: a process that does both maps the file twice, and what
  * it writes through one is seen through the other.
  */
-static uint16
+static uint32
 key_mode(RqMapMode mode)
 {
 	switch (mode)
@@ -430,23 +420,6 @@ rq_map_pin_log(const char *base)
 {
 	pinned = base == NULL ? NULL : last_hit[MAP_LOG];
 	Assert(pinned == NULL || pinned->base == base);
-}
-
-char *
-rq_map_queue(RqKey topic, uint64 incarnation, uint32 queue_id, uint64 segno,
-			 RqMapMode mode, bool repair)
-{
-	MapKey		key = {.segno = segno, .incarnation = incarnation,
-	.queue_id = queue_id, .kind = MAP_QUEUE, .mode = key_mode(mode)};
-	Mapping    *m = find(&key);
-	char		path[MAXPGPATH];
-	uint64		size;
-
-	if (m)
-		return m->base;
-	rq_queue_path(path, topic, queue_id, segno);
-	size = rq_queue_segment_size(segno);
-	return get(&key, path, size, size, mode, repair);
 }
 
 /*

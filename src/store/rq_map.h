@@ -37,10 +37,6 @@ rq_map_probes(RqMapMode mode)
  */
 extern char *rq_map_log(uint64 segno, uint64 size, RqMapMode mode, bool repair);
 
-/* The same for a segment of a queue; see RqTopic about incarnations. */
-extern char *rq_map_queue(RqKey key, uint64 incarnation, uint32 queue_id,
-						  uint64 segno, RqMapMode mode, bool repair);
-
 /*
  * A segment of the log mapped for reading, if it is the one that was asked for
  * last; else NULL.

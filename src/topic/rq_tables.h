@@ -58,7 +58,6 @@ typedef struct RqTopic
 	uint64		drop_xid;		/* who drops it, 0 = nobody; see
 								 * rq_topic_stage_drop() */
 	bool		doomed;			/* its relation is gone */
-	bool		lost_files;
 	XLogRecPtr	lsn;			/* of its creation; older records are about an
 								 * earlier holder of the key */
 

@@ -279,7 +279,6 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 	t->first_group = RQ_NO_SLOT;
 	t->doomed = false;
 	t->drop_xid = 0;
-	t->lost_files = false;
 	t->lsn = lsn;
 	Assert(t->queues.n == 0);
 	rq_topic_take_queues(slot, nqueues);

@@ -23,7 +23,6 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	char	   *name = malloc(size + 1);
 	char		path[MAXPGPATH];
 	RqKey		key = {1, 1};
-	uint32		queue_id;
 	uint64		segno;
 	uint32		area;
 
@@ -34,19 +33,9 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 		rq_log_path(path, segno);
 		must_end(path, name);
 	}
-	if (rq_parse_queue_name(name, &queue_id, &segno))
-	{
-		rq_queue_path(path, key, queue_id, segno);
-		must_end(path, name);
-	}
 	if (rq_parse_topic_dir_name(name, &key))
 	{
 		rq_topic_dir_path(path, key);
-		must_end(path, name);
-	}
-	if (rq_parse_topic_trash_name(name, &key, &segno))
-	{
-		rq_topic_trash_path(path, key, segno);
 		must_end(path, name);
 	}
 	if (rq_parse_area_name(name, &area))
