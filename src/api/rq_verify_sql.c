@@ -350,26 +350,6 @@ verify_log_dir(void)
 	FreeDir(dir);
 }
 
-/*
- * Does this directory belong to no topic?  After the directory was listed the
- * topic may have been dropped, and the directory with it; and after we looked for
- * the topic it may have been created.  So check for both again.
- */
-static bool
-is_orphan(const char *name)
-{
-	char		path[MAXPGPATH];
-	struct stat st;
-	RqKey		key;
-
-	if (!rq_parse_topic_dir_name(name, &key))
-		return true;
-	if (rq_topic_find(key) != RQ_NO_SLOT)
-		return false;
-	rq_topic_dir_path(path, key);
-	return stat(path, &st) == 0 && rq_topic_find(key) == RQ_NO_SLOT;
-}
-
 static void
 verify_queue_dir(void)
 {
@@ -378,10 +358,10 @@ verify_queue_dir(void)
 
 	while ((de = ReadDirExtended(dir, RQ_QUEUE_DIR, LOG)) != NULL)
 	{
-		if (de->d_name[0] == '.' || strstr(de->d_name, ".gone."))
-			continue;
-		if (is_orphan(de->d_name))
-			report_problem("it belongs to no topic", "directory \"%s/%s\"",
+		uint32		area;
+
+		if (de->d_name[0] != '.' && !rq_parse_area_name(de->d_name, &area))
+			report_problem("it does not belong to rocketq", "file \"%s/%s\"",
 						   RQ_QUEUE_DIR, rq_text_from(InvalidOid, de->d_name));
 	}
 	FreeDir(dir);

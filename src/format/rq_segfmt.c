@@ -62,12 +62,6 @@ rq_log_path(char *path, uint64 segno)
 }
 
 void
-rq_topic_dir_path(char *path, RqKey key)
-{
-	snprintf(path, MAXPGPATH, RQ_QUEUE_DIR "/%u_%u", key.db, key.rel);
-}
-
-void
 rq_area_path(char *path, uint32 area)
 {
 	snprintf(path, MAXPGPATH, RQ_QUEUE_DIR "/%08X", area);
@@ -88,17 +82,6 @@ rq_parse_log_name(const char *name, uint64 *segno)
 		return false;
 	snprintf(again, sizeof(again), "%016llX", n);
 	*segno = n;
-	return strcmp(again, name) == 0;
-}
-
-bool
-rq_parse_topic_dir_name(const char *name, RqKey *key)
-{
-	char		again[32];
-
-	if (sscanf(name, "%u_%u", &key->db, &key->rel) != 2)
-		return false;
-	snprintf(again, sizeof(again), "%u_%u", key->db, key->rel);
 	return strcmp(again, name) == 0;
 }
 

@@ -43,12 +43,10 @@ extern const char *rq_seg_header_check(const RqSegHeader *h, uint32 size_mb,
 									   RqPos start);
 
 extern void rq_log_path(char *path, uint64 segno);
-extern void rq_topic_dir_path(char *path, RqKey key);
 extern void rq_area_path(char *path, uint32 area);
 
 /* Parse a file name; false if it is not one of ours. */
 extern bool rq_parse_log_name(const char *name, uint64 *segno);
-extern bool rq_parse_topic_dir_name(const char *name, RqKey *key);
 extern bool rq_parse_area_name(const char *name, uint32 *area);
 
 #endif							/* RQ_SEGFMT_H */

@@ -22,7 +22,6 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 {
 	char	   *name = malloc(size + 1);
 	char		path[MAXPGPATH];
-	RqKey		key = {1, 1};
 	uint64		segno;
 	uint32		area;
 
@@ -31,11 +30,6 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	if (rq_parse_log_name(name, &segno))
 	{
 		rq_log_path(path, segno);
-		must_end(path, name);
-	}
-	if (rq_parse_topic_dir_name(name, &key))
-	{
-		rq_topic_dir_path(path, key);
 		must_end(path, name);
 	}
 	if (rq_parse_area_name(name, &area))
