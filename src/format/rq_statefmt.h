@@ -195,7 +195,7 @@ typedef union RqStateSlot
 } RqStateSlot;
 
 StaticAssertDecl(sizeof(RqStateHeader) == 40, "on-disk layout");
-StaticAssertDecl(sizeof(RqStateBatch) == 96, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateBatch) == 104, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateRecord) == 8, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateTopic) == 56 + 2 * sizeof(RqTopicSettings),
 				 "on-disk layout");

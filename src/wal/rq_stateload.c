@@ -232,8 +232,7 @@ note_loaded(const RqStateFound *found)
 	if ((numbers.flags & RQ_STATE_FINAL) != 0)
 		return;
 	numbers.flags |= RQ_STATE_FINAL;
-	w = rq_state_write_begin(&file, false, found->header.segment_mb,
-							 found->header.flags);
+	w = rq_state_write_begin(&file, false, &found->header);
 	rq_state_write_gaps(w, rq_gaps->gaps, rq_gaps->n);
 	rq_state_write_finish(w, &numbers);
 	rq_state_write_close(w);
