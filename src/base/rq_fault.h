@@ -47,7 +47,7 @@
 	X(arg, "precommit-sort") \
 	/* entries are about to be enqueued, no lock is held */ \
 	X(arg, "enqueue-open") \
-	/* an extent is no longer free, its header is not written */ \
+	/* an extent is no longer free, and not yet the queue's */ \
 	X(arg, "extent-taken") \
 	/* it is the queue's last one */ \
 	X(arg, "extent-linked") \

@@ -75,6 +75,7 @@ rq_chains_begin(RqExtChains *c, uint32 most)
 	c->most = most;
 	c->chains = palloc_extended(Max(most, 1) * sizeof(RqExtChain),
 								MCXT_ALLOC_HUGE);
+	pg_atomic_fetch_add_u32(&rq_extents->nadrift, 1);
 }
 
 void
@@ -96,8 +97,11 @@ rq_chains_give_back(RqExtChains *c)
 		ereport(LOG,
 				(errmsg("rocketq could not give back the space of %u queues", failed),
 				 errdetail("It is not used before the server is restarted.")));
-	if (c->most > 0)
+	if (c->chains != NULL)
+	{
 		pfree(c->chains);
+		pg_atomic_fetch_sub_u32(&rq_extents->nadrift, 1);
+	}
 	memset(c, 0, sizeof(*c));
 }
 

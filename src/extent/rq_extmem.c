@@ -25,6 +25,7 @@ extents_fill(void)
 {
 	rq_extents->next_seq = 1;
 	rq_space_init(&rq_extents->space);
+	pg_atomic_init_u32(&rq_extents->nadrift, 0);
 	for (int class = 0; class < RQ_EXT_CLASSES; class++)
 		rq_extents->first[class] = RQ_NO_CHUNK;
 	for (int i = 0; i < RQ_AREAS_MAX; i++)
@@ -139,9 +140,8 @@ rq_free_chunk(int class)
 
 /*
  * Links of lists are on disk, where they can be damaged, and have no checksum.
- * So a place is taken for free only if its header is: that of an extent which is
- * owned is not zeros.  That is true from the moment on that it is taken, as the
- * magic number is written under the lock.
+ * So a place is taken for free only if its header is zeros: that of an extent
+ * which is owned is not, from the moment on that it is taken.
  *
  * What is left of a list that is damaged is not free any more, until the next
  * start finds it.
@@ -195,7 +195,7 @@ fresh_place(uint32 chunk, int class, char *base)
 }
 
 RqExtAddr
-rq_free_take(uint32 chunk, int class, char *base, uint64 *seq)
+rq_free_take(uint32 chunk, int class, char *base, RqExtentHeader *h)
 {
 	RqChunk    *c = &rq_chunks[chunk];
 	uint16		place = 0;
@@ -207,11 +207,12 @@ rq_free_take(uint32 chunk, int class, char *base, uint64 *seq)
 		place = fresh_place(chunk, class, base);
 	if (place != 0)
 	{
-		rq_area_header(base, place)->magic = RQ_EXTENT_MAGIC;
+		h->seq = rq_extents->next_seq++;
+		rq_ext_seal(h, RQ_EXT_ADDR(chunk, place));
+		*rq_area_header(base, place) = *h;
 		change_free(chunk, class, -1);
 		rq_extents->nowned[class]++;
 		rq_extents->ntaken[class]++;
-		*seq = rq_extents->next_seq++;
 	}
 	LWLockRelease(rq_extents_lock);
 	return place == 0 ? RQ_EXT_NONE : RQ_EXT_ADDR(chunk, place);
@@ -224,11 +225,20 @@ rq_free_put(RqExtAddr addr, char *base)
 	RqChunk    *c = &rq_chunks[chunk];
 	RqExtentHeader *h = rq_area_header(base, RQ_EXT_PLACE(addr));
 
-	Assert(rq_ext_class(addr) >= 0 && rq_ext_is_free(h));
+	Assert(rq_ext_class(addr) >= 0);
 	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
+	memset(h, 0, sizeof(*h));
 	h->next = c->free_head == 0 ? RQ_EXT_NONE : RQ_EXT_ADDR(chunk, c->free_head);
 	c->free_head = RQ_EXT_PLACE(addr);
 	change_free(chunk, c->kind - 1, 1);
+	LWLockRelease(rq_extents_lock);
+}
+
+void
+rq_free_clear(RqExtAddr addr, char *base)
+{
+	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
+	memset(rq_area_header(base, RQ_EXT_PLACE(addr)), 0, sizeof(RqExtentHeader));
 	LWLockRelease(rq_extents_lock);
 }
 

@@ -12,8 +12,9 @@
  * So no extent is taken again as long as a state on disk says that it is a
  * queue's.
  *
- * The extents lock protects all of it.  It comes after a queue's lock; nothing
- * is taken, read from disk or mapped while it is held.
+ * The extents lock protects all of it, and headers: whoever holds it finds each
+ * of them either zeros or complete, but for "next".  It comes after a queue's
+ * lock; nothing is taken, read from disk or mapped while it is held.
  */
 #ifndef RQ_EXTMEM_H
 #define RQ_EXTMEM_H
@@ -84,6 +85,8 @@ typedef struct RqExtents
 	uint32		nunswept[RQ_EXT_CLASSES];
 	uint64		ntaken[RQ_EXT_CLASSES]; /* since the server started */
 	RqSpace		space;			/* for who waits for free ones */
+	pg_atomic_uint32 nadrift;	/* backends that are about to give back chains
+								 * of queues that no longer exist */
 	RqAreaMarks marks;
 } RqExtents;
 
@@ -136,13 +139,19 @@ extern uint32 rq_free_chunk(int class);
 
 /*
  * Take an extent of that class from the chunk, which is mapped for writing at
- * "base"; RQ_EXT_NONE if it has none any more.  Its header is free, its entries
- * are zeros, and "seq" gets a number that no other extent has.  Can't throw.
+ * "base"; RQ_EXT_NONE if it has none any more.  Its entries are zeros, and its
+ * header becomes this one, whose "seq", which no other extent has, and checksum
+ * are filled in here.  Can't throw.
  */
-extern RqExtAddr rq_free_take(uint32 chunk, int class, char *base, uint64 *seq);
+extern RqExtAddr rq_free_take(uint32 chunk, int class, char *base,
+							  RqExtentHeader *h);
 
-/* Free an extent, whose header and entries are zeros.  Can't throw. */
+/*
+ * Zero the header of an extent, whose entries are zeros; the first one also makes
+ * it free.  Can't throw.
+ */
 extern void rq_free_put(RqExtAddr addr, char *base);
+extern void rq_free_clear(RqExtAddr addr, char *base);
 
 /*
  * The chunk, which was raw, is of this class now, and all free.  And the other

@@ -77,44 +77,65 @@ forget_released(void)
 }
 
 /*
+ * Is it an extent that can be made free?  Links of the list are on disk, where
+ * they can be damaged, and have no checksum; so what one leads to is looked at
+ * before it is zeroed.
+ */
+static bool
+can_be_released(RqExtAddr addr, const RqExtentHeader *h, RqExtIsNeeded is_needed)
+{
+	RqExtentHeader copy = *h;
+	int			class = rq_ext_class(addr);
+
+	return rq_ext_problem(&copy, class, addr) == NULL && !is_needed(addr, &copy);
+}
+
+/*
  * The next released extent becomes free; how many bytes that was, 0 if there is
  * none.  Entries first: a header of zeros says that they are zeros, too, to
  * whoever looks at both while the server runs.  In a chunk that is yet to be
  * swept it becomes free then.
  */
 static uint64
-free_released(int *err)
+free_released(RqExtIsNeeded is_needed, int *err)
 {
 	RqExtAddr	addr;
-	RqExtentHeader *h;
 	char	   *base;
 	int			class;
 
 	do
 	{
+		const RqExtentHeader *h;
+
 		addr = first_released();
 		if (addr == RQ_EXT_NONE)
 			return 0;
-		if (rq_ext_class(addr) < 0)
+		class = rq_ext_class(addr);
+		h = class < 0 ? NULL : rq_ext_header(addr, RQ_MAP_PROBE_WRITE);
+		if (class >= 0 && h == NULL)
+		{
+			*err = EIO;
+			return 0;
+		}
+		if (class < 0 || !can_be_released(addr, h, is_needed))
 		{
 			forget_released();
 			return 0;
 		}
+		/* Again: others have been mapped since. */
 		base = rq_area_chunk(RQ_EXT_CHUNK(addr), RQ_MAP_PROBE_WRITE);
 		if (base == NULL)
 		{
 			*err = EIO;
 			return 0;
 		}
-		h = rq_area_header(base, RQ_EXT_PLACE(addr));
-	} while (!pop_released(addr, h));
+	} while (!pop_released(addr, rq_area_header(base, RQ_EXT_PLACE(addr))));
 
-	class = rq_ext_class(addr);
 	zero_entries(base, class, RQ_EXT_PLACE(addr));
 	RQ_FAULT("extent-zeroing");
-	pg_write_barrier();
-	memset(h, 0, sizeof(*h));
-	if (!rq_chunks[RQ_EXT_CHUNK(addr)].unswept)
+	if (rq_chunks[RQ_EXT_CHUNK(addr)].unswept)
+		rq_free_clear(addr, base);
+	else
 		rq_free_put(addr, base);
 	return rq_ext_entries[class] * sizeof(RqEntry);
 }
@@ -181,13 +202,14 @@ fill_chunk_of(int class)
 }
 
 bool
-rq_extent_supply(const uint64 want[RQ_EXT_CLASSES], uint64 most, int *err)
+rq_extent_supply(const uint64 want[RQ_EXT_CLASSES], uint64 most,
+				 RqExtIsNeeded is_needed, int *err)
 {
 	uint64		done = 0;
 	uint64		bytes;
 
 	*err = 0;
-	while ((bytes = free_released(err)) > 0)
+	while ((bytes = free_released(is_needed, err)) > 0)
 	{
 		done += bytes;
 		if (done >= most)

@@ -10,14 +10,17 @@
 
 #include "extent/rq_extmem.h"
 
+/* Is an extent, of which this is a copy of the header, a queue's? */
+typedef bool (*RqExtIsNeeded) (RqExtAddr addr, const RqExtentHeader *h);
+
 /*
  * Make free what is released, then sweep or fill chunks until as many extents of
  * each class are free as "want" says.  False if there is more to do, but about
  * "most" bytes have been worked on.  "err" gets 0, or an errno: then that is all
- * there is for now.  Can't throw.
+ * there is for now.  "is_needed" is rq_extent_is_needed().  Can't throw.
  */
 extern bool rq_extent_supply(const uint64 want[RQ_EXT_CLASSES], uint64 most,
-							 int *err);
+							 RqExtIsNeeded is_needed, int *err);
 
 /* Throw because no more extents can be made free, for this errno. */
 extern void rq_extent_report_lacking(int err);

@@ -32,6 +32,7 @@
 #include "queue/rq_extent.h"
 #include "extent/rq_extlist.h"
 #include "extent/rq_extsupply.h"
+#include "shmem/rq_shmem.h"
 #include "topic/rq_topic.h"
 
 RqExtOwner
@@ -201,6 +202,47 @@ rq_extent_find(RqQueue *q, const RqExtOwner *owner, RqOff off, RqMapMode mode,
 		find_from(RQ_EXT_TAIL_ADDR(tail), owner, off, mode, run);
 }
 
+/*
+ * Is it one of the queue's extents?  Of those it has given back the last one's
+ * "prev" still leads to others.
+ */
+bool
+rq_extent_is_of(RqQueue *q, RqExtAddr addr, const RqExtentHeader *h)
+{
+	RqExtAddr	head = *(volatile RqExtAddr *) &q->head;
+	const RqExtentHeader *of_head = rq_ext_header(head, RQ_MAP_PROBE);
+	RqExtRun	run = {0};
+
+	if (of_head == NULL)
+		return false;
+	if (addr == head || addr == RQ_EXT_TAIL_ADDR(pg_atomic_read_u64(&q->tail)))
+		return true;
+	return h->first >= of_head->first &&
+		rq_extent_find(q, NULL, h->first, RQ_MAP_PROBE, &run) && run.addr == addr;
+}
+
+/*
+ * The startup process needs no lock to find a queue, and can hold a queue's when
+ * it comes here; nobody else does.
+ */
+bool
+rq_extent_is_needed(RqExtAddr addr, const RqExtentHeader *h)
+{
+	uint32		topic;
+	RqQueue    *q = NULL;
+	bool		needed;
+
+	if (!InRecovery)
+		LWLockAcquire(rq_meta_lock, LW_SHARED);
+	topic = rq_topic_index_find(h->key);
+	if (topic != RQ_NO_SLOT)
+		q = rq_queue_find(topic, h->queue_id);
+	needed = q != NULL && q->born == h->born && rq_extent_is_of(q, addr, h);
+	if (!InRecovery)
+		LWLockRelease(rq_meta_lock);
+	return needed;
+}
+
 /* ---- add ---- */
 
 /*
@@ -230,7 +272,7 @@ report_lost_tail(const RqExtOwner *owner)
 }
 
 /*
- * All of a new extent's header but "seq".  May throw.  Jumps that have been
+ * All of a new extent's header but "seq" and the checksum.  May throw.  Jumps that have been
  * trimmed are not the queue's any more; then this one goes one back only.
  */
 static RqExtentHeader
@@ -264,7 +306,7 @@ supply_in_redo(int class)
 	int			err;
 
 	want[class] = 1;
-	(void) rq_extent_supply(want, PG_UINT64_MAX, &err);
+	(void) rq_extent_supply(want, PG_UINT64_MAX, rq_extent_is_needed, &err);
 	if (err != 0)
 		rq_extent_report_lacking(err);
 }
@@ -281,7 +323,7 @@ is_zero_extent(char *base, int class, uint32 place)
 }
 
 /*
- * Take a free extent and fill in its header.  Everything is mapped before it is
+ * Take a free extent, with this header.  Everything is mapped before it is
  * taken, as that can throw; if the chunk has none left by then, another one is
  * looked for.  RQ_EXT_NONE if there is none.
  */
@@ -305,13 +347,11 @@ take_extent(int class, RqExtentHeader *h)
 		if (h->prev != RQ_EXT_NONE)
 			prev = rq_ext_header(h->prev, RQ_MAP_WRITE);
 		base = rq_area_chunk(chunk, RQ_MAP_WRITE);
-		addr = rq_free_take(chunk, class, base, &h->seq);
+		addr = rq_free_take(chunk, class, base, h);
 		if (addr == RQ_EXT_NONE)
 			continue;
 		Assert(is_zero_extent(base, class, RQ_EXT_PLACE(addr)));
 		RQ_FAULT("extent-taken");
-		rq_ext_seal(h, addr);
-		*rq_area_header(base, RQ_EXT_PLACE(addr)) = *h;
 		if (prev != NULL)
 			prev->next = addr;
 		rq_area_mark(&rq_extents->marks, chunk);

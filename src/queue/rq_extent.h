@@ -82,6 +82,14 @@ extern bool rq_extent_find(RqQueue *q, const RqExtOwner *owner, RqOff off,
 						   RqMapMode mode, RqExtRun *run);
 
 /*
+ * Is the extent, of which this is the header, one of the queue's?  True at some
+ * moment during the call if the queue's lock is not held.  Can't throw.  The second
+ * one looks for the queue, and takes the meta lock for that but in recovery.
+ */
+extern bool rq_extent_is_of(RqQueue *q, RqExtAddr addr, const RqExtentHeader *h);
+extern bool rq_extent_is_needed(RqExtAddr addr, const RqExtentHeader *h);
+
+/*
  * Give back what lies below the queue's start, and all if it is empty but for a
  * small extent with room.  Under its lock, after start has been raised, in no
  * critical section.  What cannot be mapped stays until the next call.  Can't

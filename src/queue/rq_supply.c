@@ -183,7 +183,7 @@ rq_supply_round(int *err)
 			need[class] += Max(rq_ext_places[class] / 2, 2 * lately[class]);
 		keep[class] = need[class] / rq_ext_places[class] + KEPT_CHUNKS;
 	}
-	done = rq_extent_supply(need, ROUND_BYTES, err);
+	done = rq_extent_supply(need, ROUND_BYTES, rq_extent_is_needed, err);
 	(void) rq_extent_raze(keep, ROUND_CHUNKS);
 	return done;
 }

@@ -268,7 +268,7 @@ report_missing_files(int elevel)
 
 /* Both, unless the first report does not return; nothing if all is there. */
 static void
-report_missing(uint64 nholes, int elevel)
+report_all_missing(uint64 nholes, int elevel)
 {
 	if (rq_ignore_missing_files)
 		elevel = WARNING;
@@ -408,7 +408,7 @@ rq_files_check_loaded(void)
 	check_dirs(nholes);
 	if (shut_down_in_order)
 	{
-		report_missing(nholes, FATAL);
+		report_all_missing(nholes, FATAL);
 		nmissing = 0;
 		check_all(RQ_LOG_DIR, check_log_file, NULL);
 	}
@@ -491,11 +491,11 @@ rq_files_check_replayed(int elevel)
 	if ((nmissing > 0 || nholes > 0) && !rq_ignore_missing_files)
 	{
 		remove_begun();
-		report_missing(nholes, elevel);
+		report_all_missing(nholes, elevel);
 		return false;
 	}
 	if (!shut_down_in_order)
-		report_missing(nholes, elevel);
+		report_all_missing(nholes, elevel);
 	rq_holes_give_up();
 	rq_extents_forget_absent();
 	rq_missing_forget();

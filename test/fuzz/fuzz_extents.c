@@ -193,7 +193,7 @@ supply(int class)
 	int			err;
 
 	want[class] = 1;
-	rq_extent_supply(want, 1 << number() % 26, &err);
+	rq_extent_supply(want, 1 << number() % 26, rq_extent_is_needed, &err);
 	must(err == 0, "the supply failed");
 }
 
@@ -246,7 +246,8 @@ apply(const Op *op, uint64 lsn)
 			break;
 		case OP_DROP:
 			{
-				RqExtChain	chain = rq_extent_detach(q);
+				RqExtChain	chain = {.head = q->head,
+				.tail = RQ_EXT_TAIL_ADDR(pg_atomic_read_u64(&q->tail))};
 
 				fuzz_make_queue(0, op->queue, lsn, op->n);
 				if (chain.head != RQ_EXT_NONE)
