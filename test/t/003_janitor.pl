@@ -15,15 +15,14 @@ use Test::More;
 my $node = rq_node('main', conf => "rocketq.janitor_interval = '20ms'");
 my $work = "SELECT count(rocketq.produce('t', 'x' || i)) FROM generate_series(1, 3000) i";
 
-# The store is empty: no slots and no directories.
+# The store is empty: no slots and no extents.
 sub is_empty
 {
 	my ($label) = @_;
 
 	rq_poll_query($node, "$label: the slots to be free",
 		'SELECT count(*) = 0 FROM rocketq.get_queues()');
-	rq_poll("$label: the directories to go",
-		sub { return !rq_store_files($node, 'queue'); });
+	rq_extents_gone($node, "$label: the extents to be free", sub { 1 });
 	pass("$label: nothing is left");
 	return rq_verify($node, $label);
 }
@@ -33,7 +32,7 @@ SELECT rocketq.create_topic('t', 4);
 $work;
 SELECT rocketq.create_group('t', 'g');
 EOQ
-is(scalar(rq_store_files($node, 'queue')), 1, 'a topic has a directory');
+is(scalar(rq_extent_topics($node)), 1, 'a topic has extents');
 $node->safe_psql('postgres', 'DROP TABLE t');
 is_empty('DROP TABLE');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM rocketq.get_groups()'),
@@ -100,8 +99,7 @@ if ($rc == 0)
 {
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM t'),
 		'0', 'TRUNCATE empties a topic');
-	rq_poll('the old directory to go',
-		sub { return scalar(rq_store_files($node, 'queue')) <= 1; });
+	rq_extents_gone($node, 'the old extents to be free', sub { 1 });
 	$node->safe_psql('postgres', $work);
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM t'),
 		'3000', 'a truncated topic can still be used');
@@ -189,7 +187,7 @@ $node->append_conf('postgresql.conf', "rocketq.janitor_interval = '1h'");
 $node->restart;
 rq_pause($node, 'rocketq janitor');
 $node->safe_psql('postgres', 'DROP TABLE t');
-is(scalar(rq_store_files($node, 'queue')), 1, 'the directory is still there');
+is(scalar(rq_extent_topics($node)), 1, 'its extents are still there');
 rq_kill9($node, all => 1);
 $node->append_conf('postgresql.conf', "rocketq.janitor_interval = '20ms'");
 rq_start($node);

@@ -206,7 +206,7 @@ EOQ
 $node->safe_psql('postgres', 'DROP SCHEMA ddl CASCADE');
 rq_poll_query($node, 'all slots to be free',
 	'SELECT count(*) = 0 FROM rocketq.get_queues()');
-rq_poll('all directories to go', sub { return !rq_store_files($node, 'queue'); });
+rq_extents_gone($node, 'all extents to be free', sub { 1 });
 $node->safe_psql('postgres',
 	"SELECT rocketq.create_topic('full', 200); SELECT rocketq.create_group('full', 'g')");
 rq_verify($node, 'at the end');

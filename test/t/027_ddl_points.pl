@@ -135,8 +135,8 @@ SELECT string_agg(concat_ws(' ', c.relname,
 FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE a.amname = 'rocketq'
 EOQ
 
-# There are no directories other than those of topics.
-sub only_known_directories
+# There are no extents other than those of topics.
+sub only_known_extents
 {
 	my $known = $node->safe_psql('postgres', <<'EOQ');
 SELECT d.oid || '_' || c.relfilenode
@@ -144,7 +144,8 @@ FROM pg_class c JOIN pg_am a ON a.oid = c.relam, pg_database d
 WHERE a.amname = 'rocketq' AND d.datname = current_database()
 EOQ
 	my %known = map { $_ => 1 } split /\n/, $known;
-	return !grep { !$known{$_} } rq_store_files($node, 'queue');
+	return rq_extents_gone($node, 'extents that belong to nothing to be free',
+		sub { !$known{ $_[0]{key} } });
 }
 
 # Run the case until it stops at the point, and kill everything: with what was
@@ -176,7 +177,7 @@ sub check
 SELECT NOT EXISTS (SELECT FROM rocketq.get_queues() q
 	WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.relfilenode = q.relfilenode))
 EOQ
-	rq_poll("$label: directories that belong to nothing to go", \&only_known_directories);
+	only_known_extents();
 	is($node->safe_psql('postgres', $state), $expected, $label);
 	return rq_verify($node, $label);
 }
@@ -204,7 +205,7 @@ foreach my $case (@cases)
 #
 # The janitor is killed while it removes what was dropped.
 #
-foreach my $point ('drop-wal', 'drop-rename')
+foreach my $point ('drop-wal', 'extents-freed')
 {
 	my $log_from = rq_log_from($node);
 

@@ -52,12 +52,25 @@ EOQ
 	return;
 }
 
-sub files_of
+# The queues of a topic that have extents.
+sub queues_with_extents
 {
 	my ($topic) = @_;
-	my $dir = $node->safe_psql('postgres', "SELECT d.oid || '_' || pg_relation_filenode('$topic')
-		FROM pg_database d WHERE datname = current_database()");
-	return join(' ', map { /^(\d+)\./ } rq_store_files($node, "queue/$dir"));
+	my %queue = map { $_->{queue} => 1 } rq_extents_of($node, rq_topic_key($node, $topic));
+
+	return join(' ', sort { $a <=> $b } keys %queue);
+}
+
+# Wait until the janitor has settled a change, and the extents of queues that
+# have gone are free.
+sub cut_is_settled
+{
+	my ($topic, $queues) = @_;
+	my $key = rq_topic_key($node, $topic);
+
+	rq_wait_ticks($node, 'janitor', 2);
+	return rq_extents_gone($node, "extents of removed queues of $topic to be free",
+		sub { $_[0]{key} eq $key && $_[0]{queue} >= $queues });
 }
 
 sub crash
@@ -126,15 +139,15 @@ SELECT rocketq.alter_topic('$fewer', 3);
 EOQ
 	$node->safe_psql('postgres', 'CHECKPOINT') if $checkpoint;
 	my $after = $node->safe_psql('postgres', $contents);
-	like(files_of($fewer), qr/5/, 'nothing is removed before the janitor does');
+	like(queues_with_extents($fewer), qr/5/, 'nothing is removed before the janitor does');
 	crash("committed, crash");
 	is($node->safe_psql('postgres', $contents), $after, 'as committed');
-	rq_poll('the files to go', sub { return files_of($fewer) eq '0 1 2'; });
+	cut_is_settled($fewer, 3);
 }
 compare_standby('committed');
 
 #
-# The janitor dies when the outcome is logged and the files still exist.
+# The janitor dies when the outcome is logged and the extents are still there.
 #
 new_topic('settled');
 rq_arm($node, 'alter-settled=kill');
@@ -142,7 +155,7 @@ rq_arm($node, 'alter-settled=kill');
 $node->psql('postgres', "SELECT rocketq.alter_topic('settled', 2 + 1)");
 rq_disarm_and_recover($node);
 is(queues_of('settled'), '3', 'the janitor died');
-rq_poll('the files to go', sub { return files_of('settled') eq '0 1 2'; });
+cut_is_settled('settled', 3);
 rq_verify($node, 'the janitor died');
 
 #
@@ -191,8 +204,7 @@ new_topic('again');
 foreach my $round (1 .. 3)
 {
 	$node->safe_psql('postgres', "SELECT rocketq.alter_topic('again', 3)");
-	rq_poll('the files to go', sub { return files_of('again') eq '0 1 2'; })
-	  if $round < 3;
+	cut_is_settled('again', 3) if $round < 3;
 	$node->safe_psql('postgres', <<"EOQ");
 SELECT rocketq.alter_topic('again', 6);
 SELECT rocketq.produce('again', 'r$round' || i, queue_id => 4) FROM generate_series(1, $round) i;
@@ -226,7 +238,7 @@ SELECT rocketq.produce('newer', 'old' || i, queue_id => 4) FROM generate_series(
 SELECT rocketq.commit_offset('newer', 'g', 4, 30);
 SELECT rocketq.alter_topic('newer', 3);
 EOQ
-rq_poll('the files to go', sub { return files_of('newer') eq '0 1 2'; });
+rq_wait_ticks($node, 'janitor', 2);
 $node->safe_psql('postgres', "SELECT rocketq.alter_topic('newer', 6)");
 $expected = $node->safe_psql('postgres', $contents);
 rq_poll_query($node, 'the state to be written',
@@ -286,12 +298,10 @@ foreach my $fails (
 	isnt($node->psql('postgres', "BEGIN; $fails; COMMIT", on_error_stop => 1), 0, 'a resize fails');
 	is(queues_of('undone'), '5', 'it leaves the queues that it found');
 }
-is(join(' ', glob($node->data_dir . '/pg_rocketq/queue/*.gone.*')), '',
-	'garbage files are removed although the resize fails');
 my ($rc, $out, $err) = $node->psql('postgres', "SELECT rocketq.produce('undone', 'never', queue_id => 5)");
 like($err, qr/queue 5/, 'a removed queue accepts no messages');
 rq_signal($node, 'CONT', 'rocketq janitor');
-rq_poll('the files to go', sub { return files_of('undone') eq '0 1 2 3 4'; });
+cut_is_settled('undone', 5);
 is(queues_of('undone'), '5', 'the number of queues is settled');
 compare_standby('a failed resize');
 
@@ -323,7 +333,7 @@ $open->quit;
 rq_wait_ticks($node, 'janitor', 2);
 is(queues_of('undone'), '8', 'both changes have the right outcome');
 $node->safe_psql('postgres', "SELECT rocketq.reset_offset(topic_oid, consumer_group, 'last') FROM rocketq.groups WHERE topic = 'undone'; SELECT rocketq.alter_topic('undone', 5)");
-rq_poll('the files to go', sub { return files_of('undone') eq '0 1 2 3 4'; });
+cut_is_settled('undone', 5);
 
 #
 # A transaction fails after its entries have been written: the janitor may
@@ -375,94 +385,19 @@ COMMIT;
 EOQ
 is(queues_of('savepoint'), '2', 'a queue with rolled back messages can be removed');
 
-#
-# Files of dropped objects that cannot be moved, or not even removed: nothing
-# fails, the janitor tries again, and the next start does not mistake them for
-# messages that belong to another state.
-#
-sub dir_of
-{
-	my ($topic) = @_;
-	return 'pg_rocketq/queue/' . $node->safe_psql('postgres', "SELECT d.oid || '_' || pg_relation_filenode('$topic')
-		FROM pg_database d WHERE datname = current_database()");
-}
-
-sub mode
-{
-	my ($server, $mode, @dirs) = @_;
-	foreach my $dir (map { $server->data_dir . "/$_" } @dirs)
-	{
-		chmod($mode, $dir) or die "could not change the mode of \"$dir\": $!";
-	}
-	return;
-}
-
-# All names of the store's files that are about this topic's directory.
-sub names_in
-{
-	my ($server, $dir) = @_;
-	return join(' ', map { s,.*/,,r } sort glob $server->data_dir . "/$dir*/*");
-}
-
-my $closed = $node->data_dir . '/pg_rocketq/closed';
-foreach my $retried (0, 1)
-{
-	my %dir;
-	foreach my $name ("smaller$retried", "dropped$retried")
-	{
-		new_topic($name);
-		$dir{$name} = dir_of($name);
-	}
-	compare_standby("stuck, retried $retried: before");
-	my ($smaller, $dropped) = @dir{"smaller$retried", "dropped$retried"};
-	my @all = ('pg_rocketq/queue', $smaller, $dropped);
-	my $from = rq_log_from($node);
-	# The standby can remove files, but not move them.
-	mode($standby, 0555, 'pg_rocketq/queue');
-	mode($node, 0555, @all);
-	$node->safe_psql('postgres', "SELECT rocketq.alter_topic('smaller$retried', 3)");
-	$node->wait_for_log(qr/could not remove file "$smaller\/5\./, $from);
-	$node->safe_psql('postgres', "DROP TABLE dropped$retried");
-	$node->wait_for_log(qr/could not rename directory "$dropped".*could not remove file "$dropped\/5\./s, $from);
-	is(queues_of("smaller$retried"), '3', 'a topic has lost queues, whose files stay');
-	is(names_in($node, $smaller), join(' ', map { "$_.00000000" } 0 .. 5), 'the files are left');
-	is(names_in($node, $dropped), join(' ', map { "$_.00000000" } 0 .. 5), 'the files of a dropped topic are left');
-	compare_standby("stuck, retried $retried", 0);
-	is(names_in($standby, $smaller), join(' ', map { "$_.00000000" } 0 .. 2), 'the standby removes the files in place');
-	is(names_in($standby, $dropped), '', 'the standby removes the files of a topic');
-	unlike(slurp_file($standby->logfile), qr/PANIC|startup process \(PID \d+\) /, 'the standby continues');
-	mode($standby, 0700, 'pg_rocketq/queue');
-	if ($retried)
-	{
-		mode($node, 0700, @all);
-		rq_poll('the janitor to try again',
-			sub { return names_in($node, $smaller) eq join(' ', map { "$_.00000000" } 0 .. 2) && !-e $node->data_dir . "/$dropped"; });
-	}
-	$node->stop('fast');
-	is((-e $closed) ? 1 : 0, $retried, 'the store is closed cleanly if no file is left');
-	mode($node, 0700, @all) if !$retried;
-	rq_start($node);
-	rq_poll('the keeper to take back that it is closed', sub { return !-e $closed; });
-	rq_poll('the keeper to tidy up', sub { return names_in($node, $dropped) eq '' && !-e $node->data_dir . "/$dropped"; });
-	rq_poll('the keeper to tidy up queues',
-		sub { return names_in($node, $smaller) eq join(' ', map { "$_.00000000" } 0 .. 2); });
-	rq_verify($node, "stuck, retried $retried");
-	compare_standby("stuck, retried $retried: started");
-}
-
-# Redo that replays a drop a second time finds what it has moved away before.
+# Redo replays a drop whose extents have been given back, but are not free.
 new_topic('redone');
-my $redone = dir_of('redone');
+my $redone = rq_topic_key($node, 'redone');
 $node->safe_psql('postgres', 'CHECKPOINT');
 $node->safe_psql('postgres', "SELECT rocketq.produce('redone', 'y')");
-rq_arm($node, 'drop-rename=kill');
+rq_arm($node, 'extents-freed=kill');
 my $fell = rq_log_from($node);
 # The server may crash before it has answered.
 $node->psql('postgres', 'DROP TABLE redone');
 $node->wait_for_log(qr/terminating any other active server processes/, $fell);
 rq_disarm_and_recover($node);
-is(names_in($node, $redone), '', 'a drop is replayed again: no files are left');
-unlike(slurp_file($node->logfile, $fell), qr/could not (rename|remove) directory/, 'it removes what is in the way');
+rq_extents_gone($node, 'extents of a topic whose drop was replayed to be free',
+	sub { $_[0]{key} eq $redone });
 rq_verify($node, 'a drop again');
 
 #

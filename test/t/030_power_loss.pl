@@ -58,6 +58,16 @@ sub stop_at_trim
 	return stop_at(@arguments);
 }
 
+# Extents are given back, and a sync makes them free; meanwhile others are taken.
+sub freed_and_checkpoint
+{
+	my $name = other_topic();
+
+	$node->safe_psql('postgres', "DROP TABLE $name");
+	rq_wait_ticks($node, 'janitor', 2);
+	return ('CHECKPOINT', ($many) x 20, 'CHECKPOINT');
+}
+
 # Another topic, with messages in it.
 sub other_topic
 {
@@ -239,12 +249,21 @@ my %moment = (
 	points(sub { return ($ballast) x 100; }, 'segment-zero', 'segment-named'),
 	points(sub { return "SELECT rocketq.create_topic('never', 3)"; }, 'topic-wal'),
 	points(sub { return "SELECT rocketq.create_group('ledger.topic', 'never')"; }, 'group-wal'),
-	points(sub { return 'DROP TABLE ' . other_topic(); }, 'drop-wal', 'drop-rename'),
+	points(sub { return 'DROP TABLE ' . other_topic(); }, 'drop-wal', 'extents-freed'),
 	points(
 		sub { return "SELECT rocketq.alter_topic('" . other_topic() . "', 2)"; },
 		'alter-wal', 'alter-settled'),
 	'trim-wal'                 => sub { return stop_at_trim('trim-wal', ($ballast) x 100); },
 	'trim-removed'             => \&trim_removed,
+	'extents-freed'            => sub { return stop_at_trim('extents-freed', ($ballast) x 100); },
+	points(sub { return freed_and_checkpoint(); },
+		'extents-waiting', 'area-fsynced', 'state-batch', 'extents-released', 'extent-zeroing'),
+	points(
+		sub {
+			my $name = 'first_' . ++$others;
+			return ("SELECT rocketq.create_topic('$name', 3)", "SELECT rocketq.produce('$name', 'x')");
+		},
+		'extent-taken', 'extent-linked'),
 	'state written'            => \&state_written,
 	'checkpoint held'          => \&checkpoint_held,
 	'aborted late'             => \&aborted_late,

@@ -53,14 +53,6 @@ sub crash
 
 sub in_store { return rq_in_store($node, @_); }
 
-sub queue_directory
-{
-	my ($topic) = @_;
-	return 'queue/'
-	  . $node->safe_psql('postgres',
-		"SELECT (SELECT oid FROM pg_database WHERE datname = current_database()) || '_' || pg_relation_filenode('$topic')");
-}
-
 # The number of WAL records of that type from that LSN on.
 sub records
 {
@@ -103,11 +95,10 @@ my $all_ends = "SELECT max_offset + unresolved FROM rocketq.queues WHERE topic =
 foreach my $point ('enqueue-store', 'enqueue-wal')
 {
 	my $from = wal_from();
-	my $directory = queue_directory('load.direct');
 	my $before = $node->safe_psql('postgres', $end);
 	my ($session, $pid, $id) = stopped_session($point,
 		"BEGIN; SELECT rocketq.produce('load.direct', 'third')", 'COMMIT;');
-	is(in_store($directory, pack('Q<', $id)), 1, "$point: an entry is stored");
+	is(rq_entries_with($node, rq_topic_key($node, 'load.direct'), $id), 1, "$point: an entry is stored");
 	is(records('ENQUEUE', $from), $point eq 'enqueue-wal' ? '1' : '0',
 		"$point: whether its record is inserted");
 	is($node->safe_psql('postgres', $all_ends), $before,
@@ -373,34 +364,6 @@ foreach my $point ('resolve-wal', 'resolve-flags', 'janitor-settle')
 	rq_disarm_and_recover($node);
 	rq_poll_query($node, 'the workers', 'SELECT count(pid) = 3 FROM rocketq.workers');
 	rq_check($node, "a worker killed at $point");
-}
-
-# The record of a drop, and that of queues that go, is on disk before the files are
-# out of the way.  What can be read of WAL is what has been flushed, and nobody
-# else flushes any.
-$node->safe_psql('postgres', "SELECT rocketq.create_topic(t, 2) FROM unnest('{dropped,smaller}'::text[]) t");
-$node->safe_psql('postgres', "SELECT rocketq.produce('dropped', 'x')");
-foreach my $case (
-	[ 'drop-rename', 'DROP TABLE dropped', 'TOPIC_DROP' ],
-	[ 'alter-settled', "SELECT rocketq.alter_topic('smaller', 1)", 'TOPIC' ])
-{
-	my ($point, $work, $type) = @$case;
-	my $janitor = rq_pause($node, 'rocketq janitor');
-
-	rq_arm($node, "$point=stop");
-	$node->safe_psql('postgres', $work);
-	# What the janitor logs comes after that.
-	my $before = $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
-	my @flushers = map { rq_pause($node, $_) } ('walwriter', 'background writer', 'checkpointer');
-	kill('CONT', $janitor);
-	rq_poll_stopped($janitor);
-	is($node->safe_psql('postgres', <<"EOQ"), '1', "$point: it is flushed before files go");
-SELECT count(*) FROM pg_get_wal_records_info_till_end_of_wal('$before')
-WHERE resource_manager = 'rocketq' AND record_type = '$type'
-EOQ
-	rq_arm($node, '');
-	kill('CONT', $janitor, @flushers);
-	rq_wait_ticks($node, 'janitor', 2);
 }
 
 rq_drain($node);

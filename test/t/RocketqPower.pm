@@ -12,6 +12,7 @@ use warnings;
 use Exporter 'import';
 use File::Basename;
 use IO::Socket::UNIX;
+use POSIX ();
 use PostgreSQL::Test::Utils;
 use RocketqTest;
 use Test::More;
@@ -155,17 +156,37 @@ sub rq_power_stopped
 	return @pids;
 }
 
-# Flush some of the store's files, as the kernel does at times of its own
-# choosing.
+# sync_file_range() of Linux.
+my %call = (x86_64 => 277, aarch64 => 84);
+
+# Write back some pages of a file, but nothing that belongs to them, such as its
+# length.
+sub write_back_pages
+{
+	my ($file) = @_;
+	my $call = $call{ (POSIX::uname())[4] };
+
+	return $file->sync if !defined($call);
+	for (my $at = 0; $at < -s $file; $at += 16384)
+	{
+		# Wait before, write, wait after.
+		syscall($call, fileno($file), $at, 16384, 7) if rq_random(0, 1);
+	}
+	return;
+}
+
+# Flush some of the store's files, and some pages of area files, as the kernel
+# does at times of its own choosing.
 sub write_back_some
 {
 	my ($node) = @_;
 	my $store = $node->data_dir . '/pg_rocketq';
 
-	foreach my $path (glob("$store/log/* $store/queue/*/*"))
+	foreach my $path (glob("$store/log/* $store/queue/*"))
 	{
-		next if rq_random(0, 1) || !open(my $file, '+<', $path);
-		$file->sync;
+		next if !open(my $file, '+<', $path);
+		if ($path =~ m,/queue/,) { write_back_pages($file) }
+		elsif (rq_random(0, 1))  { $file->sync }
 		close($file);
 	}
 	return;
