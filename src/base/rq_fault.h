@@ -93,6 +93,8 @@
 	X(arg, "idle-looked") \
 	/* TOPIC of a new topic is inserted, no commit record */ \
 	X(arg, "topic-wal") \
+	/* fail: a new queue begins 100 offsets below 2^32 */ \
+	X(arg, "queue-first") \
 	/* GROUP is inserted, no commit record */ \
 	X(arg, "group-wal") \
 	/* an expired group is kept from all, and not checked again */ \

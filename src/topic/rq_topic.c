@@ -20,6 +20,7 @@
 
 #include "base/rq_compat.h"
 #include "base/rq_error.h"
+#include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "shmem/rq_stats.h"
 #include "topic/rq_growth.h"
@@ -176,16 +177,18 @@ rq_topic_is_own(uint32 topic)
 static void
 init_queue(RqQueue *q, uint32 topic, uint32 id)
 {
+	RqOff		first = RQ_FAULT_FAILS("queue-first") ? UINT64CONST(0xFFFFFF9C) : 0;
+
 	q->topic = topic;
 	q->id = id;
 	q->born = InvalidXLogRecPtr;
-	pg_atomic_write_u64(&q->start, 0);
-	pg_atomic_write_u64(&q->stable, 0);
-	pg_atomic_write_u64(&q->end, 0);
+	pg_atomic_write_u64(&q->start, first);
+	pg_atomic_write_u64(&q->stable, first);
+	pg_atomic_write_u64(&q->end, first);
 	pg_atomic_write_u64(&q->tail, 0);
 	q->head = RQ_EXT_NONE;
 	pg_atomic_write_u32(&q->unflushed, 0);
-	q->logged_stable = 0;
+	q->logged_stable = first;
 	q->unlogged_aborts = 0;
 	q->bytes_start = 0;
 	q->bytes_end = 0;

@@ -120,9 +120,9 @@ EOQ
 is(scalar(grep { /^[0-9A-Fa-f]{16}$/ } rq_store_files($node, 'log')),
 	$node->safe_psql('postgres', 'SELECT count(*) FROM rocketq.segments'),
 	'files of trimmed segments are gone');
-my ($dir) = rq_store_files($node, 'queue');
-is(scalar(rq_store_files($node, "queue/$dir")),
-	3, 'each queue has one segment left');
+my $big = rq_topic_key($node, 'big');
+rq_extents_gone($node, 'extents that were trimmed to be free',
+	sub { $_[0]{key} eq $big && $_[0]{first} + $_[0]{count} <= 4096 });
 rq_verify($node, 'after trimming');
 
 my $bounds = "SELECT queue_id, min_offset, max_offset FROM rocketq.queues ORDER BY 1";
@@ -196,7 +196,7 @@ rq_reload($node);
 $node->safe_psql('postgres', "DROP TABLE big");
 rq_poll_query($node, 'the topic to go',
 	'SELECT count(*) = 0 FROM rocketq.get_queues()');
-rq_poll('its directory to go', sub { return !rq_store_files($node, 'queue'); });
+rq_extents_gone($node, 'its extents to be free', sub { 1 });
 
 sub used_kb
 {
@@ -211,7 +211,7 @@ $node->safe_psql('postgres',
 $node->safe_psql('postgres', 'CHECKPOINT');
 my $kb_more = used_kb() - $kb_before;
 note("10,000 empty queues take $kb_more KB");
-cmp_ok($kb_more / 10_000, '<', 64, 'an empty queue takes less than 64 KB');
+cmp_ok($kb_more / 10_000, '<', 1, 'an empty queue takes less than 1 KB');
 
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.produce('wide', 'to ' || q, queue_id => q)
@@ -225,6 +225,8 @@ FROM rocketq.queues WHERE topic = 'wide'
 EOQ
 is($node->safe_psql('postgres', $wide),
 	'10000 25000 0', 'messages in 10,000 queues');
+$node->safe_psql('postgres', 'CHECKPOINT');
+is(scalar(rq_area_files($node)), 1, 'entries of 10,000 queues are in one file');
 # A transaction holds a lock on each queue that it reads, so read a few at a
 # time.
 $node->safe_psql('postgres', <<'EOQ');
@@ -256,11 +258,11 @@ is( $node->safe_psql('postgres',
 	'the group kept its offsets');
 rq_verify($node, 'with 10,000 queues');
 #
-# A long queue continues in larger segments, with transactions on both sides of
+# A long queue continues in larger extents, with transactions on both sides of
 # where these begin, and after a crash in the middle of one.
 #
 $node->safe_psql('postgres', 'DROP TABLE wide');
-rq_poll('its directory to go', sub { return !rq_store_files($node, 'queue'); });
+rq_extents_gone($node, 'its extents to be free', sub { 1 });
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.create_topic('long', 1);
 SELECT count(rocketq.produce('long', i::text)) FROM generate_series(1, 32700) i;
@@ -278,12 +280,11 @@ SELECT count(*), count(*) FILTER (WHERE n <> queue_offset + 1), min(n), max(n)
 FROM (SELECT queue_offset, rocketq.text(body)::bigint AS n
 	FROM rocketq.pull('long', 0, 0, 100000)) m
 EOQ
-my ($long) = rq_store_files($node, 'queue');
-my %sizes;
-$sizes{ -s $node->data_dir . "/pg_rocketq/queue/$long/$_" }++
-  foreach rq_store_files($node, "queue/$long");
-is(join(' ', map { "$sizes{$_}x$_" } sort { $a <=> $b } keys %sizes),
-	'16x65536 3x524288', 'a long queue has 16 small and 2 large segments, and one in advance');
+my $long = rq_topic_key($node, 'long');
+my @classes = map { $_->{class} } rq_extents_of($node, $long);
+is(join(' ', @classes), join(' ', sort @classes), 'its extents become larger');
+cmp_ok(scalar(grep { $_ == 3 } @classes), '>=', 6, 'most of it is in large ones');
+cmp_ok(scalar(@classes), '<=', 16, 'there are few of them');
 rq_verify($node, 'a long queue');
 $node->safe_psql('postgres', <<'EOQ');
 ALTER SYSTEM SET rocketq.retention_time = 0;
@@ -291,8 +292,8 @@ EOQ
 rq_reload($node);
 rq_poll_query($node, 'most of it to go',
 	"SELECT rocketq.min_offset('long', 0) > 32768");
-rq_poll('its files to go',
-	sub { return rq_store_files($node, "queue/$long") <= 3; });
+rq_extents_gone($node, 'its extents to be free',
+	sub { $_[0]{key} eq $long && $_[0]{first} + $_[0]{count} <= 32768 });
 rq_verify($node, 'what is left');
 
 $node->stop;

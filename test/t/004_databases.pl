@@ -70,8 +70,7 @@ sub is_gone
 	my ($oid, $label) = @_;
 
 	janitor_looks();
-	rq_poll("$label: the directories to go",
-		sub { return !grep { /^${oid}_/ } rq_store_files($node, 'queue'); });
+	rq_extents_gone($node, "$label: the extents to be free", sub { $_[0]{key} =~ /^${oid}_/ });
 	is( $node->safe_psql('postgres', <<"EOQ"), '0|0', "$label: nothing is left of the database");
 SELECT (SELECT count(*) FROM rocketq.get_queues() WHERE database = $oid),
 	(SELECT count(*) FROM rocketq.get_groups() WHERE database = $oid)
@@ -229,7 +228,7 @@ SELECT rocketq.produce('t', 'old ' || i, queue_id => i % 3) FROM generate_series
 SELECT rocketq.create_group('t', 'old');
 EOQ
 	$node->safe_psql('postgres', 'DROP DATABASE again');
-	cmp_ok(scalar(grep { /^200000_/ } rq_store_files($node, 'queue')),
+	cmp_ok(scalar(grep { /^200000_/ } rq_extent_topics($node)),
 		'>', 0, "$label: the janitor has not run");
 	$node->safe_psql('postgres', 'CREATE DATABASE again OID = 200000 TEMPLATE model');
 	if ($crash)

@@ -41,8 +41,7 @@ sub is_empty
 SELECT NOT EXISTS (SELECT FROM rocketq.get_queues() WHERE database = $oid) AND
 	NOT EXISTS (SELECT FROM rocketq.get_groups() WHERE database = $oid)
 EOQ
-	rq_poll("$label: the directories to go",
-		sub { return !grep { /^${oid}_/ } rq_store_files($node, 'queue'); });
+	rq_extents_gone($node, "$label: the extents to be free", sub { $_[0]{key} =~ /^${oid}_/ });
 	# The schema does not belong to the extension; it must be empty.
 	return is( $node->safe_psql($db, <<'EOQ'), '0|0|0|0', "$label: nothing is left in the catalogs");
 DROP SCHEMA rocketq RESTRICT;

@@ -1,5 +1,6 @@
 # 007_ahead.pl -- what is done in advance, so that nobody has to wait for it:
-# creating segments of queues, and flushing the log.
+# making extents of queues free, and flushing the log; and who waits when it has
+# not been done.
 
 use strict;
 use warnings;
@@ -22,14 +23,13 @@ rq_require_faults($node);
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-# The numbers of a queue's segments.
-sub segments
+# How many chunks of 4 MB there are.
+sub chunks
 {
-	my ($queue) = @_;
-	my ($directory) = rq_store_files($node, 'queue');
+	my $bytes = 0;
 
-	return join(' ', sort map { /^$queue\.0*([0-9a-f]+)$/ ? hex($1) : () }
-		  rq_store_files($node, "queue/$directory"));
+	$bytes += -s $_ foreach rq_area_files($node);
+	return $bytes / 4 / 1024 / 1024;
 }
 
 sub produce
@@ -38,91 +38,110 @@ sub produce
 	return sql("SELECT count(rocketq.produce('t', 'x', queue_id => $queue)) FROM generate_series(1, $count)");
 }
 
+# Produce so many messages in a transaction, whose commit has to wait.
+sub waits
+{
+	my ($count, $queue) = @_;
+	my $session = $node->background_psql('postgres', on_error_stop => 0);
+	my $pid = $session->query_safe('SELECT pg_backend_pid()');
+
+	$session->query_until(qr/begun/,
+		"\\echo begun\nSELECT count(rocketq.produce('t', 'x', queue_id => $queue)) FROM generate_series(1, $count);\n");
+	rq_poll_query($node, 'the commit to wait for the allocator',
+		"SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = $pid");
+	return ($session, $pid);
+}
+
 #
-# Segments of 2048 entries.  Each is created when the one before it is half
-# full.
+# An unused store takes no space; then there is a chunk of the smallest extents.
 #
-sql("SELECT rocketq.create_topic('t', 3)");
-sql("DO \$\$ BEGIN FOR i IN 1 .. 1000 LOOP PERFORM rocketq.produce('t', 'x', queue_id => 0); COMMIT; END LOOP; END \$\$");
 rq_wait_ticks($node, 'allocator', 2);
-is(segments(0), '0', 'half a segment does not request the next one');
-sql("DO \$\$ BEGIN FOR i IN 1 .. 30 LOOP PERFORM rocketq.produce('t', 'x', queue_id => 0); COMMIT; END LOOP; END \$\$");
-rq_poll('a segment to be made ahead', sub { return segments(0) eq '0 1'; });
-pass('more than half of it does');
-
-# If none could be created, writing continues past the end of the first one.
-sql(<<'EOQ');
-SET rocketq.fault = 'segment-zero=error';
-DO $$ BEGIN FOR i IN 1 .. 1030 LOOP PERFORM rocketq.produce('t', 'x', queue_id => 0); COMMIT; END LOOP; END $$
-EOQ
-is(sql("SELECT rocketq.max_offset('t', 0)"), '2060', 'a producer finds the next segment ready');
-
-# Without the allocator, producers create segments themselves.
-my $paused = rq_pause($node, 'rocketq allocator');
-produce(1000, 0);
-produce(2000, 0);
-is(segments(0), '0 1 2', 'without the allocator a producer creates a segment');
-kill('CONT', $paused);
+is(chunks(), 0, 'an unused store takes no space');
+sql("SELECT rocketq.create_topic('t', 4)");
+rq_poll('a first chunk', sub { return chunks() == 1; });
+produce(1, 0);
+rq_wait_ticks($node, 'allocator', 2);
+is(chunks(), 1, 'a message needs no more');
 
 #
-# For a large transaction they are created before it commits.
+# Without the allocator, small extents are there, but larger ones have never been
+# needed: who does, waits.  He can be canceled, and nothing is left of that.
+#
+my $paused = rq_pause($node, 'rocketq allocator');
+produce(14, 0);
+my ($session, $pid) = waits(100, 1);
+is(sql("SELECT rocketq.produce('t', 'x', queue_id => 1) > 0"), 't', 'others go on meanwhile, in the same queue too');
+sql("SELECT pg_cancel_backend($pid)");
+rq_poll_query($node, 'the wait to end',
+	"SELECT state = 'idle' FROM pg_stat_activity WHERE pid = $pid");
+like($session->{stderr}, qr/canceling statement due to user request/, 'it can be canceled');
+is(sql("SELECT rocketq.max_offset('t', 1)"), '1', 'nothing of it is in the queue');
+$session->quit;
+($session, $pid) = waits(100, 1);
+kill('CONT', $paused);
+rq_poll_query($node, 'the wait to end',
+	"SELECT state = 'idle' FROM pg_stat_activity WHERE pid = $pid");
+is(sql("SELECT rocketq.max_offset('t', 1)"), '101', 'when the allocator goes on, so does the producer');
+$session->quit;
+
+#
+# For a large transaction extents are made free before it commits.
 #
 my $large = $node->background_psql('postgres');
 $large->query_safe('BEGIN');
 $large->query_safe(
-	"SELECT count(rocketq.produce('t', 'x', queue_id => 1)) FROM generate_series(1, 9000)");
-rq_poll('its segments to be made', sub { return segments(1) eq '0 1 2 3 4'; });
-is(sql("SELECT rocketq.max_offset('t', 1)"), '0', 'the large transaction has not committed yet');
+	"SELECT count(rocketq.produce('t', 'x', queue_id => 2)) FROM generate_series(1, 200000)");
+rq_poll('its extents to be made free', sub { return chunks() >= 4; });
+rq_wait_ticks($node, 'allocator', 3);
+is(sql("SELECT rocketq.max_offset('t', 2)"), '0', 'the large transaction has not committed yet');
+$paused = rq_pause($node, 'rocketq allocator');
 $large->query_safe('COMMIT');
-is(sql("SELECT count(*) FROM rocketq.pull('t', 1, 0, 10000)"), '9000', 'its messages are there after the commit');
+kill('CONT', $paused);
+is(sql("SELECT count(*), max(queue_offset) FROM rocketq.pull('t', 2, 0, 300000)"), '200000|199999',
+	'its messages are there after the commit');
+
+# What a transaction has asked for and does not need goes back.
+my $before = chunks();
 $large->query_safe('BEGIN');
 $large->query_safe(
-	"SELECT count(rocketq.produce('t', 'x', queue_id => 2)) FROM generate_series(1, 5000)");
-rq_poll('the segments to be made', sub { return segments(2) eq '0 1 2'; });
+	"SELECT count(rocketq.produce('t', 'x', queue_id => 3)) FROM generate_series(1, 200000)");
 $large->query_safe('ROLLBACK');
 $large->quit;
-rq_verify($node, 'segments without entries');
-produce(1, 2);
-is(segments(2), '0 1 2', 'a transaction that rolls back leaves its segments for others');
+rq_verify($node, 'extents without entries');
 
-# They are removed by a restart, and created again.
-$node->restart;
-rq_poll('what is not needed to be removed', sub { return segments(2) eq '0'; });
-produce(1500, 2);
-rq_poll('it to be made again', sub { return segments(2) eq '0 1'; });
-is(sql("SELECT count(*) FROM rocketq.pull('t', 2, 0, 10000)"), '1501', 'all is there');
+#
+# A queue that is drained and used again goes on with small extents, which are
+# used in turn.
+#
+sql("SELECT rocketq.create_topic('drained', 1)");
+sql("SELECT rocketq.create_group('drained', 'g')");
+sql("SELECT rocketq.alter_topic('drained', retention_time => '0')");
+my $drained = rq_topic_key($node, 'drained');
+foreach my $round (1 .. 3)
+{
+	sql("SELECT count(rocketq.produce('drained', 'x')) FROM generate_series(1, 3000)");
+	rq_poll('all to be consumed', sub {
+			return sql("SELECT count(*) FROM rocketq.consume('drained', 'g', 10000, auto_commit => true)") eq '0';
+		});
+	rq_poll_query($node, 'all to be trimmed',
+		"SELECT rocketq.min_offset('drained', 0) = 3000 * $round");
+	rq_extents_gone($node, 'its extents to be free',
+		sub { $_[0]{key} eq $drained && $_[0]{class} > 0 });
+}
+cmp_ok(scalar(rq_extents_of($node, $drained)), '<=', 1, 'a drained queue has one small extent at most');
 
-# A segment with entries is not created anew when it is missing.
-my ($directory) = rq_store_files($node, 'queue');
-unlink($node->data_dir . "/pg_rocketq/queue/$directory/1.00000004") or die "no such file: $!";
-my ($rc, $out, $err) = $node->psql('postgres',
-	"SELECT count(rocketq.produce('t', 'x', queue_id => 1)) FROM generate_series(1, 1200)");
-like($err, qr/1\.00000004" is missing/, 'a missing segment is reported');
-rq_wait_ticks($node, 'allocator', 2);
-unlike(segments(1), qr/4/, 'a missing segment is not created in advance');
-sql('TRUNCATE t');
-
-# A dropped topic leaves nothing behind.
-$large = $node->background_psql('postgres');
-$large->query_safe('BEGIN');
-$large->query_safe("SELECT rocketq.create_topic('gone', 1)");
-$large->query_safe("SELECT count(rocketq.produce('gone', 'x')) FROM generate_series(1, 20000)");
-$large->query_safe('ROLLBACK');
-$large->quit;
+# After a drop and a sync the space is there for others, and not kept.
 sql('DROP TABLE t');
-rq_poll('all directories to go', sub { return !rq_store_files($node, 'queue'); });
-
-# A topic without messages has no directory.  Who makes segments ahead makes it.
-sql("SELECT rocketq.create_topic('fresh', 1)");
-is(scalar(rq_store_files($node, 'queue')), 0, 'no topic has a directory');
-$large = $node->background_psql('postgres');
-$large->query_safe('BEGIN');
-$large->query_safe("SELECT count(rocketq.produce('fresh', 'x')) FROM generate_series(1, 9000)");
-rq_poll('directory and segments to be made', sub { return segments(0) eq '0 1 2 3 4'; });
-$large->query_safe('ROLLBACK');
-$large->quit;
-sql('DROP TABLE fresh');
-rq_poll('its directory to go', sub { return !rq_store_files($node, 'queue'); });
+rq_extents_gone($node, 'all extents to be free', sub { $_[0]{key} ne $drained });
+my $used = "stat -c %b " . join(' ', rq_area_files($node));
+rq_poll('the space to be given back', sub {
+		my $blocks = 0;
+		$blocks += $_ foreach split /\n/, `$used`;
+		return $blocks * 512 <= 9 * 4 * 1024 * 1024;
+	});
+$node->restart;
+is(sql("SELECT rocketq.max_offset('drained', 0)"), '9000', 'a queue without messages keeps its end');
+cmp_ok(chunks(), '<=', 9, 'a restart cuts area files');
 
 #
 # The log.  Segments are flushed as they become full, so that a checkpoint has

@@ -93,21 +93,7 @@ EOQ
 		my ($db, $rel, $id, $min, $end) = split /\|/, $queue;
 
 		push @entries, $queue;
-		for (my $off = $min; $off < $end; )
-		{
-			# 16 segments of 2048 entries, then of 16384
-			my $large = $off >= 16 * 2048;
-			my $size = $large ? 16384 : 2048;
-			my $segno = $large ? 16 + int(($off - 16 * 2048) / $size) : int($off / $size);
-			my $start = $large ? 16 * 2048 + ($segno - 16) * $size : $segno * $size;
-			my $to = $start + $size < $end ? $start + $size : $end;
-			my $bytes = slurp_file(sprintf('%s/pg_rocketq/queue/%u_%u/%u.%08X',
-					$node->data_dir, $db, $rel, $id, $segno));
-
-			push @entries, map { unpack('H*', substr($bytes, ($_ - $start) * 32, 32)) }
-			  ($off .. $to - 1);
-			$off = $to;
-		}
+		push @entries, map { unpack('H*', $_) } rq_entries($node, "${db}_$rel", $id, $min, $end);
 	}
 	return @entries;
 }

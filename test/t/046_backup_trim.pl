@@ -171,7 +171,8 @@ my $janitor = rq_pause($node, 'rocketq janitor');
 $node->safe_psql('postgres', 'DROP TABLE doomed');
 point('before_drop');
 kill('CONT', $janitor);
-rq_poll('the directory to go', sub { return scalar(rq_store_files($node, 'queue')) == 1; });
+rq_poll_query($node, 'the topic to go',
+	'SELECT count(DISTINCT relfilenode) = 1 FROM rocketq.get_queues()');
 point('after_drop');
 my $last = $node->safe_psql('postgres', 'SELECT pg_walfile_name(pg_switch_wal())');
 rq_poll_query($node, 'the WAL to be archived',

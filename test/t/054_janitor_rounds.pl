@@ -119,19 +119,19 @@ FROM rocketq.groups JOIN place p USING (consumer_group)
 EOQ
 
 #
-# Removing many files of a queue releases the meta lock after each of them.
+# Giving back what was trimmed releases the meta lock after each queue.
 #
 $node->safe_psql('postgres', <<'EOQ');
 SELECT rocketq.create_topic('files', 1);
 SELECT count(rocketq.produce('files', repeat('x', 400))) FROM generate_series(1, 8000) i;
 EOQ
 my $janitor = rq_worker_pid($node, 'janitor');
-rq_arm($node, 'trim-segment=stop');
+rq_arm($node, 'trim-cut=stop');
 $node->safe_psql('postgres', "SELECT rocketq.alter_topic('files', retention_time => '0')");
 rq_poll_stopped($janitor);
 my ($rc, $out, $err) = $node->psql('postgres', "SELECT rocketq.create_topic('between', 1)",
 	timeout => $PostgreSQL::Test::Utils::timeout_default);
-is("$rc $err", '0 ', 'a topic is created between the removal of two files');
+is("$rc $err", '0 ', 'a topic is created while queues are cut');
 rq_arm($node, '');
 my $ticks = $node->safe_psql('postgres', "SELECT ticks FROM rocketq.workers WHERE worker = 'janitor'");
 rq_poll('the janitor to end its round', sub {

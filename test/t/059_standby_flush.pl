@@ -67,13 +67,6 @@ noted('trimmed', 'TRIM', 'log start [1-9]',
 	});
 cmp_ok(scalar(rq_store_files($standby, 'log')), '<', $files, 'files of the log have been removed');
 
-noted('resized', 'TOPIC', ' xid 0 settings queues=1',
-	sub { query("SELECT rocketq.alter_topic('resized', 1)"); });
-
-my $directories = scalar(rq_store_files($standby, 'queue'));
-noted('dropped', 'TOPIC_DROP', '', sub { query('DROP TABLE dropped'); });
-is(scalar(rq_store_files($standby, 'queue')), $directories - 1, 'a directory has been removed');
-
 rq_verify($standby, 'standby');
 $standby->stop;
 $node->stop;

@@ -132,9 +132,8 @@ settings($keep);
 $session->quit;
 
 #
-# A transaction has seen where its queue ends.  Before it opens the segment,
-# messages that were produced earlier fill it, and it is trimmed.  The file is
-# not missed: the queue has moved on.
+# A transaction is about to enqueue.  Before it does, messages that were produced
+# earlier go to several extents, and those are trimmed and made free.
 #
 query("SELECT rocketq.create_topic('stalled', 1); SELECT rocketq.produce('stalled', 'first')");
 $session = $node->background_psql('postgres');
@@ -145,11 +144,12 @@ my ($stalled, $stalled_pid) = rq_stopped_session($node, 'enqueue-open', 'SELECT 
 $session->query_safe('COMMIT');
 $session->quit;
 is(query("SELECT rocketq.max_offset('stalled', 0)"), '3001', 'the others have enqueued');
-my $files = 'queue/' . query("SELECT d || '_' || f FROM (SELECT oid FROM pg_database WHERE datname = 'postgres') x (d), pg_relation_filenode('stalled') f");
-ok((grep { $_ eq '0.00000000' } rq_store_files($node, $files)), 'and the first segment is there');
+my $key = rq_topic_key($node, 'stalled');
+ok((grep { $_->{first} == 0 } rq_extents_of($node, $key)), 'and the first extent is there');
 query('CHECKPOINT');
 settings('rocketq.retention_time = 0');
-rq_poll('the first segment to go', sub { return !grep { $_ eq '0.00000000' } rq_store_files($node, $files); });
+rq_extents_gone($node, 'the first extent to be free',
+	sub { $_[0]{key} eq $key && $_[0]{first} == 0 });
 settings($keep);
 $stalled->{stderr} = '';
 rq_resume_session($node, $stalled, $stalled_pid);

@@ -35,11 +35,6 @@ my $closed = "$store/closed";
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-sub directory_of
-{
-	return "$store/queue/" . sql("SELECT oid || '_' || pg_relation_filenode('$_[0]') FROM pg_database WHERE datname = 'postgres'");
-}
-
 # Nothing can be removed from the directory, nor written to the files in it.
 sub set_writable
 {
@@ -52,62 +47,8 @@ sub set_writable
 	return;
 }
 
-# The messages of the queues that will be removed have been consumed.
-sub create_wide
-{
-	my ($topic) = @_;
-	sql(<<"EOQ");
-SELECT rocketq.create_topic('$topic', 4);
-SELECT rocketq.create_group('$topic', 'g');
-SELECT rocketq.produce('$topic', 'x', queue_id => q) FROM generate_series(0, 3) q;
-EOQ
-	rq_poll("all of $topic to be consumed", sub {
-			return sql("SELECT count(*) FROM rocketq.consume('$topic', 'g', 100, auto_commit => true)") eq '0'
-			  && sql("SELECT sum(lag) FROM rocketq.groups WHERE topic = '$topic'") eq '0';
-		});
-	return;
-}
-
-sub wide_files
-{
-	my ($directory) = @_;
-	return join(' ', map { s/.*\///r } grep { /\/[23]\.[^\/]*$/ } glob "$directory/*");
-}
-
-# ---- removed queues ----
-
 sql("SELECT rocketq.create_topic('other', 1)");
-create_wide('u');
-my $u = directory_of('u');
-my $from = rq_log_from($node);
-set_writable($u, 0);
-sql("SELECT rocketq.alter_topic('u', queues => 2)");
-$node->wait_for_log(qr/could not remove file "pg_rocketq\/queue\/\S+\/3\.00000000"/, $from);
-$node->stop('fast');
-ok(!-e $closed, 'files are left: the store is not marked as closed');
-foreach my $start ('a start', 'another start')
-{
-	rq_start($node);
-	is(sql("SELECT rocketq.produce('other', 'more') > 0"), 't', "$start: producers work");
-	is(wide_files($u), '2.00000000 3.00000000', "$start: the files are still there");
-	$node->stop('fast');
-	ok(!-e $closed, "$start: the store is not marked as closed");
-}
-
-# A segment created in advance does not count.
-rq_start($node);
-sql(<<'EOQ');
-SELECT rocketq.create_topic('ahead', 1);
-SELECT count(rocketq.produce('ahead', 'x')) FROM generate_series(1, 1500);
-EOQ
-my $ahead = directory_of('ahead');
-rq_poll('a segment to be made ahead', sub { return -e "$ahead/0.00000001"; });
-set_writable($u, 1);
-rq_poll('the janitor to remove the files', sub { return wide_files($u) eq ''; });
-$node->stop('fast');
-ok(-e $closed, 'no file is left: the store is marked as closed');
-rq_start($node);
-rq_verify($node, 'closed');
+my $from;
 
 # ---- a segment of the log ----
 
@@ -147,15 +88,10 @@ SKIP:
 	skip 'no inotify on this machine', 1 if !$init;
 	my ($is_open, $is_moved_to) = (0x20, 0x80);
 
-	create_wide('w');
-	my $w = directory_of('w');
-	sql("SELECT rocketq.alter_topic('w', queues => 2)");
-	rq_poll('the files to go', sub { return wide_files($w) eq ''; });
 	sql('CHECKPOINT');
 	my $fd = syscall($init, 0);
 	my %watch = map { (syscall($add, $fd, "$_->[0]\0", $_->[1]) => $_->[2]) }
-	  ([ $w, $is_open, 'queue' ], [ "$store/queue", $is_open, 'queues' ],
-		[ "$store/log", $is_open, 'log' ], [ $store, $is_moved_to, 'store' ]);
+	  ([ "$store/log", $is_open, 'log' ], [ $store, $is_moved_to, 'store' ]);
 	open(my $events, '<&=', $fd) or die "could not look at events: $!";
 	$node->stop('fast');
 	sysread($events, my $bytes, 65536);
@@ -171,7 +107,7 @@ SKIP:
 	}
 	my $seen = join(' ', @seen);
 	like($seen, qr/\b$_\b.* closed$/, "$_: synced before the store is marked as closed")
-	  foreach ('queue', 'queues', 'log');
+	  foreach ('log');
 	rq_start($node);
 }
 

@@ -71,7 +71,6 @@ rq_kill9($node, all => 1);
 eval { $session->quit; };
 rq_start($node);
 rq_poll_query($node, 'the dropped topic to go', "SELECT count(*) = 1 FROM rocketq.get_queues()");
-rq_poll('its directory to go', sub { return scalar(rq_store_files($node, 'queue')) == 1; });
 is(query('SELECT count(*) FROM rocketq.get_groups()'), 1, 'so does its group');
 rq_verify($node, 'at the end');
 $node->stop;

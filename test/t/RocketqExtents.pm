@@ -12,7 +12,7 @@ use Test::More;
 
 our @EXPORT = qw(
   rq_extents rq_extents_of rq_extent_topics rq_topic_key rq_extents_gone
-  rq_entries_with rq_area_files rq_overwrite
+  rq_entries rq_entries_with rq_area_files rq_overwrite
 );
 
 use constant {
@@ -95,10 +95,11 @@ sub rq_extents
 		}
 		close $fh;
 	}
-	return sort {
+	@found = sort {
 		$a->{key} cmp $b->{key} || $a->{queue} <=> $b->{queue}
 		  || $a->{first} <=> $b->{first} || $a->{seq} <=> $b->{seq}
 	} @found;
+	return @found;
 }
 
 # Those of a topic, or of one of its queues.
@@ -116,7 +117,9 @@ sub rq_extent_topics
 	my ($node) = @_;
 	my %key = map { $_->{key} => 1 } rq_extents($node);
 
-	return sort keys %key;
+	my @keys = sort keys %key;
+
+	return @keys;
 }
 
 # How extents name a topic.
@@ -144,6 +147,31 @@ sub rq_extents_gone
 			$node->safe_psql('postgres', 'CHECKPOINT');
 			return 0;
 		});
+}
+
+# The entries [from, to) of a queue, each of them its bytes: of two extents that
+# have the same one, of that which was taken later.
+sub rq_entries
+{
+	my ($node, $key, $queue, $from, $to) = @_;
+	my @entry;
+
+	foreach my $e (sort { $a->{seq} <=> $b->{seq} } rq_extents_of($node, $key, $queue))
+	{
+		my $first = $e->{first} > $from ? $e->{first} : $from;
+		my $end = $e->{first} + $e->{count} < $to ? $e->{first} + $e->{count} : $to;
+
+		next if $first >= $end;
+		open my $fh, '<:raw', $e->{path} or die "could not open \"$e->{path}\": $!";
+		my $bytes = read_at($fh, $e->{at} + ($first - $e->{first}) * ENTRY_SIZE,
+			($end - $first) * ENTRY_SIZE);
+		close $fh;
+		$entry[ $_ - $from ] = substr($bytes, ($_ - $first) * ENTRY_SIZE, ENTRY_SIZE)
+		  foreach $first .. $end - 1;
+	}
+	die "an entry of queue $queue of $key is in no extent\n"
+	  if @entry != $to - $from || grep { !defined } @entry;
+	return @entry;
 }
 
 # The number of entries of a topic that point to this position.

@@ -251,40 +251,42 @@ sub rq_full_log
 	return;
 }
 
-# A queue's first segment, when the transaction commits.  The log has space.  A
-# topic without any segment needs its directory, too.
+# Room for entries of queues, when the transaction commits.  The log has space, and
+# so have small extents; large ones have not been needed yet.
 sub rq_full_queue
 {
 	my ($full) = @_;
 	my $label = $full->{label};
 	my $there = 'SELECT (SELECT count(*) FROM late) + (SELECT count(*) FROM begun) + (SELECT count(*) FROM late_rows)';
+	my $many = "FROM generate_series(1, 3000)";
 	my $refusals;
 
 	query($full, <<'EOQ');
-SELECT rocketq.create_topic('late', 3), rocketq.create_topic('begun', 3);
+SELECT rocketq.create_topic(t, 3) FROM unnest('{late,begun,direct}'::text[]) t;
 SELECT rocketq.produce('begun', 'x', queue_id => 0);
 CREATE TABLE late_rows (n int);
 EOQ
 	fill_up($full);
 	$refusals = query($full, $counted);
-	foreach my $topic ('late', 'begun')
+	foreach my $produce (
+		(map {
+			"INSERT INTO late_rows VALUES (1); SELECT count(rocketq.produce('$_', 'x', queue_id => 1)) $many;"
+		} 'late', 'begun'),
+		"SELECT count(rocketq.produce('direct', 'x', queue_id => 1, transactional => false)) $many;")
 	{
-		foreach my $produce (
-			"INSERT INTO late_rows VALUES (1); SELECT rocketq.produce('$topic', 'x', queue_id => 1);",
-			"SELECT rocketq.produce('$topic', 'x', queue_id => 1, transactional => false);")
-		{
-			like( refusal($full, "BEGIN; $produce COMMIT;"),
-				qr/ERROR:\s+53100: could not create (file|directory) "pg_rocketq\/queue.*": No space left on device\nHINT:\s+Free some space in "pg_rocketq\/queue"/,
-				"$label: no space for a segment of a queue of $topic: a clear error");
-		}
+		like( refusal($full, "BEGIN; $produce COMMIT;"),
+			qr/ERROR:\s+53100: could not allocate space for queues in directory "pg_rocketq\/queue": No space left on device\nHINT:\s+Free some space in "pg_rocketq\/queue"/,
+			"$label: no space for entries of a queue: a clear error");
 	}
-	is(query($full, $counted) - $refusals, '4', "$label: all are counted");
+	is(query($full, $counted) - $refusals, '3', "$label: all are counted");
 	is(query($full, $there), '1', "$label: neither messages nor rows are there");
+	query($full, "INSERT INTO late_rows VALUES (1); SELECT rocketq.produce('late', 'x', queue_id => 1)");
+	is(query($full, $there), '3', "$label: who needs little has room");
 	rq_make_room($full->{disk});
-	query($full, "INSERT INTO late_rows VALUES (1); SELECT rocketq.produce('$_', 'x', queue_id => 1)")
+	query($full, "SELECT count(rocketq.produce('$_', 'x', queue_id => 1)) $many")
 	  foreach ('late', 'begun');
-	is(query($full, $there), '5', "$label: with space, everything is stored");
-	rq_full_goes_on($full, 'a segment of a queue');
+	is(query($full, $there), '6003', "$label: with space, everything is stored");
+	rq_full_goes_on($full, 'entries of a queue');
 	return;
 }
 
