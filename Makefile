@@ -127,6 +127,8 @@ OBJS = \
 	src/produce/rq_touched.o \
 	src/queue/rq_enqueue.o \
 	src/queue/rq_entry.o \
+	src/queue/rq_chaincheck.o \
+	src/queue/rq_extcheck.o \
 	src/queue/rq_extclaim.o \
 	src/queue/rq_extent.o \
 	src/queue/rq_exthole.o \

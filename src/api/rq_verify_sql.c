@@ -24,7 +24,9 @@
 #include "consume/rq_offset.h"
 #include "format/rq_segfmt.h"
 #include "log/rq_log.h"
+#include "queue/rq_chaincheck.h"
 #include "queue/rq_entry.h"
+#include "queue/rq_extcheck.h"
 #include "queue/rq_queue.h"
 #include "shmem/rq_shmem.h"
 #include "topic/rq_group.h"
@@ -156,7 +158,7 @@ entry_problem(RqKey key, RqOff off, RqOff stable, const RqEntry *e,
 	RqParts		parts;
 
 	if (e->pos == 0 && (e->len_flags & RQ_ENTRY_ABORTED))
-		return "its file was missing and has been recreated";
+		return "it was missing when the server started, and is lost";
 	if (e->enqueued_at < last_time)
 		return "the entry is older than the one before it";
 	if (off >= stable && e->xid == 0 && (e->len_flags & RQ_ENTRY_ABORTED))
@@ -207,9 +209,24 @@ verify_entries(const QueueRef *ref)
 }
 
 /*
- * Check one queue.  A damaged or missing file, which is an error to the functions
- * that read the queue, ends the check of this queue but not verify().
+ * In PG_CATCH(): an error that a damaged or missing file is to those who read it,
+ * as a problem, which does not end verify(); any other is thrown again.
  */
+static char *
+caught_problem(MemoryContext cxt)
+{
+	ErrorData  *e;
+
+	MemoryContextSwitchTo(cxt);
+	e = CopyErrorData();
+	if (ERRCODE_TO_CATEGORY(e->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_DATA_CORRUPTED) &&
+		ERRCODE_TO_CATEGORY(e->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_IO_ERROR) &&
+		e->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
+		PG_RE_THROW();
+	FlushErrorState();
+	return e->detail ? psprintf("%s: %s", e->message, e->detail) : e->message;
+}
+
 static void
 verify_queue(const QueueRef *ref)
 {
@@ -217,22 +234,15 @@ verify_queue(const QueueRef *ref)
 
 	PG_TRY();
 	{
+		const char *problem = rq_chaincheck(ref->q, &ref->files);
+
+		if (problem != NULL)
+			report_queue_problem(ref, problem);
 		verify_entries(ref);
 	}
 	PG_CATCH();
 	{
-		ErrorData  *e;
-
-		MemoryContextSwitchTo(cxt);
-		e = CopyErrorData();
-		if (ERRCODE_TO_CATEGORY(e->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_DATA_CORRUPTED) &&
-			ERRCODE_TO_CATEGORY(e->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_IO_ERROR) &&
-			e->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
-			PG_RE_THROW();
-		FlushErrorState();
-		report_queue_problem(ref, e->detail ?
-							 psprintf("%s: %s", e->message, e->detail) :
-							 e->message);
+		report_queue_problem(ref, caught_problem(cxt));
 	}
 	PG_END_TRY();
 }
@@ -368,6 +378,32 @@ verify_queue_dir(void)
 }
 
 static void
+report_extent_problem(const char *what, const char *problem, void *arg)
+{
+	int		   *problems = arg;
+
+	if (++*problems <= MAX_PROBLEMS)
+		report_problem(problem, "%s", what);
+}
+
+static void
+verify_extents(void)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	int			problems = 0;
+
+	PG_TRY();
+	{
+		rq_extcheck_all(report_extent_problem, &problems);
+	}
+	PG_CATCH();
+	{
+		report_problem(caught_problem(cxt), "directory \"%s\"", RQ_QUEUE_DIR);
+	}
+	PG_END_TRY();
+}
+
+static void
 verify_state_file(void)
 {
 	const char *problem = rq_state_probe();
@@ -391,5 +427,6 @@ rocketq_verify(PG_FUNCTION_ARGS)
 		if (rq_topic_nqueues(t) > 0)
 			verify_topic(t);
 	verify_queue_dir();
+	verify_extents();
 	return (Datum) 0;
 }
