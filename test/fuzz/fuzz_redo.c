@@ -14,10 +14,11 @@
 #include "storage/fd.h"
 
 #include "base/rq_guc.h"
-#include "format/rq_queuefmt.h"
+#include "extent/rq_extmem.h"
 #include "format/rq_statefmt.h"
 #include "format/rq_walrec.h"
 #include "fuzz_server.h"
+#include "queue/rq_extload.h"
 #include "store/rq_durable.h"
 #include "store/rq_map.h"
 #include "store/rq_stream.h"
@@ -27,7 +28,9 @@
 #include "wal/rq_rmgr.c"
 
 #define MAX_FILES	16
+#define MAX_CHUNKS	8
 
+bool		InRecovery = true;
 bool		reachedConsistency = false;
 bool		ArchiveRecoveryRequested = false;
 
@@ -37,45 +40,99 @@ static StringInfoData state;
 
 typedef struct File
 {
-	uint64		number;
-	uint64		incarnation;	/* 0 = of the log */
-	uint32		queue_id;
+	uint64		segno;
 	char	   *bytes;
 }			StoreFile;
 
 static StoreFile files[MAX_FILES];
 static int	nfiles;
 
-static char *
-file_bytes(uint64 number, uint64 incarnation, uint32 queue_id, uint64 size)
+char *
+rq_map_log(uint64 segno, uint64 size, RqMapMode mode, bool repair)
 {
 	StoreFile  *f;
 
 	for (f = files; f < files + nfiles; f++)
-		if (f->number == number && f->incarnation == incarnation &&
-			f->queue_id == queue_id)
+		if (f->segno == segno)
 			return f->bytes;
 	if (nfiles == MAX_FILES || size > 1024 * 1024)
 		fuzz_end_round();
 	f = &files[nfiles++];
-	f->number = number;
-	f->incarnation = incarnation;
-	f->queue_id = queue_id;
+	f->segno = segno;
 	f->bytes = calloc(1, size);
 	return f->bytes;
 }
 
-char *
-rq_map_log(uint64 segno, uint64 size, RqMapMode mode, bool repair)
-{
-	return file_bytes(segno, 0, 0, size);
-}
+/* ---- area files, by chunk ---- */
+
+static char *chunks[MAX_CHUNKS];
+uint64		rq_map_areas_gone = 0;
 
 char *
-rq_map_queue(RqKey key, uint64 incarnation, uint32 queue_id, uint64 segno,
-			 RqMapMode mode, bool repair)
+rq_area_chunk(uint32 chunk, RqMapMode mode)
 {
-	return file_bytes(segno, incarnation, queue_id, rq_queue_segment_size(segno));
+	return chunk < MAX_CHUNKS ? chunks[chunk] : NULL;
+}
+
+int
+rq_area_fill(uint32 chunk, int class, uint64 store)
+{
+	if (chunk >= MAX_CHUNKS)
+		fuzz_end_round();
+	free(chunks[chunk]);
+	chunks[chunk] = calloc(1, RQ_CHUNK_SIZE);
+	return 0;
+}
+
+int
+rq_area_raze(uint32 chunk)
+{
+	return 0;
+}
+
+void
+rq_area_mark(RqAreaMarks *marks, uint32 chunk)
+{
+}
+
+uint32
+rq_area_sync(RqAreaMarks *marks)
+{
+	return 0;
+}
+
+void
+rq_area_visit(uint64 store, RqChunkVisit visit, void *arg)
+{
+	for (uint32 i = 0; i < MAX_CHUNKS; i++)
+		if (chunks[i] != NULL)
+		{
+			int			class = rq_chunk_class(i);
+
+			visit(i, class, rq_area_header(chunks[i], 1),
+				  class < 0 ? 0 : rq_ext_places[class], arg);
+		}
+}
+
+void
+rq_area_cut(void)
+{
+}
+
+void
+rq_area_read_entries(uint32 chunk, int class, uint32 place,
+					 RqEntry *entries, uint32 n)
+{
+	memcpy(entries, rq_area_entries(chunks[chunk], class, place),
+		   n * sizeof(RqEntry));
+}
+
+void
+rq_area_write_entries(uint32 chunk, int class, uint32 place,
+					  const RqEntry *entries, uint32 n)
+{
+	memcpy(rq_area_entries(chunks[chunk], class, place), entries,
+		   n * sizeof(RqEntry));
 }
 
 /* The state file. */
@@ -127,19 +184,20 @@ rq_files_check_begin(bool found)
 {
 }
 
+static void
+is_missing(RqQueue *q, RqOff from, RqOff to, void *arg)
+{
+}
+
+/* All that queues have is missing, so extents are made for it. */
 void
 rq_files_check_loaded(void)
 {
+	rq_extent_load_finish(rq_extent_load_begin(is_missing, NULL));
 }
 
 bool
 rq_files_check_replayed(int elevel)
-{
-	return true;
-}
-
-bool
-rq_remove_dir(const char *path)
 {
 	return true;
 }
@@ -169,6 +227,11 @@ forget_files(void)
 {
 	while (nfiles > 0)
 		free(files[--nfiles].bytes);
+	for (int i = 0; i < MAX_CHUNKS; i++)
+	{
+		free(chunks[i]);
+		chunks[i] = NULL;
+	}
 	removed = 0;
 }
 

@@ -20,6 +20,8 @@ static char *area;
 static uint32 mapped;			/* how often a header was looked at */
 static const RqKey my_key = {.db = 1,.rel = 2};
 
+uint64		rq_map_areas_gone = 0;
+
 char *
 rq_map_area(uint32 number, uint64 least, RqMapMode mode)
 {
