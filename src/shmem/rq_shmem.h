@@ -14,22 +14,19 @@
  *		2. gate lock		shared by everyone who changes the store
  *		3. meta lock		which topics, queues and groups exist
  *		4. a queue's lock	its entries and ends
- *		5. a wait lock		who waits for messages of a topic
- *		6. a group's lock	its committed offsets
- *		7. WAL insertion locks, ProcArrayLock
- *		8. reserve_lock		a spinlock: where the log ends
+ *		5. the extents lock	which extents are free, and lists of them
+ *		6. a wait lock		who waits for messages of a topic
+ *		7. a group's lock	its committed offsets
+ *		8. WAL insertion locks, ProcArrayLock
+ *		9. reserve_lock		a spinlock: where the log ends
  *
  * Nobody waits for the file system, a worker or another transaction while
- * holding 2 to 8, with these exceptions.  A queue's lock is held over its WAL
- * insertion, and while files of the queue are opened, mapped and read to
- * resolve it (queue/rq_resolve.c).  So is the meta lock, shared, by those who
+ * holding 2 to 9, with these exceptions.  A queue's lock is held over its WAL
+ * insertion, and while an area file is mapped, or read to resolve the queue
+ * (queue/rq_resolve.c).  So is the meta lock, shared, by those who
  * read entries and hold no lock on the topic's relation: workers, views and
- * waiters.  The meta lock is held while a topic's directory is made ahead or
- * put away with its topic, while a queue's file that was trimmed is removed
- * (retain/rq_trim.c), and while a state of many megabytes is copied
- * (wal/rq_state.c).  The gate lock and the meta lock are held over the
- * flush of a record that takes away a topic or queues with their files, since a
- * removal has no undo and must not be seen before.
+ * waiters.  It is also held while a state of many megabytes is copied
+ * (wal/rq_state.c).
  */
 #ifndef RQ_SHMEM_H
 #define RQ_SHMEM_H
