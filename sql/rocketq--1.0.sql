@@ -297,6 +297,17 @@ COMMENT ON FUNCTION rocketq.get_segments IS
 CREATE VIEW rocketq.segments AS SELECT * FROM rocketq.get_segments();
 COMMENT ON VIEW rocketq.segments IS 'segments of the commit log, which all databases share';
 
+CREATE FUNCTION rocketq.get_queue_space(OUT files integer, OUT disk_bytes bigint,
+    OUT used_bytes bigint, OUT waiting_bytes bigint, OUT free_bytes bigint, OUT raw_bytes bigint)
+    RETURNS SETOF pg_catalog.record
+    AS 'MODULE_PATHNAME', 'rocketq_get_queue_space' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 1;
+COMMENT ON FUNCTION rocketq.get_queue_space IS
+    'space of the queues, for view rocketq.queue_space';
+
+CREATE VIEW rocketq.queue_space AS SELECT * FROM rocketq.get_queue_space();
+COMMENT ON VIEW rocketq.queue_space IS
+    'space of the queues of all topics, which all databases share';
+
 CREATE FUNCTION rocketq.get_workers(OUT worker pg_catalog.text, OUT pid int,
     OUT started_at pg_catalog.timestamptz, OUT last_tick_at pg_catalog.timestamptz,
     OUT ticks bigint, OUT syncs bigint, OUT last_sync_at pg_catalog.timestamptz,
@@ -541,6 +552,14 @@ COMMENT ON COLUMN rocketq.segments.used_bytes IS 'bytes written so far';
 COMMENT ON COLUMN rocketq.segments.oldest_at IS 'when its first message was stored';
 COMMENT ON COLUMN rocketq.segments.newest_at IS
     'when the first message of the next segment was stored; no message here is newer';
+COMMENT ON COLUMN rocketq.queue_space.files IS 'area files, in pg_rocketq/queue';
+COMMENT ON COLUMN rocketq.queue_space.disk_bytes IS 'disk space that they occupy, in bytes';
+COMMENT ON COLUMN rocketq.queue_space.used_bytes IS 'bytes that queues have, room for messages to come included';
+COMMENT ON COLUMN rocketq.queue_space.waiting_bytes IS
+    'bytes that queues have given back, and that others can use after the next checkpoint';
+COMMENT ON COLUMN rocketq.queue_space.free_bytes IS 'bytes ready for queues';
+COMMENT ON COLUMN rocketq.queue_space.raw_bytes IS
+    'bytes of the files that take no disk space, and will be used before the files grow';
 COMMENT ON COLUMN rocketq.segments.kept_by IS
     'why the segment is kept, as of the janitor''s last round';
 
@@ -675,12 +694,12 @@ GRANT SELECT ON rocketq.saved_groups TO PUBLIC;
 -- The functions behind these views decide which rows a role may see.
 GRANT SELECT ON rocketq.topics, rocketq.queues, rocketq.groups TO PUBLIC;
 
-REVOKE EXECUTE ON FUNCTION rocketq.get_segments(), rocketq.get_workers(), rocketq.get_stats(),
-    rocketq.get_latency(), rocketq.get_latency_fine(), rocketq.get_latency_summary(),
+REVOKE EXECUTE ON FUNCTION rocketq.get_segments(), rocketq.get_queue_space(),
+    rocketq.get_workers(), rocketq.get_stats(), rocketq.get_latency(), rocketq.get_latency_fine(), rocketq.get_latency_summary(),
     rocketq.verify(), rocketq.stats_reset(), rocketq.tableam_handler(pg_catalog.internal),
     rocketq.restore_group() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION rocketq.get_segments(), rocketq.get_workers(), rocketq.get_stats(),
-    rocketq.get_latency(), rocketq.get_latency_fine(), rocketq.get_latency_summary(),
+GRANT EXECUTE ON FUNCTION rocketq.get_segments(), rocketq.get_queue_space(),
+    rocketq.get_workers(), rocketq.get_stats(), rocketq.get_latency(), rocketq.get_latency_fine(), rocketq.get_latency_summary(),
     rocketq.verify() TO pg_monitor;
-GRANT SELECT ON rocketq.segments, rocketq.workers, rocketq.stats, rocketq.produce_latency,
+GRANT SELECT ON rocketq.segments, rocketq.queue_space, rocketq.workers, rocketq.stats, rocketq.produce_latency,
     rocketq.produce_latency_fine, rocketq.produce_latency_summary, rocketq.settings TO pg_monitor;

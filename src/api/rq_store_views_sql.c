@@ -1,6 +1,6 @@
 /*
  * rq_store_views_sql.c
- *	  Functions behind the views of the store: its segments and workers.
+ *	  Functions behind the views of the store: its files and workers.
  */
 #include "postgres.h"
 
@@ -11,6 +11,7 @@
 #include "utils/pg_lsn.h"
 
 #include "api/rq_row.h"
+#include "extent/rq_extmem.h"
 #include "format/rq_segfmt.h"
 #include "log/rq_log.h"
 #include "retain/rq_kept.h"
@@ -18,6 +19,7 @@
 #include "wal/rq_state.h"
 
 PG_FUNCTION_INFO_V1(rocketq_get_segments);
+PG_FUNCTION_INFO_V1(rocketq_get_queue_space);
 PG_FUNCTION_INFO_V1(rocketq_get_workers);
 
 /* When the segment's first message was stored, 0 if it has none. */
@@ -91,6 +93,47 @@ rocketq_get_segments(PG_FUNCTION_ARGS)
 
 	for (; rq_log_segment_start(segno) < last; segno++)
 		put_segment(rsinfo, segno, log_end, &kept);
+	return (Datum) 0;
+}
+
+/* What area files take on the disk, and how many there are. */
+static uint64
+area_files_bytes(uint32 chunks, int *files)
+{
+	uint32		most = (chunks + RQ_AREA_CHUNKS - 1) / RQ_AREA_CHUNKS;
+	uint64		bytes = 0;
+
+	*files = 0;
+	for (uint32 i = 0; i < most; i++)
+	{
+		char		path[MAXPGPATH];
+		struct stat st;
+
+		rq_area_path(path, i);
+		if (stat(path, &st) != 0)
+			continue;
+		bytes += (uint64) st.st_blocks * 512;
+		(*files)++;
+	}
+	return bytes;
+}
+
+Datum
+rocketq_get_queue_space(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = rq_rows_begin(fcinfo);
+	RqExtSpace	s = rq_extents_space();
+	int			files;
+	uint64		disk = area_files_bytes(s.chunks, &files);
+	RqRow		row = {.n = 0};
+
+	rq_row_value(&row, Int32GetDatum(files));
+	rq_row_value(&row, Int64GetDatum((int64) disk));
+	rq_row_value(&row, Int64GetDatum((int64) s.used));
+	rq_row_value(&row, Int64GetDatum((int64) s.waiting));
+	rq_row_value(&row, Int64GetDatum((int64) s.free));
+	rq_row_value(&row, Int64GetDatum((int64) s.raw));
+	rq_row_finish(rsinfo, &row);
 	return (Datum) 0;
 }
 

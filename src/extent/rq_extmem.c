@@ -64,6 +64,35 @@ rq_extents_numbers(uint64 *seq, uint32 *chunks)
 	LWLockRelease(rq_extents_lock);
 }
 
+/* What is released, or is yet to be swept, needs nothing but a bit of work. */
+RqExtSpace
+rq_extents_space(void)
+{
+	RqExtSpace	s = {0};
+	uint64		owned = 0;
+	uint64		places = 0;
+	uint64		released;
+
+	LWLockAcquire(rq_extents_lock, LW_SHARED);
+	for (uint32 i = 0; i < rq_extents->nchunks; i++)
+	{
+		int			class = rq_chunk_class(i);
+
+		if (class >= 0)
+			places += rq_ext_places[class] * rq_ext_bytes(class);
+	}
+	for (int class = 0; class < RQ_EXT_CLASSES; class++)
+		owned += rq_extents->nowned[class] * rq_ext_bytes(class);
+	s.chunks = rq_extents->nchunks;
+	s.raw = (uint64) rq_extents->nraw * RQ_CHUNK_SIZE;
+	s.waiting = rq_extents->freed.bytes + rq_extents->waiting.bytes;
+	released = rq_extents->released.bytes;
+	LWLockRelease(rq_extents_lock);
+	s.used = owned - Min(owned, s.waiting + released);
+	s.free = places - Min(places, owned) + released;
+	return s;
+}
+
 void
 rq_extents_forget_absent(void)
 {

@@ -131,6 +131,18 @@ rq_ext_class(RqExtAddr addr)
  */
 extern void rq_extents_numbers(uint64 *seq, uint32 *chunks);
 
+/* Of all area files, in bytes; without the headers. */
+typedef struct RqExtSpace
+{
+	uint32		chunks;			/* they have so many, of all kinds */
+	uint64		used;			/* by queues */
+	uint64		waiting;		/* given back, free after a sync */
+	uint64		free;
+	uint64		raw;			/* can become whatever is needed */
+}			RqExtSpace;
+
+extern RqExtSpace rq_extents_space(void);
+
 /* What is missing has come back, or is given up: those chunks are raw now. */
 extern void rq_extents_forget_absent(void);
 

@@ -53,7 +53,10 @@ pop_released(RqExtAddr addr, const RqExtentHeader *h)
 	popped = list->head == addr;
 	if (popped)
 	{
-		rq_extents->nowned[rq_ext_class(addr)]--;
+		int			class = rq_ext_class(addr);
+
+		rq_extents->nowned[class]--;
+		list->bytes -= Min(list->bytes, rq_ext_bytes(class));
 		if (addr == list->tail)
 			memset(list, 0, sizeof(*list));
 		else

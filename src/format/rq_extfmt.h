@@ -106,6 +106,13 @@ StaticAssertDecl(sizeof(RqChunkHeader) == 64, "on-disk layout");
 StaticAssertDecl(sizeof(RqExtentHeader) == 64, "on-disk layout");
 StaticAssertDecl(offsetof(RqExtentHeader, next) == 60, "on-disk layout");
 
+/* What the entries of an extent take. */
+static inline uint64
+rq_ext_bytes(int class)
+{
+	return rq_ext_entries[class] * sizeof(RqEntry);
+}
+
 /* Where in its chunk an extent lies, and the first of them. */
 static inline uint32
 rq_ext_offset(int class, uint32 place)

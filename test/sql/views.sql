@@ -2,7 +2,8 @@
 
 -- what they show
 SELECT table_name, column_name, data_type FROM information_schema.columns
-WHERE table_schema = 'rocketq' AND table_name IN ('topics', 'queues', 'groups', 'segments', 'workers', 'settings')
+WHERE table_schema = 'rocketq' AND table_name IN ('topics', 'queues', 'groups', 'segments', 'queue_space', 'workers',
+    'settings')
 ORDER BY table_name, ordinal_position;
 
 -- every view has a comment, and so has every column of views, tables and
@@ -133,6 +134,15 @@ FROM rocketq.segments;
 SELECT bool_and(start_position = before) AS no_gaps
 FROM (SELECT start_position, lag(end_position) OVER (ORDER BY start_position) AS before FROM rocketq.segments) s;
 SELECT bool_and((pg_stat_file(file)).size = end_position - start_position) AS on_disk FROM rocketq.segments;
+-- the files of queues have room for what queues have; a topic that is dropped gives back what it had
+SELECT rocketq.create_topic('watched_space', 1);
+SELECT used_bytes AS used_before FROM rocketq.queue_space \gset
+SELECT count(rocketq.produce('watched_space', 'x')) FROM generate_series(1, 20000);
+SELECT files >= 1 AS files, used_bytes - :used_before BETWEEN 20000 * 32 AND 5 * 20000 * 32 AS used,
+       disk_bytes >= used_bytes + waiting_bytes + free_bytes AS on_disk
+FROM rocketq.queue_space;
+DROP TABLE watched_space;
+SELECT used_bytes - :used_before < 20000 * 32 AS given_back FROM rocketq.queue_space;
 -- bytes written since: at least the bodies
 SELECT count(rocketq.produce('watched', repeat('x', 100000))) FROM generate_series(1, 50);
 SELECT sum(used_bytes) - :used > 5000000 AS more FROM rocketq.segments;
