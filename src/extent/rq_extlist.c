@@ -73,8 +73,7 @@ rq_chains_begin(RqExtChains *c, uint32 most)
 {
 	c->n = 0;
 	c->most = most;
-	c->chains = palloc_extended(Max(most, 1) * sizeof(RqExtChain),
-								MCXT_ALLOC_HUGE);
+	c->chains = palloc(Max(most, 1) * sizeof(RqExtChain));
 	pg_atomic_fetch_add_u32(&rq_extents->nadrift, 1);
 }
 

@@ -74,6 +74,7 @@ is(sql("SELECT rocketq.produce('t', 'x', queue_id => 1) > 0"), 't', 'others go o
 sql("SELECT pg_cancel_backend($pid)");
 rq_poll_query($node, 'the wait to end',
 	"SELECT state = 'idle' FROM pg_stat_activity WHERE pid = $pid");
+$session->query('SELECT 1');
 like($session->{stderr}, qr/canceling statement due to user request/, 'it can be canceled');
 is(sql("SELECT rocketq.max_offset('t', 1)"), '1', 'nothing of it is in the queue');
 $session->quit;
@@ -141,7 +142,7 @@ rq_poll('the space to be given back', sub {
 	});
 $node->restart;
 is(sql("SELECT rocketq.max_offset('drained', 0)"), '9000', 'a queue without messages keeps its end');
-cmp_ok(chunks(), '<=', 9, 'a restart cuts area files');
+cmp_ok(chunks(), '<', $before, 'a restart cuts area files');
 
 #
 # The log.  Segments are flushed as they become full, so that a checkpoint has

@@ -93,16 +93,17 @@ foreach my $synced (0, 1)
 			rq_poll_stopped($keeper);
 		}
 		else { rq_arm($node, 'trim-cut=stop'); }
+		# From here on nobody flushes WAL who is not told to.
+		rq_pause($node, $_)
+		  foreach ('walwriter', 'background writer', $synced ? () : ('checkpointer', 'rocketq keeper'));
 		sql("SELECT rocketq.alter_topic('lost', retention_time => '0')");
 		rq_poll_stopped($janitor);
-		my @flushers = map { rq_pause($node, $_) } ('walwriter', 'background writer');
 		cmp_ok(sql("SELECT rocketq.min_offset('lost', 0)"), '>', 0, "$label: it is trimmed");
 		if ($synced)
 		{
 			kill('CONT', $keeper);
 			$checkpoint->{run}->finish;
 		}
-		else { rq_pause($node, $_) foreach ('checkpointer', 'rocketq keeper'); }
 		take_others();
 		rq_wait_ticks($node, 'allocator', 2);
 
