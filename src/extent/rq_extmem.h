@@ -139,7 +139,7 @@ typedef struct RqExtSpace
 	uint64		waiting;		/* given back, free after a sync */
 	uint64		free;
 	uint64		raw;			/* can become whatever is needed */
-}			RqExtSpace;
+} RqExtSpace;
 
 extern RqExtSpace rq_extents_space(void);
 

@@ -180,7 +180,7 @@ rq_claims_choose(RqClaims *claims)
 	sort_by_queue(claims);
 	at = claims->all;
 	all_end = claims->all + claims->n;
-	for (RqQueue *q = rq_queues; q < rq_queues + rq_max_queues; q++)
+	for (RqQueue *q = rq_queues; q < rq_queues + rq_slots_begun(rq_queue_pool); q++)
 	{
 		RqClaim    *end = at;
 

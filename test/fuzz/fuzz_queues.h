@@ -44,9 +44,12 @@ fuzz_start_queues(void)
 static void
 fuzz_make_topic(uint32 topic, RqKey key, uint32 nqueues)
 {
+	uint32		begun = rq_slots_begun(rq_queue_pool);
+
 	pg_atomic_write_u64(&rq_topics[topic].key, RQ_KEY_PACK(key));
 	rq_topic_index_add(key, topic);
 	rq_slots_take(rq_queue_pool, &rq_topics[topic].queues, nqueues);
+	rq_queues_begin(begun, rq_slots_begun(rq_queue_pool));
 }
 
 static RqQueue *
