@@ -22,6 +22,8 @@ rocketq.retention_time = -1
 rocketq.janitor_interval = '20ms'
 checkpoint_timeout = 1h
 autovacuum = off
+# Else what others log would have WAL written that nobody has flushed.
+wal_buffers = 16MB
 EOC
 my $has_power = $ENV{RQ_POWER_SWITCH} ? 1 : 0;
 my $node = $has_power ? rq_power_node('ext4', conf => $conf) : rq_node('main', conf => $conf);
