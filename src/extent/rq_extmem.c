@@ -55,12 +55,15 @@ const RqPart rq_chunks_part = {
 	.table = (void **) &rq_chunks
 };
 
+/* Raw chunks at the end are cut off by a start, so they are not looked for. */
 void
 rq_extents_numbers(uint64 *seq, uint32 *chunks)
 {
 	LWLockAcquire(rq_extents_lock, LW_SHARED);
 	*seq = rq_extents->next_seq;
 	*chunks = rq_extents->nchunks;
+	while (*chunks > 0 && rq_chunks[*chunks - 1].kind == RQ_CHUNK_RAW)
+		(*chunks)--;
 	LWLockRelease(rq_extents_lock);
 }
 

@@ -127,7 +127,7 @@ rq_ext_class(RqExtAddr addr)
 
 /*
  * For the state file: extents that have been taken have lower numbers, and are
- * in so many chunks.
+ * in so many chunks, the last of which is not raw.
  */
 extern void rq_extents_numbers(uint64 *seq, uint32 *chunks);
 

@@ -519,9 +519,8 @@ void
 rq_extcheck_all(RqExtComplain complain, void *arg)
 {
 	Check		c = {.complain = complain, .arg = arg};
-	uint64		seq;
 
-	rq_extents_numbers(&seq, &c.nchunks);
+	c.nchunks = *(volatile uint32 *) &rq_extents->nchunks;
 	if (c.nchunks == 0)
 		return;
 	c.loose = palloc_extended(bitmap_size(&c), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);

@@ -91,6 +91,17 @@ collect_chunk(uint32 chunk, int class, RqExtentHeader *headers, uint32 n,
 }
 
 /*
+ * The last area file is missing or too short: whoever puts it back finds no other
+ * one in its place, since the next chunk comes to the next file.
+ */
+static void
+keep_place_free(void)
+{
+	while (rq_extents->nchunks % RQ_AREA_CHUNKS != 0)
+		rq_chunks[rq_extents->nchunks++].kind = RQ_CHUNK_ABSENT;
+}
+
+/*
  * Chunks that the state knows, and that are not there, may be put back, in their
  * files.
  */
@@ -98,13 +109,17 @@ RqExtLoad *
 rq_extent_load_begin(RqExtMissing missing, void *arg)
 {
 	RqExtLoad  *load = palloc0(sizeof(RqExtLoad));
+	uint32		stated;
 
 	load->seq = rq_extents->next_seq;
 	rq_extents->nchunks = Min(rq_extents->nchunks, RQ_CHUNKS);
 	for (uint32 i = 0; i < rq_extents->nchunks; i++)
 		rq_chunks[i].kind = RQ_CHUNK_ABSENT;
 	rq_claims_init(&load->claims);
+	stated = rq_extents->nchunks;
 	rq_area_visit(rq_extents->store, collect_chunk, load);
+	if (stated > 0 && rq_chunks[stated - 1].kind == RQ_CHUNK_ABSENT)
+		keep_place_free();
 	rq_claims_choose(&load->claims);
 	rq_holes_tell(&load->claims, missing, arg);
 	return load;

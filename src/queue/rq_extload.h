@@ -23,7 +23,7 @@ extern RqExtLoad *rq_extent_load_begin(RqExtMissing missing, void *arg);
 
 /*
  * Is there an extent that was taken later than the state file was written?  And
- * how many chunks are there that are another store's?
+ * how many chunks are there that are another store's, or in the wrong place?
  */
 extern bool rq_extent_load_is_ahead(const RqExtLoad *load);
 extern uint32 rq_extent_load_foreign(const RqExtLoad *load);

@@ -260,7 +260,7 @@ class_of_chunk(const RqChunkHeader *h, uint32 chunk, uint64 store,
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("chunk %u of rocketq file \"%s\" cannot be used: %s",
 					chunk % RQ_AREA_CHUNKS, path, problem)));
-	return rq_chunk_problem(h, chunk, h->store) == NULL ? RQ_AREA_FOREIGN : RQ_AREA_DAMAGED;
+	return rq_chunk_problem(h, h->chunk, h->store) == NULL ? RQ_AREA_FOREIGN : RQ_AREA_DAMAGED;
 }
 
 /* "table" has room for the header table of any class. */
@@ -387,8 +387,8 @@ chunks_in_use(int fd, const char *path, uint32 area, uint64 size)
 }
 
 /*
- * A chunk whose header is damaged is not raw here: somebody may want to look at
- * it.
+ * A chunk whose header is damaged is not raw here, nor is what is left of one that
+ * is cut short: somebody may want to look at it.
  */
 void
 rq_area_cut(void)
@@ -408,9 +408,10 @@ rq_area_cut(void)
 		if (fd < 0 || fstat(fd, &st) != 0)
 			report_unread(path);
 		n = chunks_in_use(fd, path, area, st.st_size);
-		if (n == 0)
+		if (n == 0 && st.st_size % RQ_CHUNK_SIZE == 0)
 			failed = unlink(path);
-		else if (st.st_size > (off_t) n * RQ_CHUNK_SIZE)
+		else if (st.st_size % RQ_CHUNK_SIZE == 0 &&
+				 st.st_size > (off_t) n * RQ_CHUNK_SIZE)
 			failed = ftruncate(fd, (off_t) n * RQ_CHUNK_SIZE);
 		if (failed != 0)
 			ereport(LOG,

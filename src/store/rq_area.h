@@ -73,7 +73,8 @@ extern uint32 rq_area_sync(RqAreaMarks *marks);
 /* What a chunk is that is of no class. */
 #define RQ_AREA_RAW			(-1)
 #define RQ_AREA_DAMAGED		(-2)	/* its header is */
-#define RQ_AREA_FOREIGN		(-3)	/* of another store */
+#define RQ_AREA_FOREIGN		(-3)	/* it is another one, perhaps of another
+									 * store */
 
 /*
  * Before anybody maps: call "visit" with the headers of each chunk, places 1 to

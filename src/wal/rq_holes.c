@@ -96,11 +96,10 @@ refuse_extents(void)
 	if (rq_extent_load_foreign(load) > 0)
 		ereport(FATAL,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("files in directory \"%s\" belong to another rocketq store",
+				 errmsg("rocketq directory \"%s\" contains files of another store, or under another name",
 						RQ_QUEUE_DIR),
 				 errdetail("The server log names them."),
-				 errhint("Move them out of \"%s\", or put back the state file that belongs to them.",
-						 RQ_DIR)));
+				 errhint("Put back the files as they were when the server stopped.")));
 	if (rq_extent_load_is_ahead(load))
 		ereport(FATAL,
 				(errcode(ERRCODE_DATA_CORRUPTED),
