@@ -91,11 +91,8 @@ SELECT rocketq.produce('other', 'x');
 SELECT count(*) FROM rocketq.consume('t', 'g', 3000, auto_commit => true);
 EOQ
 my $contents = contents();
-my ($directory) = sql("SELECT oid || '_' || pg_relation_filenode('t') FROM pg_database WHERE datname = 'postgres'");
 my $middle_of_log = "$store/log/0000000000000002";
-my $middle_of_queue = "$store/queue/$directory/1.00000001";
-ok(-e $middle_of_log && -e $middle_of_queue && -e "$store/queue/$directory/1.00000002",
-	'there are segments around those in the middle');
+ok(-e $middle_of_log && -e "$store/log/0000000000000003", 'there are segments around that in the middle');
 
 #
 # After a clean shutdown, every file that the state describes must be there.
@@ -107,12 +104,10 @@ my %part = (
 	"$store/log" => qr/FATAL:  rocketq directory "pg_rocketq\/log" is missing.*existence of "pg_rocketq\/state".*$gone/s,
 	"$store/queue" => qr/FATAL:  rocketq directory "pg_rocketq\/queue" is missing.*existence of "pg_rocketq\/state".*$gone/s,
 	$store => qr/FATAL:  rocketq directory "pg_rocketq" is missing.*existence of "pg_rocketq.made".*$gone/s,
-	"$store/queue/$directory" =>
-	  qr/FATAL:  rocketq file "pg_rocketq\/queue\/$directory\/0.00000000" is missing or incomplete.*as do 5 more missing files.*HINT:  Put back .* backup.  With rocketq.ignore_missing_files = on, /s,
+	"$store/queue/00000000" =>
+	  qr/FATAL:  rocketq messages \d+ to \d+ of queue \d+ of topic \S+ are missing.*DETAIL:  File "pg_rocketq\/queue\/00000000" is missing.*HINT:  Put back .* backup.  With rocketq.ignore_missing_files = on, /s,
 	$middle_of_log =>
-	  qr/FATAL:  rocketq file "pg_rocketq\/log\/0{15}2" is missing or incomplete\n.*DETAIL:  It contains messages\.\n.*HINT:  Put back/s,
-	$middle_of_queue =>
-	  qr/FATAL:  rocketq file "pg_rocketq\/queue\/$directory\/1.00000001" is missing or incomplete\n.*DETAIL:  It contains messages\.\n/s);
+	  qr/FATAL:  rocketq file "pg_rocketq\/log\/0{15}2" is missing or incomplete\n.*DETAIL:  It contains messages\.\n.*HINT:  Put back/s);
 foreach my $path (sort keys %part)
 {
 	my $name = $path =~ s/.*(pg_rocketq)/$1/r;
@@ -175,14 +170,14 @@ sql("SELECT rocketq.produce('late', 'x')");
 $node->stop('fast');
 move("$store/state", "$data/away");
 system_or_bail('cp', '-p', "$data/old_state", "$store/state");
-refused('an old state file: a topic', qr/FATAL:  rocketq file "pg_rocketq\/queue\/\w+\/0.00000000" contains messages that are not recorded in the state file/);
+refused('an old state file: a topic', qr/FATAL:  rocketq files in directory "pg_rocketq\/queue" contain messages that are not recorded in the state file/);
 move("$data/away", "$store/state");
 rq_start($node);
 is(sql('SELECT count(*) FROM late'), '1', 'the topic is there');
 
 #
-# What a crash has left behind is removed by a later start, even after a clean
-# shutdown without a cleanup in between.
+# What a crash has left behind is not taken for messages by a later start, even
+# after a clean shutdown without a keeper in between.
 #
 sub ctl
 {
@@ -192,17 +187,17 @@ sub ctl
 	return;
 }
 
-# Crash with a message in a file whose WAL was never written.
+# Crash with an entry in an extent whose WAL was never written.
 sub lose_message
 {
 	my ($topic) = @_;
 	sql("SELECT rocketq.create_topic('$topic', 1)");
-	my ($file) = sql("SELECT oid || '_' || pg_relation_filenode('$topic') || '/0.00000000' FROM pg_database WHERE datname = 'postgres'");
+	my $key = rq_topic_key($node, $topic);
 	rq_signal($node, 'STOP', 'walwriter');
 	sql("SET synchronous_commit = off; SELECT rocketq.produce('$topic', 'x')");
-	like(slurp_file("$store/queue/$file"), qr/[^\0]/, "$topic: the entry is in its file");
+	is(scalar(rq_extents_of($node, $key)), 1, "$topic: the entry has an extent");
 	rq_kill9($node, all => 1);
-	return "$store/queue/$file";
+	return $key;
 }
 
 my %between = (
@@ -217,11 +212,10 @@ my %between = (
 	});
 foreach my $how (sort keys %between)
 {
-	my $file = lose_message("lost_$how");
+	my $key = lose_message("lost_$how");
 	$between{$how}->();
-	ok(-e $file, "$how: nothing has been cleaned up");
 	rq_start($node);
-	rq_poll("$how: the keeper to tidy up", sub { return !-e $file; });
+	is(scalar(rq_extents_of($node, $key)), 0, "$how: its extent is free");
 	is(sql("SELECT count(*) FROM lost_$how"), '0', "$how: what was never acknowledged is lost");
 	is(contents(), $contents, "$how: the others are there");
 	rq_verify($node, $how);
@@ -232,7 +226,7 @@ SKIP:
 {
 	skip 'built without RQ_TESTING', 1 if !rq_has_faults($node);
 	sql("ALTER SYSTEM SET rocketq.fault = 'keeper-fsynced=stop'");
-	my $file = lose_message('lost_ending');
+	my $key = lose_message('lost_ending');
 	my $startup;
 
 	ctl('-W', 'start');
@@ -248,7 +242,7 @@ SKIP:
 	kill('CONT', $startup);
 	rq_stopped($node);
 	rq_start($node);
-	rq_poll('the keeper to tidy up', sub { return !-e $file; });
+	is(scalar(rq_extents_of($node, $key)), 0, 'shut down at the end of recovery: the extent is free');
 	is(contents(), $contents, 'shut down at the end of recovery: the others are there');
 	rq_verify($node, 'shut down at the end of recovery');
 }
@@ -260,7 +254,6 @@ SKIP:
 #
 sql('CHECKPOINT');
 my $writing = $data . '/' . sql("SELECT file FROM rocketq.segments WHERE state = 'writing'");
-my $writing_queue = (sort glob "$store/queue/$directory/0.*")[-1];
 
 # Without WAL to replay, the server may be up for a moment.
 sub comes_to_nothing
@@ -279,7 +272,7 @@ sub comes_to_nothing
 
 foreach my $redo (1, 0)
 {
-	foreach my $path ($middle_of_log, $middle_of_queue, $writing, $writing_queue)
+	foreach my $path ($middle_of_log, $writing)
 	{
 		my $name = $path =~ s/.*(pg_rocketq)/$1/r;
 		my $label = ($redo ? 'crashed' : 'crashed without WAL') . ", without $name";
@@ -320,64 +313,59 @@ rq_verify($node, 'recreated');
 # Continue without what is missing.
 #
 $node->stop('fast');
-unlink($middle_of_log, $middle_of_queue);
-refused('two files gone for good', qr/FATAL:  rocketq file .* is missing/);
+unlink($middle_of_log);
+refused('a file gone for good', qr/FATAL:  rocketq file .* is missing/);
 $node->append_conf('postgresql.conf', 'rocketq.ignore_missing_files = on');
 my $from = rq_log_from($node);
 rq_start($node);
-like(slurp_file($node->logfile, $from), qr/WARNING:  rocketq file "pg_rocketq\/log\/0{15}2" is missing.*as do 1 more missing files/s,
+like(slurp_file($node->logfile, $from), qr/WARNING:  rocketq file "pg_rocketq\/log\/0{15}2" is missing/s,
 	'ignore_missing_files: the server log reports it');
 like(sql('SELECT string_agg(what, $$,$$) FROM rocketq.verify()'), qr/log\/0{15}2/, 'ignore_missing_files: verify() reports it');
 is(sql("SELECT rocketq.produce('other', 'y') > 0"), 't', 'other topics are not affected');
 is(sql('SELECT count(*) FROM other'), '2', 'messages of other topics are all there');
 
-# The files being written are recreated.
+# The segment being written is recreated.
 sql(<<'EOQ');
 SELECT rocketq.create_topic('ends', 1), rocketq.create_topic('tail', 1);
 SELECT rocketq.create_group('ends', 'g'), rocketq.create_group('tail', 'g');
 SELECT count(rocketq.produce('ends', i::text)) FROM generate_series(1, 5000) i;
 SELECT count(rocketq.produce('tail', repeat('x', 2000))) FROM generate_series(1, 1200);
 EOQ
-my ($ends) = sql("SELECT oid || '_' || pg_relation_filenode('ends') FROM pg_database WHERE datname = 'postgres'");
 foreach my $crashed (0, 1)
 {
 	my $label = $crashed ? 'after a crash' : 'after a shutdown';
-	my $end_of_queue = (sort glob "$store/queue/$ends/0.*")[-1];
 	my $end_of_log = $data . '/' . sql("SELECT file FROM rocketq.segments WHERE state = 'writing'");
 
-	# Nothing in WAL recreates them.
+	# Nothing in WAL recreates it.
 	sql('CHECKPOINT');
 	$node->stop($crashed ? 'immediate' : 'fast');
-	unlink($end_of_queue, $end_of_log) == 2 or die "could not remove the last files: $!";
+	unlink($end_of_log) or die "could not remove the last segment: $!";
 	$from = rq_log_from($node);
 	rq_start($node);
 	rq_poll_query($node, 'the keeper to be ready', 'SELECT rocketq.produce(\'ends\', \'new\') > 0');
 	my $log = slurp_file($node->logfile, $from);
 	like($log, qr/recreated missing file "\Q$_\E"/, "$label: $_ is recreated")
-	  foreach map { s,.*(pg_rocketq/),$1,r } $crashed ? () : $end_of_queue, $end_of_log;
-	# Redo of RESOLVE has created it, but empty.
-	like($log, qr/lost \d+ messages with file ".*\Q$ends\E/, "$label: the server log says what is lost");
+	  foreach map { s,.*(pg_rocketq/),$1,r } $end_of_log;
 	is(sql("SELECT rocketq.produce('tail', 'after') > 0"), 't', "$label: the log accepts messages");
 	is( sql("SELECT count(*), max(rocketq.text(body)::int) FILTER (WHERE rocketq.text(body) <> 'new'), count(*) FILTER (WHERE rocketq.text(body) = 'new') FROM rocketq.consume('ends', 'g', 10000, auto_commit => true)"),
-		$crashed ? '1||1' : '4097|4096|1', "$label: consumers get what is there, and what is new");
+		$crashed ? '1||1' : '5001|5000|1', "$label: consumers get what is there, and what is new");
 	my $end = sql(q{SELECT max_offset FROM rocketq.queues WHERE topic::text = 'tail'});
 	sql("SELECT rocketq.commit_offset('tail', 'g', 0, $end - 1)");
 	is(sql("SELECT rocketq.text(body) FROM rocketq.consume('tail', 'g')"), 'after', "$label: verify() reports the log");
 	my $found = sql('SELECT string_agg(DISTINCT problem, $$,$$) FROM rocketq.verify()');
-	like($found, qr/its file was missing and has been (made again|recreated)/, "$label: verify() tells of the queue's messages");
-	like($found, qr/the frame is filler, not a message/, "$label: and of those of the log");
+	like($found, qr/the frame is filler, not a message/, "$label: verify() tells of the messages");
 }
-is(sql("SELECT count(*) FROM ends"), '4097', 'scans report it');
+is(sql("SELECT count(*) FROM ends"), '5002', 'entries are all there');
 
 # If there is no space for one of them, nobody can produce until there is.
 SKIP:
 {
 	skip 'built without RQ_TESTING', 1 if !rq_has_faults($node);
-	my $end_of_queue = (sort glob "$store/queue/$ends/0.*")[-1];
+	my $end_of_log = $data . '/' . sql("SELECT file FROM rocketq.segments WHERE state = 'writing'");
 
 	sql('CHECKPOINT');
 	$node->stop('fast');
-	unlink($end_of_queue) or die "could not remove \"$end_of_queue\": $!";
+	unlink($end_of_log) or die "could not remove \"$end_of_log\": $!";
 	$node->append_conf('postgresql.auto.conf', "rocketq.fault = 'segment-zero=error'");
 	rq_start($node);
 	rq_poll_query($node, 'the keeper to fail',

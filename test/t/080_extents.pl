@@ -45,7 +45,8 @@ sub crash
 	else
 	{
 		rq_power_cut($node, $how);
-		rq_power_start($node);
+		# With the fault points that are in its configuration.
+		rq_start($node);
 	}
 	return;
 }
