@@ -147,9 +147,9 @@ EOQ
 my $key = $node->safe_psql('postgres',
 	"SELECT oid || '_' || pg_relation_filenode('bad') FROM pg_database WHERE datname = 'postgres'");
 my $log_file = "$store/log/0000000000000000";
-my $queue_file = "$store/queue/$key/0.00000000";
-my $last_queue_file = "$store/queue/$key/0.00000002";
-ok(-s $log_file == 1024 * 1024 && -s $queue_file == 64 * 1024 && -e $last_queue_file,
+my $area = "$store/queue/00000000";
+my @extents = rq_extents_of($node, $key, 0);
+ok(-s $log_file == 1024 * 1024 && -e $area && @extents > 3,
 	'the files are where they are looked for');
 
 my $select = 'SELECT sum(length(body)) FROM bad';
@@ -214,7 +214,7 @@ sub last_log_file
 
 # Truncated while a session has it mapped; restoring the bytes also restores
 # its length.
-foreach my $file ($log_file, $queue_file)
+foreach my $file ($log_file)
 {
 	my $name = $file =~ s/.*(pg_rocketq)/$1/r;
 	my $bytes = bytes_of($file);
@@ -280,46 +280,25 @@ SKIP:
 }
 mended('filler');
 
-# ---- segments of a queue ----
+# ---- extents of a queue ----
 
-my %queue_damage = (
-	'missing queue segment' => sub { return replace_file($_[0], undef); },
-	'queue segment of no bytes' => sub { return replace_file($_[0], ''); },
-	'queue segment cut short' => sub { return replace_file($_[0], 'x' x 4097); },
-	'unreadable queue segment' => sub { return set_mode($_[0], 0); });
-my %queue_errors = (
-	'missing queue segment' =>
-	  qr/XX001: queue 0 of topic \S+ is damaged\nDETAIL:  A check found that file "pg_rocketq\/queue\/\S+" is missing/,
-	'queue segment of no bytes' =>
-	  qr/XX001: file "pg_rocketq\/queue\/\S+" is damaged\nDETAIL:  A check found that it has 0 bytes instead of 65536/,
-	'queue segment cut short' =>
-	  qr/XX001: file "pg_rocketq\/queue\/\S+" is damaged\nDETAIL:  A check found that it has 4097 bytes instead of 65536/,
-	'unreadable queue segment' => qr/42501: could not open file "pg_rocketq\/queue\/\S+": Permission denied/);
-
-foreach my $what (sort keys %queue_damage)
+# One in the middle has lost its header.
 {
-	my $undo = $queue_damage{$what}->($queue_file);
-	readers_fail($what, $queue_errors{$what});
-	verify_says($what, qr/^queue 0 of topic \S+: .*"pg_rocketq\/queue\/\S+"/m);
-	is(outcome($produce), 't', "$what: producers still work in the queue's last segment");
-	others_go_on($what);
-	$undo->();
-	mended($what);
+	my $undo = rq_overwrite($area, $extents[1]{header}, "\0" x 64);
 
-	# The one being written: it must not be recreated without its entries.
-	$undo = $queue_damage{$what}->($last_queue_file);
-	fails("$what, the last one: SELECT", $select, $queue_errors{$what});
-	fails("$what, the last one: produce()", $produce, $queue_errors{$what});
-	others_go_on("$what, the last one");
+	readers_fail('no extent header',
+		qr/XX001: queue 0 of topic \S+ is damaged\nDETAIL:  A check found that entry \d+ is missing/);
+	verify_says('no extent header', qr/queue 0 of topic \S+/m);
+	is(outcome($produce), 't', "no extent header: producers still work in the queue's last extent");
+	others_go_on('no extent header');
 	$undo->();
-	is(outcome($produce), 't', "$what, the last one: producers work afterwards");
-	mended("$what, the last one");
+	mended('no extent header');
 }
 
 # Position, time, tag hash and length of the second entry.
 foreach my $at (0, 1, 3, 7, 22, 23, 24, 27, 28, 29)
 {
-	my $undo = flip($queue_file, 32 + $at, $at == 23 ? 0x80 : 1);
+	my $undo = flip($area, $extents[0]{at} + 32 + $at, $at == 23 ? 0x80 : 1);
 	verify_says("flipped bit in byte $at of an entry",
 		qr/^entry 1 of queue 0 of topic \S+: the (entry|position|frame|segment)/m);
 	fails("flipped bit in byte $at of an entry: pull()",
@@ -334,21 +313,20 @@ mended('entries');
 # A producer writes to what it has mapped, and the keeper flushes that.
 my $producer = $node->background_psql('postgres');
 $producer->query_safe($produce);
-my @undo = map { set_mode($_, 0444) } (last_log_file(), $last_queue_file);
+my @undo = map { set_mode($_, 0444) } (last_log_file(), $area);
 is($producer->query_safe($produce), 't', 'read-only segments that are mapped: produce()');
 $node->safe_psql('postgres', 'CHECKPOINT');
 is(outcome($select) > 0, 1, 'read-only segments: SELECT');
 $_->() foreach @undo;
 $producer->quit;
 
-my $undo = set_mode($last_queue_file, 0444);
-fails('read-only queue segment: produce()', $produce,
+my $undo = set_mode($area, 0444);
+fails('read-only area file: produce()', $produce,
 	qr/42501: could not open file "pg_rocketq\/queue\/\S+": Permission denied/);
-is(outcome($select) > 0, 1, 'read-only queue segment: SELECT');
-others_go_on('read-only queue segment');
+is(outcome($select) > 0, 1, 'read-only area file: SELECT');
 $node->safe_psql('postgres', 'CHECKPOINT');
 $undo->();
-is(outcome($produce), 't', 'a queue segment no longer read-only: producers go on');
+is(outcome($produce), 't', 'an area file no longer read-only: producers go on');
 mended('read-only segments');
 
 # No segment can be added to the log; what has been allocated is still used.
@@ -362,11 +340,6 @@ rq_poll('producers to go on', sub { return outcome($fill) eq '5000'; });
 $node->safe_psql('postgres',
 	"SELECT count(*) FROM rocketq.consume('good', 'g', 10000, auto_commit => true)");
 
-$undo = set_mode("$store/queue/$key", 0555);
-fails('read-only queue directory: produce()',
-	"SELECT count(rocketq.produce('bad', 'x')) FROM generate_series(1, 3000)",
-	qr/42501: could not create file "pg_rocketq\/queue\/\S+": Permission denied/);
-$undo->();
 mended('read-only directories');
 
 # ---- the state file ----
