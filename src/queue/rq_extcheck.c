@@ -105,7 +105,7 @@ copy_header(RqExtAddr addr, RqExtentHeader *h)
  * neither, if there is none.
  */
 static RqQueue *
-lock_owner(const RqExtentHeader *h)
+lock_header_owner(const RqExtentHeader *h)
 {
 	uint32		topic;
 	RqQueue    *q = NULL;
@@ -135,7 +135,7 @@ unlock_owner(RqQueue *q)
 static bool
 is_queues_own(RqExtAddr addr, const RqExtentHeader *h)
 {
-	RqQueue    *q = lock_owner(h);
+	RqQueue    *q = lock_header_owner(h);
 	bool		owned;
 
 	if (q == NULL)

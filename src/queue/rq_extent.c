@@ -384,7 +384,7 @@ rq_extent_add(RqQueue *q, RqOff first, uint64 coming)
 /* ---- give back ---- */
 
 static RqExtChain
-chain_of(const RqQueue *q)
+whole_chain(const RqQueue *q)
 {
 	return (RqExtChain)
 	{
@@ -412,7 +412,7 @@ forget_chain(RqQueue *q)
 static bool
 needs_nothing(const RqQueue *q, RqOff start, RqOff end)
 {
-	RqExtAddr	tail = chain_of(q).tail;
+	RqExtAddr	tail = whole_chain(q).tail;
 
 	return start == end && (rq_ext_class(tail) > 0 || rq_extent_room(q) == 0);
 }
@@ -441,7 +441,7 @@ void
 rq_extent_cut(RqQueue *q)
 {
 	RqOff		start = pg_atomic_read_u64(&q->start);
-	RqExtChain	chain = chain_of(q);
+	RqExtChain	chain = whole_chain(q);
 	RqExtRun	run = {0};
 
 	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
