@@ -25,14 +25,10 @@ SELECT count(*) FROM rocketq.consume('smaller', 'g', auto_commit => true);
 EOQ
 
 # The first entry of the first queue points elsewhere.
-my $file = $node->data_dir . '/pg_rocketq/queue/' . $node->safe_psql('postgres',
-	"SELECT oid || '_' || pg_relation_filenode('smaller') || '/0.00000000' FROM pg_database WHERE datname = 'postgres'");
-open my $fh, '+<:raw', $file or die "could not open \"$file\": $!";
-sysseek($fh, 0, 0);
-sysread($fh, my $byte, 1);
-sysseek($fh, 0, 0);
-syswrite($fh, chr(ord($byte) ^ 1));
-close $fh;
+my $key = rq_topic_key($node, 'smaller');
+my ($entry) = rq_entries($node, $key, 0, 0, 1);
+my ($extent) = rq_extents_of($node, $key, 0);
+rq_overwrite($extent->{path}, $extent->{at}, chr(ord($entry) ^ 1));
 my $count = 'SELECT count(*), min(what) LIKE \'%queue 0 of topic%\' FROM ';
 is($node->safe_psql('postgres', "$count rocketq.verify()"), '1|t', 'there is a problem');
 

@@ -1,6 +1,7 @@
-# 069_unreadable_queue.pl -- a missing file of a queue, or of the log, does not
-# stop retention: the server keeps what that queue may need and removes the
-# rest, and a server told to ignore the missing file gets the space back.
+# 069_unreadable_queue.pl -- a damaged extent of a queue, or a missing file of the
+# log, does not stop retention: the server keeps what that queue may need and
+# removes the rest, and a server told to ignore what is missing gets the space
+# back.
 
 use strict;
 use warnings;
@@ -19,9 +20,6 @@ rocketq.retention_time = -1
 rocketq.keep_unconsumed = off
 rocketq.janitor_interval = '50ms'
 EOC
-my $store = $node->data_dir . '/pg_rocketq';
-my $away = $node->basedir . '/away';
-
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
 sub set_retention
@@ -33,7 +31,7 @@ sub set_retention
 	return;
 }
 
-# More than two files of each queue, and many segments of the log.
+# More than two extents of each queue, and many segments of the log.
 sub fill
 {
 	sql(<<'EOQ');
@@ -47,14 +45,25 @@ sql(<<'EOQ');
 SELECT rocketq.create_topic('bad', 1), rocketq.create_topic('good', 1), rocketq.create_topic('brief', 1);
 SELECT rocketq.create_group('bad', 'g');
 EOQ
-my $queue = sql("SELECT 'queue/' || oid || '_' || pg_relation_filenode('bad') FROM pg_database WHERE datname = 'postgres'");
+
+# Damage the header of an extent in the middle of a topic's first queue; returns a
+# function that undoes it.
+sub damage
+{
+	my ($key) = @_;
+	my @extents = rq_extents_of($node, $key, 0);
+
+	cmp_ok(scalar(@extents), '>', 2, 'the queue has more than two extents');
+	return rq_overwrite($extents[1]->{path}, $extents[1]->{header}, "\xFF" x 64);
+}
+
 fill();
 
 #
-# A file of a queue is removed while the server runs.
+# An extent of a queue is damaged while the server runs.
 #
-my $file = "$store/$queue/0.00000001";
-rename($file, $away) or die "could not rename \"$file\": $!";
+my $bad = rq_topic_key($node, 'bad');
+my $undo = damage($bad);
 my $first = sql('SELECT min(start_position) FROM rocketq.segments');
 set_retention(0);
 rq_poll_query($node, 'the janitor to say what it cannot read',
@@ -69,14 +78,15 @@ is(sql('SELECT min(start_position) FROM rocketq.segments'), $first, 'the log is 
 is(sql("SELECT rocketq.min_offset('bad', 0)"), '0', 'the queue is kept as it is');
 is(sql("SELECT last_error ~ 'queue 0 of topic .* is damaged' FROM rocketq.workers WHERE worker = 'janitor'"),
 	't', 'the view of workers shows the error');
-rename($away, $file) or die "could not rename \"$away\": $!";
+$undo->();
 rq_poll_query($node, 'the log to be trimmed', "SELECT min(start_position) > $first FROM rocketq.segments");
-rq_verify($node, 'the file is back');
+rq_verify($node, 'the extent is as it was');
 set_retention(-1);
 
 #
-# A file in the middle goes before anybody has read it, and the group is after it:
-# what the group would lose can be counted, but nothing of the queue goes.
+# An extent in the middle is damaged before anybody has read it, and the group is
+# after it: what the group would lose can be counted, but nothing of the queue
+# goes.
 #
 my $janitor = rq_pause($node, 'rocketq janitor');
 sql(<<'EOQ');
@@ -88,28 +98,26 @@ SELECT rocketq.commit_offset('half', 'g', 0, 4096);
 SELECT rocketq.alter_topic('half', retention_time => '0');
 CHECKPOINT;
 EOQ
-my $half = sql("SELECT 'queue/' || oid || '_' || pg_relation_filenode('half') FROM pg_database WHERE datname = 'postgres'");
-rename("$store/$half/0.00000001", $away) or die "could not rename a file of \"$half\": $!";
+$undo = damage(rq_topic_key($node, 'half'));
 my $lost = "SELECT string_agg(queue_id || ':' || lost_messages, ' ' ORDER BY queue_id) FROM rocketq.groups WHERE topic = 'half'";
 kill('CONT', $janitor);
 rq_poll_query($node, 'the other queue to be trimmed', "SELECT rocketq.min_offset('half', 1) = 3000");
 is(sql($lost), '0:0 1:3000', 'what the group has not lost is not counted');
-rename($away, "$store/$half/0.00000001") or die "could not rename \"$away\": $!";
+$undo->();
 rq_poll_query($node, 'the queue to be trimmed', "SELECT rocketq.min_offset('half', 0) = 9000");
 is(sql($lost), '0:4904 1:3000', 'and counted when it goes');
 sql("SELECT rocketq.drop_topic('half')");
 
 #
-# Files of a queue and of the log are lost, and the server continues without
-# them.
+# An extent of a queue and a file of the log are lost, and the server continues
+# without them.
 #
 fill();
 my ($start, $end) = split /\|/, sql("SELECT rocketq.min_offset('bad', 0), rocketq.max_offset('bad', 0)");
-my @files = map { "$store/$queue/$_" } grep { /^0\./ } rq_store_files($node, $queue);
 my @segments = map { $node->data_dir . "/$_" } split /\n/, sql(q{SELECT file FROM rocketq.segments ORDER BY start_position LIMIT 2});
-cmp_ok(scalar(@files), '>', 3, 'the queue has more than three files');
 $node->stop;
-unlink($files[1], $segments[1]) == 2 or die "could not remove files: $!";
+damage($bad);
+unlink($segments[1]) or die "could not remove \"$segments[1]\": $!";
 $node->append_conf('postgresql.conf', 'rocketq.ignore_missing_files = on');
 rq_start($node);
 is(sql("SELECT rocketq.min_offset('bad', 0)"), $start, 'nothing is removed yet');
