@@ -148,8 +148,10 @@ foreach my $point (
 		sql('CHECKPOINT');
 		rq_arm($node, "$point=stop");
 		sql('DROP TABLE dropped');
+		rq_wait_ticks($node, 'janitor', 2) if $who ne 'janitor';
 		my $checkpoint = $who eq 'janitor' ? undef
-		  : rq_background($node, 'psql', '-XAtq', '-c', 'SELECT pg_sleep(0.2)', '-c', 'CHECKPOINT',
+		  : rq_background($node, 'psql', '-XAtq', '-c',
+			"SELECT rocketq.produce('kept', 'stored', queue_id => 0)", '-c', 'CHECKPOINT',
 			'-d', $node->connstr('postgres'));
 		rq_poll_stopped($worker{$who});
 		take_others();
