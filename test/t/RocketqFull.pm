@@ -165,7 +165,7 @@ sub refusal
 }
 
 # Produce, one call after the other, until it is refused, with the right error.
-sub refused_by_log
+sub refused_for_space
 {
 	my ($full, $what, $call) = @_;
 	my $before = query($full, $counted);
@@ -177,7 +177,7 @@ sub refused_by_log
 		last if $err ne '';
 	}
 	like($err,
-		qr/ERROR:\s+53100: could not allocate segment of the rocketq commit log: No space left on device\nHINT:\s+Free some space in "pg_rocketq\/log"; producers resume automatically/,
+		qr/ERROR:\s+53100: could not allocate (segment of the rocketq commit log|space for queues in directory "pg_rocketq\/queue"): No space left on device\nHINT:\s+Free some space in "pg_rocketq\/(log|queue)"/,
 		"$full->{label}: $what: a clear error");
 	is(query($full, $counted) - $before, '1', "$full->{label}: $what: the refusal is counted");
 	return;
@@ -224,11 +224,11 @@ sub rq_full_log
 
 	fill_up($full, 512);
 	$log_from = rq_log_from($node);
-	refused_by_log($full, 'producing',
+	refused_for_space($full, 'producing',
 		"SELECT load.make_for(1, 1), rocketq.produce('plain', repeat('x', 5000)) FROM generate_series(1, 20)");
 	$node->wait_for_log($news, $log_from);
 	rq_check($node, "$label: a client that produces while the disk is full");
-	refused_by_log($full, 'producing without a transaction',
+	refused_for_space($full, 'producing without a transaction',
 		"SELECT rocketq.produce('plain', repeat('x', 5000), transactional => false)");
 	rq_wait_ticks($node, 'allocator', 3);
 	is(scalar(() = slurp_file($node->logfile, $log_from) =~ /$news/g),
@@ -239,7 +239,7 @@ sub rq_full_log
 
 	# Several runs of messages.  There would be space for the first.
 	fill_up($full, 512);
-	refused_by_log($full, 'a batch without a transaction',
+	refused_for_space($full, 'a batch without a transaction',
 		"SELECT count(*) FROM rocketq.produce_batch('plain', array_fill(repeat('y', 5000), ARRAY[500]), transactional => false)");
 	is( query($full, "SELECT count(*) % 500 FROM plain WHERE rocketq.text(body) LIKE 'y%'"),
 		'0', "$label: no part of the batch is there");
