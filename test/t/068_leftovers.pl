@@ -47,7 +47,7 @@ sub set_writable
 	return;
 }
 
-sql("SELECT rocketq.create_topic('other', 1)");
+sql("SELECT rocketq.create_topic('other', 1); SELECT rocketq.produce('other', 'x')");
 my $from;
 
 # ---- a segment of the log ----
