@@ -351,8 +351,8 @@ foreach my $what ('missing', 'empty', 'cut', 'flipped', 'unreadable')
 	my $undo =
 	    $what eq 'missing'    ? replace_file($state, undef)
 	  : $what eq 'empty'      ? replace_file($state, '')
-	  : $what eq 'cut'        ? replace_file($state, substr($bytes, 0, -8))
-	  : $what eq 'flipped'    ? flip($state, length($bytes) - 9, 4)
+	  : $what eq 'cut'        ? replace_file($state, substr($bytes, 0, 30))
+	  : $what eq 'flipped'    ? flip($state, 40 + 104 + 2, 4)
 	  :                         set_mode($state, 0);
 	verify_says("$what state file", qr/^file "pg_rocketq\/state": the state file/m);
 	$undo->();
@@ -363,8 +363,7 @@ unlike(slurp_file($node->logfile, $log_from),
 	qr/PANIC|TRAP|terminated by signal|server process .* exited/,
 	'nothing has crashed');
 
-# CRC-32C, as the state file has it of what follows its header and then of the
-# header's fields after the checksum.
+# CRC-32C, as the state file has it; see src/format/rq_statefmt.h.
 sub crc32c
 {
 	my $crc = 0xFFFFFFFF;
@@ -377,45 +376,38 @@ sub crc32c
 	return $crc ^ 0xFFFFFFFF;
 }
 
+# The state file with other bytes, and the checksums of its header and its first
+# batch put right.
 sub sealed_state
 {
-	my $all = shift;
-	my $header = 64 + 16 * 24;
+	my ($all, $at, $other) = @_;
 
-	substr($all, 4, 4) = pack('L', crc32c(substr($all, $header) . substr($all, 8, $header - 8)));
+	substr($all, $at, length($other)) = $other;
+	my $bytes = unpack('Q<', substr($all, 40 + 40, 8));
+	substr($all, 40 + 8, 4) = pack('L<', crc32c(substr($all, 40 + 104, $bytes - 104)));
+	substr($all, 40 + 4, 4) = pack('L<', crc32c(substr($all, 40 + 8, 104 - 8)));
+	substr($all, 4, 4) = pack('L<', crc32c(substr($all, 8, 32)));
 	return $all;
 }
 
-# The state file with another number in the header's entry of a section.
-sub other_section
-{
-	my ($all, $section, $field, $number) = @_;
-
-	substr($all, 64 + 24 * $section + $field, 4) = pack('L', $number);
-	return sealed_state($all);
-}
-
-# A server does not start with a state that is damaged or has unknown parts.
+# A server does not start with a state that is damaged or of a kind to come.
 $node->stop;
 my $bytes = bytes_of($state);
-is(sealed_state($bytes), $bytes, 'the checksum of the state file');
-my $nsections = unpack('L', substr($bytes, 52, 4));
-cmp_ok($nsections, '>=', 3, 'its sections');
+ok(sealed_state($bytes, 0, substr($bytes, 0, 4)) eq $bytes, 'the checksums of the state file');
 my @states = (
-	[ 'empty state file', sub { return replace_file($state, ''); }, qr/too short/ ],
-	[ 'state file cut short', sub { return replace_file($state, substr($bytes, 0, -8)); },
-		qr/length does not match/ ],
-	[ 'flipped bit in the state file', sub { return flip($state, 70, 16); },
-		qr/checksum does not match/ ],
-	[   'section of a kind to come',
-		sub { return replace_file($state, other_section($bytes, $nsections - 1, 0, 4711)); },
-		qr/section of unrecognized kind 4711/ ],
-	[   'section of a version to come',
-		sub { return replace_file($state, other_section($bytes, 1, 4, 4712)); },
-		qr/section of topics \(kind 2\) in unrecognized version 4712/ ],
-	[   'section twice',
-		sub { return replace_file($state, other_section($bytes, 2, 0, 2)); },
-		qr/contents do not fit together/ ]);
+	[ 'empty state file', sub { return replace_file($state, ''); }, qr/the state file is too short/ ],
+	[ 'state file cut short', sub { return replace_file($state, substr($bytes, 0, 30)); },
+		qr/the state file is too short/ ],
+	[ 'flipped bit in the header of the state file', sub { return flip($state, 13, 16); },
+		qr/the checksum of the state file's header does not match/ ],
+	[ 'flipped bit in the state file', sub { return flip($state, 40 + 104 + 2, 16); },
+		qr/the state file has no whole image/ ],
+	[   'state file of a version to come',
+		sub { return replace_file($state, sealed_state($bytes, 8, pack('L<', 4712))); },
+		qr/the state file has an unrecognized format version/ ],
+	[   'record of a kind to come',
+		sub { return replace_file($state, sealed_state($bytes, 40 + 104, pack('S<', 4711))); },
+		qr/the state file's contents do not fit together/ ]);
 foreach my $case (@states)
 {
 	my ($what, $damage, $expected) = @$case;
@@ -424,7 +416,7 @@ foreach my $case (@states)
 
 	ok(!$node->start(fail_ok => 1), "$what: the server does not start");
 	like( slurp_file($node->logfile, $from),
-		qr/FATAL:  file "pg_rocketq\/state" is damaged.*DETAIL:  A check found that the state file.*$expected.*HINT:  If another version of rocketq wrote the file, install that version; otherwise restore the data directory from a backup/s,
+		qr/FATAL:  file "pg_rocketq\/state" is damaged.*DETAIL:  A check found that $expected.*HINT:  If another version of rocketq wrote the file, install that version; otherwise restore the data directory from a backup/s,
 		"$what: it says why");
 	$undo->();
 }
