@@ -183,6 +183,8 @@
 	X(arg, "extent-zeroing") \
 	/* a chunk is filled with zeros and has no header */ \
 	X(arg, "chunk-filled") \
+	/* "fail": an area file that is filled cannot be synced */ \
+	X(arg, "area-fsync") \
 	/* a chunk's space is given back */ \
 	X(arg, "chunk-punched") \
 	/* verify() knows which queue it checks next, and holds no lock */ \

@@ -182,7 +182,7 @@ static void
 drop_free_list(uint32 chunk, int class)
 {
 	RqChunk    *c = &rq_chunks[chunk];
-	int			fresh = rq_ext_places[class] - c->fresh + 1;
+	int			fresh = c->unswept ? 0 : rq_ext_places[class] - c->fresh + 1;
 
 	c->free_head = 0;
 	if (c->nfree > fresh)
@@ -209,13 +209,16 @@ pop_place(uint32 chunk, int class, char *base)
 	return place;
 }
 
-/* One that was never in use; 0 if there is none. */
+/*
+ * One that was never in use; 0 if there is none.  In a chunk that is being swept
+ * nobody knows what those are which the sweep has not come to.
+ */
 static uint16
 fresh_place(uint32 chunk, int class, char *base)
 {
 	RqChunk    *c = &rq_chunks[chunk];
 
-	while (c->fresh <= rq_ext_places[class] && c->nfree > 0)
+	while (!c->unswept && c->fresh <= rq_ext_places[class] && c->nfree > 0)
 	{
 		uint16		place = c->fresh++;
 

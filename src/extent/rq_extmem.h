@@ -52,7 +52,8 @@ typedef struct RqChunk
 								 * are not free yet */
 	uint16		nfree;
 	uint16		free_head;		/* a place, 0 = the list is empty */
-	uint16		fresh;			/* a place, or one more than the last */
+	uint16		fresh;			/* a place, or one more than the last; until
+								 * it has been swept, where that goes on */
 	uint32		next;			/* chunks of the class with something free; */
 	uint32		prev;			/* RQ_NO_CHUNK at the ends */
 } RqChunk;

@@ -136,7 +136,8 @@ free_released(RqExtIsNeeded is_needed, int *err)
 
 	zero_entries(base, class, RQ_EXT_PLACE(addr));
 	RQ_FAULT("extent-zeroing");
-	if (rq_chunks[RQ_EXT_CHUNK(addr)].unswept)
+	if (rq_chunks[RQ_EXT_CHUNK(addr)].unswept &&
+		RQ_EXT_PLACE(addr) >= rq_chunks[RQ_EXT_CHUNK(addr)].fresh)
 		rq_free_clear(addr, base);
 	else
 		rq_free_put(addr, base);
@@ -163,26 +164,34 @@ find_chunk(int class, bool unswept)
 	return RQ_NO_CHUNK;
 }
 
-/* Every extent that nobody owns; their headers have been zeroed at the start. */
+/*
+ * Every extent that nobody owns; their headers have been zeroed at the start.  If
+ * this is cut short by an error, as when a page can't be read, it goes on after
+ * that place, which is not used until the next start: nothing must become free
+ * twice.
+ */
 static int
 sweep_chunk(int class)
 {
 	uint32		chunk = find_chunk(class, true);
+	RqChunk    *c = &rq_chunks[chunk];
 	char	   *base;
 
 	Assert(chunk != RQ_NO_CHUNK);
 	base = rq_area_chunk(chunk, RQ_MAP_PROBE_WRITE);
 	if (base == NULL)
 		return EIO;
-	for (uint32 place = 1; place <= rq_ext_places[class]; place++)
+	while (c->fresh <= rq_ext_places[class])
 	{
+		uint32		place = c->fresh++;
+
 		if (!rq_ext_is_free(rq_area_header(base, place)))
 			continue;
 		zero_entries(base, class, place);
 		rq_free_put(RQ_EXT_ADDR(chunk, place), base);
 	}
 	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
-	rq_chunks[chunk].unswept = false;
+	c->unswept = false;
 	rq_extents->nunswept[class]--;
 	LWLockRelease(rq_extents_lock);
 	return 0;

@@ -238,7 +238,7 @@ free_list_problem(uint32 chunk, int class, char *base, uint64 *is_free)
 		if (next != RQ_EXT_NONE && (RQ_EXT_CHUNK(next) != chunk || !rq_ext_is_place(next, class)))
 			return "its list of free extents is damaged";
 	}
-	for (uint32 place = k->fresh; place <= rq_ext_places[class]; place++, n++)
+	for (uint32 place = k->fresh; !k->unswept && place <= rq_ext_places[class]; place++, n++)
 		set_bit(is_free, place);
 	if (n != k->nfree)
 		return "its number of free extents is wrong";

@@ -283,7 +283,7 @@ link_chunk_headers(uint32 chunk, int class, RqExtentHeader *headers, uint32 n,
 		changed = true;
 	}
 	rq_extents->nowned[class] += owned;
-	rq_chunks[chunk].fresh = n + 1;
+	rq_chunks[chunk].fresh = owned < n ? 1 : n + 1;
 	rq_chunks[chunk].unswept = owned < n;
 	rq_extents->nunswept[class] += owned < n;
 	if (changed)

@@ -60,10 +60,23 @@ write_at(int fd, const void *bytes, uint64 len, uint64 at)
 	return n < 0 ? errno : ENOSPC;
 }
 
+/*
+ * The file has pages of other queues, which relied on nothing yet.  The kernel
+ * reports their loss once, whatever the error, so it must not go unheard: PANIC,
+ * unless data_sync_retry is on.
+ */
 static int
-sync_fd(int fd)
+sync_fd(int fd, const char *path)
 {
-	return pg_fsync(fd) == 0 ? 0 : errno;
+	int			err;
+
+	if (!RQ_FAULT_FAILS("area-fsync") && pg_fsync(fd) == 0)
+		return 0;
+	err = errno;
+	ereport(data_sync_elevel(LOG),
+			(errcode_for_file_access(),
+			 errmsg("could not fsync file \"%s\": %m", path)));
+	return err;
 }
 
 /*
@@ -71,7 +84,7 @@ sync_fd(int fd)
  * zeros: what the chunk was before would come back as extents.
  */
 static int
-fill_chunk(int fd, uint32 chunk, int class, uint64 store)
+fill_chunk(int fd, const char *path, uint32 chunk, int class, uint64 store)
 {
 	uint64		start = chunk_start(chunk);
 	RqChunkHeader h = {.chunk = chunk, .class = class, .store = store};
@@ -80,59 +93,36 @@ fill_chunk(int fd, uint32 chunk, int class, uint64 store)
 	rq_chunk_seal(&h);
 	err = rq_fill_zeros(fd, start, start + RQ_CHUNK_SIZE);
 	if (err == 0)
-		err = sync_fd(fd);
+		err = sync_fd(fd, path);
 	RQ_FAULT("chunk-filled");
 	if (err == 0)
 		err = write_at(fd, &h, sizeof(h), start);
 	if (err == 0)
-		err = sync_fd(fd);
+		err = sync_fd(fd, path);
 	return err;
 }
 
 /*
- * A failed fsync is only returned: nobody relies on the chunk, and the file's
- * other pages are this process's no more than before.  But the kernel reports
- * their loss once, so it must not go unheard.
- */
-static void
-report_fill_failure(const char *path, int err)
-{
-	if (err == ENOSPC || err == EDQUOT || err == EFBIG)
-		return;
-	errno = err;
-	ereport(data_sync_elevel(LOG),
-			(errcode_for_file_access(),
-			 errmsg("could not extend file \"%s\": %m", path)));
-}
-
-/*
- * The name of a new file is synced before anything is told of the chunk: the
- * state that will name extents in it syncs files that are there, no names.
+ * The name of a file is synced before its first chunk gets a header: the state
+ * that will name extents in it syncs files that are there, no names.  Not only
+ * by whoever creates the file, who may not have come that far.
  */
 int
 rq_area_fill(uint32 chunk, int class, uint64 store)
 {
 	char		path[MAXPGPATH];
-	bool		is_new = false;
 	int			err;
 	int			fd;
 
 	Assert(chunk < RQ_CHUNKS_MAX && class < RQ_EXT_CLASSES);
 	rq_area_path(path, chunk / RQ_AREA_CHUNKS);
-	fd = BasicOpenFile(path, O_RDWR | PG_BINARY);
-	if (fd < 0 && errno == ENOENT)
-	{
-		fd = BasicOpenFile(path, O_RDWR | O_CREAT | O_EXCL | PG_BINARY);
-		is_new = true;
-	}
+	fd = BasicOpenFile(path, O_RDWR | O_CREAT | PG_BINARY);
 	if (fd < 0)
 		return errno;
-	err = fill_chunk(fd, chunk, class, store);
-	close(fd);
-	if (err != 0)
-		report_fill_failure(path, err);
-	else if (is_new)
+	if (lseek(fd, 0, SEEK_END) == 0)
 		rq_fsync_path(RQ_QUEUE_DIR, true);
+	err = fill_chunk(fd, path, chunk, class, store);
+	close(fd);
 	return err;
 }
 
@@ -359,7 +349,7 @@ rq_area_write_entries(uint32 chunk, int class, uint32 place,
 	err = write_at(fd, entries, n * sizeof(RqEntry),
 				   chunk_start(chunk) + rq_ext_offset(class, place));
 	if (err == 0)
-		err = sync_fd(fd);
+		err = sync_fd(fd, path);
 	close(fd);
 	if (err != 0)
 	{

@@ -30,6 +30,7 @@
 
 #include "base/rq_compat.h"
 #include "consume/rq_offset.h"
+#include "extent/rq_extlist.h"
 #include "format/rq_walrec.h"
 #include "log/rq_log.h"
 #include "queue/rq_enqueue.h"
@@ -95,6 +96,13 @@ rocketq_redo(XLogReaderState *record)
 	if (problem)
 		elog(PANIC, "rocketq WAL record of type %u, kind %u: %s",
 			 info & ~XLR_INFO_MASK, rq_wal_ext_kind(info, data, len), problem);
+
+	/*
+	 * As the keeper did, so that replay needs no more room than the primary:
+	 * what queues gave back is used again after a sync.
+	 */
+	if (rq_extent_wants_sync())
+		rq_state_sync(record->ReadRecPtr, false);
 	redo_functions[rq_wal_index(info, data, len)] (data, len, record->EndRecPtr);
 	rq_store->redo_changed = true;
 	check_when_consistent();

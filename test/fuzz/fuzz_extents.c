@@ -471,7 +471,7 @@ note_free(uint32 chunk, int class, char *base)
 		must(rq_ext_is_free(h), "a free extent has a header");
 		place = RQ_EXT_PLACE(h->next);
 	}
-	for (uint32 i = c->fresh; i <= rq_ext_places[class]; i++, n++)
+	for (uint32 i = c->fresh; !c->unswept && i <= rq_ext_places[class]; i++, n++)
 		note_place(RQ_EXT_ADDR(chunk, i));
 	must(n == c->nfree, "the number of free extents is wrong");
 	return n;

@@ -261,6 +261,20 @@ eval { $idle->quit; };
 rq_disarm_and_recover($node);
 rq_check($node, 'after an fsync that failed');
 
+# The same in an area file, while room is made for entries of queues: it has
+# entries of others, too.
+$log_from = rq_log_from($node);
+rq_arm($node, 'area-fsync=fail');
+$node->psql('postgres', <<'EOQ');
+SELECT rocketq.create_topic('load.wants_room', 1);
+SELECT count(rocketq.produce('load.wants_room', 'x')) FROM generate_series(1, 300000);
+EOQ
+$node->wait_for_log(qr,PANIC:  could not fsync file "pg_rocketq/queue/[0-9a-f]+": Input/output error,, $log_from);
+pass('an fsync of an area file that fails ends the server');
+rq_disarm_and_recover($node);
+rq_check($node, 'after an fsync of an area file that failed');
+$node->safe_psql('postgres', "DROP TABLE IF EXISTS load.wants_room");
+
 # Unless it is set that the kernel does say so again.
 $node->append_conf('postgresql.conf', 'data_sync_retry = on');
 rq_arm($node, 'zero-fsync=fail');
