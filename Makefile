@@ -124,11 +124,13 @@ OBJS = \
 	src/queue/rq_ahead.o \
 	src/queue/rq_enqueue.o \
 	src/queue/rq_entry.o \
+	src/queue/rq_late.o \
 	src/queue/rq_queue.o \
 	src/queue/rq_queuesync.o \
 	src/queue/rq_resolve.o \
 	src/queue/rq_tablestate.o \
 	src/retain/rq_expire.o \
+	src/retain/rq_floor.o \
 	src/retain/rq_kept.o \
 	src/retain/rq_lowest.o \
 	src/retain/rq_needs.o \

@@ -319,7 +319,7 @@ CREATE FUNCTION rocketq.get_stats(OUT produced bigint, OUT produced_bytes bigint
     OUT refused_too_large bigint, OUT refused_disk_full bigint, OUT refused_file_error bigint,
     OUT refused_no_room bigint, OUT refused_closed bigint, OUT groups_moved bigint,
     OUT messages_lost bigint, OUT segments_created bigint, OUT segments_trimmed bigint,
-    OUT syncs bigint, OUT wal_records bigint, OUT wal_bytes bigint,
+    OUT queues_asked bigint, OUT syncs bigint, OUT wal_records bigint, OUT wal_bytes bigint,
     OUT stats_reset pg_catalog.timestamptz) RETURNS pg_catalog.record
     AS 'MODULE_PATHNAME', 'rocketq_get_stats' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION rocketq.get_stats IS 'counters of this server, for view rocketq.stats';
@@ -603,6 +603,8 @@ COMMENT ON COLUMN rocketq.stats.messages_lost IS 'messages that consumer groups 
 COMMENT ON COLUMN rocketq.stats.segments_created IS 'segments of the commit log created';
 COMMENT ON COLUMN rocketq.stats.segments_trimmed IS
     'segments of the commit log removed by retention';
+COMMENT ON COLUMN rocketq.stats.queues_asked IS
+    'queues that retention has asked what they need of the log''s oldest segments';
 COMMENT ON COLUMN rocketq.stats.syncs IS 'syncs of the store to disk for checkpoints';
 COMMENT ON COLUMN rocketq.stats.wal_records IS 'WAL records written by rocketq';
 COMMENT ON COLUMN rocketq.stats.wal_bytes IS 'size of these records, in bytes';

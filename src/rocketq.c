@@ -24,6 +24,7 @@
 #include "produce/rq_produce.h"
 #include "produce/rq_touched.h"
 #include "queue/rq_ahead.h"
+#include "queue/rq_late.h"
 #include "retain/rq_kept.h"
 #include "shmem/rq_latency.h"
 #include "shmem/rq_bits.h"
@@ -67,6 +68,7 @@ const RqPart *const rq_parts[] = {
 	&rq_offsets_part,
 	&rq_growth_part,
 	&rq_ahead_part,
+	&rq_late_part,
 	&rq_waiters_part,
 	&rq_unused_part,
 	&rq_kept_part,

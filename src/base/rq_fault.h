@@ -163,6 +163,8 @@
 	X(arg, "trim-segment") \
 	/* the files are removed */ \
 	X(arg, "trim-removed") \
+	/* the starts of some queues are raised, those of others and the log's are not */ \
+	X(arg, "trim-part") \
 	/* verify() knows which queue it checks next, and holds no lock */ \
 	X(arg, "verify-queue")
 

@@ -27,6 +27,7 @@
 #include "base/rq_fault.h"
 #include "queue/rq_ahead.h"
 #include "queue/rq_enqueue.h"
+#include "queue/rq_late.h"
 #include "queue/rq_queue_private.h"
 #include "shmem/rq_stats.h"
 #include "topic/rq_growth.h"
@@ -89,6 +90,16 @@ bytes_of(const xl_rq_entry *entries, uint32 count)
 	for (uint32 i = 0; i < count; i++)
 		bytes += RQ_ENTRY_FRAME_LEN(&entries[i]);
 	return bytes;
+}
+
+static RqPos
+lowest_of(const xl_rq_entry *entries, uint32 count)
+{
+	RqPos		lowest = entries[0].pos;
+
+	for (uint32 i = 1; i < count; i++)
+		lowest = Min(lowest, entries[i].pos);
+	return lowest;
 }
 
 static XLogRecPtr
@@ -227,6 +238,7 @@ rq_queue_enqueue(RqQueue *q, const xl_rq_entry *entries, int count, uint64 xid,
 		LWLockRelease(&q->lock);
 		rq_gate_leave();
 	}
+	rq_late_note(q, rec.offset, lowest_of(entries, count));
 	rq_count(RQ_STAT_ENQUEUED, count);
 	rq_ahead_written(q, rec.offset, rec.offset + count);
 	return rec.offset;

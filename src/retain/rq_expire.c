@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/timestamp.h"
 
 #include "base/rq_guc.h"
@@ -73,16 +74,15 @@ rq_expire_first_before(TimestampTz now)
 
 /*
  * Where the queue begins when all that has expired and is held by no group
- * goes; where it begins now, if that is not worth a record.  Never past what
+ * goes; "start", where it begins now, if that is not worth a record.  Never past what
  * is resolved and logged, as keep_valid() of rq_trim.c demands.
  */
 static RqOff
-start_unexpired(const RqRound *r, RqQueue *q)
+start_unexpired(const RqRound *r, RqQueue *q, RqOff start)
 {
 	TimestampTz before = rq_expire_before(q->topic, r->now);
 	int64		grain = (int64) Max(rq_expire_time(q->topic) / EXPIRE_SHARE, 1) *
 	USECS_PER_SEC;
-	RqOff		start = pg_atomic_read_u64(&q->start);
 	RqOff		to = Min(rq_queue_offset_at(q, before), q->logged_stable);
 	RqOff		from;
 	RqEntry		e;
@@ -92,7 +92,9 @@ start_unexpired(const RqRound *r, RqQueue *q)
 		to = Min(to, from);
 	if (to <= start || !rq_queue_entry_or_lost(q, start, &e))
 		return start;
-	to = Min(to, start + EXPIRE_QUEUE_MAX);
+	to = Min(to, pg_atomic_read_u64(&q->start) + EXPIRE_QUEUE_MAX);
+	if (to <= start)
+		return start;
 	return to - start >= EXPIRE_COUNT || e.enqueued_at < before - grain ?
 		to : start;
 }
@@ -100,16 +102,26 @@ start_unexpired(const RqRound *r, RqQueue *q)
 static void
 expire_queue(RqRound *r, uint32 topic, uint32 i, RqTrim *t)
 {
+	t->more = false;
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	if (i < rq_topic_nslots(topic) && rq_topic_committed(topic)->retention_s >= 0)
 	{
 		RqQueue    *q = rq_topic_queue(topic, i);
-		RqOff		start = start_unexpired(r, q);
+		RqOff		start = rq_trim_start(t, q);
 
-		r->expire -= (int64) (start - pg_atomic_read_u64(&q->start));
-		rq_trim_queue(t, q, start);
+		r->expire -= rq_trim_queue(t, q, start_unexpired(r, q, start));
 	}
 	LWLockRelease(rq_meta_lock);
+}
+
+/* One that cannot be read keeps what it has. */
+static void
+expire_in_parts(RqRound *r, uint32 topic, uint32 i, RqTrim *t)
+{
+	do
+		CHECK_FOR_INTERRUPTS();
+	while (rq_round_look(r, expire_queue, topic, i, t) && rq_trim_part(t) &&
+		   t->more && r->expire > 0);
 }
 
 /*
@@ -144,7 +156,7 @@ expire_some(RqRound *r, RqTrim *t)
 			{
 				if (r->expire <= 0 || looks-- <= 0)
 					return;
-				(void) rq_round_look(r, expire_queue, topic, queue++, t);
+				expire_in_parts(r, topic, queue++, t);
 			}
 		topic = (topic + 1) % ntopics;
 		queue = 0;
@@ -156,7 +168,7 @@ expire_some(RqRound *r, RqTrim *t)
  * group holds them, although their segment stays.  Not one by one: when there
  * are many, or the oldest is over its time by a share of it.  Readers of the
  * topic go on with the next one.  The log's start stays, so
- * rq_trim() need not ask the readers.
+ * readers need not be asked.
  */
 void
 rq_expire_topics(RqRound *r)
@@ -164,8 +176,9 @@ rq_expire_topics(RqRound *r)
 	RqTrim		t;
 
 	r->expire = EXPIRE_ROUND;
-	rq_trim_prepare(&t, pg_atomic_read_u64(&rq_log->start));
+	rq_trim_prepare(&t, pg_atomic_read_u64(&rq_log->start), true);
 	expire_some(r, &t);
-	if (rq_trim(&t, true) && r->expire < EXPIRE_ROUND - EXPIRE_COUNT)
+	(void) rq_trim_finish(&t);
+	if (r->expire < EXPIRE_ROUND - EXPIRE_COUNT)
 		rq_worker_wake(RQ_JANITOR);
 }
