@@ -138,8 +138,9 @@ has_own_time(uint32 topic)
 
 /*
  * Look at queues, from where the last round has ended, until all of them have
- * been looked at or the round has done its part.  The topic that it begins in the
- * middle of comes twice, for the queues before that.
+ * been looked at or the round has done its part.  A topic that it begins in the
+ * middle of comes again at the end, for the queues before that; no queue comes
+ * twice, since what groups lose with it would count twice.
  */
 static void
 expire_some(RqRound *r, RqTrim *t)
@@ -147,12 +148,15 @@ expire_some(RqRound *r, RqTrim *t)
 	static uint32 topic = 0;
 	static uint32 queue = 0;
 	uint32		ntopics = rq_topics_begun();
+	uint32		first = queue;
 	int			looks = EXPIRE_LOOKS;
 
 	for (uint32 n = 0; n <= ntopics; n++)
 	{
+		uint32		end = n < ntopics ? PG_UINT32_MAX : first;
+
 		if (has_own_time(topic))
-			while (queue < rq_topic_nslots(topic))
+			while (queue < Min(end, rq_topic_nslots(topic)))
 			{
 				if (r->expire <= 0 || looks-- <= 0)
 					return;
