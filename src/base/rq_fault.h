@@ -111,6 +111,8 @@
 	X(arg, "keeper-sync") \
 	/* the keeper is about to settle an offset of this group */ \
 	X(arg, "offset-settle") \
+	/* the keeper looks at a queue that is unsettled */ \
+	X(arg, "keeper-look") \
 	/* RESOLVE and SETTLE are logged, the state is not copied */ \
 	X(arg, "keeper-settled") \
 	/* what had changed is copied, what has changed since is not */ \

@@ -74,6 +74,7 @@ end_pending(RqOffset *o, bool committed, TimestampTz now)
 	}
 	o->pend_xid = 0;
 	rq_offset_changed(o);
+	rq_offset_unsettled(o);
 }
 
 /* The same, and count it: this happened here, and is not being replayed. */
@@ -181,6 +182,7 @@ prepare_move(RqOffset *o, RqOff next, TimestampTz now)
 	if (o->pend_xid != 0)
 		finish_pending(o, rq_xid_status(o->pend_xid) == RQ_XID_COMMITTED, now);
 	rq_offset_changed(o);
+	rq_offset_unsettled(o);
 	return (xl_rq_move)
 	{
 		.queue_id = o->queue_id, .base = o->committed, .next = next
@@ -327,6 +329,7 @@ log_settled(uint32 group, const xl_rq_settled *items, int n)
 
 		o->lsn = lsn;
 		o->committed = o->logged = items[i].committed;
+		rq_bits_clear(&rq_unsettled[RQ_SLOT_OFFSET], (uint32) (o - rq_offsets));
 	}
 	END_CRIT_SECTION();
 }
@@ -418,42 +421,43 @@ add_to_batch(Batch *b, RqOffset *o)
 	};
 }
 
-static bool
-is_unsettled(const RqOffset *o)
+/*
+ * Those in [from, to) that are unsettled, in holds of the meta lock that do not
+ * grow with their number.  That is seen without the group's lock: settling an
+ * offset twice does no harm.  "next" is where to go on after one that has thrown.
+ */
+static void
+settle_range(Batch *b, uint32 from, uint32 to, uint32 *next)
 {
-	return o->group != RQ_NO_SLOT &&
-		(o->pend_xid != 0 || o->logged != o->committed);
+	uint32		slot = from;
+	bool		more = true;
+
+	while (more)
+	{
+		LWLockAcquire(rq_meta_lock, LW_SHARED);
+		for (int i = 0; i < HOLD_MAX && more; i++, slot++)
+		{
+			more = rq_bits_next(&rq_unsettled[RQ_SLOT_OFFSET], &slot) && slot < to;
+			*next = slot + 1;
+			if (more && rq_offsets[slot].group != RQ_NO_SLOT)
+				add_to_batch(b, &rq_offsets[slot]);
+		}
+		end_batch(b);
+		LWLockRelease(rq_meta_lock);
+	}
 }
 
-/*
- * One pass over all slots, in holds of the meta lock that do not grow with
- * their number.  Whether there is something to settle is checked without the
- * group's lock: what is missed because it changes just now is found in the next
- * pass, and settling an offset twice does no harm.
- */
 void
 rq_offset_settle_all(void)
 {
 	static Batch b;
-	static uint32 next = 0;		/* goes on after one that has thrown */
-	uint32		n = rq_slots_begun(rq_offset_pool);
+	static uint32 next = 0;
+	uint32		begun = Min(next, (uint32) rq_max_consumer_slots);
 
 	b.group = RQ_NO_SLOT;
-	for (uint32 i = 0; i < n; i++)
-	{
-		RqOffset   *o = &rq_offsets[next];
-
-		next = (next + 1) % n;
-		if (i % HOLD_MAX == 0)
-			LWLockAcquire(rq_meta_lock, LW_SHARED);
-		if (is_unsettled(o))
-			add_to_batch(&b, o);
-		if (i % HOLD_MAX == HOLD_MAX - 1 || i == n - 1)
-		{
-			end_batch(&b);
-			LWLockRelease(rq_meta_lock);
-		}
-	}
+	settle_range(&b, begun, rq_max_consumer_slots, &next);
+	settle_range(&b, 0, begun, &next);
+	next = 0;
 }
 
 /* ---- redo ---- */
@@ -513,6 +517,7 @@ rq_offset_redo(const void *data, uint32 len, XLogRecPtr lsn)
 		redo_end_pending(o, moves[i].base, now);
 		begin_move(o, moves[i].next, rec->xid, lsn);
 		rq_offset_changed(o);
+		rq_offset_unsettled(o);
 	}
 	LWLockRelease(rq_group_lock(group));
 }
@@ -539,6 +544,7 @@ rq_offset_redo_settle(const void *data, uint32 len, XLogRecPtr lsn)
 		o->logged = settled[i].committed;
 		o->lsn = lsn;
 		rq_offset_changed(o);
+		rq_bits_clear(&rq_unsettled[RQ_SLOT_OFFSET], (uint32) (o - rq_offsets));
 	}
 	LWLockRelease(rq_group_lock(group));
 }

@@ -42,7 +42,7 @@
 
 #define RQ_STATE_MAGIC		0x52515354	/* "RQST" */
 #define RQ_STATE_BATCH_MAGIC	0x52514254	/* "RQBT" */
-#define RQ_STATE_VERSION	7
+#define RQ_STATE_VERSION	8
 #define RQ_STATE_PEND_OP_MAX	2
 
 /* A batch, its header included, is no longer than this. */
@@ -144,7 +144,9 @@ typedef struct RqStateQueue
 	uint32		topic;			/* slot */
 	uint32		id;				/* number within the topic */
 	uint64		start;
-	uint64		stable;			/* as far as RESOLVE records have said */
+	uint64		logged_stable;	/* as far as RESOLVE records have said */
+	uint64		stable;			/* up to here from there on no entry is
+								 * aborted */
 	uint64		end;
 	int64		last_time;
 	XLogRecPtr	lsn;
@@ -193,7 +195,7 @@ StaticAssertDecl(sizeof(RqStateBatch) == 88, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateRecord) == 8, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateTopic) == 56 + 2 * sizeof(RqTopicSettings),
 				 "on-disk layout");
-StaticAssertDecl(sizeof(RqStateQueue) == 72, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateQueue) == 80, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateGroup) == 40 + RQ_GROUP_NAME_MAX, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateOffset) == 56, "on-disk layout");
 

@@ -169,6 +169,7 @@ put_run(const Run *r, xl_rq_enqueue *rec, const xl_rq_entry *entries,
 
 	/* 2. log */
 	rq_queue_changed(q);
+	rq_queue_unsettled(q);
 	q->lsn = log_enqueue(rec, entries);
 	RQ_FAULT("enqueue-wal");
 	q->last_time = rec->enqueued_at;
@@ -301,6 +302,7 @@ rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn)
 	enqueue_apply(&run, &rec, entries);
 	q->redo_dirty = Min(q->redo_dirty, rec.offset);
 	rq_queue_changed(q);
+	rq_queue_unsettled(q);
 	if (lsn > q->lsn)
 	{
 		q->lsn = lsn;

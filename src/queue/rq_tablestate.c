@@ -47,8 +47,13 @@ copy_topic(uint32 topic, RqStateTopic *s)
 }
 
 /*
- * How far the queue is resolved beyond what is logged is left out: flags
- * there are in no record, and redo of the entries' ENQUEUE would clear them.
+ * How far the queue is resolved beyond what is logged is left out if there are
+ * aborted entries: their flags are in no record, and redo of the ENQUEUE would
+ * clear them.  Without any, redo does no harm, and no RESOLVE is needed before a
+ * sync.  But it is needed in the end, so the copy also says how far that is
+ * logged: a standby asks for the outcome of transactions until RESOLVE has come,
+ * and nobody knows that for ever.
+ *
  * What is to be synced is noted under the same hold of the lock, so that it
  * reaches to the very end that the copy has.
  */
@@ -61,9 +66,14 @@ copy_queue(RqQueue *q, bool note, RqStateQueue *s)
 	s->topic = q->topic;
 	s->id = q->id;
 	s->start = pg_atomic_read_u64(&q->start);
-	s->stable = q->logged_stable;
+	s->logged_stable = q->logged_stable;
+	s->stable = q->unlogged_aborts > 0 ? q->logged_stable :
+		pg_atomic_read_u64(&q->stable);
 	s->end = pg_atomic_read_u64(&q->end);
-	Assert(s->start <= s->end && s->stable <= s->end);
+	Assert(s->start <= s->end && s->logged_stable <= s->stable &&
+		   s->stable <= s->end);
+	Assert(s->logged_stable == s->end ||
+		   rq_bits_get(&rq_unsettled[RQ_SLOT_QUEUE], (uint32) (q - rq_queues)));
 	s->last_time = q->last_time;
 	s->lsn = q->lsn;
 	s->born = q->born;
@@ -108,6 +118,8 @@ copy_offset(uint32 slot, RqStateOffset *s)
 	s->saved_total = o->saved_total;
 	s->saved_left = o->saved_left;
 	s->lsn = o->lsn;
+	Assert((o->pend_xid == 0 && o->logged == o->committed) ||
+		   rq_bits_get(&rq_unsettled[RQ_SLOT_OFFSET], slot));
 	LWLockRelease(rq_offset_lock(o));
 	return true;
 }
@@ -222,9 +234,9 @@ load_topic(const RqStateTopic *s)
 }
 
 /*
- * The slot is new, so no lock is needed.  The stable offset begins where
- * RESOLVE has been logged; resolving from there on asks pg_xact, as it did
- * before.  A queue that has not come yet is marked by load_topic().
+ * The slot is new, so no lock is needed.  Resolving from the stable offset on
+ * asks pg_xact, as it did before.  A queue that has not come yet is marked by
+ * load_topic().
  */
 static void
 load_queue(Places *topics, const RqStateQueue *s)
@@ -236,12 +248,14 @@ load_queue(Places *topics, const RqStateQueue *s)
 	pg_atomic_write_u64(&q->start, s->start);
 	pg_atomic_write_u64(&q->stable, Max(s->start, s->stable));
 	pg_atomic_write_u64(&q->end, s->end);
-	q->logged_stable = Max(s->start, s->stable);
+	q->logged_stable = Max(s->start, s->logged_stable);
 	q->last_time = s->last_time;
 	q->lsn = s->lsn;
 	q->born = s->born;
 	q->bytes_start = s->bytes_start;
 	q->bytes_end = s->bytes_end;
+	if (q->logged_stable < s->end)
+		rq_queue_unsettled(q);
 }
 
 /*
@@ -283,6 +297,7 @@ load_offset(Places *groups, const RqStateOffset *s)
 	o->saved_left = s->saved_left;
 	o->logged = RQ_NOT_LOGGED;
 	o->lsn = s->lsn;
+	rq_offset_unsettled(o);
 }
 
 static void

@@ -161,6 +161,7 @@ rq_group_cut_offsets(uint32 group, uint32 nqueues)
 
 		o->group = RQ_NO_SLOT;
 		rq_offset_changed(o);
+		rq_bits_clear(&rq_unsettled[RQ_SLOT_OFFSET], (uint32) (o - rq_offsets));
 	}
 	rq_slots_cut(rq_offset_pool, map, nqueues);
 	rq_group_changed(group);

@@ -352,25 +352,45 @@ rq_offset_find(uint32 group, uint32 queue_id)
 static inline void
 rq_topic_changed(uint32 topic)
 {
-	rq_bits_set(RQ_SLOT_TOPIC, topic);
+	rq_bits_set(&rq_changed[RQ_SLOT_TOPIC], topic);
 }
 
 static inline void
 rq_queue_changed(const RqQueue *q)
 {
-	rq_bits_set(RQ_SLOT_QUEUE, (uint32) (q - rq_queues));
+	rq_bits_set(&rq_changed[RQ_SLOT_QUEUE], (uint32) (q - rq_queues));
 }
 
 static inline void
 rq_group_changed(uint32 group)
 {
-	rq_bits_set(RQ_SLOT_GROUP, group);
+	rq_bits_set(&rq_changed[RQ_SLOT_GROUP], group);
 }
 
 static inline void
 rq_offset_changed(const RqOffset *o)
 {
-	rq_bits_set(RQ_SLOT_OFFSET, (uint32) (o - rq_offsets));
+	rq_bits_set(&rq_changed[RQ_SLOT_OFFSET], (uint32) (o - rq_offsets));
+}
+
+/*
+ * The queue has entries that are not resolved, or that are resolved without
+ * WAL saying so.  For who adds entries, under the queue's lock.
+ */
+static inline void
+rq_queue_unsettled(const RqQueue *q)
+{
+	rq_bits_set(&rq_unsettled[RQ_SLOT_QUEUE], (uint32) (q - rq_queues));
+}
+
+/*
+ * The offset depends on a transaction, or WAL says something else.  For who
+ * changes it, under the offset's lock.
+ */
+static inline void
+rq_offset_unsettled(const RqOffset *o)
+{
+	rq_bits_set(&rq_unsettled[RQ_SLOT_OFFSET], (uint32) (o - rq_offsets));
 }
 
 /* The slot of a queue's topic; the caller keeps the queue (see RqQueue). */

@@ -110,11 +110,11 @@ check_others(void)
 		{
 			uint32		sum = sum_of(kind, i);
 
-			if (rq_bits_get(kind, i))
+			if (rq_bits_get(&rq_changed[kind], i))
 				copied[kind][i] = 0;
 			else if (copied[kind][i] == 0)
 				copied[kind][i] = sum;
-			else if (copied[kind][i] != sum && !rq_bits_get(kind, i))
+			else if (copied[kind][i] != sum && !rq_bits_get(&rq_changed[kind], i))
 				elog(PANIC, "slot %u of kind %d has changed unnoticed", i, kind);
 		}
 	}
@@ -157,7 +157,7 @@ give_back_bits(const Sync *s)
 {
 	for (int kind = 0; kind < RQ_SLOT_KINDS; kind++)
 		for (uint32 i = 0; i < rq_changed[kind].nwords; i++)
-			rq_bits_restore(kind, i, s->taken[kind][i]);
+			rq_bits_restore(&rq_changed[kind], i, s->taken[kind][i]);
 }
 
 /* ---- copy ---- */
@@ -182,7 +182,7 @@ copy_slot(Sync *s, RqSlotKind kind, uint32 slot, bool free_too)
 static void
 copy_word(Sync *s, RqSlotKind kind, uint32 word, bool free_too)
 {
-	uint64		bits = rq_bits_take(kind, word);
+	uint64		bits = rq_bits_take(&rq_changed[kind], word);
 
 	s->taken[kind][word] |= bits;
 	for (; bits != 0; bits &= bits - 1)
@@ -465,7 +465,7 @@ mark_all(void)
 {
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	for (RqSlotKind kind = 0; kind < RQ_SLOT_KINDS; kind++)
-		rq_bits_set_all(kind, rq_table_begun(kind));
+		rq_bits_set_all(&rq_changed[kind], rq_table_begun(kind));
 	LWLockRelease(rq_meta_lock);
 }
 
