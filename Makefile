@@ -180,6 +180,7 @@ OBJS = \
 	src/wal/rq_missing.o \
 	src/wal/rq_rmgr.o \
 	src/wal/rq_state.o \
+	src/wal/rq_stateimage.o \
 	src/wal/rq_stateload.o \
 	src/wal/rq_statewrite.o \
 	src/wal/rq_tidy.o \

@@ -137,14 +137,16 @@
 	X(arg, "janitor-settle") \
 	/* dropped topics are known, none of them is removed yet */ \
 	X(arg, "janitor-drop") \
-	/* fail: the state file counts as long, so that it is replaced */ \
+	/* fail: the state file counts as long, so that an image is written */ \
 	X(arg, "state-long") \
 	/* the state file has the whole sync, which is not durable yet */ \
 	X(arg, "state-batch") \
+	/* a slice of a new image is written, beside the state file */ \
+	X(arg, "state-image-slice") \
 	/* a new state file is durable under its temporary name */ \
 	X(arg, "state-rename") \
 	/* it has its name */ \
-	X(arg, "state-renamed") \
+	X(arg, "state-image-renamed") \
 	/* the segment that the log ends in is zeroed beyond that, not synced */ \
 	X(arg, "zero-fsync") \
 	/* a new segment is zero-filled, not yet in place */ \

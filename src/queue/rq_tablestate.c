@@ -52,7 +52,7 @@ copy_topic(uint32 topic, RqStateTopic *s)
  * clear them.  Without any, redo does no harm, and no RESOLVE is needed before a
  * sync.  But it is needed in the end, so the copy also says how far that is
  * logged: a standby asks for the outcome of transactions until RESOLVE has come,
- * and nobody knows that for ever.
+ * and nobody knows that forever.
  *
  * What is to be synced is noted under the same hold of the lock, so that it
  * reaches to the very end that the copy has.

@@ -126,13 +126,8 @@ rq_bits_restore(const RqBits *bits, uint32 word, uint64 set)
 }
 
 void
-rq_bits_set_all(const RqBits *bits, uint32 end)
+rq_bits_clear_all(const RqBits *bits, uint32 end)
 {
-	Assert(end <= bits->nslots);
 	for (uint32 i = 0; i * RQ_BITS_WORD < end; i++)
-	{
-		uint32		n = Min(end - i * RQ_BITS_WORD, RQ_BITS_WORD);
-
-		pg_atomic_fetch_or_u64(&bits->words[i], PG_UINT64_MAX >> (RQ_BITS_WORD - n));
-	}
+		pg_atomic_write_u64(&bits->words[i], 0);
 }

@@ -103,7 +103,7 @@ extern uint64 rq_bits_take(const RqBits *bits, uint32 word);
 /* Set bits of a word again: what they stand for could not be done. */
 extern void rq_bits_restore(const RqBits *bits, uint32 word, uint64 set);
 
-/* Set those of all slots before "end". */
-extern void rq_bits_set_all(const RqBits *bits, uint32 end);
+/* Clear those of all slots before "end". */
+extern void rq_bits_clear_all(const RqBits *bits, uint32 end);
 
 #endif							/* RQ_BITS_H */

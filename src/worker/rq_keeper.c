@@ -59,6 +59,7 @@
 #include "wal/rq_files.h"
 #include "wal/rq_lost.h"
 #include "wal/rq_state.h"
+#include "wal/rq_stateimage.h"
 #include "wal/rq_tidy.h"
 #include "worker/rq_worker.h"
 
@@ -312,7 +313,8 @@ sync_finally(void)
 
 /*
  * If a step throws, the guard stays as it is and checkpoints go on waiting.
- * The early sync comes last, since a checkpoint may be waiting for the guard.
+ * The early sync comes after it, since a checkpoint may be waiting for that, and
+ * the image last, which may fail.
  */
 static void
 tick(void)
@@ -323,6 +325,7 @@ tick(void)
 		log_progress(false);
 	rotate_guard();
 	rq_state_sync_early();
+	rq_worker_round(rq_state_image_round);
 }
 
 /* ---- begin ---- */
@@ -445,6 +448,7 @@ close_store(void)
 			return;
 		pg_usleep(1000000L);
 	}
+	rq_state_image_give_up();
 	(void) rq_worker_round(note_closed);
 	closed_in_order = true;
 	drop_guard();
