@@ -151,20 +151,29 @@ kept_by('group g of %');
 #
 is(consume(), 'b', 'the group consumes');
 all_goes();
+keep('-1');
+sql("SELECT rocketq.create_group('busy', 'h', 'last')");
+fill(4);
 rq_done($one, 'BEGIN');
 rq_done($one, "SELECT rocketq.produce('rest', 'late', queue_id => 7)");
 my $late = sql('SELECT max(end_position) FROM rocketq.segments WHERE state <> \'ready\'');
 fill(3);
 sql("SELECT rocketq.produce('rest', 'early', queue_id => 7)");
-kept_by('transaction of process %');
-fill(3);
+fill(2);
+keep('0');
+kept_by('group h of %');
 
-# The queue has been asked, and has nothing but "early".
-rq_wait_ticks($node, 'janitor', 20);
+# The queue is asked when it has nothing but "early".
+go_on();
+kept_by('group h of %');
+rq_wait_ticks($node, 'janitor', 2);
 rq_done($one, 'COMMIT');
-rq_wait_ticks($node, 'janitor', 20);
+
+# The log can go as far as this, which is past "late" and not yet at "early".
+sql("SELECT count(*) FROM rocketq.consume('busy', 'h', 380, auto_commit => true)");
 kept_by('group g of %');
 cmp_ok(sql($log_start), '<', $late, 'the frame of a long transaction is kept');
+sql("SELECT rocketq.drop_group('busy', 'h')");
 is(consume(), 'early,late', 'and read');
 all_goes();
 
