@@ -83,6 +83,7 @@ OBJS = \
 	src/consume/rq_consumed.o \
 	src/consume/rq_consumer.o \
 	src/consume/rq_idle.o \
+	src/consume/rq_losses.o \
 	src/consume/rq_mark.o \
 	src/consume/rq_moves.o \
 	src/consume/rq_offer.o \

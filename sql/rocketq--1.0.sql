@@ -522,10 +522,10 @@ COMMENT ON COLUMN rocketq.groups.created_at IS
     'when the group was created; TRUNCATE of the topic creates it anew';
 COMMENT ON COLUMN rocketq.groups.lag_seconds IS
     'age in seconds of the oldest message not yet consumed by the group; 0 if there is none';
-COMMENT ON COLUMN rocketq.groups.owner_since IS 'when the owner started to consume the queue';
+COMMENT ON COLUMN rocketq.groups.owner_since IS 'when the owner''s transaction took the first of its queues';
 COMMENT ON COLUMN rocketq.groups.consumed_per_second IS
     'messages by which the offset advanced per second, averaged over the last 30 to 60 seconds, or '
-    'less for a new group; null on a standby';
+    'less for a new group; null on a standby, and if more groups move than can be remembered';
 COMMENT ON COLUMN rocketq.groups.holding IS
     'whether the group is keeping messages of the queue from being removed by retention';
 COMMENT ON COLUMN rocketq.groups.lost_messages IS

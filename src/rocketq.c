@@ -67,6 +67,7 @@ const RqPart *const rq_parts[] = {
 	&rq_groups_part,
 	&rq_offsets_part,
 	&rq_growth_part,
+	&rq_offset_uses_part,
 	&rq_ahead_part,
 	&rq_late_part,
 	&rq_waiters_part,

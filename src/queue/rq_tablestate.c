@@ -113,12 +113,12 @@ copy_offset(uint32 slot, RqStateOffset *s)
 	s->group = o->group;
 	s->queue_id = o->queue_id;
 	s->committed = o->committed;
-	s->pend_next = o->pend_next;
-	s->pend_xid = o->pend_xid;
-	s->saved_total = o->saved_total;
-	s->saved_left = o->saved_left;
+	s->pend_next = o->state == RQ_OFFSET_PENDING ? o->pend_next : 0;
+	s->pend_xid = o->state == RQ_OFFSET_PENDING ? o->pend_xid : 0;
+	s->saved_total = o->state == RQ_OFFSET_OPEN ? o->saved_total : 0;
+	s->saved_left = o->state == RQ_OFFSET_OPEN ? o->saved_left : 0;
 	s->lsn = o->lsn;
-	Assert((o->pend_xid == 0 && o->logged == o->committed) ||
+	Assert((o->state != RQ_OFFSET_PENDING && o->is_logged) ||
 		   rq_bits_get(&rq_unsettled[RQ_SLOT_OFFSET], slot));
 	LWLockRelease(rq_offset_lock(o));
 	return true;
@@ -281,21 +281,29 @@ load_group(const Places *topics, const RqStateGroup *s)
 
 /*
  * The keeper then logs "committed" once more, whether or not WAL has it.  Until
- * an offset has come it has been logged as 0.
+ * an offset has come it counts as logged.
  */
 static void
 load_offset(Places *groups, const RqStateOffset *s)
 {
 	RqOffset   *o = rq_offset_find(owner_of(groups, s->group), s->queue_id);
 
-	if (o == NULL || o->logged == RQ_NOT_LOGGED)
+	if (o == NULL || !o->is_logged)
 		rq_state_damaged("an offset does not fit its group");
 	o->committed = s->committed;
-	o->pend_next = s->pend_next;
-	o->pend_xid = s->pend_xid;
-	o->saved_total = s->saved_total;
-	o->saved_left = s->saved_left;
-	o->logged = RQ_NOT_LOGGED;
+	if (s->pend_xid != 0)
+	{
+		o->state = RQ_OFFSET_PENDING;
+		o->pend_next = s->pend_next;
+		o->pend_xid = s->pend_xid;
+	}
+	else if (s->saved_total != 0)
+	{
+		o->state = RQ_OFFSET_OPEN;
+		o->saved_total = s->saved_total;
+		o->saved_left = s->saved_left;
+	}
+	o->is_logged = false;
 	o->lsn = s->lsn;
 	rq_offset_unsettled(o);
 }

@@ -25,6 +25,7 @@
 #include "utils/timestamp.h"
 
 #include "base/rq_guc.h"
+#include "consume/rq_losses.h"
 #include "consume/rq_unused.h"
 #include "log/rq_log.h"
 #include "queue/rq_entry.h"
@@ -187,7 +188,7 @@ rq_retain_round(void)
 	trim_log(&r);
 	rq_expire_topics(&r);
 	tell_stuck(&r);
-	rq_trim_tell_losses(r.now);
+	rq_losses_tell(r.now);
 	if (r.error != NULL)
 		ReThrowError(r.error);
 }

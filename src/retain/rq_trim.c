@@ -14,7 +14,7 @@
  * what did so before, and after a crash the janitor goes on.  A group that had not consumed what goes is not
  * touched: whoever reads for it goes on at the queue's start.  What it loses
  * is counted in the preparation, added to the group's offset with the trim,
- * and written to the server log afterwards.
+ * and written to the server log afterwards (consume/rq_losses.c).
  */
 #include "postgres.h"
 
@@ -25,7 +25,7 @@
 #include "base/rq_compat.h"
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
-#include "base/rq_text.h"
+#include "consume/rq_losses.h"
 #include "consume/rq_offset.h"
 #include "log/rq_log.h"
 #include "queue/rq_entry.h"
@@ -45,9 +45,6 @@
 /* How many losses are noted under a hold of the meta lock. */
 #define LOSS_HOLD		1024
 
-/* How many losses are written to the server log in a round. */
-#define TELL_ROUND		256
-
 /* What a trim takes from a group in one queue. */
 typedef struct Loss
 {
@@ -59,6 +56,15 @@ typedef struct Loss
 	uint64		count;
 	bool		moves;			/* it has not lost any of the trim before this */
 } Loss;
+
+static RqGroupRef
+group_losing(const Loss *l)
+{
+	return (RqGroupRef)
+	{
+		.slot = l->group, .id = l->group_id
+	};
+}
 
 /* ---- prepare ---- */
 
@@ -146,7 +152,10 @@ add_losses(StringInfo list, Loss *losses, int n, RqOff begin)
 	{
 		losses[i].moves = losses[i].from >= begin;
 		if (losses[i].count > 0)
+		{
+			rq_losses_expect(group_losing(&losses[i]), losses[i].queue_id);
 			appendBinaryStringInfo(list, (char *) &losses[i], sizeof(Loss));
+		}
 		losses[i].count = 0;
 	}
 }
@@ -379,7 +388,7 @@ note_losses(const StringInfoData *list)
 			rq_meta_lock_again();
 		if (is_valid(&losses[i]))
 		{
-			rq_offset_lose(rq_group_offset(losses[i].group, losses[i].queue_id),
+			rq_losses_note(group_losing(&losses[i]), losses[i].queue_id,
 						   losses[i].from, losses[i].count);
 			rq_count(RQ_STAT_GROUPS_MOVED, losses[i].moves ? 1 : 0);
 			rq_count(RQ_STAT_MESSAGES_LOST, losses[i].count);
@@ -487,58 +496,6 @@ rq_trim_finish(RqTrim *t)
 		return false;
 	note_losses(&t->holes);
 	return true;
-}
-
-/* ---- the server log ---- */
-
-/* False if there is nothing to report, or not yet. */
-static bool
-tell_loss(RqOffset *o, TimestampTz now)
-{
-	char		name[RQ_GROUP_NAME_MAX + 1];
-	RqKey		key = {0};
-	RqOff		from = 0;
-	RqOff		to = 0;
-	uint32		queue_id = 0;
-	uint64		count = 0;
-
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	if (o->group != RQ_NO_SLOT)
-	{
-		const RqGroup *g = &rq_groups[o->group];
-
-		count = rq_offset_untold(o, now, &from);
-		queue_id = o->queue_id;
-		key = rq_topic_key(g->topic);
-		to = pg_atomic_read_u64(&rq_topic_queue(g->topic, queue_id)->start);
-		strlcpy(name, g->name, sizeof(name));
-	}
-	LWLockRelease(rq_meta_lock);
-	if (count > 0)
-		ereport(LOG,
-				(errmsg("consumer group \"%s\" of rocketq topic %u/%u lost " UINT64_FORMAT " messages of queue %u to retention",
-						rq_text_from(key.db, name), key.db, key.rel, count, queue_id),
-				 errdetail("It had consumed up to offset " UINT64_FORMAT "; the queue begins at " UINT64_FORMAT ".",
-						   from, Max(from, to))));
-	return count > 0;
-}
-
-void
-rq_trim_tell_losses(TimestampTz now)
-{
-	static uint32 next = 0;		/* where to go on the next time */
-	uint32		n = rq_slots_begun(rq_offset_pool);
-	int			left = TELL_ROUND;
-
-	for (uint32 i = 0; i < n && left > 0; i++)
-	{
-		RqOffset   *o = &rq_offsets[next];
-
-		next = (next + 1) % n;
-		/* Checked without a lock to pass over most, then again with it. */
-		if (o->lost != o->lost_told && tell_loss(o, now))
-			left--;
-	}
 }
 
 /* ---- redo ---- */

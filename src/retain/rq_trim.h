@@ -64,9 +64,6 @@ extern bool rq_trim_part(RqTrim *t);
  */
 extern bool rq_trim_finish(RqTrim *t);
 
-/* Write what groups have lost to the server log. */
-extern void rq_trim_tell_losses(TimestampTz now);
-
 /* An RqWalRedo. */
 extern void rq_trim_redo(const void *data, uint32 len, XLogRecPtr lsn);
 
