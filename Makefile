@@ -83,6 +83,7 @@ OBJS = \
 	src/consume/rq_consumed.o \
 	src/consume/rq_consumer.o \
 	src/consume/rq_idle.o \
+	src/consume/rq_losses.o \
 	src/consume/rq_mark.o \
 	src/consume/rq_moves.o \
 	src/consume/rq_offer.o \
@@ -133,11 +134,13 @@ OBJS = \
 	src/queue/rq_extent.o \
 	src/queue/rq_exthole.o \
 	src/queue/rq_extload.o \
+	src/queue/rq_late.o \
 	src/queue/rq_queue.o \
 	src/queue/rq_resolve.o \
 	src/queue/rq_supply.o \
 	src/queue/rq_tablestate.o \
 	src/retain/rq_expire.o \
+	src/retain/rq_floor.o \
 	src/retain/rq_kept.o \
 	src/retain/rq_lowest.o \
 	src/retain/rq_needs.o \
@@ -189,6 +192,7 @@ OBJS = \
 	src/wal/rq_missing.o \
 	src/wal/rq_rmgr.o \
 	src/wal/rq_state.o \
+	src/wal/rq_stateimage.o \
 	src/wal/rq_stateload.o \
 	src/wal/rq_statewrite.o \
 	src/wal/rq_tidy.o \

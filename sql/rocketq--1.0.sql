@@ -330,7 +330,7 @@ CREATE FUNCTION rocketq.get_stats(OUT produced bigint, OUT produced_bytes bigint
     OUT refused_too_large bigint, OUT refused_disk_full bigint, OUT refused_file_error bigint,
     OUT refused_no_room bigint, OUT refused_closed bigint, OUT groups_moved bigint,
     OUT messages_lost bigint, OUT segments_created bigint, OUT segments_trimmed bigint,
-    OUT syncs bigint, OUT wal_records bigint, OUT wal_bytes bigint,
+    OUT queues_asked bigint, OUT syncs bigint, OUT wal_records bigint, OUT wal_bytes bigint,
     OUT stats_reset pg_catalog.timestamptz) RETURNS pg_catalog.record
     AS 'MODULE_PATHNAME', 'rocketq_get_stats' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION rocketq.get_stats IS 'counters of this server, for view rocketq.stats';
@@ -533,10 +533,10 @@ COMMENT ON COLUMN rocketq.groups.created_at IS
     'when the group was created; TRUNCATE of the topic creates it anew';
 COMMENT ON COLUMN rocketq.groups.lag_seconds IS
     'age in seconds of the oldest message not yet consumed by the group; 0 if there is none';
-COMMENT ON COLUMN rocketq.groups.owner_since IS 'when the owner started to consume the queue';
+COMMENT ON COLUMN rocketq.groups.owner_since IS 'when the owner''s transaction took the first of its queues';
 COMMENT ON COLUMN rocketq.groups.consumed_per_second IS
     'messages by which the offset advanced per second, averaged over the last 30 to 60 seconds, or '
-    'less for a new group; null on a standby';
+    'less for a new group; null on a standby, and if more groups move than can be remembered';
 COMMENT ON COLUMN rocketq.groups.holding IS
     'whether the group is keeping messages of the queue from being removed by retention';
 COMMENT ON COLUMN rocketq.groups.lost_messages IS
@@ -622,6 +622,8 @@ COMMENT ON COLUMN rocketq.stats.messages_lost IS 'messages that consumer groups 
 COMMENT ON COLUMN rocketq.stats.segments_created IS 'segments of the commit log created';
 COMMENT ON COLUMN rocketq.stats.segments_trimmed IS
     'segments of the commit log removed by retention';
+COMMENT ON COLUMN rocketq.stats.queues_asked IS
+    'queues that retention has asked what they need of the log''s oldest segments';
 COMMENT ON COLUMN rocketq.stats.syncs IS 'syncs of the store to disk for checkpoints';
 COMMENT ON COLUMN rocketq.stats.wal_records IS 'WAL records written by rocketq';
 COMMENT ON COLUMN rocketq.stats.wal_bytes IS 'size of these records, in bytes';

@@ -24,6 +24,7 @@
 #include "log/rq_log.h"
 #include "produce/rq_produce.h"
 #include "produce/rq_touched.h"
+#include "queue/rq_late.h"
 #include "retain/rq_kept.h"
 #include "shmem/rq_latency.h"
 #include "shmem/rq_bits.h"
@@ -68,6 +69,8 @@ const RqPart *const rq_parts[] = {
 	&rq_groups_part,
 	&rq_offsets_part,
 	&rq_growth_part,
+	&rq_offset_uses_part,
+	&rq_late_part,
 	&rq_waiters_part,
 	&rq_unused_part,
 	&rq_kept_part,

@@ -124,6 +124,8 @@ copy_places(uint32 group, xl_rq_place *places, uint32 nqueues)
 	{
 		const RqOffset *o = rq_group_offset(group, i);
 
+		if (o->state != RQ_OFFSET_OPEN)
+			continue;
 		places[i].saved_total = o->saved_total;
 		places[i].saved_left = o->saved_left;
 	}

@@ -219,14 +219,15 @@ put_owner(RqRow *row, RqGroup *g, RqOffset *o)
 		owner = RQ_MARK_OWNER(pg_atomic_read_u64(&o->mark));
 
 	/*
-	 * The mark before its time; pairs with rq_owner_take_group(), and with
-	 * rq_mark_take() and rq_mark_clear(), between which a queue's time is
-	 * that of this owner or not yet there.  The next owner may have written
-	 * another time since, but no earlier one.
+	 * The mark before its time; pairs with rq_owner_take_group() and
+	 * note_first_take() (consume/rq_owner.c).  The next owner, or the owner's
+	 * next transaction, may have written another time since, but no earlier
+	 * one.
 	 */
 	pg_read_barrier();
 	rq_row_pid(row, owner >= 0 ? ProcGlobal->allProcs[owner].pid : 0);
-	rq_row_time(row, owner < 0 ? 0 : whole ? g->owner_since : o->owner_since);
+	rq_row_time(row, owner < 0 ? 0 : whole ? g->owner_since :
+				rq_backends[owner].owner_since);
 }
 
 static bool

@@ -115,6 +115,8 @@
 	X(arg, "keeper-sync") \
 	/* the keeper is about to settle an offset of this group */ \
 	X(arg, "offset-settle") \
+	/* the keeper looks at a queue that is unsettled */ \
+	X(arg, "keeper-look") \
 	/* RESOLVE and SETTLE are logged, the state is not copied */ \
 	X(arg, "keeper-settled") \
 	/* what had changed is copied, what has changed since is not */ \
@@ -139,14 +141,16 @@
 	X(arg, "janitor-settle") \
 	/* dropped topics are known, none of them is removed yet */ \
 	X(arg, "janitor-drop") \
-	/* fail: the state file counts as long, so that it is replaced */ \
+	/* fail: the state file counts as long, so that an image is written */ \
 	X(arg, "state-long") \
 	/* the state file has the whole sync, which is not durable yet */ \
 	X(arg, "state-batch") \
+	/* a slice of a new image is written, beside the state file */ \
+	X(arg, "state-image-slice") \
 	/* a new state file is durable under its temporary name */ \
 	X(arg, "state-rename") \
 	/* it has its name */ \
-	X(arg, "state-renamed") \
+	X(arg, "state-image-renamed") \
 	/* the segment that the log ends in is zeroed beyond that, not synced */ \
 	X(arg, "zero-fsync") \
 	/* a new segment is zero-filled, not yet in place */ \
@@ -187,6 +191,8 @@
 	X(arg, "area-fsync") \
 	/* a chunk's space is given back */ \
 	X(arg, "chunk-punched") \
+	/* the starts of some queues are raised, those of others and the log's are not */ \
+	X(arg, "trim-part") \
 	/* verify() knows which queue it checks next, and holds no lock */ \
 	X(arg, "verify-queue")
 

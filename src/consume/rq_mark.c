@@ -163,9 +163,6 @@ rq_mark_clear(RqOffset *o)
 {
 	uint64		mark = pg_atomic_read_u64(&o->mark);
 
-	/* So that nobody takes it for the next owner's. */
-	if (is_mine(mark))
-		o->owner_since = 0;
 	while (is_mine(mark) &&
 		   !pg_atomic_compare_exchange_u64(&o->mark, &mark, WAITERS(mark)))
 		;

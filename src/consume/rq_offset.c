@@ -41,9 +41,6 @@
 #include "topic/rq_topic.h"
 #include "topic/rq_xid.h"
 
-/* A group's losses in a queue are logged no more often than this. */
-#define TELL_INTERVAL	(60 * USECS_PER_SEC)
-
 /* Offsets settled under one hold of the meta lock. */
 #define HOLD_MAX		RQ_OFFSETS_MAX
 
@@ -56,7 +53,8 @@ static RqOff
 resolved(uint32 group, const RqOffset *o)
 {
 	Assert(LWLockHeldByMe(rq_group_lock(group)));
-	if (o->pend_xid != 0 && rq_xid_status(o->pend_xid) == RQ_XID_COMMITTED)
+	if (rq_offset_pending(o) != 0 &&
+		rq_xid_status(o->pend_xid) == RQ_XID_COMMITTED)
 		return o->pend_next;
 	return o->committed;
 }
@@ -72,8 +70,9 @@ end_pending(RqOffset *o, bool committed, TimestampTz now)
 		o->committed = o->pend_next;
 		o->changed_at = now;
 	}
-	o->pend_xid = 0;
+	o->state = RQ_OFFSET_AT_REST;
 	rq_offset_changed(o);
+	rq_offset_unsettled(o);
 }
 
 /* The same, and count it: this happened here, and is not being replayed. */
@@ -98,7 +97,7 @@ rq_offset_at_least(uint32 group, const RqOffset *o)
 
 	LWLockAcquire(lock, LW_SHARED);
 	off = o->committed;
-	if (o->pend_xid != 0)
+	if (o->state == RQ_OFFSET_PENDING)
 		off = Min(off, o->pend_next);
 	LWLockRelease(lock);
 	return off;
@@ -115,57 +114,31 @@ rq_offset_committed(RqOffset *o)
 	return off;
 }
 
+/*
+ * What was read counts if the group still exists: then its lock was the right
+ * one.  The offset before the id: if the id is still the group's, the slot was
+ * the group's when we read it.  Pairs with the release of the meta lock after
+ * group_drop_apply() in topic/rq_group_drop.c, which clears the id and frees the
+ * slot; another group gets the slot only under a later hold.
+ */
 bool
 rq_offset_peek(RqGroupRef group, uint32 queue_id, RqOff *committed, bool *open)
 {
-	RqOffset   *o = rq_offset_find(group.slot, queue_id);
+	const RqOffset *o = rq_offset_find(group.slot, queue_id);
+	RqOffset	seen;
+	bool		is_still;
 
 	if (o == NULL)
 		return false;
 	LWLockAcquire(rq_group_lock(group.slot), LW_SHARED);
-	*committed = resolved(group.slot, o);
-	*open = o->saved_total != 0;
-	LWLockRelease(rq_group_lock(group.slot));
-
-	/*
-	 * The offset before the id: if the id is still the group's, the slot was
-	 * the group's when we read it.  Pairs with the release of the meta lock
-	 * after group_drop_apply() in topic/rq_group_drop.c, which clears the id
-	 * and frees the slot; another group gets the slot only under a later
-	 * hold.
-	 */
+	seen = *o;
 	pg_read_barrier();
-	return rq_groups[group.slot].id == group.id;
-}
-
-void
-rq_offset_lose(RqOffset *o, RqOff from, uint64 count)
-{
-	RQ_ASSERT_META_LOCK(LW_SHARED);
-	LWLockAcquire(rq_offset_lock(o), LW_EXCLUSIVE);
-	/* The first loss since the last report says where the group was. */
-	if (o->lost == o->lost_told)
-		o->lost_from = from;
-	o->lost += count;
-	LWLockRelease(rq_offset_lock(o));
-}
-
-uint64
-rq_offset_untold(RqOffset *o, TimestampTz now, RqOff *from)
-{
-	uint64		untold = 0;
-
-	RQ_ASSERT_META_LOCK(LW_SHARED);
-	LWLockAcquire(rq_offset_lock(o), LW_EXCLUSIVE);
-	if (o->lost != o->lost_told && now - o->told_at >= TELL_INTERVAL)
-	{
-		untold = o->lost - o->lost_told;
-		*from = o->lost_from;
-		o->lost_told = o->lost;
-		o->told_at = now;
-	}
-	LWLockRelease(rq_offset_lock(o));
-	return untold;
+	is_still = rq_groups[group.slot].id == group.id;
+	if (is_still)
+		*committed = resolved(group.slot, &seen);
+	LWLockRelease(rq_group_lock(group.slot));
+	*open = seen.state == RQ_OFFSET_OPEN;
+	return is_still;
 }
 
 /* ---- a transaction's moves ---- */
@@ -178,9 +151,11 @@ static xl_rq_move
 prepare_move(RqOffset *o, RqOff next, TimestampTz now)
 {
 	Assert(LWLockHeldByMeInMode(rq_offset_lock(o), LW_EXCLUSIVE));
-	if (o->pend_xid != 0)
+	if (o->state == RQ_OFFSET_PENDING)
 		finish_pending(o, rq_xid_status(o->pend_xid) == RQ_XID_COMMITTED, now);
+	rq_moves_begin(o, now);
 	rq_offset_changed(o);
+	rq_offset_unsettled(o);
 	return (xl_rq_move)
 	{
 		.queue_id = o->queue_id, .base = o->committed, .next = next
@@ -200,10 +175,10 @@ begin_move(RqOffset *o, RqOff next, uint64 xid, XLogRecPtr lsn)
 {
 	Assert(LWLockHeldByMeInMode(rq_offset_lock(o), LW_EXCLUSIVE));
 	o->lsn = lsn;
-	o->saved_total = 0;
+	o->state = RQ_OFFSET_PENDING;
 	o->pend_next = next;
 	o->pend_xid = xid;
-	o->logged = RQ_NOT_LOGGED;
+	o->is_logged = false;
 }
 
 /*
@@ -279,7 +254,7 @@ rq_offset_stage(const RqOffsetMove *moves, int n, uint64 xid)
 /*
  * Shared memory only, so without the gate.  For others the transaction has
  * ended before its callback runs, so the keeper may have settled an offset
- * already; then "pend_xid" is not ours any more.  No other transaction can have
+ * already; then nothing of ours is pending any more.  No other transaction can have
  * staged a move: we release our locks after this.
  */
 void
@@ -294,7 +269,7 @@ rq_offset_finish(const RqOffsetMove *moves, int n, uint64 xid, bool committed)
 	{
 		RqOffset   *o = rq_offset_find(group, moves[i].queue_id);
 
-		if (o != NULL && o->pend_xid == xid)
+		if (o != NULL && rq_offset_pending(o) == xid)
 			finish_pending(o, committed, now);
 	}
 	LWLockRelease(rq_group_lock(group));
@@ -326,7 +301,9 @@ log_settled(uint32 group, const xl_rq_settled *items, int n)
 		RqOffset   *o = rq_offset_find(group, items[i].queue_id);
 
 		o->lsn = lsn;
-		o->committed = o->logged = items[i].committed;
+		o->committed = items[i].committed;
+		o->is_logged = true;
+		rq_bits_clear(&rq_unsettled[RQ_SLOT_OFFSET], (uint32) (o - rq_offsets));
 	}
 	END_CRIT_SECTION();
 }
@@ -340,11 +317,11 @@ rq_offset_place(RqOffset *o, RqOff offset)
 {
 	RQ_ASSERT_IN_GATE();
 	LWLockAcquire(rq_offset_lock(o), LW_EXCLUSIVE);
-	if (o->saved_total != 0 && o->pend_xid == 0)
+	if (o->state == RQ_OFFSET_OPEN)
 	{
 		const xl_rq_settled item = {.queue_id = o->queue_id, .committed = offset};
 
-		o->saved_total = 0;
+		o->state = RQ_OFFSET_AT_REST;
 		rq_offset_changed(o);
 		log_settled(o->group, &item, 1);
 	}
@@ -383,7 +360,7 @@ static void
 begin_batch(Batch *b, const RqOffset *o)
 {
 	bool		fits = b->group == o->group &&
-	(o->pend_xid == 0 || o->pend_xid == b->xid);
+	(rq_offset_pending(o) == 0 || o->pend_xid == b->xid);
 
 	if (fits)
 		return;
@@ -392,7 +369,7 @@ begin_batch(Batch *b, const RqOffset *o)
 	b->group = o->group;
 	b->now = GetCurrentTimestamp();
 	b->n = 0;
-	b->xid = o->pend_xid;
+	b->xid = rq_offset_pending(o);
 	RQ_FAULT_OF("offset-settle", rq_groups[o->group].id);
 	if (b->xid != 0)
 		b->status = rq_xid_status(b->xid);
@@ -404,7 +381,7 @@ add_to_batch(Batch *b, RqOffset *o)
 {
 	RQ_ASSERT_META_LOCK(LW_SHARED);
 	begin_batch(b, o);
-	if (o->pend_xid != 0)
+	if (o->state == RQ_OFFSET_PENDING)
 	{
 		if (b->status == RQ_XID_IN_PROGRESS)
 			return;
@@ -413,47 +390,48 @@ add_to_batch(Batch *b, RqOffset *o)
 	rq_offset_changed(o);
 	b->items[b->n++] = (xl_rq_settled)
 	{
-		.queue_id = o->queue_id, .committed = o->committed,
-			.saved_total = o->saved_total
+		.queue_id = o->queue_id, .is_open = o->state == RQ_OFFSET_OPEN,
+			.committed = o->committed
 	};
 }
 
-static bool
-is_unsettled(const RqOffset *o)
+/*
+ * Those in [from, to) that are unsettled, in holds of the meta lock that do not
+ * grow with their number.  That is seen without the group's lock: settling an
+ * offset twice does no harm.  "next" is where to go on after one that has thrown.
+ */
+static void
+settle_range(Batch *b, uint32 from, uint32 to, uint32 *next)
 {
-	return o->group != RQ_NO_SLOT &&
-		(o->pend_xid != 0 || o->logged != o->committed);
+	uint32		slot = from;
+	bool		more = true;
+
+	while (more)
+	{
+		LWLockAcquire(rq_meta_lock, LW_SHARED);
+		for (int i = 0; i < HOLD_MAX && more; i++, slot++)
+		{
+			more = rq_bits_next(&rq_unsettled[RQ_SLOT_OFFSET], &slot) && slot < to;
+			*next = slot + 1;
+			if (more && rq_offsets[slot].group != RQ_NO_SLOT)
+				add_to_batch(b, &rq_offsets[slot]);
+		}
+		end_batch(b);
+		LWLockRelease(rq_meta_lock);
+	}
 }
 
-/*
- * One pass over all slots, in holds of the meta lock that do not grow with
- * their number.  Whether there is something to settle is checked without the
- * group's lock: what is missed because it changes just now is found in the next
- * pass, and settling an offset twice does no harm.
- */
 void
 rq_offset_settle_all(void)
 {
 	static Batch b;
-	static uint32 next = 0;		/* goes on after one that has thrown */
-	uint32		n = rq_slots_begun(rq_offset_pool);
+	static uint32 next = 0;
+	uint32		begun = Min(next, (uint32) rq_max_consumer_slots);
 
 	b.group = RQ_NO_SLOT;
-	for (uint32 i = 0; i < n; i++)
-	{
-		RqOffset   *o = &rq_offsets[next];
-
-		next = (next + 1) % n;
-		if (i % HOLD_MAX == 0)
-			LWLockAcquire(rq_meta_lock, LW_SHARED);
-		if (is_unsettled(o))
-			add_to_batch(&b, o);
-		if (i % HOLD_MAX == HOLD_MAX - 1 || i == n - 1)
-		{
-			end_batch(&b);
-			LWLockRelease(rq_meta_lock);
-		}
-	}
+	settle_range(&b, begun, rq_max_consumer_slots, &next);
+	settle_range(&b, 0, begun, &next);
+	next = 0;
 }
 
 /* ---- redo ---- */
@@ -488,7 +466,7 @@ offset_for_redo(uint32 group, uint32 queue_id, XLogRecPtr lsn)
 static void
 redo_end_pending(RqOffset *o, RqOff committed, TimestampTz now)
 {
-	if (o->pend_xid != 0)
+	if (o->state == RQ_OFFSET_PENDING)
 		end_pending(o, o->pend_next == committed, now);
 	o->committed = committed;
 }
@@ -511,8 +489,10 @@ rq_offset_redo(const void *data, uint32 len, XLogRecPtr lsn)
 		if (o == NULL)
 			continue;
 		redo_end_pending(o, moves[i].base, now);
+		rq_moves_begin(o, now);
 		begin_move(o, moves[i].next, rec->xid, lsn);
 		rq_offset_changed(o);
+		rq_offset_unsettled(o);
 	}
 	LWLockRelease(rq_group_lock(group));
 }
@@ -535,10 +515,12 @@ rq_offset_redo_settle(const void *data, uint32 len, XLogRecPtr lsn)
 		if (o == NULL)
 			continue;
 		redo_end_pending(o, settled[i].committed, now);
-		o->saved_total = settled[i].saved_total;
-		o->logged = settled[i].committed;
+		if (o->state == RQ_OFFSET_OPEN && settled[i].is_open == 0)
+			o->state = RQ_OFFSET_AT_REST;
+		o->is_logged = true;
 		o->lsn = lsn;
 		rq_offset_changed(o);
+		rq_bits_clear(&rq_unsettled[RQ_SLOT_OFFSET], (uint32) (o - rq_offsets));
 	}
 	LWLockRelease(rq_group_lock(group));
 }

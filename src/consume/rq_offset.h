@@ -31,18 +31,6 @@ extern bool rq_offset_peek(RqGroupRef group, uint32 queue_id, RqOff *committed,
 extern RqOff rq_offset_at_least(uint32 group, const RqOffset *o);
 
 /*
- * Retention has removed "count" messages that the group had not consumed, from
- * offset "from" on.
- */
-extern void rq_offset_lose(RqOffset *o, RqOff from, uint64 count);
-
-/*
- * How many lost messages the server log is to report now, and where the group
- * was before; 0 = none, or the last report is too recent.
- */
-extern uint64 rq_offset_untold(RqOffset *o, TimestampTz now, RqOff *from);
-
-/*
  * Put the group of a restored dump at this offset, unless that has been done
  * or a transaction moves the group.  Called inside the gate.
  */

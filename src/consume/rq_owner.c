@@ -418,12 +418,23 @@ could_take(const RqCursor *c, Oid db)
 	return o == NULL || rq_mark_is_mine(o) || rq_mark_is_free(o);
 }
 
+/*
+ * Our first queue is about to be taken.  The time before the mark, which is a
+ * full barrier: who sees the mark finds its time.  Pairs with put_owner() in
+ * api/rq_views_sql.c.
+ */
+static void
+note_first_take(void)
+{
+	if (queues.n == 0)
+		RQ_MY_BACKEND->owner_since = GetCurrentTimestamp();
+}
+
 /* The mark has been set.  There is room.  Can't throw. */
 static void
 note_taken(const RqCursor *c)
 {
 	rq_group_used(c->group);
-	c->offset->owner_since = GetCurrentTimestamp();
 	queues.list[queues.n++] = (Queue)
 	{
 		.topic = c->q->topic, .group = c->group, .queue_id = c->q->id,
@@ -460,8 +471,12 @@ take_in_turn(const RqCursor *c, Oid db, uint32 savepoint)
 	};
 	rq_mark_want(c->offset);
 	rq_owner_lock(&turn, ExclusiveLock, true);
+	note_first_take();
 	while (!rq_mark_take_wanted(c->offset, savepoint))
+	{
 		rq_mark_wait(c->offset, db);
+		note_first_take();
+	}
 	wanted.offset = NULL;
 	note_taken(c);
 	error_context_stack = context.previous;
@@ -481,6 +496,7 @@ take_queue(const RqCursor *c, Oid db, bool wait)
 		return true;
 	if (!rq_savepoint_lock(db, queues.n, wait, &savepoint))
 		return false;
+	note_first_take();
 	if (rq_mark_take(c->offset, savepoint))
 		note_taken(c);
 	else if (wait)

@@ -3,14 +3,15 @@
  *	  How fast queues grow and groups go on.
  *
  * Nothing is counted for it.  It is noted now and then how far each queue that
- * grows (topic/rq_growth.c) and each group has come, and a rate is what has been
- * added since, divided by the time.
+ * grows (topic/rq_growth.c) and each group that moves (consume/rq_moves.c) has
+ * come, and a rate is what has been added since, divided by the time.
  */
 #include "postgres.h"
 
 #include "access/xlog.h"
 #include "utils/timestamp.h"
 
+#include "consume/rq_moves.h"
 #include "consume/rq_offset.h"
 #include "consume/rq_rates.h"
 #include "queue/rq_queue.h"
@@ -19,6 +20,9 @@
 
 /* How old a sample gets before the next is taken. */
 #define SAMPLE_INTERVAL_MS	30000
+
+StaticAssertDecl(RQ_USE_RATES >= 2 * SAMPLE_INTERVAL_MS * INT64CONST(1000),
+				 "the rates of offsets that move are kept");
 
 /* How often the janitor looks for what is due. */
 #define LOOK_INTERVAL_MS	1000
@@ -30,44 +34,49 @@
 #define SHORTEST_MS			1000
 
 static bool
-is_due(const RqSample *samples, TimestampTz now)
+is_due(TimestampTz last, TimestampTz now)
 {
-	return samples[0].at == 0 || samples[0].at > now ||
-		TimestampDifferenceExceeds(samples[0].at, now, SAMPLE_INTERVAL_MS);
+	return last > now ||
+		TimestampDifferenceExceeds(last, now, SAMPLE_INTERVAL_MS);
 }
 
 static void
-take_sample(RqSample *samples, TimestampTz now, uint64 count, uint64 bytes)
+sample_offset(RqOffsetUse *use, uint32 slot, TimestampTz now)
 {
-	RqSample	new = {.at = now, .count = count, .bytes = bytes};
-
-	samples[1] = samples[0];
-	samples[0] = new;
-}
-
-static void
-sample_offset(RqOffset *o, TimestampTz now)
-{
-	RqOff		committed = rq_offset_committed(o);
-	LWLock	   *lock = rq_offset_lock(o);
+	RqOffset   *o = &rq_offsets[slot];
+	RqOff		committed;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
-	LWLockAcquire(lock, LW_EXCLUSIVE);
-	take_sample(o->samples, now, committed, 0);
-	LWLockRelease(lock);
+	if (o->group == RQ_NO_SLOT)
+		return;
+	committed = rq_offset_committed(o);
+	LWLockAcquire(rq_offset_lock(o), LW_EXCLUSIVE);
+	/* The place may be another's by now. */
+	if (rq_offset_use(o) == use)
+	{
+		use->samples[1] = use->samples[0];
+		use->samples[0] = (RqOffsetSample)
+		{
+			.at = now, .committed = committed
+		};
+	}
+	LWLockRelease(rq_offset_lock(o));
 }
 
-/* Only the janitor writes samples, so it reads them without the lock. */
 static void
-sample_offsets(uint32 from, TimestampTz now)
+sample_offsets(int from, TimestampTz now)
 {
-	uint32		to;
+	int			to = Min(from + HOLD_MAX, rq_offset_uses_count());
 
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	to = Min(from + HOLD_MAX, rq_slots_begun(rq_offset_pool));
-	for (uint32 i = from; i < to; i++)
-		if (rq_offsets[i].group != RQ_NO_SLOT && is_due(rq_offsets[i].samples, now))
-			sample_offset(&rq_offsets[i], now);
+	for (int i = from; i < to; i++)
+	{
+		RqOffsetUse *use = &rq_offset_uses[i];
+		uint32		slot = pg_atomic_read_u32(&use->offset);
+
+		if (slot != RQ_NO_SLOT && is_due(use->samples[0].at, now))
+			sample_offset(use, slot, now);
+	}
 	LWLockRelease(rq_meta_lock);
 }
 
@@ -82,7 +91,7 @@ rq_rates_sample(void)
 	next_look = TimestampTzPlusMilliseconds(now, LOOK_INTERVAL_MS);
 
 	rq_growth_sample(now);
-	for (uint32 i = 0; i < rq_slots_begun(rq_offset_pool); i += HOLD_MAX)
+	for (int i = 0; i < rq_offset_uses_count(); i += HOLD_MAX)
 		sample_offsets(i, now);
 }
 
@@ -121,17 +130,39 @@ rq_rates_of_queue(RqQueue *q, TimestampTz now, RqRate *rate)
 	return known;
 }
 
+/*
+ * Since when an offset that has no samples is where it is.  If it has moved
+ * lately others had more need of the room, and its rate is not known.
+ */
+static TimestampTz
+at_rest_since(const RqOffset *o, TimestampTz now)
+{
+	if (o->changed_at != 0)
+		return now - o->changed_at > RQ_USE_RATES ? o->changed_at : 0;
+	return Max(rq_groups[o->group].created_at, rq_tables->started_at);
+}
+
 bool
 rq_rates_of_offset(RqOffset *o, TimestampTz now, RqRate *rate)
 {
-	RqOff		committed = rq_offset_committed(o);
-	LWLock	   *lock = rq_offset_lock(o);
-	bool		known;
+	RqSample	from = {.count = rq_offset_committed(o)};
+	RqOff		committed = from.count;
+	const RqOffsetUse *use;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
-	LWLockAcquire(lock, LW_SHARED);
-	known = rate_since(o->samples[1].at != 0 ? &o->samples[1] : &o->samples[0],
-					   now, committed, 0, rate);
-	LWLockRelease(lock);
-	return known;
+	if (RecoveryInProgress())
+		return false;
+	LWLockAcquire(rq_offset_lock(o), LW_SHARED);
+	use = rq_offset_use(o);
+	if (use != NULL)
+	{
+		const RqOffsetSample *older = &use->samples[use->samples[1].at != 0 ? 1 : 0];
+
+		from.at = older->at;
+		from.count = older->committed;
+	}
+	else
+		from.at = at_rest_since(o, now);
+	LWLockRelease(rq_offset_lock(o));
+	return rate_since(&from, now, committed, 0, rate);
 }

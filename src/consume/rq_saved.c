@@ -58,8 +58,8 @@ rq_saved_of(RqOffset *o)
 	RqSaved		s;
 
 	LWLockAcquire(lock, LW_SHARED);
-	s.total = o->pend_xid == 0 ? o->saved_total : 0;
-	s.left = Min(o->saved_left, s.total);
+	s.total = o->state == RQ_OFFSET_OPEN ? o->saved_total : 0;
+	s.left = Min(o->state == RQ_OFFSET_OPEN ? o->saved_left : 0, s.total);
 	LWLockRelease(lock);
 	return s;
 }
@@ -134,15 +134,14 @@ rq_saved_find(RqQueue *q, RqSaved s, uint64 *budget, RqOff *place)
 
 /*
  * A first check without the group's lock, for all the groups that were never
- * restored: "saved_total" is set when the group is created, and then only
- * cleared.
+ * restored: an offset is open when the group is created, and then never again.
  */
 RqOff
 rq_saved_offset(RqQueue *q, RqOffset *o, uint64 *budget)
 {
 	RqOff		place;
 
-	if (unlikely(o->saved_total != 0) &&
+	if (unlikely(o->state == RQ_OFFSET_OPEN) &&
 		rq_saved_find(q, rq_saved_of(o), budget, &place))
 		return place;
 	return rq_offset_committed(o);
@@ -225,7 +224,7 @@ rq_saved_place(const RqCursor *c)
 	bool		found;
 
 	Assert(rq_group_owner(c->group, c->q->id) == (int) RQ_MY_PROC_NUMBER);
-	if (likely(o->saved_total == 0))
+	if (likely(o->state != RQ_OFFSET_OPEN))
 		return;
 	s = rq_saved_of(o);
 	if (s.total == 0)
@@ -495,7 +494,7 @@ rq_saved_place_round(void)
 
 		/* The next round goes on after it, also if this one throws there. */
 		o = &rq_offsets[next++];
-		if (o->saved_total != 0 && o->group != RQ_NO_SLOT)
+		if (o->state == RQ_OFFSET_OPEN && o->group != RQ_NO_SLOT)
 		{
 			int			before = budget;
 

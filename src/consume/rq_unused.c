@@ -197,7 +197,7 @@ offsets_are_settled(uint32 group)
 {
 	RQ_ASSERT_META_LOCK(LW_SHARED);
 	for (uint32 i = 0; i < rq_groups[group].offsets.n; i++)
-		if (rq_group_offset(group, i)->pend_xid != 0)
+		if (rq_group_offset(group, i)->state == RQ_OFFSET_PENDING)
 			return false;
 	return true;
 }

@@ -86,7 +86,7 @@ topic_fits(const RqStateSlot *s)
 }
 
 /*
- * "stable" below "start" is allowed, since it is what RESOLVE records have
+ * "logged_stable" below "start" is allowed, since it is what RESOLVE records have
  * said; load_queue() of queue/rq_tablestate.c raises it.
  */
 static bool
@@ -94,7 +94,8 @@ queue_fits(const RqStateSlot *s)
 {
 	const RqStateQueue *q = &s->queue;
 
-	return q->start <= q->end && q->stable <= q->end && q->end <= RQ_NUMBER_MAX &&
+	return q->start <= q->end && q->logged_stable <= q->stable &&
+		q->stable <= q->end && q->end <= RQ_NUMBER_MAX &&
 		q->bytes_start <= q->bytes_end && q->bytes_end <= RQ_NUMBER_MAX;
 }
 

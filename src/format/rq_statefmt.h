@@ -150,7 +150,9 @@ typedef struct RqStateQueue
 	uint32		topic;			/* slot */
 	uint32		id;				/* number within the topic */
 	uint64		start;
-	uint64		stable;			/* as far as RESOLVE records have said */
+	uint64		logged_stable;	/* as far as RESOLVE records have said */
+	uint64		stable;			/* up to here from there on no entry is
+								 * aborted */
 	uint64		end;
 	int64		last_time;
 	XLogRecPtr	lsn;
@@ -199,7 +201,7 @@ StaticAssertDecl(sizeof(RqStateBatch) == 104, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateRecord) == 8, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateTopic) == 56 + 2 * sizeof(RqTopicSettings),
 				 "on-disk layout");
-StaticAssertDecl(sizeof(RqStateQueue) == 72, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateQueue) == 80, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateGroup) == 40 + RQ_GROUP_NAME_MAX, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateOffset) == 56, "on-disk layout");
 

@@ -107,7 +107,7 @@ check_settle(const void *data, uint64 len)
 	if (rec->count == 0 || rec->count > RQ_OFFSETS_MAX)
 		return out_of_bounds;
 	for (uint32 i = 0; i < rec->count; i++)
-		if (settled[i].committed > RQ_NUMBER_MAX)
+		if (settled[i].committed > RQ_NUMBER_MAX || settled[i].is_open > 1)
 			return out_of_bounds;
 	return NULL;
 }

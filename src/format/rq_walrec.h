@@ -169,9 +169,9 @@ typedef struct xl_rq_settle
 typedef struct xl_rq_settled
 {
 	uint32		queue_id;
-	uint32		unused;
+	uint32		is_open;		/* 1 = its place after the restore of a dump
+								 * is still to be found; see xl_rq_place */
 	uint64		committed;
-	uint64		saved_total;	/* as in xl_rq_place */
 } xl_rq_settled;
 
 /*

@@ -27,6 +27,7 @@
 #include "base/rq_fault.h"
 #include "queue/rq_enqueue.h"
 #include "queue/rq_entry.h"
+#include "queue/rq_late.h"
 #include "queue/rq_queue.h"
 #include "queue/rq_supply.h"
 #include "shmem/rq_stats.h"
@@ -94,6 +95,16 @@ bytes_of(const xl_rq_entry *entries, uint32 count)
 	for (uint32 i = 0; i < count; i++)
 		bytes += RQ_ENTRY_FRAME_LEN(&entries[i]);
 	return bytes;
+}
+
+static RqPos
+lowest_of(const xl_rq_entry *entries, uint32 count)
+{
+	RqPos		lowest = entries[0].pos;
+
+	for (uint32 i = 1; i < count; i++)
+		lowest = Min(lowest, entries[i].pos);
+	return lowest;
 }
 
 static XLogRecPtr
@@ -166,6 +177,7 @@ put_pieces(RqQueue *q, const Piece *pieces, xl_rq_enqueue *rec,
 
 	/* 2. log */
 	rq_queue_changed(q);
+	rq_queue_unsettled(q);
 	q->lsn = log_enqueue(rec, entries);
 	RQ_FAULT("enqueue-wal");
 	q->last_time = rec->enqueued_at;
@@ -268,6 +280,7 @@ rq_queue_enqueue(RqQueue *q, const xl_rq_entry *entries, int count, uint64 xid,
 		if (!done)
 			rq_supply_wait(lacking);
 	}
+	rq_late_note(q, rec.offset, lowest_of(entries, count));
 	rq_count(RQ_STAT_ENQUEUED, count);
 	return rec.offset;
 }
@@ -337,6 +350,7 @@ rq_queue_redo_enqueue(const void *data, uint32 len, XLogRecPtr lsn)
 		store_piece(&p, &rec, entries + done);
 		done += p.count;
 	}
+	rq_queue_unsettled(q);
 	if (lsn > q->lsn)
 	{
 		q->lsn = lsn;

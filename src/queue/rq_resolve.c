@@ -10,9 +10,9 @@
  * become readable in the order of their offsets.
  *
  * Raising it needs no WAL of its own at once, since after a crash pg_xact
- * says the same.  The keeper logs it in bulk (RESOLVE), and only what is
- * logged goes into the state file, so a replayed ENQUEUE, which clears flags,
- * is always followed by the RESOLVE that sets them again.
+ * says the same.  The keeper logs it in bulk (RESOLVE), and flags that are not
+ * logged do not count for the state file, so a replayed ENQUEUE, which clears
+ * flags, is always followed by the RESOLVE that sets them again.
  *
  * Any process may resolve any queue, and the result is the same.  As a rule
  * the one that ends a transaction does it; readers and the keeper do what a
@@ -160,6 +160,8 @@ resolve_chunk(RqQueue *q, KnownXids *known, RqMapMode mode, RqNews *news)
 	 */
 	pg_write_barrier();
 	pg_atomic_write_u64(&q->stable, off);
+	if (off > from)
+		rq_queue_changed(q);
 	rq_count(RQ_STAT_ABORTED, aborts);
 	return off == to && to < end;
 }
@@ -386,6 +388,8 @@ rq_resolve_log(RqQueue *q)
 	if (q->logged_stable < pg_atomic_read_u64(&q->stable))
 		log_resolved(q);
 	more = q->logged_stable < pg_atomic_read_u64(&q->stable);
+	if (q->logged_stable == pg_atomic_read_u64(&q->end))
+		rq_bits_clear(&rq_unsettled[RQ_SLOT_QUEUE], (uint32) (q - rq_queues));
 	LWLockRelease(&q->lock);
 	return more;
 }

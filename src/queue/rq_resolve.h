@@ -48,7 +48,8 @@ extern bool rq_resolve_blocker(RqQueue *q, TimestampTz *since, int *pid);
 
 /*
  * WAL-log how far the queue is resolved, if that has changed; true if there is
- * more to log.  Keeper only.
+ * more to log.  When all of the queue is, it is no longer unsettled.  Keeper
+ * only.
  */
 extern bool rq_resolve_log(RqQueue *q);
 

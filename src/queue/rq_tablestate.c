@@ -46,8 +46,13 @@ copy_topic(uint32 topic, RqStateTopic *s)
 }
 
 /*
- * How far the queue is resolved beyond what is logged is left out: flags
- * there are in no record, and redo of the entries' ENQUEUE would clear them.
+ * How far the queue is resolved beyond what is logged is left out if there are
+ * aborted entries: their flags are in no record, and redo of the ENQUEUE would
+ * clear them.  Without any, redo does no harm, and no RESOLVE is needed before a
+ * sync.  But it is needed in the end, so the copy also says how far that is
+ * logged: a standby asks for the outcome of transactions until RESOLVE has come,
+ * and nobody knows that forever.
+ *
  * Area files that the copy relies on are marked before the lock is released
  * under which it changes (rq_area_mark()).
  */
@@ -60,9 +65,14 @@ copy_queue(RqQueue *q, RqStateQueue *s)
 	s->topic = q->topic;
 	s->id = q->id;
 	s->start = pg_atomic_read_u64(&q->start);
-	s->stable = q->logged_stable;
+	s->logged_stable = q->logged_stable;
+	s->stable = q->unlogged_aborts > 0 ? q->logged_stable :
+		pg_atomic_read_u64(&q->stable);
 	s->end = pg_atomic_read_u64(&q->end);
-	Assert(s->start <= s->end && s->stable <= s->end);
+	Assert(s->start <= s->end && s->logged_stable <= s->stable &&
+		   s->stable <= s->end);
+	Assert(s->logged_stable == s->end ||
+		   rq_bits_get(&rq_unsettled[RQ_SLOT_QUEUE], (uint32) (q - rq_queues)));
 	s->last_time = q->last_time;
 	s->lsn = q->lsn;
 	s->born = q->born;
@@ -100,11 +110,13 @@ copy_offset(uint32 slot, RqStateOffset *s)
 	s->group = o->group;
 	s->queue_id = o->queue_id;
 	s->committed = o->committed;
-	s->pend_next = o->pend_next;
-	s->pend_xid = o->pend_xid;
-	s->saved_total = o->saved_total;
-	s->saved_left = o->saved_left;
+	s->pend_next = o->state == RQ_OFFSET_PENDING ? o->pend_next : 0;
+	s->pend_xid = o->state == RQ_OFFSET_PENDING ? o->pend_xid : 0;
+	s->saved_total = o->state == RQ_OFFSET_OPEN ? o->saved_total : 0;
+	s->saved_left = o->state == RQ_OFFSET_OPEN ? o->saved_left : 0;
 	s->lsn = o->lsn;
+	Assert((o->state != RQ_OFFSET_PENDING && o->is_logged) ||
+		   rq_bits_get(&rq_unsettled[RQ_SLOT_OFFSET], slot));
 	LWLockRelease(rq_offset_lock(o));
 	return true;
 }
@@ -219,9 +231,9 @@ load_topic(const RqStateTopic *s)
 }
 
 /*
- * The slot is new, so no lock is needed.  The stable offset begins where
- * RESOLVE has been logged; resolving from there on asks pg_xact, as it did
- * before.  A queue that has not come yet is marked by load_topic().
+ * The slot is new, so no lock is needed.  Resolving from the stable offset on
+ * asks pg_xact, as it did before.  A queue that has not come yet is marked by
+ * load_topic().
  */
 static void
 load_queue(Places *topics, const RqStateQueue *s)
@@ -233,12 +245,14 @@ load_queue(Places *topics, const RqStateQueue *s)
 	pg_atomic_write_u64(&q->start, s->start);
 	pg_atomic_write_u64(&q->stable, Max(s->start, s->stable));
 	pg_atomic_write_u64(&q->end, s->end);
-	q->logged_stable = Max(s->start, s->stable);
+	q->logged_stable = Max(s->start, s->logged_stable);
 	q->last_time = s->last_time;
 	q->lsn = s->lsn;
 	q->born = s->born;
 	q->bytes_start = s->bytes_start;
 	q->bytes_end = s->bytes_end;
+	if (q->logged_stable < s->end)
+		rq_queue_unsettled(q);
 }
 
 /*
@@ -264,22 +278,31 @@ load_group(const Places *topics, const RqStateGroup *s)
 
 /*
  * The keeper then logs "committed" once more, whether or not WAL has it.  Until
- * an offset has come it has been logged as 0.
+ * an offset has come it counts as logged.
  */
 static void
 load_offset(Places *groups, const RqStateOffset *s)
 {
 	RqOffset   *o = rq_offset_find(owner_of(groups, s->group), s->queue_id);
 
-	if (o == NULL || o->logged == RQ_NOT_LOGGED)
+	if (o == NULL || !o->is_logged)
 		rq_state_damaged("an offset does not fit its group");
 	o->committed = s->committed;
-	o->pend_next = s->pend_next;
-	o->pend_xid = s->pend_xid;
-	o->saved_total = s->saved_total;
-	o->saved_left = s->saved_left;
-	o->logged = RQ_NOT_LOGGED;
+	if (s->pend_xid != 0)
+	{
+		o->state = RQ_OFFSET_PENDING;
+		o->pend_next = s->pend_next;
+		o->pend_xid = s->pend_xid;
+	}
+	else if (s->saved_total != 0)
+	{
+		o->state = RQ_OFFSET_OPEN;
+		o->saved_total = s->saved_total;
+		o->saved_left = s->saved_left;
+	}
+	o->is_logged = false;
 	o->lsn = s->lsn;
+	rq_offset_unsettled(o);
 }
 
 static void

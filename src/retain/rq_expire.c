@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/timestamp.h"
 
 #include "base/rq_guc.h"
@@ -73,16 +74,15 @@ rq_expire_first_before(TimestampTz now)
 
 /*
  * Where the queue begins when all that has expired and is held by no group
- * goes; where it begins now, if that is not worth a record.  Never past what
+ * goes; "start", where it begins now, if that is not worth a record.  Never past what
  * is resolved and logged, as keep_valid() of rq_trim.c demands.
  */
 static RqOff
-start_unexpired(const RqRound *r, RqQueue *q)
+start_unexpired(const RqRound *r, RqQueue *q, RqOff start)
 {
 	TimestampTz before = rq_expire_before(q->topic, r->now);
 	int64		grain = (int64) Max(rq_expire_time(q->topic) / EXPIRE_SHARE, 1) *
 	USECS_PER_SEC;
-	RqOff		start = pg_atomic_read_u64(&q->start);
 	RqOff		to = Min(rq_queue_offset_at(q, before), q->logged_stable);
 	RqExtRun	run = {0};
 	RqOff		from;
@@ -93,7 +93,9 @@ start_unexpired(const RqRound *r, RqQueue *q)
 		to = Min(to, from);
 	if (to <= start || !rq_queue_entry_or_lost(q, start, &run, &e))
 		return start;
-	to = Min(to, start + EXPIRE_QUEUE_MAX);
+	to = Min(to, pg_atomic_read_u64(&q->start) + EXPIRE_QUEUE_MAX);
+	if (to <= start)
+		return start;
 	return to - start >= EXPIRE_COUNT || e.enqueued_at < before - grain ?
 		to : start;
 }
@@ -101,16 +103,26 @@ start_unexpired(const RqRound *r, RqQueue *q)
 static void
 expire_queue(RqRound *r, uint32 topic, uint32 i, RqTrim *t)
 {
+	t->more = false;
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	if (i < rq_topic_nslots(topic) && rq_topic_committed(topic)->retention_s >= 0)
 	{
 		RqQueue    *q = rq_topic_queue(topic, i);
-		RqOff		start = start_unexpired(r, q);
+		RqOff		start = rq_trim_start(t, q);
 
-		r->expire -= (int64) (start - pg_atomic_read_u64(&q->start));
-		rq_trim_queue(t, q, start);
+		r->expire -= rq_trim_queue(t, q, start_unexpired(r, q, start));
 	}
 	LWLockRelease(rq_meta_lock);
+}
+
+/* One that cannot be read keeps what it has. */
+static void
+expire_in_parts(RqRound *r, uint32 topic, uint32 i, RqTrim *t)
+{
+	do
+		CHECK_FOR_INTERRUPTS();
+	while (rq_round_look(r, expire_queue, topic, i, t) && rq_trim_part(t) &&
+		   t->more && r->expire > 0);
 }
 
 /*
@@ -127,8 +139,9 @@ has_own_time(uint32 topic)
 
 /*
  * Look at queues, from where the last round has ended, until all of them have
- * been looked at or the round has done its part.  The topic that it begins in the
- * middle of comes twice, for the queues before that.
+ * been looked at or the round has done its part.  A topic that it begins in the
+ * middle of comes again at the end, for the queues before that; no queue comes
+ * twice, since what groups lose with it would count twice.
  */
 static void
 expire_some(RqRound *r, RqTrim *t)
@@ -136,16 +149,19 @@ expire_some(RqRound *r, RqTrim *t)
 	static uint32 topic = 0;
 	static uint32 queue = 0;
 	uint32		ntopics = rq_topics_begun();
+	uint32		first = queue;
 	int			looks = EXPIRE_LOOKS;
 
 	for (uint32 n = 0; n <= ntopics; n++)
 	{
+		uint32		end = n < ntopics ? PG_UINT32_MAX : first;
+
 		if (has_own_time(topic))
-			while (queue < rq_topic_nslots(topic))
+			while (queue < Min(end, rq_topic_nslots(topic)))
 			{
 				if (r->expire <= 0 || looks-- <= 0)
 					return;
-				(void) rq_round_look(r, expire_queue, topic, queue++, t);
+				expire_in_parts(r, topic, queue++, t);
 			}
 		topic = (topic + 1) % ntopics;
 		queue = 0;
@@ -157,7 +173,7 @@ expire_some(RqRound *r, RqTrim *t)
  * group holds them, although their segment stays.  Not one by one: when there
  * are many, or the oldest is over its time by a share of it.  Readers of the
  * topic go on with the next one.  The log's start stays, so
- * rq_trim() need not ask the readers.
+ * readers need not be asked.
  */
 void
 rq_expire_topics(RqRound *r)
@@ -165,8 +181,9 @@ rq_expire_topics(RqRound *r)
 	RqTrim		t;
 
 	r->expire = EXPIRE_ROUND;
-	rq_trim_prepare(&t, pg_atomic_read_u64(&rq_log->start));
+	rq_trim_prepare(&t, pg_atomic_read_u64(&rq_log->start), true);
 	expire_some(r, &t);
-	if (rq_trim(&t, true) && r->expire < EXPIRE_ROUND - EXPIRE_COUNT)
+	(void) rq_trim_finish(&t);
+	if (r->expire < EXPIRE_ROUND - EXPIRE_COUNT)
 		rq_worker_wake(RQ_JANITOR);
 }

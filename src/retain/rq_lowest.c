@@ -32,7 +32,7 @@
 typedef struct Known
 {
 	uint32		slot;			/* the queue's */
-	uint64		incarnation;	/* of its topic */
+	XLogRecPtr	born;			/* of the queue */
 	uint64		first;
 	uint64		n;
 	uint64		max;
@@ -48,30 +48,27 @@ static HTAB *known = NULL;
 static long forget_at = FORGET_MIN;
 
 /*
- * The lowest position below "bound" of entries in [from, to), or "bound".
+ * The lowest position in [start, bound) of entries in [from, to), or "bound".
  * Throws if an entry cannot be read.
  */
 static RqPos
-scan(RqQueue *q, RqOff from, RqOff to, RqPos bound)
+scan(RqQueue *q, RqOff from, RqOff to, RqPos start, RqPos bound)
 {
 	RqExtRun	run = {0};
 	RqEntry		e;
 
 	for (RqOff off = from; off < to; off++)
 		if (rq_queue_entry_or_lost(q, off, &run, &e) && e.pos < bound &&
-			(e.len_flags & RQ_ENTRY_ABORTED) == 0)
+			e.pos >= start && (e.len_flags & RQ_ENTRY_ABORTED) == 0)
 			bound = e.pos;
 	return bound;
 }
 
-/*
- * A slot may have another queue by now.  Then the topic in it has another
- * incarnation, or there is none.
- */
+/* A slot may have another queue by now, or none. */
 static bool
 is_of(const Known *k, const RqQueue *q)
 {
-	return q->topic != RQ_NO_SLOT && k->incarnation == rq_queue_topic(q)->incarnation;
+	return q->topic != RQ_NO_SLOT && k->born == q->born;
 }
 
 /* Forget queues that are gone, when there are twice as many as after the last time. */
@@ -114,7 +111,7 @@ remember(RqQueue *q)
 		k->max = 0;
 		k->lowest = NULL;
 	}
-	k->incarnation = rq_queue_topic(q)->incarnation;
+	k->born = q->born;
 	k->first = pg_atomic_read_u64(&q->start) / PER_BLOCK;
 	k->n = 0;
 	return k;
@@ -172,7 +169,7 @@ rq_lowest_learn(RqQueue *q)
 	RQ_ASSERT_META_LOCK(LW_SHARED);
 	if (next < end)
 	{
-		RqPos		lowest = scan(q, next * PER_BLOCK, (next + 1) * PER_BLOCK,
+		RqPos		lowest = scan(q, next * PER_BLOCK, (next + 1) * PER_BLOCK, 0,
 								  RQ_INVALID_POS);
 
 		append(k ? k : remember(q), lowest);
@@ -182,12 +179,29 @@ rq_lowest_learn(RqQueue *q)
 }
 
 /*
+ * The lowest of a part of a block can be higher than that of the block.  A block
+ * whose lowest position lies below "start" is read again, and for the last time.
+ */
+static RqPos
+lowest_of_block(RqQueue *q, RqPos *lowest, RqOff from, RqOff to, RqPos start,
+				RqPos bound)
+{
+	RqOff		first = from - from % PER_BLOCK;
+
+	if (*lowest < start)
+		*lowest = scan(q, first, first + PER_BLOCK, start, RQ_INVALID_POS);
+	if (*lowest >= bound)
+		return bound;
+	return to - from == PER_BLOCK ? *lowest : scan(q, from, to, start, bound);
+}
+
+/*
  * Block by block.  Entries are read where nothing is known: at the end of the
  * queue, and in a block that the range cuts and whose lowest position is below
  * "bound", since that can be of an entry outside the range.
  */
 RqPos
-rq_lowest_below(RqQueue *q, RqOff from, RqOff to, RqPos bound)
+rq_lowest_between(RqQueue *q, RqOff from, RqOff to, RqPos start, RqPos bound)
 {
 	Known	   *k = blocks_of(q);
 
@@ -196,20 +210,19 @@ rq_lowest_below(RqQueue *q, RqOff from, RqOff to, RqPos bound)
 	{
 		uint64		block = from / PER_BLOCK;
 		RqOff		end = Min(to, (block + 1) * PER_BLOCK);
-		bool		is_known = k != NULL && block >= k->first &&
-		block < k->first + k->n;
 
-		/* The lowest of a part can be higher than that of the block. */
-		if (!is_known)
-			bound = scan(q, from, end, bound);
-		else if (k->lowest[block - k->first] < bound)
-		{
-			if (end - from == PER_BLOCK)
-				bound = k->lowest[block - k->first];
-			else
-				bound = scan(q, from, end, bound);
-		}
+		if (k != NULL && block >= k->first && block < k->first + k->n)
+			bound = lowest_of_block(q, &k->lowest[block - k->first], from, end,
+									start, bound);
+		else
+			bound = scan(q, from, end, start, bound);
 		from = end;
 	}
 	return bound;
+}
+
+RqPos
+rq_lowest_below(RqQueue *q, RqOff from, RqOff to, RqPos bound)
+{
+	return rq_lowest_between(q, from, to, 0, bound);
 }

@@ -20,4 +20,12 @@ extern bool rq_lowest_learn(RqQueue *q);
  */
 extern RqPos rq_lowest_below(RqQueue *q, RqOff from, RqOff to, RqPos bound);
 
+/*
+ * The same without entries below "start", where the log begins: they are left
+ * after younger ones, and nobody can read them.  That is remembered, since
+ * the log's start only rises.
+ */
+extern RqPos rq_lowest_between(RqQueue *q, RqOff from, RqOff to, RqPos start,
+							   RqPos bound);
+
 #endif							/* RQ_LOWEST_H */

@@ -19,8 +19,10 @@
  * what lies further before it than rocketq.max_kept_size.
  *
  * This costs next to nothing while the oldest segment is too young, or while
- * what held it the last time still does.  Otherwise all queues are asked, each
- * of whose entries has to be read only once for that (rq_lowest.c).
+ * what held it the last time still does.  Otherwise those queues are asked that
+ * have entries in it (rq_floor.c), each of which has to be read only once for
+ * that (rq_lowest.c); and if nobody needs the segment, those with entries in the
+ * next one, up to what may go in a round.
  */
 #include "postgres.h"
 
@@ -35,12 +37,17 @@
 #include "log/rq_log.h"
 #include "queue/rq_entry.h"
 #include "retain/rq_expire.h"
+#include "retain/rq_floor.h"
 #include "retain/rq_lowest.h"
 #include "retain/rq_needs.h"
+#include "shmem/rq_stats.h"
 #include "topic/rq_topic.h"
 
 /* Blocks of entries read in a round. */
 #define LEARN_BLOCKS_ROUND	4096
+
+/* How many slots without a queue are passed under a hold of the meta lock. */
+#define PASS_HOLD			1024
 
 /*
  * Somebody needs what lies at "pos" and after it, but not below "floor".  The
@@ -88,24 +95,15 @@ is_older(RqPos pos, TimestampTz than)
  * found so far (r->kept.pos).
  */
 static void
-ask_entries(RqRound *r, RqQueue *q)
+ask_entries(RqRound *r, RqQueue *q, RqOff end)
 {
 	RqKept		who = {.what = RQ_KEEPS_UNRESOLVED,
 	.key = rq_queue_key(q), .queue_id = q->id};
-	RqOff		end = pg_atomic_read_u64(&q->end);
-	RqOff		resolved;
+	RqOff		resolved = Min(q->logged_stable, end);
 	RqOff		from;
 	uint32		holder;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
-
-	/*
-	 * The end is read before the entries below it.  Pairs with the write
-	 * barrier of rq_queue_enqueue(), which has written them before it raises
-	 * the end.
-	 */
-	pg_read_barrier();
-	resolved = Min(q->logged_stable, end);
 	need(r, &who, rq_lowest_below(q, resolved, end, r->kept.pos), 0);
 
 	who.what = RQ_KEEPS_TIME;
@@ -127,6 +125,43 @@ ask_entries(RqRound *r, RqQueue *q)
 }
 
 /*
+ * The lowest position of the queue's entries, RQ_INVALID_POS if it has none.
+ * The first one counts even if it was aborted, so that it goes with its segment.
+ */
+static RqPos
+floor_of(const RqRound *r, RqQueue *q, RqOff end)
+{
+	RqOff		start = pg_atomic_read_u64(&q->start);
+	RqPos		floor = rq_round_last_segment(r);
+	RqExtRun	run = {0};
+	RqEntry		e;
+
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	if (start == end)
+		return RQ_INVALID_POS;
+	if (rq_queue_entry_or_lost(q, start, &run, &e))
+		floor = Min(floor, e.pos);
+	return rq_lowest_between(q, start, end, r->start, floor);
+}
+
+/* All that a queue has to say, once what can be learnt of it is. */
+static void
+ask_learnt(RqRound *r, RqQueue *q)
+{
+	RqOff		end = pg_atomic_read_u64(&q->end);
+
+	/*
+	 * The end is read before the entries below it.  Pairs with the write
+	 * barrier of rq_queue_enqueue(), which has written them before it raises
+	 * the end.
+	 */
+	pg_read_barrier();
+	ask_entries(r, q, end);
+	rq_floor_set((uint32) (q - rq_queues), floor_of(r, q, end));
+	rq_count(RQ_STAT_QUEUES_ASKED, 1);
+}
+
+/*
  * Ask the i-th queue of a topic.  Its entries are read first, a block under a
  * hold of the meta lock, since there can be any number of them.  The topic can
  * lose the queue between two holds, or be dropped; so that is checked each
@@ -144,7 +179,7 @@ ask_queue(RqRound *r, uint32 topic, uint32 i, RqTrim *unused)
 		done = i >= rq_topic_nslots(topic) ||
 			rq_lowest_learn(rq_topic_queue(topic, i));
 		if (done && i < rq_topic_nslots(topic))
-			ask_entries(r, rq_topic_queue(topic, i));
+			ask_learnt(r, rq_topic_queue(topic, i));
 		LWLockRelease(rq_meta_lock);
 
 		/* The rest is for the next round; until then all is kept. */
@@ -167,22 +202,78 @@ ask_or_keep(RqRound *r, uint32 topic, uint32 i)
 		need(r, &who, r->start, 0);
 }
 
-/* The one that kept the oldest segment the last time comes first. */
+/*
+ * Ask the queue in a slot.  If it has none, it is as if that were empty, and so
+ * are the slots after it that have none.
+ */
+static void
+ask_slot(RqRound *r, uint32 slot)
+{
+	uint32		topic;
+	uint32		i;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	topic = rq_queues[slot].topic;
+	i = rq_queues[slot].id;
+	for (uint32 n = 0; n < PASS_HOLD && topic == RQ_NO_SLOT &&
+		 slot + n < rq_slots_begun(rq_queue_pool) &&
+		 rq_queues[slot + n].topic == RQ_NO_SLOT; n++)
+		rq_floor_set(slot + n, RQ_INVALID_POS);
+	LWLockRelease(rq_meta_lock);
+	if (topic != RQ_NO_SLOT)
+		ask_or_keep(r, topic, i);
+}
+
+/*
+ * Ask those with entries in [from, below) of the log, until one needs something
+ * there; the one that did so the last time comes first.  Returns the lowest
+ * floor of those that were not asked, for none of which there is anything to be
+ * asked further down.
+ */
+static RqPos
+ask_between(RqRound *r, RqPos from, RqPos below)
+{
+	static uint32 last = 0;
+	RqPos		least = r->limit;
+	uint32		first = RQ_NO_SLOT;
+
+	if (rq_floor_is_between(last, from, below))
+	{
+		first = last;
+		ask_slot(r, first);
+	}
+	for (uint32 slot = rq_floor_next(0, from, below, &least);
+		 slot != RQ_NO_SLOT && r->kept.pos >= below;
+		 slot = rq_floor_next(slot + 1, from, below, &least))
+		if (slot != first)
+		{
+			last = slot;
+			ask_slot(r, slot);
+		}
+	return least;
+}
+
+/*
+ * A segment after the other, and only the first time also those whose entries
+ * nobody has looked at.  Who has been asked has told all that it needs, also
+ * further up.
+ */
 static void
 ask_queues(RqRound *r)
 {
-	static uint32 last_topic = 0;
-	static uint32 last_queue = 0;
+	RqPos		from = 0;
+	RqPos		below = r->first_end;
 
-	if (last_topic < rq_topics_begun())
-		ask_or_keep(r, last_topic, last_queue);
-	for (uint32 t = 0; t < rq_topics_begun(); t++)
-		for (uint32 i = 0; i < rq_topic_nslots(t) && !rq_round_keeps_all(r); i++)
-		{
-			ask_or_keep(r, t, i);
-			last_topic = t;
-			last_queue = i;
-		}
+	rq_floor_begin();
+	while (below <= r->limit && below <= r->kept.pos)
+	{
+		RqPos		least = ask_between(r, from, below);
+
+		if (r->kept.pos < below)
+			return;
+		r->asked = from = rq_log_segment_start(rq_log_segno(least));
+		below = from + rq_log->segment_size;
+	}
 }
 
 /* Those without a need have RQ_INVALID_POS, the highest of all. */

@@ -21,25 +21,22 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/timestamp.h"
 
 #include "base/rq_guc.h"
+#include "consume/rq_losses.h"
 #include "consume/rq_unused.h"
 #include "log/rq_log.h"
 #include "queue/rq_entry.h"
 #include "retain/rq_expire.h"
+#include "retain/rq_floor.h"
 #include "retain/rq_needs.h"
 #include "retain/rq_retain.h"
 #include "retain/rq_round.h"
 #include "retain/rq_trim.h"
 #include "shmem/rq_workers.h"
 #include "topic/rq_topic.h"
-
-/*
- * The most of the log that goes in one round, in megabytes, but at least a
- * segment.  The next round comes at once.
- */
-#define TRIM_ROUND_MB		256
 
 /* How often it is reported that a full disk can't be trimmed, and why not. */
 #define TELL_STUCK_INTERVAL	(60 * USECS_PER_SEC)
@@ -65,18 +62,19 @@ tell_stuck(const RqRound *r)
 
 /*
  * Where the queue begins when all that points below "cut" goes: at the first
- * entry that points elsewhere, even if others after it point below.
+ * entry that points elsewhere, even if others after it point below.  Looks at
+ * one more than rq_trim_queue() takes, from which it sees that there is more.
  */
 static RqOff
-start_above(RqQueue *q, RqPos cut)
+start_above(RqQueue *q, RqOff from, RqPos cut)
 {
-	RqOff		start = pg_atomic_read_u64(&q->start);
+	RqOff		most = Min(q->logged_stable, from + RQ_META_HOLD_ENTRIES + 1);
+	RqOff		start = from;
 	RqExtRun	run = {0};
 	RqEntry		e;
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
-	while (start < q->logged_stable && rq_queue_entry_or_lost(q, start, &run, &e) &&
-		   e.pos < cut)
+	while (start < most && rq_queue_entry_or_lost(q, start, &run, &e) && e.pos < cut)
 		start++;
 	return start;
 }
@@ -95,39 +93,73 @@ why(const RqRound *r, RqPos cut)
 static void
 trim_queue(RqRound *r, uint32 topic, uint32 i, RqTrim *t)
 {
+	t->more = false;
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 	if (i < rq_topic_nslots(topic))
 	{
 		RqQueue    *q = rq_topic_queue(topic, i);
 
-		rq_trim_queue(t, q, start_above(q, t->new_start));
+		(void) rq_trim_queue(t, q, start_above(q, rq_trim_start(t, q),
+											   t->new_start));
 	}
 	LWLockRelease(rq_meta_lock);
 }
 
 /*
- * At most TRIM_ROUND_MB at a time.  Readers are not spared only if all that
- * goes lies below held_floor.  A queue can have been asked what it needs
- * without reading all that is read here; so one can turn out to be unreadable
- * only now, and keeps the log as in ask_or_keep().
+ * Trim the queue in a slot, in parts.  False if it cannot be read, or a reader
+ * has come: then the log stays.
+ */
+static bool
+trim_slot(RqRound *r, uint32 slot, RqTrim *t)
+{
+	uint32		topic;
+	uint32		i;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	topic = rq_queues[slot].topic;
+	i = rq_queues[slot].id;
+	LWLockRelease(rq_meta_lock);
+	if (topic == RQ_NO_SLOT)
+		return true;
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!rq_round_look(r, trim_queue, topic, i, t) || !rq_trim_part(t))
+			return false;
+	} while (t->more);
+	return true;
+}
+
+/*
+ * Only queues that have been asked what they need have entries that go.  A queue
+ * can have been asked without reading all that is read here; so one can turn out
+ * to be unreadable only now, and keeps the log as in ask_or_keep().
+ */
+static bool
+trim_to_cut(RqRound *r, RqPos cut)
+{
+	RqPos		least = RQ_INVALID_POS;
+	bool		may = true;
+	RqTrim		t;
+
+	rq_trim_prepare(&t, cut, cut <= r->held_floor);
+	for (uint32 slot = rq_floor_next(0, 0, cut, &least); slot != RQ_NO_SLOT;
+		 slot = rq_floor_next(slot + 1, 0, cut, &least))
+		may &= trim_slot(r, slot, &t);
+	return may && rq_trim_finish(&t);
+}
+
+/*
+ * At most as far as the queues have been asked.  Readers are not spared only if
+ * all that goes lies below held_floor.
  */
 static void
 trim_log(RqRound *r)
 {
 	RqPos		may = rq_log_segment_start(rq_log_segno(r->kept.pos));
-	RqPos		most = Max((RqPos) TRIM_ROUND_MB * 1024 * 1024,
-						   rq_log->segment_size);
-	RqPos		cut = Min(may, rq_log_segment_start(rq_log_segno(r->start + most)));
-	bool		readable = true;
-	RqTrim		t;
+	RqPos		cut = Min(may, r->asked);
 
-	if (cut <= r->start)
-		return;
-	rq_trim_prepare(&t, cut);
-	for (uint32 topic = 0; topic < rq_topics_begun(); topic++)
-		for (uint32 i = 0; i < rq_topic_nslots(topic); i++)
-			readable &= rq_round_look(r, trim_queue, topic, i, &t);
-	if (!readable || !rq_trim(&t, cut <= r->held_floor))
+	if (cut <= r->start || !trim_to_cut(r, cut))
 		return;
 	if (cut < may)
 		rq_worker_wake(RQ_JANITOR);
@@ -157,7 +189,7 @@ rq_retain_round(void)
 	trim_log(&r);
 	rq_expire_topics(&r);
 	tell_stuck(&r);
-	rq_trim_tell_losses(r.now);
+	rq_losses_tell(r.now);
 	if (r.error != NULL)
 		ReThrowError(r.error);
 }

@@ -11,6 +11,12 @@
 #include "log/rq_log.h"
 #include "retain/rq_round.h"
 
+/*
+ * The most of the log that goes in one round, in megabytes, but at least a
+ * segment.  The next round comes at once.
+ */
+#define TRIM_ROUND_MB		256
+
 /* The position that many megabytes before the log's end; 0 without a limit. */
 static RqPos
 behind(RqPos end, int megabytes)
@@ -39,11 +45,15 @@ void
 rq_round_begin(RqRound *r)
 {
 	RqPos		end = rq_log_written_end();
+	RqPos		most = Max((RqPos) TRIM_ROUND_MB * 1024 * 1024,
+						   rq_log->segment_size);
 
 	memset(r, 0, sizeof(*r));
 	r->now = GetCurrentTimestamp();
-	r->start = pg_atomic_read_u64(&rq_log->start);
+	r->end = end;
+	r->start = r->asked = pg_atomic_read_u64(&rq_log->start);
 	r->first_end = rq_log_segment_start(rq_log_segno(r->start) + 1);
+	r->limit = rq_log_segment_start(rq_log_segno(r->start + most));
 	r->young_floor = behind(end, rq_retention_size_mb);
 	r->young_why = "the log is larger than rocketq.retention_size";
 	r->held_floor = behind(end, rq_max_kept_size_mb);
@@ -57,6 +67,12 @@ bool
 rq_round_keeps_all(const RqRound *r)
 {
 	return r->kept.pos < r->first_end;
+}
+
+RqPos
+rq_round_last_segment(const RqRound *r)
+{
+	return rq_log_segment_start(rq_log_segno(r->end));
 }
 
 /*

@@ -17,8 +17,12 @@
 typedef struct RqRound
 {
 	TimestampTz now;
+	RqPos		end;			/* of the log when the round began */
 	RqPos		start;			/* of the log */
 	RqPos		first_end;		/* of its oldest segment */
+	RqPos		limit;			/* so far it may be trimmed in this round */
+	RqPos		asked;			/* all queues with entries below have been
+								 * asked */
 	RqPos		young_floor;	/* 3 does not count below */
 	const char *young_why;		/* says what */
 	RqPos		held_floor;		/* 4 and 5 do not count below */
@@ -37,6 +41,12 @@ extern void rq_round_begin(RqRound *r);
 
 /* Is the oldest segment kept, whatever else there is? */
 extern bool rq_round_keeps_all(const RqRound *r);
+
+/*
+ * Where the segment begins that the log ended in when the round began: nothing
+ * that a queue gets from then on lies below, or it is noted (queue/rq_late.h).
+ */
+extern RqPos rq_round_last_segment(const RqRound *r);
 
 /*
  * Look at the i-th queue of a topic.  One that cannot be read keeps no other

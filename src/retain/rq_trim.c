@@ -10,10 +10,13 @@
  * without holding a lock for long.  The record TRIM and the new starts are
  * then made under one hold of the meta lock held exclusively.  Afterwards the
  * extents of queues are given back, which nobody takes before the record is on
- * disk (extent/rq_extlist.c); and when it is, segments of the log go.  A group that had not consumed what goes is not
+ * disk (extent/rq_extlist.c); and when it is, segments of the log go.  A record
+ * has at most RQ_TRIM_STARTS queues, and the last one raises the log's start: so
+ * in between nothing points below that but what did so before, and after a crash
+ * the janitor goes on.  A group that had not consumed what goes is not
  * touched: whoever reads for it goes on at the queue's start.  What it loses
  * is counted in the preparation, added to the group's offset with the trim,
- * and written to the server log afterwards.
+ * and written to the server log afterwards (consume/rq_losses.c).
  */
 #include "postgres.h"
 
@@ -24,7 +27,7 @@
 #include "base/rq_compat.h"
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
-#include "base/rq_text.h"
+#include "consume/rq_losses.h"
 #include "consume/rq_offset.h"
 #include "log/rq_log.h"
 #include "queue/rq_entry.h"
@@ -36,8 +39,14 @@
 #include "topic/rq_group.h"
 #include "topic/rq_topic.h"
 
-/* How many losses are written to the server log in a round. */
-#define TELL_ROUND		256
+/* Queues in a record. */
+#define RQ_TRIM_STARTS	1024
+
+/* A record is made earlier if groups have so many losses. */
+#define LOSSES_MAX		65536
+
+/* How many losses are noted under a hold of the meta lock. */
+#define LOSS_HOLD		1024
 
 /* What a trim takes from a group in one queue. */
 typedef struct Loss
@@ -48,23 +57,36 @@ typedef struct Loss
 	XLogRecPtr	born;			/* of the queue */
 	RqOff		from;
 	uint64		count;
+	bool		moves;			/* it has not lost any of the trim before this */
 } Loss;
+
+static RqGroupRef
+group_losing(const Loss *l)
+{
+	return (RqGroupRef)
+	{
+		.slot = l->group, .id = l->group_id
+	};
+}
 
 /* ---- prepare ---- */
 
 /*
  * The log's start is taken now, under no lock: only the janitor raises it, so
- * it is still the same when rq_trim() compares.
+ * it is still the same when rq_trim_finish() compares.
  */
 void
-rq_trim_prepare(RqTrim *t, RqPos new_start)
+rq_trim_prepare(RqTrim *t, RqPos new_start, bool despite_readers)
 {
 	t->old_start = pg_atomic_read_u64(&rq_log->start);
 	t->new_start = new_start;
+	t->despite_readers = despite_readers;
+	t->more = false;
 	t->nstarts = t->nlosses = 0;
 	initStringInfo(&t->starts);
 	initStringInfo(&t->born);
 	initStringInfo(&t->losses);
+	initStringInfo(&t->holes);
 }
 
 static int
@@ -104,36 +126,65 @@ count_losses(const RqTrim *t, RqQueue *q, Loss *losses, int n,
 		losses[i].count += count;
 }
 
-/*
- * What groups lose when the queue begins at "start".  After it, too, an entry
- * can point below the log's new start; rq_lowest_below() says whether one
- * does, which spares reading all of them.
- */
-static void
-add_losses(RqTrim *t, RqQueue *q, RqOff start)
+/* The queue's groups, sorted by their places; "n" gets how many they are. */
+static Loss *
+groups_of(const RqQueue *q, int *n)
 {
-	RqOff		old = pg_atomic_read_u64(&q->start);
-	RqOff		end = q->logged_stable;
 	Loss	   *losses = palloc(Max(rq_group_count(q->topic), 1) * sizeof(Loss));
-	int			n = 0;
+	RqOff		start = pg_atomic_read_u64((pg_atomic_uint64 *) &q->start);
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
+	*n = 0;
 	for (uint32 g = rq_queue_topic(q)->first_group; g != RQ_NO_SLOT;
 		 g = rq_groups[g].next)
 	{
 		Loss		l = {.group = g, .group_id = rq_groups[g].id,
 		.queue_id = q->id, .born = q->born};
 
-		l.from = Max(old, rq_offset_committed(rq_group_offset(g, q->id)));
-		losses[n++] = l;
+		l.from = Max(start, rq_offset_committed(rq_group_offset(g, q->id)));
+		losses[(*n)++] = l;
 	}
-	qsort(losses, n, sizeof(Loss), compare_losses);
-	count_losses(t, q, losses, n, old, start, RQ_INVALID_POS);
-	if (rq_lowest_below(q, start, end, t->new_start) < t->new_start)
-		count_losses(t, q, losses, n, start, end, t->new_start);
+	qsort(losses, *n, sizeof(Loss), compare_losses);
+	return losses;
+}
+
+/* Keep those that are any, for entries from "begin" on, and begin anew. */
+static void
+add_losses(StringInfo list, Loss *losses, int n, RqOff begin)
+{
 	for (int i = 0; i < n; i++)
+	{
+		losses[i].moves = losses[i].from >= begin;
 		if (losses[i].count > 0)
-			appendBinaryStringInfo(&t->losses, (char *) &losses[i], sizeof(Loss));
+		{
+			rq_losses_expect(group_losing(&losses[i]), losses[i].queue_id);
+			appendBinaryStringInfo(list, (char *) &losses[i], sizeof(Loss));
+		}
+		losses[i].count = 0;
+	}
+}
+
+/*
+ * What groups lose when the queue, which begins at "from" so far, begins at
+ * "start".  After it, too, an entry can point below the log's new start;
+ * rq_lowest_below() says whether one does, which spares reading all of them.
+ * Those are lost only when the log's start is raised.
+ */
+static void
+find_losses(RqTrim *t, RqQueue *q, RqOff from, RqOff start)
+{
+	RqOff		end = q->logged_stable;
+	int			n;
+	Loss	   *losses = groups_of(q, &n);
+
+	count_losses(t, q, losses, n, from, start, RQ_INVALID_POS);
+	add_losses(&t->losses, losses, n, from);
+	if (!t->more && t->new_start > t->old_start &&
+		rq_lowest_below(q, start, end, t->new_start) < t->new_start)
+	{
+		count_losses(t, q, losses, n, start, end, t->new_start);
+		add_losses(&t->holes, losses, n, start);
+	}
 	pfree(losses);
 }
 
@@ -154,34 +205,79 @@ forget_appended(RqTrim *t)
 	t->losses.len = t->nlosses * sizeof(Loss);
 }
 
-/*
- * Everything that reads entries, and so can throw or take time, is done here
- * and not in rq_trim().  An error leaves "nstarts" and "nlosses" as they were,
- * and so the queue as it is.
- */
-void
-rq_trim_queue(RqTrim *t, RqQueue *q, RqOff start)
+/* What has been prepared for this queue, or NULL: it would be the last. */
+static xl_rq_queue_start *
+start_of(const RqTrim *t, const RqQueue *q)
 {
-	xl_rq_queue_start s = {.key = rq_queue_key(q), .queue_id = q->id,
-	.start = start};
+	uint32		last = t->nstarts - 1;
+	xl_rq_queue_start *s = (xl_rq_queue_start *) t->starts.data;
+
+	RQ_ASSERT_META_LOCK(LW_SHARED);
+	if (t->nstarts == 0 || !RQ_KEY_EQ(s[last].key, rq_queue_key(q)) ||
+		s[last].queue_id != q->id ||
+		((XLogRecPtr *) t->born.data)[last] != q->born)
+		return NULL;
+	return &s[last];
+}
+
+RqOff
+rq_trim_start(const RqTrim *t, const RqQueue *q)
+{
+	const xl_rq_queue_start *s = start_of(t, q);
+
+	return s != NULL ? s->start :
+		pg_atomic_read_u64((pg_atomic_uint64 *) &q->start);
+}
+
+/* The bytes of the frames of all entries below "start". */
+static uint64
+bytes_below(const RqTrim *t, RqQueue *q, RqOff from, RqOff start)
+{
+	const xl_rq_queue_start *s = start_of(t, q);
+	uint64		bytes = s != NULL ? s->bytes_start : q->bytes_start;
 	RqExtRun	run = {0};
 	RqEntry		e;
+
+	for (RqOff off = from; off < start; off++)
+		if (rq_queue_entry_or_lost(q, off, &run, &e))
+			bytes += RQ_ENTRY_FRAME_LEN(&e);
+	return bytes;
+}
+
+/*
+ * Everything that reads entries, and so can throw or take time, is done here
+ * and not when the record is made.  An error leaves "nstarts" and "nlosses" as
+ * they were, and so the queue as it was.
+ */
+uint64
+rq_trim_queue(RqTrim *t, RqQueue *q, RqOff start)
+{
+	RqOff		from;
+	xl_rq_queue_start s = {.key = rq_queue_key(q), .queue_id = q->id};
 
 	RQ_ASSERT_META_LOCK(LW_SHARED);
 	/* The call before may have thrown in the middle. */
 	forget_appended(t);
-	if (start > pg_atomic_read_u64(&q->start) || t->new_start > t->old_start)
-		add_losses(t, q, start);
-	if (start > pg_atomic_read_u64(&q->start))
+	from = rq_trim_start(t, q);
+	s.start = Min(start, from + RQ_META_HOLD_ENTRIES);
+	t->more = s.start < start;
+	s.bytes_start = bytes_below(t, q, from, s.start);
+	if (s.start > from || t->new_start > t->old_start)
+		find_losses(t, q, from, s.start);
+	if (s.start > from)
 	{
-		s.bytes_start = q->bytes_start;
-		for (RqOff off = pg_atomic_read_u64(&q->start); off < start; off++)
-			if (rq_queue_entry_or_lost(q, off, &run, &e))
-				s.bytes_start += RQ_ENTRY_FRAME_LEN(&e);
-		appendBinaryStringInfo(&t->starts, (char *) &s, sizeof(s));
-		appendBinaryStringInfo(&t->born, (char *) &q->born, sizeof(q->born));
+		xl_rq_queue_start *before = start_of(t, q);
+
+		if (before != NULL)
+			*before = s;
+		else
+		{
+			appendBinaryStringInfo(&t->starts, (char *) &s, sizeof(s));
+			appendBinaryStringInfo(&t->born, (char *) &q->born, sizeof(q->born));
+		}
 	}
 	keep_appended(t);
+	return s.start > from ? s.start - from : 0;
 }
 
 /* ---- trim ---- */
@@ -273,27 +369,34 @@ is_valid(const Loss *l)
 		rq_topic_queue(g->topic, l->queue_id)->born == l->born;
 }
 
+/* There may be any number of groups, so they are noted in parts. */
 static void
-note_losses(const RqTrim *t)
+note_losses(const StringInfoData *list)
 {
-	const Loss *losses = (const Loss *) t->losses.data;
+	const Loss *losses = (const Loss *) list->data;
+	uint32		n = list->len / sizeof(Loss);
 
-	RQ_ASSERT_META_LOCK(LW_EXCLUSIVE);
-	for (uint32 i = 0; i < t->nlosses; i++)
+	for (uint32 i = 0; i < n; i++)
+	{
+		if (i % LOSS_HOLD == 0)
+			rq_meta_lock_again();
 		if (is_valid(&losses[i]))
 		{
-			rq_offset_lose(rq_group_offset(losses[i].group, losses[i].queue_id),
+			rq_losses_note(group_losing(&losses[i]), losses[i].queue_id,
 						   losses[i].from, losses[i].count);
-			rq_count(RQ_STAT_GROUPS_MOVED, 1);
+			rq_count(RQ_STAT_GROUPS_MOVED, losses[i].moves ? 1 : 0);
 			rq_count(RQ_STAT_MESSAGES_LOST, losses[i].count);
 		}
+		if (i % LOSS_HOLD == LOSS_HOLD - 1 || i == n - 1)
+			LWLockRelease(rq_meta_lock);
+	}
 }
 
 /* Insert the record and raise the starts. */
 static XLogRecPtr
-log_and_apply(RqTrim *t)
+log_and_apply(RqTrim *t, RqPos log_start)
 {
-	xl_rq_trim	rec = {.log_start = t->new_start, .count = t->nstarts};
+	xl_rq_trim	rec = {.log_start = log_start, .count = t->nstarts};
 	xl_rq_queue_start *starts = (xl_rq_queue_start *) t->starts.data;
 	XLogRecPtr	lsn;
 
@@ -304,7 +407,7 @@ log_and_apply(RqTrim *t)
 	if (t->nstarts > 0)
 		rq_xlog_register(starts, t->nstarts * sizeof(*starts));
 	lsn = rq_xlog_insert(XLOG_RQ_TRIM);
-	trim_apply(t->new_start, starts, t->nstarts, lsn);
+	trim_apply(log_start, starts, t->nstarts, lsn);
 	END_CRIT_SECTION();
 	return lsn;
 }
@@ -315,35 +418,36 @@ log_and_apply(RqTrim *t)
  *		1. announce the trim and check the readers (rq_reader.c),
  *		2. leave out what is no longer valid,
  *		3. log, and raise the starts,
- *		4. note the losses, end the announcement,
- *		5. give back extents of queues,
+ *		4. end the announcement,
+ *		5. give back extents of queues, and note the losses,
  *		6. flush, since no crash brings back a file that was removed,
  *		7. remove segments of the log.
  *
  * 1 to 4 under one hold of the meta lock: a reader that has seen the
- * announcement waits for that lock and then reads the new starts; a copy of
- * the state has all new starts if it was taken after the record; and groups
- * and queues that are valid at 2 are so at 4.  The rest can take long, and
- * nobody reads below the starts any more, so it comes after its release.
+ * announcement waits for that lock and then reads the new starts; and a copy of
+ * the state has all new starts if it was taken after the record.  The rest can
+ * take long, and nobody reads below the starts any more, so it comes after its
+ * release.
+ *
+ * Readers are asked for each part by where the log will begin in the end, though
+ * only the last part has it begin there: a reader that comes between two parts
+ * finds the starts that have been raised, and keeps the others.
  */
-bool
-rq_trim(RqTrim *t, bool despite_readers)
+static bool
+trim_to(RqTrim *t, RqPos log_start)
 {
 	XLogRecPtr	lsn = InvalidXLogRecPtr;
 	bool		may;
 
-	if (t->nstarts == 0 && t->new_start == t->old_start)
-		return false;
 	RQ_FAULT("trim-decided");
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
-	may = rq_log_begin_trim(t->new_start, despite_readers);
+	may = rq_log_begin_trim(t->new_start, t->despite_readers);
 	RQ_FAULT("trim-begun");
 	if (may)
 	{
 		keep_valid(t);
-		lsn = log_and_apply(t);
-		note_losses(t);
+		lsn = log_and_apply(t, log_start);
 		rq_log_end_trim();
 	}
 	LWLockRelease(rq_meta_lock);
@@ -351,6 +455,7 @@ rq_trim(RqTrim *t, bool despite_readers)
 	if (!may)
 		return false;
 
+	note_losses(&t->losses);
 	cut_trimmed((xl_rq_queue_start *) t->starts.data, t->nstarts, lsn);
 	XLogFlush(lsn);
 	RQ_FAULT("trim-wal");
@@ -359,56 +464,29 @@ rq_trim(RqTrim *t, bool despite_readers)
 	return true;
 }
 
-/* ---- the server log ---- */
-
-/* False if there is nothing to report, or not yet. */
-static bool
-tell_loss(RqOffset *o, TimestampTz now)
+bool
+rq_trim_part(RqTrim *t)
 {
-	char		name[RQ_GROUP_NAME_MAX + 1];
-	RqKey		key = {0};
-	RqOff		from = 0;
-	RqOff		to = 0;
-	uint32		queue_id = 0;
-	uint64		count = 0;
-
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	if (o->group != RQ_NO_SLOT)
-	{
-		const RqGroup *g = &rq_groups[o->group];
-
-		count = rq_offset_untold(o, now, &from);
-		queue_id = o->queue_id;
-		key = rq_topic_key(g->topic);
-		to = pg_atomic_read_u64(&rq_topic_queue(g->topic, queue_id)->start);
-		strlcpy(name, g->name, sizeof(name));
-	}
-	LWLockRelease(rq_meta_lock);
-	if (count > 0)
-		ereport(LOG,
-				(errmsg("consumer group \"%s\" of rocketq topic %u/%u lost " UINT64_FORMAT " messages of queue %u to retention",
-						rq_text_from(key.db, name), key.db, key.rel, count, queue_id),
-				 errdetail("It had consumed up to offset " UINT64_FORMAT "; the queue begins at " UINT64_FORMAT ".",
-						   from, Max(from, to))));
-	return count > 0;
+	if (t->more || (t->nstarts < RQ_TRIM_STARTS && t->nlosses < LOSSES_MAX))
+		return true;
+	if (!trim_to(t, t->old_start))
+		return false;
+	t->nstarts = t->nlosses = 0;
+	forget_appended(t);
+	RQ_FAULT("trim-part");
+	return true;
 }
 
-void
-rq_trim_tell_losses(TimestampTz now)
+bool
+rq_trim_finish(RqTrim *t)
 {
-	static uint32 next = 0;		/* where to go on the next time */
-	uint32		n = rq_slots_begun(rq_offset_pool);
-	int			left = TELL_ROUND;
-
-	for (uint32 i = 0; i < n && left > 0; i++)
-	{
-		RqOffset   *o = &rq_offsets[next];
-
-		next = (next + 1) % n;
-		/* Checked without a lock to pass over most, then again with it. */
-		if (o->lost != o->lost_told && tell_loss(o, now))
-			left--;
-	}
+	forget_appended(t);
+	if (t->nstarts == 0 && t->new_start == t->old_start)
+		return false;
+	if (!trim_to(t, t->new_start))
+		return false;
+	note_losses(&t->holes);
+	return true;
 }
 
 /* ---- redo ---- */

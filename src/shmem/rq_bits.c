@@ -1,16 +1,16 @@
 /*
  * rq_bits.c
- *	  Which slots of the tables have changed since they were last copied to the
- *	  state file.
- *
- * One bit for each slot of a topic, queue, group or offset.
+ *	  Which slots of the tables somebody has to look at.
  */
 #include "postgres.h"
+
+#include "port/pg_bitutils.h"
 
 #include "base/rq_guc.h"
 #include "shmem/rq_bits.h"
 
 RqBits		rq_changed[RQ_SLOT_KINDS];
+RqBits		rq_unsettled[RQ_SLOT_KINDS];
 
 static uint32
 slots_of(RqSlotKind kind)
@@ -32,9 +32,15 @@ slots_of(RqSlotKind kind)
 }
 
 static uint32
-words_of(RqSlotKind kind)
+words_for(uint32 nslots)
 {
-	return (slots_of(kind) + RQ_BITS_WORD - 1) / RQ_BITS_WORD;
+	return (nslots + RQ_BITS_WORD - 1) / RQ_BITS_WORD;
+}
+
+static bool
+can_be_unsettled(RqSlotKind kind)
+{
+	return kind == RQ_SLOT_QUEUE || kind == RQ_SLOT_OFFSET;
 }
 
 static uint64
@@ -42,8 +48,8 @@ all_words(void)
 {
 	uint64		n = 0;
 
-	for (int kind = 0; kind < RQ_SLOT_KINDS; kind++)
-		n += words_of(kind);
+	for (RqSlotKind kind = 0; kind < RQ_SLOT_KINDS; kind++)
+		n += words_for(slots_of(kind)) * (can_be_unsettled(kind) ? 2 : 1);
 	return n;
 }
 
@@ -53,63 +59,75 @@ bits_size(void)
 	return rq_table_size(all_words(), sizeof(pg_atomic_uint64));
 }
 
+/* Returns where the words of the next one are. */
+static pg_atomic_uint64 *
+set_up(RqBits *bits, uint32 nslots, pg_atomic_uint64 *words)
+{
+	bits->nslots = nslots;
+	bits->nwords = words_for(nslots);
+	bits->words = words;
+	return words + bits->nwords;
+}
+
 /* Zeros are an atomic integer of zero, so nothing is left to initialize. */
 static void
 bits_init(void)
 {
 	pg_atomic_uint64 *words;
 
-	(void) rq_table_create("rocketq changed slots", all_words(),
+	(void) rq_table_create("rocketq slot bits", all_words(),
 						   sizeof(pg_atomic_uint64), (void **) &words);
-	for (int kind = 0; kind < RQ_SLOT_KINDS; kind++)
+	for (RqSlotKind kind = 0; kind < RQ_SLOT_KINDS; kind++)
 	{
-		rq_changed[kind].nslots = slots_of(kind);
-		rq_changed[kind].nwords = words_of(kind);
-		rq_changed[kind].words = words;
-		words += words_of(kind);
+		words = set_up(&rq_changed[kind], slots_of(kind), words);
+		words = set_up(&rq_unsettled[kind],
+					   can_be_unsettled(kind) ? slots_of(kind) : 0, words);
 	}
 }
 
 const RqPart rq_bits_part = {
-	.name = "changed slots",
+	.name = "slot bits",
 	.shmem_size = bits_size,
 	.shmem_init = bits_init
 };
 
 bool
-rq_bits_get(RqSlotKind kind, uint32 slot)
+rq_bits_next(const RqBits *bits, uint32 *slot)
 {
-	uint64		word = pg_atomic_read_u64(&rq_changed[kind].words[slot / RQ_BITS_WORD]);
+	uint32		word = *slot / RQ_BITS_WORD;
+	uint64		from = PG_UINT64_MAX << (*slot % RQ_BITS_WORD);
 
-	return (word >> (slot % RQ_BITS_WORD) & 1) != 0;
+	for (; word < bits->nwords; word++, from = PG_UINT64_MAX)
+	{
+		uint64		set = pg_atomic_read_u64(&bits->words[word]) & from;
+
+		if (set == 0)
+			continue;
+		*slot = word * RQ_BITS_WORD + pg_rightmost_one_pos64(set);
+		return true;
+	}
+	return false;
 }
 
 /* Most words of a large table are clear, and stay in others' caches. */
 uint64
-rq_bits_take(RqSlotKind kind, uint32 word)
+rq_bits_take(const RqBits *bits, uint32 word)
 {
-	pg_atomic_uint64 *at = &rq_changed[kind].words[word];
+	pg_atomic_uint64 *at = &bits->words[word];
 
 	return pg_atomic_read_u64(at) == 0 ? 0 : pg_atomic_exchange_u64(at, 0);
 }
 
 void
-rq_bits_restore(RqSlotKind kind, uint32 word, uint64 bits)
+rq_bits_restore(const RqBits *bits, uint32 word, uint64 set)
 {
-	if (bits != 0)
-		pg_atomic_fetch_or_u64(&rq_changed[kind].words[word], bits);
+	if (set != 0)
+		pg_atomic_fetch_or_u64(&bits->words[word], set);
 }
 
 void
-rq_bits_set_all(RqSlotKind kind, uint32 end)
+rq_bits_clear_all(const RqBits *bits, uint32 end)
 {
-	const RqBits *b = &rq_changed[kind];
-
-	Assert(end <= b->nslots);
 	for (uint32 i = 0; i * RQ_BITS_WORD < end; i++)
-	{
-		uint32		n = Min(end - i * RQ_BITS_WORD, RQ_BITS_WORD);
-
-		pg_atomic_fetch_or_u64(&b->words[i], PG_UINT64_MAX >> (RQ_BITS_WORD - n));
-	}
+		pg_atomic_write_u64(&bits->words[i], 0);
 }

@@ -20,6 +20,9 @@
  *		8. WAL insertion locks, ProcArrayLock
  *		9. reserve_lock		a spinlock: where the log ends
  *
+ * Of each of the levels 4 to 6 one lock is held, but for that of another group if
+ * it is to be had at once (consume/rq_moves.c).
+ *
  * Nobody waits for the file system, a worker or another transaction while
  * holding 2 to 9, with these exceptions.  A queue's lock is held over its WAL
  * insertion, and while an area file is mapped, or read to resolve the queue
@@ -31,6 +34,7 @@
 #ifndef RQ_SHMEM_H
 #define RQ_SHMEM_H
 
+#include "datatype/timestamp.h"
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
 #include "storage/lwlock.h"
@@ -48,6 +52,7 @@
  * read_pos: lowest position it may still read; see log/rq_reader.c.
  * savepoint: the last number of a savepoint; not reset for the next process, so
  * that who still waits for an earlier one never takes another for it.
+ * owner_since: when its transaction took its first queue for a group.
  * unflushed: entries it enqueued without a transaction and whose WAL it still
  * flushes; the queue's "unflushed" counts them.
  *
@@ -68,6 +73,7 @@ typedef union RqBackend
 		pg_atomic_uint64 unflushed_from;
 		uint32		savepoint;
 		pg_atomic_uint32 wants[RQ_EXT_CLASSES];
+		TimestampTz owner_since;
 	};
 	char		pad[PG_CACHE_LINE_SIZE];
 } RqBackend;

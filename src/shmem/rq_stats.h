@@ -41,6 +41,7 @@
 	X(RQ_STAT_MESSAGES_LOST,		"messages_lost") \
 	X(RQ_STAT_SEGMENTS_CREATED,		"segments_created") \
 	X(RQ_STAT_SEGMENTS_TRIMMED,		"segments_trimmed") \
+	X(RQ_STAT_QUEUES_ASKED,			"queues_asked") \
 	X(RQ_STAT_SYNCS,				"syncs") \
 	X(RQ_STAT_WAL_RECORDS,			"wal_records") \
 	X(RQ_STAT_WAL_BYTES,			"wal_bytes")

@@ -35,6 +35,8 @@ struct RqWriter
 	char		tmp[MAXPGPATH]; /* "" = the file itself is written to */
 	int			fd;
 	uint64		at;
+	uint64		flushed;		/* up to here the kernel has been asked to
+								 * write */
 };
 
 /* ---- read ---- */
@@ -155,7 +157,7 @@ rq_writer_begin(const char *path, uint64 at)
 		opened = w->tmp;
 		flags |= O_CREAT | O_TRUNC;
 	}
-	w->at = at;
+	w->at = w->flushed = at;
 	w->fd = BasicOpenFile(opened, flags);
 	if (w->fd < 0)
 		ereport(ERROR,
@@ -220,17 +222,26 @@ rq_writer_at(const RqWriter *w)
 }
 
 void
-rq_writer_finish(RqWriter *w)
+rq_writer_flush(RqWriter *w, bool wait)
 {
-	if (pg_fsync(w->fd) != 0)
+	if (!wait)
+		pg_flush_data(w->fd, w->flushed, w->at - w->flushed);
+	else if (pg_fsync(w->fd) != 0)
 		ereport(data_sync_elevel(ERROR),
 				(errcode_for_file_access(),
 				 errmsg("could not fsync file \"%s\": %m", written(w))));
+	w->flushed = w->at;
+}
+
+void
+rq_writer_finish(RqWriter *w)
+{
+	rq_writer_flush(w, true);
 	close(w->fd);
 	w->fd = -1;
 	if (w->tmp[0] == '\0')
 		return;
 	RQ_FAULT("state-rename");
 	durable_rename(w->tmp, w->path, ERROR);
-	RQ_FAULT("state-renamed");
+	RQ_FAULT("state-image-renamed");
 }

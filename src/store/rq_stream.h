@@ -40,6 +40,12 @@ extern void rq_writer_add(RqWriter *w, const void *data, uint64 size);
 /* Where in the file the next bytes go. */
 extern uint64 rq_writer_at(const RqWriter *w);
 
+/*
+ * Have the kernel begin to write what has been added, or with "wait" have it on
+ * disk; an error of the latter is one of a failed fsync.
+ */
+extern void rq_writer_flush(RqWriter *w, bool wait);
+
 /* Make all that has been written durable, and a new file the file. */
 extern void rq_writer_finish(RqWriter *w);
 

@@ -68,9 +68,12 @@ set_places(uint32 group, const xl_rq_place *places, XLogRecPtr lsn)
 		RqOffset   *o = rq_group_offset(group, i);
 
 		o->committed = places[i].offset;
-		o->saved_total = places[i].saved_total;
-		o->saved_left = places[i].saved_left;
-		o->logged = o->committed;
+		if (places[i].saved_total > 0)
+		{
+			o->state = RQ_OFFSET_OPEN;
+			o->saved_total = places[i].saved_total;
+			o->saved_left = places[i].saved_left;
+		}
 		o->lsn = lsn;
 		rq_offset_changed(o);
 	}

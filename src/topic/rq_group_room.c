@@ -139,6 +139,8 @@ rq_group_take_offsets(uint32 group, uint32 nqueues)
 		pg_atomic_init_u64(&o->mark, 0);
 		o->group = group;
 		o->queue_id = i;
+		o->is_logged = true;
+		o->use = RQ_NO_SLOT;
 		rq_offset_changed(o);
 	}
 	rq_group_changed(group);
@@ -158,9 +160,13 @@ rq_group_cut_offsets(uint32 group, uint32 nqueues)
 	for (uint32 i = nqueues; i < map->n; i++)
 	{
 		RqOffset   *o = rq_group_offset(group, i);
+		RqOffsetUse *use = rq_offset_use(o);
 
+		if (use != NULL)
+			pg_atomic_write_u32(&use->offset, RQ_NO_SLOT);
 		o->group = RQ_NO_SLOT;
 		rq_offset_changed(o);
+		rq_bits_clear(&rq_unsettled[RQ_SLOT_OFFSET], (uint32) (o - rq_offsets));
 	}
 	rq_slots_cut(rq_offset_pool, map, nqueues);
 	rq_group_changed(group);

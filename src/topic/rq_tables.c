@@ -7,6 +7,7 @@
 
 #include "common/hashfn.h"
 #include "port/pg_bitutils.h"
+#include "utils/timestamp.h"
 
 #include "base/rq_guc.h"
 #include "shmem/rq_shmem.h"
@@ -17,6 +18,7 @@ RqTopic    *rq_topics = NULL;
 RqQueue    *rq_queues = NULL;
 RqGroup    *rq_groups = NULL;
 RqOffset   *rq_offsets = NULL;
+RqOffsetUse *rq_offset_uses = NULL;
 
 /*
  * Slots of topics by key: chains through "next_in_index", which begin here.  A
@@ -34,6 +36,8 @@ tables_fill(void)
 	pg_atomic_init_u32(&rq_tables->ndoomed, 0);
 	pg_atomic_init_u32(&rq_tables->groups_abandoned, 0);
 	pg_atomic_init_u32(&rq_tables->nwaiters, 0);
+	pg_atomic_init_u32(&rq_tables->next_use, 0);
+	rq_tables->started_at = GetCurrentTimestamp();
 }
 
 const RqPart rq_tables_part = {
@@ -289,4 +293,26 @@ const RqPart rq_offsets_part = {
 	.items = offsets_count,
 	.table = (void **) &rq_offsets,
 	.is_begun_later = true
+};
+
+/* Most offsets of a server are at rest at any time. */
+int
+rq_offset_uses_count(void)
+{
+	return Min(rq_max_consumer_slots, Max(rq_max_consumer_slots / 16, 4096));
+}
+
+static void
+offset_uses_fill(void)
+{
+	for (int i = 0; i < rq_offset_uses_count(); i++)
+		pg_atomic_init_u32(&rq_offset_uses[i].offset, RQ_NO_SLOT);
+}
+
+const RqPart rq_offset_uses_part = {
+	.name = "offset uses",
+	.item_size = sizeof(RqOffsetUse),
+	.items = rq_offset_uses_count,
+	.table = (void **) &rq_offset_uses,
+	.fill = offset_uses_fill
 };

@@ -19,6 +19,7 @@
 #include "shmem/rq_parts.h"
 #include "shmem/rq_slots.h"
 
+
 #define RQ_NOT_LOGGED		PG_UINT64_MAX
 
 /*
@@ -172,16 +173,6 @@ typedef struct RqGroup
 	RqSlotMap	offsets;		/* as many as the topic has slots */
 } RqGroup;
 
-/* A transaction that has moved a group's offset in one queue. */
-typedef struct RqMove
-{
-	uint64		xid;
-	uint64		next;			/* where to */
-	TimestampTz at;
-} RqMove;
-
-#define RQ_MOVES			8
-
 /*
  * A mark, from its lowest bit: 22 bits for the owner's process number + 1, 22
  * for how many wait, 20 for what they wait for (consume/rq_mark.h).  The owner
@@ -192,50 +183,99 @@ typedef struct RqMove
 #define RQ_MARK_OWNER(mark) \
 	((int) ((mark) & ((UINT64CONST(1) << RQ_MARK_WAITERS_SHIFT) - 1)) - 1)
 
+/* What may become of an offset. */
+typedef enum RqOffsetState
+{
+	RQ_OFFSET_AT_REST = 0,
+	RQ_OFFSET_PENDING,			/* a transaction moves it */
+	RQ_OFFSET_OPEN				/* its place after the restore of a dump is to
+								 * be found; see consume/rq_saved.c */
+} RqOffsetState;
+
 /*
  * A group's offset in one queue.  All fields but the mark change under the
  * group's lock; the slot is taken and given back under the meta lock.
- * While pend_xid is set, "committed" is what holds if it aborts and "pend_next"
- * what holds if it commits.
+ *
+ * There is one for each group and queue, so it has what it takes at rest.  What
+ * is remembered of its moves is in an RqOffsetUse ("use"), if it has one.
  */
 typedef struct RqOffset
 {
 	uint32		group;			/* slot of its group, RQ_NO_SLOT = free */
-	uint32		queue_id;
+	uint16		queue_id;
+	uint8		state;			/* RqOffsetState */
+	bool		is_logged;		/* "committed" is in WAL without an xid */
 	uint64		committed;
-	uint64		pend_next;
-	uint64		pend_xid;		/* 0 = nothing pending */
-	uint64		logged;			/* "committed" as WAL has it without xids, or
-								 * RQ_NOT_LOGGED */
-	TimestampTz changed_at;
+
+	/*
+	 * "committed" holds if "pend_xid" aborts, "pend_next" if it commits.  If
+	 * that has been found out, "pend_xid" stays for consume/rq_moves.c.
+	 */
+	union
+	{
+		struct
+		{
+			uint64		pend_next;
+			uint64		pend_xid;
+		};						/* RQ_OFFSET_PENDING, and afterwards */
+		struct
+		{
+			uint64		saved_total;
+			uint64		saved_left;
+		};						/* RQ_OFFSET_OPEN */
+	};
+	TimestampTz changed_at;		/* 0 = not since the server started */
 	XLogRecPtr	lsn;
 
 	/* whose transaction reads the queue; see consume/rq_mark.c */
 	pg_atomic_uint64 mark;		/* 0 = nobody's, and nobody waits for it */
-	TimestampTz owner_since;	/* the owner's; 0 = it is not yet known */
 
-	/* from the restore of a dump; see consume/rq_saved.c */
-	uint64		saved_total;
-	uint64		saved_left;
+	uint32		use;			/* RQ_NO_SLOT = it has none, and needs none;
+								 * or RQ_USE_WANTING */
+	uint32		lost;			/* messages that retention took before they
+								 * were consumed, since the server started;
+								 * stops at its largest value */
+} RqOffset;
 
-	/*
-	 * messages that retention took before they were consumed, since the
-	 * server started: all, those reported in the server log, and when that
-	 * was
-	 */
-	uint64		lost;
-	uint64		lost_told;
-	uint64		lost_from;		/* where the group was before those that are
-								 * not reported yet */
-	TimestampTz told_at;
+StaticAssertDecl(sizeof(RqOffset) == RQ_SLOT_ALIGN, "an offset is one line");
+StaticAssertDecl(RQ_QUEUES_MAX - 1 <= PG_UINT16_MAX, "numbers of queues fit");
 
-	/* some of the moves since the server started, oldest first */
+/* A transaction that has moved a group's offset in one queue. */
+typedef struct RqMove
+{
+	uint64		xid;
+	uint64		next;			/* where to */
+	TimestampTz at;
+} RqMove;
+
+#define RQ_MOVES			8
+
+/* Where an offset was at some time; see consume/rq_rates.c. */
+typedef struct RqOffsetSample
+{
+	TimestampTz at;				/* 0 = none */
+	uint64		committed;
+} RqOffsetSample;
+
+/*
+ * What is remembered of an offset that has moved lately; see consume/rq_moves.c.
+ * There are far fewer of these than offsets.  It changes under the lock of the
+ * offset's group.  A free one is taken by setting "offset" from RQ_NO_SLOT.
+ */
+typedef struct RqOffsetUse
+{
+	pg_atomic_uint32 offset;	/* slot of the offset, RQ_NO_SLOT = free */
+
+	/* some of its moves, oldest first */
 	uint32		nmoves;
 	uint64		before_moves;	/* the offset before the first of them */
 	RqMove		moves[RQ_MOVES];
 
-	RqSample	samples[2];		/* of "committed", newer first */
-} RqOffset;
+	RqOffsetSample samples[2];	/* newer first */
+} RqOffsetUse;
+
+/* An offset has moved when there was no RqOffsetUse to be had. */
+#define RQ_USE_WANTING		(RQ_NO_SLOT - 1)
 
 /* What is known of all topics and groups; meta lock exclusive unless said. */
 typedef struct RqTables
@@ -259,6 +299,10 @@ typedef struct RqTables
 
 	/* Is a topic being altered, as far as is replayed?  Startup process. */
 	bool		redo_altering;
+
+	pg_atomic_uint32 next_use;	/* to be looked at; no lock */
+
+	TimestampTz started_at;		/* when this memory was set up */
 } RqTables;
 
 /* The same address in every process. */
@@ -267,12 +311,14 @@ extern RqTopic *rq_topics;
 extern RqQueue *rq_queues;
 extern RqGroup *rq_groups;
 extern RqOffset *rq_offsets;
+extern RqOffsetUse *rq_offset_uses;
 
 extern const RqPart rq_tables_part;
 extern const RqPart rq_topics_part;
 extern const RqPart rq_queues_part;
 extern const RqPart rq_groups_part;
 extern const RqPart rq_offsets_part;
+extern const RqPart rq_offset_uses_part;
 
 /*
  * How many slots of topics and of groups have ever been used: the first ones.
@@ -338,6 +384,23 @@ rq_offset_find(uint32 group, uint32 queue_id)
 	return likely(slot != RQ_NO_SLOT) ? &rq_offsets[slot] : NULL;
 }
 
+/* Whose move of it is pending, 0 = nobody's. */
+static inline uint64
+rq_offset_pending(const RqOffset *o)
+{
+	return o->state == RQ_OFFSET_PENDING ? o->pend_xid : 0;
+}
+
+/* How many RqOffsetUse there are. */
+extern int	rq_offset_uses_count(void);
+
+/* That of an offset, NULL = none. */
+static inline RqOffsetUse *
+rq_offset_use(const RqOffset *o)
+{
+	return o->use < RQ_USE_WANTING ? &rq_offset_uses[o->use] : NULL;
+}
+
 /*
  * For who changes a slot in what the state file has of it (queue/
  * rq_tablestate.c): under the lock that the change is made under, and before it
@@ -346,25 +409,45 @@ rq_offset_find(uint32 group, uint32 queue_id)
 static inline void
 rq_topic_changed(uint32 topic)
 {
-	rq_bits_set(RQ_SLOT_TOPIC, topic);
+	rq_bits_set(&rq_changed[RQ_SLOT_TOPIC], topic);
 }
 
 static inline void
 rq_queue_changed(const RqQueue *q)
 {
-	rq_bits_set(RQ_SLOT_QUEUE, (uint32) (q - rq_queues));
+	rq_bits_set(&rq_changed[RQ_SLOT_QUEUE], (uint32) (q - rq_queues));
 }
 
 static inline void
 rq_group_changed(uint32 group)
 {
-	rq_bits_set(RQ_SLOT_GROUP, group);
+	rq_bits_set(&rq_changed[RQ_SLOT_GROUP], group);
 }
 
 static inline void
 rq_offset_changed(const RqOffset *o)
 {
-	rq_bits_set(RQ_SLOT_OFFSET, (uint32) (o - rq_offsets));
+	rq_bits_set(&rq_changed[RQ_SLOT_OFFSET], (uint32) (o - rq_offsets));
+}
+
+/*
+ * The queue has entries that are not resolved, or that are resolved without
+ * WAL saying so.  For who adds entries, under the queue's lock.
+ */
+static inline void
+rq_queue_unsettled(const RqQueue *q)
+{
+	rq_bits_set(&rq_unsettled[RQ_SLOT_QUEUE], (uint32) (q - rq_queues));
+}
+
+/*
+ * The offset depends on a transaction, or WAL says something else.  For who
+ * changes it, under the offset's lock.
+ */
+static inline void
+rq_offset_unsettled(const RqOffset *o)
+{
+	rq_bits_set(&rq_unsettled[RQ_SLOT_OFFSET], (uint32) (o - rq_offsets));
 }
 
 /* The slot of a queue's topic; the caller keeps the queue (see RqQueue). */

@@ -244,6 +244,7 @@ rq_topic_cut_queues(uint32 topic, uint32 nslots, RqExtChains *gone)
 		q->topic = RQ_NO_SLOT;
 		rq_chains_add(gone, detach_extents(q));
 		rq_queue_changed(q);
+		rq_bits_clear(&rq_unsettled[RQ_SLOT_QUEUE], (uint32) (q - rq_queues));
 		LWLockRelease(&q->lock);
 	}
 	rq_slots_cut(rq_queue_pool, &t->queues, nslots);

@@ -43,6 +43,7 @@
 #include "store/rq_durable.h"
 #include "topic/rq_tables.h"
 #include "wal/rq_state.h"
+#include "wal/rq_stateimage.h"
 
 RqStore    *rq_store = NULL;
 
@@ -111,11 +112,11 @@ check_others(void)
 		{
 			uint32		sum = sum_of(kind, i);
 
-			if (rq_bits_get(kind, i))
+			if (rq_bits_get(&rq_changed[kind], i))
 				copied[kind][i] = 0;
 			else if (copied[kind][i] == 0)
 				copied[kind][i] = sum;
-			else if (copied[kind][i] != sum && !rq_bits_get(kind, i))
+			else if (copied[kind][i] != sum && !rq_bits_get(&rq_changed[kind], i))
 				elog(PANIC, "slot %u of kind %d has changed unnoticed", i, kind);
 		}
 	}
@@ -158,37 +159,32 @@ give_back_bits(const Sync *s)
 {
 	for (int kind = 0; kind < RQ_SLOT_KINDS; kind++)
 		for (uint32 i = 0; i < rq_changed[kind].nwords; i++)
-			rq_bits_restore(kind, i, s->taken[kind][i]);
+			rq_bits_restore(&rq_changed[kind], i, s->taken[kind][i]);
 }
 
 /* ---- copy ---- */
 
-/*
- * A slot that is free need not be said to be in the image, unless it was not
- * when the image was begun.
- */
 static void
-copy_slot(Sync *s, RqSlotKind kind, uint32 slot, bool free_too)
+copy_slot(Sync *s, RqSlotKind kind, uint32 slot)
 {
 	RqStateSlot copy;
+	bool		used = rq_table_copy(kind, slot, &copy);
 
-	if (rq_table_copy(kind, slot, &copy))
-		rq_state_write_add(s->w, kind, slot, &copy);
-	else if (free_too)
-		rq_state_write_add(s->w, kind, slot, NULL);
+	rq_state_write_add(s->w, kind, slot, used ? &copy : NULL);
 	note_copied(kind, slot);
 }
 
 /* The meta lock is held, and there is room for all slots of a word. */
 static void
-copy_word(Sync *s, RqSlotKind kind, uint32 word, bool free_too)
+copy_word(Sync *s, RqSlotKind kind, uint32 word)
 {
-	uint64		bits = rq_bits_take(kind, word);
+	uint64		bits = rq_bits_take(&rq_changed[kind], word);
 
 	s->taken[kind][word] |= bits;
+	if (!s->image)
+		rq_state_image_miss(kind, word, bits);
 	for (; bits != 0; bits &= bits - 1)
-		copy_slot(s, kind, word * RQ_BITS_WORD + pg_rightmost_one_pos64(bits),
-				  free_too);
+		copy_slot(s, kind, word * RQ_BITS_WORD + pg_rightmost_one_pos64(bits));
 }
 
 /*
@@ -196,7 +192,7 @@ copy_word(Sync *s, RqSlotKind kind, uint32 word, bool free_too)
  * groups can come and go meanwhile.
  */
 static void
-copy_in_parts(Sync *s, bool free_too)
+copy_in_parts(Sync *s)
 {
 	for (RqSlotKind kind = 0; kind < RQ_SLOT_KINDS; kind++)
 		for (uint32 i = 0; i < rq_changed[kind].nwords; i++)
@@ -205,30 +201,27 @@ copy_in_parts(Sync *s, bool free_too)
 				continue;
 			rq_state_write_room(s->w, RQ_BITS_WORD);
 			rq_meta_lock_again();
-			copy_word(s, kind, i, free_too);
+			copy_word(s, kind, i);
 			LWLockRelease(rq_meta_lock);
 		}
 }
 
 /*
- * Copy what has changed, with an image everything, and again what has changed
- * meanwhile, until one hold of the lock will do for the rest: that is what
+ * Copy what has changed, and again what has changed meanwhile, until one hold of the lock will do for the rest: that is what
  * others change during the last pass, however large the store is.  Passes become
  * shorter, unless others change as much as we copy, and then there are enough.
  */
 static void
 copy_most(Sync *s)
 {
-	bool		free_too = !s->image;
 	uint64		before = 0;
 
 	for (int pass = 0; pass < PASSES_MAX; pass++)
 	{
-		copy_in_parts(s, free_too);
+		copy_in_parts(s);
 		if (rq_state_write_count(s->w) - before <= REST)
 			break;
 		before = rq_state_write_count(s->w);
-		free_too = true;
 	}
 }
 
@@ -246,7 +239,7 @@ copy_rest(Sync *s)
 			if (pg_atomic_read_u64(&rq_changed[kind].words[i]) == 0)
 				continue;
 			rq_state_write_room(s->w, RQ_BITS_WORD);
-			copy_word(s, kind, i, true);
+			copy_word(s, kind, i);
 		}
 	check_others();
 }
@@ -457,17 +450,49 @@ bring_to_disk(Sync *s, XLogRecPtr wal_upto, bool changed)
 	tell_sync(&d, wal_upto == InvalidXLogRecPtr ? GetRedoRecPtr() : wal_upto);
 }
 
+static RqStateHeader
+header_of_file(void)
+{
+	return (RqStateHeader)
+	{
+		.segment_mb = rq_log->segment_mb, .store = rq_extents->store,
+			.flags = rq_store->made_by_upgrade ? RQ_STATE_UPGRADE : 0
+	};
+}
+
+void
+rq_state_image_round(void)
+{
+	RqStateHeader header = header_of_file();
+
+	rq_state_image_go_on(&rq_store->file, &header);
+}
+
 /*
- * Slots that are first used from now on are marked by whoever does that.  The lock
- * is for the number of those that have been used.
+ * Add to the file, or finish an image that is complete.  Without a file, complete
+ * one now.  In recovery nobody waits for a sync but recovery itself, and there is
+ * nobody who could write an image between syncs.
  */
 static void
-mark_all(void)
+choose_file(Sync *s, bool recovery)
 {
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	for (RqSlotKind kind = 0; kind < RQ_SLOT_KINDS; kind++)
-		rq_bits_set_all(kind, rq_table_begun(kind));
-	LWLockRelease(rq_meta_lock);
+	RqStateHeader header = header_of_file();
+
+	if (rq_state_file_is_gone(&rq_store->file) ||
+		(recovery && rq_state_file_is_long(&rq_store->file)))
+		rq_state_image_complete(&rq_store->file, &header);
+	s->image = rq_state_image_is_complete();
+	s->w = s->image ? rq_state_image_take() :
+		rq_state_write_begin(&rq_store->file, false, &header);
+}
+
+static void
+give_back_file(const Sync *s)
+{
+	if (s->image)
+		rq_state_image_give_up();
+	else
+		rq_state_write_close(s->w);
 }
 
 /*
@@ -481,8 +506,6 @@ sync_with(Sync *s, XLogRecPtr wal_upto)
 {
 	bool		changed;
 
-	if (s->image)
-		mark_all();
 	rq_extent_sync_begin();
 	copy_state(s, wal_upto);
 	RQ_FAULT("keeper-copied");
@@ -500,14 +523,11 @@ rq_state_sync(XLogRecPtr wal_upto, bool final)
 											  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
 	Sync		s = {.numbers = {.flags = final ? RQ_STATE_FINAL : 0}};
-	RqStateHeader header = {.segment_mb = rq_log->segment_mb, .store = rq_extents->store,
-	.flags = rq_store->made_by_upgrade ? RQ_STATE_UPGRADE : 0};
 	volatile bool done = false;
 	volatile bool changed = false;
 
 	take_memory(&s);
-	s.image = rq_state_image_is_due(&rq_store->file);
-	s.w = rq_state_write_begin(&rq_store->file, s.image, &header);
+	choose_file(&s, wal_upto != InvalidXLogRecPtr);
 	PG_TRY();
 	{
 		changed = sync_with(&s, wal_upto);
@@ -517,7 +537,7 @@ rq_state_sync(XLogRecPtr wal_upto, bool final)
 	{
 		if (!done)
 			give_back_bits(&s);
-		rq_state_write_close(s.w);
+		give_back_file(&s);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(old);

@@ -55,6 +55,12 @@ extern const RqPart rq_store_part;
 extern bool rq_state_sync(XLogRecPtr wal_upto, bool final);
 
 /*
+ * Go on writing a new image of the state, if one is due; a bounded part.  May
+ * throw.  Keeper only, between syncs.
+ */
+extern void rq_state_image_round(void);
+
+/*
  * Bring to disk what was written to the log rocketq.flush_delay ago, so that a
  * checkpoint has little left to wait for: have the kernel begin to write it,
  * and fsync segments that are full.  Keeper only.

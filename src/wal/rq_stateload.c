@@ -32,6 +32,7 @@
 #include "format/rq_stateslots.h"
 #include "log/rq_log.h"
 #include "queue/rq_tablestate.h"
+#include "shmem/rq_bits.h"
 #include "shmem/rq_shmem.h"
 #include "store/rq_durable.h"
 #include "store/rq_stream.h"
@@ -166,6 +167,10 @@ load_slots(const RqStateSlots *s, const RqStateFound *found)
 	gaps = rq_state_gaps(s, &ngaps);
 	rq_log_gaps_load(gaps, ngaps);
 	rq_table_load(s);
+
+	/* It is as on disk, and the first sync writes an image, with all slots. */
+	for (RqSlotKind kind = 0; kind < RQ_SLOT_KINDS; kind++)
+		rq_bits_clear_all(&rq_changed[kind], rq_table_begun(kind));
 	rq_store->made_by_upgrade = (found->header.flags & RQ_STATE_UPGRADE) != 0 &&
 		(IsBinaryUpgrade || rq_tables->ntopics > 0);
 }

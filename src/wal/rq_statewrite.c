@@ -29,8 +29,9 @@ struct RqStateWriter
 	RqStateFile *file;
 	RqStateFile next;			/* what that will be */
 	bool		image;
-	uint64		begun_at;
-	uint64		count;
+	uint32		attempt;
+	uint64		begun_at;		/* the sync */
+	uint64		count;			/* of records since then */
 	uint32		used;			/* of the batch, its header included */
 	union
 	{
@@ -39,24 +40,23 @@ struct RqStateWriter
 	}			batch;
 };
 
+bool
+rq_state_file_is_long(const RqStateFile *f)
+{
+	return f->length == 0 || RQ_FAULT_FAILS("state-long") ||
+		f->length - f->image_length > Max(f->image_length, IMAGE_DUE);
+}
+
 /*
- * Is the file still there?  If somebody has removed or truncated it, what it had
- * can be written again.
+ * Somebody may have removed or truncated it.  What it had can be written again.
  */
-static bool
-is_there(const RqStateFile *f)
+bool
+rq_state_file_is_gone(const RqStateFile *f)
 {
 	struct stat st;
 
-	return stat(RQ_STATE_FILE, &st) == 0 && (uint64) st.st_size >= f->length;
-}
-
-bool
-rq_state_image_is_due(const RqStateFile *f)
-{
-	return f->length == 0 || RQ_FAULT_FAILS("state-long") ||
-		f->length - f->image_length > Max(f->image_length, IMAGE_DUE) ||
-		!is_there(f);
+	return f->length == 0 || stat(RQ_STATE_FILE, &st) != 0 ||
+		(uint64) st.st_size < f->length;
 }
 
 /* The file gets another id, so that nothing of an earlier one fits in. */
@@ -77,9 +77,9 @@ rq_state_write_begin(RqStateFile *file, bool image, const RqStateHeader *header)
 {
 	RqStateWriter *w = palloc(sizeof(RqStateWriter));
 
-	file->attempts++;
 	w->file = file;
 	w->next = *file;
+	w->attempt = ++file->attempts;
 	w->image = image;
 	w->count = 0;
 	w->used = sizeof(RqStateBatch);
@@ -108,7 +108,7 @@ write_batch(RqStateWriter *w)
 
 	b->id = w->next.id;
 	b->seq = w->next.seq;
-	b->attempt = w->next.attempts;
+	b->attempt = w->attempt;
 	b->at = rq_writer_at(w->out);
 	b->bytes = w->used;
 	rq_state_seal_batch(w->batch.bytes);
@@ -163,6 +163,19 @@ rq_state_write_count(const RqStateWriter *w)
 	return w->count;
 }
 
+void
+rq_state_write_ahead(RqStateWriter *w, bool wait)
+{
+	rq_writer_flush(w->out, wait);
+}
+
+void
+rq_state_write_goes_on(RqStateWriter *w)
+{
+	w->begun_at = rq_writer_at(w->out);
+	w->count = 0;
+}
+
 /*
  * Whether a new file that could not be finished is in place is not known, so the
  * next sync writes an image again.
@@ -179,6 +192,7 @@ rq_state_write_finish(RqStateWriter *w, const RqStateBatch *numbers)
 	w->next.length = rq_writer_at(w->out);
 	if (w->image)
 		w->next.image_length = w->next.length;
+	w->next.attempts = w->file->attempts;
 	rq_writer_finish(w->out);
 	*w->file = w->next;
 	return w->next.length - w->begun_at;

@@ -23,11 +23,11 @@ typedef struct RqStateFile
 /* A sync that is being written. */
 typedef struct RqStateWriter RqStateWriter;
 
-/*
- * Must the next sync be an image?  The file is new, has become long, or is not
- * there any more.
- */
-extern bool rq_state_image_is_due(const RqStateFile *file);
+/* Is it time for an image?  The file is new, or has become long. */
+extern bool rq_state_file_is_long(const RqStateFile *file);
+
+/* Is there no file that could be lengthened? */
+extern bool rq_state_file_is_gone(const RqStateFile *file);
 
 /*
  * Begin a sync; "file" is updated when it is finished.  An image gets what
@@ -52,6 +52,15 @@ extern void rq_state_write_gaps(RqStateWriter *w, const RqStateGap *gaps, uint32
 
 /* So many records have been added. */
 extern uint64 rq_state_write_count(const RqStateWriter *w);
+
+/*
+ * Have the kernel begin to write what has been added, or with "wait" have it on
+ * disk.  PANIC if fsync fails.
+ */
+extern void rq_state_write_ahead(RqStateWriter *w, bool wait);
+
+/* What has been added so far is not of the sync that is counted. */
+extern void rq_state_write_goes_on(RqStateWriter *w);
 
 /*
  * The sync counts from here on, durably: with these numbers and flags.  Returns

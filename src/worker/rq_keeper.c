@@ -60,6 +60,7 @@
 #include "wal/rq_files.h"
 #include "wal/rq_lost.h"
 #include "wal/rq_state.h"
+#include "wal/rq_stateimage.h"
 #include "wal/rq_tidy.h"
 #include "worker/rq_worker.h"
 
@@ -128,12 +129,11 @@ drop_guard(void)
 
 /* ---- sync ---- */
 
-/* A walk over all queues that logs how far they are resolved. */
+/* A walk over unsettled queues that logs how far they are resolved. */
 static struct
 {
-	uint32		topic;			/* where it goes on after an error */
-	uint32		queue;
-	bool		all;			/* every queue has its turn */
+	uint32		next;			/* slot; where it goes on after an error */
+	bool		for_sync;		/* only of those with aborted entries */
 	uint32		round;
 	uint32		turns;
 	uint32		changed;		/* queues with something to log */
@@ -142,18 +142,22 @@ static struct
 /*
  * Is it this queue's turn?  When messages are spread over very many queues, a
  * record for each queue every time would be about one for each message.  So
- * queues with few newly resolved entries take turns.  Both offsets are read
- * without the queue's lock; rq_resolve_log() checks again under it.
+ * queues with few newly resolved entries take turns.  If nothing is left to be
+ * logged, the queue is only to be noted as settled.  Offsets are read without
+ * the queue's lock; rq_resolve_log() checks again under it.
  */
 static bool
 is_turn(RqQueue *q)
 {
-	uint64		untold = pg_atomic_read_u64(&q->stable) - q->logged_stable;
+	uint64		stable = pg_atomic_read_u64(&q->stable);
+	uint64		untold = stable - q->logged_stable;
 
 	if (untold == 0)
-		return false;
+		return stable == pg_atomic_read_u64(&q->end);
+	if (walk.for_sync)
+		return true;
 	walk.changed++;
-	return walk.all || untold > LOG_LITTLE ||
+	return untold > LOG_LITTLE ||
 		(q - rq_queues) % walk.turns == walk.round % walk.turns;
 }
 
@@ -171,64 +175,73 @@ resolve_part(RqQueue *q, bool *turn)
 }
 
 /*
- * Resolve what no backend is left to resolve, and log how far each queue is
- * resolved.  The queue's number advances before anything can throw, so the
- * next call goes on after a queue that has thrown.
- *
  * The meta lock is given up after each part, so others get it however much
- * there is in a queue and however many queues there are.  Meanwhile the topic
- * can be dropped or lose queues, so their number is checked under each hold.
+ * there is in a queue and however many queues there are.  Meanwhile the slot
+ * can be freed and taken by another queue; then that has its turn.
  */
 static void
-resolve_topic(uint32 topic)
+resolve_slot(uint32 slot)
 {
-	while (walk.queue < rq_topic_nslots(topic))
-	{
-		uint32		i = walk.queue++;
-		bool		turn = false;
-		bool		done = false;
+	RqQueue    *q = &rq_queues[slot];
+	bool		turn = false;
+	bool		done = false;
 
-		while (!done)
-		{
-			LWLockAcquire(rq_meta_lock, LW_SHARED);
-			done = i >= rq_topic_nslots(topic) ||
-				resolve_part(rq_topic_queue(topic, i), &turn);
-			LWLockRelease(rq_meta_lock);
-		}
+	RQ_FAULT("keeper-look");
+	while (!done)
+	{
+		LWLockAcquire(rq_meta_lock, LW_SHARED);
+		done = q->topic == RQ_NO_SLOT || resolve_part(q, &turn);
+		LWLockRelease(rq_meta_lock);
 	}
 }
 
+/*
+ * Resolve what no backend is left to resolve, and log how far queues are
+ * resolved.  The slot's number advances before anything can throw, so the next
+ * call goes on after a queue that has thrown.
+ *
+ * What a sync needs is seen without a lock: what is missed is aborted just now,
+ * and then it is left out of the copy (queue/rq_tablestate.c).
+ */
 static void
 resolve_queues(void)
 {
-	for (; walk.topic < rq_topics_begun(); walk.topic++, walk.queue = 0)
-		resolve_topic(walk.topic);
+	for (uint32 slot = walk.next; rq_bits_next(&rq_unsettled[RQ_SLOT_QUEUE], &slot);
+		 slot++)
+	{
+		walk.next = slot + 1;
+		if (!walk.for_sync || rq_queues[slot].unlogged_aborts > 0)
+			resolve_slot(slot);
+	}
 }
 
 /*
- * Log how far queues are resolved ("all" of them, or those whose turn it is)
- * and what groups have consumed, and offer again what those who were woken
- * have left.
+ * Log how far queues are resolved, those whose turn it is or those of which a
+ * sync needs that, and what groups have consumed, and offer again what those
+ * who were woken have left.
  *
- * None of this has to succeed for a sync: the state file holds only what has
- * been logged.  So an error is logged and does not hold up checkpoints.
+ * None of this has to succeed for a sync: the state file holds only what does not
+ * depend on it.  So an error is logged and does not hold up checkpoints.
  */
 static void
-log_progress(bool all)
+log_progress(bool for_sync)
 {
-	walk.topic = walk.queue = 0;
-	walk.all = all;
-	walk.round++;
-	walk.turns = 1 + walk.changed / LOG_QUEUES;
-	walk.changed = 0;
+	walk.next = 0;
+	walk.for_sync = for_sync;
+	if (!for_sync)
+	{
+		walk.round++;
+		walk.turns = 1 + walk.changed / LOG_QUEUES;
+		walk.changed = 0;
+		next_logging = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												   LOG_INTERVAL_MS);
+	}
 
 	/* Each failure gets past one queue, so this ends. */
 	while (!rq_worker_round(resolve_queues))
 		;
 	rq_worker_round(rq_offset_settle_all);
 	rq_worker_round(rq_offer_again);
-	next_logging = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-											   LOG_INTERVAL_MS);
 }
 
 /*
@@ -252,7 +265,7 @@ log_sync(XLogRecPtr redo)
  * Bring the store to disk for the redo pointer as it is now.
  *
  *		1. read the redo pointer
- *		2. log what is resolved, which only then is in the state
+ *		2. log which entries are aborted, which only then is in the state
  *		3. copy and sync
  *		4. note that pointer, so that rotate_guard() lets checkpoints pass
  *
@@ -301,7 +314,8 @@ sync_finally(void)
 
 /*
  * If a step throws, the guard stays as it is and checkpoints go on waiting.
- * The early sync comes last, since a checkpoint may be waiting for the guard.
+ * The early sync comes after it, since a checkpoint may be waiting for that, and
+ * the image last, which may fail.
  */
 static void
 tick(void)
@@ -312,6 +326,7 @@ tick(void)
 		log_progress(false);
 	rotate_guard();
 	rq_state_sync_early();
+	rq_worker_round(rq_state_image_round);
 }
 
 /* ---- begin ---- */
@@ -434,6 +449,7 @@ close_store(void)
 			return;
 		pg_usleep(1000000L);
 	}
+	rq_state_image_give_up();
 	(void) rq_worker_round(note_closed);
 	closed_in_order = true;
 	drop_guard();

@@ -9,6 +9,7 @@
 
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
+#include "access/xlogutils.h"
 #include "miscadmin.h"
 #include "storage/condition_variable.h"
 #include "storage/lwlock.h"
@@ -322,6 +323,9 @@ mul_size(Size a, Size b)
 }
 
 /* ---- the rest ---- */
+
+bool		InRecovery = true;
+HotStandbyState standbyState = STANDBY_DISABLED;
 
 void
 XLogFlush(XLogRecPtr lsn)

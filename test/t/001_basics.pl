@@ -84,10 +84,14 @@ is( $node->safe_psql('postgres',
 	'the group has moved');
 
 #
-# WAL.  A checkpoint writes RESOLVE, SETTLE and SYNC.
+# WAL.  The keeper writes RESOLVE and SETTLE, a checkpoint SYNC.
 #
 $node->safe_psql('postgres', 'CHECKPOINT');
 $node->safe_psql('postgres', 'CREATE EXTENSION pg_walinspect');
+rq_poll_query($node, 'RESOLVE', <<"EOQ");
+SELECT count(*) > 0 FROM pg_get_wal_records_info_till_end_of_wal('$from')
+WHERE resource_manager = 'rocketq' AND record_type = 'RESOLVE'
+EOQ
 is( $node->safe_psql('postgres',
 		"SELECT rm_name FROM pg_get_wal_resource_managers() WHERE rm_id >= 128"),
 	'rocketq',

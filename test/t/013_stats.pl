@@ -280,11 +280,13 @@ counts(
 			"SELECT syncs = $syncs + 1 FROM rocketq.workers WHERE worker = 'keeper'");
 	},
 	syncs => 1);
+is(sql('SELECT queues_asked FROM rocketq.stats'), '0', 'nothing was old enough to ask for');
 sql("ALTER SYSTEM SET rocketq.retention_time = 0");
 rq_reload($node);
 sql("SELECT rocketq.produce('t', repeat('s', 1000000)) FROM generate_series(1, 10)");
 sql("SELECT rocketq.drop_group('t', 'w'), rocketq.drop_group('single', 'g'), rocketq.drop_group('single', 'h')");
 rq_poll_query($node, 'segments to go', 'SELECT segments_trimmed >= 2 FROM rocketq.stats');
+cmp_ok(sql('SELECT queues_asked FROM rocketq.stats'), '>=', 5, 'all queues were asked');
 rq_poll_query($node, 'the rest to agree', "SELECT ($created) = ($files)");
 sql("ALTER SYSTEM RESET rocketq.retention_time");
 rq_reload($node);

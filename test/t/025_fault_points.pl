@@ -80,7 +80,7 @@ EOQ
 	# The workers.  A point may be reached again during recovery, so the server
 	# may not come up again.
 	foreach my $point ('keeper-sync', 'keeper-copying', 'keeper-fsynced', 'state-batch',
-		'state-rename', 'segment-zero', 'keeper-rotate')
+		'state-image-slice', 'state-rename', 'state-image-renamed', 'segment-zero', 'keeper-rotate')
 	{
 		my $label = "round $round, $point";
 		my $load = rq_start_load($node);
@@ -90,8 +90,8 @@ EOQ
 
 		rq_wait_progress($node, rq_random(100, 500));
 		$log_from = rq_log_from($node);
-		# The state file is renamed only when it has become long.
-		rq_arm($node, ($point eq 'state-rename' ? 'state-long=fail,' : '') . "$point=kill");
+		# An image is written only when the state file has become long.
+		rq_arm($node, ($point =~ /^state-(rename|image)/ ? 'state-long=fail,' : '') . "$point=kill");
 		# More than one: the first can run before the fault is armed in the
 		# keeper.
 		$checkpoint = rq_background(

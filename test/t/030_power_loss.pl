@@ -44,8 +44,8 @@ my $many = "SELECT count(rocketq.produce('ledger.ballast', 'x')) FROM generate_s
 sub stop_at
 {
 	my ($point, @sql) = @_;
-	# The state file is renamed only when it has become long.
-	rq_arm($node, ($point eq 'state-rename' ? 'state-long=fail,' : '') . "$point=stop");
+	# An image is written only when the state file has become long.
+	rq_arm($node, ($point =~ /^state-(rename|image)/ ? 'state-long=fail,' : '') . "$point=stop");
 	my @client = @sql ? client(@sql) : ();
 	rq_power_stopped($node, $point);
 	return @client;
@@ -245,7 +245,8 @@ my %moment = (
 		'append-reserve', 'append-store', 'append-wal', 'enqueue-store',
 		'enqueue-wal', 'precommit-done', 'commit-callback'),
 	points(sub { return ($many) x 100; }, 'gather-take', 'gather-write'),
-	points(sub { return ('CHECKPOINT') x 1000; }, 'keeper-sync', 'keeper-fsynced', 'state-rename'),
+	points(sub { return ('CHECKPOINT') x 1000; }, 'keeper-sync', 'keeper-fsynced', 'state-batch',
+		'state-image-slice', 'state-rename', 'state-image-renamed'),
 	points(sub { return ($ballast) x 100; }, 'segment-zero', 'segment-named'),
 	points(sub { return "SELECT rocketq.create_topic('never', 3)"; }, 'topic-wal'),
 	points(sub { return "SELECT rocketq.create_group('ledger.topic', 'never')"; }, 'group-wal'),

@@ -130,7 +130,7 @@ $session->quit;
 # pg_basebackup, slow enough for segments to be removed while it copies.
 my $start = $node->safe_psql('postgres', $log_start);
 my $backup = rq_background($node, 'pg_basebackup', '-D', $node->backup_dir . '/slow',
-	'-h', $node->host, '-p', $node->port, '-c', 'fast', '-X', 'stream', '-r', '8M');
+	'-h', $node->host, '-p', $node->port, '-c', 'fast', '-X', 'stream', '-r', '4M');
 rq_poll_query($node, 'the backup to copy',
 	"SELECT count(*) = 1 FROM pg_stat_progress_basebackup WHERE phase = 'streaming database files'");
 wait_for_trim();

@@ -40,6 +40,18 @@ EOQ
 	return;
 }
 
+# Wait until records that begin at "from" have the queue resolved up to "end".
+sub logged
+{
+	my ($node, $from, $end) = @_;
+
+	return rq_poll_query($node, 'all to be logged', <<"EOQ");
+SELECT coalesce(bool_or(description ~ ' to $end '), false)
+FROM pg_get_wal_records_info_till_end_of_wal('$from')
+WHERE resource_manager = 'rocketq' AND record_type = 'RESOLVE'
+EOQ
+}
+
 # A record RESOLVE covers any number of entries if none of them is aborted.
 sub is_one_record
 {
@@ -48,8 +60,9 @@ sub is_one_record
 	my $from = $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
 
 	produce($node, 10000);
+	my $end = $node->safe_psql('postgres', "SELECT rocketq.max_offset('t', 0)");
 	kill('CONT', $keeper);
-	$node->safe_psql('postgres', 'CHECKPOINT');
+	logged($node, $from, $end);
 	is( $node->safe_psql('postgres', <<"EOQ"), 1, "$label: nothing is searched for aborted entries");
 SELECT count(*) FROM pg_get_wal_records_info_till_end_of_wal('$from')
 WHERE resource_manager = 'rocketq' AND record_type = 'RESOLVE'
@@ -96,9 +109,9 @@ produce($standby, 1);
 my $end = $standby->safe_psql('postgres', "SELECT rocketq.max_offset('t', 0)");
 my $from = $standby->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
 kill('CONT', $keeper);
-rq_poll_query($standby, 'all to be logged', <<"EOQ");
-SELECT count(*) > 1 AND bool_or(description ~ ' to $end ')
-FROM pg_get_wal_records_info_till_end_of_wal('$from')
+logged($standby, $from, $end);
+cmp_ok($standby->safe_psql('postgres', <<"EOQ"), '>', 1, 'all are logged, not in one record');
+SELECT count(*) FROM pg_get_wal_records_info_till_end_of_wal('$from')
 WHERE resource_manager = 'rocketq' AND record_type = 'RESOLVE'
 EOQ
 rq_flush($standby);
