@@ -120,8 +120,11 @@ move_list(RqExtChain *from, RqExtChain *to)
 	LWLockRelease(rq_extents_lock);
 	if (tail == RQ_EXT_NONE)
 		return;
-	last = rq_ext_header(tail, RQ_MAP_WRITE);
-	Assert(last != NULL);
+	last = rq_ext_header(tail, RQ_MAP_PROBE_WRITE);
+
+	/* It stays where it is, until the next sync is done. */
+	if (last == NULL)
+		return;
 	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
 	Assert(from->tail == tail);
 	rq_chain_prepend(to, from, last);

@@ -228,16 +228,21 @@ rq_extent_supply(const uint64 want[RQ_EXT_CLASSES], uint64 most,
 			return false;
 	}
 	for (int class = 0; class < RQ_EXT_CLASSES; class++)
-		while (rq_extents->nfree[class] < want[class])
+	{
+		int			failed = 0;
+
+		while (rq_extents->nfree[class] < want[class] && failed == 0)
 		{
 			if (done >= most)
 				return false;
-			*err = rq_extents->nunswept[class] > 0 ? sweep_chunk(class) :
+			failed = rq_extents->nunswept[class] > 0 ? sweep_chunk(class) :
 				fill_chunk_of(class);
-			if (*err != 0)
-				return true;
 			done += RQ_CHUNK_SIZE;
 		}
+		/* As long as there are some, nobody is to be refused. */
+		if (failed != 0 && rq_extents->nfree[class] == 0)
+			*err = failed;
+	}
 	return true;
 }
 

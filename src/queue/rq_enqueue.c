@@ -222,18 +222,26 @@ try_enqueue(RqQueue *q, xl_rq_enqueue *rec, const xl_rq_entry *entries,
 			uint64 bytes, int *lacking)
 {
 	Piece		pieces[PIECES_MAX];
-	int			n = 0;
+	uint64		mapped;
+	int			n;
 
 	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
 	if (!make_queue_room(q, rec->count, lacking))
 		return false;
 	rec->offset = pg_atomic_read_u64(&q->end);
-	for (uint32 found = 0; found < rec->count; found += pieces[n++].count)
+
+	/* Mapping the last of them can have unmapped the first. */
+	do
 	{
-		if (n == PIECES_MAX)
-			elog(ERROR, "entries of a record lie in too many extents");
-		pieces[n] = find_piece(q, rec->offset + found, rec->count - found);
-	}
+		mapped = rq_map_areas_gone;
+		n = 0;
+		for (uint32 found = 0; found < rec->count; found += pieces[n++].count)
+		{
+			if (n == PIECES_MAX)
+				elog(ERROR, "entries of a record lie in too many extents");
+			pieces[n] = find_piece(q, rec->offset + found, rec->count - found);
+		}
+	} while (mapped != rq_map_areas_gone);
 	put_pieces(q, pieces, rec, entries, bytes);
 	return true;
 }

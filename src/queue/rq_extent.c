@@ -150,11 +150,12 @@ step_back(const RqExtentHeader *h, const RqExtOwner *owner, RqOff off,
 		  RqMapMode mode)
 {
 	RqExtentHeader to;
+	int			class = rq_ext_class(h->jump);
 
-	if (h->jump != RQ_EXT_NONE && h->jump != h->prev &&
+	/* The class first: if the chunk gets another one, the header is gone. */
+	if (class >= 0 && h->jump != h->prev &&
 		read_header(h->jump, owner, mode, &to) && comes_before(&to, h) &&
-		(to.first > off ||
-		 off - to.first < rq_ext_count(&to, rq_ext_class(h->jump))))
+		(to.first > off || off - to.first < rq_ext_count(&to, class)))
 		return h->jump;
 	return h->prev;
 }
@@ -306,8 +307,9 @@ supply_in_redo(int class)
 	int			err;
 
 	want[class] = 1;
-	(void) rq_extent_supply(want, PG_UINT64_MAX, rq_extent_is_needed, &err);
-	if (err != 0)
+	/* In small steps, since the queue's lock is held: see take_extent(). */
+	(void) rq_extent_supply(want, RQ_CHUNK_SIZE, rq_extent_is_needed, &err);
+	if (err != 0 && rq_extents->nfree[class] == 0)
 		rq_extent_report_lacking(err);
 }
 
@@ -449,14 +451,22 @@ rq_extent_cut(RqQueue *q)
 		return;
 	if (needs_nothing(q, start, pg_atomic_read_u64(&q->end)))
 	{
+		uint64		tail = pg_atomic_read_u64(&q->tail);
+
+		forget_chain(q);
 		if (rq_chain_give_back(chain))
-			forget_chain(q);
+			return;
+		q->head = chain.head;
+		pg_atomic_write_u64(&q->tail, tail);
 		return;
 	}
 	if (!rq_extent_find(q, NULL, start, RQ_MAP_PROBE, &run) ||
 		run.addr == chain.head)
 		return;
 	chain.tail = find_before(q, &run);
-	if (chain.tail != RQ_EXT_NONE && rq_chain_give_back(chain))
-		q->head = run.addr;
+	if (chain.tail == RQ_EXT_NONE)
+		return;
+	q->head = run.addr;
+	if (!rq_chain_give_back(chain))
+		q->head = chain.head;
 }

@@ -26,7 +26,9 @@ struct RqExtLoad
 {
 	RqClaims	claims;
 	uint64		at;				/* of the second reading: the next claim */
-	uint64		seq;			/* as the state has it */
+	uint64		seq;			/* as the state has it: all have lower ones */
+	uint64		newest;			/* that there is, but for extents that stand
+								 * for what is missing */
 	uint32		foreign;
 };
 
@@ -56,6 +58,8 @@ collect_extent(RqExtLoad *load, const RqExtentHeader *h, int class,
 	if (rq_ext_is_free(h) || rq_ext_problem(h, class, addr) != NULL)
 		return;
 	rq_extents->next_seq = Max(rq_extents->next_seq, h->seq + 1);
+	if (h->hole == 0)
+		load->newest = Max(load->newest, h->seq);
 	c.queue = claimed_queue(h);
 	c.count = c.has;
 	if (c.queue != NULL && c.first < pg_atomic_read_u64(&c.queue->end) &&
@@ -128,7 +132,7 @@ rq_extent_load_begin(RqExtMissing missing, void *arg)
 bool
 rq_extent_load_is_ahead(const RqExtLoad *load)
 {
-	return rq_extents->next_seq > load->seq;
+	return load->newest >= load->seq;
 }
 
 uint32

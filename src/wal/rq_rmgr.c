@@ -31,6 +31,7 @@
 #include "base/rq_compat.h"
 #include "consume/rq_offset.h"
 #include "extent/rq_extlist.h"
+#include "extent/rq_extsupply.h"
 #include "format/rq_walrec.h"
 #include "log/rq_log.h"
 #include "queue/rq_enqueue.h"
@@ -79,6 +80,44 @@ check_when_consistent(void)
 		rq_files_check_replayed(FATAL);
 }
 
+/* Chunks with nothing in them that are kept, of each class. */
+static const uint32 keep_none[RQ_EXT_CLASSES];
+static const uint32 keep_some[RQ_EXT_CLASSES] = {2, 2, 2, 2};
+
+/*
+ * Replay the record, which fails before it changes anything.  If that is for
+ * lack of disk space, make room as the primary did, by razing chunks and by
+ * having what was given back become free, and try once more.
+ */
+static void
+redo_with_room(XLogReaderState *record, RqWalRedo redo)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	const void *data = XLogRecGetData(record);
+	uint32		len = XLogRecGetDataLen(record);
+	volatile bool lacks_room = false;
+
+	PG_TRY();
+	{
+		redo(data, len, record->EndRecPtr);
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() != ERRCODE_DISK_FULL)
+			PG_RE_THROW();
+		lacks_room = true;
+	}
+	PG_END_TRY();
+	if (!lacks_room)
+		return;
+	MemoryContextSwitchTo(cxt);
+	FlushErrorState();
+	LWLockReleaseAll();
+	rq_state_sync(record->ReadRecPtr, false);
+	(void) rq_extent_raze(keep_none, PG_UINT32_MAX);
+	redo(data, len, record->EndRecPtr);
+}
+
 /*
  * The checks of rq_wal_check() come before any redo function, none of which
  * has to doubt lengths and numbers.  Memory of a record is freed at once,
@@ -103,7 +142,7 @@ rocketq_redo(XLogReaderState *record)
 	 */
 	if (rq_extent_wants_sync())
 		rq_state_sync(record->ReadRecPtr, false);
-	redo_functions[rq_wal_index(info, data, len)] (data, len, record->EndRecPtr);
+	redo_with_room(record, redo_functions[rq_wal_index(info, data, len)]);
 	rq_store->redo_changed = true;
 	check_when_consistent();
 	MemoryContextSwitchTo(old);
@@ -152,6 +191,7 @@ redo_xlog(XLogReaderState *record)
 	{
 		(void) rq_files_tidy_leftovers();
 		rq_state_sync(record->ReadRecPtr, false);
+		(void) rq_extent_raze(keep_some, PG_UINT32_MAX);
 	}
 	core_xlog_redo(record);
 	check_when_consistent();

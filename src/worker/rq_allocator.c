@@ -75,10 +75,20 @@ publish_segments(RqPos alloc_end, int err)
 static void
 supply_queues(void)
 {
-	int			err;
+	int			err = 0;
 
-	if (!rq_supply_round(&err))
-		rq_worker_wake(RQ_ALLOCATOR);
+	PG_TRY();
+	{
+		if (!rq_supply_round(&err))
+			rq_worker_wake(RQ_ALLOCATOR);
+	}
+	PG_CATCH();
+	{
+		/* Those who wait are not to wait for a round that always ends here. */
+		(void) rq_space_publish(&rq_extents->space, EIO);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	note_failure(&rq_extents->space, err, "could not allocate space for rocketq queues");
 }
 
