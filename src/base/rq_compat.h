@@ -240,4 +240,10 @@ rq_next_block_number(struct ReadStream *stream)
 	TTSOpsVirtual.copy_minimal_tuple((slot), extra)
 #endif
 
+/*
+ * Is the client still connected?  From libpq/libpq.h, which includes headers of
+ * GSSAPI, and those need not be installed.
+ */
+extern bool pq_check_connection(void);
+
 #endif							/* RQ_COMPAT_H */

@@ -25,6 +25,7 @@
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
 
 #include "base/rq_compat.h"
 #include "base/rq_fault.h"
@@ -178,6 +179,21 @@ sleep_out_of_the_way(const RqWant *want, const instr_time *start,
 }
 
 /*
+ * Who was disconnected while we slept must not be given messages: with auto_commit they
+ * would count as consumed.  The server itself notices only when it sends.
+ */
+static void
+end_if_client_is_gone(void)
+{
+	if (MyProcPort == NULL || !WaitEventSetCanReportClosed() ||
+		pq_check_connection())
+		return;
+	ClientConnectionLost = true;
+	InterruptPending = true;
+	CHECK_FOR_INTERRUPTS();
+}
+
+/*
  * The first check comes at once, also where the caller has just made one: what
  * arrived before we joined the list has not woken us.
  */
@@ -206,6 +222,7 @@ look_until(RqWant *want, int64 timeout_ms, RqLook look, void *arg)
 		if (want->group.id == group_id &&
 			!sleep_out_of_the_way(want, &start, timeout_ms))
 			return 0;
+		end_if_client_is_gone();
 	}
 }
 

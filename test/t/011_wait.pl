@@ -290,6 +290,16 @@ foreach my $end ('comes', 'goes')
 	$two->query('ROLLBACK');
 }
 
+# A client that is no longer connected gets nothing, and so nothing counts as consumed.
+$topic = topic(1);
+my $gone = rq_session($node);
+rq_ask_and_sleep("SELECT body FROM rocketq.consume('$topic', 'g', auto_commit => true, wait => '60 s')", $gone);
+close($gone->{socket});
+produce($topic, 'precious');
+rq_poll('its session to end', sub { return rq_value($node,
+	"SELECT count(*) FROM pg_stat_activity WHERE pid = $gone->{pid}") == 0; });
+is($two->query(consume($topic))->[0], 'precious', 'who waits for a client that is disconnected takes nothing');
+
 #
 # wait_for_messages() while the topic changes.
 #
