@@ -54,6 +54,12 @@ class Comparison:
                 for (d, name), mode in s.tx.state.locks.items()
                 if d == database and mode == 'exclusive'}
 
+    def altered(self, database):
+        """Topics of which a standby does not know yet whether a change was rolled back to
+        a savepoint: it finds out when the transaction ends."""
+        return {name for s in self.model.sessions if s.tx is not None
+                for d, name in s.tx.altered if d == database}
+
     def check(self, rows, wanted, locked, what):
         got = sorted(r for r in rows if r[0] not in locked)
         wanted = sorted(wanted)
@@ -68,6 +74,9 @@ class Comparison:
         for database, connection in connections.items():
             shapes = self.shapes(database)
             locked = self.locked(database)
+            if where:
+                locked |= self.altered(database)
+                shapes = {n: s for n, s in shapes.items() if n not in locked}
             self.settle(database, connections)
             self.compare_queues(connection, shapes, locked, where)
             self.compare_groups(connection, shapes, locked, where)

@@ -123,6 +123,7 @@ class Transaction:
         self.touched = set()    # (sid, queue) produced into, rolled back or not
         self.known = set()      # (gid, queue) looked at, rolled back or not
         self.stores = set()     # storages made or grown here
+        self.altered = set()    # (database, topic) altered, rolled back or not
 
     def writes(self):
         s = self.state
@@ -323,6 +324,7 @@ class Model:
 
     def alter(self, session, name, shape, nqueues, retention):
         store = self.stores[shape.sid]
+        session.tx.altered.add((session.database, name))
         if nqueues > len(store.queues):
             store.resize(nqueues)
             session.tx.stores.add(shape.sid)
