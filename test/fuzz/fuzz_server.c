@@ -324,7 +324,6 @@ mul_size(Size a, Size b)
 
 /* ---- the rest ---- */
 
-bool		InRecovery = true;
 HotStandbyState standbyState = STANDBY_DISABLED;
 
 void
