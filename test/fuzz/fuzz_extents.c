@@ -34,8 +34,6 @@
 int			MyProcPid = 1;
 static uint32 wait_event;
 uint32	   *my_wait_event_info = &wait_event;
-sigjmp_buf *PG_exception_stack = NULL;
-ErrorContextCallback *error_context_stack = NULL;
 
 static const RqKey my_key = {.db = 1,.rel = 2};
 

@@ -325,6 +325,8 @@ mul_size(Size a, Size b)
 /* ---- the rest ---- */
 
 HotStandbyState standbyState = STANDBY_DISABLED;
+sigjmp_buf *PG_exception_stack = NULL;
+ErrorContextCallback *error_context_stack = NULL;
 
 void
 XLogFlush(XLogRecPtr lsn)
