@@ -97,6 +97,7 @@ OBJS = \
 	src/consume/rq_savepoint.o \
 	src/consume/rq_unused.o \
 	src/consume/rq_wait.o \
+	src/consume/rq_whole.o \
 	src/ddl/rq_access_hook.o \
 	src/ddl/rq_executor_hook.o \
 	src/ddl/rq_label.o \

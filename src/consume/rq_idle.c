@@ -19,8 +19,8 @@
 #include "consume/rq_idle.h"
 #include "consume/rq_mark.h"
 #include "consume/rq_offset.h"
-#include "consume/rq_owner.h"
 #include "consume/rq_wait.h"
+#include "consume/rq_whole.h"
 #include "queue/rq_entry.h"
 #include "queue/rq_resolve.h"
 #include "topic/rq_topic.h"
@@ -74,7 +74,7 @@ is_taken(RqGroupRef group, uint32 queue_id)
 	RqOffset   *o = rq_offset_find(group.slot, queue_id);
 
 	return rq_group_owner(group, queue_id) >= 0 ||
-		rq_owner_is_wanted_whole(group) ||
+		rq_whole_is_wanted(group) ||
 		(o != NULL && !rq_mark_is_free(o));
 }
 

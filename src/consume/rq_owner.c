@@ -48,6 +48,7 @@
 #include "consume/rq_offer.h"
 #include "consume/rq_owner.h"
 #include "consume/rq_savepoint.h"
+#include "consume/rq_whole.h"
 #include "topic/rq_topic.h"
 #include "topic/rq_waiters.h"
 #include "txn/rq_index.h"
@@ -97,10 +98,6 @@ static int	taken_noted = -1;
 /* The queue that we wait for, and one that we wanted; offset NULL = none. */
 static Queue wanted;
 static Queue waited_in_vain;
-
-/* The same for a whole group; id 0 = none. */
-static Group wanted_whole;
-static Group waited_in_vain_for;
 
 /* ---- locks ---- */
 
@@ -155,55 +152,6 @@ stop_waiting(void)
 }
 
 /*
- * One more who waits for the whole group, or one less.  As long as there is one,
- * the lock manager lets nobody else have a share of the group.
- */
-static void
-count_whole(RqGroupRef group, int by)
-{
-	RqGroup    *g = &rq_groups[group.slot];
-	uint64		word = pg_atomic_read_u64(&g->wanted);
-
-	/* The slot can be another group's by now. */
-	while (word >> 32 == group.id &&
-		   !pg_atomic_compare_exchange_u64(&g->wanted, &word, word + by))
-		;
-}
-
-static void
-want_whole(uint32 topic, RqGroupRef group)
-{
-	wanted_whole = (Group)
-	{
-		.topic = topic, .group = group
-	};
-	count_whole(group, 1);
-}
-
-static void
-unwant_whole(void)
-{
-	count_whole(wanted_whole.group, -1);
-	wanted_whole.group.id = 0;
-}
-
-/* As stop_waiting(): others may have been turned away because of us. */
-static void
-stop_waiting_for_whole(void)
-{
-	waited_in_vain_for = wanted_whole;
-	unwant_whole();
-}
-
-bool
-rq_owner_is_wanted_whole(RqGroupRef group)
-{
-	uint64		word = pg_atomic_read_u64(&rq_groups[group.slot].wanted);
-
-	return word >> 32 == group.id && (uint32) word != 0;
-}
-
-/*
  * All locks have been released, and marks cleared before that: an offer picks
  * no waiter for a queue that has an owner (can_take() in topic/rq_wake.c).
  */
@@ -218,9 +166,6 @@ offer_given(void)
 		rq_offer(waited_in_vain.topic, waited_in_vain.group,
 				 waited_in_vain.queue_id);
 	waited_in_vain.offset = NULL;
-	if (waited_in_vain_for.group.id != 0)
-		rq_offer_all(waited_in_vain_for.topic, waited_in_vain_for.group);
-	waited_in_vain_for.group.id = 0;
 	for (int i = groups.n; i < groups.given; i++)
 		if (groups.list[i].whole)
 			rq_offer_all(groups.list[i].topic, groups.list[i].group);
@@ -253,16 +198,12 @@ static void
 end_of_locks(ResourceReleasePhase phase, bool is_commit, bool is_top,
 			 void *arg)
 {
-	if (queues.given == 0 && groups.given == 0 && wanted.offset == NULL &&
-		waited_in_vain.offset == NULL && wanted_whole.group.id == 0 &&
-		waited_in_vain_for.group.id == 0)
-		return;
 	if (phase == RESOURCE_RELEASE_BEFORE_LOCKS)
 	{
 		if (wanted.offset != NULL && (is_top || !is_commit))
 			stop_waiting();
-		if (wanted_whole.group.id != 0 && (is_top || !is_commit))
-			stop_waiting_for_whole();
+		if (is_top || !is_commit)
+			rq_whole_stop();
 		if (is_top)
 			give_up(0, 0);
 	}
@@ -270,6 +211,7 @@ end_of_locks(ResourceReleasePhase phase, bool is_commit, bool is_top,
 	if (phase == RESOURCE_RELEASE_AFTER_LOCKS && (is_top || !is_commit))
 	{
 		offer_given();
+		rq_whole_offer();
 		if (is_top)
 			free_room();
 	}
@@ -412,7 +354,7 @@ could_take(const RqCursor *c, Oid db)
 	LOCKTAG		lock = group_lock(db, c->group);
 
 	if ((pg_atomic_read_u32(&rq_groups[c->group.slot].owner) != 0 ||
-		 rq_owner_is_wanted_whole(c->group)) &&
+		 rq_whole_is_wanted(c->group)) &&
 		!rq_lock_held_by_me(&lock, ShareLock))
 		return false;
 	return o == NULL || rq_mark_is_mine(o) || rq_mark_is_free(o);
@@ -543,11 +485,11 @@ rq_owner_take_group(uint32 topic, RqGroupRef group)
 	LockAcquireResult result;
 
 	make_room();
-	want_whole(topic, group);
+	rq_whole_want(topic, group);
 	result = rq_owner_lock(&lock, ExclusiveLock, true);
 	if (!is_present(group))
 	{
-		unwant_whole();
+		rq_whole_unwant();
 		rq_owner_unlock(&lock, ExclusiveLock);
 		return false;
 	}
@@ -568,7 +510,7 @@ rq_owner_take_group(uint32 topic, RqGroupRef group)
 		};
 		groups.given = groups.n;
 	}
-	unwant_whole();
+	rq_whole_unwant();
 	return true;
 }
 

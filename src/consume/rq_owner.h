@@ -32,10 +32,4 @@ extern bool rq_owner_take_group(uint32 topic, RqGroupRef group);
 extern bool rq_owner_hold_group(Oid db, RqGroupRef group);
 extern void rq_owner_free_group(Oid db, RqGroupRef group);
 
-/*
- * Does somebody wait for all of the group?  Then nobody else gets a share of it.
- * Needs no lock.
- */
-extern bool rq_owner_is_wanted_whole(RqGroupRef group);
-
 #endif							/* RQ_OWNER_H */
