@@ -54,11 +54,11 @@ class Comparison:
                 for (d, name), mode in s.tx.state.locks.items()
                 if d == database and mode == 'exclusive'}
 
-    def altered(self, database):
-        """Topics of which a standby does not know yet whether a change was rolled back to
-        a savepoint: it finds out when the transaction ends."""
+    def unknown_to_standby(self, database):
+        """Topics that a transaction has had for itself, and has given up by rolling back to
+        a savepoint: a standby keeps the lock, and a change of the topic, until it ends."""
         return {name for s in self.model.sessions if s.tx is not None
-                for d, name in s.tx.altered if d == database}
+                for d, name in s.tx.exclusive if d == database}
 
     def check(self, rows, wanted, locked, what):
         got = sorted(r for r in rows if r[0] not in locked)
@@ -75,7 +75,7 @@ class Comparison:
             shapes = self.shapes(database)
             locked = self.locked(database)
             if where:
-                locked |= self.altered(database)
+                locked |= self.unknown_to_standby(database)
                 shapes = {n: s for n, s in shapes.items() if n not in locked}
             self.settle(database, connections)
             self.compare_queues(connection, shapes, locked, where)

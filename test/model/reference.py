@@ -123,7 +123,7 @@ class Transaction:
         self.touched = set()    # (sid, queue) produced into, rolled back or not
         self.known = set()      # (gid, queue) looked at, rolled back or not
         self.stores = set()     # storages made or grown here
-        self.altered = set()    # (database, topic) altered, rolled back or not
+        self.exclusive = set()  # (database, topic) locked so, rolled back or not
 
     def writes(self):
         s = self.state
@@ -171,6 +171,8 @@ class Model:
         held = session.tx.state.locks.get(key)
         if held != EXCLUSIVE:
             session.tx.state.locks[key] = mode
+        if mode == EXCLUSIVE:
+            session.tx.exclusive.add(key)
 
     def look_up(self, session, name):
         """The shape that a name stands for in this session, without taking a lock."""
@@ -324,7 +326,6 @@ class Model:
 
     def alter(self, session, name, shape, nqueues, retention):
         store = self.stores[shape.sid]
-        session.tx.altered.add((session.database, name))
         if nqueues > len(store.queues):
             store.resize(nqueues)
             session.tx.stores.add(shape.sid)
