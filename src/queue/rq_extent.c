@@ -368,11 +368,19 @@ rq_extent_add(RqQueue *q, RqOff first, uint64 coming)
 	RqExtAddr	prev = RQ_EXT_TAIL_ADDR(pg_atomic_read_u64(&q->tail));
 	RqExtentHeader h;
 	RqExtAddr	addr;
+	int			class;
 
 	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
 	Assert(first == pg_atomic_read_u64(&q->end) + rq_extent_room(q));
 	h = plan_header(&owner, prev, first);
-	addr = take_extent(rq_extent_next_class(q, first, coming), &h);
+	class = rq_extent_next_class(q, first, coming);
+	addr = take_extent(class, &h);
+
+	/* When the disk is full, who needs little takes a smaller one. */
+	while (addr == RQ_EXT_NONE && --class >= 0 &&
+		   coming <= rq_ext_entries[class] &&
+		   pg_atomic_read_u32(&rq_extents->space.err) != 0)
+		addr = take_extent(class, &h);
 	if (addr == RQ_EXT_NONE)
 		return RQ_EXT_LACKING;
 	pg_write_barrier();

@@ -95,11 +95,47 @@ tell_missing(const Heal *heal, const RqClaim *c)
 		heal->missing(c->queue, from, end, heal->arg);
 }
 
+/* Has the queue extents that are on disk, but for those of what is missing? */
+static bool
+has_donors(const RqClaim *at, const RqClaim *end)
+{
+	for (; at < end; at++)
+		if (at->addr != RQ_EXT_NONE && !(at->chosen && at->hole))
+			return true;
+	return false;
+}
+
+static bool
+has_holes_on_disk(const RqClaim *at, const RqClaim *end)
+{
+	for (; at < end; at++)
+		if (at->addr != RQ_EXT_NONE && at->hole)
+			return true;
+	return false;
+}
+
+/* Of a queue of which nothing is there: its extents need not be looked into. */
+static void
+tell_all_missing(const Heal *heal, const RqClaim *at, const RqClaim *end)
+{
+	for (; heal->missing != NULL && at < end; at++)
+		if (at->chosen && at->hole)
+			heal->missing(at->queue,
+						  Max(at->first, pg_atomic_read_u64(&at->queue->start)),
+						  Min(at->first + at->count,
+							  pg_atomic_read_u64(&at->queue->end)), heal->arg);
+}
+
 static void
 heal_queue(RqClaim *at, RqClaim *end, void *arg)
 {
 	Heal	   *heal = arg;
 
+	if (!has_donors(at, end) && !has_holes_on_disk(at, end))
+	{
+		tell_all_missing(heal, at, end);
+		return;
+	}
 	for (RqClaim *c = at; c < end; c++)
 	{
 		uint64		seq = PG_UINT64_MAX;
