@@ -88,8 +88,8 @@ is( $node->safe_psql('postgres',
 #
 $node->safe_psql('postgres', 'CHECKPOINT');
 $node->safe_psql('postgres', 'CREATE EXTENSION pg_walinspect');
-rq_poll_query($node, 'RESOLVE', <<"EOQ");
-SELECT count(*) > 0 FROM pg_get_wal_records_info_till_end_of_wal('$from')
+rq_poll('RESOLVE', sub { rq_flush($node); return $node->safe_psql('postgres', <<"EOQ") > 0; });
+SELECT count(*) FROM pg_get_wal_records_info_till_end_of_wal('$from')
 WHERE resource_manager = 'rocketq' AND record_type = 'RESOLVE'
 EOQ
 is( $node->safe_psql('postgres',

@@ -234,14 +234,14 @@ EOQ
 #
 {
 	my $settled = qr/fault point "topic-settle"/;
-	my $kept = qr/fault point "drop-wal"/;
+	my $kept = qr/fault point "janitor-drop"/;
 	my $from;
 
 	query("SELECT rocketq.create_topic('dropped', 1), rocketq.create_topic('altered', 1)");
 	rq_poll_query($node, 'the janitor to have settled them',
 		"SELECT bool_and(last_error IS NULL) FROM rocketq.workers");
 	rq_wait_ticks($node, 'janitor', 2);
-	rq_arm($node, 'drop-wal=error,topic-settle=error');
+	rq_arm($node, 'janitor-drop=error,topic-settle=error');
 	$from = rq_log_from($node);
 	query("SELECT rocketq.drop_topic('dropped')");
 	foreach my $round (1 .. 3)

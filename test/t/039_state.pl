@@ -163,7 +163,7 @@ my $size = -s $state;
 cmp_ok($size, '>', 12 * 1024 * 1024, 'a state of many megabytes');
 
 # An RqStateBatch without records.
-my $batch = 88;
+my $batch = 104;
 my $sums = 'SELECT topic, count(*), sum(max_offset) FROM rocketq.queues GROUP BY topic ORDER BY topic::text';
 
 # The image is written only once; then what changes is appended.  So changes at
@@ -406,7 +406,7 @@ foreach my $length (undef, 0, 100)
 sub sync_at
 {
 	my ($at) = @_;
-	return unpack('x32 Q x44 L', substr(slurp_file($tstate), $at, $batch) . "\0" x $batch);
+	return unpack('x32 Q x56 L', substr(slurp_file($tstate), $at, $batch) . "\0" x $batch);
 }
 
 foreach my $point ('keeper-copying', 'state-batch', 'state-image-slice', 'state-rename', 'state-image-renamed')

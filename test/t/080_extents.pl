@@ -31,6 +31,20 @@ rq_require_faults($node);
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
+# What can be trimmed is what WAL says to be resolved: wait until the keeper has
+# logged that, up to this offset.
+sub wait_until_logged
+{
+	my ($from, $end) = @_;
+
+	my $logged = <<"EOQ";
+SELECT EXISTS (SELECT FROM pg_get_wal_records_info_till_end_of_wal('$from')
+	WHERE resource_manager = 'rocketq' AND record_type = 'RESOLVE' AND description ~ ' to $end ')
+EOQ
+
+	return rq_poll("RESOLVE up to $end", sub { rq_flush($node); return sql($logged) eq 't'; });
+}
+
 # End the server at once, and start it again with these fault points.
 sub crash
 {
@@ -51,6 +65,7 @@ sub crash
 	return;
 }
 
+sql('CREATE EXTENSION pg_walinspect');
 my @how = ('kill', $has_power ? rq_power_modes() : ());
 my $bodies = "SELECT count(*), md5(string_agg(rocketq.text(body), ',' ORDER BY queue_id, queue_offset))";
 my $taken = 0;
@@ -80,8 +95,11 @@ foreach my $synced (0, 1)
 		my $janitor = rq_worker_pid($node, 'janitor');
 		my ($checkpoint, $keeper);
 
+		my $from = rq_flush($node);
+
 		sql("SELECT rocketq.create_topic('lost', 1)");
 		sql("SELECT count(rocketq.produce('lost', 'message ' || i)) FROM generate_series(1, 400) i");
+		wait_until_logged($from, 400);
 		sql('CHECKPOINT');
 		my $before = sql("$bodies FROM lost");
 		if ($synced)

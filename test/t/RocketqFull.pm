@@ -218,7 +218,7 @@ sub rq_full_log
 {
 	my ($full) = @_;
 	my ($node, $label) = ($full->{node}, $full->{label});
-	my $news = qr/LOG:\s+could not allocate segment of the rocketq commit log: No space left on device\n.*Producers are refused until there is a new segment/;
+	my $news = qr/LOG:\s+could not allocate segment of the rocketq commit log: No space left on device\n.*Producers are refused until there is more/;
 	my $count = "SELECT coalesce(sum(messages), 0) FROM rocketq.topics WHERE topic = 'plain'";
 	my ($log_from, $there);
 
