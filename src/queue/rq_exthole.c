@@ -95,21 +95,11 @@ tell_missing(const Heal *heal, const RqClaim *c)
 		heal->missing(c->queue, from, end, heal->arg);
 }
 
-/* Has the queue extents that are on disk, but for those of what is missing? */
 static bool
-has_donors(const RqClaim *at, const RqClaim *end)
+is_any_on_disk(const RqClaim *at, const RqClaim *end)
 {
 	for (; at < end; at++)
-		if (at->addr != RQ_EXT_NONE && !(at->chosen && at->hole))
-			return true;
-	return false;
-}
-
-static bool
-has_holes_on_disk(const RqClaim *at, const RqClaim *end)
-{
-	for (; at < end; at++)
-		if (at->addr != RQ_EXT_NONE && at->hole)
+		if (at->addr != RQ_EXT_NONE)
 			return true;
 	return false;
 }
@@ -131,7 +121,7 @@ heal_queue(RqClaim *at, RqClaim *end, void *arg)
 {
 	Heal	   *heal = arg;
 
-	if (!has_donors(at, end) && !has_holes_on_disk(at, end))
+	if (!is_any_on_disk(at, end))
 	{
 		tell_all_missing(heal, at, end);
 		return;
