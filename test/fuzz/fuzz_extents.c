@@ -46,23 +46,6 @@ must(bool so, const char *what)
 	abort();
 }
 
-/* ---- input ---- */
-
-static const uint8 *at;
-static const uint8 *end;
-static uint64 random_state;
-
-static uint32
-number(void)
-{
-	if (at < end)
-		random_state ^= (uint64) *at++ << 24;
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return (uint32) (random_state >> 16);
-}
-
 /* ---- the disk ---- */
 
 static char *image;				/* of area file 0, as far as it is on disk */

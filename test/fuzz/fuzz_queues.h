@@ -25,6 +25,26 @@ const RqPart *const rq_parts[] = {
 	NULL
 };
 
+/* ---- input ---- */
+
+static const uint8 *at;
+static const uint8 *end;
+static uint64 random_state;
+
+/* What the input says, in the end what follows from it. */
+static uint32
+number(void)
+{
+	if (at < end)
+		random_state ^= (uint64) *at++ << 24;
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (uint32) (random_state >> 16);
+}
+
+/* ---- the server ---- */
+
 bool
 rq_holds_meta_lock(LWLockMode mode)
 {

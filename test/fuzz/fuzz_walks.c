@@ -69,23 +69,6 @@ check_long_chain(void)
 
 /* ---- input ---- */
 
-static const uint8 *at;
-static const uint8 *end;
-
-static uint64 random_state;
-
-/* What the input says, in the end what follows from it. */
-static uint32
-number(void)
-{
-	if (at < end)
-		random_state ^= (uint64) *at++ << 24;
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return (uint32) (random_state >> 16);
-}
-
 /* An address that can be, most of the time. */
 static RqExtAddr
 address(void)
