@@ -12,7 +12,6 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "base/rq_compat.h"
 #include "base/rq_text.h"
@@ -20,6 +19,7 @@
 #include "consume/rq_savepoint.h"
 #include "topic/rq_topic.h"
 #include "txn/rq_index.h"
+#include "txn/rq_txn.h"
 
 typedef struct Savepoint
 {
@@ -34,19 +34,13 @@ static Savepoint *savepoints = NULL;
 static int	nsavepoints = 0;
 static int	max_savepoints = 0;
 
-/*
- * The lock ends with the subtransaction, as the lists of what is owned do.  A
- * portal that has been there before, and in which we are called, would keep it
- * for longer; one that fails later, behind a savepoint, would lose it too early.
- */
 LockAcquireResult
 rq_owner_lock(const LOCKTAG *lock, LOCKMODE mode, bool wait)
 {
-	ResourceOwner before = CurrentResourceOwner;
+	ResourceOwner before = rq_txn_own_locks();
 	LockAcquireResult result;
 
 	RQ_ASSERT_NO_LOCKS();
-	CurrentResourceOwner = CurTransactionResourceOwner;
 	result = wait ? LockAcquire(lock, mode, false, false) :
 		rq_lock_try(lock, mode);
 	CurrentResourceOwner = before;
@@ -56,9 +50,8 @@ rq_owner_lock(const LOCKTAG *lock, LOCKMODE mode, bool wait)
 void
 rq_owner_unlock(const LOCKTAG *lock, LOCKMODE mode)
 {
-	ResourceOwner before = CurrentResourceOwner;
+	ResourceOwner before = rq_txn_own_locks();
 
-	CurrentResourceOwner = CurTransactionResourceOwner;
 	LockRelease(lock, mode, false);
 	CurrentResourceOwner = before;
 }

@@ -254,6 +254,15 @@ rq_txn_older(const RqActionOps *ops, int *at, int since)
 	return &txn->actions[i].noted;
 }
 
+ResourceOwner
+rq_txn_own_locks(void)
+{
+	ResourceOwner before = CurrentResourceOwner;
+
+	CurrentResourceOwner = CurTransactionResourceOwner;
+	return before;
+}
+
 /* ---- participants ---- */
 
 /* Insert by stage; participants of one stage stay in the order they came. */

@@ -12,6 +12,8 @@
 #ifndef RQ_TXN_H
 #define RQ_TXN_H
 
+#include "utils/resowner.h"
+
 #include "base/rq_base.h"
 
 /*
@@ -161,5 +163,18 @@ extern int	rq_txn_savepoint(void);
  * the next one is noted.  Can't throw.
  */
 extern const void *rq_txn_older(const RqActionOps *ops, int *at, int since);
+
+/*
+ * Have locks that are taken or released from here on belong to the current
+ * (sub)transaction.  Returns what CurrentResourceOwner was, to be put back; after
+ * an error PostgreSQL sets it by itself.
+ *
+ * Else the owner is usually that of the portal.  If that has been there since
+ * before a savepoint and fails after it, PostgreSQL releases the locks of both
+ * when it rolls back to the savepoint, though what we did before it stays.  And
+ * a portal that was there before a savepoint would keep for longer what the
+ * rollback takes from us.
+ */
+extern ResourceOwner rq_txn_own_locks(void);
 
 #endif							/* RQ_TXN_H */

@@ -18,7 +18,6 @@
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
-#include "utils/resowner.h"
 #include "utils/rls.h"
 #include "utils/syscache.h"
 
@@ -27,6 +26,7 @@
 #include "topic/rq_alter.h"
 #include "topic/rq_topic.h"
 #include "topic/rq_topic_create.h"
+#include "txn/rq_txn.h"
 #include "value/rq_relation.h"
 #include "value/rq_topic_label.h"
 
@@ -159,24 +159,10 @@ refuse_executor_work(Relation rel)
 			 rule ? errhint("Use INSERT.") : errhint("Use INSERT or COPY.")));
 }
 
-/*
- * The owner of locks is usually that of the portal.  If it has been there since
- * before a savepoint and fails after it, PostgreSQL releases the locks of both
- * when it rolls back to the savepoint, though what we did before it stays.
- */
-static ResourceOwner
-lock_owner(void)
-{
-	ResourceOwner before = CurrentResourceOwner;
-
-	CurrentResourceOwner = CurTransactionResourceOwner;
-	return before;
-}
-
 void
 rq_relation_lock(Oid relid, LOCKMODE lockmode)
 {
-	ResourceOwner before = lock_owner();
+	ResourceOwner before = rq_txn_own_locks();
 
 	LockRelationOid(relid, lockmode);
 	CurrentResourceOwner = before;
@@ -185,7 +171,7 @@ rq_relation_lock(Oid relid, LOCKMODE lockmode)
 bool
 rq_relation_try_lock(Oid relid, LOCKMODE lockmode)
 {
-	ResourceOwner before = lock_owner();
+	ResourceOwner before = rq_txn_own_locks();
 	bool		locked = ConditionalLockRelationOid(relid, lockmode);
 
 	CurrentResourceOwner = before;
@@ -195,7 +181,7 @@ rq_relation_try_lock(Oid relid, LOCKMODE lockmode)
 void
 rq_relation_unlock(Oid relid, LOCKMODE lockmode)
 {
-	ResourceOwner before = lock_owner();
+	ResourceOwner before = rq_txn_own_locks();
 
 	UnlockRelationOid(relid, lockmode);
 	CurrentResourceOwner = before;
