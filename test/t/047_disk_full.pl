@@ -23,7 +23,7 @@ sub number { return $_[0]->safe_psql('postgres', $_[1]); }
 
 rq_seed();
 my $node = rq_full_node('main', allows_streaming => 1);
-my $disk = mount_small($node, 24);
+my $disk = mount_small($node, 48);
 my $full = rq_full_start($node, $disk, 'in memory');
 
 rq_full_log($full);
@@ -63,12 +63,12 @@ $node->safe_psql('postgres', 'DROP TABLESPACE small');
 # and continues from there when the standby is started with enough space.
 #
 my $standby = rq_standby($node, start => 0);
-my $standby_disk = mount_small($standby, 20);
+my $standby_disk = mount_small($standby, 44);
 rq_start($standby);
 rq_poll_query($standby, 'the standby to stream',
 	'SELECT count(*) = 1 FROM pg_stat_wal_receiver');
 rq_fill_up($standby_disk);
-$node->safe_psql('postgres', 'SELECT load.make_for(k, 30) FROM generate_series(0, 39) k');
+$node->safe_psql('postgres', 'SELECT load.make_for(k, 400) FROM generate_series(0, 39) k');
 rq_stopped($standby);
 like( slurp_file($standby->logfile),
 	qr/FATAL:\s+could not (allocate segment of the rocketq commit log|create file "pg_rocketq.*"): No space left on device.*HINT:\s+Free some space in "pg_rocketq/s,
