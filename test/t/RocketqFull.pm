@@ -307,8 +307,8 @@ sub rq_full_state
 	my $redo_lsn = 'SELECT redo_lsn FROM pg_control_checkpoint()';
 	my ($log_from, $redo, $checkpoint);
 
-	# More than fits into the rest of the file's last page.
-	query($full, "SELECT rocketq.create_topic('wide', 400)");
+	# More than fits into what file systems have allocated ahead for the file.
+	query($full, "SELECT rocketq.create_topic('wide' || i, 1000) FROM generate_series(1, 4) i");
 	fill_up($full);
 	$log_from = rq_log_from($node);
 	$redo = query($full, $redo_lsn);
