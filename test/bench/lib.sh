@@ -277,12 +277,13 @@ rocketq.max_consumer_slots_per_topic = 65536
 END
 }
 
-# As many as the parts of scale make at a time, and some.
+# As many as the parts of scale make at a time, and some.  TRUNCATE needs a
+# topic's once more.
 most_queues()
 {
     local sums=(
         $((8 * $(greatest "${topic_counts[@]}")))
-        $(($(sum "${queue_counts[@]}")))
+        $(($(sum "${queue_counts[@]}") + $(greatest "${queue_counts[@]}")))
         $(($(sum "${cold_counts[@]}")))
         $(greatest "${first_counts[@]}")
     )
