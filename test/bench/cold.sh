@@ -25,7 +25,7 @@ cold_topics()
 {
     local sizes=("${topic_counts[@]}")
     create_topics
-    cold_produce topics
+    scale_produce cold topics "new sessions, topics at random"
     drop_topics
 }
 
@@ -39,23 +39,11 @@ cold_queues()
                       FROM generate_series(0, ($size - 1) / $cold_topic_queues) AS k"
     done
     touch_queues
-    cold_produce queues
+    scale_produce cold queues "new sessions, queues at random"
     drop_topics
 }
 
-cold_produce()      # what
-{
-    local case=cold_$1 values what=$1
-    for sync in "${syncs[@]}"; do
-        values=
-        alternate cold_produce_one "${sizes[@]}"
-        progress "$case $(parameters):$values"
-        scale_compare "produce, $connections new sessions, $what at random$(sync_words)" "$case" messages/s
-    done
-    sync=${syncs[0]}
-}
-
-cold_produce_one()  # size round
+scale_cold_one()    # size round
 {
     local before
     query CHECKPOINT

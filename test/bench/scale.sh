@@ -41,14 +41,15 @@ scale_compare()     # title case unit
     done
 }
 
-scale_produce()     # what
+# Sizes take turns; scale_HOW_one produces, given size and round.
+scale_produce()     # how what title
 {
-    local case=produce_$1 values what=$1
+    local case=$1_$2 values what=$2
     for sync in "${syncs[@]}"; do
         values=
-        alternate scale_produce_one "${sizes[@]}"
+        alternate "scale_$1_one" "${sizes[@]}"
         progress "$case $(parameters):$values"
-        scale_compare "produce, $connections connections, $what$(sync_words)" "$case" messages/s
+        scale_compare "produce, $connections $3$(sync_words)" "$case" messages/s
     done
     sync=${syncs[0]}
 }
@@ -77,7 +78,7 @@ measure_topics()
 {
     local sizes=("${topic_counts[@]}") queues_each=8
     create_topics
-    scale_produce topics
+    scale_produce produce topics "connections, topics"
     drop_topics
 }
 
@@ -113,7 +114,7 @@ measure_queues()
         query "SELECT rocketq.create_topic('bench_$size', $size)" >/dev/null
     done
     touch_queues
-    scale_produce queues
+    scale_produce produce queues "connections, queues"
     scale_consume_queues
     drop_topics
 }
