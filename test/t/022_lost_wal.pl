@@ -147,6 +147,10 @@ $used->query_safe('SET synchronous_commit = off');
 $used->query_safe("SELECT rocketq.create_topic('load.other', 2)");
 $used->query_safe("SELECT count(rocketq.produce('load.other', repeat('x', 1000))) FROM generate_series(1, 3000)");
 $node->safe_psql('postgres', 'CHECKPOINT');
+
+# Retention keeps what the keeper has not logged as resolved, which it does
+# once a second, that is in some 20 ticks.
+rq_wait_ticks($node, 'keeper', 25);
 rq_pause($node, $_)
   foreach ('walwriter', 'checkpointer', 'background writer', 'rocketq keeper');
 my $start = $used->query_safe('SELECT min(start_position) FROM rocketq.segments');
