@@ -128,14 +128,15 @@ rq_fault_point(const char *name, uint64 number)
 }
 
 bool
-rq_fault_fails(const char *name)
+rq_fault_fails(const char *name, uint64 number)
 {
 	size_t		len = strlen(name);
 	const char *p = fault_setting;
 
 	while (p != NULL && *p != '\0')
 	{
-		if (strncmp(p, name, len) == 0 && strncmp(p + len, "=fail", 5) == 0)
+		if (strncmp(p, name, len) == 0 && strncmp(p + len, "=fail", 5) == 0 &&
+			is_for(p + len + 1, number))
 		{
 			errno = EIO;
 			return true;

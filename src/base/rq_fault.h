@@ -13,7 +13,7 @@
  *					(RQ_FAULT_FAILS)
  *
  * An action followed by @NUMBER is done only for the item with that number, at
- * points that are about one of many (RQ_FAULT_OF).
+ * points that are about one of many (RQ_FAULT_OF, RQ_FAULT_FAILS_OF).
  *
  * Several actions for one point are done in their order.
  */
@@ -189,6 +189,8 @@
 	X(arg, "chunk-filled") \
 	/* "fail": an area file that is filled cannot be synced */ \
 	X(arg, "area-fsync") \
+	/* "fail": this page of an area file, counted over all of them, cannot be read */ \
+	X(arg, "area-read") \
 	/* a chunk's space is given back */ \
 	X(arg, "chunk-punched") \
 	/* the starts of some queues are raised, those of others and the log's are not */ \
@@ -204,7 +206,7 @@
 extern int	rq_test_extra;
 
 extern void rq_fault_point(const char *name, uint64 number);
-extern bool rq_fault_fails(const char *name);
+extern bool rq_fault_fails(const char *name, uint64 number);
 extern void rq_fault_define_guc(void);
 
 #define RQ_FAULT_IS(name, point)	|| __builtin_strcmp(name, point) == 0
@@ -219,16 +221,19 @@ extern void rq_fault_define_guc(void);
 	} while (0)
 
 /* True, with errno EIO, if what is tried here is to fail. */
-#define RQ_FAULT_FAILS(name) \
+#define RQ_FAULT_FAILS(name)	RQ_FAULT_FAILS_OF(name, 0)
+
+#define RQ_FAULT_FAILS_OF(name, number) \
 	(StaticAssertExpr(false RQ_FAULT_POINTS(RQ_FAULT_IS, name), \
 					  "the fault point is not in RQ_FAULT_POINTS"), \
-	 rq_fault_fails(name))
+	 rq_fault_fails(name, number))
 
 #else
 #define rq_fault_define_guc()	((void) 0)
 #define RQ_FAULT(name)	((void) 0)
 #define RQ_FAULT_OF(name, number)	((void) 0)
 #define RQ_FAULT_FAILS(name)	false
+#define RQ_FAULT_FAILS_OF(name, number)	false
 #endif
 
 #endif							/* RQ_FAULT_H */

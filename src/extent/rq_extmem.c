@@ -182,7 +182,7 @@ static void
 drop_free_list(uint32 chunk, int class)
 {
 	RqChunk    *c = &rq_chunks[chunk];
-	int			fresh = c->unswept ? 0 : rq_ext_places[class] - c->fresh + 1;
+	int			fresh = c->sweep != RQ_SWEPT ? 0 : rq_ext_places[class] - c->fresh + 1;
 
 	c->free_head = 0;
 	if (c->nfree > fresh)
@@ -218,7 +218,7 @@ fresh_place(uint32 chunk, int class, char *base)
 {
 	RqChunk    *c = &rq_chunks[chunk];
 
-	while (!c->unswept && c->fresh <= rq_ext_places[class] && c->nfree > 0)
+	while (c->sweep == RQ_SWEPT && c->fresh <= rq_ext_places[class] && c->nfree > 0)
 	{
 		uint16		place = c->fresh++;
 
@@ -293,7 +293,7 @@ rq_chunk_add(uint32 chunk, int class)
 		Assert(chunk == rq_extents->nchunks);
 		rq_extents->nchunks++;
 	}
-	c->unswept = false;
+	c->sweep = RQ_SWEPT;
 	c->free_head = 0;
 	c->fresh = 1;
 	c->kind = class + 1;
@@ -313,7 +313,7 @@ rq_chunk_remove(uint32 chunk, const uint32 keep[RQ_EXT_CLASSES])
 	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
 	if (c->nfree == rq_ext_places[class] && rq_extents->nempty[class] > keep[class])
 	{
-		Assert(!c->unswept);
+		Assert(c->sweep == RQ_SWEPT);
 		change_free(chunk, class, -(int) c->nfree);
 		c->kind = RQ_CHUNK_RAW;
 		rq_extents->nraw++;

@@ -41,6 +41,14 @@
 #define RQ_CHUNK_UNUSABLE	0xFE
 #define RQ_CHUNK_ABSENT		0xFF
 
+/* What of a chunk that was found at the start, and that nobody owns, is free? */
+#define RQ_SWEPT			0	/* all of it, or the chunk is a new one */
+#define RQ_SWEEP_DUE		1	/* nothing from "fresh" on: it may not be
+								 * zeros */
+#define RQ_SWEEP_GIVEN_UP	2	/* only what is in the list: some of the rest
+								 * can't be read, and is not looked at before
+								 * the next start */
+
 /*
  * A chunk.  Free extents are in a list linked by "next" of their headers, or at
  * "fresh" and after it, where no extent has ever been.
@@ -48,12 +56,12 @@
 typedef struct RqChunk
 {
 	uint8		kind;			/* read without the lock, too */
-	bool		unswept;		/* extents nobody owns may not be zeros, and
-								 * are not free yet */
+	uint8		sweep;
 	uint16		nfree;
 	uint16		free_head;		/* a place, 0 = the list is empty */
 	uint16		fresh;			/* a place, or one more than the last; until
-								 * it has been swept, where that goes on */
+								 * it has been swept, where that goes on; if
+								 * it is not, one more than the last */
 	uint32		next;			/* chunks of the class with something free; */
 	uint32		prev;			/* RQ_NO_CHUNK at the ends */
 } RqChunk;
@@ -83,7 +91,7 @@ typedef struct RqExtents
 	uint64		nfree[RQ_EXT_CLASSES];
 	uint64		nowned[RQ_EXT_CLASSES]; /* in chains and lists */
 	uint32		nempty[RQ_EXT_CLASSES]; /* chunks with nothing but free ones */
-	uint32		nunswept[RQ_EXT_CLASSES];
+	uint32		nunswept[RQ_EXT_CLASSES];	/* chunks to be swept */
 	uint64		ntaken[RQ_EXT_CLASSES]; /* since the server started */
 	RqSpace		space;			/* for who waits for free ones */
 	pg_atomic_uint32 nadrift;	/* backends that are about to give back chains

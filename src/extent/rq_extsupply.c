@@ -136,7 +136,7 @@ free_released(RqExtIsNeeded is_needed, int *err)
 
 	zero_entries(base, class, RQ_EXT_PLACE(addr));
 	RQ_FAULT("extent-zeroing");
-	if (rq_chunks[RQ_EXT_CHUNK(addr)].unswept &&
+	if (rq_chunks[RQ_EXT_CHUNK(addr)].sweep == RQ_SWEEP_DUE &&
 		RQ_EXT_PLACE(addr) >= rq_chunks[RQ_EXT_CHUNK(addr)].fresh)
 		rq_free_clear(addr, base);
 	else
@@ -148,7 +148,7 @@ free_released(RqExtIsNeeded is_needed, int *err)
 
 /* The next chunk after the last one that was found so, or RQ_NO_CHUNK. */
 static uint32
-find_chunk(int class, bool unswept)
+find_chunk(int class, uint8 sweep)
 {
 	static uint32 at = 0;
 
@@ -158,7 +158,7 @@ find_chunk(int class, bool unswept)
 
 		at = at + 1 < rq_extents->nchunks ? at + 1 : 0;
 		c = &rq_chunks[at];
-		if (c->kind == class + 1 && c->unswept == unswept)
+		if (c->kind == class + 1 && c->sweep == sweep)
 			return at;
 	}
 	return RQ_NO_CHUNK;
@@ -173,7 +173,7 @@ find_chunk(int class, bool unswept)
 static int
 sweep_chunk(int class)
 {
-	uint32		chunk = find_chunk(class, true);
+	uint32		chunk = find_chunk(class, RQ_SWEEP_DUE);
 	RqChunk    *c = &rq_chunks[chunk];
 	char	   *base;
 
@@ -191,7 +191,7 @@ sweep_chunk(int class)
 		rq_free_put(RQ_EXT_ADDR(chunk, place), base);
 	}
 	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
-	c->unswept = false;
+	c->sweep = RQ_SWEPT;
 	rq_extents->nunswept[class]--;
 	LWLockRelease(rq_extents_lock);
 	return 0;
@@ -204,7 +204,7 @@ fill_chunk_of(int class)
 	int			err;
 
 	if (rq_extents->nraw > 0)
-		chunk = find_chunk(-1, false);
+		chunk = find_chunk(-1, RQ_SWEPT);
 	if (chunk >= RQ_CHUNKS)
 		return ENOSPC;
 	err = rq_area_fill(chunk, class, rq_extents->store);

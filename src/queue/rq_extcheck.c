@@ -238,11 +238,11 @@ free_list_problem(uint32 chunk, int class, char *base, uint64 *is_free)
 		if (next != RQ_EXT_NONE && (RQ_EXT_CHUNK(next) != chunk || !rq_ext_is_place(next, class)))
 			return "its list of free extents is damaged";
 	}
-	for (uint32 place = k->fresh; !k->unswept && place <= rq_ext_places[class]; place++, n++)
+	for (uint32 place = k->fresh; k->sweep == RQ_SWEPT && place <= rq_ext_places[class]; place++, n++)
 		set_bit(is_free, place);
 	if (n != k->nfree)
 		return "its number of free extents is wrong";
-	for (uint32 place = 1; !k->unswept && place <= rq_ext_places[class]; place++)
+	for (uint32 place = 1; k->sweep == RQ_SWEPT && place <= rq_ext_places[class]; place++)
 		if (rq_ext_is_free(rq_area_header(base, place)) != bit_is_set(is_free, place))
 			return "an extent is free, but not in its list";
 	return NULL;
@@ -279,12 +279,12 @@ check_free(Check *c, uint32 chunk, int class)
 	uint64		is_free[(1 << RQ_EXT_PLACE_BITS) / 64] = {0};
 	char	   *base = rq_area_chunk(chunk, RQ_MAP_PROBE);
 	const char *problem = NULL;
-	bool		unswept;
+	bool		swept;
 
 	if (base == NULL)
 		return;
 	LWLockAcquire(rq_extents_lock, LW_SHARED);
-	unswept = rq_chunks[chunk].unswept;
+	swept = rq_chunks[chunk].sweep == RQ_SWEPT;
 	if (rq_chunk_class(chunk) == class)
 		problem = free_list_problem(chunk, class, base, is_free);
 	LWLockRelease(rq_extents_lock);
@@ -293,7 +293,7 @@ check_free(Check *c, uint32 chunk, int class)
 		complain_chunk(c, chunk, problem);
 		return;
 	}
-	for (uint32 place = 1; !unswept && place <= rq_ext_places[class]; place++)
+	for (uint32 place = 1; swept && place <= rq_ext_places[class]; place++)
 		if (bit_is_set(is_free, place) && is_dirty(chunk, class, place, base))
 		{
 			complain_extent(c, RQ_EXT_ADDR(chunk, place), "it is free, but not zeros");
@@ -447,6 +447,7 @@ counts_problem(void)
 	uint64		places[RQ_EXT_CLASSES] = {0};
 	uint32		nempty[RQ_EXT_CLASSES] = {0};
 	uint32		nunswept[RQ_EXT_CLASSES] = {0};
+	bool		unknown[RQ_EXT_CLASSES] = {false};
 	uint32		nraw = 0;
 
 	for (uint32 i = 0; i < rq_extents->nchunks; i++)
@@ -459,7 +460,8 @@ counts_problem(void)
 		nfree[class] += rq_chunks[i].nfree;
 		places[class] += rq_ext_places[class];
 		nempty[class] += rq_chunks[i].nfree == rq_ext_places[class];
-		nunswept[class] += rq_chunks[i].unswept;
+		nunswept[class] += rq_chunks[i].sweep == RQ_SWEEP_DUE;
+		unknown[class] |= rq_chunks[i].sweep != RQ_SWEPT;
 	}
 	for (int i = 0; i < RQ_EXT_CLASSES; i++)
 	{
@@ -467,7 +469,7 @@ counts_problem(void)
 
 		if (nfree[i] != rq_extents->nfree[i] || nempty[i] != rq_extents->nempty[i] ||
 			nunswept[i] != rq_extents->nunswept[i] || known > places[i] ||
-			(nunswept[i] == 0 && known + 1 < places[i]))
+			(!unknown[i] && known + 1 < places[i]))
 			return "there are more or fewer free ones than in all chunks together";
 	}
 	return nraw == rq_extents->nraw ? NULL : "there are more or fewer raw chunks than counted";

@@ -27,14 +27,15 @@ typedef struct Heal
 	RqEntry    *others;
 } Heal;
 
-static void
+/* False if they can't be read. */
+static bool
 read_entries(const RqClaim *c, RqEntry *entries, uint32 n)
 {
-	if (c->addr == RQ_EXT_NONE)
-		memset(entries, 0, n * sizeof(RqEntry));
-	else
-		rq_area_read_entries(RQ_EXT_CHUNK(c->addr), c->class,
-							 RQ_EXT_PLACE(c->addr), entries, n);
+	if (c->addr != RQ_EXT_NONE)
+		return rq_area_read_entries(RQ_EXT_CHUNK(c->addr), c->class,
+									RQ_EXT_PLACE(c->addr), entries, n);
+	memset(entries, 0, n * sizeof(RqEntry));
+	return true;
 }
 
 /*
@@ -62,7 +63,8 @@ take_entries(Heal *heal, const RqClaim *c, const RqClaim *other)
 	RqOff		to = Min(c->first + c->count, other->first + other->has);
 	bool		taken = false;
 
-	read_entries(other, heal->others, other->has);
+	if (!read_entries(other, heal->others, other->has))
+		return false;
 	for (RqOff off = from; off < to; off++)
 	{
 		RqEntry    *mine = &heal->entries[off - c->first];
@@ -134,7 +136,9 @@ heal_queue(RqClaim *at, RqClaim *end, void *arg)
 
 		if (!c->chosen || !c->hole)
 			continue;
-		read_entries(c, heal->entries, c->count);
+		/* As with any extent, whoever needs an entry of it gets an error. */
+		if (!read_entries(c, heal->entries, c->count))
+			continue;
 		while ((other = next_donor(c, at, end, seq)) != NULL)
 		{
 			taken |= take_entries(heal, c, other);

@@ -30,7 +30,15 @@ struct RqExtLoad
 	uint64		newest;			/* that there is, but for extents that stand
 								 * for what is missing */
 	uint32		foreign;
+	bool		incomplete;		/* there may be more than has been read */
 };
+
+/*
+ * What can't be read now may be read by a later start, and have been taken after
+ * all that is known.  By then this one will have made up for it, so what is taken
+ * from now on has numbers that are greater all the same.
+ */
+#define UNREAD_SEQS		(UINT64CONST(1) << 32)
 
 /* ---- collect ---- */
 
@@ -55,8 +63,13 @@ collect_extent(RqExtLoad *load, const RqExtentHeader *h, int class,
 		.has = rq_ext_count(h, class), .class = class, .hole = h->hole != 0,
 	.depth = h->depth};
 
-	if (rq_ext_is_free(h) || rq_ext_problem(h, class, addr) != NULL)
+	if (rq_ext_is_free(h))
 		return;
+	if (rq_ext_problem(h, class, addr) != NULL)
+	{
+		load->incomplete = true;
+		return;
+	}
 	rq_extents->next_seq = Max(rq_extents->next_seq, h->seq + 1);
 	if (h->hole == 0)
 		load->newest = Max(load->newest, h->seq);
@@ -78,7 +91,7 @@ kind_of_chunk(int class)
 /* A chunk beyond those that the table has room for has nothing for anybody. */
 static bool
 collect_chunk(uint32 chunk, int class, RqExtentHeader *headers, uint32 n,
-			  void *arg)
+			  bool whole, void *arg)
 {
 	RqExtLoad  *load = arg;
 
@@ -89,6 +102,7 @@ collect_chunk(uint32 chunk, int class, RqExtentHeader *headers, uint32 n,
 	rq_chunks[chunk].kind = kind_of_chunk(class);
 	rq_extents->nraw += class == RQ_AREA_RAW;
 	load->foreign += class == RQ_AREA_FOREIGN;
+	load->incomplete |= class == RQ_AREA_DAMAGED;
 	for (uint32 i = 0; i < n; i++)
 		collect_extent(load, &headers[i], class, RQ_EXT_ADDR(chunk, i + 1));
 	return false;
@@ -122,6 +136,10 @@ rq_extent_load_begin(RqExtMissing missing, void *arg)
 	rq_claims_init(&load->claims);
 	stated = rq_extents->nchunks;
 	rq_area_visit(rq_extents->store, collect_chunk, load);
+	for (uint32 i = 0; i < stated; i++)
+		load->incomplete |= rq_chunks[i].kind == RQ_CHUNK_ABSENT;
+	if (load->incomplete)
+		rq_extents->next_seq += UNREAD_SEQS;
 	if (stated > 0 && rq_chunks[stated - 1].kind == RQ_CHUNK_ABSENT)
 		keep_place_free();
 	rq_claims_choose(&load->claims);
@@ -266,15 +284,34 @@ header_of(RqExtLoad *load, RqExtAddr addr, const RqExtentHeader *old)
 	};
 }
 
-/* What nobody owns gets a header of zeros; its entries are swept later. */
+/*
+ * What was found in a chunk: "owned" of "n" extents are queues'.  One that has
+ * headers which cannot be read is not swept: who looks at those gets an error.
+ */
+static void
+note_chunk(uint32 chunk, int class, uint32 owned, uint32 n, bool whole)
+{
+	RqChunk    *c = &rq_chunks[chunk];
+	bool		sweep = owned < n && whole;
+
+	rq_extents->nowned[class] += owned;
+	c->sweep = sweep ? RQ_SWEEP_DUE : owned < n ? RQ_SWEEP_GIVEN_UP : RQ_SWEPT;
+	c->fresh = sweep ? 1 : n + 1;
+	rq_extents->nunswept[class] += sweep;
+}
+
+/*
+ * What nobody owns gets a header of zeros; its entries are swept later.  A chunk
+ * of which nothing could be collected stays as it is, even if it can be read now.
+ */
 static bool
 link_chunk_headers(uint32 chunk, int class, RqExtentHeader *headers, uint32 n,
-				   void *arg)
+				   bool whole, void *arg)
 {
 	bool		changed = false;
 	uint32		owned = 0;
 
-	if (chunk >= RQ_CHUNKS || class < 0)
+	if (chunk >= RQ_CHUNKS || class < 0 || rq_chunks[chunk].kind != class + 1)
 		return false;
 	for (uint32 i = 0; i < n; i++)
 	{
@@ -286,10 +323,7 @@ link_chunk_headers(uint32 chunk, int class, RqExtentHeader *headers, uint32 n,
 		headers[i] = h;
 		changed = true;
 	}
-	rq_extents->nowned[class] += owned;
-	rq_chunks[chunk].fresh = owned < n ? 1 : n + 1;
-	rq_chunks[chunk].unswept = owned < n;
-	rq_extents->nunswept[class] += owned < n;
+	note_chunk(chunk, class, owned, n, whole);
 	if (changed)
 		rq_area_mark(&rq_extents->marks, chunk);
 	return changed;

@@ -17,9 +17,16 @@
 
 #include "base/rq_error.h"
 #include "base/rq_fault.h"
+#include "base/rq_guc.h"
 #include "format/rq_segfmt.h"
 #include "store/rq_area.h"
 #include "store/rq_durable.h"
+
+/* What is read at once when the rest of a chunk's headers can't be. */
+#define PAGE		4096
+
+/* So many the headers of a chunk have at most. */
+#define HEAD_PAGES	128
 
 /* Where a chunk begins in its area file. */
 static uint64
@@ -210,25 +217,59 @@ rq_area_sync(RqAreaMarks *marks)
 /* ---- before anybody maps ---- */
 
 static void
-report_unread(const char *path)
+report_failed(const char *path)
 {
 	ereport(FATAL,
 			(errcode_for_file_access(),
-			 errmsg("could not read or write file \"%s\": %m", path)));
+			 errmsg("could not open or write file \"%s\": %m", path)));
 }
 
-/* A short read is of a chunk that is not complete, so its rest is zeros. */
-static void
-read_at(int fd, const char *path, void *bytes, uint64 len, uint64 at)
+/* Can a test read all of these bytes? */
+static bool
+is_readable(uint32 area, uint64 at, uint64 len)
+{
+#ifdef RQ_TESTING
+	for (uint64 page = at / PAGE; page < (at + len + PAGE - 1) / PAGE; page++)
+		if (RQ_FAULT_FAILS_OF("area-read", area * (RQ_AREA_SIZE / PAGE) + page))
+			return false;
+#endif
+	return true;
+}
+
+/*
+ * False, with errno, if that fails.  A short read is of a chunk that is not
+ * complete, so its rest is zeros.
+ */
+static bool
+read_at(int fd, uint32 area, void *bytes, uint64 len, uint64 at)
 {
 	ssize_t		n;
 
+	if (!is_readable(area, at, len))
+		return false;
 	do
 		n = pg_pread(fd, bytes, len, at);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		report_unread(path);
+		return false;
 	memset((char *) bytes + n, 0, len - n);
+	return true;
+}
+
+/*
+ * One sector that is lost must not keep all that is not from being used.  What
+ * was in it counts as lost only if the user says so: it can be another error.
+ */
+static void
+report_unread(const char *path, uint64 at)
+{
+	ereport(rq_ignore_missing_files ? LOG : FATAL,
+			(errcode_for_file_access(),
+			 errmsg("could not read rocketq file \"%s\" at offset " UINT64_FORMAT ": %m",
+					path, at),
+			 rq_ignore_missing_files ? 0 :
+			 errhint("Put back a copy of the file, or restore the data directory from a backup.  "
+					 "With rocketq.ignore_missing_files = on, the server starts, but messages that need this part of the file are lost.")));
 }
 
 /*
@@ -253,40 +294,89 @@ class_of_chunk(const RqChunkHeader *h, uint32 chunk, uint64 store,
 	return rq_chunk_problem(h, h->chunk, h->store) == NULL ? RQ_AREA_FOREIGN : RQ_AREA_DAMAGED;
 }
 
-/* "table" has room for the header table of any class. */
-static void
-visit_chunk(int fd, const char *path, uint32 chunk, uint64 store,
-			RqExtentHeader *table, RqChunkVisit visit, void *arg)
+/* The headers of a chunk, as they are on disk. */
+typedef struct Head
 {
-	uint64		start = chunk_start(chunk);
-	int			class;
-	uint64		len;
-	int			err;
+	int			fd;
+	const char *path;
+	uint32		chunk;
+	char	   *bytes;			/* has room for those of any class */
+	uint32		npages;
+	bool		whole;
+	bool		unread[HEAD_PAGES];
+} Head;
 
-	read_at(fd, path, table, sizeof(RqChunkHeader), start);
-	class = class_of_chunk((RqChunkHeader *) table, chunk, store, path);
+/* Its first page is there already.  After an error, page by page. */
+static void
+read_head(Head *head, int class)
+{
+	uint32		area = head->chunk / RQ_AREA_CHUNKS;
+	uint64		start = chunk_start(head->chunk);
+
+	head->npages = rq_ext_offset(class, 1) / PAGE;
+	head->whole = true;
+	Assert(head->npages <= HEAD_PAGES);
+	if (head->npages == 1 ||
+		read_at(head->fd, area, head->bytes + PAGE, (head->npages - 1) * PAGE, start + PAGE))
+		return;
+	head->unread[0] = false;
+	for (uint32 i = 1; i < head->npages; i++)
+	{
+		char	   *page = head->bytes + i * PAGE;
+
+		head->unread[i] = !read_at(head->fd, area, page, PAGE, start + i * PAGE);
+		if (!head->unread[i])
+			continue;
+		report_unread(head->path, start + i * PAGE);
+		head->whole = false;
+		memset(page, 0xFF, PAGE);
+	}
+}
+
+/* What could not be read stays as it is: it may be readable another time. */
+static int
+write_head(const Head *head)
+{
+	uint64		start = chunk_start(head->chunk);
+	int			err = 0;
+
+	if (head->whole)
+		return write_at(head->fd, head->bytes, head->npages * PAGE, start);
+	for (uint32 i = 0; i < head->npages && err == 0; i++)
+		if (!head->unread[i])
+			err = write_at(head->fd, head->bytes + i * PAGE, PAGE, start + i * PAGE);
+	return err;
+}
+
+static void
+visit_chunk(Head *head, uint64 store, RqChunkVisit visit, void *arg)
+{
+	uint64		start = chunk_start(head->chunk);
+	int			class = RQ_AREA_DAMAGED;
+
+	if (read_at(head->fd, head->chunk / RQ_AREA_CHUNKS, head->bytes, PAGE, start))
+		class = class_of_chunk((RqChunkHeader *) head->bytes, head->chunk, store,
+							   head->path);
+	else
+		report_unread(head->path, start);
 	if (class < 0)
 	{
-		visit(chunk, class, NULL, 0, arg);
+		visit(head->chunk, class, NULL, 0, true, arg);
 		return;
 	}
-	len = (uint64) rq_ext_places[class] * sizeof(RqExtentHeader);
-	start += sizeof(RqChunkHeader);
-	read_at(fd, path, table, len, start);
-	if (!visit(chunk, class, table, rq_ext_places[class], arg))
+	read_head(head, class);
+	if (!visit(head->chunk, class, rq_area_header(head->bytes, 1),
+			   rq_ext_places[class], head->whole, arg))
 		return;
-	err = write_at(fd, table, len, start);
-	if (err != 0)
-	{
-		errno = err;
-		report_unread(path);
-	}
+	errno = write_head(head);
+	if (errno != 0)
+		report_failed(head->path);
 }
 
 void
 rq_area_visit(uint64 store, RqChunkVisit visit, void *arg)
 {
-	RqExtentHeader *table = palloc(rq_ext_places[0] * sizeof(RqExtentHeader));
+	Head		head = {.bytes = palloc(HEAD_PAGES * PAGE)};
 
 	for (uint32 area = 0; area < RQ_AREAS_MAX; area++)
 	{
@@ -300,15 +390,19 @@ rq_area_visit(uint64 store, RqChunkVisit visit, void *arg)
 		if (fd < 0 && errno == ENOENT)
 			continue;
 		if (fd < 0 || fstat(fd, &st) != 0)
-			report_unread(path);
+			report_failed(path);
+		head.fd = fd;
+		head.path = path;
 		/* What is short of a whole chunk was never filled. */
 		n = Min(st.st_size / RQ_CHUNK_SIZE, RQ_AREA_CHUNKS);
 		for (uint32 i = 0; i < n; i++)
-			visit_chunk(fd, path, area * RQ_AREA_CHUNKS + i, store, table, visit,
-						arg);
+		{
+			head.chunk = area * RQ_AREA_CHUNKS + i;
+			visit_chunk(&head, store, visit, arg);
+		}
 		close(fd);
 	}
-	pfree(table);
+	pfree(head.bytes);
 }
 
 /* Opens the file that a chunk is in, or FATAL. */
@@ -320,21 +414,25 @@ open_area(uint32 chunk, char *path)
 	rq_area_path(path, chunk / RQ_AREA_CHUNKS);
 	fd = BasicOpenFile(path, O_RDWR | PG_BINARY);
 	if (fd < 0)
-		report_unread(path);
+		report_failed(path);
 	return fd;
 }
 
-void
+bool
 rq_area_read_entries(uint32 chunk, int class, uint32 place,
 					 RqEntry *entries, uint32 n)
 {
+	uint64		at = chunk_start(chunk) + rq_ext_offset(class, place);
 	char		path[MAXPGPATH];
 	int			fd = open_area(chunk, path);
+	bool		done;
 
 	Assert(n <= rq_ext_entries[class]);
-	read_at(fd, path, entries, n * sizeof(RqEntry),
-			chunk_start(chunk) + rq_ext_offset(class, place));
+	done = read_at(fd, chunk / RQ_AREA_CHUNKS, entries, n * sizeof(RqEntry), at);
+	if (!done)
+		report_unread(path, at);
 	close(fd);
+	return done;
 }
 
 void
@@ -354,13 +452,13 @@ rq_area_write_entries(uint32 chunk, int class, uint32 place,
 	if (err != 0)
 	{
 		errno = err;
-		report_unread(path);
+		report_failed(path);
 	}
 }
 
-/* How many chunks there are up to the last one that is not raw. */
+/* How many chunks there are up to the last one that is not raw, or can't be read. */
 static uint32
-chunks_in_use(int fd, const char *path, uint32 area, uint64 size)
+chunks_in_use(int fd, uint32 area, uint64 size)
 {
 	uint32		n = Min(size / RQ_CHUNK_SIZE, RQ_AREA_CHUNKS);
 
@@ -369,8 +467,8 @@ chunks_in_use(int fd, const char *path, uint32 area, uint64 size)
 		RqChunkHeader h;
 		uint32		chunk = area * RQ_AREA_CHUNKS + n - 1;
 
-		read_at(fd, path, &h, sizeof(h), chunk_start(chunk));
-		if (!rq_chunk_is_raw(&h))
+		if (!read_at(fd, area, &h, sizeof(h), chunk_start(chunk)) ||
+			!rq_chunk_is_raw(&h))
 			break;
 	}
 	return n;
@@ -396,8 +494,8 @@ rq_area_cut(void)
 		if (fd < 0 && errno == ENOENT)
 			continue;
 		if (fd < 0 || fstat(fd, &st) != 0)
-			report_unread(path);
-		n = chunks_in_use(fd, path, area, st.st_size);
+			report_failed(path);
+		n = chunks_in_use(fd, area, st.st_size);
 		if (n == 0 && st.st_size % RQ_CHUNK_SIZE == 0)
 			failed = unlink(path);
 		else if (st.st_size % RQ_CHUNK_SIZE == 0 &&

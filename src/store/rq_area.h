@@ -80,17 +80,22 @@ extern uint32 rq_area_sync(RqAreaMarks *marks);
  * Before anybody maps: call "visit" with the headers of each chunk, places 1 to
  * n.  If it returns true it has changed them, and they are written back.  A chunk
  * that is of no class, and has no headers, is visited, too.  FATAL if a file
- * can't be read or written.
+ * can't be opened, read or written.
+ *
+ * With rocketq.ignore_missing_files what can't be read is logged, and is damaged:
+ * a chunk, if it is its header; else these headers, which are not written back,
+ * and of which no bit is zero.  "whole" is false if there are such.
  */
 typedef bool (*RqChunkVisit) (uint32 chunk, int class, RqExtentHeader *headers,
-							  uint32 n, void *arg);
+							  uint32 n, bool whole, void *arg);
 extern void rq_area_visit(uint64 store, RqChunkVisit visit, void *arg);
 
 /*
  * Before anybody maps: read entries of an extent, or write them and fsync.  FATAL
- * if that fails.
+ * if that fails; but with rocketq.ignore_missing_files entries that can't be read
+ * are logged, and it is false.
  */
-extern void rq_area_read_entries(uint32 chunk, int class, uint32 place,
+extern bool rq_area_read_entries(uint32 chunk, int class, uint32 place,
 								 RqEntry *entries, uint32 n);
 extern void rq_area_write_entries(uint32 chunk, int class, uint32 place,
 								  const RqEntry *entries, uint32 n);

@@ -452,7 +452,7 @@ note_free(uint32 chunk, int class, char *base)
 		must(rq_ext_is_free(h), "a free extent has a header");
 		place = RQ_EXT_PLACE(h->next);
 	}
-	for (uint32 i = c->fresh; !c->unswept && i <= rq_ext_places[class]; i++, n++)
+	for (uint32 i = c->fresh; c->sweep == RQ_SWEPT && i <= rq_ext_places[class]; i++, n++)
 		note_place(RQ_EXT_ADDR(chunk, i));
 	must(n == c->nfree, "the number of free extents is wrong");
 	return n;
@@ -476,7 +476,7 @@ check_places(void)
 			continue;
 		nfree[class] += note_free(i, class, rq_area_chunk(i, RQ_MAP_READ));
 		for (uint32 p = 1; p <= rq_ext_places[class]; p++)
-			must(rq_chunks[i].unswept || places[RQ_EXT_ADDR(i, p)] == 1,
+			must(rq_chunks[i].sweep != RQ_SWEPT || places[RQ_EXT_ADDR(i, p)] == 1,
 				 "an extent is nowhere");
 	}
 	for (int class = 0; class < RQ_EXT_CLASSES; class++)

@@ -110,7 +110,7 @@ rq_area_visit(uint64 store, RqChunkVisit visit, void *arg)
 			int			class = rq_chunk_class(i);
 
 			visit(i, class, rq_area_header(chunks[i], 1),
-				  class < 0 ? 0 : rq_ext_places[class], arg);
+				  class < 0 ? 0 : rq_ext_places[class], true, arg);
 		}
 }
 
@@ -119,12 +119,13 @@ rq_area_cut(void)
 {
 }
 
-void
+bool
 rq_area_read_entries(uint32 chunk, int class, uint32 place,
 					 RqEntry *entries, uint32 n)
 {
 	memcpy(entries, rq_area_entries(chunks[chunk], class, place),
 		   n * sizeof(RqEntry));
+	return true;
 }
 
 void
