@@ -175,6 +175,19 @@ refuse_type_change(Oid relid)
 			 errhint("Store additional data in the body or the properties of a message.")));
 }
 
+/* Before the lock that the change has taken is released: see rq_topic_note_columns(). */
+static void
+forget_columns(Oid relid)
+{
+	uint32		topic = RQ_NO_SLOT;
+	RqKey		key;
+
+	if (rq_ctl != NULL && rq_oid_topic_key(relid, &key))
+		topic = rq_topic_find(key);
+	if (topic != RQ_NO_SLOT)
+		rq_topic_note_columns(topic, false);
+}
+
 /* A column was added or altered: it must still match rocketq.message. */
 static void
 column_changed(Oid relid, int attnum)
@@ -185,6 +198,7 @@ column_changed(Oid relid, int attnum)
 	refuse_type_change(relid);
 	if (!rq_oid_is_topic(relid))
 		return;
+	forget_columns(relid);
 	ScanKeyInit(&keys[0], Anum_pg_attribute_attrelid, BTEqualStrategyNumber,
 				F_OIDEQ, ObjectIdGetDatum(relid));
 	ScanKeyInit(&keys[1], Anum_pg_attribute_attnum, BTEqualStrategyNumber,
@@ -404,6 +418,7 @@ object_created(Oid classId, Oid objectId, int subId)
 				column_changed(objectId, subId);
 			break;
 		case AttrDefaultRelationId:
+			forget_columns(objectId);
 			rq_check_default(objectId, subId);
 			break;
 		case TriggerRelationId:

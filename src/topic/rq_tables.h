@@ -59,6 +59,7 @@ typedef struct RqTopic
 	uint64		drop_xid;		/* who drops it, 0 = nobody; see
 								 * rq_topic_stage_drop() */
 	bool		doomed;			/* its relation is gone */
+	pg_atomic_uint32 has_plain_columns; /* see rq_topic_note_columns() */
 	XLogRecPtr	lsn;			/* of its creation; older records are about an
 								 * earlier holder of the key */
 

@@ -54,6 +54,18 @@ rq_topic_find(RqKey key)
 }
 
 void
+rq_topic_note_columns(uint32 topic, bool plain)
+{
+	pg_atomic_write_u32(&rq_topics[topic].has_plain_columns, plain ? 1 : 0);
+}
+
+bool
+rq_topic_has_plain_columns(uint32 topic)
+{
+	return pg_atomic_read_u32(&rq_topics[topic].has_plain_columns) != 0;
+}
+
+void
 rq_topic_check_room(uint32 have, uint32 nslots)
 {
 	uint32		needed = rq_slots_needed(have, nslots);
@@ -282,6 +294,7 @@ rq_topic_apply(RqKey key, Oid spc, const RqTopicSettings *settings,
 	t->incarnation = rq_tables->next_incarnation++;
 	t->first_group = RQ_NO_SLOT;
 	t->doomed = false;
+	pg_atomic_write_u32(&t->has_plain_columns, 0);
 	t->drop_xid = 0;
 	t->lsn = lsn;
 	Assert(t->queues.n == 0);

@@ -14,6 +14,16 @@
 extern uint32 rq_topic_find(RqKey key);
 
 /*
+ * Have the columns of the topic's relation neither a default nor NOT NULL?  It is
+ * noted by who has looked, so that others need not, and taken back by who
+ * changes a column.  The caller has a lock on the relation, and whoever says
+ * that they are plain none that would let it have changed them: what it sees
+ * can still be rolled back.  Not logged; after a start nobody has looked.
+ */
+extern void rq_topic_note_columns(uint32 topic, bool plain);
+extern bool rq_topic_has_plain_columns(uint32 topic);
+
+/*
  * The settings as the calling transaction sees them, which holds a lock on the
  * topic's relation, or the meta lock.
  */

@@ -15,6 +15,7 @@
 #include "access/xact.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
+#include "optimizer/planner.h"
 #include "storage/lmgr.h"
 #include "utils/inval.h"
 #include "utils/syscache.h"
@@ -154,18 +155,33 @@ lock_known(Known *k, Oid relid, LOCKMODE lockmode, AclMode acl)
  * topic with row-level security, where the result depends on settings as well.
  */
 static void
-cache_topic(Known *k, Relation rel, uint32 topic, LOCKMODE lockmode, AclMode acl)
+cache_topic(Known *k, Oid relid, uint32 topic, LOCKMODE lockmode, AclMode acl)
 {
-	if (topic == RQ_NO_SLOT || rel->rd_rel->relrowsecurity ||
-		(acl != ACL_INSERT && acl != ACL_SELECT))
+	if (acl != ACL_INSERT && acl != ACL_SELECT)
 		return;
-	k->relid = RelationGetRelid(rel);
+	k->relid = relid;
 	k->userid = GetUserId();
 	k->acl = acl;
 	k->lockmode = lockmode;
-	k->key = rq_relation_key(rel);
+	k->key = rq_topic_key(topic);
 	k->topic = topic;
 	note_locked(k);
+}
+
+/* Sets "may_cache" if the result holds until an invalidation message comes. */
+static uint32
+look_up(Oid relid, LOCKMODE lockmode, AclMode acl, RqStorageUse use, bool known_plain,
+		bool *may_cache)
+{
+	Relation	rel = rq_relation_open_locked(relid, acl);
+	uint32		topic;
+
+	if (!known_plain)
+		rq_refuse_routed(rel, lockmode);
+	topic = rq_relation_topic(rel, use);
+	*may_cache = topic != RQ_NO_SLOT && !rel->rd_rel->relrowsecurity;
+	table_close(rel, NoLock);
+	return topic;
 }
 
 uint32
@@ -173,8 +189,8 @@ rq_relation_lookup(Oid relid, LOCKMODE lockmode, AclMode acl, RqStorageUse use)
 {
 	Known	   *k = entry_for(relid, acl);
 	uint64		before;
-	Relation	rel;
 	uint32		topic;
+	bool		may_cache = true;
 
 	if (lock_known(k, relid, lockmode, acl) &&
 		RQ_KEY_EQ(rq_topic_key(k->topic), k->key))
@@ -183,18 +199,18 @@ rq_relation_lookup(Oid relid, LOCKMODE lockmode, AclMode acl, RqStorageUse use)
 
 	/* If something changes while we look it up, do not cache the result. */
 	before = invalidations;
-	rel = rq_relation_open(relid, lockmode, acl);
+	rq_relation_lock_as(relid, lockmode, acl);
+	topic = planner_hook == NULL ? rq_relation_plain_topic(relid) : RQ_NO_SLOT;
 
 	/*
-	 * An entry that is still there has passed this check since the last
-	 * change.
+	 * An entry that is still there has passed the check for routed rows since
+	 * the last change.
 	 */
-	if (k->relid != relid || k->acl != acl)
-		rq_refuse_routed(rel, lockmode);
-	topic = rq_relation_topic(rel, use);
-	if (invalidations == before)
-		cache_topic(k, rel, topic, lockmode, acl);
-	table_close(rel, NoLock);
+	if (topic == RQ_NO_SLOT)
+		topic = look_up(relid, lockmode, acl, use,
+						k->relid == relid && k->acl == acl, &may_cache);
+	if (may_cache && invalidations == before)
+		cache_topic(k, relid, topic, lockmode, acl);
 	return topic;
 }
 

@@ -106,6 +106,15 @@ refuse_other_relation(Relation rel)
 			 errhint("Create a topic with rocketq.create_topic() or CREATE TABLE ... USING rocketq.")));
 }
 
+/* num_defval includes the expressions of generated columns. */
+static bool
+has_plain_columns(Relation rel)
+{
+	const TupleConstr *constr = rel->rd_att->constr;
+
+	return constr == NULL || (!constr->has_not_null && constr->num_defval == 0);
+}
+
 /* Does an INSERT into this table do more than store the given row? */
 static bool
 needs_executor(Relation rel)
@@ -113,10 +122,7 @@ needs_executor(Relation rel)
 	const TupleConstr *constr = rel->rd_att->constr;
 	const TriggerDesc *triggers = rel->trigdesc;
 
-	/* num_defval includes the expressions of generated columns. */
-	if (constr != NULL &&
-		(constr->num_check > 0 || constr->has_not_null ||
-		 constr->num_defval > 0))
+	if (!has_plain_columns(rel) || (constr != NULL && constr->num_check > 0))
 		return true;
 	if (triggers != NULL &&
 		(triggers->trig_insert_before_row ||
@@ -187,32 +193,83 @@ rq_relation_unlock(Oid relid, LOCKMODE lockmode)
 	CurrentResourceOwner = before;
 }
 
-Relation
-rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl)
+/*
+ * Check before locking, so that a user without privileges cannot block others,
+ * and again afterwards: they may have been revoked, and the relation dropped,
+ * while we waited for the lock.
+ */
+void
+rq_relation_lock_as(Oid relid, LOCKMODE lockmode, AclMode acl)
 {
-	Relation	rel;
-
 	rq_require_preload();
-
-	/*
-	 * Check before locking, so that a user without privileges cannot block
-	 * others, and again afterwards: they may have been revoked, and the
-	 * relation dropped, while we waited for the lock.
-	 */
 	check_rights(relid, acl);
 	rq_relation_lock(relid, lockmode);
-	rel = try_relation_open(relid, NoLock);
+	check_rights(relid, acl);
+}
+
+/*
+ * What a transaction sees of a topic that it alters is not told to others, who
+ * would go by it even if the transaction is rolled back.
+ */
+static void
+note_columns(Relation rel)
+{
+	uint32		topic = rq_topic_find(rq_relation_key(rel));
+
+	if (topic != RQ_NO_SLOT && has_plain_columns(rel) &&
+		!rq_topic_has_plain_columns(topic) &&
+		!CheckRelationLockedByMe(rel, AccessExclusiveLock, false))
+		rq_topic_note_columns(topic, true);
+}
+
+Relation
+rq_relation_open_locked(Oid relid, AclMode acl)
+{
+	Relation	rel = try_relation_open(relid, NoLock);
+
 	if (rel == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relid)));
-	check_rights(relid, acl);
 	if (!rq_relation_is_topic(rel))
 		refuse_other_relation(rel);
 	check_row_security(rel);
 	if (acl & ACL_INSERT)
 		refuse_executor_work(rel);
+	note_columns(rel);
 	return rel;
+}
+
+Relation
+rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl)
+{
+	rq_relation_lock_as(relid, lockmode, acl);
+	return rq_relation_open_locked(relid, acl);
+}
+
+/*
+ * What rq_relation_open_locked() refuses, pg_class tells but for the columns.  A
+ * trigger or rule that no longer exists can still show there.
+ */
+uint32
+rq_relation_plain_topic(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Form_pg_class form;
+	RqKey		key = {.db = MyDatabaseId};
+	bool		plain;
+	uint32		topic;
+
+	if (!HeapTupleIsValid(tuple))
+		return RQ_NO_SLOT;
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	key.rel = form->relfilenode;
+	plain = form->relkind == RELKIND_RELATION && rq_am_is_ours(form->relam) &&
+		form->relchecks == 0 && !form->relhasrules && !form->relhastriggers &&
+		!form->relispartition && !form->relrowsecurity;
+	ReleaseSysCache(tuple);
+	topic = plain ? rq_topic_find(key) : RQ_NO_SLOT;
+	return topic != RQ_NO_SLOT && rq_topic_has_plain_columns(topic) ? topic : RQ_NO_SLOT;
 }
 
 /*

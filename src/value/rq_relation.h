@@ -43,6 +43,21 @@ extern void rq_relation_init(const TableAmRoutine *routine);
 extern Relation rq_relation_open(Oid relid, LOCKMODE lockmode, AclMode acl);
 
 /*
+ * The two halves of that: lock the relation for a caller with these privileges,
+ * and open it once it is locked.
+ */
+extern void rq_relation_lock_as(Oid relid, LOCKMODE lockmode, AclMode acl);
+extern Relation rq_relation_open_locked(Oid relid, AclMode acl);
+
+/*
+ * The topic's slot if it is known that rq_relation_open_locked() would throw
+ * nothing, whatever the privileges; else RQ_NO_SLOT.  The caller has a lock on the
+ * relation.  For a session that has not met the topic yet, opening it costs
+ * several times as much, and its memory grows with each.
+ */
+extern uint32 rq_relation_plain_topic(Oid relid);
+
+/*
  * Lock a relation until the current (sub)transaction ends, whatever becomes of
  * the portal in which we are called, and release a lock taken like that.  Throws
  * what LockRelationOid() does; rq_relation_try_lock() returns false if it would

@@ -73,6 +73,21 @@ SET LOCAL ROLE regress_rq_lookup;
 SELECT consume_twice();
 ROLLBACK;
 
+-- columns, which new sessions do not look at again
+\c -
+SELECT produce_twice();
+ALTER TABLE looked_up ALTER tag SET DEFAULT 'd';
+\c -
+SELECT produce_twice();
+BEGIN;
+ALTER TABLE looked_up ALTER tag DROP DEFAULT;
+SELECT produce_twice(), consume_twice();
+ROLLBACK;
+\c -
+SELECT produce_twice();
+ALTER TABLE looked_up ALTER tag DROP DEFAULT;
+SELECT produce_twice();
+
 -- other storage
 BEGIN;
 SELECT produce_twice();
@@ -111,6 +126,17 @@ SELECT rocketq.produce(:oid::regclass, 'm');
 SELECT rocketq.create_topic('looked_up', 1);
 SELECT produce_twice();
 SELECT count(*) FROM looked_up;
+
+-- NOT NULL, after others have seen that there is none
+DROP TABLE looked_up;
+SELECT rocketq.create_topic('looked_up', 1);
+SELECT consume_twice();
+BEGIN;
+ALTER TABLE looked_up ALTER tag SET NOT NULL;
+SELECT produce_twice();
+COMMIT;
+\c -
+SELECT produce_twice();
 
 DROP TABLE looked_up;
 DROP FUNCTION produce_twice, consume_twice, try;
