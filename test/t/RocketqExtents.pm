@@ -26,12 +26,14 @@ use constant {
 my @entries = (16, 128, 1024, 8192);
 my @places = (7280, 1008, 127, 15);
 
+# Of a node, or in a copy of its data.
 sub rq_area_files
 {
 	my ($node) = @_;
-	my $dir = $node->data_dir . '/pg_rocketq/queue';
+	my $data = ref($node) ? $node->data_dir : $node;
 
-	return map { "$dir/$_" } grep { /^[0-9A-F]{8}$/ } rq_store_files($node, 'queue');
+	return map { "$data/pg_rocketq/queue/$_" }
+	  grep { /^[0-9A-F]{8}$/ } rq_store_files($node, 'queue');
 }
 
 sub read_at

@@ -371,11 +371,12 @@ sub rq_shm_dirty_kb
 	return $dirty;
 }
 
-# Names in a directory of the store.
+# Names in a directory of the store, of a node or in a copy of its data.
 sub rq_store_files
 {
 	my ($node, $below) = @_;
-	opendir(my $dir, $node->data_dir . "/pg_rocketq/$below") or return ();
+	my $data = ref($node) ? $node->data_dir : $node;
+	opendir(my $dir, "$data/pg_rocketq/$below") or return ();
 	my @names = sort grep { !/^\./ } readdir($dir);
 	closedir($dir);
 	return @names;
