@@ -5,7 +5,7 @@
 #
 # Cold sessions produce single messages, each to a random queue, which has
 # messages, but not of this session.  Each value begins with new sessions, and
-# counts from their first message on.
+# counts from their first message on, for twice as long as elsewhere.
 #
 # First messages: one statement, so one transaction, produces a message to each
 # queue of a new topic, and then a new session does so again.  A value is the
@@ -48,7 +48,7 @@ scale_cold_one()    # size round
     local before
     query CHECKPOINT
     before=$(count_all)
-    pgbench -T "$seconds" -D size="$1" -D topic_queues=$cold_topic_queues \
+    pgbench -T $((2 * seconds)) -D size="$1" -D topic_queues=$cold_topic_queues \
         -f "$(script rocketq "produce_cold_$what")"
     must_be "messages" $(($(count_all) - before)) "$transactions"
     record scale "$case" "$(parameters)" "$1" "$2" "$tps" messages/s

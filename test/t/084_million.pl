@@ -13,8 +13,8 @@ use PostgreSQL::Test::Utils;
 use RocketqTest;
 use Test::More;
 
-my $topics = $ENV{RQ_TOPICS} // 20;
-my $queues = $ENV{RQ_QUEUES} // 2_000;
+my $topics = $ENV{RQ_TOPICS} // 1_000;
+my $queues = $ENV{RQ_QUEUES} // 1_000_000;
 my $each = int($queues / $topics);
 $queues = $topics * $each;
 
