@@ -147,7 +147,7 @@ rq_extent_sync_done(void)
 }
 
 bool
-rq_extent_wants_sync(void)
+rq_extent_wants_sync(bool others_lack_room)
 {
 	uint64		bytes;
 
@@ -155,5 +155,18 @@ rq_extent_wants_sync(void)
 	bytes = rq_extents->freed.bytes + rq_extents->waiting.bytes;
 	LWLockRelease(rq_extents_lock);
 	return bytes > FREED_MAX ||
-		(bytes > 0 && pg_atomic_read_u32(&rq_extents->space.err) != 0);
+		(bytes > 0 && (others_lack_room ||
+					   pg_atomic_read_u32(&rq_extents->space.err) != 0));
+}
+
+bool
+rq_extent_awaits_sync(void)
+{
+	bool		awaits;
+
+	LWLockAcquire(rq_extents_lock, LW_SHARED);
+	awaits = rq_extents->freed.head != RQ_EXT_NONE ||
+		rq_extents->waiting.head != RQ_EXT_NONE;
+	LWLockRelease(rq_extents_lock);
+	return awaits;
 }

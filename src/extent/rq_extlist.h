@@ -47,8 +47,12 @@ extern void rq_extent_sync_done(void);
 
 /*
  * Is so much not free before a sync that one should be made for that?  Little is
- * enough while no others can be made free.
+ * enough while no others can be made free, or if somebody else lacks room on the
+ * file system.
  */
-extern bool rq_extent_wants_sync(void);
+extern bool rq_extent_wants_sync(bool others_lack_room);
+
+/* Would one be of any use for that? */
+extern bool rq_extent_awaits_sync(void);
 
 #endif							/* RQ_EXTLIST_H */

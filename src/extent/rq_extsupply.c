@@ -277,3 +277,26 @@ rq_extent_raze(const uint32 keep[RQ_EXT_CLASSES], uint32 most)
 	}
 	return razed;
 }
+
+/*
+ * In chunks that are yet to be swept nobody has counted what is free.  So they are
+ * swept, until one of them turns out to have nothing in it.
+ */
+void
+rq_extent_make_room(RqExtIsNeeded is_needed)
+{
+	static const uint32 keep_none[RQ_EXT_CLASSES];
+	int			err = 0;
+
+	while (free_released(is_needed, &err) > 0)
+		;
+	if (rq_extent_raze(keep_none, PG_UINT32_MAX) > 0)
+		return;
+	for (int class = 0; class < RQ_EXT_CLASSES; class++)
+		while (rq_extents->nunswept[class] > 0 && sweep_chunk(class) == 0)
+			if (rq_extents->nempty[class] > 0)
+			{
+				(void) rq_extent_raze(keep_none, PG_UINT32_MAX);
+				return;
+			}
+}

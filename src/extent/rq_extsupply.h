@@ -32,4 +32,11 @@ extern void rq_extent_report_lacking(int err);
  */
 extern uint32 rq_extent_raze(const uint32 keep[RQ_EXT_CLASSES], uint32 most);
 
+/*
+ * The disk is full, and extents of another class are needed than those that there
+ * are: give back all chunks with nothing in them, or find one if there is none;
+ * what is released becomes free before.  Startup process only.  Can't throw.
+ */
+extern void rq_extent_make_room(RqExtIsNeeded is_needed);
+
 #endif							/* RQ_EXTSUPPLY_H */

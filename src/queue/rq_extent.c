@@ -300,17 +300,16 @@ plan_header(const RqExtOwner *owner, RqExtAddr prev, RqOff first)
 	return h;
 }
 
-static void
+/* In small steps, since the queue's lock is held.  Returns 0 or an errno. */
+static int
 supply_in_redo(int class)
 {
 	uint64		want[RQ_EXT_CLASSES] = {0};
 	int			err;
 
 	want[class] = 1;
-	/* In small steps, since the queue's lock is held: see take_extent(). */
 	(void) rq_extent_supply(want, RQ_CHUNK_SIZE, rq_extent_is_needed, &err);
-	if (err != 0 && rq_extents->nfree[class] == 0)
-		rq_extent_report_lacking(err);
+	return rq_extents->nfree[class] == 0 ? err : 0;
 }
 
 /* An entry of zeros below a queue's end is one that was lost. */
@@ -327,10 +326,11 @@ is_zero_extent(char *base, int class, uint32 place)
 /*
  * Take a free extent, with this header.  Everything is mapped before it is
  * taken, as that can throw; if the chunk has none left by then, another one is
- * looked for.  RQ_EXT_NONE if there is none.
+ * looked for.  RQ_EXT_NONE if there is none; in recovery, "err" says why there
+ * can be none.
  */
 static RqExtAddr
-take_extent(int class, RqExtentHeader *h)
+take_extent(int class, RqExtentHeader *h, int *err)
 {
 	for (;;)
 	{
@@ -341,9 +341,8 @@ take_extent(int class, RqExtentHeader *h)
 
 		if (chunk == RQ_NO_CHUNK)
 		{
-			if (!InRecovery)
+			if (!InRecovery || (*err = supply_in_redo(class)) != 0)
 				return RQ_EXT_NONE;
-			supply_in_redo(class);
 			continue;
 		}
 		if (h->prev != RQ_EXT_NONE)
@@ -361,6 +360,36 @@ take_extent(int class, RqExtentHeader *h)
 	}
 }
 
+/*
+ * An extent of that class; or, when the disk is full, a smaller one, for who needs
+ * little.
+ *
+ * In recovery, whatever there is: extents here are not those that the primary had,
+ * so what it had room for may find none of its class left.  Entries get more
+ * extents than one then, or too large a one.
+ */
+static RqExtAddr
+take_extent_or_other(int class, uint64 coming, RqExtentHeader *h)
+{
+	int			err = 0;
+	RqExtAddr	addr = take_extent(class, h, &err);
+	int			i;
+
+	if (addr != RQ_EXT_NONE)
+		return addr;
+	if (pg_atomic_read_u32(&rq_extents->space.err) != 0)
+	{
+		for (i = class - 1; addr == RQ_EXT_NONE && i >= 0 &&
+			 (InRecovery || coming <= rq_ext_entries[i]); i--)
+			addr = take_extent(i, h, &err);
+		for (i = class + 1; addr == RQ_EXT_NONE && i < RQ_EXT_CLASSES && InRecovery; i++)
+			addr = take_extent(i, h, &err);
+	}
+	if (addr == RQ_EXT_NONE && InRecovery)
+		rq_extent_report_lacking(err);
+	return addr;
+}
+
 RqExtResult
 rq_extent_add(RqQueue *q, RqOff first, uint64 coming)
 {
@@ -368,19 +397,11 @@ rq_extent_add(RqQueue *q, RqOff first, uint64 coming)
 	RqExtAddr	prev = RQ_EXT_TAIL_ADDR(pg_atomic_read_u64(&q->tail));
 	RqExtentHeader h;
 	RqExtAddr	addr;
-	int			class;
 
 	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
 	Assert(first == pg_atomic_read_u64(&q->end) + rq_extent_room(q));
 	h = plan_header(&owner, prev, first);
-	class = rq_extent_next_class(q, first, coming);
-	addr = take_extent(class, &h);
-
-	/* When the disk is full, who needs little takes a smaller one. */
-	while (addr == RQ_EXT_NONE && --class >= 0 &&
-		   coming <= rq_ext_entries[class] &&
-		   pg_atomic_read_u32(&rq_extents->space.err) != 0)
-		addr = take_extent(class, &h);
+	addr = take_extent_or_other(rq_extent_next_class(q, first, coming), coming, &h);
 	if (addr == RQ_EXT_NONE)
 		return RQ_EXT_LACKING;
 	pg_write_barrier();

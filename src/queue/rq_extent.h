@@ -35,7 +35,8 @@ typedef enum RqExtResult
  * one, or of the queue if it has none.  It gets "coming" entries next.  The
  * caller holds the queue's lock exclusively and is in no critical section;
  * throws, with nothing changed, when a file can't be mapped.  In recovery nothing
- * is lacking: chunks are filled on the spot, or this throws.
+ * is lacking: chunks are filled on the spot, or this throws.  While RqExtents.space
+ * has an error, the extent can be smaller than "coming", or larger.
  */
 extern RqExtResult rq_extent_add(RqQueue *q, RqOff first, uint64 coming);
 

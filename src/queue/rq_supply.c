@@ -37,7 +37,10 @@
 #define ROUND_BYTES		(16 * RQ_CHUNK_SIZE)
 #define ROUND_CHUNKS	256
 
-/* So many chunks of each class are kept though nothing is in them. */
+/*
+ * So many chunks of each class are kept though nothing is in them, beyond what is
+ * needed, as long as nobody lacks room.
+ */
 #define KEPT_CHUNKS		2
 
 static bool has_asked = false;	/* in this transaction */
@@ -169,7 +172,7 @@ is_used(int class)
 }
 
 bool
-rq_supply_round(int *err)
+rq_supply_round(bool others_lack_room, int *err)
 {
 	const uint64 *lately = taken_lately();
 	uint64		need[RQ_EXT_CLASSES];
@@ -181,9 +184,12 @@ rq_supply_round(int *err)
 		need[class] = wanted(class);
 		if (is_used(class))
 			need[class] += Max(rq_ext_places[class] / 2, 2 * lately[class]);
-		keep[class] = need[class] / rq_ext_places[class] + KEPT_CHUNKS;
 	}
 	done = rq_extent_supply(need, ROUND_BYTES, rq_extent_is_needed, err);
-	(void) rq_extent_raze(keep, ROUND_CHUNKS);
-	return done;
+	for (int class = 0; class < RQ_EXT_CLASSES; class++)
+		keep[class] = (need[class] + rq_ext_places[class] - 1) / rq_ext_places[class] +
+			(others_lack_room || *err != 0 ? 0 : KEPT_CHUNKS);
+
+	/* What has been razed is room for those who lack some. */
+	return rq_extent_raze(keep, ROUND_CHUNKS) == 0 && done;
 }

@@ -26,9 +26,10 @@ extern void rq_supply_wait(int class);
 
 /*
  * A round of the allocator: make as many extents free as will be needed, or a
- * bounded part of that, and give back the space of others.  False if there is
- * more to do.  "err" gets why extents are lacking, or 0.  Can't throw.
+ * bounded part of that, and give back the space of others; more of it if somebody
+ * else lacks room on the file system.  False if there is more to do.  "err" gets
+ * why extents are lacking, or 0.  Can't throw.
  */
-extern bool rq_supply_round(int *err);
+extern bool rq_supply_round(bool others_lack_room, int *err);
 
 #endif							/* RQ_SUPPLY_H */

@@ -38,7 +38,7 @@ extern void rq_space_wait(RqSpace *space, const RqSpaceKind *kind,
 
 /*
  * Publish why there is no more (0 = there is, or will be), and wake those who
- * wait.  True if that is news.  Allocator only.
+ * wait.  True if that is news.  Allocator only, or the startup process.
  */
 extern bool rq_space_publish(RqSpace *space, int err);
 

@@ -35,6 +35,7 @@
 #include "format/rq_walrec.h"
 #include "log/rq_log.h"
 #include "queue/rq_enqueue.h"
+#include "queue/rq_extent.h"
 #include "queue/rq_resolve.h"
 #include "retain/rq_trim.h"
 #include "shmem/rq_shmem.h"
@@ -81,13 +82,26 @@ check_when_consistent(void)
 }
 
 /* Chunks with nothing in them that are kept, of each class. */
-static const uint32 keep_none[RQ_EXT_CLASSES];
 static const uint32 keep_some[RQ_EXT_CLASSES] = {2, 2, 2, 2};
 
 /*
+ * Chunks with nothing in them are razed first, so that the sync has room for the
+ * state; and after it, since what was given back is free then.
+ */
+static void
+make_redo_room(XLogRecPtr upto)
+{
+	rq_extent_make_room(rq_extent_is_needed);
+	if (!rq_extent_awaits_sync())
+		return;
+	rq_state_sync(upto, false);
+	rq_extent_make_room(rq_extent_is_needed);
+}
+
+/*
  * Replay the record, which fails before it changes anything.  If that is for
- * lack of disk space, make room as the primary did, by razing chunks and by
- * having what was given back become free, and try once more.
+ * lack of disk space, make room as the primary did, and try once more; now
+ * extents of any class will do.
  */
 static void
 redo_with_room(XLogReaderState *record, RqWalRedo redo)
@@ -113,9 +127,10 @@ redo_with_room(XLogReaderState *record, RqWalRedo redo)
 	MemoryContextSwitchTo(cxt);
 	FlushErrorState();
 	LWLockReleaseAll();
-	rq_state_sync(record->ReadRecPtr, false);
-	(void) rq_extent_raze(keep_none, PG_UINT32_MAX);
+	make_redo_room(record->ReadRecPtr);
+	(void) rq_space_publish(&rq_extents->space, ENOSPC);
 	redo(data, len, record->EndRecPtr);
+	(void) rq_space_publish(&rq_extents->space, 0);
 }
 
 /*
@@ -140,7 +155,7 @@ rocketq_redo(XLogReaderState *record)
 	 * As the keeper did, so that replay needs no more room than the primary:
 	 * what queues gave back is used again after a sync.
 	 */
-	if (rq_extent_wants_sync())
+	if (rq_extent_wants_sync(false))
 		rq_state_sync(record->ReadRecPtr, false);
 	redo_with_room(record, redo_functions[rq_wal_index(info, data, len)]);
 	rq_store->redo_changed = true;

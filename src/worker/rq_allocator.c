@@ -79,7 +79,7 @@ supply_queues(void)
 
 	PG_TRY();
 	{
-		if (!rq_supply_round(&err))
+		if (!rq_supply_round(pg_atomic_read_u32(&rq_log->space.err) != 0, &err))
 			rq_worker_wake(RQ_ALLOCATOR);
 	}
 	PG_CATCH();

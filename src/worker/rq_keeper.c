@@ -320,7 +320,9 @@ sync_finally(void)
 static void
 tick(void)
 {
-	if (GetRedoRecPtr() != synced_redo || rq_extent_wants_sync())
+	bool		log_lacks_room = pg_atomic_read_u32(&rq_log->space.err) != 0;
+
+	if (GetRedoRecPtr() != synced_redo || rq_extent_wants_sync(log_lacks_room))
 		sync_store();
 	else if (GetCurrentTimestamp() >= next_logging)
 		log_progress(false);
