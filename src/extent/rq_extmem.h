@@ -33,7 +33,8 @@
  *
  *		raw			it has nothing in it, and can be filled
  *		unusable	what is in it is not ours, or damaged; it stays as it is
- *		absent		what was in it is missing, and may be put back; so it is
+ *		absent		what was in it is missing, and may be put back, or it seems
+ *					to be raw while something is missing; so it is
  *					not filled before it is known that nobody needs that
  *					(rq_extents_forget_absent())
  */

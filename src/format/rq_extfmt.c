@@ -56,12 +56,21 @@ rq_ext_seal(RqExtentHeader *h, RqExtAddr addr)
 	h->crc = extent_crc(h, addr);
 }
 
+/*
+ * Zeros, but for links between free extents: a power failure can have kept the
+ * second half of the page that was written to make the chunk raw.
+ */
 bool
-rq_chunk_is_raw(const RqChunkHeader *h)
+rq_chunk_is_raw(const char *bytes)
 {
 	static const RqChunkHeader zeros;
 
-	return memcmp(h, &zeros, sizeof(zeros)) == 0;
+	if (memcmp(bytes, &zeros, sizeof(zeros)) != 0)
+		return false;
+	for (Size at = sizeof(zeros); at < RQ_RAW_BYTES; at += sizeof(RqExtentHeader))
+		if (!rq_ext_is_free((const RqExtentHeader *) (bytes + at)))
+			return false;
+	return true;
 }
 
 const char *

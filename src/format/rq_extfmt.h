@@ -144,11 +144,19 @@ extern void rq_ext_seal(RqExtentHeader *h, RqExtAddr addr);
 
 /*
  * NULL if the header is sound and that of this chunk of this store; else the
- * problem.  A raw chunk, whose header is all zeros, holds nothing.
+ * problem.
  */
 extern const char *rq_chunk_problem(const RqChunkHeader *h, uint32 chunk,
 									uint64 store);
-extern bool rq_chunk_is_raw(const RqChunkHeader *h);
+
+/*
+ * Do so many bytes at the beginning of a chunk say that it is raw, that is, holds
+ * nothing?  More of them than a disk loses with a sector of 512 bytes, so that a
+ * chunk with extents does not become a raw one by that.
+ */
+#define RQ_RAW_BYTES		4096
+
+extern bool rq_chunk_is_raw(const char *bytes);
 
 /* Does the entry say that it is missing, if it is below the queue's end? */
 static inline bool

@@ -29,6 +29,8 @@ struct RqExtLoad
 	uint64		seq;			/* as the state has it: all have lower ones */
 	uint64		newest;			/* that there is, but for extents that stand
 								 * for what is missing */
+	uint32		stated;			/* chunks that the state knows, all but raw
+								 * ones at the end */
 	uint32		foreign;
 	bool		incomplete;		/* there may be more than has been read */
 };
@@ -127,20 +129,19 @@ RqExtLoad *
 rq_extent_load_begin(RqExtMissing missing, void *arg)
 {
 	RqExtLoad  *load = palloc0(sizeof(RqExtLoad));
-	uint32		stated;
 
 	load->seq = rq_extents->next_seq;
 	rq_extents->nchunks = Min(rq_extents->nchunks, RQ_CHUNKS);
 	for (uint32 i = 0; i < rq_extents->nchunks; i++)
 		rq_chunks[i].kind = RQ_CHUNK_ABSENT;
 	rq_claims_init(&load->claims);
-	stated = rq_extents->nchunks;
+	load->stated = rq_extents->nchunks;
 	rq_area_visit(rq_extents->store, collect_chunk, load);
-	for (uint32 i = 0; i < stated; i++)
+	for (uint32 i = 0; i < load->stated; i++)
 		load->incomplete |= rq_chunks[i].kind == RQ_CHUNK_ABSENT;
 	if (load->incomplete)
 		rq_extents->next_seq += UNREAD_SEQS;
-	if (stated > 0 && rq_chunks[stated - 1].kind == RQ_CHUNK_ABSENT)
+	if (load->stated > 0 && rq_chunks[load->stated - 1].kind == RQ_CHUNK_ABSENT)
 		keep_place_free();
 	rq_claims_choose(&load->claims);
 	rq_holes_tell(&load->claims, missing, arg);
@@ -329,11 +330,30 @@ link_chunk_headers(uint32 chunk, int class, RqExtentHeader *headers, uint32 n,
 	return changed;
 }
 
+/*
+ * What is missing can have been in a chunk that looks raw, because the disk has
+ * lost its beginning.  It is like an absent one, until it is known that nobody
+ * needs it.
+ */
+static void
+keep_raw(uint32 chunks)
+{
+	for (uint32 i = 0; i < chunks; i++)
+		if (rq_chunks[i].kind == RQ_CHUNK_RAW)
+		{
+			rq_chunks[i].kind = RQ_CHUNK_ABSENT;
+			rq_extents->nraw--;
+		}
+}
+
 void
-rq_extent_load_finish(RqExtLoad *load)
+rq_extent_load_finish(RqExtLoad *load, bool complete)
 {
 	RQ_FAULT("load-stale");
-	rq_area_cut();
+	if (complete)
+		rq_area_cut();
+	else
+		keep_raw(load->stated);
 	rq_holes_heal(&load->claims);
 	make_extents(&load->claims);
 	rq_claims_link(&load->claims);

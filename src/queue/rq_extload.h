@@ -30,9 +30,10 @@ extern uint32 rq_extent_load_foreign(const RqExtLoad *load);
 
 /*
  * Give the queues their extents, and make new ones, of zeros, for what is
- * missing.  All others become free: their headers are zeroed.  FATAL if a file
- * can't be written.
+ * missing.  All others become free: their headers are zeroed.  If anything is
+ * missing, "complete" is false: then what may be damage stays as it is.  FATAL if
+ * a file can't be written.
  */
-extern void rq_extent_load_finish(RqExtLoad *load);
+extern void rq_extent_load_finish(RqExtLoad *load, bool complete);
 
 #endif							/* RQ_EXTLOAD_H */

@@ -28,6 +28,8 @@
 /* So many the headers of a chunk have at most. */
 #define HEAD_PAGES	128
 
+StaticAssertDecl(PAGE == RQ_RAW_BYTES, "what is read of a chunk first tells whether it is raw");
+
 /* Where a chunk begins in its area file. */
 static uint64
 chunk_start(uint32 chunk)
@@ -140,7 +142,7 @@ rq_area_fill(uint32 chunk, int class, uint64 store)
 int
 rq_area_raze(uint32 chunk)
 {
-	static const RqChunkHeader zeros;
+	static const char zeros[RQ_RAW_BYTES];
 	uint64		start = chunk_start(chunk);
 	char		path[MAXPGPATH];
 	int			err;
@@ -277,12 +279,12 @@ report_unread(const char *path, uint64 at)
  * is missing.  What is wrong with which file is reported here.
  */
 static int
-class_of_chunk(const RqChunkHeader *h, uint32 chunk, uint64 store,
-			   const char *path)
+class_of_chunk(const char *bytes, uint32 chunk, uint64 store, const char *path)
 {
+	const RqChunkHeader *h = (const RqChunkHeader *) bytes;
 	const char *problem;
 
-	if (rq_chunk_is_raw(h))
+	if (rq_chunk_is_raw(bytes))
 		return RQ_AREA_RAW;
 	problem = rq_chunk_problem(h, chunk, store);
 	if (problem == NULL)
@@ -355,8 +357,7 @@ visit_chunk(Head *head, uint64 store, RqChunkVisit visit, void *arg)
 	int			class = RQ_AREA_DAMAGED;
 
 	if (read_at(head->fd, head->chunk / RQ_AREA_CHUNKS, head->bytes, PAGE, start))
-		class = class_of_chunk((RqChunkHeader *) head->bytes, head->chunk, store,
-							   head->path);
+		class = class_of_chunk(head->bytes, head->chunk, store, head->path);
 	else
 		report_unread(head->path, start);
 	if (class < 0)
@@ -464,11 +465,11 @@ chunks_in_use(int fd, uint32 area, uint64 size)
 
 	for (; n > 0; n--)
 	{
-		RqChunkHeader h;
+		char		bytes[RQ_RAW_BYTES];
 		uint32		chunk = area * RQ_AREA_CHUNKS + n - 1;
 
-		if (!read_at(fd, area, &h, sizeof(h), chunk_start(chunk)) ||
-			!rq_chunk_is_raw(&h))
+		if (!read_at(fd, area, bytes, sizeof(bytes), chunk_start(chunk)) ||
+			!rq_chunk_is_raw(bytes))
 			break;
 	}
 	return n;

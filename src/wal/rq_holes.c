@@ -131,7 +131,7 @@ rq_holes_begin_load(bool in_order)
 void
 rq_holes_end_load(void)
 {
-	rq_extent_load_finish(load);
+	rq_extent_load_finish(load, nholes == 0);
 	load = NULL;
 	MemoryContextDelete(load_cxt);
 }

@@ -298,7 +298,7 @@ start_server(void)
 
 		pg_atomic_write_u64(&q->end, model[i].end);
 	}
-	rq_extent_load_finish(rq_extent_load_begin(must_not_miss, NULL));
+	rq_extent_load_finish(rq_extent_load_begin(must_not_miss, NULL), true);
 }
 
 static void

@@ -194,7 +194,7 @@ is_missing(RqQueue *q, RqOff from, RqOff to, void *arg)
 void
 rq_files_check_loaded(void)
 {
-	rq_extent_load_finish(rq_extent_load_begin(is_missing, NULL));
+	rq_extent_load_finish(rq_extent_load_begin(is_missing, NULL), true);
 }
 
 bool

@@ -130,12 +130,25 @@ static void
 check_chunk_header(void)
 {
 	RqChunkHeader h = {.chunk = number() % 4, .class = number() % 8, .store = number()};
+	char		begin[RQ_RAW_BYTES] = {0};
+	uint32		byte;
 
 	rq_chunk_seal(&h);
 	if ((rq_chunk_problem(&h, h.chunk, h.store) == NULL) != (h.class < RQ_EXT_CLASSES))
 		abort();
 	if (rq_chunk_problem(&h, h.chunk + 1, h.store) == NULL ||
-		rq_chunk_problem(&h, h.chunk, h.store + 1) == NULL || rq_chunk_is_raw(&h))
+		rq_chunk_problem(&h, h.chunk, h.store + 1) == NULL)
+		abort();
+	memcpy(begin, &h, sizeof(h));
+	if (rq_chunk_is_raw(begin))
+		abort();
+	memset(begin, 0, sizeof(h));
+	if (!rq_chunk_is_raw(begin))
+		abort();
+	/* A header behind it, or only what links free extents. */
+	byte = sizeof(h) + number() % (RQ_RAW_BYTES - sizeof(h));
+	begin[byte] = 1;
+	if (rq_chunk_is_raw(begin) != (byte % sizeof(RqExtentHeader) >= offsetof(RqExtentHeader, next)))
 		abort();
 	((uint32 *) &h)[number() % 16] ^= number() | 1;
 	if (rq_chunk_problem(&h, h.chunk, h.store) == NULL)

@@ -314,6 +314,33 @@ crash_start('crashed, with a flipped bit in a chunk header',
 	sub { $repair = flip($begins->{path}, $begins->{header} - $begins->{header} % (4 << 20) + 8, 3); },
 	sub { $repair->(); });
 
+# The disk has lost the beginning of a chunk, in which other headers are as they
+# were, or seem never to have been.  It is neither cut off nor filled by others.
+foreach my $length (512, 4096)
+{
+	my %which = (
+		'small extents' => sub { return (rq_extents_of($node, rq_topic_key($node, 'small')))[0]; },
+		'the last one' => sub { return (sort { $a->{header} <=> $b->{header} } rq_extents($node))[-1]; });
+
+	foreach my $which (sort keys %which)
+	{
+		# Others than before: what was lost in a start has been copied.
+		my $e = $which{$which}->();
+		my $size;
+
+		$from = rq_log_from($node);
+		crash_start("crashed, $length bytes lost of a chunk, $which",
+			sub {
+				$repair = rq_overwrite($e->{path}, $e->{header} - $e->{header} % (4 << 20), "\0" x $length);
+				$size = -s $e->{path};
+			},
+			sub { cmp_ok(-s $e->{path}, '>=', $size, 'it is not cut off'); $repair->(); });
+		like(slurp_file($node->logfile, $from),
+			qr/cannot be used: the chunk header has a wrong magic number/, 'it is not taken for one that is unused')
+		  if $length < 4096;
+	}
+}
+
 # ---- lost ----
 
 sql("SELECT count(rocketq.produce('t', i::text, queue_id => 2)) FROM generate_series(1, $_) i")
