@@ -14,6 +14,9 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
 #include "base/rq_fault.h"
 #include "extent/rq_extlist.h"
 
@@ -47,23 +50,85 @@ bytes_of_chain(const RqExtentHeader *first, const RqExtentHeader *last,
 		sizeof(RqEntry);
 }
 
-bool
-rq_chain_give_back(RqExtChain chain)
+/* What is wrong is told once in a while: it can be so for any number of queues. */
+static void
+tell_error(const ErrorData *e)
 {
-	RqExtentHeader *h = rq_ext_header(chain.head, RQ_MAP_PROBE_WRITE);
+	static TimestampTz told_at = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now - told_at < USECS_PER_SEC)
+		return;
+	told_at = now;
+	ereport(LOG,
+			(errcode(e->sqlerrcode),
+			 errmsg("rocketq left space of queues for later: %s", e->message)));
+}
+
+/*
+ * Raising an error resets the count of held-off interrupts, which the locks of
+ * the caller need.
+ */
+bool
+rq_extent_try(RqExtTouch touch, void *arg)
+{
+	uint32		holdoff = InterruptHoldoffCount;
+	MemoryContext cxt = CurrentMemoryContext;
+	volatile bool done = false;
+
+	Assert(CritSectionCount == 0);
+	PG_TRY();
+	{
+		done = touch(arg);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *e;
+
+		InterruptHoldoffCount = holdoff;
+		if (LWLockHeldByMe(rq_extents_lock))
+		{
+			HOLD_INTERRUPTS();
+			LWLockRelease(rq_extents_lock);
+		}
+		MemoryContextSwitchTo(cxt);
+		e = CopyErrorData();
+		FlushErrorState();
+		tell_error(e);
+		FreeErrorData(e);
+		done = false;
+	}
+	PG_END_TRY();
+	return done;
+}
+
+/* The first store, if that fails, leaves all as it was. */
+static bool
+splice_chain(void *arg)
+{
+	RqExtChain *chain = arg;
+	RqExtentHeader *h = rq_ext_header(chain->head, RQ_MAP_PROBE_WRITE);
 	RqExtentHeader first;
 	RqExtentHeader *last;
 
 	if (h == NULL)
 		return false;
 	first = *h;
-	last = rq_ext_header(chain.tail, RQ_MAP_PROBE_WRITE);
+	last = rq_ext_header(chain->tail, RQ_MAP_PROBE_WRITE);
 	if (last == NULL)
 		return false;
-	chain.bytes = bytes_of_chain(&first, last, chain.tail);
+	chain->bytes = bytes_of_chain(&first, last, chain->tail);
 	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
-	rq_chain_prepend(&rq_extents->freed, &chain, last);
+	rq_chain_prepend(&rq_extents->freed, chain, last);
 	LWLockRelease(rq_extents_lock);
+	return true;
+}
+
+bool
+rq_chain_give_back(RqExtChain chain)
+{
+	if (!rq_extent_try(splice_chain, &chain))
+		return false;
 	RQ_FAULT("extents-freed");
 	return true;
 }

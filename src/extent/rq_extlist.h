@@ -14,9 +14,18 @@
 extern RqExtentHeader *rq_ext_header(RqExtAddr addr, RqMapMode mode);
 
 /*
+ * Call "touch", and return what it returns: false, too, if it throws, as when a
+ * page of an area file cannot be read.  The error is in the server log then, and
+ * the extents lock is not held; what else it has taken is its own affair.  For
+ * those who have to go on whatever comes; in no critical section.  Can't throw.
+ */
+typedef bool (*RqExtTouch) (void *arg);
+extern bool rq_extent_try(RqExtTouch touch, void *arg);
+
+/*
  * Give back the extents of a queue, or those at its beginning.  The queue's own
  * words about them change afterwards, or have already.  False, and nothing is
- * changed, if a header cannot be mapped.  Can't throw.
+ * changed, if a header cannot be mapped or read.  Can't throw.
  */
 extern bool rq_chain_give_back(RqExtChain chain);
 

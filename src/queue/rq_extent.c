@@ -468,34 +468,52 @@ find_before(const RqQueue *q, const RqExtRun *run)
 		h.first + rq_ext_count(&h, class) == run->first ? prev : RQ_EXT_NONE;
 }
 
+/* The chain that lies below the queue's start; false if there is none. */
+typedef struct Cut
+{
+	RqQueue    *q;
+	RqOff		start;
+	RqExtChain	chain;			/* the queue's whole one, before */
+	RqExtAddr	head;			/* of what is left */
+} Cut;
+
+static bool
+find_cut(void *arg)
+{
+	Cut		   *cut = arg;
+	RqExtRun	run = {0};
+
+	if (!rq_extent_find(cut->q, NULL, cut->start, RQ_MAP_PROBE, &run) ||
+		run.addr == cut->chain.head)
+		return false;
+	cut->chain.tail = find_before(cut->q, &run);
+	cut->head = run.addr;
+	return cut->chain.tail != RQ_EXT_NONE;
+}
+
 void
 rq_extent_cut(RqQueue *q)
 {
-	RqOff		start = pg_atomic_read_u64(&q->start);
-	RqExtChain	chain = whole_chain(q);
-	RqExtRun	run = {0};
+	Cut			cut = {.q = q, .start = pg_atomic_read_u64(&q->start),
+	.chain = whole_chain(q)};
 
 	Assert(LWLockHeldByMeInMode(&q->lock, LW_EXCLUSIVE));
-	if (chain.head == RQ_EXT_NONE)
+	if (cut.chain.head == RQ_EXT_NONE)
 		return;
-	if (needs_nothing(q, start, pg_atomic_read_u64(&q->end)))
+	if (needs_nothing(q, cut.start, pg_atomic_read_u64(&q->end)))
 	{
 		uint64		tail = pg_atomic_read_u64(&q->tail);
 
 		forget_chain(q);
-		if (rq_chain_give_back(chain))
+		if (rq_chain_give_back(cut.chain))
 			return;
-		q->head = chain.head;
+		q->head = cut.chain.head;
 		pg_atomic_write_u64(&q->tail, tail);
 		return;
 	}
-	if (!rq_extent_find(q, NULL, start, RQ_MAP_PROBE, &run) ||
-		run.addr == chain.head)
+	if (!rq_extent_try(find_cut, &cut))
 		return;
-	chain.tail = find_before(q, &run);
-	if (chain.tail == RQ_EXT_NONE)
-		return;
-	q->head = run.addr;
-	if (!rq_chain_give_back(chain))
-		q->head = chain.head;
+	q->head = cut.head;
+	if (!rq_chain_give_back(cut.chain))
+		q->head = cut.chain.head;
 }

@@ -93,8 +93,8 @@ extern bool rq_extent_is_needed(RqExtAddr addr, const RqExtentHeader *h);
 /*
  * Give back what lies below the queue's start, and all if it is empty but for a
  * small extent with room.  Under its lock, after start has been raised, in no
- * critical section.  What cannot be mapped stays until the next call.  Can't
- * throw.
+ * critical section.  What cannot be mapped or read stays until the next call.
+ * Can't throw.
  */
 extern void rq_extent_cut(RqQueue *q);
 

@@ -310,8 +310,9 @@ trim_apply(RqPos log_start, const xl_rq_queue_start *starts, uint32 count,
 
 /*
  * Give back what lies below the starts.  To find that reads headers of extents,
- * which can fail, and takes its time; so it comes after the meta lock has been
- * released, and takes it again for each queue.  That can have been dropped in
+ * which takes its time; so it comes after the meta lock has been
+ * released, and takes it again for each queue.  Where they cannot be read, the
+ * queue keeps what it has until its next trim.  That can have been dropped in
  * between, and one of the same name come, whose "born" is later than our record.
  */
 static void
