@@ -47,6 +47,8 @@
 	X(arg, "precommit-sort") \
 	/* entries are about to be enqueued, no lock is held */ \
 	X(arg, "enqueue-open") \
+	/* an area file is about to be mapped; "fail": where that may fail, it does */ \
+	X(arg, "extent-map") \
 	/* an extent is no longer free, and not yet the queue's */ \
 	X(arg, "extent-taken") \
 	/* it is the queue's last one */ \
@@ -143,6 +145,8 @@
 	X(arg, "janitor-drop") \
 	/* fail: the state file counts as long, so that an image is written */ \
 	X(arg, "state-long") \
+	/* it has a batch that does not count before the sync's last one is there */ \
+	X(arg, "state-appended") \
 	/* the state file has the whole sync, which is not durable yet */ \
 	X(arg, "state-batch") \
 	/* a slice of a new image is written, beside the state file */ \

@@ -27,6 +27,7 @@
 #include "utils/memutils.h"
 
 #include "base/rq_error.h"
+#include "base/rq_fault.h"
 #include "format/rq_extfmt.h"
 #include "format/rq_segfmt.h"
 #include "store/rq_durable.h"
@@ -422,6 +423,16 @@ rq_map_pin_log(const char *base)
 	Assert(pinned == NULL || pinned->base == base);
 }
 
+/* False if a test wants it to fail, which who probes must not throw for. */
+static bool
+may_map_area(RqMapMode mode)
+{
+	if (rq_map_probes(mode))
+		return !RQ_FAULT_FAILS("extent-map");
+	RQ_FAULT("extent-map");
+	return true;
+}
+
 /*
  * The length is checked only when the file is mapped.  After that it grows, and
  * nobody is told of a chunk before it is there.
@@ -440,7 +451,8 @@ rq_map_area(uint32 area, uint64 least, RqMapMode mode)
 		if (maps == NULL)
 			create_table();
 		rq_area_path(path, area);
-		if (get(&key, path, least, RQ_AREA_SIZE, mode, false) == NULL)
+		if (!may_map_area(mode) ||
+			get(&key, path, least, RQ_AREA_SIZE, mode, false) == NULL)
 			return NULL;
 		*place = last_hit[MAP_AREA];
 		(*place)->asked = ++areas_asked;

@@ -126,6 +126,7 @@ rq_state_write_room(RqStateWriter *w, uint32 nrecords)
 		return;
 	memset(&w->batch.head, 0, sizeof(RqStateBatch));
 	write_batch(w);
+	RQ_FAULT("state-appended");
 }
 
 void

@@ -79,7 +79,7 @@ EOQ
 
 	# The workers.  A point may be reached again during recovery, so the server
 	# may not come up again.
-	foreach my $point ('keeper-sync', 'keeper-copying', 'keeper-fsynced', 'state-batch',
+	foreach my $point ('keeper-sync', 'keeper-copying', 'keeper-fsynced', 'state-appended', 'state-batch',
 		'state-image-slice', 'state-rename', 'state-image-renamed', 'segment-zero', 'keeper-rotate')
 	{
 		my $label = "round $round, $point";
@@ -92,6 +92,13 @@ EOQ
 		$log_from = rq_log_from($node);
 		# An image is written only when the state file has become long.
 		rq_arm($node, ($point =~ /^state-(rename|image)/ ? 'state-long=fail,' : '') . "$point=kill");
+		if ($point eq 'state-appended')
+		{
+			# So much changes that a sync has more than one batch.
+			rq_wait_ticks($node, 'keeper', 2);
+			$node->safe_psql('postgres',
+				"SELECT rocketq.create_topic('wide_${round}_' || i, 1000) FROM generate_series(1, 4) i");
+		}
 		# More than one: the first can run before the fault is armed in the
 		# keeper.
 		$checkpoint = rq_background(
@@ -140,7 +147,7 @@ EOQ
 rq_verify($node, 'trim-wal');
 is( $node->safe_psql('postgres', <<'EOQ'), 't', 'messages can still be produced');
 SELECT rocketq.produce('load.topic', 'x', queue_id => q) FROM generate_series(0, 3) q \g /dev/null
-SELECT bool_and(unresolved = 0 AND messages > 0) FROM rocketq.queues
+SELECT bool_and(unresolved = 0 AND messages > 0) FROM rocketq.queues WHERE topic = 'load.topic'
 EOQ
 $node->stop;
 rq_start($node);

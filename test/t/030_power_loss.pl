@@ -68,6 +68,15 @@ sub freed_and_checkpoint
 	return ('CHECKPOINT', ($many) x 20, 'CHECKPOINT');
 }
 
+# So much changes that a sync has more than one batch.
+sub many_queues_and_checkpoint
+{
+	return (
+		"SELECT rocketq.create_topic('wide_' || i, 1000) FROM generate_series(1, 4) i WHERE to_regclass('wide_' || i) IS NULL",
+		("SELECT count(rocketq.produce(('wide_' || i)::regclass, 'x', queue_id => q)) FROM generate_series(1, 4) i, generate_series(0, 999) q",
+			'CHECKPOINT') x 10);
+}
+
 # Another topic, with messages in it.
 sub other_topic
 {
@@ -257,6 +266,7 @@ my %moment = (
 	'trim-wal'                 => sub { return stop_at_trim('trim-wal', ($ballast) x 100); },
 	'trim-removed'             => \&trim_removed,
 	'extents-freed'            => sub { return stop_at_trim('extents-freed', ($ballast) x 100); },
+	points(sub { return many_queues_and_checkpoint(); }, 'state-appended'),
 	points(sub { return freed_and_checkpoint(); },
 		'extents-waiting', 'area-fsynced', 'state-batch', 'extents-released', 'extent-zeroing'),
 	points(

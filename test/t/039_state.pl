@@ -409,7 +409,7 @@ sub sync_at
 	return unpack('x32 Q x56 L', substr(slurp_file($tstate), $at, $batch) . "\0" x $batch);
 }
 
-foreach my $point ('keeper-copying', 'state-batch', 'state-image-slice', 'state-rename', 'state-image-renamed')
+foreach my $point ('keeper-copying', 'state-appended', 'state-batch', 'state-image-slice', 'state-rename', 'state-image-renamed')
 {
 	my $long = $point =~ /rename|image/ ? 'state-long=fail,' : '';
 
@@ -424,12 +424,15 @@ foreach my $point ('keeper-copying', 'state-batch', 'state-image-slice', 'state-
 
 		rq_arm($tail, "$long$point=$action") if !$at_once;
 		rq_wait_ticks($tail, 'keeper', 2);
+		# So many that the sync has more than one batch.
+		tsql("SELECT rocketq.create_topic('wide_${action}_' || i, 1000) FROM generate_series(1, 4) i")
+		  if $point eq 'state-appended';
 		tsql("SELECT rocketq.produce('q', '$point', queue_id => i % 3) FROM generate_series(1, 10) i");
 		$contents = tsql($looks);
 		rq_arm($tail, "$long$point=$action") if $at_once;
 		$job = rq_background($tail, 'psql', '-XAtq', '-c', 'CHECKPOINT', '-d', $tail->connstr('postgres'));
 		$tail->wait_for_log($action eq 'error' ? qr/ERROR:  fault point "$point"/ : qr/was terminated by signal 9/, $log_from);
-		if ("$point=$action" eq 'state-batch=error')
+		if ($action eq 'error' && $point =~ /^state-(appended|batch)$/)
 		{
 			my %attempts;
 

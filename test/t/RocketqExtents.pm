@@ -12,7 +12,7 @@ use Test::More;
 
 our @EXPORT = qw(
   rq_extents rq_extents_of rq_extent_topics rq_topic_key rq_extents_gone
-  rq_entries rq_entries_with rq_area_files rq_overwrite
+  rq_entries rq_entries_with rq_area_files rq_chunks rq_overwrite
 );
 
 use constant {
@@ -77,6 +77,34 @@ sub extents_in
 			header => $at + HEADER_SIZE * ($i + 1),
 			at     => $at + $table + $i * $entries[$class] * ENTRY_SIZE
 		  };
+	}
+	return @found;
+}
+
+# All chunks: which class of extents each of them has, undef if it is raw, and how
+# many bytes of entries it has room for.
+sub rq_chunks
+{
+	my ($node) = @_;
+	my @found;
+
+	foreach my $path (rq_area_files($node))
+	{
+		open my $fh, '<:raw', $path or die "could not open \"$path\": $!";
+		for (my $at = 0; $at + CHUNK_SIZE <= -s $fh; $at += CHUNK_SIZE)
+		{
+			my ($magic, undef, undef, undef, $class) = unpack('L<5', read_at($fh, $at, 20));
+
+			$class = undef if $magic != CHUNK_MAGIC;
+			push @found,
+			  {
+				path  => $path,
+				at    => $at,
+				class => $class,
+				bytes => defined($class) ? $places[$class] * $entries[$class] * ENTRY_SIZE : 0
+			  };
+		}
+		close $fh;
 	}
 	return @found;
 }
