@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "optimizer/plancat.h"
+#include "utils/array.h"
 #include "utils/rel.h"
 
 #include "am/rq_estimate.h"

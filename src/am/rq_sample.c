@@ -14,12 +14,12 @@
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
 #include "pgstat.h"
-#include "postmaster/autovacuum.h"
 
 #include "am/rq_estimate.h"
 #include "am/rq_sample.h"
 #include "am/rq_scan.h"
 #include "am/rq_slot.h"
+#include "base/rq_compat.h"
 #include "value/rq_relation.h"
 
 /* Rows of a block, or more if that would be too many blocks. */
@@ -126,7 +126,7 @@ rq_analyze_end(void)
 static bool
 is_analyzing(void)
 {
-	return analyzing > 0 || IsAutoVacuumWorkerProcess();
+	return analyzing > 0 || rq_is_autovacuum_worker();
 }
 
 /*

@@ -57,7 +57,7 @@ run_utility(const char *sql)
  * name refer to something else, by renaming a schema or creating one that comes
  * earlier in the search path: then throw, so that the statement is undone.
  */
-static RQ_NORETURN void
+RQ_NORETURN static void
 refuse_swapped(const char *quoted)
 {
 	ereport(ERROR,

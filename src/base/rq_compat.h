@@ -8,6 +8,7 @@
 #ifndef RQ_COMPAT_H
 #define RQ_COMPAT_H
 
+#include "access/tableam.h"
 #include "access/xlog_internal.h"
 #include "access/xloginsert.h"
 #include "common/relpath.h"
@@ -112,6 +113,19 @@ typedef Oid RelFileNumber;
 	((uint64) (t).tv_sec * UINT64CONST(1000000000) + (uint64) (t).tv_nsec)
 #else
 #define rq_instr_time_ns(t)	((uint64) INSTR_TIME_GET_NANOSEC(t))
+#endif
+
+#if PG_VERSION_NUM < 160000
+#define NS_PER_US	INT64CONST(1000)
+#endif
+
+/* Backends got a type of their own in 17. */
+#if PG_VERSION_NUM < 170000
+#include "postmaster/autovacuum.h"
+#define rq_is_autovacuum_worker()	IsAutoVacuumWorkerProcess()
+#else
+#include "miscadmin.h"
+#define rq_is_autovacuum_worker()	AmAutoVacuumWorkerProcess()
 #endif
 
 /* Custom wait events came with 17. */
@@ -238,6 +252,15 @@ rq_next_block_number(struct ReadStream *stream)
 #define RQ_COPY_MINIMAL_EXTRA			extra
 #define rq_virtual_copy_minimal(slot) \
 	TTSOpsVirtual.copy_minimal_tuple((slot), extra)
+#endif
+
+/* What a failed assertion reports; in 16 its type went. */
+#if PG_VERSION_NUM < 160000
+#define RQ_EXCEPTIONAL_CONDITION_ARGS \
+	const char *condition, const char *type, const char *file, int line
+#else
+#define RQ_EXCEPTIONAL_CONDITION_ARGS \
+	const char *condition, const char *file, int line
 #endif
 
 /*

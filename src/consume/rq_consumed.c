@@ -83,7 +83,7 @@ first_unconsumed(RqQueue *q, uint32 *group)
 }
 
 /* "group" is the name of the one furthest behind, empty if there is none. */
-static RQ_NORETURN void
+RQ_NORETURN static void
 report_unconsumed(uint32 queue_id, RqOff off, const char *group)
 {
 	ereport(ERROR,

@@ -184,27 +184,35 @@ enclosure_of(const Node *stmt)
 }
 
 static void
+process_on(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
+		   ProcessUtilityContext context, ParamListInfo params,
+		   QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
+{
+	ProcessUtility_hook_type next = prev_process_utility ?
+	prev_process_utility : standard_ProcessUtility;
+
+	next(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
+}
+
+static void
 rocketq_process_utility(PlannedStmt *pstmt, const char *queryString,
 						bool readOnlyTree, ProcessUtilityContext context,
 						ParamListInfo params, QueryEnvironment *queryEnv,
 						DestReceiver *dest, QueryCompletion *qc)
 {
-	ProcessUtility_hook_type next = prev_process_utility ?
-	prev_process_utility : standard_ProcessUtility;
-
 	const Enclosure *volatile around = enclosure_of(pstmt->utilityStmt);
 
 	if (around == NULL)
 	{
-		next(pstmt, queryString, readOnlyTree, context, params, queryEnv,
-			 dest, qc);
+		process_on(pstmt, queryString, readOnlyTree, context, params, queryEnv,
+				   dest, qc);
 		return;
 	}
 	around->begin();
 	PG_TRY();
 	{
-		next(skip_topics(pstmt), queryString, readOnlyTree, context, params,
-			 queryEnv, dest, qc);
+		process_on(skip_topics(pstmt), queryString, readOnlyTree, context, params,
+				   queryEnv, dest, qc);
 	}
 	PG_FINALLY();
 	{

@@ -76,7 +76,7 @@ rq_log_check_kept(RqPos pos)
 {
 	if (unlikely(is_trimmed(pos)))
 		ereport(ERROR,
-				(errcode(ERRCODE_SNAPSHOT_TOO_OLD),
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("message " UINT64_FORMAT " was removed by retention while it was being read",
 						pos),
 				 errhint("Repeat the query, or raise rocketq.retention_time.")));

@@ -18,8 +18,6 @@
 #include "shmem/rq_shmem.h"
 #include "shmem/rq_stats.h"
 
-#define NS_PER_US	1000
-
 /* The samples of one process in one phase. */
 typedef struct Histogram
 {

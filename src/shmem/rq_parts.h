@@ -11,6 +11,7 @@
 #include "storage/lwlock.h"
 
 #include "base/rq_base.h"
+#include "base/rq_compat.h"
 
 typedef struct RqPart
 {
@@ -57,7 +58,7 @@ extern void rq_parts_request(void);
 extern void rq_parts_startup(void);
 
 /* FATAL: the state file can't be loaded. */
-extern void rq_state_damaged(const char *problem) pg_attribute_noreturn();
+RQ_NORETURN extern void rq_state_damaged(const char *problem);
 
 /*
  * A table in shared memory: what it takes, and its address.  True if it is new,

@@ -14,15 +14,15 @@
 			 errmsg(message), errhint(hint)))
 
 /* DELETE of messages. */
-extern RQ_NORETURN void rq_refuse_delete(void);
+RQ_NORETURN extern void rq_refuse_delete(void);
 
 /* UPDATE of messages. */
-extern RQ_NORETURN void rq_refuse_update(void);
+RQ_NORETURN extern void rq_refuse_update(void);
 
 /* SELECT ... FOR UPDATE and its like. */
-extern RQ_NORETURN void rq_refuse_lock(void);
+RQ_NORETURN extern void rq_refuse_lock(void);
 
 /* A foreign key whose referencing table is a topic. */
-extern RQ_NORETURN void rq_refuse_foreign_key(void);
+RQ_NORETURN extern void rq_refuse_foreign_key(void);
 
 #endif							/* RQ_REFUSE_H */

@@ -36,6 +36,7 @@ bool		IsUnderPostmaster = false;
 bool		IsBinaryUpgrade = false;
 static PGPROC my_proc;
 PGPROC	   *MyProc = &my_proc;
+int			MyProcNumber = 0;	/* the server's own from 17 on */
 volatile sig_atomic_t InterruptPending = false;
 volatile uint32 CritSectionCount = 0;
 MemoryContext TopMemoryContext = NULL;
@@ -189,8 +190,7 @@ errcode_for_file_access(void)
 }
 
 void
-ExceptionalCondition(const char *condition, const char *type,
-					 const char *file, int line)
+ExceptionalCondition(RQ_EXCEPTIONAL_CONDITION_ARGS)
 {
 	fprintf(stderr, "%s:%d: assertion failed: %s\n", file, line, condition);
 	abort();

@@ -10,10 +10,12 @@
 
 #include <setjmp.h>
 
+#include "base/rq_compat.h"
+
 /* Where a report of ERROR or above jumps to, once set by sigsetjmp(). */
 extern sigjmp_buf fuzz_round;
 
-extern void fuzz_end_round(void) pg_attribute_noreturn();
+RQ_NORETURN extern void fuzz_end_round(void);
 
 /* Fresh shared memory of rocketq. */
 extern void fuzz_start_server(void);

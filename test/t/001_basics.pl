@@ -89,7 +89,7 @@ is( $node->safe_psql('postgres',
 $node->safe_psql('postgres', 'CHECKPOINT');
 $node->safe_psql('postgres', 'CREATE EXTENSION pg_walinspect');
 rq_poll('RESOLVE', sub { rq_flush($node); return $node->safe_psql('postgres', <<"EOQ") > 0; });
-SELECT count(*) FROM pg_get_wal_records_info_till_end_of_wal('$from')
+SELECT count(*) FROM pg_get_wal_records_info('$from', pg_current_wal_flush_lsn())
 WHERE resource_manager = 'rocketq' AND record_type = 'RESOLVE'
 EOQ
 is( $node->safe_psql('postgres',
@@ -112,12 +112,12 @@ foreach my $name (sort keys %described)
 	my $type = $name =~ s/ .*//r;
 
 	like( $node->safe_psql('postgres', <<EOQ), $described{$name}, "pg_walinspect describes WAL records $name");
-SELECT description FROM pg_get_wal_records_info_till_end_of_wal('$from')
+SELECT description FROM pg_get_wal_records_info('$from', pg_current_wal_flush_lsn())
 WHERE resource_manager = 'rocketq' AND record_type = '$type'
 EOQ
 }
 is( $node->safe_psql('postgres', <<EOQ), '0', 'each WAL record has a type and a description');
-SELECT count(*) FROM pg_get_wal_records_info_till_end_of_wal('$from')
+SELECT count(*) FROM pg_get_wal_records_info('$from', pg_current_wal_flush_lsn())
 WHERE resource_manager = 'rocketq' AND
 	(record_type !~ '^[A-Z_]+\$' OR coalesce(description, '') = '')
 EOQ

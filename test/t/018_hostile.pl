@@ -661,7 +661,7 @@ foreach my $db ('postgres', 'latin', 'ascii')
 	like(shown($db, "SELECT what AS t FROM rocketq.verify() WHERE what ~ 'rger'"), qr/^t\n\\x[0-9a-f]+$/, "$db: a file's name");
 }
 unlink($node->data_dir . "/pg_rocketq/log/\xc4rger\x80");
-like(shown('postgres', "SELECT description AS t FROM pg_get_wal_records_info_till_end_of_wal('$from') WHERE resource_manager = 'rocketq' AND description ~ 'name'"),
+like(shown('postgres', "SELECT description AS t FROM pg_get_wal_records_info('$from', pg_current_wal_flush_lsn()) WHERE resource_manager = 'rocketq' AND description ~ 'name'"),
 	qr/^t\n/, 'WAL records');
 
 # The log is kept by a group of the database with encoding SQL_ASCII.

@@ -93,7 +93,7 @@ WITH r AS MATERIALIZED (
 		CASE record_type WHEN 'EXT' THEN substring(description FROM '^[A-Z_]+')
 			ELSE record_type END AS type,
 		substring(description FROM 'redo ([0-9A-F]+/[0-9A-F]+)')::pg_lsn AS redo
-	FROM pg_get_wal_records_info_till_end_of_wal('$from')
+	FROM pg_get_wal_records_info('$from', pg_current_wal_flush_lsn())
 	WHERE resource_manager = 'rocketq' OR record_type = 'CHECKPOINT_ONLINE'
 ), c AS (
 	SELECT *, max(redo) FILTER (WHERE type = 'SYNC') OVER (ORDER BY start_lsn) AS synced

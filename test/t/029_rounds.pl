@@ -40,7 +40,7 @@ sub records
 	my ($type, $from) = @_;
 	rq_flush($node);
 	return split /\n/, query(<<"EOQ");
-SELECT description FROM pg_get_wal_records_info_till_end_of_wal('$from')
+SELECT description FROM pg_get_wal_records_info('$from', pg_current_wal_flush_lsn())
 WHERE resource_manager = 'rocketq' AND record_type = '$type' ORDER BY start_lsn
 EOQ
 }

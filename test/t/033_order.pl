@@ -59,7 +59,7 @@ sub records
 	my ($type, $from) = @_;
 	$node->safe_psql('postgres', 'INSERT INTO flushed VALUES (1)');
 	return $node->safe_psql('postgres', <<"EOQ");
-SELECT count(*) FROM pg_get_wal_records_info_till_end_of_wal('$from')
+SELECT count(*) FROM pg_get_wal_records_info('$from', pg_current_wal_flush_lsn())
 WHERE resource_manager = 'rocketq' AND record_type = '$type'
 EOQ
 }

@@ -88,6 +88,7 @@ my $lock = $standby->background_psql('postgres');
 $lock->query_safe('SELECT pg_advisory_lock(1)');
 my $reader = $standby->background_psql('postgres', on_error_stop => 0);
 $reader->query_until(qr/reading/, <<'EOQ');
+\set VERBOSITY verbose
 \echo reading
 SELECT pg_advisory_lock_shared(1), t FROM t LIMIT 1;
 EOQ
@@ -106,7 +107,7 @@ $cursor->quit;
 $lock->quit;
 $reader->query('SELECT 1');
 like($reader->{stderr},
-	qr/ERROR:  message \d+ was removed by retention while it was being read\n.*HINT:  Repeat the query/s,
+	qr/ERROR:  40001: message \d+ was removed by retention while it was being read\n.*HINT:  Repeat the query/s,
 	'a message removed while it is being read is an error');
 $reader->quit;
 my ($rc, $out, $err) = $standby->psql('postgres', "SELECT * FROM rocketq.pull('t', 0, 0, 10)");

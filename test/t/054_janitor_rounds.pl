@@ -170,7 +170,7 @@ sub settled
 		rq_poll("$type of group $group", sub {
 			rq_flush($node);
 			return $node->safe_psql('postgres', <<"EOQ") > 0;
-SELECT count(*) FROM pg_get_wal_records_info_till_end_of_wal('$from')
+SELECT count(*) FROM pg_get_wal_records_info('$from', pg_current_wal_flush_lsn())
 WHERE resource_manager = 'rocketq' AND record_type = '$type' AND description ~ 'group $id{$group} $what'
 EOQ
 		});

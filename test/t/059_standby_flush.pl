@@ -41,7 +41,7 @@ sub noted
 	my ($what, $type, $is, $do) = @_;
 	my $from = rq_flush($node);
 	my $record = <<"EOQ";
-FROM pg_get_wal_records_info_till_end_of_wal('$from')
+FROM pg_get_wal_records_info('$from', pg_current_wal_flush_lsn())
 WHERE resource_manager = 'rocketq' AND record_type = '$type' AND description ~ '$is'
 EOQ
 	my $end;

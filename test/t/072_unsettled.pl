@@ -113,7 +113,7 @@ sub sync_with
 	rq_poll_stopped($keeper);
 	rq_flush($node);
 	$logged = sql(<<"EOQ");
-SELECT count(*) FROM pg_get_wal_records_info_till_end_of_wal('$from')
+SELECT count(*) FROM pg_get_wal_records_info('$from', pg_current_wal_flush_lsn())
 WHERE resource_manager = 'rocketq' AND record_type = 'RESOLVE'
 EOQ
 	rq_arm($node, 'keeper-look=error');

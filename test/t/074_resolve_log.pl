@@ -47,7 +47,7 @@ sub logged
 
 	return rq_poll_query($node, 'all to be logged', <<"EOQ");
 SELECT coalesce(bool_or(description ~ ' to $end '), false)
-FROM pg_get_wal_records_info_till_end_of_wal('$from')
+FROM pg_get_wal_records_info('$from', pg_current_wal_flush_lsn())
 WHERE resource_manager = 'rocketq' AND record_type = 'RESOLVE'
 EOQ
 }
@@ -64,7 +64,7 @@ sub is_one_record
 	kill('CONT', $keeper);
 	logged($node, $from, $end);
 	is( $node->safe_psql('postgres', <<"EOQ"), 1, "$label: nothing is searched for aborted entries");
-SELECT count(*) FROM pg_get_wal_records_info_till_end_of_wal('$from')
+SELECT count(*) FROM pg_get_wal_records_info('$from', pg_current_wal_flush_lsn())
 WHERE resource_manager = 'rocketq' AND record_type = 'RESOLVE'
 EOQ
 	return;
@@ -111,7 +111,7 @@ my $from = $standby->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()')
 kill('CONT', $keeper);
 logged($standby, $from, $end);
 cmp_ok($standby->safe_psql('postgres', <<"EOQ"), '>', 1, 'all are logged, not in one record');
-SELECT count(*) FROM pg_get_wal_records_info_till_end_of_wal('$from')
+SELECT count(*) FROM pg_get_wal_records_info('$from', pg_current_wal_flush_lsn())
 WHERE resource_manager = 'rocketq' AND record_type = 'RESOLVE'
 EOQ
 rq_flush($standby);

@@ -34,7 +34,7 @@ my $settled = "record_type = 'SETTLE' AND description ~ ' committed 1\$'";
 query('CHECKPOINT');
 my $from = query('SELECT pg_current_wal_insert_lsn()');
 query('CHECKPOINT');
-is(query("SELECT count(*) FROM pg_get_wal_records_info_till_end_of_wal('$from') WHERE $settled"),
+is(query("SELECT count(*) FROM pg_get_wal_records_info('$from', pg_current_wal_flush_lsn()) WHERE $settled"),
 	0, 'an offset that is settled is not logged again');
 my ($rc, $out, $err) = $node->psql('postgres',
 	"SET rocketq.fault = 'precommit-done=error'; SELECT count(*) FROM rocketq.consume('t', 'g', 1, auto_commit => true)");
@@ -44,7 +44,7 @@ rq_poll(
 	sub {
 		# What can be read of WAL is what has been flushed.
 		rq_flush($node);
-		return query("SELECT count(*) FROM pg_get_wal_records_info_till_end_of_wal('$from') WHERE $settled") == 1;
+		return query("SELECT count(*) FROM pg_get_wal_records_info('$from', pg_current_wal_flush_lsn()) WHERE $settled") == 1;
 	});
 
 #
@@ -63,7 +63,7 @@ kill('CONT', $janitor);
 rq_poll_stopped($janitor);
 rq_flush($node);
 is(query(<<"EOQ"), 'TOPIC', 'the creation is settled, the topic is still there');
-SELECT string_agg(record_type, ' ') FROM pg_get_wal_records_info_till_end_of_wal('$from')
+SELECT string_agg(record_type, ' ') FROM pg_get_wal_records_info('$from', pg_current_wal_flush_lsn())
 WHERE resource_manager = 'rocketq' AND record_type LIKE 'TOPIC%'
 EOQ
 rq_disarm($node);

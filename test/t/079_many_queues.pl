@@ -70,7 +70,7 @@ sub logged
 	rq_flush($node);
 	return split(/ /, rq_value($node, <<"EOQ"));
 SELECT concat_ws(' ', count(*), coalesce(sum(regexp_count(description, ' queue ')), 0))
-FROM pg_get_wal_records_info_till_end_of_wal('$from')
+FROM pg_get_wal_records_info('$from', pg_current_wal_flush_lsn())
 WHERE resource_manager = 'rocketq' AND record_type = '$type'
 EOQ
 }

@@ -38,7 +38,7 @@ sub wait_until_logged
 	my ($from, $end) = @_;
 
 	my $logged = <<"EOQ";
-SELECT EXISTS (SELECT FROM pg_get_wal_records_info_till_end_of_wal('$from')
+SELECT EXISTS (SELECT FROM pg_get_wal_records_info('$from', pg_current_wal_flush_lsn())
 	WHERE resource_manager = 'rocketq' AND record_type = 'RESOLVE' AND description ~ ' to $end ')
 EOQ
 
