@@ -33,7 +33,10 @@
 /* A transaction with many entries for a queue asks for so many more at most. */
 #define WANTS_AHEAD		8192
 
-/* What a round makes free, in bytes, and how many chunks it looks at. */
+/*
+ * What a round makes free, in bytes, but for a chunk that is swept; and how many
+ * chunks it looks at.
+ */
 #define ROUND_BYTES		(16 * RQ_CHUNK_SIZE)
 #define ROUND_CHUNKS	256
 
@@ -186,6 +189,8 @@ rq_supply_round(bool others_lack_room, int *err)
 			need[class] += Max(rq_ext_places[class] / 2, 2 * lately[class]);
 	}
 	done = rq_extent_supply(need, ROUND_BYTES, rq_extent_is_needed, err);
+	if (done)
+		rq_extent_sweep_one();
 	for (int class = 0; class < RQ_EXT_CLASSES; class++)
 		keep[class] = (need[class] + rq_ext_places[class] - 1) / rq_ext_places[class] +
 			(others_lack_room || *err != 0 ? 0 : KEPT_CHUNKS);

@@ -101,6 +101,8 @@ sub all_is_free
 
 	sql("DROP TABLE $_") foreach split /\n/, sql('SELECT DISTINCT topic FROM rocketq.topics');
 	rq_extents_gone($node, 'all extents to be free', sub { 1 });
+	# Also what a start has found.
+	wait_for_few_chunks();
 	rq_poll("$label: all of every chunk to be free", sub {
 			$chunks = 0;
 			$chunks += $_->{bytes} foreach rq_chunks($node);
