@@ -24,7 +24,7 @@ report_missing(const RqExtOwner *owner, RqOff off)
 {
 	rq_report_corruption(psprintf("queue %u of topic %u/%u", owner->queue_id,
 								  owner->key.db, owner->key.rel),
-						 psprintf("entry " UINT64_FORMAT " is missing", off));
+						 psprintf("entry " UINT64_FORMAT " is missing or not to be found", off));
 }
 
 RQ_NORETURN static void

@@ -13,7 +13,8 @@
  * entry, too: the reader checks that in the end.  Until then it has to survive
  * whatever it finds: addresses are checked against the table of chunks, headers
  * against the queue and against the step before, and with each step "first"
- * falls, so that a walk ends.
+ * falls, so that a walk ends.  The header that it ends at is checked against its
+ * checksum, too.  So one that is damaged makes an error, and never a wrong entry.
  *
  *		who adds				who reads
  *		--------				---------
@@ -103,6 +104,20 @@ set_run(RqExtAddr addr, int class, RqOff first, uint32 count, RqOff off,
 }
 
 /*
+ * The run of an extent, as this copy of its header says.  Its checksum is looked at
+ * only here, and not at each step that leads to it: a header on the way that is
+ * damaged leads to the right extent or to none, but where this one begins and ends
+ * is all that says which entry is which.
+ */
+static bool
+set_run_by_header(RqExtAddr addr, int class, const RqExtentHeader *h, RqOff off,
+				  RqMapMode mode, RqExtRun *run)
+{
+	return rq_ext_problem(h, class, addr) == NULL &&
+		set_run(addr, class, h->first, rq_ext_count(h, class), off, mode, run);
+}
+
+/*
  * The tail's word has the low half of "first" only.  The distance from there to
  * "off" is right if the queue's end, which is in the tail, is less than 2^31
  * entries away from "off".
@@ -138,7 +153,7 @@ find_next(const RqExtOwner *owner, RqOff off, RqMapMode mode, RqExtRun *run)
 	next = h.next;
 	class = rq_ext_class(next);
 	return class >= 0 && read_header(next, owner, mode, &h) && h.first == off &&
-		set_run(next, class, off, rq_ext_count(&h, class), off, mode, run);
+		set_run_by_header(next, class, &h, off, mode, run);
 }
 
 /*
@@ -174,8 +189,7 @@ find_from(RqExtAddr addr, const RqExtOwner *owner, RqOff off, RqMapMode mode,
 		if (class < 0)
 			break;
 		if (h.first <= off)
-			return set_run(addr, class, h.first, rq_ext_count(&h, class), off,
-						   mode, run);
+			return set_run_by_header(addr, class, &h, off, mode, run);
 		before = h.first;
 		addr = step_back(&h, owner, off, mode);
 	}

@@ -71,8 +71,8 @@ rq_run_has(const RqExtRun *run, RqOff off)
 }
 
 /*
- * Find the extent that has an entry; false if there is none, or if it can't be
- * mapped and the mode probes.  "run" is all zeros or the one found before, which
+ * Find the extent that has an entry; false if there is none, if a header that
+ * leads there is damaged, or if it can't be mapped and the mode probes.  "run" is all zeros or the one found before, which
  * helps if that ends at "off".  "owner" is NULL for who keeps the queue.
  *
  * Takes no lock.  The caller has seen "off" below end, with a read barrier after

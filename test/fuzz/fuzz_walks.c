@@ -168,6 +168,12 @@ look(RqQueue *q, RqExtRun *run)
 		return;
 	if (off - run->first >= run->count)
 		abort();
+
+	/* Only of its last extent a queue knows itself where that begins. */
+	if (run->addr != RQ_EXT_TAIL_ADDR(pg_atomic_read_u64(&q->tail)) &&
+		rq_ext_problem(rq_ext_header(run->addr, RQ_MAP_READ),
+					   rq_ext_class(run->addr), run->addr) != NULL)
+		abort();
 	fuzz_touch(run->entries, sizeof(RqEntry));
 	fuzz_touch(&run->entries[run->count - 1], sizeof(RqEntry));
 }

@@ -127,6 +127,48 @@ foreach my $at (0, 4, 8, 12, 16, 20, 24, 32, 40, 48, 52, 56)
 }
 is(problems(), '', 'headers are as they were');
 
+#
+# Whatever bit of a header is wrong, a reader gets the right entries or an error,
+# and comes to an end.
+#
+sql(<<'EOQ');
+CREATE TABLE expected AS SELECT queue_offset, body FROM t WHERE queue_id = 0;
+CREATE FUNCTION read_all() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	failed int := 0;
+BEGIN
+	FOR o IN 0 .. 3150 BY 45 LOOP
+		BEGIN
+			IF (SELECT count(*) FROM rocketq.pull('t', 0, o, 60) p
+				JOIN expected e USING (queue_offset) WHERE e.body = p.body) <> 60 THEN
+				RETURN 'wrong messages at ' || o;
+			END IF;
+		EXCEPTION WHEN data_corrupted THEN
+			failed := failed + 1;
+		END;
+	END LOOP;
+	RETURN failed;
+END $$;
+EOQ
+is(sql('SELECT read_all()'), '0', 'all can be read');
+my (@wrong, $failed);
+foreach my $extent ($first, $second, $third, $last)
+{
+	foreach my $at (0 .. 59)
+	{
+		my $bit = ($at * 5 + $extent->{first}) % 8;
+		my $undo = flip($area, $extent->{header} + $at, $bit);
+		my $read = sql("SET statement_timeout = '60s'; SELECT read_all()");
+
+		push @wrong, "bit $bit of byte $at of the extent at $extent->{first}: $read" if $read =~ /wrong/;
+		$failed++ if $read ne '0';
+		$undo->();
+	}
+}
+is(join("\n", @wrong), '', 'no flipped bit of a header makes a wrong message');
+cmp_ok($failed, '>', 20, 'but many an error');
+sound('headers are as they were', $contents);
+
 # Links are in no checksum.
 my $undo = rq_overwrite($area, $second->{header} + 60, bytes_at($area, $third->{header} + 48, 4));
 reports('a link to another extent', qr/^queue 0 of topic \S+: (an extent does not name|there is a gap)/m);
