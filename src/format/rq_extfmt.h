@@ -87,7 +87,8 @@ typedef struct RqExtentHeader
 								 * be */
 	RqKey		key;
 	uint32		queue_id;
-	uint32		depth;			/* extents that came before it in the queue */
+	uint32		depth;			/* extents that came before it in the queue,
+								 * see rq_ext_depth_after() */
 	XLogRecPtr	born;			/* of the queue */
 	RqOff		first;			/* of its entries */
 	uint64		seq;			/* of two that claim the same entries, the
@@ -183,6 +184,17 @@ rq_ext_count(const RqExtentHeader *h, int class)
 {
 	return h->hole != 0 ? Min(h->hole, rq_ext_entries[class]) :
 		rq_ext_entries[class];
+}
+
+/*
+ * The depth of the extent that follows one of this depth.  Only the first one of
+ * all has 0.  When the number is used up, it begins again at 1, as with a new
+ * chain: nobody jumps across, since a jump has to lead to a lower one.
+ */
+static inline uint32
+rq_ext_depth_after(uint32 depth)
+{
+	return depth == PG_UINT32_MAX ? 1 : depth + 1;
 }
 
 /*

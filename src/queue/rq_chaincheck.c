@@ -17,7 +17,7 @@ link_problem(RqExtAddr addr, const RqExtentHeader *h, RqExtAddr before,
 {
 	const RqExtentHeader *jump;
 
-	if (h->prev != before || h->depth != b->depth + 1)
+	if (h->prev != before || h->depth != rq_ext_depth_after(b->depth))
 		return "an extent does not name the one before it";
 	if (h->first != b->first + rq_ext_count(b, rq_ext_class(before)))
 		return "there is a gap between its extents";

@@ -200,7 +200,8 @@ rq_claims_choose(RqClaims *claims)
 /* ---- link ---- */
 
 /*
- * Each extent of a queue is one deeper than the one before, which jumps rely on.
+ * Each extent of a queue has the depth after that of the one before, which jumps
+ * rely on.
  * Sorted as they are, the last claim has the first entries.
  */
 static void
@@ -219,7 +220,7 @@ link_queue(RqClaim *at, RqClaim *end, void *unused)
 		{
 			before->next = c->addr;
 			c->prev = before->addr;
-			c->depth = before->depth + 1;
+			c->depth = rq_ext_depth_after(before->depth);
 		}
 		before = c;
 	}

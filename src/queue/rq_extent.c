@@ -309,7 +309,7 @@ plan_header(const RqExtOwner *owner, RqExtAddr prev, RqOff first)
 		comes_before(&pj, &p);
 	has_pjj = has_pj && read_header(pj.jump, owner, RQ_MAP_WRITE, &pjj) &&
 		comes_before(&pjj, &pj);
-	h.depth = p.depth + 1;
+	h.depth = rq_ext_depth_after(p.depth);
 	h.jump = rq_ext_jump(prev, &p, has_pj ? &pj : NULL, has_pjj ? &pjj : NULL);
 	return h;
 }

@@ -33,13 +33,24 @@ rq_map_area(uint32 number, uint64 least, RqMapMode mode)
 
 #define LONG_CHAIN	4096
 
+/* As if so many extents had come before the queue's first one, and were trimmed. */
+static void
+set_depth(RqQueue *q, uint32 depth)
+{
+	RqExtentHeader *h = rq_ext_header(q->head, RQ_MAP_WRITE);
+
+	h->depth = depth;
+	h->prev = h->jump = RQ_EXT_ADDR(1, 1);
+	rq_ext_seal(h, q->head);
+}
+
 /*
  * A chain of very many extents, each added by the server's own code: from its end
  * to any of them it takes some steps for each time that the length doubles.  A
  * step looks at two headers at most.
  */
 static void
-check_long_chain(void)
+check_long_chain(uint32 depth)
 {
 	RqQueue    *q = fuzz_make_queue(0, 0, 7, 0);
 	uint32		most = 0;
@@ -51,6 +62,8 @@ check_long_chain(void)
 		if (rq_extent_add(q, first, 1) != RQ_EXT_DONE)
 			abort();
 		pg_atomic_write_u64(&q->end, first + 16);
+		if (first == 0 && depth > 0)
+			set_depth(q, depth);
 	}
 	pg_atomic_write_u64(&q->start, 0);
 	for (RqOff off = 0; off < LONG_CHAIN * 16; off += 16)
@@ -62,8 +75,12 @@ check_long_chain(void)
 			run.first != off || run.count != 16)
 			abort();
 		most = Max(most, mapped);
+		if (rq_ext_problem(rq_ext_header(run.addr, RQ_MAP_READ), 0, run.addr) != NULL)
+			abort();
 	}
-	if (most < 3 || most > 2 * 2 * 12 + 4)
+
+	/* Where depths begin again, they are those of two chains. */
+	if (most < 3 || most > (2 * 2 * 12 + 4) * (depth > 0 ? 2 : 1))
 		abort();
 }
 
@@ -198,6 +215,23 @@ clear_headers(void)
 }
 
 static void
+check_long_chains(void)
+{
+	static const uint32 depths[] = {0, 1, PG_UINT32_MAX - LONG_CHAIN / 3, PG_UINT32_MAX - 1,
+	PG_UINT32_MAX};
+
+	for (int i = 0; i < lengthof(depths); i++)
+	{
+		fuzz_make_topic(0, my_key, 1);
+		rq_chunk_add(0, 0);
+		check_long_chain(depths[i]);
+		clear_headers();
+		fuzz_stop_server();
+		fuzz_start_queues();
+	}
+}
+
+static void
 run_round(void)
 {
 	RqQueue    *q;
@@ -249,12 +283,7 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	if (area == NULL)
 	{
 		area = calloc(CHUNKS, RQ_CHUNK_SIZE);
-		fuzz_make_topic(0, my_key, 1);
-		rq_chunk_add(0, 0);
-		check_long_chain();
-		clear_headers();
-		fuzz_stop_server();
-		fuzz_start_queues();
+		check_long_chains();
 	}
 	if (sigsetjmp(fuzz_round, 0) == 0)
 		run_round();
