@@ -193,6 +193,7 @@ OBJS = \
 	src/wal/rq_missing.o \
 	src/wal/rq_rmgr.o \
 	src/wal/rq_state.o \
+	src/wal/rq_statecopy.o \
 	src/wal/rq_stateimage.o \
 	src/wal/rq_stateload.o \
 	src/wal/rq_statewrite.o \

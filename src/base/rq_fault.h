@@ -147,6 +147,8 @@
 	X(arg, "state-long") \
 	/* it has a batch that does not count before the sync's last one is there */ \
 	X(arg, "state-appended") \
+	/* some slots are copied, and the meta lock is released */ \
+	X(arg, "state-copy-hold") \
 	/* the state file has the whole sync, which is not durable yet */ \
 	X(arg, "state-batch") \
 	/* a slice of a new image is written, beside the state file */ \

@@ -223,8 +223,9 @@ take_place(RqPlace *p, uint32 first)
 		/*
 		 * The announcement before the log's end: whoever sees an end past the
 		 * stretch then sees that it is in flight.  Pairs with
-		 * rq_log_written_end() and with copy_state() in wal/rq_state.c.  The
-		 * spinlock makes this hold for the ends that others set afterwards.
+		 * rq_log_written_end() and with rq_state_copy() in
+		 * wal/rq_statecopy.c.  The spinlock makes this hold for the ends that
+		 * others set afterwards.
 		 */
 		pg_write_barrier();
 		pg_atomic_write_u64(&rq_log->end, now.end);

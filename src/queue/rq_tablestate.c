@@ -5,7 +5,7 @@
  * How does a copy of slots that change all the time agree with WAL?  Each is
  * copied under the lock that is held over its changes and their WAL records,
  * so the copy has all of a record or nothing of it, and the slot's LSN says
- * which (wal/rq_state.c).  For topics and groups that is the meta lock.  Queues
+ * which (wal/rq_statecopy.c).  For topics and groups that is the meta lock.  Queues
  * have locks of their own, and offsets that of their group, held shared for one
  * slot at a time.
  *

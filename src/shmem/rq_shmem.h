@@ -29,7 +29,7 @@
  * (queue/rq_resolve.c).  So is the meta lock, shared, by those who
  * read entries and hold no lock on the topic's relation: workers, views and
  * waiters.  It is also held while a state of many megabytes is copied
- * (wal/rq_state.c).
+ * (wal/rq_statecopy.c).
  */
 #ifndef RQ_SHMEM_H
 #define RQ_SHMEM_H

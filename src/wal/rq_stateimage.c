@@ -28,8 +28,8 @@
 #include "shmem/rq_shmem.h"
 #include "wal/rq_stateimage.h"
 
-/* A slice ends after so many words of slots, or so many slots in use. */
-#define SLICE_WORDS		1024
+/* A slice ends after so many holds, or so many slots in use. */
+#define SLICE_HOLDS		64
 #define SLICE_SLOTS		4096
 
 /* After an error. */
@@ -40,7 +40,7 @@ typedef struct Image
 	MemoryContext cxt;
 	RqStateWriter *w;
 	RqSlotKind	kind;			/* what comes next */
-	uint32		word;
+	uint32		next;			/* slot */
 	uint64	   *missed[RQ_SLOT_KINDS];	/* bits that syncs have taken since */
 } Image;
 
@@ -70,36 +70,35 @@ rq_state_image_is_complete(void)
 	return image != NULL && image->kind == RQ_SLOT_KINDS;
 }
 
+/* Go on to where there is something to copy, or to the end. */
+static void
+skip_to_slots(void)
+{
+	while (image->kind < RQ_SLOT_KINDS && image->next >= rq_table_begun(image->kind))
+	{
+		image->kind++;
+		image->next = 0;
+	}
+}
+
 /*
- * The slots of one word, under a hold of its own.  Those that are free are left
- * out: one that is in use now and free in the end has changed.
+ * As many slots as one hold is for.  Those that are free are left out: one that
+ * is in use now and free in the end has changed.
  */
 static void
-copy_next_word(void)
+copy_next_slots(void)
 {
-	uint32		first = image->word * RQ_BITS_WORD;
 	uint32		end;
 	RqStateSlot copy;
 
-	rq_state_write_room(image->w, RQ_BITS_WORD);
+	rq_state_write_room(image->w, RQ_STATE_HOLD_SLOTS);
 	rq_meta_lock_again();
-	end = Min(first + RQ_BITS_WORD, rq_table_begun(image->kind));
-	for (uint32 slot = first; slot < end; slot++)
-		if (rq_table_copy(image->kind, slot, &copy))
-			rq_state_write_add(image->w, image->kind, slot, &copy);
+	end = Min(image->next + RQ_STATE_HOLD_SLOTS, rq_table_begun(image->kind));
+	for (; image->next < end; image->next++)
+		if (rq_table_copy(image->kind, image->next, &copy))
+			rq_state_write_add(image->w, image->kind, image->next, &copy);
 	LWLockRelease(rq_meta_lock);
-}
-
-static void
-next_word(void)
-{
-	image->word++;
-	while (image->kind < RQ_SLOT_KINDS &&
-		   image->word >= (rq_table_begun(image->kind) + RQ_BITS_WORD - 1) / RQ_BITS_WORD)
-	{
-		image->kind++;
-		image->word = 0;
-	}
+	RQ_FAULT("state-copy-hold");
 }
 
 /* The last slice has all on disk, so that the sync has little to wait for. */
@@ -108,11 +107,12 @@ write_slice(void)
 {
 	uint64		before = rq_state_write_count(image->w);
 
-	for (int i = 0; i < SLICE_WORDS && !rq_state_image_is_complete() &&
+	skip_to_slots();
+	for (int i = 0; i < SLICE_HOLDS && !rq_state_image_is_complete() &&
 		 rq_state_write_count(image->w) - before < SLICE_SLOTS; i++)
 	{
-		copy_next_word();
-		next_word();
+		copy_next_slots();
+		skip_to_slots();
 	}
 	rq_state_write_ahead(image->w, rq_state_image_is_complete());
 	RQ_FAULT("state-image-slice");

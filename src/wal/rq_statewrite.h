@@ -20,6 +20,12 @@ typedef struct RqStateFile
 	uint32		attempts;		/* syncs that were begun */
 } RqStateFile;
 
+/*
+ * So many slots at most are copied under one hold of the meta lock; a batch has
+ * room for them.
+ */
+#define RQ_STATE_HOLD_SLOTS	1024
+
 /* A sync that is being written. */
 typedef struct RqStateWriter RqStateWriter;
 

@@ -17,12 +17,13 @@ my $queues = 300;
 my $node = rq_node('main', conf => '');
 rq_require_faults($node);
 $node->safe_psql('postgres', "SELECT rocketq.create_topic('other', 1)");
+my $server = $node;
 
 # Create and drop a group of another topic.  No timeout ends a wait for the lock.
 sub change
 {
 	my ($how) = @_;
-	my ($session) = rq_sessions($node, 1);
+	my ($session) = rq_sessions($server, 1);
 
 	$session->ask(
 		"SELECT rocketq.create_group('other', 'new'); SELECT rocketq.drop_group('other', 'new')");
@@ -200,4 +201,52 @@ EOQ
 
 rq_verify($node, 'at the end');
 $node->stop;
+
+#
+# The state is copied in parts, and before each of them those who wait for the
+# lock go first.  So there are as few as their length allows: of 20000 queues,
+# a thousand in each, and the rest of other tables; those that have changed, and
+# all of them for an image.
+#
+my $large = rq_node('large', conf => <<'EOC');
+rocketq.max_queues = 20480
+rocketq.max_queues_per_topic = 65535
+checkpoint_timeout = 1h
+EOC
+$server = $large;
+$large->safe_psql('postgres', "SELECT rocketq.create_topic('other', 1), rocketq.create_topic('large', 20000)");
+
+# How often the keeper stops while it writes the state for a checkpoint.
+sub parts
+{
+	my ($image) = @_;
+	my $keeper = rq_worker_pid($large, 'keeper');
+	my ($session) = rq_sessions($large, 1);
+
+	$large->safe_psql('postgres', 'CHECKPOINT');
+	$large->safe_psql('postgres',
+		"SELECT count(rocketq.produce('large', 'x', queue_id => q)) FROM generate_series(0, 19999) q");
+	rq_arm($large, $image . 'state-copy-hold=stop');
+	$session->ask('CHECKPOINT');
+	my $parts = stops($keeper, sub { return $session->is_answered(0); });
+	rq_disarm($large);
+	rq_reload($large);
+
+	# It may stop in the next image, too, before it reads the setting.
+	my $begun = rq_value($large, $tick);
+	rq_poll('the keeper to go on', sub {
+			kill('CONT', $keeper);
+			return rq_value($large, $tick) >= $begun + 2;
+		});
+	return $parts;
+}
+my $parts = parts('');
+cmp_ok($parts, '>=', 20, 'changed slots are copied in parts');
+cmp_ok($parts, '<=', 40, "which are long enough ($parts)");
+unlink($large->data_dir . '/pg_rocketq/state') or die "could not remove the state: $!";
+$parts = parts('state-long=fail,');
+cmp_ok($parts, '>=', 20, 'an image is copied in parts');
+cmp_ok($parts, '<=', 80, "which are long enough ($parts)");
+rq_verify($large, 'many queues');
+$large->stop;
 done_testing();
