@@ -113,7 +113,8 @@ typedef struct RqStateBatch
 /*
  * Nothing changes after it without a further sync before the next checkpoint
  * completes: the store is closed, or loaded, or recovery has ended.  So the redo
- * pointer can be past it.
+ * pointer can be past it.  The next sync is that of a new file, but for one
+ * that cannot wait for that (rq_state.h).
  */
 #define RQ_STATE_FINAL		0x0002
 

@@ -94,7 +94,7 @@ make_redo_room(XLogRecPtr upto)
 	rq_extent_make_room(rq_extent_is_needed);
 	if (!rq_extent_awaits_sync())
 		return;
-	rq_state_sync(upto, false);
+	rq_state_sync(upto, RQ_SYNC_ORDINARY);
 	rq_extent_make_room(rq_extent_is_needed);
 }
 
@@ -156,7 +156,7 @@ rocketq_redo(XLogReaderState *record)
 	 * what queues gave back is used again after a sync.
 	 */
 	if (rq_extent_wants_sync(false))
-		rq_state_sync(record->ReadRecPtr, false);
+		rq_state_sync(record->ReadRecPtr, RQ_SYNC_ORDINARY);
 	redo_with_room(record, redo_functions[rq_wal_index(info, data, len)]);
 	rq_store->redo_changed = true;
 	check_when_consistent();
@@ -187,7 +187,7 @@ static void
 rocketq_cleanup(void)
 {
 	rq_files_check_replayed(FATAL);
-	rq_state_sync(GetXLogReplayRecPtr(NULL), true);
+	rq_state_sync(GetXLogReplayRecPtr(NULL), RQ_SYNC_FINAL);
 	MemoryContextDelete(redo_cxt);
 	redo_cxt = NULL;
 }
@@ -205,7 +205,7 @@ redo_xlog(XLogReaderState *record)
 	if (info == XLOG_CHECKPOINT_SHUTDOWN || info == XLOG_CHECKPOINT_ONLINE)
 	{
 		(void) rq_files_tidy_leftovers();
-		rq_state_sync(record->ReadRecPtr, false);
+		rq_state_sync(record->ReadRecPtr, RQ_SYNC_ORDINARY);
 		(void) rq_extent_raze(keep_some, PG_UINT32_MAX);
 	}
 	core_xlog_redo(record);

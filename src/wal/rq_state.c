@@ -228,17 +228,29 @@ rq_state_image_round(void)
 }
 
 /*
- * Add to the file, or finish an image that is complete.  Without a file, complete
- * one now.  In recovery nobody waits for a sync but recovery itself, and there is
- * nobody who could write an image between syncs.
+ * Must the file be replaced, even if that takes long?  In recovery nobody waits
+ * for a sync but recovery itself, and there is nobody who could write an image
+ * between syncs.
+ *
+ * A final sync is to be the last of its file: if the file lost what comes after
+ * it, that would not be missed.  A quick sync comes after one all the same, and
+ * the image is written soon.
  */
+static bool
+must_be_replaced(const RqStateFile *f, bool recovery, RqSyncKind kind)
+{
+	return rq_state_file_is_gone(f) ||
+		(recovery && rq_state_file_is_long(f)) ||
+		(f->has_final && kind != RQ_SYNC_QUICK);
+}
+
+/* Add to the file, or finish an image that is complete, or to be completed now. */
 static void
-choose_file(RqStateCopy *c, bool recovery)
+choose_file(RqStateCopy *c, bool recovery, RqSyncKind kind)
 {
 	RqStateHeader header = header_of_file();
 
-	if (rq_state_file_is_gone(&rq_store->file) ||
-		(recovery && rq_state_file_is_long(&rq_store->file)))
+	if (must_be_replaced(&rq_store->file, recovery, kind))
 		rq_state_image_complete(&rq_store->file, &header);
 	c->image = rq_state_image_is_complete();
 	c->w = c->image ? rq_state_image_take() :
@@ -275,18 +287,18 @@ sync_with(RqStateCopy *c, XLogRecPtr wal_upto)
 }
 
 bool
-rq_state_sync(XLogRecPtr wal_upto, bool final)
+rq_state_sync(XLogRecPtr wal_upto, RqSyncKind kind)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext,
 											  "rocketq sync",
 											  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	RqStateCopy c = {.numbers = {.flags = final ? RQ_STATE_FINAL : 0}};
+	RqStateCopy c = {.numbers = {.flags = kind == RQ_SYNC_FINAL ? RQ_STATE_FINAL : 0}};
 	volatile bool done = false;
 	volatile bool changed = false;
 
 	rq_state_copy_begin(&c);
-	choose_file(&c, wal_upto != InvalidXLogRecPtr);
+	choose_file(&c, wal_upto != InvalidXLogRecPtr, kind);
 	PG_TRY();
 	{
 		changed = sync_with(&c, wal_upto);

@@ -43,16 +43,24 @@ extern RqStore *rq_store;
 
 extern const RqPart rq_store_part;
 
+typedef enum RqSyncKind
+{
+	RQ_SYNC_ORDINARY,
+	RQ_SYNC_FINAL,				/* nothing will change without a further sync
+								 * before */
+	RQ_SYNC_QUICK				/* everybody waits for it: if the state file
+								 * is to be replaced, that is left to the next */
+} RqSyncKind;
+
 /*
  * Bring everything that has changed since the last call in this process to
  * disk: copy the state, flush WAL up to what the copy may hold, fsync files,
  * write to the state file.  Called by the keeper, or by the startup process with
- * "wal_upto" = how far it has replayed.  "final" if nothing will change without
- * a further sync before.  Returns false if nothing had changed.
+ * "wal_upto" = how far it has replayed.  Returns false if nothing had changed.
  * Takes the meta lock shared, and in it the locks of queues and offsets.  May
  * throw, also for lack of disk space.
  */
-extern bool rq_state_sync(XLogRecPtr wal_upto, bool final);
+extern bool rq_state_sync(XLogRecPtr wal_upto, RqSyncKind kind);
 
 /*
  * Go on writing a new image of the state, if one is due; a bounded part.  May

@@ -43,7 +43,7 @@ struct RqStateWriter
 bool
 rq_state_file_is_long(const RqStateFile *f)
 {
-	return f->length == 0 || RQ_FAULT_FAILS("state-long") ||
+	return f->length == 0 || f->has_final || RQ_FAULT_FAILS("state-long") ||
 		f->length - f->image_length > Max(f->image_length, IMAGE_DUE);
 }
 
@@ -67,6 +67,7 @@ begin_image(RqStateWriter *w, const RqStateHeader *header)
 
 	w->next.id = Max((uint64) GetCurrentTimestamp(), w->file->id + 1);
 	w->next.seq = 0;
+	w->next.has_final = false;
 	h.id = w->next.id;
 	rq_state_seal_header(&h);
 	rq_writer_add(w->out, &h, sizeof(h));
@@ -194,6 +195,7 @@ rq_state_write_finish(RqStateWriter *w, const RqStateBatch *numbers)
 	if (w->image)
 		w->next.image_length = w->next.length;
 	w->next.attempts = w->file->attempts;
+	w->next.has_final |= (numbers->flags & RQ_STATE_FINAL) != 0;
 	rq_writer_finish(w->out);
 	*w->file = w->next;
 	return w->next.length - w->begun_at;

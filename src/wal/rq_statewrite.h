@@ -17,6 +17,8 @@ typedef struct RqStateFile
 	uint64		seq;			/* of the last sync */
 	uint64		length;			/* with it */
 	uint64		image_length;	/* with the image only */
+	bool		has_final;		/* one of its syncs is RQ_STATE_FINAL: it is
+								 * to be replaced before it gets others */
 	uint32		attempts;		/* syncs that were begun */
 } RqStateFile;
 
@@ -29,7 +31,10 @@ typedef struct RqStateFile
 /* A sync that is being written. */
 typedef struct RqStateWriter RqStateWriter;
 
-/* Is it time for an image?  The file is new, or has become long. */
+/*
+ * Is it time for an image?  The file is new, or has become long, or has a final
+ * sync.
+ */
 extern bool rq_state_file_is_long(const RqStateFile *file);
 
 /* Is there no file that could be lengthened? */

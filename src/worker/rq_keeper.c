@@ -265,7 +265,8 @@ log_sync(XLogRecPtr redo)
  * Bring the store to disk for the redo pointer as it is now.
  *
  *		1. read the redo pointer
- *		2. log which entries are aborted, which only then is in the state
+ *		2. log which entries are aborted, which only then is in the state; a
+ *		   quick sync leaves that to the next
  *		3. copy and sync
  *		4. note that pointer, so that rotate_guard() lets checkpoints pass
  *
@@ -274,7 +275,7 @@ log_sync(XLogRecPtr redo)
  * after 1, it is not the synced one, and the next tick does it all again.
  */
 static void
-sync_store_as(bool final)
+sync_store_as(RqSyncKind kind)
 {
 	XLogRecPtr	redo = GetRedoRecPtr();
 	instr_time	start;
@@ -283,9 +284,10 @@ sync_store_as(bool final)
 	RQ_FAULT("keeper-sync");
 	rq_worker_set_state(RQ_WORKER_SYNCING);
 	INSTR_TIME_SET_CURRENT(start);
-	log_progress(true);
+	if (kind != RQ_SYNC_QUICK)
+		log_progress(true);
 	RQ_FAULT("keeper-settled");
-	if (rq_state_sync(InvalidXLogRecPtr, final))
+	if (rq_state_sync(InvalidXLogRecPtr, kind))
 	{
 		log_sync(redo);
 		INSTR_TIME_SET_CURRENT(end);
@@ -302,14 +304,21 @@ sync_store_as(bool final)
 static void
 sync_store(void)
 {
-	sync_store_as(false);
+	sync_store_as(RQ_SYNC_ORDINARY);
 }
 
 /* With the gate closed: nothing changes before a keeper syncs again. */
 static void
 sync_finally(void)
 {
-	sync_store_as(true);
+	sync_store_as(RQ_SYNC_FINAL);
+}
+
+/* With the gate closed, at which everybody waits. */
+static void
+sync_quickly(void)
+{
+	sync_store_as(RQ_SYNC_QUICK);
 }
 
 /*
@@ -380,7 +389,7 @@ make_lost(void)
 static bool
 catch_up(void)
 {
-	while (!rq_worker_round(sync_store))
+	while (!rq_worker_round(sync_quickly))
 		if (!rq_worker_wait(1000))
 			return false;
 	return true;
@@ -479,14 +488,15 @@ run(void)
  *	- Lost files are made before gaps are filled: filling one would create the
  *	  log's last segment, and what was lost before the gap would not be noticed.
  *
- * A successor in the same server has to sync first: see catch_up().  So has the
- * first keeper if recovery has written to the state file, or what follows there
- * could be lost without being missed (RQ_STATE_FINAL).
+ * A successor in the same server has to sync first: see catch_up().  The first
+ * keeper has not: all is as the state file says, which was written last when
+ * recovery ended, or the store was closed.  So clients of a store of any size need
+ * not wait after a crash, or a promotion.
  */
 void
 rq_keeper_main(Datum arg)
 {
-	bool		behind = rq_store->tidied || rq_store->file.length > 0;
+	bool		is_successor = rq_store->tidied;
 
 	rq_worker_begin(RQ_KEEPER);
 	before_shmem_exit(at_exit, (Datum) 0);
@@ -501,7 +511,7 @@ rq_keeper_main(Datum arg)
 	{
 		rq_log_fill_gaps();
 		rq_topic_alter_recover();
-		if (!behind || catch_up())
+		if (!is_successor || catch_up())
 			run();
 	}
 

@@ -415,13 +415,17 @@ foreach my $point ('keeper-copying', 'state-appended', 'state-batch', 'state-ima
 
 	foreach my $action ('error', 'kill')
 	{
-		my $log_from = rq_log_from($tail);
-		my $at = -s $tstate;
+		my $log_from;
+		my $at;
 		my $job;
 
 		# A slice is written at once.
 		my $at_once = $point eq 'state-image-slice';
 
+		# After a recovery the file is replaced; what is about to fail is added to it.
+		tsql('CHECKPOINT');
+		$log_from = rq_log_from($tail);
+		$at = -s $tstate;
 		rq_arm($tail, "$long$point=$action") if !$at_once;
 		rq_wait_ticks($tail, 'keeper', 2);
 		# So many that the sync has more than one batch.
