@@ -118,6 +118,7 @@ splice_chain(void *arg)
 	if (last == NULL)
 		return false;
 	chain->bytes = bytes_of_chain(&first, last, chain->tail);
+	rq_ext_touch(last);
 	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
 	rq_chain_prepend(&rq_extents->freed, chain, last);
 	LWLockRelease(rq_extents_lock);
@@ -190,6 +191,7 @@ move_list(RqExtChain *from, RqExtChain *to)
 	/* It stays where it is, until the next sync is done. */
 	if (last == NULL)
 		return;
+	rq_ext_touch(last);
 	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
 	Assert(from->tail == tail);
 	rq_chain_prepend(to, from, last);

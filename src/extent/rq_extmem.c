@@ -233,8 +233,11 @@ RqExtAddr
 rq_free_take(uint32 chunk, int class, char *base, RqExtentHeader *h)
 {
 	RqChunk    *c = &rq_chunks[chunk];
+	uint16		seen = c->free_head;
 	uint16		place = 0;
 
+	/* Mostly it is this one: have its page read before others have to wait. */
+	(void) *(volatile uint32 *) &rq_area_header(base, seen != 0 ? seen : c->fresh)->magic;
 	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
 	if (c->kind == class + 1 && c->nfree > 0)
 		place = pop_place(chunk, class, base);
@@ -261,6 +264,7 @@ rq_free_put(RqExtAddr addr, char *base)
 	RqExtentHeader *h = rq_area_header(base, RQ_EXT_PLACE(addr));
 
 	Assert(rq_ext_class(addr) >= 0);
+	rq_ext_touch(h);
 	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
 	memset(h, 0, sizeof(*h));
 	h->next = c->free_head == 0 ? RQ_EXT_NONE : RQ_EXT_ADDR(chunk, c->free_head);
@@ -272,8 +276,11 @@ rq_free_put(RqExtAddr addr, char *base)
 void
 rq_free_clear(RqExtAddr addr, char *base)
 {
+	RqExtentHeader *h = rq_area_header(base, RQ_EXT_PLACE(addr));
+
+	rq_ext_touch(h);
 	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
-	memset(rq_area_header(base, RQ_EXT_PLACE(addr)), 0, sizeof(RqExtentHeader));
+	memset(h, 0, sizeof(*h));
 	LWLockRelease(rq_extents_lock);
 }
 

@@ -184,8 +184,22 @@ extern void rq_chunk_add(uint32 chunk, int class);
 extern bool rq_chunk_remove(uint32 chunk, const uint32 keep[RQ_EXT_CLASSES]);
 
 /*
+ * Before the extents lock is taken, for a header that is written to under it, of
+ * an extent that is in no list, or the tail of one, so that nobody else writes to
+ * its link: have its page read and ready to be written to, so that nobody waits
+ * for that who waits for the lock.
+ */
+static inline void
+rq_ext_touch(RqExtentHeader *h)
+{
+	volatile RqExtAddr *next = &h->next;
+
+	*next = *next;
+}
+
+/*
  * Put the chain in front of a list.  "last" is the header of its tail, mapped for
- * writing.  The caller holds the extents lock.
+ * writing and touched.  The caller holds the extents lock.
  */
 extern void rq_chain_prepend(RqExtChain *list, const RqExtChain *chain,
 							 RqExtentHeader *last);

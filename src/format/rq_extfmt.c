@@ -107,6 +107,8 @@ rq_ext_is_free(const RqExtentHeader *h)
 const char *
 rq_ext_problem(const RqExtentHeader *h, int class, RqExtAddr addr)
 {
+	if (class < 0)
+		return "the address of an extent is wrong";
 	if (h->magic != RQ_EXTENT_MAGIC)
 		return "the extent header has a wrong magic number";
 	if (h->crc != extent_crc(h, addr))

@@ -182,6 +182,7 @@ rq_ext_is_place(RqExtAddr addr, int class)
 static inline uint32
 rq_ext_count(const RqExtentHeader *h, int class)
 {
+	Assert(class >= 0 && class < RQ_EXT_CLASSES);
 	return h->hole != 0 ? Min(h->hole, rq_ext_entries[class]) :
 		rq_ext_entries[class];
 }

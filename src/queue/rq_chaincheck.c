@@ -10,16 +10,16 @@
 #include "extent/rq_extlist.h"
 #include "queue/rq_chaincheck.h"
 
-/* An extent of a queue, "addr", after the one before, which is NULL at first. */
+/* An extent of a queue after the one before, with that one's address and class. */
 static const char *
-link_problem(RqExtAddr addr, const RqExtentHeader *h, RqExtAddr before,
+link_problem(const RqExtentHeader *h, RqExtAddr before, int class_before,
 			 const RqExtentHeader *b)
 {
 	const RqExtentHeader *jump;
 
 	if (h->prev != before || h->depth != rq_ext_depth_after(b->depth))
 		return "an extent does not name the one before it";
-	if (h->first != b->first + rq_ext_count(b, rq_ext_class(before)))
+	if (h->first != b->first + rq_ext_count(b, class_before))
 		return "there is a gap between its extents";
 	if (h->jump == h->prev)
 		return NULL;
@@ -32,9 +32,10 @@ link_problem(RqExtAddr addr, const RqExtentHeader *h, RqExtAddr before,
 }
 
 static const char *
-header_problem(RqExtAddr addr, const RqExtentHeader *h, const RqExtOwner *owner)
+header_problem(RqExtAddr addr, int class, const RqExtentHeader *h,
+			   const RqExtOwner *owner)
 {
-	const char *problem = rq_ext_problem(h, rq_ext_class(addr), addr);
+	const char *problem = rq_ext_problem(h, class, addr);
 
 	if (problem == NULL &&
 		(!RQ_KEY_EQ(h->key, owner->key) || h->queue_id != owner->queue_id ||
@@ -44,23 +45,26 @@ header_problem(RqExtAddr addr, const RqExtentHeader *h, const RqExtOwner *owner)
 }
 
 static const char *
-tail_problem(const RqExtentHeader *h, uint64 tail, RqOff end)
+tail_problem(const RqExtentHeader *h, int class, uint64 tail, RqOff end)
 {
-	int			class = rq_ext_class(RQ_EXT_TAIL_ADDR(tail));
-
 	if (rq_ext_count(h, class) != rq_ext_entries[class] ||
 		(uint32) h->first != (uint32) tail)
 		return "its last extent does not begin or end where it should";
 	return h->first + rq_ext_entries[class] < end ? "its last extent ends before its last entry" : NULL;
 }
 
-/* Ends, since "first" rises from each extent to the next. */
+/*
+ * Ends, since "first" rises from each extent to the next.  An extent's class is
+ * asked for once, before its header is read: if the chunk gets another class then,
+ * the header is gone.
+ */
 static const char *
 chain_problem(RqQueue *q, const RqExtOwner *owner)
 {
 	uint64		tail = pg_atomic_read_u64(&q->tail);
 	RqExtAddr	addr = *(volatile RqExtAddr *) &q->head;
 	RqExtAddr	before = RQ_EXT_NONE;
+	int			class_before = -1;
 	RqOff		start = pg_atomic_read_u64(&q->start);
 	RqOff		end = pg_atomic_read_u64(&q->end);
 	RqExtentHeader b = {0};
@@ -72,23 +76,25 @@ chain_problem(RqQueue *q, const RqExtOwner *owner)
 		return start == end ? NULL : "it has messages, but no extents";
 	for (;;)
 	{
+		int			class = rq_ext_class(addr);
 		const RqExtentHeader *at = rq_ext_header(addr, RQ_MAP_READ);
 		const char *problem;
 
-		if (at == NULL)
+		if (class < 0 || at == NULL)
 			return "the address of an extent is wrong";
 		h = *at;
-		problem = header_problem(addr, &h, owner);
+		problem = header_problem(addr, class, &h, owner);
 		if (problem == NULL && before != RQ_EXT_NONE)
-			problem = link_problem(addr, &h, before, &b);
+			problem = link_problem(&h, before, class_before, &b);
 		else if (problem == NULL && h.first > start)
 			problem = "its first extent begins after its first entry";
 		if (problem != NULL)
 			return problem;
 		if (addr == RQ_EXT_TAIL_ADDR(tail))
-			return tail_problem(&h, tail, end);
+			return tail_problem(&h, class, tail, end);
 		b = h;
 		before = addr;
+		class_before = class;
 		addr = h.next;
 	}
 }
