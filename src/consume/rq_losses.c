@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "lib/ilist.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -24,6 +25,9 @@
 /* How many lines a round writes. */
 #define TELL_ROUND		256
 
+/* How many of those whose time has come a round looks at. */
+#define LOOK_ROUND		4096
+
 /* How many groups and queues are told apart. */
 #define NAMED_MAX		65536
 
@@ -36,6 +40,7 @@ typedef struct LossKey
 typedef struct Untold
 {
 	LossKey		key;
+	dlist_node	node;			/* in one of the lists below */
 	uint32		group;			/* slot */
 	uint64		count;
 	RqOff		from;			/* where the group was before the first */
@@ -43,6 +48,10 @@ typedef struct Untold
 } Untold;
 
 static HTAB *untold = NULL;
+
+/* Those that were never told, and the others by when they were told last. */
+static dlist_head fresh = DLIST_STATIC_INIT(fresh);
+static dlist_head told = DLIST_STATIC_INIT(told);
 
 /* Those that are not in it. */
 static uint64 unnamed = 0;
@@ -71,6 +80,7 @@ rq_losses_expect(RqGroupRef group, uint32 queue_id)
 		u->group = group.slot;
 		u->count = 0;
 		u->told_at = 0;
+		dlist_push_tail(&fresh, &u->node);
 	}
 }
 
@@ -139,30 +149,56 @@ tell_unnamed(TimestampTz now)
 	unnamed_told_at = now;
 }
 
+/*
+ * Has its time come?  The clock can have been set back since it was told.
+ */
+static bool
+is_due_to_tell(const Untold *u, TimestampTz now)
+{
+	return u->told_at > now || now - u->told_at >= TELL_INTERVAL;
+}
+
+static void
+forget_loss(Untold *u)
+{
+	dlist_delete(&u->node);
+	hash_search(untold, &u->key, HASH_REMOVE, NULL);
+}
+
+/* Those of a list whose time has come: they are the first ones. */
+static void
+tell_list(dlist_head *list, TimestampTz now, int *left)
+{
+	for (int i = 0; i < LOOK_ROUND && *left > 0 && !dlist_is_empty(list); i++)
+	{
+		Untold	   *u = dlist_head_element(Untold, node, list);
+
+		if (!is_due_to_tell(u, now))
+			return;
+		if (u->count == 0 || !tell_loss(u))
+		{
+			forget_loss(u);
+			continue;
+		}
+		(*left)--;
+		u->told_at = now;
+		u->count = 0;
+		dlist_delete(&u->node);
+		dlist_push_tail(&told, &u->node);
+	}
+}
+
 /* What has been told is kept for a while, so that it is not told again. */
 void
 rq_losses_tell(TimestampTz now)
 {
-	int			left = TELL_ROUND;
-	HASH_SEQ_STATUS seq;
-	Untold	   *u;
+	int			half = TELL_ROUND / 2;
+	int			left;
 
 	tell_unnamed(now);
-	if (untold == NULL)
-		return;
-	hash_seq_init(&seq, untold);
-	while ((u = hash_seq_search(&seq)) != NULL)
-	{
-		bool		is_due = now - u->told_at >= TELL_INTERVAL;
-		bool		is_told = is_due && u->count > 0 && left > 0;
 
-		if (is_told && tell_loss(u))
-		{
-			left--;
-			u->told_at = now;
-			u->count = 0;
-		}
-		else if (is_told || (is_due && u->count == 0))
-			hash_search(untold, &u->key, HASH_REMOVE, NULL);
-	}
+	/* Neither list keeps the other from being told. */
+	tell_list(&told, now, &half);
+	left = TELL_ROUND / 2 + half;
+	tell_list(&fresh, now, &left);
 }

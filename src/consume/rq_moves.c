@@ -114,28 +114,30 @@ take_use(uint32 place, uint32 my_slot, TimestampTz now, TimestampTz before)
 }
 
 /*
- * Find a place, preferably one that tells nothing of how fast an offset moves;
- * RQ_NO_SLOT if there is none.  Who has looked in vain does not look again at
- * the same time.
+ * Find a place, preferably one that tells nothing of how fast an offset moves, or
+ * that was never used; RQ_NO_SLOT if there is none.  Who has looked in vain does
+ * not look again at the same time.
  */
 static uint32
 find_use(uint32 my_slot, TimestampTz now)
 {
 	static TimestampTz in_vain = DT_NOBEGIN;
-	uint32		n = (uint32) rq_offset_uses_count();
-	uint32		first;
+	uint32		n = rq_offset_uses_begun();
+	uint32		first = pg_atomic_read_u32(&rq_tables->next_use);
+	uint32		place;
 
 	if (in_vain == now)
 		return RQ_NO_SLOT;
-	first = pg_atomic_read_u32(&rq_tables->next_use);
-	for (uint32 i = 0; i < LOOK_AT; i++)
+	for (uint32 i = 0; i < Min(n, LOOK_AT); i++)
 	{
-		uint32		place = pg_atomic_fetch_add_u32(&rq_tables->next_use, 1) % n;
-
+		place = pg_atomic_fetch_add_u32(&rq_tables->next_use, 1) % n;
 		if (take_use(place, my_slot, now, now - RQ_USE_RATES))
 			return place;
 	}
-	for (uint32 i = 0; i < LOOK_AT; i++)
+	place = rq_offset_use_begin(my_slot);
+	if (place != RQ_NO_SLOT)
+		return place;
+	for (uint32 i = 0; i < Min(n, LOOK_AT); i++)
 		if (take_use((first + i) % n, my_slot, now, now))
 			return (first + i) % n;
 	in_vain = now;

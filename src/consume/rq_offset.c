@@ -70,7 +70,7 @@ end_pending(RqOffset *o, bool committed, TimestampTz now)
 		o->committed = o->pend_next;
 		o->changed_at = now;
 	}
-	o->state = RQ_OFFSET_AT_REST;
+	rq_offset_becomes(o, RQ_OFFSET_AT_REST);
 	rq_offset_changed(o);
 	rq_offset_unsettled(o);
 }
@@ -175,7 +175,7 @@ begin_move(RqOffset *o, RqOff next, uint64 xid, XLogRecPtr lsn)
 {
 	Assert(LWLockHeldByMeInMode(rq_offset_lock(o), LW_EXCLUSIVE));
 	o->lsn = lsn;
-	o->state = RQ_OFFSET_PENDING;
+	rq_offset_becomes(o, RQ_OFFSET_PENDING);
 	o->pend_next = next;
 	o->pend_xid = xid;
 	o->is_logged = false;
@@ -321,7 +321,7 @@ rq_offset_place(RqOffset *o, RqOff offset)
 	{
 		const xl_rq_settled item = {.queue_id = o->queue_id, .committed = offset};
 
-		o->state = RQ_OFFSET_AT_REST;
+		rq_offset_becomes(o, RQ_OFFSET_AT_REST);
 		rq_offset_changed(o);
 		log_settled(o->group, &item, 1);
 	}
@@ -516,7 +516,7 @@ rq_offset_redo_settle(const void *data, uint32 len, XLogRecPtr lsn)
 			continue;
 		redo_end_pending(o, settled[i].committed, now);
 		if (o->state == RQ_OFFSET_OPEN && settled[i].is_open == 0)
-			o->state = RQ_OFFSET_AT_REST;
+			rq_offset_becomes(o, RQ_OFFSET_AT_REST);
 		o->is_logged = true;
 		o->lsn = lsn;
 		rq_offset_changed(o);

@@ -64,12 +64,10 @@ sample_offset(RqOffsetUse *use, uint32 slot, TimestampTz now)
 }
 
 static void
-sample_offsets(int from, TimestampTz now)
+sample_offsets(uint32 from, uint32 to, TimestampTz now)
 {
-	int			to = Min(from + HOLD_MAX, rq_offset_uses_count());
-
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	for (int i = from; i < to; i++)
+	for (uint32 i = from; i < to; i++)
 	{
 		RqOffsetUse *use = &rq_offset_uses[i];
 		uint32		slot = pg_atomic_read_u32(&use->offset);
@@ -85,14 +83,15 @@ rq_rates_sample(void)
 {
 	static TimestampTz next_look = 0;
 	TimestampTz now = GetCurrentTimestamp();
+	uint32		n = rq_offset_uses_begun();
 
 	if (now < next_look)
 		return;
 	next_look = TimestampTzPlusMilliseconds(now, LOOK_INTERVAL_MS);
 
 	rq_growth_sample(now);
-	for (int i = 0; i < rq_offset_uses_count(); i += HOLD_MAX)
-		sample_offsets(i, now);
+	for (uint32 i = 0; i < n; i += HOLD_MAX)
+		sample_offsets(i, Min(i + HOLD_MAX, n), now);
 }
 
 /* The rate since then; a group can have been moved back. */

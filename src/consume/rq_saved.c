@@ -465,44 +465,56 @@ visit(RqOffset *o, int *budget)
 	return done;
 }
 
+/* Where to go on, and whether an offset has been seen to wait in this pass. */
+static uint32 next_open = 0;
+static bool seen_open = false;
+
 /*
- * Each slot, each visit to an offset and each entry take from the budget.  What
- * an offset still needs when that is used up it gets when its turn comes again,
- * so that none holds up the others.  The next round comes at once if this one
- * has made progress.
+ * Those from there on and before "to" that are open, until the budget is used up.
+ * True if there is more to do at once.
+ */
+static bool
+place_before(uint32 to, int *budget)
+{
+	bool		more = false;
+
+	while (*budget > 0 && next_open < to &&
+		   rq_bits_next(&rq_open_offsets, &next_open) && next_open < to)
+	{
+		int			before = *budget;
+
+		/* The next round goes on after it, also if this one throws there. */
+		RqOffset   *o = &rq_offsets[next_open++];
+
+		seen_open = true;
+		if (!visit(o, budget) ||
+			(*budget <= 0 && before - *budget > VISIT_COST))
+			more = true;
+	}
+	return more;
+}
+
+/*
+ * Each visit to an offset and each entry take from the budget.  What an offset
+ * still needs when that is used up it gets when its turn comes again, so that
+ * none holds up the others.  The next round comes at once if this one has made
+ * progress.
  */
 void
 rq_saved_place_round(void)
 {
-	static uint32 next = 0;
-	static bool seen = false;	/* an offset that waits, in this pass */
-	uint32		n = rq_slots_begun(rq_offset_pool);
+	uint32		begun = next_open;
 	int			budget = ROUND_BUDGET;
-	bool		more = false;
+	bool		more = place_before(rq_open_offsets.nslots, &budget);
 
-	for (uint32 i = 0; i < n && budget > 0; i++, budget--)
+	if (budget > 0)
 	{
-		RqOffset   *o;
-
-		if (next >= n)
-		{
-			if (!seen)
-				forget_all();
-			next = 0;
-			seen = false;
-		}
-
-		/* The next round goes on after it, also if this one throws there. */
-		o = &rq_offsets[next++];
-		if (o->state == RQ_OFFSET_OPEN && o->group != RQ_NO_SLOT)
-		{
-			int			before = budget;
-
-			seen = true;
-			if (!visit(o, &budget) ||
-				(budget <= 0 && before - budget > VISIT_COST))
-				more = true;
-		}
+		/* The pass ends, and another one begins. */
+		if (!seen_open)
+			forget_all();
+		next_open = 0;
+		seen_open = false;
+		more |= place_before(begun, &budget);
 	}
 	if (more)
 		rq_worker_wake(RQ_JANITOR);

@@ -117,6 +117,7 @@ copy_offset(uint32 slot, RqStateOffset *s)
 	s->lsn = o->lsn;
 	Assert((o->state != RQ_OFFSET_PENDING && o->is_logged) ||
 		   rq_bits_get(&rq_unsettled[RQ_SLOT_OFFSET], slot));
+	Assert((o->state == RQ_OFFSET_OPEN) == rq_bits_get(&rq_open_offsets, slot));
 	LWLockRelease(rq_offset_lock(o));
 	return true;
 }
@@ -290,13 +291,13 @@ load_offset(Places *groups, const RqStateOffset *s)
 	o->committed = s->committed;
 	if (s->pend_xid != 0)
 	{
-		o->state = RQ_OFFSET_PENDING;
+		rq_offset_becomes(o, RQ_OFFSET_PENDING);
 		o->pend_next = s->pend_next;
 		o->pend_xid = s->pend_xid;
 	}
 	else if (s->saved_total != 0)
 	{
-		o->state = RQ_OFFSET_OPEN;
+		rq_offset_becomes(o, RQ_OFFSET_OPEN);
 		o->saved_total = s->saved_total;
 		o->saved_left = s->saved_left;
 	}

@@ -11,6 +11,7 @@
 
 RqBits		rq_changed[RQ_SLOT_KINDS];
 RqBits		rq_unsettled[RQ_SLOT_KINDS];
+RqBits		rq_open_offsets;
 
 static uint32
 slots_of(RqSlotKind kind)
@@ -46,7 +47,7 @@ can_be_unsettled(RqSlotKind kind)
 static uint64
 all_words(void)
 {
-	uint64		n = 0;
+	uint64		n = words_for(slots_of(RQ_SLOT_OFFSET));
 
 	for (RqSlotKind kind = 0; kind < RQ_SLOT_KINDS; kind++)
 		n += words_for(slots_of(kind)) * (can_be_unsettled(kind) ? 2 : 1);
@@ -83,6 +84,7 @@ bits_init(void)
 		words = set_up(&rq_unsettled[kind],
 					   can_be_unsettled(kind) ? slots_of(kind) : 0, words);
 	}
+	(void) set_up(&rq_open_offsets, slots_of(RQ_SLOT_OFFSET), words);
 }
 
 const RqPart rq_bits_part = {

@@ -30,6 +30,8 @@
  * are set and cleared under the slot's lock held exclusively, or while nobody
  * can use the slot; so under that lock they are exact.  Whoever sees one without
  * it looks again.
+ *
+ * Open: an offset is RQ_OFFSET_OPEN.  The same holds (rq_offset_becomes()).
  */
 #ifndef RQ_BITS_H
 #define RQ_BITS_H
@@ -53,6 +55,9 @@ extern RqBits rq_changed[RQ_SLOT_KINDS];
 
 /* For queues and offsets only. */
 extern RqBits rq_unsettled[RQ_SLOT_KINDS];
+
+/* Of offsets. */
+extern RqBits rq_open_offsets;
 
 extern const RqPart rq_bits_part;
 

@@ -70,7 +70,7 @@ set_places(uint32 group, const xl_rq_place *places, XLogRecPtr lsn)
 		o->committed = places[i].offset;
 		if (places[i].saved_total > 0)
 		{
-			o->state = RQ_OFFSET_OPEN;
+			rq_offset_becomes(o, RQ_OFFSET_OPEN);
 			o->saved_total = places[i].saved_total;
 			o->saved_left = places[i].saved_left;
 		}

@@ -165,6 +165,7 @@ rq_group_cut_offsets(uint32 group, uint32 nqueues)
 		if (use != NULL)
 			pg_atomic_write_u32(&use->offset, RQ_NO_SLOT);
 		o->group = RQ_NO_SLOT;
+		rq_offset_becomes(o, RQ_OFFSET_AT_REST);
 		rq_offset_changed(o);
 		rq_bits_clear(&rq_unsettled[RQ_SLOT_OFFSET], (uint32) (o - rq_offsets));
 	}

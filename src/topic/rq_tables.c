@@ -36,6 +36,8 @@ tables_fill(void)
 	pg_atomic_init_u32(&rq_tables->ndoomed, 0);
 	pg_atomic_init_u32(&rq_tables->groups_abandoned, 0);
 	pg_atomic_init_u32(&rq_tables->nwaiters, 0);
+	SpinLockInit(&rq_tables->uses_mutex);
+	pg_atomic_init_u32(&rq_tables->uses_begun, 0);
 	pg_atomic_init_u32(&rq_tables->next_use, 0);
 	rq_tables->started_at = GetCurrentTimestamp();
 }
@@ -296,23 +298,39 @@ const RqPart rq_offsets_part = {
 };
 
 /* Most offsets of a server are at rest at any time. */
-int
-rq_offset_uses_count(void)
+static int
+offset_uses_count(void)
 {
 	return Min(rq_max_consumer_slots, Max(rq_max_consumer_slots / 16, 4096));
-}
-
-static void
-offset_uses_fill(void)
-{
-	for (int i = 0; i < rq_offset_uses_count(); i++)
-		pg_atomic_init_u32(&rq_offset_uses[i].offset, RQ_NO_SLOT);
 }
 
 const RqPart rq_offset_uses_part = {
 	.name = "offset uses",
 	.item_size = sizeof(RqOffsetUse),
-	.items = rq_offset_uses_count,
+	.items = offset_uses_count,
 	.table = (void **) &rq_offset_uses,
-	.fill = offset_uses_fill
+	.is_begun_later = true
 };
+
+/* That there is none is seen without the spinlock, for those who ask often. */
+uint32
+rq_offset_use_begin(uint32 slot)
+{
+	uint32		n = (uint32) offset_uses_count();
+	uint32		at = RQ_NO_SLOT;
+
+	if (pg_atomic_read_u32(&rq_tables->uses_begun) >= n)
+		return RQ_NO_SLOT;
+	SpinLockAcquire(&rq_tables->uses_mutex);
+	if (pg_atomic_read_u32(&rq_tables->uses_begun) < n)
+	{
+		at = pg_atomic_read_u32(&rq_tables->uses_begun);
+		pg_atomic_init_u32(&rq_offset_uses[at].offset, slot);
+		rq_offset_uses[at].nmoves = 0;
+		memset(rq_offset_uses[at].samples, 0, sizeof(rq_offset_uses[at].samples));
+		pg_write_barrier();
+		pg_atomic_write_u32(&rq_tables->uses_begun, at + 1);
+	}
+	SpinLockRelease(&rq_tables->uses_mutex);
+	return at;
+}

@@ -12,6 +12,7 @@
 #include "datatype/timestamp.h"
 #include "port/atomics.h"
 #include "storage/lwlock.h"
+#include "storage/spin.h"
 
 #include "base/rq_base.h"
 #include "format/rq_settings.h"
@@ -204,7 +205,7 @@ typedef struct RqOffset
 {
 	uint32		group;			/* slot of its group, RQ_NO_SLOT = free */
 	uint16		queue_id;
-	uint8		state;			/* RqOffsetState */
+	uint8		state;			/* RqOffsetState; rq_offset_becomes() */
 	bool		is_logged;		/* "committed" is in WAL without an xid */
 	uint64		committed;
 
@@ -301,7 +302,10 @@ typedef struct RqTables
 	/* Is a topic being altered, as far as is replayed?  Startup process. */
 	bool		redo_altering;
 
-	pg_atomic_uint32 next_use;	/* to be looked at; no lock */
+	/* of rq_offset_uses: those that have been used, and what to look at next */
+	slock_t		uses_mutex;		/* to begin another one */
+	pg_atomic_uint32 uses_begun;
+	pg_atomic_uint32 next_use;	/* no lock */
 
 	TimestampTz started_at;		/* when this memory was set up */
 } RqTables;
@@ -392,8 +396,21 @@ rq_offset_pending(const RqOffset *o)
 	return o->state == RQ_OFFSET_PENDING ? o->pend_xid : 0;
 }
 
-/* How many RqOffsetUse there are. */
-extern int	rq_offset_uses_count(void);
+/*
+ * How many RqOffsetUse have ever been used: the first ones.  Pairs with
+ * rq_offset_use_begin(), before whose write barrier they are set up.
+ */
+static inline uint32
+rq_offset_uses_begun(void)
+{
+	uint32		n = pg_atomic_read_u32(&rq_tables->uses_begun);
+
+	pg_read_barrier();
+	return n;
+}
+
+/* Begin another one for this slot of an offset; RQ_NO_SLOT if there is none. */
+extern uint32 rq_offset_use_begin(uint32 slot);
 
 /* That of an offset, NULL = none. */
 static inline RqOffsetUse *
@@ -449,6 +466,17 @@ static inline void
 rq_offset_unsettled(const RqOffset *o)
 {
 	rq_bits_set(&rq_unsettled[RQ_SLOT_OFFSET], (uint32) (o - rq_offsets));
+}
+
+/* For who changes its state: under the offset's lock, or while nobody uses it. */
+static inline void
+rq_offset_becomes(RqOffset *o, RqOffsetState state)
+{
+	if (state == RQ_OFFSET_OPEN)
+		rq_bits_set(&rq_open_offsets, (uint32) (o - rq_offsets));
+	else if (o->state == RQ_OFFSET_OPEN)
+		rq_bits_clear(&rq_open_offsets, (uint32) (o - rq_offsets));
+	o->state = state;
 }
 
 /* The slot of a queue's topic; the caller keeps the queue (see RqQueue). */

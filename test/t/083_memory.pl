@@ -98,7 +98,7 @@ EOQ
 	  $node->safe_psql('postgres', "SELECT pid, backend_type FROM pg_stat_activity WHERE pid <> pg_backend_pid()");
 	$touched{postmaster} = touched($postmaster);
 	note(sprintf('%s has touched %.1f MB', $_, $touched{$_})) foreach sort keys %touched;
-	is_deeply([ grep { $touched{$_} > 32 } sort keys %touched ], [], 'nobody touches what is not used');
+	is_deeply([ grep { $touched{$_} > 16 } sort keys %touched ], [], 'nobody touches what is not used');
 	$session->quit;
 }
 
