@@ -42,11 +42,8 @@
 #include "topic/rq_waiters.h"
 #include "txn/rq_txn.h"
 
-/*
- * How many messages ahead frames are fetched from memory: neighbours in a queue
- * can lie anywhere in the log.
- */
-#define FETCH_AHEAD		4
+/* How many messages are fetched from memory at a time: see fetch_ahead(). */
+#define FETCH_AHEAD		8
 
 /* The last transaction of this backend that has called rq_consume(). */
 static LocalTransactionId consumed_in = InvalidLocalTransactionId;
@@ -72,6 +69,26 @@ report_illegal_offset(RqQueue *q, RqOff from, bool too_small)
 }
 
 /*
+ * Fetch the frames of the next entries from memory; returns the offset after them.
+ * Neighbours in a queue can lie anywhere in the log, each in another page.  A
+ * processor looks up the addresses of several pages at once, but only of those
+ * that come within some hundred instructions; so first all pages are touched,
+ * one after the other, and then the rest of each frame.
+ */
+static RqOff
+fetch_ahead(const RqExtRun *run, RqOff off, RqOff end)
+{
+	const RqEntry *entries = run->entries + (off - run->first);
+	uint32		n = Min(Min(FETCH_AHEAD, end - off), run->first + run->count - off);
+
+	for (uint32 i = 0; i < n; i++)
+		rq_log_prefetch(entries[i].pos, 1);
+	for (uint32 i = 0; i < n; i++)
+		rq_log_prefetch(entries[i].pos, RQ_ENTRY_FRAME_LEN(&entries[i]));
+	return off + n;
+}
+
+/*
  * Read up to "max" matching messages from "from" on; returns how many, and in
  * "next" the offset after the last entry checked.  What retention has removed
  * is passed over, or, if "exact" and "from" is among it, an error.
@@ -89,6 +106,7 @@ read_forward(RqQueue *q, RqOff from, bool exact, int max,
 	RqExtRun	run = {0};
 	int			count = 0;
 	RqReadPin  *pin = rq_log_pin();
+	RqOff		fetched = 0;
 	RqOff		off;
 
 	/*
@@ -108,12 +126,8 @@ read_forward(RqQueue *q, RqOff from, bool exact, int max,
 			off = pg_atomic_read_u64(&q->start) - 1;
 			continue;
 		}
-		if (off + FETCH_AHEAD < Min(stable, run.first + run.count))
-		{
-			const RqEntry *ahead = run.entries + (off + FETCH_AHEAD - run.first);
-
-			rq_log_prefetch(ahead->pos, RQ_ENTRY_FRAME_LEN(ahead));
-		}
+		if (off >= fetched)
+			fetched = fetch_ahead(&run, off, Min(stable, off + (max - count)));
 		if ((m.entry.len_flags & RQ_ENTRY_ABORTED) != 0 ||
 			!rq_filter_entry(filter, &m.entry))
 			continue;
