@@ -10,7 +10,7 @@
 #   make tempcheck           SQL and isolation tests in a server of their own
 #   make indent              put the sources into the house style
 #
-# Switches: WERROR=1 (many warnings, all errors), ASSERT=1 (assertions),
+# Switches: CC=clang, WERROR=1 (many warnings, all errors), ASSERT=1 (assertions),
 # RQ_TESTING=1 (stop points for the crash tests), SANITIZE=1 (undefined
 # behaviour ends the process).
 
@@ -272,7 +272,10 @@ SHLIB_LINK += -fsanitize=undefined
 endif
 ifdef WERROR
 PG_CFLAGS += -Werror -Wextra -Wno-unused-parameter -Wno-sign-compare \
-	-Wno-missing-field-initializers -Wshadow
+	-Wno-missing-field-initializers -Wshadow \
+	$(if $(findstring clang,$(CC)),$(NOT_OF_CLANG))
+# Where gcc built the server, its flags and headers are for gcc.
+NOT_OF_CLANG = -Wno-unknown-warning-option -Wno-ignored-attributes
 endif
 
 EXTRA_CLEAN = .build_switches $(OBJS:.o=.d) tmp_check output_iso
