@@ -187,6 +187,11 @@ typedef TU_UpdateIndexes RqUpdateIndexes;
 	((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
 #endif
 
+/* NOT NULL is a constraint of domains from 17 on, of tables from 18 on. */
+#if PG_VERSION_NUM < 170000
+#define CONSTRAINT_NOTNULL	'n'
+#endif
+
 /* In 16 the rights a statement needs moved out of the range table entry. */
 #if PG_VERSION_NUM < 160000
 #define rq_required_perms(stmt, rte)	((rte)->requiredPerms)

@@ -22,6 +22,7 @@
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
@@ -34,12 +35,14 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "base/rq_compat.h"
 #include "ddl/rq_access_hook.h"
 #include "ddl/rq_label.h"
 #include "ddl/rq_publication.h"
@@ -209,6 +212,34 @@ column_changed(Oid relid, int attnum)
 	if (!rq_column_fits((Form_pg_attribute) GETSTRUCT(tuple)))
 		refuse_column_change(relid);
 	rq_check_computed((Form_pg_attribute) GETSTRUCT(tuple));
+	heap_freetuple(tuple);
+}
+
+/*
+ * From 18 on NOT NULL is a constraint.  That is created before the column says
+ * so, and ALTER TABLE of a parent or ADD CONSTRAINT changes the column without
+ * saying so here.
+ */
+static void
+constraint_created(Oid constraint)
+{
+	HeapTuple	tuple = fetch_by_oid(ConstraintRelationId, ConstraintOidIndexId,
+									 Anum_pg_constraint_oid, constraint);
+	Form_pg_constraint form;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	form = (Form_pg_constraint) GETSTRUCT(tuple);
+	if (form->contype == CONSTRAINT_NOTNULL && rq_oid_is_topic(form->conrelid))
+	{
+		bool		isnull;
+		Datum		columns = SysCacheGetAttr(CONSTROID, tuple,
+											  Anum_pg_constraint_conkey, &isnull);
+
+		Assert(!isnull);
+		forget_columns(form->conrelid);
+		rq_check_not_null(*(int16 *) ARR_DATA_PTR(DatumGetArrayTypeP(columns)));
+	}
 	heap_freetuple(tuple);
 }
 
@@ -420,6 +451,9 @@ object_created(Oid classId, Oid objectId, int subId)
 		case AttrDefaultRelationId:
 			forget_columns(objectId);
 			rq_check_default(objectId, subId);
+			break;
+		case ConstraintRelationId:
+			constraint_created(objectId);
 			break;
 		case TriggerRelationId:
 			trigger_created(objectId);

@@ -83,6 +83,13 @@ refuse_value(const char *message, const char *column)
 			 errhint("Define the column as in rocketq.message, without a primary key.")));
 }
 
+static void
+refuse_not_null(int attnum)
+{
+	refuse_value(gettext_noop("column \"%s\" of a topic cannot be declared NOT NULL"),
+				 rq_column_name((RqColumn) (attnum - 1)));
+}
+
 void
 rq_check_computed(const FormData_pg_attribute *att)
 {
@@ -102,8 +109,14 @@ rq_check_computed(const FormData_pg_attribute *att)
 		refuse_value(gettext_noop("column \"%s\" of a topic cannot be a generated column"),
 					 NameStr(att->attname));
 	if (att->attnotnull)
-		refuse_value(gettext_noop("column \"%s\" of a topic cannot be declared NOT NULL"),
-					 NameStr(att->attname));
+		refuse_not_null(att->attnum);
+}
+
+void
+rq_check_not_null(int attnum)
+{
+	if (is_computed(attnum))
+		refuse_not_null(attnum);
 }
 
 void

@@ -45,6 +45,9 @@ extern void rq_check_computed(const FormData_pg_attribute *att);
 /* Throw if the column belongs to a topic and cannot have a default. */
 extern void rq_check_default(Oid relid, int attnum);
 
+/* Throw if this column of a topic cannot be NOT NULL. */
+extern void rq_check_not_null(int attnum);
+
 /* Throw unless the relation has exactly the columns of rocketq.message. */
 extern void rq_check_columns(Relation rel);
 
