@@ -164,8 +164,7 @@ INSERT INTO refused (command) VALUES
     ('CREATE INDEX ON altered USING hash (tag)'),
     ('CREATE INDEX ON altered USING brin (message_id)'),
     ('CREATE INDEX ON altered USING gin (keys)'),
-    ('CREATE INDEX ON altered ((lower(tag))) WHERE tag IS NOT NULL'),
-    ('CREATE RULE "_RETURN" AS ON SELECT TO altered DO INSTEAD SELECT * FROM plain');
+    ('CREATE INDEX ON altered ((lower(tag))) WHERE tag IS NOT NULL');
 CREATE TABLE plain (LIKE rocketq.message);
 CREATE TABLE keyed (tag text PRIMARY KEY);
 CREATE FUNCTION outcome(command text) RETURNS text LANGUAGE plpgsql AS $$
@@ -181,6 +180,9 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 TRUNCATE altered;
 SELECT command, outcome(command) FROM refused ORDER BY n;
+-- from 16 on the server itself refuses this, for every table
+SELECT outcome('CREATE RULE "_RETURN" AS ON SELECT TO altered DO INSTEAD SELECT * FROM plain')
+    ~ '^(0A000: topic "altered" cannot be turned into a view|42809: relation "altered" cannot have ON SELECT rules)' AS refused;
 CREATE INDEX CONCURRENTLY ON altered (tag);
 \echo :LAST_ERROR_SQLSTATE
 VACUUM FULL altered;
