@@ -1,4 +1,4 @@
-# 098_partition_method.pl -- from 17 on a partitioned table can have an access
+# 107_partition_method.pl -- from 17 on a partitioned table can have an access
 # method, which its partitions inherit.
 
 use strict;

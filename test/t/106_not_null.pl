@@ -1,4 +1,4 @@
-# 097_not_null.pl -- from 18 on NOT NULL is a constraint that has several ways to
+# 106_not_null.pl -- from 18 on NOT NULL is a constraint that has several ways to
 # come to a table: columns that rocketq sets can have it in none of them, and no
 # message is produced past one that is allowed.
 
