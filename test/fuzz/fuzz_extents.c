@@ -11,6 +11,9 @@
  * that was done, and replays what has been logged after each copy, up to some
  * point.
  *
+ * In between something is damaged while the server is down: then those entries must
+ * be told to be missing that were there, and no others.
+ *
  * A queue's entries are computed from its incarnation and their offsets, so that
  * one that is found can be told from any other.
  */
@@ -287,10 +290,12 @@ must_not_miss(RqQueue *q, RqOff from, RqOff to, void *arg)
 	must(false, "entries of a queue are missing after a crash");
 }
 
+static uint32 stated;			/* chunks that the state says there are */
+
 static void
-start_server(void)
+make_queues(void)
 {
-	fuzz_start_queues();
+	rq_extents->nchunks = stated;
 	fuzz_make_topic(0, my_key, QUEUES);
 	for (uint32 i = 0; i < QUEUES; i++)
 	{
@@ -298,7 +303,20 @@ start_server(void)
 
 		pg_atomic_write_u64(&q->end, model[i].end);
 	}
-	rq_extent_load_finish(rq_extent_load_begin(must_not_miss, NULL), true);
+}
+
+static void
+start_server_with(RqExtMissing missing, bool complete)
+{
+	fuzz_start_queues();
+	make_queues();
+	rq_extent_load_finish(rq_extent_load_begin(missing, NULL), complete);
+}
+
+static void
+start_server(void)
+{
+	start_server_with(must_not_miss, true);
 }
 
 static void
@@ -470,7 +488,7 @@ check_places(void)
 		owned += note_chain(i);
 	for (uint32 i = 0; i < rq_extents->nchunks; i++)
 	{
-		int			class = rq_chunks[i].kind - 1;
+		int			class = rq_chunk_class(i);
 
 		if (class < 0)
 			continue;
@@ -496,6 +514,8 @@ check_all(void)
 	check_places();
 }
 
+#include "fuzz_damage.h"
+
 /* ---- rounds ---- */
 
 static void
@@ -518,6 +538,8 @@ step(void)
 		(void) rq_extent_raze((uint32[RQ_EXT_CLASSES]) {0}, 8);
 	else if (what < 30)
 		check_all();
+	else if (what < 31)
+		damage();
 	else
 	{
 		crash();
@@ -532,6 +554,11 @@ make_store(void)
 	mkdir(RQ_QUEUE_DIR, 0700);
 	rq_area_path(area_path, 0);
 	image = malloc(MAX_FILE);
+	for (int i = 0; i < QUEUES; i++)
+	{
+		expected[i] = malloc(MAX_ENTRIES);
+		told[i] = malloc(MAX_ENTRIES);
+	}
 	places = calloc(MAX_FILE / RQ_CHUNK_SIZE, 1 << RQ_EXT_PLACE_BITS);
 }
 
