@@ -398,7 +398,8 @@ sub areas_cut
 	};
 }
 
-# But for a chunk's header, which is written by one call, and so is never torn.
+# But for the first page of a chunk, which has its header: that it is raw is said by
+# all of the page, and between that and its first extent there are fsyncs.
 sub areas_random
 {
 	my ($unit) = @_;
@@ -412,7 +413,7 @@ sub areas_random
 			sub {
 				my $in_chunk = $_[0] % CHUNK_SIZE;
 
-				$time = rq_random(0, 2) if $in_chunk == 0 || $in_chunk >= 64;
+				$time = rq_random(0, 2) if $in_chunk == 0 || $in_chunk >= PAGE;
 				return $time;
 			});
 	};
