@@ -106,6 +106,7 @@ rq_extents_forget_absent(void)
 			rq_chunks[i].kind = RQ_CHUNK_RAW;
 			rq_extents->nraw++;
 		}
+	rq_extents->damaged = false;
 	LWLockRelease(rq_extents_lock);
 }
 
@@ -308,26 +309,74 @@ rq_chunk_add(uint32 chunk, int class)
 	LWLockRelease(rq_extents_lock);
 }
 
+/* Of those that are not needed, first the ones that are yet to be swept. */
+static bool
+is_spare(const RqChunk *c, int class, uint32 keep)
+{
+	uint32		unowned = rq_extents->nunowned[class];
+
+	if (rq_extents->nempty[class] + unowned <= keep)
+		return false;
+	if (c->sweep == RQ_SWEEP_EMPTY)
+		return !rq_extents->damaged;
+	return unowned == 0 && c->nfree == rq_ext_places[class];
+}
+
+/*
+ * What has not been swept can be anything but an extent of a queue: the chunk is
+ * filled with zeros before it is used again.
+ */
 bool
 rq_chunk_remove(uint32 chunk, const uint32 keep[RQ_EXT_CLASSES])
 {
 	RqChunk    *c = &rq_chunks[chunk];
 	int			class = rq_chunk_class(chunk);
-	bool		removed = false;
+	bool		removed;
 
 	if (class < 0)
 		return false;
 	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
-	if (c->nfree == rq_ext_places[class] && rq_extents->nempty[class] > keep[class])
+	removed = is_spare(c, class, keep[class]);
+	if (removed && c->sweep == RQ_SWEEP_EMPTY)
 	{
-		Assert(c->sweep == RQ_SWEPT);
+		rq_extents->nunswept[class]--;
+		rq_extents->nunowned[class]--;
+	}
+	else if (removed)
 		change_free(chunk, class, -(int) c->nfree);
+	if (removed)
+	{
+		c->sweep = RQ_SWEPT;
 		c->kind = RQ_CHUNK_RAW;
 		rq_extents->nraw++;
-		removed = true;
 	}
 	LWLockRelease(rq_extents_lock);
 	return removed;
+}
+
+void
+rq_chunk_sweep_begin(uint32 chunk)
+{
+	RqChunk    *c = &rq_chunks[chunk];
+
+	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
+	if (c->sweep == RQ_SWEEP_EMPTY)
+		rq_extents->nunowned[c->kind - 1]--;
+	c->sweep = RQ_SWEEP_DUE;
+	LWLockRelease(rq_extents_lock);
+}
+
+void
+rq_chunk_sweep_end(uint32 chunk, uint8 sweep)
+{
+	RqChunk    *c = &rq_chunks[chunk];
+
+	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
+	Assert(c->sweep == RQ_SWEEP_DUE);
+	c->sweep = sweep;
+	c->fresh = rq_ext_places[c->kind - 1] + 1;
+	rq_extents->nunswept[c->kind - 1]--;
+	LWLockRelease(rq_extents_lock);
 }
 
 /* ---- lists ---- */

@@ -46,7 +46,8 @@
 #define RQ_SWEPT			0	/* all of it, or the chunk is a new one */
 #define RQ_SWEEP_DUE		1	/* nothing from "fresh" on: it may not be
 								 * zeros */
-#define RQ_SWEEP_GIVEN_UP	2	/* only what is in the list: some of the rest
+#define RQ_SWEEP_EMPTY		2	/* the same, and nothing of it is anybody's */
+#define RQ_SWEEP_GIVEN_UP	3	/* only what is in the list: some of the rest
 								 * can't be read, and is not looked at before
 								 * the next start */
 
@@ -93,6 +94,11 @@ typedef struct RqExtents
 	uint64		nowned[RQ_EXT_CLASSES]; /* in chains and lists */
 	uint32		nempty[RQ_EXT_CLASSES]; /* chunks with nothing but free ones */
 	uint32		nunswept[RQ_EXT_CLASSES];	/* chunks to be swept */
+	uint32		nunowned[RQ_EXT_CLASSES];	/* of these, those that are
+											 * RQ_SWEEP_EMPTY */
+	bool		damaged;		/* something was missing at the start: what
+								 * nobody seems to own may yet be needed, see
+								 * rq_extents_forget_absent() */
 	uint64		ntaken[RQ_EXT_CLASSES]; /* since the server started */
 	RqSpace		space;			/* for who waits for free ones */
 	pg_atomic_uint32 nadrift;	/* backends that are about to give back chains
@@ -153,7 +159,10 @@ typedef struct RqExtSpace
 
 extern RqExtSpace rq_extents_space(void);
 
-/* What is missing has come back, or is given up: those chunks are raw now. */
+/*
+ * What is missing has come back, or is given up: absent chunks are raw now, and
+ * what nobody owns can be swept.
+ */
 extern void rq_extents_forget_absent(void);
 
 /* A chunk that has something free of this class, or RQ_NO_CHUNK. */
@@ -177,8 +186,8 @@ extern void rq_free_clear(RqExtAddr addr, char *base);
 
 /*
  * The chunk, which was raw, is of this class now, and all free.  And the other
- * way round, if all of it is free and more chunks of the class are like that than
- * "keep" says for it; else false.  Allocator only.
+ * way round, if nothing of it is anybody's and more chunks of the class are like
+ * that than "keep" says for it; else false.  Allocator only.
  */
 extern void rq_chunk_add(uint32 chunk, int class);
 extern bool rq_chunk_remove(uint32 chunk, const uint32 keep[RQ_EXT_CLASSES]);
@@ -196,6 +205,13 @@ rq_ext_touch(RqExtentHeader *h)
 
 	*next = *next;
 }
+
+/*
+ * A chunk with something to be swept is about to be, or need not be any more.
+ * Allocator only.
+ */
+extern void rq_chunk_sweep_begin(uint32 chunk);
+extern void rq_chunk_sweep_end(uint32 chunk, uint8 sweep);
 
 /*
  * Put the chain in front of a list.  "last" is the header of its tail, mapped for

@@ -146,9 +146,15 @@ free_released(RqExtIsNeeded is_needed, int *err)
 
 /* ---- chunks ---- */
 
+static bool
+is_unswept(const RqChunk *c)
+{
+	return c->sweep == RQ_SWEEP_DUE || c->sweep == RQ_SWEEP_EMPTY;
+}
+
 /* The next chunk after the last one that was found so, or RQ_NO_CHUNK. */
 static uint32
-find_chunk(int class, uint8 sweep)
+find_chunk(int class, bool unswept)
 {
 	static uint32 at = 0;
 
@@ -158,29 +164,21 @@ find_chunk(int class, uint8 sweep)
 
 		at = at + 1 < rq_extents->nchunks ? at + 1 : 0;
 		c = &rq_chunks[at];
-		if (c->kind == class + 1 && c->sweep == sweep)
+		if (c->kind == class + 1 && is_unswept(c) == unswept)
 			return at;
 	}
 	return RQ_NO_CHUNK;
 }
 
-/*
- * Every extent that nobody owns; their headers have been zeroed at the start.  If
- * this is cut short by an error, as when a page can't be read, it goes on after
- * that place, which is not used until the next start: nothing must become free
- * twice.
- */
-static int
-sweep_chunk(int class)
+/* Every extent that nobody owns; their headers have been zeroed at the start. */
+static bool
+sweep_places(void *arg)
 {
-	uint32		chunk = find_chunk(class, RQ_SWEEP_DUE);
+	uint32		chunk = *(uint32 *) arg;
 	RqChunk    *c = &rq_chunks[chunk];
-	char	   *base;
+	int			class = c->kind - 1;
+	char	   *base = rq_area_chunk(chunk, RQ_MAP_WRITE);
 
-	Assert(chunk != RQ_NO_CHUNK);
-	base = rq_area_chunk(chunk, RQ_MAP_PROBE_WRITE);
-	if (base == NULL)
-		return EIO;
 	while (c->fresh <= rq_ext_places[class])
 	{
 		uint32		place = c->fresh++;
@@ -190,10 +188,25 @@ sweep_chunk(int class)
 		zero_entries(base, class, place);
 		rq_free_put(RQ_EXT_ADDR(chunk, place), base);
 	}
-	LWLockAcquire(rq_extents_lock, LW_EXCLUSIVE);
-	c->sweep = RQ_SWEPT;
-	rq_extents->nunswept[class]--;
-	LWLockRelease(rq_extents_lock);
+	return true;
+}
+
+/*
+ * If this is cut short by an error, as when a page can't be read, the rest is not
+ * used until the next start: nothing must become free twice.
+ */
+static int
+sweep_chunk(int class)
+{
+	uint32		chunk = find_chunk(class, true);
+	bool		done;
+
+	Assert(chunk != RQ_NO_CHUNK);
+	if (rq_area_chunk(chunk, RQ_MAP_PROBE_WRITE) == NULL)
+		return EIO;
+	rq_chunk_sweep_begin(chunk);
+	done = rq_extent_try(sweep_places, &chunk);
+	rq_chunk_sweep_end(chunk, done ? RQ_SWEPT : RQ_SWEEP_GIVEN_UP);
 	return 0;
 }
 
@@ -204,12 +217,28 @@ fill_chunk_of(int class)
 	int			err;
 
 	if (rq_extents->nraw > 0)
-		chunk = find_chunk(-1, RQ_SWEPT);
+		chunk = find_chunk(-1, false);
 	if (chunk >= RQ_CHUNKS)
 		return ENOSPC;
 	err = rq_area_fill(chunk, class, rq_extents->store);
 	if (err == 0)
 		rq_chunk_add(chunk, class);
+	return err;
+}
+
+/*
+ * While something is missing, what was found at the start is left alone, as it may
+ * turn out to be that; but for the sake of going on.
+ */
+static int
+supply_class(int class)
+{
+	int			err = 0;
+
+	if (rq_extents->nunswept[class] == 0 || rq_extents->damaged)
+		err = fill_chunk_of(class);
+	if (rq_extents->nunswept[class] > 0 && (err != 0 || !rq_extents->damaged))
+		err = sweep_chunk(class);
 	return err;
 }
 
@@ -235,8 +264,7 @@ rq_extent_supply(const uint64 want[RQ_EXT_CLASSES], uint64 most,
 		{
 			if (done >= most)
 				return false;
-			failed = rq_extents->nunswept[class] > 0 ? sweep_chunk(class) :
-				fill_chunk_of(class);
+			failed = supply_class(class);
 			done += RQ_CHUNK_SIZE;
 		}
 		/* As long as there are some, nobody is to be refused. */
@@ -271,13 +299,28 @@ rq_extent_report_lacking(int err)
 					 RQ_QUEUE_DIR)));
 }
 
+void
+rq_extent_sweep(uint32 most)
+{
+	static int	class = 0;
+
+	for (int i = 0; i < RQ_EXT_CLASSES && !rq_extents->damaged; i++)
+	{
+		for (; most > 0 && rq_extents->nunswept[class] > 0; most--)
+			(void) sweep_chunk(class);
+		if (most == 0)
+			return;
+		class = (class + 1) % RQ_EXT_CLASSES;
+	}
+}
+
 uint32
-rq_extent_raze(const uint32 keep[RQ_EXT_CLASSES], uint32 most)
+rq_extent_raze(const uint32 keep[RQ_EXT_CLASSES], uint32 look, uint32 most)
 {
 	static uint32 at = 0;
 	uint32		razed = 0;
 
-	for (uint32 n = 0; n < Min(most, rq_extents->nchunks); n++)
+	for (uint32 n = 0; n < Min(look, rq_extents->nchunks) && razed < most; n++)
 	{
 		at = at + 1 < rq_extents->nchunks ? at + 1 : 0;
 		if (rq_chunk_remove(at, keep) && rq_area_raze(at) == 0)
@@ -298,13 +341,13 @@ rq_extent_make_room(RqExtIsNeeded is_needed)
 
 	while (free_released(is_needed, &err) > 0)
 		;
-	if (rq_extent_raze(keep_none, PG_UINT32_MAX) > 0)
+	if (rq_extent_raze(keep_none, PG_UINT32_MAX, PG_UINT32_MAX) > 0)
 		return;
 	for (int class = 0; class < RQ_EXT_CLASSES; class++)
 		while (rq_extents->nunswept[class] > 0 && sweep_chunk(class) == 0)
 			if (rq_extents->nempty[class] > 0)
 			{
-				(void) rq_extent_raze(keep_none, PG_UINT32_MAX);
+				(void) rq_extent_raze(keep_none, PG_UINT32_MAX, PG_UINT32_MAX);
 				return;
 			}
 }

@@ -32,11 +32,18 @@ extern void rq_extent_sweep_one(void);
 extern void rq_extent_report_lacking(int err);
 
 /*
- * Give back the space of chunks with nothing in them, but for as many
- * of each class as "keep" says; looks at "most" chunks, goes on where it has stopped, and returns how
- * many it has given back.
+ * Sweep so many chunks at most, though nobody needs what is in them: one that
+ * turns out to be empty can be razed.
  */
-extern uint32 rq_extent_raze(const uint32 keep[RQ_EXT_CLASSES], uint32 most);
+extern void rq_extent_sweep(uint32 most);
+
+/*
+ * Give back the space of chunks with nothing in them, but for as many of each
+ * class as "keep" says: of "most" chunks at most; looks at "look" chunks, goes on
+ * where it has stopped, and returns how many it has given back.
+ */
+extern uint32 rq_extent_raze(const uint32 keep[RQ_EXT_CLASSES], uint32 look,
+							 uint32 most);
 
 /*
  * The disk is full, and extents of another class are needed than those that there

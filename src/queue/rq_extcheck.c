@@ -447,6 +447,7 @@ counts_problem(void)
 	uint64		places[RQ_EXT_CLASSES] = {0};
 	uint32		nempty[RQ_EXT_CLASSES] = {0};
 	uint32		nunswept[RQ_EXT_CLASSES] = {0};
+	uint32		nunowned[RQ_EXT_CLASSES] = {0};
 	bool		unknown[RQ_EXT_CLASSES] = {false};
 	uint32		nraw = 0;
 
@@ -460,7 +461,9 @@ counts_problem(void)
 		nfree[class] += rq_chunks[i].nfree;
 		places[class] += rq_ext_places[class];
 		nempty[class] += rq_chunks[i].nfree == rq_ext_places[class];
-		nunswept[class] += rq_chunks[i].sweep == RQ_SWEEP_DUE;
+		nunowned[class] += rq_chunks[i].sweep == RQ_SWEEP_EMPTY;
+		nunswept[class] += rq_chunks[i].sweep == RQ_SWEEP_DUE ||
+			rq_chunks[i].sweep == RQ_SWEEP_EMPTY;
 		unknown[class] |= rq_chunks[i].sweep != RQ_SWEPT;
 	}
 	for (int i = 0; i < RQ_EXT_CLASSES; i++)
@@ -468,7 +471,8 @@ counts_problem(void)
 		uint64		known = nfree[i] + rq_extents->nowned[i];
 
 		if (nfree[i] != rq_extents->nfree[i] || nempty[i] != rq_extents->nempty[i] ||
-			nunswept[i] != rq_extents->nunswept[i] || known > places[i] ||
+			nunswept[i] != rq_extents->nunswept[i] ||
+			nunowned[i] != rq_extents->nunowned[i] || known > places[i] ||
 			(!unknown[i] && known + 1 < places[i]))
 			return "there are more or fewer free ones than in all chunks together";
 	}

@@ -296,9 +296,13 @@ note_chunk(uint32 chunk, int class, uint32 owned, uint32 n, bool whole)
 	bool		sweep = owned < n && whole;
 
 	rq_extents->nowned[class] += owned;
-	c->sweep = sweep ? RQ_SWEEP_DUE : owned < n ? RQ_SWEEP_GIVEN_UP : RQ_SWEPT;
-	c->fresh = sweep ? 1 : n + 1;
 	rq_extents->nunswept[class] += sweep;
+	rq_extents->nunowned[class] += sweep && owned == 0;
+	c->fresh = sweep ? 1 : n + 1;
+	if (sweep)
+		c->sweep = owned == 0 ? RQ_SWEEP_EMPTY : RQ_SWEEP_DUE;
+	else
+		c->sweep = owned < n ? RQ_SWEEP_GIVEN_UP : RQ_SWEPT;
 }
 
 /*
@@ -350,6 +354,7 @@ void
 rq_extent_load_finish(RqExtLoad *load, bool complete)
 {
 	RQ_FAULT("load-stale");
+	rq_extents->damaged = !complete;
 	if (complete)
 		rq_area_cut();
 	else

@@ -34,11 +34,14 @@
 #define WANTS_AHEAD		8192
 
 /*
- * What a round makes free, in bytes, but for a chunk that is swept; and how many
- * chunks it looks at.
+ * What a round makes free, in bytes, but for a chunk that is swept; how many
+ * chunks it looks at, and gives back; and how many that nobody needs it sweeps,
+ * which it does once a second.
  */
 #define ROUND_BYTES		(16 * RQ_CHUNK_SIZE)
-#define ROUND_CHUNKS	256
+#define ROUND_CHUNKS	4096
+#define ROUND_RAZED		64
+#define ROUND_SWEPT		4
 
 /*
  * So many chunks of each class are kept though nothing is in them, beyond what is
@@ -174,6 +177,22 @@ is_used(int class)
 	return class == 0 || rq_extents->nowned[class] + rq_extents->nfree[class] > 0;
 }
 
+/*
+ * Chunks that were found at the start with extents of nobody's: their space is
+ * no use to extents of other sizes before they have been swept.
+ */
+static void
+sweep_slowly(void)
+{
+	static TimestampTz last = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now - last < USECS_PER_SEC)
+		return;
+	last = now;
+	rq_extent_sweep(ROUND_SWEPT);
+}
+
 bool
 rq_supply_round(bool others_lack_room, int *err)
 {
@@ -195,6 +214,9 @@ rq_supply_round(bool others_lack_room, int *err)
 		keep[class] = (need[class] + rq_ext_places[class] - 1) / rq_ext_places[class] +
 			(others_lack_room || *err != 0 ? 0 : KEPT_CHUNKS);
 
+	if (done && *err == 0)
+		sweep_slowly();
+
 	/* What has been razed is room for those who lack some. */
-	return rq_extent_raze(keep, ROUND_CHUNKS) == 0 && done;
+	return rq_extent_raze(keep, ROUND_CHUNKS, ROUND_RAZED) == 0 && done;
 }

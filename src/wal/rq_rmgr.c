@@ -206,7 +206,7 @@ redo_xlog(XLogReaderState *record)
 	{
 		(void) rq_files_tidy_leftovers();
 		rq_state_sync(record->ReadRecPtr, RQ_SYNC_ORDINARY);
-		(void) rq_extent_raze(keep_some, PG_UINT32_MAX);
+		(void) rq_extent_raze(keep_some, PG_UINT32_MAX, PG_UINT32_MAX);
 	}
 	core_xlog_redo(record);
 	check_when_consistent();

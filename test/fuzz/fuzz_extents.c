@@ -535,7 +535,7 @@ step(void)
 		for (uint32 n = number() % (QUEUES + 4); n > 0; n--)
 			sync_on();
 	else if (what < 29)
-		(void) rq_extent_raze((uint32[RQ_EXT_CLASSES]) {0}, 8);
+		(void) rq_extent_raze((uint32[RQ_EXT_CLASSES]) {0}, 8, 8);
 	else if (what < 30)
 		check_all();
 	else if (what < 31)
