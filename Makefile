@@ -275,7 +275,8 @@ PG_CFLAGS += -Werror -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers -Wshadow \
 	$(if $(findstring clang,$(CC)),$(NOT_OF_CLANG))
 # Where gcc built the server, its flags and headers are for gcc.
-NOT_OF_CLANG = -Wno-unknown-warning-option -Wno-ignored-attributes
+NOT_OF_CLANG = -Wno-unknown-warning-option -Wno-ignored-attributes \
+	-Wno-ignored-optimization-argument
 endif
 
 EXTRA_CLEAN = .build_switches $(OBJS:.o=.d) tmp_check output_iso
