@@ -275,14 +275,6 @@ rq_extent_supply(const uint64 want[RQ_EXT_CLASSES], uint64 most,
 }
 
 void
-rq_extent_sweep_one(void)
-{
-	for (int class = 0; class < RQ_EXT_CLASSES; class++)
-		if (rq_extents->nunswept[class] > 0 && sweep_chunk(class) == 0)
-			return;
-}
-
-void
 rq_extent_report_lacking(int err)
 {
 	bool		is_full = err == ENOSPC || err == EDQUOT;

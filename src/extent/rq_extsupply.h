@@ -22,12 +22,6 @@ typedef bool (*RqExtIsNeeded) (RqExtAddr addr, const RqExtentHeader *h);
 extern bool rq_extent_supply(const uint64 want[RQ_EXT_CLASSES], uint64 most,
 							 RqExtIsNeeded is_needed, int *err);
 
-/*
- * Sweep one chunk though nobody needs what is free in it, so that it can be given
- * back if nothing is in it.  Allocator only.  Can't throw.
- */
-extern void rq_extent_sweep_one(void);
-
 /* Throw because no more extents can be made free, for this errno. */
 extern void rq_extent_report_lacking(int err);
 

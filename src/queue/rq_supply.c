@@ -69,6 +69,17 @@ may_want(int class)
 }
 
 /*
+ * Is so little free that the allocator should come at once?  Read without the
+ * lock: who finds too little at the end waits for it.
+ */
+static bool
+is_scarce(int class)
+{
+	return *(volatile uint64 *) &rq_extents->nfree[class] < rq_ext_places[class] / 4 +
+		2 * (uint64) pg_atomic_read_u32(&RQ_MY_BACKEND->wants[class]);
+}
+
+/*
  * With the first entry only what that needs is asked for, since most
  * transactions have few for a queue.
  */
@@ -78,7 +89,7 @@ rq_supply_pending(RqQueue *q, uint64 pending, uint64 supplied)
 	RqOff		end = pg_atomic_read_u64(&q->end);
 	uint64		room = Max(supplied, rq_extent_room(q));
 	uint64		need = supplied == 0 ? pending : pending + Min(pending, WANTS_AHEAD);
-	bool		asked = false;
+	bool		scarce = false;
 
 	while (room < need)
 	{
@@ -88,15 +99,13 @@ rq_supply_pending(RqQueue *q, uint64 pending, uint64 supplied)
 		if (may_want(class))
 		{
 			want(class, 1);
-			asked = true;
+			has_asked = true;
+			scarce |= is_scarce(class);
 		}
 		room += rq_ext_entries[class];
 	}
-	if (asked)
-	{
-		has_asked = true;
+	if (scarce)
 		rq_worker_wake(RQ_ALLOCATOR);
-	}
 	return room;
 }
 
@@ -208,8 +217,6 @@ rq_supply_round(bool others_lack_room, int *err)
 			need[class] += Max(rq_ext_places[class] / 2, 2 * lately[class]);
 	}
 	done = rq_extent_supply(need, ROUND_BYTES, rq_extent_is_needed, err);
-	if (done)
-		rq_extent_sweep_one();
 	for (int class = 0; class < RQ_EXT_CLASSES; class++)
 		keep[class] = (need[class] + rq_ext_places[class] - 1) / rq_ext_places[class] +
 			(others_lack_room || *err != 0 ? 0 : KEPT_CHUNKS);
