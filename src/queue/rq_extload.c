@@ -104,15 +104,18 @@ collect_chunk(uint32 chunk, int class, RqExtentHeader *headers, uint32 n,
 	rq_chunks[chunk].kind = kind_of_chunk(class);
 	rq_extents->nraw += class == RQ_AREA_RAW;
 	load->foreign += class == RQ_AREA_FOREIGN;
-	load->incomplete |= class == RQ_AREA_DAMAGED;
+	/* A raw one that the state knows may have lost its beginning. */
+	load->incomplete |= class == RQ_AREA_DAMAGED || class == RQ_AREA_FOREIGN ||
+		(class == RQ_AREA_RAW && chunk < load->stated);
 	for (uint32 i = 0; i < n; i++)
 		collect_extent(load, &headers[i], class, RQ_EXT_ADDR(chunk, i + 1));
 	return false;
 }
 
 /*
- * The last area file is missing or too short: whoever puts it back finds no other
- * one in its place, since the next chunk comes to the next file.
+ * The last area file is missing, too short or that of another store: whoever puts
+ * it back finds no other one in its place, since the next chunk comes to the next
+ * file.
  */
 static void
 keep_place_free(void)
@@ -141,7 +144,8 @@ rq_extent_load_begin(RqExtMissing missing, void *arg)
 		load->incomplete |= rq_chunks[i].kind == RQ_CHUNK_ABSENT;
 	if (load->incomplete)
 		rq_extents->next_seq += UNREAD_SEQS;
-	if (load->stated > 0 && rq_chunks[load->stated - 1].kind == RQ_CHUNK_ABSENT)
+	if (load->foreign > 0 ||
+		(load->stated > 0 && rq_chunks[load->stated - 1].kind == RQ_CHUNK_ABSENT))
 		keep_place_free();
 	rq_claims_choose(&load->claims);
 	rq_holes_tell(&load->claims, missing, arg);
