@@ -9,6 +9,7 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/xlog.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
@@ -209,7 +210,8 @@ rq_relation_lock_as(Oid relid, LOCKMODE lockmode, AclMode acl)
 
 /*
  * What a transaction sees of a topic that it alters is not told to others, who
- * would go by it even if the transaction is rolled back.
+ * would go by it even if the transaction is rolled back.  Nor is what a standby
+ * sees: what the primary changes is not noticed there.
  */
 static void
 note_columns(Relation rel)
@@ -217,7 +219,7 @@ note_columns(Relation rel)
 	uint32		topic = rq_topic_find(rq_relation_key(rel));
 
 	if (topic != RQ_NO_SLOT && has_plain_columns(rel) &&
-		!rq_topic_has_plain_columns(topic) &&
+		!rq_topic_has_plain_columns(topic) && !RecoveryInProgress() &&
 		!CheckRelationLockedByMe(rel, AccessExclusiveLock, false))
 		rq_topic_note_columns(topic, true);
 }
