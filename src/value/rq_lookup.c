@@ -132,7 +132,8 @@ note_locked(Known *k)
 
 /*
  * Is the cached topic still valid once its lock is held and pending invalidation
- * messages are in?  rq_relation_lock() accepts them itself.
+ * messages are in?  rq_relation_lock() accepts them only if nothing of this
+ * transaction, such as a subtransaction around us, has the lock.
  */
 static bool
 lock_known(Known *k, Oid relid, LOCKMODE lockmode, AclMode acl)
@@ -140,13 +141,12 @@ lock_known(Known *k, Oid relid, LOCKMODE lockmode, AclMode acl)
 	if (k->relid != relid || k->acl != acl || k->lockmode != lockmode ||
 		k->userid != GetUserId())
 		return false;
-	if (is_locked(k))
-		AcceptInvalidationMessages();
-	else
+	if (!is_locked(k))
 	{
 		rq_relation_lock(relid, lockmode);
 		note_locked(k);
 	}
+	AcceptInvalidationMessages();
 	return k->relid == relid;
 }
 
