@@ -244,6 +244,30 @@ must_be_replaced(const RqStateFile *f, bool recovery, RqSyncKind kind)
 		(f->has_final && kind != RQ_SYNC_QUICK);
 }
 
+/*
+ * On a disk that is full there may be no room for another file, but for some bytes
+ * more of this one; and a server that can start is worth more than that the loss
+ * of a file's end is noticed.
+ */
+static void
+replace_file(RqStateFile *f, const RqStateHeader *header)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		rq_state_image_complete(f, header);
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() != ERRCODE_DISK_FULL || rq_state_file_is_gone(f))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(cxt);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+}
+
 /* Add to the file, or finish an image that is complete, or to be completed now. */
 static void
 choose_file(RqStateCopy *c, bool recovery, RqSyncKind kind)
@@ -251,7 +275,7 @@ choose_file(RqStateCopy *c, bool recovery, RqSyncKind kind)
 	RqStateHeader header = header_of_file();
 
 	if (must_be_replaced(&rq_store->file, recovery, kind))
-		rq_state_image_complete(&rq_store->file, &header);
+		replace_file(&rq_store->file, &header);
 	c->image = rq_state_image_is_complete();
 	c->w = c->image ? rq_state_image_take() :
 		rq_state_write_begin(&rq_store->file, false, &header);
