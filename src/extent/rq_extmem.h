@@ -202,8 +202,9 @@ static inline void
 rq_ext_touch(RqExtentHeader *h)
 {
 	volatile RqExtAddr *next = &h->next;
+	RqExtAddr	same = *next;
 
-	*next = *next;
+	*next = same;
 }
 
 /*
