@@ -101,8 +101,8 @@ extern void rq_area_write_entries(uint32 chunk, int class, uint32 place,
 								  const RqEntry *entries, uint32 n);
 
 /*
- * Before anybody maps, if nothing is missing: cut raw chunks off the ends of area files, and remove
- * files with nothing else.  What cannot be cut stays.
+ * Before anybody maps, if nothing is missing: cut raw chunks off the ends of area
+ * files, and remove files with nothing else.  What cannot be cut stays.
  */
 extern void rq_area_cut(void);
 

@@ -8,6 +8,10 @@
  * a schema or roles have changed.  Every call accepts pending messages, even if
  * the lock is already held, because GRANT and REVOKE do not conflict with it.
  * The lock itself is taken once per subtransaction.
+ *
+ * A topic that the process meets for the first time is not opened, either, if
+ * pg_class and what others have seen of its columns say that nothing would be
+ * refused (rq_relation_plain_topic()).
  */
 #include "postgres.h"
 
@@ -170,13 +174,13 @@ cache_topic(Known *k, Oid relid, uint32 topic, LOCKMODE lockmode, AclMode acl)
 
 /* Sets "may_cache" if the result holds until an invalidation message comes. */
 static uint32
-look_up(Oid relid, LOCKMODE lockmode, AclMode acl, RqStorageUse use, bool known_plain,
+look_up(Oid relid, LOCKMODE lockmode, AclMode acl, RqStorageUse use, bool was_checked,
 		bool *may_cache)
 {
 	Relation	rel = rq_relation_open_locked(relid, acl);
 	uint32		topic;
 
-	if (!known_plain)
+	if (!was_checked)
 		rq_refuse_routed(rel, lockmode);
 	topic = rq_relation_topic(rel, use);
 	*may_cache = topic != RQ_NO_SLOT && !rel->rd_rel->relrowsecurity;

@@ -81,11 +81,11 @@ sub extents_in
 	return @found;
 }
 
-# All chunks: which class of extents each of them has, undef if it is raw, and how
-# many bytes of entries it has room for.
-sub rq_chunks
+# What "code" returns for each chunk, given its area file, that opened, and where
+# the chunk begins in it.
+sub of_chunks
 {
-	my ($node) = @_;
+	my ($node, $code) = @_;
 	my @found;
 
 	foreach my $path (rq_area_files($node))
@@ -93,20 +93,33 @@ sub rq_chunks
 		open my $fh, '<:raw', $path or die "could not open \"$path\": $!";
 		for (my $at = 0; $at + CHUNK_SIZE <= -s $fh; $at += CHUNK_SIZE)
 		{
-			my ($magic, undef, undef, undef, $class) = unpack('L<5', read_at($fh, $at, 20));
-
-			$class = undef if $magic != CHUNK_MAGIC;
-			push @found,
-			  {
-				path  => $path,
-				at    => $at,
-				class => $class,
-				bytes => defined($class) ? $places[$class] * $entries[$class] * ENTRY_SIZE : 0
-			  };
+			push @found, $code->($path, $fh, $at);
 		}
 		close $fh;
 	}
 	return @found;
+}
+
+# All chunks: which class of extents each of them has, undef if it is raw, and how
+# many bytes of entries it has room for.
+sub rq_chunks
+{
+	my ($node) = @_;
+
+	return of_chunks(
+		$node,
+		sub {
+			my ($path, $fh, $at) = @_;
+			my ($magic, undef, undef, undef, $class) = unpack('L<5', read_at($fh, $at, 20));
+
+			$class = undef if $magic != CHUNK_MAGIC;
+			return {
+				path  => $path,
+				at    => $at,
+				class => $class,
+				bytes => defined($class) ? $places[$class] * $entries[$class] * ENTRY_SIZE : 0
+			};
+		});
 }
 
 # All extents that somebody has, or had and which have not been made free yet, in
@@ -114,21 +127,11 @@ sub rq_chunks
 sub rq_extents
 {
 	my ($node) = @_;
-	my @found;
-
-	foreach my $path (rq_area_files($node))
-	{
-		open my $fh, '<:raw', $path or die "could not open \"$path\": $!";
-		for (my $at = 0; $at + CHUNK_SIZE <= -s $fh; $at += CHUNK_SIZE)
-		{
-			push @found, extents_in($path, $fh, $at);
-		}
-		close $fh;
-	}
-	@found = sort {
+	my @found = sort {
 		$a->{key} cmp $b->{key} || $a->{queue} <=> $b->{queue}
 		  || $a->{first} <=> $b->{first} || $a->{seq} <=> $b->{seq}
-	} @found;
+	} of_chunks($node, \&extents_in);
+
 	return @found;
 }
 
