@@ -167,6 +167,7 @@ OBJS = \
 	src/topic/rq_group_room.o \
 	src/topic/rq_group_txn.o \
 	src/topic/rq_growth.o \
+	src/topic/rq_room.o \
 	src/topic/rq_settle.o \
 	src/topic/rq_tables.o \
 	src/topic/rq_topic.o \

@@ -26,9 +26,9 @@
 #include "topic/rq_alter.h"
 #include "topic/rq_group.h"
 #include "topic/rq_group_create.h"
+#include "topic/rq_room.h"
 #include "topic/rq_topic.h"
 #include "topic/rq_topic_create.h"
-#include "topic/rq_topic_drop.h"
 #include "topic/rq_topic_txn.h"
 #include "value/rq_columns.h"
 #include "value/rq_relation.h"
@@ -171,14 +171,35 @@ copy_groups(uint32 from, uint32 to, uint64 xid)
 		RqGroupRef	copy;
 
 		if (read_group_to_copy(groups[i], name, places, rq_topic_nqueues(to)))
-		{
-			/* Garbage of TRUNCATEs before this one can be in the way. */
-			rq_topic_make_room(0, rq_slots_needed(0, rq_topic_nslots(to)));
 			(void) rq_group_create(to, name, places, xid, false, &copy);
-		}
 	}
 	pfree(places);
 	pfree(groups);
+}
+
+/* An error context callback: why is something new needed to empty a topic? */
+static void
+explain_copy(void *arg)
+{
+	if (geterrcode() == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED)
+		errhint("Until it commits, TRUNCATE needs as many queues again as the topic has, and as many consumer slots as its groups have.  Drop other topics or groups, or raise the setting and restart the server; or instead of TRUNCATE, drop the topic, and create it in another transaction.");
+}
+
+/*
+ * A topic like "old", which a rollback brings back with all that it had.  So
+ * nothing of that can be used for the new one.
+ */
+static void
+create_copy(uint32 old, RqKey key, Oid spc, const RqTopicSettings *settings, uint64 xid)
+{
+	ErrorContextCallback explain = {
+		.previous = error_context_stack,
+		.callback = explain_copy,
+	};
+
+	error_context_stack = &explain;
+	copy_groups(old, rq_topic_ensure(key, spc, settings, xid), xid);
+	error_context_stack = explain.previous;
 }
 
 /*
@@ -210,7 +231,6 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 	RelFileLocator locator = *newrlocator;
 	RqTopicSettings settings;
 	uint32		old = RQ_NO_SLOT;
-	uint32		topic;
 	uint64		xid;
 
 	rq_require_preload();
@@ -233,12 +253,17 @@ rq_set_new_filelocator(Relation rel, const RelFileLocator *newrlocator,
 		take_out_of_tablespace(rel);
 		locator = rq_rel_locator(rel);
 	}
+	if (old != RQ_NO_SLOT)
+		rq_room_for_copy(old, settings.nqueues);
+	else
+		rq_room_for_topic(settings.nqueues);
 	xid = rq_xid_announce();
 	rq_topic_note_created(key);
 	create_file(locator, persistence);
-	topic = rq_topic_ensure(key, RQ_LOCATOR_SPC(locator), &settings, xid);
 	if (old != RQ_NO_SLOT)
-		copy_groups(old, topic, xid);
+		create_copy(old, key, RQ_LOCATOR_SPC(locator), &settings, xid);
+	else
+		rq_topic_ensure(key, RQ_LOCATOR_SPC(locator), &settings, xid);
 	if (!RQ_KEY_EQ(key, old_key))
 		rq_topic_note_dropped(old_key);
 }

@@ -19,8 +19,8 @@
 #include "queue/rq_resolve.h"
 #include "topic/rq_group_create.h"
 #include "topic/rq_group_txn.h"
+#include "topic/rq_room.h"
 #include "topic/rq_topic.h"
-#include "topic/rq_topic_drop.h"
 #include "txn/rq_txn.h"
 
 static void
@@ -134,7 +134,7 @@ rq_consumer_create_group_at(uint32 topic, const char *name, const xl_rq_place *p
 	{
 		if (rq_consumer_find_group(topic, name, NULL, &group))
 			return false;
-		rq_topic_make_room(0, rq_slots_needed(0, rq_topic_nslots(topic)));
+		rq_room_for_group(topic);
 	} while (!rq_group_create_own(topic, name, places, &group));
 	return true;
 }
@@ -164,7 +164,7 @@ rq_consumer_find_or_create_group(uint32 topic, const char *name)
 	{
 		xl_rq_place *places = start_places(topic, &first);
 
-		rq_topic_make_room(0, rq_slots_needed(0, rq_topic_nslots(topic)));
+		rq_room_for_group(topic);
 
 		/* The name is free only if our own drop of it commits. */
 		if (rq_group_own_drop(topic, name) ?

@@ -26,6 +26,7 @@
 #include "ddl/rq_label.h"
 #include "produce/rq_touched.h"
 #include "topic/rq_alter.h"
+#include "topic/rq_room.h"
 #include "topic/rq_topic.h"
 #include "topic/rq_topic_txn.h"
 #include "topic/rq_xid.h"
@@ -46,6 +47,7 @@ alter(Relation rel, const RqTopicSettings *to)
 	xid = rq_xid_announce();
 	rq_topic_note_altered(topic);
 	rq_touched_check_removal(topic, to->nqueues);
+	rq_room_for_queues(topic, to->nqueues);
 	rq_topic_alter(topic, to, xid, &rq_consumed_check);
 }
 

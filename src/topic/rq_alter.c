@@ -34,7 +34,6 @@
 #include "topic/rq_alter.h"
 #include "topic/rq_group.h"
 #include "topic/rq_group_room.h"
-#include "topic/rq_topic_drop.h"
 #include "topic/rq_topic_private.h"
 #include "topic/rq_xid.h"
 
@@ -56,25 +55,6 @@ take_slots(uint32 topic, uint32 nslots)
 	rq_topic_check_room(have, nslots);
 	rq_group_take_slots(topic, nslots);
 	rq_topic_take_queues(topic, nslots);
-}
-
-/*
- * Remove garbage if there is too little room for that.  Before the locks of
- * the change are taken, since to drop a topic takes them itself.
- */
-static void
-make_room_for_slots(uint32 topic, uint32 nslots)
-{
-	uint32		have = rq_topic_nslots(topic);
-	uint64		ngroups;
-
-	if (nslots <= have)
-		return;
-	LWLockAcquire(rq_meta_lock, LW_SHARED);
-	ngroups = rq_group_count(topic);
-	LWLockRelease(rq_meta_lock);
-	rq_topic_make_room(rq_slots_needed(have, nslots),
-					   ngroups * rq_slots_needed(have, nslots));
 }
 
 /*
@@ -230,7 +210,6 @@ rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid,
 	uint32		nqueues = to->nqueues;
 
 	settle_first(topic);
-	make_room_for_slots(topic, nqueues);
 	lock_removable(topic, nqueues, check);
 	if (nqueues > rq_topic_nqueues(topic))
 		rq_group_check_share(topic, nqueues);

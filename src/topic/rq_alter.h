@@ -32,8 +32,8 @@ typedef struct RqRemovalCheck
 /*
  * Change the settings, from now on for the calling transaction, whose id is
  * "xid", and for everybody if it commits.  The caller holds the topic's
- * relation locked exclusively until then.  Throws when a table is full, or
- * when by "check" a queue that would go must stay.
+ * relation locked exclusively until then, and has made room (rq_room.h).  Throws
+ * when a table is full, or when by "check" a queue that would go must stay.
  */
 extern void rq_topic_alter(uint32 topic, const RqTopicSettings *to, uint64 xid,
 						   const RqRemovalCheck *check);

@@ -207,6 +207,15 @@ rq_group_settle_some(void)
 						  group_is_in_doubt, settle_in_turn);
 }
 
+void
+rq_group_settle_all(void)
+{
+	RqPass		pass = {0};
+
+	(void) rq_settle_some(&pass, rq_groups_begun(), INT_MAX,
+						  group_is_in_doubt, settle_in_turn);
+}
+
 /* ---- redo ---- */
 
 /*

@@ -13,7 +13,7 @@
  * Create a group that goes on from these places, one for each slot of the
  * topic; with "xid" it goes away again unless that transaction commits.
  * False, with nothing done, when the name has been taken concurrently.  The
- * caller has made room (rq_topic_make_room()).  Throws when a table is full,
+ * caller has made room (rq_room.h).  Throws when a table is full,
  * or with "limited" when the topic's share is used up.
  */
 extern bool rq_group_create(uint32 topic, const char *name,
@@ -26,6 +26,9 @@ extern bool rq_group_create(uint32 topic, const char *name,
  * there may be more.  Janitor only.
  */
 extern bool rq_group_settle_some(void);
+
+/* The same of all of them, in a session.  Can be interrupted. */
+extern void rq_group_settle_all(void);
 
 /* Make a slot for this group; the caller holds the meta lock exclusively. */
 extern uint32 rq_group_apply(uint32 topic, uint32 id, const char *name,

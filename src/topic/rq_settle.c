@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include "topic/rq_settle.h"
 
 /*
@@ -27,6 +29,7 @@ rq_settle_some(RqPass *pass, uint32 nslots, int round,
 		pass->looked++;
 		if (!in_doubt(slot))
 			continue;
+		CHECK_FOR_INTERRUPTS();
 		settle(slot);
 		round--;
 	}

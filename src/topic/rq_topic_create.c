@@ -79,7 +79,6 @@ rq_topic_ensure(RqKey key, Oid spc, const RqTopicSettings *settings,
 	 */
 	while (find_remains(key, xid != 0, &created))
 		rq_topic_drop(key, created);
-	rq_topic_make_room(rq_slots_needed(0, settings->nqueues), 0);
 	rq_gate_enter();
 	LWLockAcquire(rq_meta_lock, LW_EXCLUSIVE);
 
@@ -227,6 +226,15 @@ rq_topic_settle_some(void)
 	static RqPass pass;
 
 	return rq_settle_some(&pass, rq_topics_begun(), SETTLE_ROUND, is_in_doubt,
+						  settle_topic_in_turn);
+}
+
+void
+rq_topic_settle_all(void)
+{
+	RqPass		pass = {0};
+
+	(void) rq_settle_some(&pass, rq_topics_begun(), INT_MAX, is_in_doubt,
 						  settle_topic_in_turn);
 }
 

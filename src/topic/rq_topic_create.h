@@ -14,8 +14,8 @@
  * Give the topic storage with these settings.  WAL-logged at once.  With an
  * "xid" it is a new relation's: it goes away again unless that transaction
  * commits, and what an earlier holder of the key left is removed first.
- * Without one, storage that is there already stays.  Returns the slot.  Throws
- * when a table is full.
+ * Without one, storage that is there already stays.  Returns the slot.  The
+ * caller has made room (rq_room.h).  Throws when a table is full.
  */
 extern uint32 rq_topic_ensure(RqKey key, Oid spc,
 							  const RqTopicSettings *settings, uint64 xid);
@@ -27,6 +27,9 @@ extern uint32 rq_topic_ensure(RqKey key, Oid spc,
  * there may be more.  Janitor only.
  */
 extern bool rq_topic_settle_some(void);
+
+/* The same of all of them, in a session.  Can be interrupted. */
+extern void rq_topic_settle_all(void);
 
 /* An RqWalRedo. */
 extern void rq_topic_redo(const void *data, uint32 len, XLogRecPtr lsn);

@@ -192,23 +192,11 @@ rq_topic_drop_garbage(RqTopicExists exists, int most)
 	return dropped;
 }
 
-/* ---- making room ---- */
-
-/*
- * Read without the lock, so this is an estimate.  The caller checks again
- * under the meta lock and reports the table that is full.
- */
 void
-rq_topic_make_room(uint32 queue_slots, uint64 offset_slots)
+rq_topic_drop_doomed(void)
 {
-	if (rq_tables->ntopics < (uint32) rq_max_topics &&
-		rq_tables->ngroups < (uint32) rq_max_groups &&
-		rq_slots_left(rq_queue_pool) >= queue_slots &&
-		rq_slots_left(rq_offset_pool) >= offset_slots)
-		return;
 	if (pg_atomic_read_u32(&rq_tables->ndoomed) > 0)
 		rq_topic_drop_garbage(NULL, INT_MAX);
-	(void) rq_group_drop_abandoned(INT_MAX);
 }
 
 /* ---- redo ---- */

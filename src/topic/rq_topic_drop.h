@@ -17,19 +17,15 @@
 extern bool rq_topic_drop(RqKey key, XLogRecPtr created);
 
 /*
- * Unless this many slots of queues and of offsets (rq_slots_needed()) are free,
- * and one of a topic and of a group, remove what is known to be garbage and
- * waits for the janitor.  Takes the gate and the meta lock.
- */
-extern void rq_topic_make_room(uint32 queue_slots, uint64 offset_slots);
-
-/*
  * Remove the storage of topics that have been dropped and, given a function
  * that looks for a topic's relation, of those that have none; of at most
  * "most" topics.  Returns how many.
  */
 typedef bool (*RqTopicExists) (RqKey key, Oid spc);
 extern int	rq_topic_drop_garbage(RqTopicExists exists, int most);
+
+/* Of all topics that are known to have been dropped. */
+extern void rq_topic_drop_doomed(void);
 
 /* The same for all topics of a database. */
 extern void rq_topic_drop_database(Oid db);

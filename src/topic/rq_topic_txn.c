@@ -12,9 +12,9 @@
  *					settled by the janitor
  *
  * A prepared transaction may have created or dropped topics, though its end
- * calls no code of ours: the janitor finds out by their relations' files.  No
- * file says what became of settings, so after changing these it can't be
- * prepared.
+ * calls no code of ours: the slot names the transaction, and after a crash there
+ * are the relations' files.  No file says what became of settings, so after
+ * changing these it can't be prepared.
  */
 #include "postgres.h"
 

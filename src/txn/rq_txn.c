@@ -421,7 +421,8 @@ find_unpreparable(void)
 
 /*
  * COMMIT PREPARED calls none of our callbacks, so a transaction that needs one
- * at its end cannot be prepared.
+ * at its end cannot be prepared.  What is left is noted before PREPARE, as it is
+ * before a commit.
  */
 static void
 refuse_prepare(void)
@@ -466,6 +467,8 @@ xact_callback(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_PRE_PREPARE:
 			refuse_prepare();
+			if (txn != NULL)
+				pre_commit();
 			break;
 		case XACT_EVENT_PREPARE:
 			forget_transaction();

@@ -25,6 +25,7 @@
 #include "base/rq_compat.h"
 #include "base/rq_guc.h"
 #include "topic/rq_alter.h"
+#include "topic/rq_room.h"
 #include "topic/rq_topic.h"
 #include "topic/rq_topic_create.h"
 #include "txn/rq_txn.h"
@@ -402,6 +403,7 @@ rq_relation_topic(Relation rel, RqStorageUse use)
 	{
 		RqTopicSettings settings = rq_topic_label_settings(RelationGetRelid(rel));
 
+		rq_room_for_topic(settings.nqueues);
 		topic = rq_topic_ensure(key, RQ_LOCATOR_SPC(rq_rel_locator(rel)),
 								&settings, 0);
 	}
