@@ -79,6 +79,7 @@ OBJS = \
 	src/base/rq_fault.o \
 	src/base/rq_guc.o \
 	src/base/rq_text.o \
+	src/base/rq_waits.o \
 	src/consume/rq_consume.o \
 	src/consume/rq_consumed.o \
 	src/consume/rq_consumer.o \

@@ -12,6 +12,7 @@
 
 #include "am/rq_tableam.h"
 #include "base/rq_guc.h"
+#include "base/rq_waits.h"
 #include "consume/rq_owner.h"
 #include "consume/rq_readers.h"
 #include "consume/rq_unused.h"
@@ -103,6 +104,7 @@ rocketq_shmem_startup(void)
 {
 	if (prev_shmem_startup)
 		prev_shmem_startup();
+	rq_waits_register();
 	rq_parts_startup();
 	if (!rq_store->loaded)
 		rq_state_load();

@@ -128,11 +128,11 @@ typedef Oid RelFileNumber;
 #define rq_is_autovacuum_worker()	AmAutoVacuumWorkerProcess()
 #endif
 
-/* Custom wait events came with 17. */
+/* Custom wait events came with 17; before, one of the server's own. */
 #if PG_VERSION_NUM < 170000
-#define rq_wait_event_new(name) ((uint32) PG_WAIT_EXTENSION)
+#define rq_wait_event_new(name, before_17)	(before_17)
 #else
-#define rq_wait_event_new(name) WaitEventExtensionNew(name)
+#define rq_wait_event_new(name, before_17)	WaitEventExtensionNew(name)
 #endif
 
 /* The path of a relation's main fork, palloc'd; 18 returns it in a struct. */

@@ -30,6 +30,7 @@
 #include "base/rq_compat.h"
 #include "base/rq_fault.h"
 #include "base/rq_guc.h"
+#include "base/rq_waits.h"
 #include "consume/rq_offer.h"
 #include "consume/rq_wait.h"
 #include "shmem/rq_stats.h"
@@ -146,17 +147,15 @@ static void
 sleep_until_picked(const instr_time *start, int64 timeout_ms,
 				   const RqWaitLock *kept)
 {
-	static uint32 wait_event = 0;
 	const int64 max = kept ? GIVE_WAY_MS : SLEEP_MAX_MS;
 	RqWaiter   *me = &rq_waiters[RQ_MY_PROC_NUMBER];
 	int64		left;
 
-	if (wait_event == 0)
-		wait_event = rq_wait_event_new("RocketqMessages");
 	ConditionVariablePrepareToSleep(&me->cv);
 	while (!rq_wake_is_picked(me) && (left = time_left(start, timeout_ms)) > 0 &&
 		   !(kept && kept->is_in_the_way(kept->arg)))
-		ConditionVariableTimedSleep(&me->cv, Min(left, max), wait_event);
+		ConditionVariableTimedSleep(&me->cv, Min(left, max),
+									rq_wait_events[RQ_WAIT_MESSAGES]);
 	ConditionVariableCancelSleep();
 	if (rq_wake_is_picked(me))
 		rq_count(RQ_STAT_WAKEUPS, 1);

@@ -14,6 +14,7 @@
 #include "base/rq_compat.h"
 #include "base/rq_error.h"
 #include "base/rq_guc.h"
+#include "base/rq_waits.h"
 #include "format/rq_walrec.h"
 #include "shmem/rq_shmem.h"
 #include "shmem/rq_slots.h"
@@ -132,7 +133,9 @@ rq_meta_lock_again(void)
 		CHECK_FOR_INTERRUPTS();
 		if (proclist_is_empty(&rq_meta_lock->waiters))
 			break;
+		rq_wait_start(RQ_WAIT_GIVE_WAY);
 		pg_usleep(1000);
+		rq_wait_end();
 	}
 	LWLockAcquire(rq_meta_lock, LW_SHARED);
 }
@@ -168,10 +171,6 @@ wait_for_gate(void)
 {
 	TimestampTz give_up = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													  GATE_WAIT_MS);
-	static uint32 wait_event = 0;
-
-	if (wait_event == 0)
-		wait_event = rq_wait_event_new("RocketqGate");
 
 	ConditionVariablePrepareToSleep(&rq_ctl->gate_cv);
 	while (!rq_ctl->gate_open)
@@ -187,7 +186,8 @@ wait_for_gate(void)
 					 errhint("See the server log; max_worker_processes must allow for %d workers of rocketq.",
 							 RQ_NWORKERS)));
 		}
-		ConditionVariableTimedSleep(&rq_ctl->gate_cv, 1000, wait_event);
+		ConditionVariableTimedSleep(&rq_ctl->gate_cv, 1000,
+									rq_wait_events[RQ_WAIT_STORE_OPEN]);
 	}
 	ConditionVariableCancelSleep();
 }

@@ -10,7 +10,7 @@
 
 #include "miscadmin.h"
 
-#include "base/rq_compat.h"
+#include "base/rq_waits.h"
 #include "shmem/rq_shmem.h"
 #include "shmem/rq_space.h"
 #include "shmem/rq_stats.h"
@@ -46,14 +46,11 @@ void
 rq_space_wait(RqSpace *space, const RqSpaceKind *kind,
 			  bool (*there) (uint64 want), uint64 want)
 {
-	static uint32 wait_event = 0;
 	int			rounds_alone = 0;
 
 	/* The allocator works only while the gate is open.  Throws if it is not. */
 	rq_gate_enter();
 	rq_gate_leave();
-	if (wait_event == 0)
-		wait_event = rq_wait_event_new("RocketqAllocate");
 
 	ConditionVariablePrepareToSleep(&space->cv);
 	while (!there(want))
@@ -75,7 +72,8 @@ rq_space_wait(RqSpace *space, const RqSpaceKind *kind,
 			report_no_allocator(kind);
 		}
 		rq_worker_wake(RQ_ALLOCATOR);
-		ConditionVariableTimedSleep(&space->cv, 1000, wait_event);
+		ConditionVariableTimedSleep(&space->cv, 1000,
+									rq_wait_events[RQ_WAIT_SPACE]);
 	}
 	ConditionVariableCancelSleep();
 }

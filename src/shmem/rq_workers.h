@@ -18,7 +18,7 @@ typedef enum RqWorkerKind
 	RQ_KEEPER,
 	RQ_ALLOCATOR,
 	RQ_JANITOR
-} RqWorkerKind;
+} RqWorkerKind;					/* RQ_WAIT_KEEPER and so on have this order */
 
 #define RQ_NWORKERS		3
 

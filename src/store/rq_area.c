@@ -79,7 +79,7 @@ sync_fd(int fd, const char *path)
 {
 	int			err;
 
-	if (!RQ_FAULT_FAILS("area-fsync") && pg_fsync(fd) == 0)
+	if (!RQ_FAULT_FAILS("area-fsync") && rq_fsync_fd(fd) == 0)
 		return 0;
 	err = errno;
 	ereport(data_sync_elevel(LOG),
@@ -153,12 +153,9 @@ rq_area_raze(uint32 chunk)
 	if (fd < 0)
 		return errno;
 	err = write_at(fd, &zeros, sizeof(zeros), start);
-#if defined(FALLOC_FL_PUNCH_HOLE) && defined(FALLOC_FL_KEEP_SIZE)
-	/* Best effort: without it the chunk is raw all the same. */
+	/* If it does nothing, the chunk is raw all the same. */
 	if (err == 0)
-		(void) fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-						 start, RQ_CHUNK_SIZE);
-#endif
+		rq_punch_hole(fd, start, RQ_CHUNK_SIZE);
 	RQ_FAULT("chunk-punched");
 	close(fd);
 	return err;

@@ -17,11 +17,11 @@
 #include "common/file_perm.h"
 #include "common/file_utils.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "portability/instr_time.h"
 #include "storage/fd.h"
 
 #include "base/rq_fault.h"
+#include "base/rq_waits.h"
 #include "store/rq_durable.h"
 
 RqFsyncs	rq_fsyncs = {0};
@@ -120,12 +120,14 @@ rq_fill_zeros(int fd, uint64 from, uint64 to)
 {
 	int			err;
 
+	rq_wait_start(RQ_WAIT_FILE_ALLOCATE);
 	do
 		err = posix_fallocate(fd, from, to - from);
 	while (err == EINTR);
-	if (err != 0 && err != EOPNOTSUPP && err != EINVAL)
-		return err;
-	return write_zeros(fd, from, to);
+	if (err == 0 || err == EOPNOTSUPP || err == EINVAL)
+		err = write_zeros(fd, from, to);
+	rq_wait_end();
+	return err;
 }
 
 static int
@@ -138,7 +140,7 @@ fill_segment(int fd, uint64 size, const void *header, uint32 header_len,
 		pg_pwrite(fd, header, header_len, 0) != (ssize_t) header_len)
 		err = errno ? errno : ENOSPC;
 	RQ_FAULT("segment-zero");
-	if (err == 0 && sync && pg_fsync(fd) != 0)
+	if (err == 0 && sync && rq_fsync_fd(fd) != 0)
 		err = errno;
 	return err;
 }
@@ -209,7 +211,7 @@ rq_zero_tail(const char *path, uint64 from, uint64 size)
 	err = write_zeros(fd, from, size);
 
 	/* Others have dirtied pages of the file, too: see rq_fsync_path(). */
-	if (err == 0 && (RQ_FAULT_FAILS("zero-fsync") || pg_fsync(fd) != 0))
+	if (err == 0 && (RQ_FAULT_FAILS("zero-fsync") || rq_fsync_fd(fd) != 0))
 	{
 		err = errno;
 		ereport(data_sync_elevel(LOG),
@@ -218,6 +220,17 @@ rq_zero_tail(const char *path, uint64 from, uint64 size)
 	}
 	close(fd);
 	return err;
+}
+
+int
+rq_fsync_fd(int fd)
+{
+	int			rc;
+
+	rq_wait_start(RQ_WAIT_FILE_SYNC);
+	rc = pg_fsync(fd);
+	rq_wait_end();
+	return rc;
 }
 
 static void
@@ -260,8 +273,7 @@ rq_fsync_path(const char *path, bool isdir)
 		return false;
 	}
 	INSTR_TIME_SET_CURRENT(start);
-	pgstat_report_wait_start(WAIT_EVENT_DATA_FILE_SYNC);
-	if (pg_fsync(fd) != 0 && !(isdir && (errno == EBADF || errno == EINVAL)))
+	if (rq_fsync_fd(fd) != 0 && !(isdir && (errno == EBADF || errno == EINVAL)))
 	{
 		int			save_errno = errno;
 
@@ -271,7 +283,6 @@ rq_fsync_path(const char *path, bool isdir)
 				(errcode_for_file_access(),
 				 errmsg("could not fsync file \"%s\": %m", path)));
 	}
-	pgstat_report_wait_end();
 	if (!isdir)
 		count_fsync(start);
 	close(fd);
@@ -294,6 +305,16 @@ rq_flush_path(const char *path, uint64 from, uint64 to)
 	close(fd);
 }
 
+void
+rq_punch_hole(int fd, uint64 from, uint64 len)
+{
+#if defined(FALLOC_FL_PUNCH_HOLE) && defined(FALLOC_FL_KEEP_SIZE)
+	rq_wait_start(RQ_WAIT_FILE_REMOVE);
+	(void) fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, len);
+	rq_wait_end();
+#endif
+}
+
 /*
  * Punch the hole first: processes may keep the file mapped for long, and with
  * it its space, although it has no name any more.  Never truncate it instead,
@@ -302,20 +323,17 @@ rq_flush_path(const char *path, uint64 from, uint64 to)
 bool
 rq_remove_segment(const char *path)
 {
-#if defined(FALLOC_FL_PUNCH_HOLE) && defined(FALLOC_FL_KEEP_SIZE)
 	int			fd = BasicOpenFile(path, O_RDWR | PG_BINARY);
 
 	if (fd >= 0)
 	{
 		struct stat st;
 
-		/* Best effort: without it the space is free once nobody maps it. */
+		/* If it does nothing, the space is free once nobody maps it. */
 		if (fstat(fd, &st) == 0 && st.st_size > 0)
-			(void) fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-							 0, st.st_size);
+			rq_punch_hole(fd, 0, st.st_size);
 		close(fd);
 	}
-#endif
 	if (unlink(path) == 0 || errno == ENOENT)
 		return true;
 	ereport(LOG,

@@ -29,6 +29,15 @@ extern int	rq_fill_zeros(int fd, uint64 from, uint64 to);
 /* Zero the bytes [from, size) of an existing segment; returns 0 or an errno. */
 extern int	rq_zero_tail(const char *path, uint64 from, uint64 size);
 
+/* pg_fsync(), and pg_stat_activity says so. */
+extern int	rq_fsync_fd(int fd);
+
+/*
+ * Give the space of [from, from + len) of a file back, where the file system
+ * can do that; then the bytes are zeros.  Best effort, reports nothing.
+ */
+extern void rq_punch_hole(int fd, uint64 from, uint64 len);
+
 /* Statistics of rq_fsync_path(): files only, no directories. */
 typedef struct RqFsyncs
 {

@@ -28,6 +28,7 @@
 
 #include "base/rq_error.h"
 #include "base/rq_fault.h"
+#include "base/rq_waits.h"
 #include "format/rq_extfmt.h"
 #include "format/rq_segfmt.h"
 #include "store/rq_durable.h"
@@ -199,9 +200,11 @@ extend_file(int fd, const char *path, uint64 have, uint64 size)
 {
 	int			err;
 
+	rq_wait_start(RQ_WAIT_FILE_ALLOCATE);
 	do
 		err = posix_fallocate(fd, 0, size);
 	while (err == EINTR);
+	rq_wait_end();
 	if (err == 0 || err == EOPNOTSUPP || err == EINVAL)
 		err = rq_zero_tail(path, have, size);
 	if (err != 0)

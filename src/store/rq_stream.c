@@ -17,6 +17,8 @@
 
 #include "base/rq_compat.h"
 #include "base/rq_fault.h"
+#include "base/rq_waits.h"
+#include "store/rq_durable.h"
 #include "store/rq_stream.h"
 
 #define READ_BUFFER		(64 * 1024)
@@ -197,7 +199,11 @@ rq_writer_add(RqWriter *w, const void *data, uint64 size)
 
 	while (size > 0)
 	{
-		ssize_t		n = pg_pwrite(w->fd, from, size, w->at);
+		ssize_t		n;
+
+		rq_wait_start(RQ_WAIT_STATE_WRITE);
+		n = pg_pwrite(w->fd, from, size, w->at);
+		rq_wait_end();
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -226,7 +232,7 @@ rq_writer_flush(RqWriter *w, bool wait)
 {
 	if (!wait)
 		pg_flush_data(w->fd, w->flushed, w->at - w->flushed);
-	else if (pg_fsync(w->fd) != 0)
+	else if (rq_fsync_fd(w->fd) != 0)
 		ereport(data_sync_elevel(ERROR),
 				(errcode_for_file_access(),
 				 errmsg("could not fsync file \"%s\": %m", written(w))));

@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "base/rq_compat.h"
+#include "base/rq_waits.h"
 #include "shmem/rq_workers.h"
 #include "worker/rq_worker.h"
 
@@ -124,18 +125,16 @@ rq_worker_note_error(const char *message)
 bool
 rq_worker_wait(int timeout_ms)
 {
-	static uint32 wait_event = 0;
 	int			rc;
 
-	if (wait_event == 0)
-		wait_event = rq_wait_event_new("RocketqWorkerMain");
 	me->ticks++;
 	me->last_tick_at = GetCurrentTimestamp();
 	me->failing = round_failed;
 	me->state = RQ_WORKER_IDLE;
 	rc = WaitLatch(MyLatch,
 				   WL_LATCH_SET | WL_TIMEOUT | WL_POSTMASTER_DEATH,
-				   timeout_ms, wait_event);
+				   timeout_ms,
+				   rq_wait_events[RQ_WAIT_KEEPER + (me - rq_workers)]);
 	ResetLatch(MyLatch);
 	me->state = RQ_WORKER_WORKING;
 	round_failed = false;

@@ -48,7 +48,7 @@ sub waits
 	$session->query_until(qr/begun/,
 		"\\echo begun\nSELECT count(rocketq.produce('t', 'x', queue_id => $queue)) FROM generate_series(1, $count);\n");
 	rq_poll_query($node, 'the commit to wait for the allocator',
-		"SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = $pid");
+		"SELECT wait_event IN ('RocketqSpace', 'Extension') FROM pg_stat_activity WHERE pid = $pid");
 	return ($session, $pid);
 }
 

@@ -238,7 +238,7 @@ counts(
 		my $waiting = rq_background($node, 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c',
 			"SELECT rocketq.text(body) FROM rocketq.consume('awaited', 'g', wait => '1 hour')");
 		rq_poll_query($node, 'the consumer to wait', <<'EOQ');
-SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ '1 hour' AND wait_event_type = 'Extension' AND pid <> pg_backend_pid()
+SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ '1 hour' AND wait_event IN ('RocketqMessages', 'Extension') AND pid <> pg_backend_pid()
 EOQ
 		sql("SELECT rocketq.produce('awaited', 'at last')");
 		$waiting->{run}->finish;

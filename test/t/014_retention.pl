@@ -183,7 +183,7 @@ create('waits', 'waiter', 'other');
 my $waiter = $node->background_psql('postgres', on_error_stop => 0);
 my $waiter_pid = $waiter->query_safe('SELECT pg_backend_pid()');
 $waiter->query_until(qr/waiting/, "\\echo waiting\nSELECT FROM rocketq.consume('waits', 'waiter', wait => '1h');\n");
-rq_poll_query($node, 'somebody to wait', "SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = $waiter_pid");
+rq_poll_query($node, 'somebody to wait', "SELECT wait_event IN ('RocketqMessages', 'Extension') FROM pg_stat_activity WHERE pid = $waiter_pid");
 settings(group_idle_timeout => "'1s'");
 logged(qr/consumer group "other" of rocketq topic \d+\/\d+ no longer holds messages/, 'nobody waits');
 rq_wait_ticks($node, 'janitor', 5);

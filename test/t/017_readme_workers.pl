@@ -135,7 +135,7 @@ sub try_workers
 	do
 	{
 		poll_workers(\@workers, "$label to wait",
-			"SELECT count(*) = $copies $waiting AND state = 'active' AND wait_event_type = 'Extension'");
+			"SELECT count(*) = $copies $waiting AND state = 'active' AND wait_event IN ('RocketqMessages', 'Extension')");
 		foreach my $message (1 .. $copies)
 		{
 			$id++;

@@ -72,7 +72,7 @@ sub rq_asleep
 
 	return rq_value($sessions[0]{node}, <<EOQ);
 SELECT count(*) FROM pg_stat_activity
-WHERE pid IN ($pids) AND state = 'active' AND wait_event_type = 'Extension'
+WHERE pid IN ($pids) AND state = 'active' AND wait_event IN ('RocketqMessages', 'Extension')
 EOQ
 }
 
