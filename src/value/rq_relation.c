@@ -65,6 +65,11 @@ check_rights(Oid relid, AclMode acl)
 	AclResult	result = ACLCHECK_OK;
 
 	check_schema(relid);
+	/* Some versions call that an internal error. */
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
 	if (acl == ACL_NO_RIGHTS)
 	{
 		if (!rq_class_ownercheck(relid, GetUserId()))

@@ -364,7 +364,8 @@ cmp_ok($nobodys->{42501}, '>', @functions / 3, 'a role without rights is refused
 my $owners = call_all('alice', '');
 cmp_ok($owners->{RQ000}, '>', @functions / 4, 'calls of the owner succeed');
 call_all('alice', 'SET default_transaction_read_only = on;');
-call_all('alice', 'SET force_parallel_mode = on; SET default_transaction_isolation = serializable;');
+my $parallel = $node->pg_version >= 16 ? 'debug_parallel_query' : 'force_parallel_mode';
+call_all('alice', "SET $parallel = on; SET default_transaction_isolation = serializable;");
 call_all($superuser, '');
 
 #

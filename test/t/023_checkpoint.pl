@@ -191,10 +191,15 @@ sub syncs_after_checkpoint
 		"SELECT syncs FROM rocketq.workers WHERE worker = 'keeper'");
 }
 
-# Earlier changes may still have to be settled or cleaned up.
+# Earlier changes may still have to be settled or cleaned up, which workers do in
+# their rounds.
 rq_poll(
 	'the store to be at rest',
-	sub { return syncs_after_checkpoint() == syncs_after_checkpoint(); });
+	sub {
+		my $before = syncs_after_checkpoint();
+		rq_wait_ticks($node, $_, 2) foreach qw(janitor allocator keeper);
+		return syncs_after_checkpoint() == $before;
+	});
 my $syncs = syncs_after_checkpoint();
 syncs_after_checkpoint();
 is(syncs_after_checkpoint(), $syncs, 'nothing is synced when nothing has changed');

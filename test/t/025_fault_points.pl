@@ -105,8 +105,7 @@ EOQ
 			$node, 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1',
 			(map { ('-c', 'CHECKPOINT') } 1 .. 1000),
 			'-d', $node->connstr('postgres'));
-		$node->wait_for_log(qr/was terminated by signal 9/, $log_from);
-		rq_disarm_and_recover($node);
+		rq_disarm_and_recover($node, $log_from);
 		eval { $checkpoint->{run}->finish; };
 		rq_stop_load($load);
 		my $acked = rq_acked($acker);
@@ -138,8 +137,7 @@ my $min = $node->safe_psql('postgres', 'SELECT min(start_position) FROM rocketq.
 my $log_from = rq_log_from($node);
 $node->safe_psql('postgres', 'ALTER SYSTEM SET rocketq.retention_time = 0');
 rq_arm($node, 'trim-wal=kill');
-$node->wait_for_log(qr/was terminated by signal 9/, $log_from);
-rq_disarm_and_recover($node);
+rq_disarm_and_recover($node, $log_from);
 rq_poll_query($node, 'trim to be done', <<"EOQ");
 SELECT min(start_position) > $min AND count(*) FILTER (WHERE state = 'full') = 0
 FROM rocketq.segments

@@ -187,7 +187,7 @@ my $many = <<'EOQ';
 SELECT count(rocketq.produce('load.topic', 'never', queue_id => 0))
 	FROM (SELECT generate_series(1, 20000)) x;
 EOQ
-fails('temp_file_limit', qr/temporary file size exceeds temp_file_limit/,
+fails('temp_file_limit', qr/temporary file size exceeds "?temp_file_limit/,
 	"SET work_mem = 64; SET temp_file_limit = 256; BEGIN; $works $many COMMIT;");
 
 # What preceded a savepoint is unchanged, in memory or in the file.
@@ -258,7 +258,7 @@ kill('KILL', $idle->query_safe('SELECT pg_backend_pid()'));
 $node->wait_for_log(qr,PANIC:  could not fsync file "pg_rocketq/log/[0-9a-f]+": Input/output error,, $log_from);
 pass('an fsync that fails ends the server');
 eval { $idle->quit; };
-rq_disarm_and_recover($node);
+rq_disarm_and_recover($node, $log_from);
 rq_check($node, 'after an fsync that failed');
 
 # The same in an area file, while room is made for entries of queues: it has
@@ -271,7 +271,7 @@ SELECT count(rocketq.produce('load.wants_room', 'x')) FROM generate_series(1, 30
 EOQ
 $node->wait_for_log(qr,PANIC:  could not fsync file "pg_rocketq/queue/[0-9a-f]+": Input/output error,, $log_from);
 pass('an fsync of an area file that fails ends the server');
-rq_disarm_and_recover($node);
+rq_disarm_and_recover($node, $log_from);
 rq_check($node, 'after an fsync of an area file that failed');
 $node->safe_psql('postgres', "DROP TABLE IF EXISTS load.wants_room");
 

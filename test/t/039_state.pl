@@ -446,7 +446,7 @@ foreach my $point ('keeper-copying', 'state-appended', 'state-batch', 'state-ima
 					return grep { keys %$_ > 1 } values %attempts;
 				});
 		}
-		rq_disarm_and_recover($tail) if $action eq 'kill';
+		rq_disarm_and_recover($tail, $log_from) if $action eq 'kill';
 		if ($action eq 'error')
 		{
 			rq_disarm($tail);

@@ -305,7 +305,7 @@ foreach my $how ('crash', ends())
 	if ($how eq 'crash')
 	{
 		$node->wait_for_log(qr/rocketq allocator.* was terminated by signal 9/, $log_from);
-		rq_disarm_and_recover($node);
+		rq_disarm_and_recover($node, $log_from);
 	}
 	else
 	{
@@ -352,7 +352,7 @@ foreach my $how ('crash', ends())
 	if ($how eq 'crash')
 	{
 		$node->wait_for_log(qr/rocketq allocator.* was terminated by signal 9/, $log_from);
-		rq_disarm_and_recover($node);
+		rq_disarm_and_recover($node, $log_from);
 	}
 	else
 	{

@@ -218,8 +218,7 @@ SKIP:
 	rq_arm($node, 'trim-part=kill');
 	rq_wait_ticks($node, 'janitor', 2);
 	eval { sql("ALTER SYSTEM SET rocketq.retention_time = '0'"); rq_reload($node); };
-	rq_restart_after($node, $log);
-	rq_disarm_and_recover($node);
+	rq_disarm_and_recover($node, $log);
 	rq_look_anew($node);
 	all_goes();
 	is(sql("SELECT sum(messages) FROM rocketq.queues WHERE topic = 'rest'"), '0', 'after a crash between two records the rest goes');

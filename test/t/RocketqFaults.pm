@@ -67,13 +67,21 @@ sub rq_disarm
 	return;
 }
 
-# Disarm and bring the server up, whether it has survived or not: a fault that
-# kills the startup process ends the server.
+# Disarm and bring the server up once a process has crashed, which the log says
+# behind "log_from": the server restarts by itself, unless the fault kills the
+# startup process, which ends it.  Before the postmaster has noticed a crash the
+# server still accepts connections, which it is about to end.
 sub rq_disarm_and_recover
 {
-	my ($node) = @_;
+	my ($node, $log_from) = @_;
 	my $pid = $node->{_pid};
 
+	rq_poll(
+		'the crash to be noticed',
+		sub {
+			return slurp_file($node->logfile, $log_from) =~ /terminating any other active server processes/
+			  || !rq_processes($node);
+		});
 	rq_disarm($node);
 	kill('HUP', $pid);
 	rq_poll('the server to come up or end',
