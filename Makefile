@@ -64,7 +64,9 @@ OBJS = \
 	src/api/rq_args.o \
 	src/api/rq_body.o \
 	src/api/rq_consume_sql.o \
+	src/api/rq_group_views_sql.o \
 	src/api/rq_install_sql.o \
+	src/api/rq_look.o \
 	src/api/rq_produce_sql.o \
 	src/api/rq_row.o \
 	src/api/rq_saved_sql.o \

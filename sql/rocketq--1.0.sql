@@ -209,7 +209,8 @@ CREATE FUNCTION rocketq.get_topics(OUT database pg_catalog.oid, OUT relfilenode 
     OUT unresolved bigint, OUT max_lag bigint, OUT oldest_at pg_catalog.timestamptz,
     OUT newest_at pg_catalog.timestamptz, OUT produced_per_second double precision,
     OUT produced_bytes_per_second double precision, OUT rates_since pg_catalog.timestamptz,
-    OUT retention_time interval) RETURNS SETOF pg_catalog.record
+    OUT retention_time interval, OUT enqueued bigint, OUT unresolved_since pg_catalog.timestamptz)
+    RETURNS SETOF pg_catalog.record
     AS 'MODULE_PATHNAME', 'rocketq_get_topics' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 1000;
 COMMENT ON FUNCTION rocketq.get_topics IS
     'topics of all databases for members of pg_monitor, otherwise those the caller may read; for view '
@@ -219,7 +220,8 @@ CREATE VIEW rocketq.topics AS
     SELECT c.oid::pg_catalog.regclass::pg_catalog.text AS topic, c.oid AS topic_oid,
            t.queues, t.messages, t.unresolved, t.groups,
            t.oldest_at, t.newest_at, t.bytes, t.max_lag, t.produced_per_second,
-           t.produced_bytes_per_second, t.rates_since, t.retention_time
+           t.produced_bytes_per_second, t.rates_since, t.retention_time, t.enqueued,
+           t.unresolved_since
     FROM rocketq.get_topics() t
          JOIN pg_catalog.pg_class c ON c.relfilenode OPERATOR(pg_catalog.=) t.relfilenode
     WHERE c.relam OPERATOR(pg_catalog.=)
@@ -285,6 +287,33 @@ CREATE VIEW rocketq.groups AS
 COMMENT ON VIEW rocketq.groups IS
     'consumer groups of this database''s topics, one row per group and queue';
 
+CREATE FUNCTION rocketq.get_group_totals(OUT database pg_catalog.oid,
+    OUT relfilenode pg_catalog.oid, OUT consumer_group pg_catalog.text,
+    OUT created_at pg_catalog.timestamptz, OUT queues int, OUT lag bigint,
+    OUT lag_seconds double precision, OUT oldest_unconsumed_at pg_catalog.timestamptz,
+    OUT committed_total bigint, OUT committed_at pg_catalog.timestamptz, OUT owned_queues int,
+    OUT consumed_per_second double precision, OUT holding boolean, OUT lost_messages bigint)
+    RETURNS SETOF pg_catalog.record
+    AS 'MODULE_PATHNAME', 'rocketq_get_group_totals' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 1000;
+COMMENT ON FUNCTION rocketq.get_group_totals IS
+    'consumer groups, each with sums over its queues, of all databases for members of pg_monitor, '
+    'otherwise those of topics the caller may read; for view rocketq.group_totals';
+
+CREATE VIEW rocketq.group_totals AS
+    SELECT c.oid::pg_catalog.regclass::pg_catalog.text AS topic, c.oid AS topic_oid,
+           g.consumer_group, g.queues, g.lag, g.lag_seconds, g.oldest_unconsumed_at,
+           g.committed_total, g.committed_at, g.created_at, g.owned_queues,
+           g.consumed_per_second, g.holding, g.lost_messages
+    FROM rocketq.get_group_totals() g
+         JOIN pg_catalog.pg_class c ON c.relfilenode OPERATOR(pg_catalog.=) g.relfilenode
+    WHERE c.relam OPERATOR(pg_catalog.=)
+              (SELECT a.oid FROM pg_catalog.pg_am a WHERE a.amname OPERATOR(pg_catalog.=) 'rocketq')
+          AND g.database OPERATOR(pg_catalog.=)
+              (SELECT d.oid FROM pg_catalog.pg_database d
+               WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
+COMMENT ON VIEW rocketq.group_totals IS
+    'consumer groups of this database''s topics, one row per group';
+
 CREATE FUNCTION rocketq.get_segments(OUT file pg_catalog.text, OUT start_position bigint,
     OUT end_position bigint, OUT disk_bytes bigint, OUT state pg_catalog.text,
     OUT used_bytes bigint, OUT oldest_at pg_catalog.timestamptz,
@@ -308,6 +337,25 @@ CREATE VIEW rocketq.queue_space AS SELECT * FROM rocketq.get_queue_space();
 COMMENT ON VIEW rocketq.queue_space IS
     'space of the queues of all topics, which all databases share';
 
+CREATE FUNCTION rocketq.get_disk(OUT size_bytes bigint, OUT used_bytes bigint,
+    OUT used_percent double precision, OUT refusing boolean) RETURNS SETOF pg_catalog.record
+    AS 'MODULE_PATHNAME', 'rocketq_get_disk' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 1;
+COMMENT ON FUNCTION rocketq.get_disk IS
+    'file system of the store, for view rocketq.disk';
+
+CREATE VIEW rocketq.disk AS SELECT * FROM rocketq.get_disk();
+COMMENT ON VIEW rocketq.disk IS 'file system that contains the store, whatever uses it';
+
+CREATE FUNCTION rocketq.get_slots(OUT slots pg_catalog.text, OUT used bigint, OUT size bigint,
+    OUT setting pg_catalog.text) RETURNS SETOF pg_catalog.record
+    AS 'MODULE_PATHNAME', 'rocketq_get_slots' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 4;
+COMMENT ON FUNCTION rocketq.get_slots IS
+    'room for topics, queues and groups in shared memory, for view rocketq.slots';
+
+CREATE VIEW rocketq.slots AS SELECT * FROM rocketq.get_slots();
+COMMENT ON VIEW rocketq.slots IS
+    'room for topics, queues and groups of all databases, one row per setting';
+
 CREATE FUNCTION rocketq.get_workers(OUT worker pg_catalog.text, OUT pid int,
     OUT started_at pg_catalog.timestamptz, OUT last_tick_at pg_catalog.timestamptz,
     OUT ticks bigint, OUT syncs bigint, OUT last_sync_at pg_catalog.timestamptz,
@@ -328,8 +376,8 @@ CREATE FUNCTION rocketq.get_stats(OUT produced bigint, OUT produced_bytes bigint
     OUT enqueued bigint, OUT aborted bigint, OUT visible_late bigint, OUT consumed bigint,
     OUT pulled bigint, OUT offsets_committed bigint, OUT waits bigint, OUT wakeups bigint,
     OUT refused_too_large bigint, OUT refused_disk_full bigint, OUT refused_file_error bigint,
-    OUT refused_no_room bigint, OUT refused_closed bigint, OUT groups_moved bigint,
-    OUT messages_lost bigint, OUT segments_created bigint, OUT segments_trimmed bigint,
+    OUT refused_no_room bigint, OUT refused_closed bigint, OUT damage_met bigint,
+    OUT groups_moved bigint, OUT messages_lost bigint, OUT segments_created bigint, OUT segments_trimmed bigint,
     OUT queues_asked bigint, OUT syncs bigint, OUT wal_records bigint, OUT wal_bytes bigint,
     OUT stats_reset pg_catalog.timestamptz) RETURNS pg_catalog.record
     AS 'MODULE_PATHNAME', 'rocketq_get_stats' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
@@ -350,6 +398,19 @@ CREATE VIEW rocketq.produce_latency AS SELECT * FROM rocketq.get_latency();
 COMMENT ON VIEW rocketq.produce_latency IS
     'latency of producing in RocketMQ''s buckets, since the server started or the statistics were '
     'reset';
+
+CREATE FUNCTION rocketq.get_latency_histogram(OUT phase pg_catalog.text,
+    OUT upper_bounds double precision[], OUT counts bigint[], OUT count bigint,
+    OUT sum_seconds double precision, OUT stats_reset pg_catalog.timestamptz)
+    RETURNS SETOF pg_catalog.record
+    AS 'MODULE_PATHNAME', 'rocketq_get_latency_histogram'
+    LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 2;
+COMMENT ON FUNCTION rocketq.get_latency_histogram IS
+    'latency of producing as a histogram for monitoring, for view rocketq.produce_latency_histogram';
+
+CREATE VIEW rocketq.produce_latency_histogram AS SELECT * FROM rocketq.get_latency_histogram();
+COMMENT ON VIEW rocketq.produce_latency_histogram IS
+    'latency of producing: counts up to round limits, one row per phase';
 
 CREATE FUNCTION rocketq.get_latency_fine(OUT phase pg_catalog.text,
     OUT from_ms double precision, OUT to_ms double precision, OUT count bigint)
@@ -512,6 +573,38 @@ COMMENT ON COLUMN rocketq.queues.rates_since IS
     'start of the period the rates cover: 30 to 60 seconds ago, or less for a new queue or after a '
     'server start; null on a standby, which has no rates';
 
+COMMENT ON COLUMN rocketq.topics.enqueued IS
+    'messages ever enqueued in its queues, which TRUNCATE sets back to 0';
+COMMENT ON COLUMN rocketq.topics.unresolved_since IS
+    'when the first unresolved message was enqueued; null if there is none';
+
+COMMENT ON COLUMN rocketq.group_totals.topic IS
+    'name of the topic, schema-qualified if its schema is not in the search path';
+COMMENT ON COLUMN rocketq.group_totals.topic_oid IS 'OID of the topic''s table';
+COMMENT ON COLUMN rocketq.group_totals.consumer_group IS 'name of the group';
+COMMENT ON COLUMN rocketq.group_totals.queues IS 'number of queues';
+COMMENT ON COLUMN rocketq.group_totals.lag IS
+    'messages that the group has not consumed yet, including entries of transactions that failed '
+    'while committing';
+COMMENT ON COLUMN rocketq.group_totals.lag_seconds IS
+    'age in seconds of the oldest message not yet consumed by the group; 0 if there is none';
+COMMENT ON COLUMN rocketq.group_totals.oldest_unconsumed_at IS
+    'when the oldest message not yet consumed by the group was stored; null if there is none';
+COMMENT ON COLUMN rocketq.group_totals.committed_total IS 'sum of its committed offsets';
+COMMENT ON COLUMN rocketq.group_totals.committed_at IS
+    'when an offset last moved; null if none has moved since the server started';
+COMMENT ON COLUMN rocketq.group_totals.created_at IS
+    'when the group was created; TRUNCATE of the topic creates it anew';
+COMMENT ON COLUMN rocketq.group_totals.owned_queues IS
+    'queues that transactions are consuming for the group';
+COMMENT ON COLUMN rocketq.group_totals.consumed_per_second IS
+    'messages by which its offsets advanced per second, averaged over the last 30 to 60 seconds, or '
+    'less for a new group; null on a standby, and if more groups move than can be remembered';
+COMMENT ON COLUMN rocketq.group_totals.holding IS
+    'whether the group is keeping messages from being removed by retention';
+COMMENT ON COLUMN rocketq.group_totals.lost_messages IS
+    'messages that retention removed before the group consumed them, since the server started';
+
 COMMENT ON COLUMN rocketq.groups.topic IS
     'name of the topic, schema-qualified if its schema is not in the search path';
 COMMENT ON COLUMN rocketq.groups.topic_oid IS 'OID of the topic''s table';
@@ -562,6 +655,21 @@ COMMENT ON COLUMN rocketq.queue_space.raw_bytes IS
     'bytes of the files that take no disk space, and will be used before the files grow';
 COMMENT ON COLUMN rocketq.segments.kept_by IS
     'why the segment is kept, as of the janitor''s last round';
+
+COMMENT ON COLUMN rocketq.disk.size_bytes IS
+    'size of the file system, without what only root may use';
+COMMENT ON COLUMN rocketq.disk.used_bytes IS 'what is used of it, by anybody';
+COMMENT ON COLUMN rocketq.disk.used_percent IS
+    'the share that is used, which the rocketq.disk_..._percent settings are about';
+COMMENT ON COLUMN rocketq.disk.refusing IS
+    'whether producers get disk_full because of rocketq.disk_refuse_percent';
+
+COMMENT ON COLUMN rocketq.slots.slots IS
+    'topics, queues, groups, or consumer_slots, of which a group has one for each queue of its topic';
+COMMENT ON COLUMN rocketq.slots.used IS
+    'how many are in use; queues and consumer_slots are given in blocks of eight';
+COMMENT ON COLUMN rocketq.slots.size IS 'how many there are';
+COMMENT ON COLUMN rocketq.slots.setting IS 'the setting that says so';
 
 COMMENT ON COLUMN rocketq.workers.worker IS
     'keeper (checkpoints, outcome of transactions), allocator (creates segments in advance) or '
@@ -616,6 +724,8 @@ COMMENT ON COLUMN rocketq.stats.refused_no_room IS
     'calls refused because there were too many topics, queues or groups';
 COMMENT ON COLUMN rocketq.stats.refused_closed IS
     'calls refused because a required background worker was not running';
+COMMENT ON COLUMN rocketq.stats.damage_met IS
+    'number of times something in the store was found damaged or missing when it was needed';
 COMMENT ON COLUMN rocketq.stats.groups_moved IS
     'number of times retention moved a consumer group past messages it had not consumed';
 COMMENT ON COLUMN rocketq.stats.messages_lost IS 'messages that consumer groups lost in this way';
@@ -639,6 +749,16 @@ COMMENT ON COLUMN rocketq.produce_latency.bucket IS
 COMMENT ON COLUMN rocketq.produce_latency.count IS 'number of calls or transactions';
 COMMENT ON COLUMN rocketq.produce_latency.percent IS
     'share of all calls or transactions of the phase, in percent';
+
+COMMENT ON COLUMN rocketq.produce_latency_histogram.phase IS 'as in rocketq.produce_latency';
+COMMENT ON COLUMN rocketq.produce_latency_histogram.upper_bounds IS
+    'limits, in seconds: of the buckets of rocketq.produce_latency, and more in between';
+COMMENT ON COLUMN rocketq.produce_latency_histogram.counts IS
+    'number of calls or transactions that took less, for each of the limits';
+COMMENT ON COLUMN rocketq.produce_latency_histogram.count IS 'number of all calls or transactions';
+COMMENT ON COLUMN rocketq.produce_latency_histogram.sum_seconds IS 'how long they took together';
+COMMENT ON COLUMN rocketq.produce_latency_histogram.stats_reset IS
+    'when counting started: at server start or the last rocketq.stats_reset()';
 
 COMMENT ON COLUMN rocketq.produce_latency_fine.phase IS 'as in rocketq.produce_latency';
 COMMENT ON COLUMN rocketq.produce_latency_fine.from_ms IS 'lower bound of the bucket, inclusive';
@@ -694,14 +814,19 @@ GRANT USAGE ON SCHEMA rocketq TO PUBLIC;
 GRANT SELECT ON rocketq.saved_groups TO PUBLIC;
 
 -- The functions behind these views decide which rows a role may see.
-GRANT SELECT ON rocketq.topics, rocketq.queues, rocketq.groups TO PUBLIC;
+GRANT SELECT ON rocketq.topics, rocketq.queues, rocketq.groups, rocketq.group_totals TO PUBLIC;
 
 REVOKE EXECUTE ON FUNCTION rocketq.get_segments(), rocketq.get_queue_space(),
-    rocketq.get_workers(), rocketq.get_stats(), rocketq.get_latency(), rocketq.get_latency_fine(), rocketq.get_latency_summary(),
+    rocketq.get_disk(), rocketq.get_slots(), rocketq.get_workers(), rocketq.get_stats(),
+    rocketq.get_latency(), rocketq.get_latency_histogram(), rocketq.get_latency_fine(),
+    rocketq.get_latency_summary(),
     rocketq.verify(), rocketq.stats_reset(), rocketq.tableam_handler(pg_catalog.internal),
     rocketq.restore_group() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION rocketq.get_segments(), rocketq.get_queue_space(),
-    rocketq.get_workers(), rocketq.get_stats(), rocketq.get_latency(), rocketq.get_latency_fine(), rocketq.get_latency_summary(),
+    rocketq.get_disk(), rocketq.get_slots(), rocketq.get_workers(), rocketq.get_stats(),
+    rocketq.get_latency(), rocketq.get_latency_histogram(), rocketq.get_latency_fine(),
+    rocketq.get_latency_summary(),
     rocketq.verify() TO pg_monitor;
-GRANT SELECT ON rocketq.segments, rocketq.queue_space, rocketq.workers, rocketq.stats, rocketq.produce_latency,
+GRANT SELECT ON rocketq.segments, rocketq.queue_space, rocketq.disk, rocketq.slots,
+    rocketq.workers, rocketq.stats, rocketq.produce_latency, rocketq.produce_latency_histogram,
     rocketq.produce_latency_fine, rocketq.produce_latency_summary, rocketq.settings TO pg_monitor;

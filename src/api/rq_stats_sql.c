@@ -6,8 +6,10 @@
 
 #include <math.h>
 
+#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -18,8 +20,12 @@
 PG_FUNCTION_INFO_V1(rocketq_get_stats);
 PG_FUNCTION_INFO_V1(rocketq_get_latency);
 PG_FUNCTION_INFO_V1(rocketq_get_latency_fine);
+PG_FUNCTION_INFO_V1(rocketq_get_latency_histogram);
 PG_FUNCTION_INFO_V1(rocketq_get_latency_summary);
 PG_FUNCTION_INFO_V1(rocketq_stats_reset);
+
+/* RocketMQ is known for the share that takes less than 10 ms. */
+#define WITHIN_US	(10 * 1000)
 
 static const double percentiles[] = {0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999};
 
@@ -114,20 +120,28 @@ put_row(ReturnSetInfo *rsinfo, RqPhase phase, Datum *values, bool *nulls)
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
+/* RocketMQ's. */
 static void
 put_buckets(ReturnSetInfo *rsinfo, RqPhase phase, const RqLatency *latency)
 {
+	uint64		count = 0;
+
 	for (int i = 0; i < RQ_LATENCY_BUCKETS; i++)
 	{
+		const char *name = rq_latency_bucket_name(i);
 		Datum		values[4];
 		bool		nulls[4] = {0};
 
-		values[1] = CStringGetTextDatum(rq_latency_bucket_name(i));
-		values[2] = Int64GetDatum((int64) latency->bucket[i]);
+		count += latency->bucket[i];
+		if (name == NULL)
+			continue;
+		values[1] = CStringGetTextDatum(name);
+		values[2] = Int64GetDatum((int64) count);
 		nulls[3] = latency->count == 0;
 		if (!nulls[3])
-			values[3] = percent_datum(latency->bucket[i], latency->count);
+			values[3] = percent_datum(count, latency->count);
 		put_row(rsinfo, phase, values, nulls);
+		count = 0;
 	}
 }
 
@@ -135,6 +149,40 @@ Datum
 rocketq_get_latency(PG_FUNCTION_ARGS)
 {
 	return put_phases(fcinfo, put_buckets);
+}
+
+/* As Prometheus has it: counts are cumulative, and the last limit is left out. */
+static void
+put_histogram(ReturnSetInfo *rsinfo, RqPhase phase, const RqLatency *latency)
+{
+	Datum		limits[RQ_LATENCY_BUCKETS - 1];
+	Datum		counts[RQ_LATENCY_BUCKETS - 1];
+	uint64		count = 0;
+	Datum		values[6];
+	bool		nulls[6] = {0};
+
+	for (int i = 0; i < RQ_LATENCY_BUCKETS - 1; i++)
+	{
+		count += latency->bucket[i];
+		limits[i] = Float8GetDatum((double) rq_latency_bucket_end_us(i) / USECS_PER_SEC);
+		counts[i] = Int64GetDatum((int64) count);
+	}
+	values[1] = PointerGetDatum(construct_array(limits, lengthof(limits), FLOAT8OID,
+												sizeof(float8), FLOAT8PASSBYVAL,
+												TYPALIGN_DOUBLE));
+	values[2] = PointerGetDatum(construct_array(counts, lengthof(counts), INT8OID,
+												sizeof(int64), FLOAT8PASSBYVAL,
+												TYPALIGN_DOUBLE));
+	values[3] = Int64GetDatum((int64) latency->count);
+	values[4] = Float8GetDatum((double) latency->sum_ns / 1e9);
+	values[5] = TimestampTzGetDatum(latency->since);
+	put_row(rsinfo, phase, values, nulls);
+}
+
+Datum
+rocketq_get_latency_histogram(PG_FUNCTION_ARGS)
+{
+	return put_phases(fcinfo, put_histogram);
 }
 
 static void
@@ -170,7 +218,7 @@ put_summary(ReturnSetInfo *rsinfo, RqPhase phase, const RqLatency *latency)
 	uint64		within = 0;
 	int			n = 2;
 
-	for (int i = 0; i < RQ_LATENCY_FROM_10MS; i++)
+	for (int i = 0; rq_latency_bucket_end_us(i) <= WITHIN_US; i++)
 		within += latency->bucket[i];
 	values[1] = Int64GetDatum((int64) latency->count);
 	if (latency->count == 0)

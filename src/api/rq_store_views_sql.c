@@ -1,6 +1,6 @@
 /*
  * rq_store_views_sql.c
- *	  Functions behind the views of the store: its files and workers.
+ *	  Functions behind the views of the store: its files, tables and workers.
  */
 #include "postgres.h"
 
@@ -11,15 +11,21 @@
 #include "utils/pg_lsn.h"
 
 #include "api/rq_row.h"
+#include "base/rq_guc.h"
 #include "extent/rq_extmem.h"
 #include "format/rq_segfmt.h"
+#include "log/rq_disk.h"
 #include "log/rq_log.h"
 #include "retain/rq_kept.h"
+#include "shmem/rq_shmem.h"
 #include "shmem/rq_workers.h"
+#include "topic/rq_tables.h"
 #include "wal/rq_state.h"
 
 PG_FUNCTION_INFO_V1(rocketq_get_segments);
 PG_FUNCTION_INFO_V1(rocketq_get_queue_space);
+PG_FUNCTION_INFO_V1(rocketq_get_disk);
+PG_FUNCTION_INFO_V1(rocketq_get_slots);
 PG_FUNCTION_INFO_V1(rocketq_get_workers);
 
 /* When the segment's first message was stored, 0 if it has none. */
@@ -134,6 +140,69 @@ rocketq_get_queue_space(PG_FUNCTION_ARGS)
 	rq_row_value(&row, Int64GetDatum((int64) s.free));
 	rq_row_value(&row, Int64GetDatum((int64) s.raw));
 	rq_row_finish(rsinfo, &row);
+	return (Datum) 0;
+}
+
+/* No row if the operating system does not tell. */
+Datum
+rocketq_get_disk(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = rq_rows_begin(fcinfo);
+	RqDisk		d;
+	RqRow		row = {.n = 0};
+
+	if (!rq_disk_measure(&d))
+		return (Datum) 0;
+	rq_row_value(&row, Int64GetDatum((int64) d.size));
+	rq_row_value(&row, Int64GetDatum((int64) d.used));
+	rq_row_value(&row, Float8GetDatum(d.percent));
+	rq_row_value(&row, BoolGetDatum(rq_disk_refuses()));
+	rq_row_finish(rsinfo, &row);
+	return (Datum) 0;
+}
+
+static void
+put_slots(ReturnSetInfo *rsinfo, const char *table, uint32 used, uint32 size,
+		  const char *setting)
+{
+	RqRow		row = {.n = 0};
+
+	rq_row_value(&row, CStringGetTextDatum(table));
+	rq_row_value(&row, Int64GetDatum(used));
+	rq_row_value(&row, Int64GetDatum(size));
+	rq_row_value(&row, CStringGetTextDatum(setting));
+	rq_row_finish(rsinfo, &row);
+}
+
+/* Slots of a pool are given in whole blocks, and so it has no part of one. */
+static void
+put_pool(ReturnSetInfo *rsinfo, const char *table, const RqPool *pool,
+		 const char *setting)
+{
+	uint32		size = pool->nblocks * RQ_SLOTS_BLOCK;
+
+	put_slots(rsinfo, table, size - rq_slots_left(pool), size, setting);
+}
+
+Datum
+rocketq_get_slots(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = rq_rows_begin(fcinfo);
+	RqPool		queues;
+	RqPool		offsets;
+	uint32		ntopics;
+	uint32		ngroups;
+
+	LWLockAcquire(rq_meta_lock, LW_SHARED);
+	queues = *rq_queue_pool;
+	offsets = *rq_offset_pool;
+	ntopics = rq_tables->ntopics;
+	ngroups = rq_tables->ngroups;
+	LWLockRelease(rq_meta_lock);
+	put_slots(rsinfo, "topics", ntopics, rq_max_topics, "rocketq.max_topics");
+	put_pool(rsinfo, "queues", &queues, "rocketq.max_queues");
+	put_slots(rsinfo, "groups", ngroups, rq_max_groups, "rocketq.max_groups");
+	put_pool(rsinfo, "consumer_slots", &offsets, "rocketq.max_consumer_slots");
 	return (Datum) 0;
 }
 

@@ -6,9 +6,13 @@
 
 #include "base/rq_error.h"
 
+void		(*rq_corruption_counter) (void) = NULL;
+
 void
 rq_report_corruption(const char *what, const char *problem)
 {
+	if (rq_corruption_counter != NULL)
+		rq_corruption_counter();
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("%s is damaged", what),

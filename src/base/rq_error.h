@@ -14,6 +14,9 @@
  */
 #define RQ_ERRCODE_OFFSET_ILLEGAL	ERRCODE_INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE
 
+/* Who counts what rq_report_corruption() reports; NULL = nobody. */
+extern void (*rq_corruption_counter) (void);
+
 /*
  * Bytes on disk that cannot be what rocketq wrote.  "what" says which object,
  * "problem" what is wrong with it.

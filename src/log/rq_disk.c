@@ -45,19 +45,12 @@ const RqPart rq_disk_part = {
 	.fill = disk_fill
 };
 
-typedef struct Disk
-{
-	uint64		size;			/* in bytes, what only root may use left out */
-	uint64		used;
-	double		percent;
-} Disk;
-
 /*
  * As df shows it: what only root may use counts neither as used nor as free,
  * since the server cannot get it.
  */
-static bool
-measure_disk(Disk *d)
+bool
+rq_disk_measure(RqDisk * d)
 {
 	struct statvfs fs;
 
@@ -78,7 +71,7 @@ is_on(int threshold)
 
 /* With a margin downwards, see the head of this file. */
 static bool
-is_above(const Disk *d, int threshold, bool was_above)
+is_above(const RqDisk * d, int threshold, bool was_above)
 {
 	return is_on(threshold) &&
 		d->percent >= threshold - (was_above ? BACK_PERCENT : 0);
@@ -90,7 +83,7 @@ is_above(const Disk *d, int threshold, bool was_above)
  * it.
  */
 static bool
-has_crossed(pg_atomic_uint32 *flag, const Disk *d, int threshold)
+has_crossed(pg_atomic_uint32 *flag, const RqDisk * d, int threshold)
 {
 	uint32		before = pg_atomic_read_u32(flag);
 	uint32		now = is_above(d, threshold, before != 0);
@@ -100,7 +93,7 @@ has_crossed(pg_atomic_uint32 *flag, const Disk *d, int threshold)
 }
 
 static void
-tell_warn(const Disk *d)
+tell_warn(const RqDisk * d)
 {
 	if (pg_atomic_read_u32(&watch->warned) == 0)
 		ereport(LOG,
@@ -116,7 +109,7 @@ tell_warn(const Disk *d)
 }
 
 static void
-tell_refuse(const Disk *d)
+tell_refuse(const RqDisk * d)
 {
 	if (pg_atomic_read_u32(&watch->refuse) == 0)
 		ereport(LOG,
@@ -139,9 +132,9 @@ tell_refuse(const Disk *d)
 void
 rq_disk_look(void)
 {
-	Disk		d;
+	RqDisk		d;
 
-	if (!measure_disk(&d))
+	if (!rq_disk_measure(&d))
 		return;
 	pg_atomic_write_u32(&watch->permille, (uint32) (d.percent * 10));
 	if (has_crossed(&watch->warned, &d, rq_disk_warn_percent) &&
@@ -155,13 +148,19 @@ rq_disk_look(void)
 uint64
 rq_disk_excess(void)
 {
-	Disk		d;
+	RqDisk		d;
 	uint64		allowed;
 
-	if (!is_on(rq_disk_trim_percent) || !measure_disk(&d))
+	if (!is_on(rq_disk_trim_percent) || !rq_disk_measure(&d))
 		return 0;
 	allowed = (uint64) ((double) d.size * rq_disk_trim_percent / 100);
 	return d.used > allowed ? d.used - allowed : 0;
+}
+
+bool
+rq_disk_refuses(void)
+{
+	return pg_atomic_read_u32(&watch->refuse) != 0;
 }
 
 /*
@@ -174,7 +173,7 @@ rq_disk_check_produce(void)
 {
 	uint32		permille;
 
-	if (likely(pg_atomic_read_u32(&watch->refuse) == 0))
+	if (likely(!rq_disk_refuses()))
 		return;
 	permille = pg_atomic_read_u32(&watch->permille);
 	rq_count(RQ_STAT_REFUSED_DISK_FULL, 1);

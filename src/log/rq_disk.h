@@ -17,6 +17,20 @@ extern const RqPart rq_disk_part;
  */
 extern void rq_disk_look(void);
 
+/* The file system of the store. */
+typedef struct RqDisk
+{
+	uint64		size;			/* in bytes, what only root may use left out */
+	uint64		used;
+	double		percent;
+}			RqDisk;
+
+/* Measure it; false if the operating system does not tell. */
+extern bool rq_disk_measure(RqDisk * d);
+
+/* Are producers refused, as the workers last found? */
+extern bool rq_disk_refuses(void);
+
 /* Bytes to free so that it is below rocketq.disk_trim_percent; 0 = it is. */
 extern uint64 rq_disk_excess(void);
 

@@ -34,14 +34,29 @@ typedef union Slot
 							  RQ_NPHASES * sizeof(Histogram))];
 } Slot;
 
-/* RocketMQ's buckets: the microsecond each ends before, and its name. */
+/*
+ * The microsecond each bucket ends before, and RocketMQ's name for those that
+ * end there.  10 ms have the narrowest around them.
+ */
 static const struct
 {
 	uint64		end_us;
 	const char *name;
 }			buckets[RQ_LATENCY_BUCKETS] = {
+	{10, NULL},
+	{25, NULL},
+	{50, NULL},
+	{100, NULL},
+	{250, NULL},
+	{500, NULL},
 	{1000, "[<=0ms]"},
+	{2000, NULL},
+	{3000, NULL},
+	{5000, NULL},
+	{7500, NULL},
 	{10 * 1000, "[0~10ms]"},
+	{15 * 1000, NULL},
+	{25 * 1000, NULL},
 	{50 * 1000, "[10~50ms]"},
 	{100 * 1000, "[50~100ms]"},
 	{200 * 1000, "[100~200ms]"},
@@ -104,6 +119,12 @@ const char *
 rq_phase_name(RqPhase phase)
 {
 	return phase == RQ_PHASE_PRODUCE ? "produce" : "visible";
+}
+
+uint64
+rq_latency_bucket_end_us(int bucket)
+{
+	return buckets[bucket].end_us;
 }
 
 const char *

@@ -8,8 +8,8 @@
  *
  * Fine buckets are log-linear: one per microsecond up to 32, then 32 per power
  * of two, so from there on none is wider than about 3 percent of its times.
- * RocketMQ's 13 buckets are counted separately, since their limits are not
- * among those of the fine ones.
+ * Buckets with round limits are counted separately, since these are not among
+ * those of the fine ones.
  */
 #ifndef RQ_LATENCY_H
 #define RQ_LATENCY_H
@@ -30,11 +30,11 @@ typedef enum RqPhase
 	RQ_NPHASES
 } RqPhase;
 
-/* RocketMQ's buckets: below 1 ms, ..., from 10 s on. */
-#define RQ_LATENCY_BUCKETS	13
-
-/* The first of them that is not within 10 ms. */
-#define RQ_LATENCY_FROM_10MS	2
+/*
+ * Buckets whose limits are round numbers, for monitoring.  RocketMQ's 13, below
+ * 1 ms, ..., from 10 s on, are one or more of them each.
+ */
+#define RQ_LATENCY_BUCKETS	25
 
 /* Fine buckets per power of two, and the powers of two they cover. */
 #define RQ_FINE_BITS		5
@@ -70,6 +70,12 @@ rq_latency_begin(void)
 extern void rq_latency_end(RqPhase phase, instr_time start);
 
 extern const char *rq_phase_name(RqPhase phase);
+
+/*
+ * The microsecond that a bucket ends before, PG_UINT64_MAX for the last one; and
+ * RocketMQ's name, if a bucket of RocketMQ's ends there, else NULL.
+ */
+extern uint64 rq_latency_bucket_end_us(int bucket);
 extern const char *rq_latency_bucket_name(int bucket);
 
 /* The first microsecond of a fine bucket. */

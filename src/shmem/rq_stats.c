@@ -6,6 +6,7 @@
 
 #include "utils/timestamp.h"
 
+#include "base/rq_error.h"
 #include "shmem/rq_stats.h"
 
 /* The sums at the last reset; under rq_stats_lock. */
@@ -28,8 +29,15 @@ stats_size(void)
 }
 
 static void
+count_damage(void)
+{
+	rq_count(RQ_STAT_DAMAGE_MET, 1);
+}
+
+static void
 stats_init(void)
 {
+	rq_corruption_counter = count_damage;
 	rq_stats_lock = &rq_part_locks(&rq_stats_part)->lock;
 	if (rq_table_create("rocketq counters", rq_max_backends(),
 						sizeof(RqStatsSlot), (void **) &rq_stats_slots))

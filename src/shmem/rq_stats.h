@@ -37,6 +37,7 @@
 	X(RQ_STAT_REFUSED_FILE_ERROR,	"refused_file_error") \
 	X(RQ_STAT_REFUSED_NO_ROOM,		"refused_no_room") \
 	X(RQ_STAT_REFUSED_CLOSED,		"refused_closed") \
+	X(RQ_STAT_DAMAGE_MET,			"damage_met") \
 	X(RQ_STAT_GROUPS_MOVED,			"groups_moved") \
 	X(RQ_STAT_MESSAGES_LOST,		"messages_lost") \
 	X(RQ_STAT_SEGMENTS_CREATED,		"segments_created") \

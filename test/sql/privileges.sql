@@ -57,11 +57,17 @@ INSERT INTO calls (call) VALUES
     ('count(*) FROM rocketq.topics'),
     ('count(*) FROM rocketq.queues'),
     ('count(*) FROM rocketq.groups'),
+    ('count(*) FROM rocketq.group_totals'),
+    ('count(*) FROM rocketq.disk'),
+    ('count(*) FROM rocketq.slots'),
     ('count(*) FROM rocketq.segments'),
     ('count(*) FROM rocketq.workers'),
     ('count(*) FROM rocketq.get_topics()'),
     ('count(*) FROM rocketq.get_queues()'),
     ('count(*) FROM rocketq.get_groups()'),
+    ('count(*) FROM rocketq.get_group_totals()'),
+    ('count(*) FROM rocketq.get_disk()'),
+    ('count(*) FROM rocketq.get_slots()'),
     ('count(*) FROM rocketq.get_segments()'),
     ('count(*) FROM rocketq.get_workers()');
 -- 'yes', or why not; what is allowed is rolled back

@@ -2,12 +2,12 @@
 
 -- what they show
 SELECT table_name, column_name, data_type FROM information_schema.columns
-WHERE table_schema = 'rocketq' AND table_name IN ('topics', 'queues', 'groups', 'segments', 'queue_space', 'workers',
-    'settings')
+WHERE table_schema = 'rocketq' AND table_name IN ('topics', 'queues', 'groups', 'group_totals', 'segments', 'queue_space',
+    'disk', 'slots', 'workers', 'settings')
 ORDER BY table_name, ordinal_position;
 
 -- every view has a comment, and so has every column of views, tables and
--- types; except for three that filter their rows, the views are for pg_monitor
+-- types; except for four that filter their rows, the views are for pg_monitor
 -- only
 SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 WHERE c.relnamespace = 'rocketq'::regnamespace AND c.relkind IN ('v', 'r', 'c') AND a.attnum > 0
@@ -47,6 +47,27 @@ CREATE VIEW watched_groups AS
            oldest_unconsumed_at IS NOT NULL AS unconsumed, committed_at IS NOT NULL AS moved,
            owner_pid = pg_backend_pid() AS own, created_at <= clock_timestamp() AS created
     FROM rocketq.groups WHERE topic = 'watched' ORDER BY 1, 2;
+
+-- what differs between totals and their parts: never anything
+CREATE VIEW watched_differences AS
+    SELECT * FROM (
+        (SELECT topic, topic_oid, consumer_group, count(*) AS queues, sum(lag) AS lag,
+                min(oldest_unconsumed_at) AS oldest_at, sum(committed_offset) AS committed_total,
+                max(committed_at) AS committed_at, min(created_at) AS created_at, count(owner_pid) AS owned,
+                bool_or(holding) AS holding, sum(lost_messages) AS lost
+         FROM rocketq.groups GROUP BY 1, 2, 3)
+        EXCEPT
+        SELECT topic, topic_oid, consumer_group, queues, lag, oldest_unconsumed_at, committed_total,
+               committed_at, created_at, owned_queues, holding, lost_messages
+        FROM rocketq.group_totals WHERE (lag_seconds > 0) = (oldest_unconsumed_at IS NOT NULL)) g
+    UNION ALL
+    SELECT topic, topic_oid, NULL, queues, messages, oldest_at, enqueued, newest_at, unresolved_since, NULL, NULL, NULL FROM (
+        (SELECT topic, topic_oid, count(*) AS queues, sum(messages) AS messages, min(oldest_at) AS oldest_at,
+                sum(end_offset) AS enqueued, max(newest_at) AS newest_at, min(unresolved_since) AS unresolved_since
+         FROM rocketq.queues GROUP BY 1, 2)
+        EXCEPT
+        SELECT topic, topic_oid, queues, messages, oldest_at, enqueued, newest_at, unresolved_since
+        FROM rocketq.topics) t;
 
 -- nothing in it
 SELECT topic, queues, groups, messages, bytes, unresolved, max_lag, oldest_at, newest_at FROM rocketq.topics
@@ -92,11 +113,18 @@ SELECT * FROM watched_groups WHERE consumer_group = 'early';
 SELECT oldest_unconsumed_at = (SELECT stored_at FROM rocketq.pull('watched', 0, 2, 1)) AS oldest_unconsumed,
        committed_at BETWEEN created_at AND clock_timestamp() AS committed
 FROM rocketq.groups WHERE topic = 'watched' AND consumer_group = 'early' AND queue_id = 0;
+SELECT consumer_group, queues, lag, lag_seconds > 0 AS late, committed_total, committed_at IS NOT NULL AS moved,
+       owned_queues, holding, lost_messages
+FROM rocketq.group_totals WHERE topic = 'watched' AND consumer_group <> 'middle' ORDER BY 1;
+SELECT enqueued, unresolved_since FROM rocketq.topics WHERE topic = 'watched';
+SELECT * FROM watched_differences;
 -- the owner of what is being consumed
 BEGIN;
 SELECT count(*) FROM rocketq.consume('watched', 'early', 100);
 SELECT consumer_group, queue_id, owner_pid = pg_backend_pid() AS own FROM rocketq.groups
 WHERE topic = 'watched' AND owner_pid IS NOT NULL ORDER BY 1, 2;
+SELECT consumer_group, owned_queues FROM rocketq.group_totals WHERE topic = 'watched' ORDER BY 1;
+SELECT * FROM watched_differences;
 SELECT locktype, mode, granted, count(*) FROM pg_locks WHERE objsubid BETWEEN 21073 AND 21075 AND pid = pg_backend_pid() GROUP BY 1, 2, 3;
 COMMIT;
 SELECT count(*) FROM rocketq.groups WHERE topic = 'watched' AND owner_pid IS NOT NULL;
@@ -112,8 +140,21 @@ SELECT rocketq.drop_group('watched', 'late');
 SELECT rocketq.create_topic('watched_too', 2);
 SELECT DISTINCT consumer_group FROM rocketq.groups WHERE topic = 'watched' ORDER BY 1;
 SELECT queues FROM rocketq.topics WHERE topic = 'watched_too';
+SELECT consumer_group FROM rocketq.group_totals WHERE topic = 'watched' ORDER BY 1;
 ROLLBACK;
 SELECT DISTINCT consumer_group FROM rocketq.groups WHERE topic = 'watched' ORDER BY 1;
+
+SELECT consumer_group FROM rocketq.group_totals WHERE topic = 'watched' ORDER BY 1;
+
+-- room, of which groups that were rolled back have some for a while
+SELECT s.slots, s.setting, s.size = current_setting(s.setting)::bigint AS as_set,
+       s.used <= s.size AND s.used >= CASE s.slots WHEN 'topics' THEN (SELECT count(*) FROM rocketq.get_topics())
+                             WHEN 'queues' THEN (SELECT sum(ceil(queues / 8.0)) * 8 FROM rocketq.get_topics())
+                             WHEN 'groups' THEN (SELECT count(*) FROM rocketq.get_group_totals())
+                             ELSE (SELECT sum(ceil(queues / 8.0)) * 8 FROM rocketq.get_group_totals()) END AS fits
+FROM rocketq.slots s;
+SELECT used_bytes BETWEEN 1 AND size_bytes AS fits, round(100.0 * used_bytes / size_bytes) - round(used_percent) IN (-1, 0, 1) AS share,
+       refusing FROM rocketq.disk;
 
 -- segments: the log, without gaps, and where it is being written
 DO $$
@@ -178,7 +219,7 @@ SELECT setting, built_in, source FROM rocketq.settings WHERE name = 'rocketq.def
 RESET rocketq.default_queues;
 SELECT count(*) = (SELECT count(*) FROM pg_settings WHERE name ^@ 'rocketq.') AND count(*) > 9 AS all_of_them FROM rocketq.settings;
 
-DROP VIEW watched_queues, watched_groups;
+DROP VIEW watched_queues, watched_groups, watched_differences;
 SELECT rocketq.drop_topic('watched');
 SELECT count(*) FROM rocketq.queues WHERE topic = 'watched';
 SELECT * FROM rocketq.verify();

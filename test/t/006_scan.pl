@@ -205,8 +205,10 @@ sees('SELECT max(queue_id), max(queue_offset), count(message_id), count(DISTINCT
 sees("SELECT count(*) FROM damaged WHERE ctid >= '(10,0)'", '4991', 'ranges of ctids do not read messages');
 sees('SELECT count(*) FROM damaged TABLESAMPLE system (100)', '5001', 'samples do not read messages');
 sees("SELECT count(tag) FROM damaged WHERE ctid < '(5000,0)'", '5000', 'a range that ends before the damage');
+sees('SELECT damage_met FROM rocketq.stats', '0', 'none of them has met the damage');
 sees('SELECT count(tag) FROM damaged', 'ERROR:  XX001', 'reading the damaged message is an error');
 sees("SELECT tag FROM damaged WHERE ctid = '(5000,1)'", 'ERROR:  XX001', 'reading it by ctid is an error');
+sees('SELECT damage_met FROM rocketq.stats', '2', 'each error is counted');
 
 # An extent in the middle of a queue has lost its header; a server would not start
 # like this.
@@ -219,6 +221,7 @@ sees("SELECT count(*) FROM damaged WHERE ctid >= '($after,0)'", 5001 - $after,
 like($node->safe_psql('postgres', 'EXPLAIN SELECT * FROM damaged'),
 	qr/rows=5001 /, 'planning needs no missing extent');
 sees('SELECT count(*) FROM damaged', 'ERROR:  XX001', 'a scan needs the missing one');
+sees('SELECT damage_met FROM rocketq.stats', '3', 'what is missing is counted, too');
 $undo->();
 $node->stop;
 overwrite('THE body that gets broken', 'the');

@@ -105,17 +105,19 @@ SELECT count(*) FROM rocketq.consume('rated', 'g', 400, auto_commit => true);
 EOQ
 
 # The clock is read before and after the view reads it.
-row_is($node, 'rates are counts by the time since then', 't|t|t', <<'EOQ');
+row_is($node, 'rates are counts by the time since then', 't|t|t|t', <<'EOQ');
 CREATE TEMP TABLE before AS SELECT clock_timestamp() AS at;
 CREATE TEMP TABLE seen AS SELECT * FROM rocketq.queues WHERE topic = 'rated' AND queue_id = 0;
 CREATE TEMP TABLE seen_groups AS
 SELECT sum(consumed_per_second) AS rate, min(created_at) AS since FROM rocketq.groups WHERE topic = 'rated';
+CREATE TEMP TABLE seen_totals AS SELECT consumed_per_second AS rate FROM rocketq.group_totals WHERE topic = 'rated';
 SELECT 500 BETWEEN produced_per_second * extract(epoch FROM b.at - rates_since) * 0.9999
 		AND produced_per_second * extract(epoch FROM clock_timestamp() - rates_since) * 1.0001,
 	bytes BETWEEN produced_bytes_per_second * extract(epoch FROM b.at - rates_since) * 0.9999
 		AND produced_bytes_per_second * extract(epoch FROM clock_timestamp() - rates_since) * 1.0001,
-	g.rate BETWEEN 400 / extract(epoch FROM clock_timestamp() - g.since) * 0.9999 AND 400
-FROM before b, seen s, seen_groups g
+	g.rate BETWEEN 400 / extract(epoch FROM clock_timestamp() - g.since) * 0.9999 AND 400,
+	t.rate BETWEEN 400 / extract(epoch FROM clock_timestamp() - g.since) * 0.9999 AND g.rate
+FROM before b, seen s, seen_groups g, seen_totals t
 EOQ
 my $rated = $node->safe_psql('postgres', 'SELECT clock_timestamp()');
 
@@ -294,9 +296,10 @@ rq_poll(
 		return $node->safe_psql('postgres', $everywhere) eq
 		  $standby->safe_psql('postgres', $everywhere);
 	});
-row_is($standby, 'no rates on a standby', '0|0|0|0', <<'EOQ');
+row_is($standby, 'no rates on a standby', '0|0|0|0|0', <<'EOQ');
 SELECT count(rates_since), count(produced_per_second), count(produced_bytes_per_second),
-	(SELECT count(consumed_per_second) FROM rocketq.groups) FROM rocketq.topics
+	(SELECT count(consumed_per_second) FROM rocketq.groups),
+	(SELECT count(consumed_per_second) FROM rocketq.group_totals) FROM rocketq.topics
 EOQ
 row_is($standby, 'no workers, either', "in recovery|\nin recovery|\nin recovery|",
 	'SELECT state, pid FROM rocketq.workers');

@@ -345,6 +345,8 @@ refused(
 	"SELECT rocketq.create_topic('too_many', 1)",
 	"SELECT rocketq.alter_topic('more1', 100)",
 	"SELECT rocketq.create_group('t', 'g' || i) FROM generate_series(1, 17) i");
+is( sql("SELECT slots, used, size FROM rocketq.slots WHERE slots IN ('topics', 'queues')"),
+	"topics|16|16\nqueues|128|128", 'there is no room');
 counts(
 	'calls that are merely wrong are not counted',
 	sub {
@@ -468,6 +470,18 @@ SELECT phase, sum(b.count) = s.count, abs(sum(b.percent) - 100) < 0.01,
 FROM rocketq.produce_latency b JOIN rocketq.produce_latency_summary s USING (phase)
 GROUP BY phase, s.count, s.within_10ms_percent ORDER BY phase
 EOQ
+	is( sql(<<'EOQ'), "produce|t|t|t|t\nvisible|t|t|t|t", "$label: the histogram is that of the buckets");
+SELECT h.phase, h.count = (SELECT sum(count) FROM rocketq.produce_latency b WHERE b.phase = h.phase),
+	ARRAY(SELECT (sum(count) OVER (ORDER BY i))::bigint FROM rocketq.get_latency() WITH ORDINALITY b(phase, bucket, count, percent, i)
+		  WHERE b.phase = h.phase ORDER BY i LIMIT 12) =
+	ARRAY(SELECT count FROM unnest(upper_bounds, counts) u(le, count)
+		  WHERE le = ANY ('{0.001,0.01,0.05,0.1,0.2,0.5,1,2,3,4,5,10}') ORDER BY le),
+	(SELECT bool_and(count >= before AND le > smaller)
+	 FROM (SELECT le, count, lag(le, 1, 0) OVER (ORDER BY i) AS smaller, lag(count, 1, 0) OVER (ORDER BY i) AS before
+		   FROM unnest(upper_bounds, counts) WITH ORDINALITY u(le, count, i)) x),
+	abs(sum_seconds / h.count - mean_ms / 1000) < 0.000002
+FROM rocketq.produce_latency_histogram h JOIN rocketq.produce_latency_summary s USING (phase) ORDER BY 1
+EOQ
 	is( sql(<<'EOQ'), "produce|t|t|t|t|t|t\nvisible|t|t|t|t|t|t", "$label: percentiles are those of the fine ones");
 SELECT phase, p50_ms = fine_at(phase, 0.5), p90_ms = fine_at(phase, 0.9), p99_ms = fine_at(phase, 0.99),
 	p99_9_ms = fine_at(phase, 0.999), p99_99_ms = fine_at(phase, 0.9999),
@@ -485,9 +499,6 @@ EOQ
 
 views_agree('all buckets');
 
-#
-# The summary and percentiles: a known share of the samples is slow.
-#
 sub produce_slept
 {
 	my ($count, $ms) = @_;
@@ -496,6 +507,25 @@ sub produce_slept
 	return;
 }
 
+# Between two of RocketMQ's limits: half of 5 to 7.5 ms, and 7.5 to 10 ms.
+my $steps = <<'EOQ';
+SELECT string_agg(counts[k] || '', ' ' ORDER BY phase, k) FROM rocketq.produce_latency_histogram,
+	generate_series(10, 12) k
+EOQ
+rq_poll(
+	'samples of known length',
+	sub {
+		sql('SELECT rocketq.stats_reset()');
+		produce_slept(3, 6);
+		produce_slept(2, 8);
+		return sql($steps) eq '0 3 5 0 3 5';
+	});
+is(sql('SELECT count(DISTINCT upper_bounds) FROM rocketq.produce_latency_histogram'), '1', 'the limits are the same');
+is(sql('SELECT upper_bounds[10:12] FROM rocketq.produce_latency_histogram LIMIT 1'), '{0.005,0.0075,0.01}', 'and round');
+
+#
+# The summary and percentiles: a known share of the samples is slow.
+#
 my $share = <<'EOQ';
 SELECT DISTINCT within_10ms_percent FROM rocketq.produce_latency_summary
 EOQ
@@ -538,8 +568,9 @@ is( sql('SELECT phase, count, p50_ms >= 30 FROM rocketq.produce_latency_summary 
 #
 # Who may read the counters, and who may reset them.
 #
-my @views = qw(stats produce_latency produce_latency_fine produce_latency_summary);
-my @functions = qw(get_stats get_latency get_latency_fine get_latency_summary);
+my @views = map { "produce_latency$_" } '', '_histogram', '_fine', '_summary';
+unshift @views, 'stats';
+my @functions = qw(get_stats get_latency get_latency_histogram get_latency_fine get_latency_summary);
 sql(<<'EOQ');
 CREATE ROLE nobody_special LOGIN;
 CREATE ROLE watcher LOGIN IN ROLE pg_monitor;

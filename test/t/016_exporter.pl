@@ -41,6 +41,16 @@ foreach my $line (split /\n/, $file)
 }
 cmp_ok(scalar(@entries), '>=', 7, 'there are queries');
 
+# A histogram takes three more columns.
+foreach my $metric (map { @{ $_->{metrics} } } @entries)
+{
+	my $name = $metric->{name};
+	$metric->{columns} = [ $name, $metric->{usage} eq 'HISTOGRAM' ? map { $name . $_ } qw(_bucket _sum _count) : () ];
+}
+
+# Without a standby there is none.
+my %may_be_empty = (rocketq_standby => 1);
+
 $node->safe_psql('postgres', <<'EOQ');
 CREATE ROLE exporter LOGIN IN ROLE pg_monitor;
 SELECT rocketq.create_topic('orders');
@@ -49,7 +59,10 @@ SELECT count(*) FROM rocketq.consume('orders', 'g', 10, auto_commit => true);
 CHECKPOINT;
 EOQ
 
-my %type = (LABEL => qr/^(text|name)$/, GAUGE => qr/^(integer|bigint|double precision)$/);
+my %type = (
+	LABEL => qr/^(text|name)$/,
+	GAUGE => qr/^(integer|bigint|double precision)$/,
+	HISTOGRAM => qr/^double precision\[\]$/);
 $type{COUNTER} = $type{GAUGE};
 
 # The rows of a query, as hashes.
@@ -60,7 +73,7 @@ sub rows
 		extra_params => [ '-F', "\t" ]);
 
 	is("$err", '', "$entry->{name} on " . $on->name . ' runs');
-	my @names = map { $_->{name} } @{ $entry->{metrics} };
+	my @names = map { @{ $_->{columns} } } @{ $entry->{metrics} };
 	return map { my %row; @row{@names} = split /\t/, $_, -1; \%row } split /\n/, $out;
 }
 
@@ -75,14 +88,14 @@ EOQ
 	my @columns = split /,/, $columns;
 	my @metrics = @{ $entry->{metrics} };
 
-	like($name, qr/^rocketq_[a-z_]+$/, "$name: a name for Prometheus");
+	like($name, qr/^rocketq(_[a-z_]+)?$/, "$name: a name for Prometheus");
 	is( join(' ', map { /^(\w+) / } @columns),
-		join(' ', map { $_->{name} } @metrics),
+		join(' ', map { @{ $_->{columns} } } @metrics),
 		"$name: the columns are the metrics");
-	foreach my $i (0 .. $#metrics)
+	my %sql_type = map { /^(\w+) (.*)/ } @columns;
+	foreach my $metric (@metrics)
 	{
-		my ($metric, $column) = ($metrics[$i], $columns[$i]);
-		my ($sql_type) = $column =~ /^\w+ (.*)/;
+		my $sql_type = $sql_type{ $metric->{name} };
 		my $usage = $metric->{usage} // '';
 
 		ok( exists $type{$usage} && $sql_type =~ $type{$usage} && $metric->{description},
@@ -90,6 +103,7 @@ EOQ
 		is( $metric->{name} =~ /(^|_)total$/ ? 1 : 0,
 			$usage eq 'COUNTER' ? 1 : 0,
 			"$name: $metric->{name} has the name of a $usage");
+		unlike($metric->{name}, qr/_(ms|us|kb|mb|percent)$|milli/, "$name: $metric->{name} is in base units");
 	}
 	return;
 }
@@ -99,16 +113,24 @@ foreach my $entry (@entries)
 {
 	check_entry($entry);
 	my @rows = rows($node, $entry);
-	cmp_ok(scalar(@rows), '>', 0, "$entry->{name}: there is something");
+	cmp_ok(scalar(@rows), '>', 0, "$entry->{name}: there is something") if !$may_be_empty{ $entry->{name} };
 	is(scalar(grep { grep { $_ eq '' } values %$_ } @rows), 0, "$entry->{name}: and no null");
 	$seen{ $entry->{name} } = \@rows;
 }
-is("@{$seen{rocketq_topic}[0]}{qw(topic messages enqueued_total max_lag)}", 'orders 100 100 90', 'numbers of the topic');
-is("@{$seen{rocketq_group}[0]}{qw(consumer_group lag owned_queues committed_offset)}", 'g 90 0 10', 'numbers of the group');
+is("@{$seen{rocketq_topic}[0]}{qw(topic messages enqueued_messages_total groups)}", 'orders 100 100 1', 'numbers of the topic');
+is("@{$seen{rocketq_group}[0]}{qw(consumer_group lag_messages owned_queues committed_offset)}",
+	'g 90 0 10', 'numbers of the group');
+is("@{$seen{rocketq_database}[0]}{qw(datname topics messages groups lag_messages)}",
+	'postgres 1 100 1 90', 'numbers of the database');
 is(join(' ', sort map { "$_->{worker}=$_->{up}" } @{ $seen{rocketq_worker} }),
 	'allocator=1 janitor=1 keeper=1', 'the workers are up');
-is("@{$seen{rocketq_stats}[0]}{qw(produced_total consumed_total)}", '100 10', 'counters of the server');
-cmp_ok($seen{rocketq_sync}[0]{total}, '>', 0, 'syncs');
+is("@{$seen{rocketq}[0]}{qw(in_recovery produced_messages_total consumed_messages_total)}",
+	'0 100 10', 'counters of the server');
+cmp_ok($seen{rocketq_keeper}[0]{syncs_total}, '>', 0, 'syncs');
+is("@{$seen{rocketq_slots}[0]}{qw(slots used size)}", 'topics 1 1024', 'room for topics');
+my @visible = grep { $_->{phase} eq 'visible' } @{ $seen{rocketq_produce_latency} };
+is($visible[0]{seconds_count}, '1', 'one transaction has a latency');
+is(join(' ', grep { $_->{by} } @{ $seen{rocketq_log_kept} }) ne '', 1, 'something keeps the log');
 
 # A counter never falls.
 $node->safe_psql('postgres', "SELECT count(rocketq.produce('orders', 'x')) FROM generate_series(1, 10) i; CHECKPOINT");
@@ -117,7 +139,7 @@ foreach my $entry (@entries)
 {
 	my ($again) = rows($node, $entry);
 	my ($first) = @{ $seen{ $entry->{name} } };
-	foreach (grep { $_->{usage} eq 'COUNTER' } @{ $entry->{metrics} })
+	foreach (grep { defined $first && $_->{usage} eq 'COUNTER' } @{ $entry->{metrics} })
 	{
 		$fallen{"$entry->{name}.$_->{name}"} = 1 if $again->{ $_->{name} } < $first->{ $_->{name} };
 	}
@@ -189,7 +211,7 @@ SKIP:
 {
 	my ($exporter) = grep { -x }
 	  map { ("$_/prometheus-postgres-exporter", "$_/postgres_exporter") } split /:/, $ENV{PATH};
-	skip('there is no postgres_exporter', 5) if !$exporter;
+	skip('there is no postgres_exporter', 7) if !$exporter;
 
 	my $metrics = scrape($exporter, '--auto-discover-databases');
 	my ($failed) = $metrics =~ /^pg_exporter_last_scrape_error (\S+)$/m;
@@ -198,21 +220,51 @@ SKIP:
 	foreach my $entry (@entries)
 	{
 		push @missing, map { "$entry->{name}_$_->{name}" }
-		  grep { $_->{usage} ne 'LABEL' && $metrics !~ /^\Q$entry->{name}_$_->{name}\E[{ ]/m } @{ $entry->{metrics} };
+		  grep { $_->{usage} ne 'LABEL' && !$may_be_empty{ $entry->{name} } && $metrics !~ /^\Q$entry->{name}_$_->{name}\E(_bucket)?[{ ]/m } @{ $entry->{metrics} };
 	}
 	is("@missing", '', 'all metrics are there');
+	my %type = $metrics =~ /^# TYPE (rocketq_\S+) (\S+)$/mg;
+	is($type{rocketq_produce_latency_seconds}, 'histogram', 'the histogram is one');
+	like($metrics, qr/^rocketq_produce_latency_seconds_bucket\{phase="produce",server="[^"]*",le="0.01"\} \d+$/m,
+		'with a limit of 10 ms');
 	my %messages = $metrics =~ /^rocketq_topic_messages\{datname="(\w+)",server="[^"]*",topic="orders"\} (\d+)$/mg;
 	is_deeply(\%messages, { postgres => 110, shop => 3 }, 'topics of one name in two databases');
-	my %lag = map { /datname="(\w+)".*topic="(\S+)"\} (\d+)$/ ? ("$1 $2" => $3) : () } $metrics =~ /^(rocketq_group_lag\{.*)$/mg;
+	my %lag = map { /datname="(\w+)".*topic="(\S+)"\} (\d+)$/ ? ("$1 $2" => $3) : () } $metrics =~ /^(rocketq_group_lag_messages\{.*)$/mg;
 	is_deeply(\%lag, { 'postgres orders' => 100, 'shop orders' => 2, 'shop b.orders' => 0 }, 'and groups');
 }
+
+# The number of series is bounded: of topics and groups there are 1000 at most, and
+# those in trouble are among them.
+$node->safe_psql('postgres', <<'EOQ');
+CREATE DATABASE large;
+\c large
+CREATE EXTENSION rocketq;
+DO $$ BEGIN FOR k IN 1 .. 1010 LOOP
+	PERFORM rocketq.create_topic('t' || k, 1);
+	PERFORM rocketq.create_group('t' || k, 'g');
+	IF k % 100 = 0 THEN COMMIT; END IF;
+END LOOP; END $$;
+SELECT rocketq.produce('t1009', repeat('x', 1000));
+EOQ
+my %query = map { $_->{name} => $_->{query} } @entries;
+my $of_large = <<"EOQ";
+SET ROLE exporter;
+SELECT (SELECT count(*) FROM ($query{rocketq_topic}) t), (SELECT count(*) FROM ($query{rocketq_topic}) t WHERE topic = 't1009'),
+	(SELECT count(*) FROM ($query{rocketq_group}) g),
+	(SELECT topics || ' ' || groups || ' ' || messages FROM ($query{rocketq_database}) d)
+EOQ
+is($node->safe_psql('large', $of_large), '1000|1|1000|1010 1010 1', 'series of many topics');
 
 # All of them work on a standby.
 my $standby = rq_standby($node);
 rq_catch_up($node, $standby);
+my ($standby_entry) = grep { $_->{name} eq 'rocketq_standby' } @entries;
+is_deeply([ map { $_->{standby} } rows($node, $standby_entry) ], [ $standby->name ], 'the primary knows its standby');
 foreach my $entry (@entries)
 {
-	cmp_ok(scalar(rows($standby, $entry)), '>', 0, "$entry->{name} on a standby");
+	my @rows = rows($standby, $entry);
+	cmp_ok(scalar(@rows), '>', 0, "$entry->{name} on a standby") if !$may_be_empty{ $entry->{name} };
+	is($rows[0]{in_recovery}, 1, 'it says what it is') if $entry->{name} eq 'rocketq';
 }
 $standby->stop;
 $node->stop;
