@@ -170,10 +170,18 @@ is_installed()  # package
 
 apt_update()
 {
-    [ -n "$apt_updated" ] || task 'apt-get update' as_root apt-get update -q
+    [ "$apt_updated" = 1 ] || task 'apt-get update' as_root timeout 300 apt-get update -q
     apt_updated=1
 }
-apt_updated=
+apt_updated=            # or 1, or failed
+
+# Status 77 if there is no way to have packages now.
+apt_update_or_say()
+{
+    as_root timeout 300 apt-get update -q && return
+    echo 'the lists of packages cannot be fetched'
+    return 77
+}
 
 apt_install()   # package...
 {
@@ -208,7 +216,8 @@ install_if_possible()   # package...
     local package
     for package; do
         ! is_installed "$package" || continue
-        [ -n "$apt_updated" ] || step 'apt-get update' as_root apt-get update -q || continue
+        [ -n "$apt_updated" ] || step 'apt-get update' apt_update_or_say || apt_updated=failed
+        [ "$apt_updated" != failed ] || return 0
         apt_updated=1
         ! apt-get install -s --no-install-recommends "$package" >/dev/null 2>&1 ||
             install_missing "$package"

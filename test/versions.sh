@@ -8,9 +8,14 @@
 # chroot the kernel allows no user namespaces, which some tests need; and with
 # a process namespace, so that nothing outlives the run.  There it is a machine
 # like any other: test/check installs what its tests want.
+#
+# What this machine or the mirror does not give is a reason to skip a version,
+# which is said; so is a mirror that takes forever.
 
 chroots=${RQ_CHROOTS:-/var/cache/rocketq-chroots}
 mirror=${RQ_MIRROR:-http://deb.debian.org/debian}
+patience=600            # seconds for each of the two steps of making one
+chroot_size=2000        # megabytes, with what tests install later
 
 suite_of()          # version
 {
@@ -28,7 +33,29 @@ pg_config_of()      # version
 
 mirror_answers()    # suite
 {
-    wget -q -T 20 -t 2 -O /dev/null "$mirror/dists/$1/Release"
+    timeout 60 wget -q -T 20 -t 2 -O /dev/null "$mirror/dists/$1/Release"
+}
+
+# Else says why not.
+may_enter_chroots()
+{
+    local problem
+    if [ "$(id -u)" -ne 0 ] && ! sudo -n true 2>/dev/null; then
+        echo 'neither root nor sudo'
+    elif ! problem=$(as_root unshare --mount --pid --fork --kill-child \
+        sh -c 'mount -t proc proc /proc' 2>&1); then
+        echo "no namespaces and mounts here: $(tail -n 1 <<<"$problem")"
+    else
+        return 0
+    fi
+    return 1
+}
+
+has_room()
+{
+    local megabytes
+    megabytes=$(as_root df --output=avail -BM "$chroots" | tr -dc 0-9)
+    [ "${megabytes:-0}" -ge "$chroot_size" ]
 }
 
 # For a shell of root's in new namespaces.  The tree is in /srv, read-only.
@@ -64,7 +91,7 @@ fill_chroot()       # version, suite
 {
     local root=$chroots/$1.partial
     as_root rm -rf "$root" || return
-    as_root debootstrap --variant=minbase "$2" "$root" "$mirror" || return
+    as_root timeout "$patience" debootstrap --variant=minbase "$2" "$root" "$mirror" || return
     # A mirror can have an older list of sid than the list itself allows.
     as_root tee "$root/etc/apt/apt.conf.d/rocketq" >/dev/null \
         <<<'Acquire::Check-Valid-Until "false";' || return
@@ -72,7 +99,7 @@ fill_chroot()       # version, suite
         <<<$'#!/bin/sh\nexit 101' || return
     as_root install -D /dev/stdin "$root/etc/postgresql-common/createcluster.d/rocketq.conf" \
         <<<'create_main_cluster = false' || return
-    inside "$root" sh -ec "
+    inside "$root" timeout "$patience" sh -ec "
         export DEBIAN_FRONTEND=noninteractive
         apt-get update -q
         apt-get install -y -q --no-install-recommends postgresql-$1 \
@@ -84,7 +111,7 @@ fill_chroot()       # version, suite
 # Status 77 if that is impossible here, or now.
 make_chroot()       # version
 {
-    local suite
+    local suite rc=0
     suite=$(suite_of "$1")
     if [ -z "$suite" ]; then
         echo "not installed, and no release of Debian has PostgreSQL $1"
@@ -97,10 +124,28 @@ make_chroot()       # version
         return 77
     fi
     as_root install -d -m 700 "$chroots" || return
-    fill_chroot "$1" "$suite" && return
-    mirror_answers "$suite" && return 1
-    echo "$mirror no longer answers"
+    if ! has_room; then
+        echo "$chroots has less than $chroot_size MB left"
+        return 77
+    fi
+    fill_chroot "$1" "$suite" || rc=$?
+    [ "$rc" -ne 0 ] || return 0
+    as_root rm -rf "$chroots/$1.partial"
+    if [ "$rc" -eq 124 ]; then
+        echo "$mirror has not sent all within $patience s"
+    elif ! mirror_answers "$suite"; then
+        echo "$mirror no longer answers"
+    else
+        return 1
+    fi
     return 77
+}
+
+# The same, for a Debian that may be there.
+have_chroot()       # version
+{
+    may_enter_chroots || return 77
+    as_root test -d "$chroots/$1" || make_chroot "$1"
 }
 
 # The command that runs test/check with a version, in the array "check"; false if
@@ -112,12 +157,13 @@ find_version()      # version
         check=(env "PG_CONFIG=$(pg_config_of "$1")" "$top/test/check")
         return
     fi
-    if ! as_root test -d "$chroots/$1"; then
-        command -v apt-get >/dev/null && install_if_possible debootstrap wget
-        step "make a Debian with PostgreSQL $1" make_chroot "$1" || rc=$?
-        [ "$rc" -eq 0 ] || [ "$rc" -eq 77 ] || failed=$((failed + 1))
-        [ "$rc" -eq 0 ] || return
+    if ! as_root test -d "$chroots/$1" 2>/dev/null && command -v apt-get >/dev/null &&
+        may_enter_chroots >/dev/null; then
+        install_if_possible debootstrap debian-archive-keyring wget
     fi
+    step "a Debian with PostgreSQL $1" have_chroot "$1" || rc=$?
+    [ "$rc" -eq 0 ] || [ "$rc" -eq 77 ] || failed=$((failed + 1))
+    [ "$rc" -eq 0 ] || return
     check=(inside "$chroots/$1" env "PG_CONFIG=$(pg_config_of "$1")" test/check)
 }
 
