@@ -9,12 +9,14 @@
 #                            test/rocketq.conf appended to its configuration
 #   make tempcheck           SQL and isolation tests in a server of their own
 #   make indent              put the sources into the house style
+#   make deb | dist | rpm-spec
+#                            packages, in src/packaging/out (see src/packaging/README)
 #
 # Switches: CC=clang, WERROR=1 (many warnings, all errors), ASSERT=1 (assertions),
 # RQ_TESTING=1 (stop points for the crash tests), SANITIZE=1 (undefined
 # behaviour ends the process).
 
-SCRIPTS_ONLY = bench check demo indent
+SCRIPTS_ONLY = bench check deb demo dist indent rpm-spec
 
 ifneq (,$(filter $(SCRIPTS_ONLY),$(MAKECMDGOALS)))
 
@@ -37,6 +39,9 @@ demo:
 
 indent:
 	@src/tools/indent
+
+deb dist rpm-spec:
+	@src/packaging/$@
 
 else
 
@@ -299,13 +304,11 @@ include $(PGXS)
 # PGXS tracks neither the headers that a file includes, which the compiler writes
 # down beside its object file, nor the switches above.
 -include $(OBJS:.o=.d)
-$(OBJS): .build_switches | $(sort $(dir $(OBJS)))
+$(OBJS): .build_switches
 
-# There already, unless the build is outside of the tree.
-$(sort $(dir $(OBJS))):
-	$(MKDIR_P) $@
-
+# The directories are there already, unless the build is outside of the tree.
 .build_switches: force
+	@$(MKDIR_P) $(sort $(dir $(OBJS)))
 	@echo '$(PG_CPPFLAGS) $(PG_CFLAGS)' | cmp -s - $@ || \
 		echo '$(PG_CPPFLAGS) $(PG_CFLAGS)' >$@
 
