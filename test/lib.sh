@@ -341,10 +341,7 @@ lock_installation()
 copy_tree()         # directory
 {
     as_user mkdir "$1"
-    tar -C "$top" -cf - --exclude=./.git --exclude='*.[do]' --exclude='*.so' \
-        --exclude='*.bc' --exclude=./.build_switches --exclude=./results \
-        --exclude=./log --exclude=./output_iso --exclude='./tmp_check*' \
-        --exclude='./regression.*' --exclude=./test/bench/results . | as_user tar -C "$1" -xf -
+    tar -C "$top" -X "$top/src/tools/not_source" -cf - . | as_user tar -C "$1" -xf -
 }
 
 build()             # directory [switch...]
