@@ -178,6 +178,20 @@ rq_area_mark(RqAreaMarks *marks, uint32 chunk)
 		pg_atomic_write_u32(dirty, 1);
 }
 
+void
+rq_area_flush(RqAreaMarks *marks)
+{
+	for (uint32 i = 0; i < RQ_AREAS_MAX; i++)
+	{
+		char		path[MAXPGPATH];
+
+		if (pg_atomic_read_u32(&marks->dirty[i]) == 0)
+			continue;
+		rq_area_path(path, i);
+		rq_flush_path(path, 0, RQ_AREA_SIZE);
+	}
+}
+
 /* False if nothing has been stored since it was synced last. */
 static bool
 sync_area(pg_atomic_uint32 *dirty, uint32 area)

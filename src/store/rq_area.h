@@ -63,6 +63,12 @@ typedef struct RqAreaMarks
 extern void rq_area_mark(RqAreaMarks *marks, uint32 chunk);
 
 /*
+ * Have the kernel begin to write the area files that are marked, as those will be
+ * fsynced soon.  A hint; what is stored meanwhile is marked as ever.
+ */
+extern void rq_area_flush(RqAreaMarks *marks);
+
+/*
  * fsync the area files that are marked and clear the marks; returns how many.
  * PANIC if fsync fails, unless data_sync_retry is on: then it throws, and what
  * is not on disk is marked again.  Only after the slots of queues have been

@@ -23,6 +23,9 @@
 
 #define READ_BUFFER		(64 * 1024)
 
+/* When so much has been added, the kernel begins to write it. */
+#define FLUSH_AFTER		(4 * 1024 * 1024)
+
 struct RqReader
 {
 	int			fd;
@@ -219,6 +222,8 @@ rq_writer_add(RqWriter *w, const void *data, uint64 size)
 		size -= n;
 		w->at += n;
 	}
+	if (w->at - w->flushed >= FLUSH_AFTER)
+		rq_writer_flush(w, false);
 }
 
 uint64

@@ -33,7 +33,8 @@ extern void rq_writer_end(RqWriter *w);
 
 /*
  * Write the next bytes, which may come to disk in any order, or not at all.
- * May throw when the disk is full.
+ * The disk begins to work on them as they become many, so that whoever waits for
+ * all of them in the end does not wait long.  May throw when the disk is full.
  */
 extern void rq_writer_add(RqWriter *w, const void *data, uint64 size);
 

@@ -293,6 +293,9 @@ give_back_file(const RqStateCopy *c)
 /*
  * All but the memory and the file, which the caller takes and gives back.
  *
+ * The disk works on area files while the state is copied: with many queues both
+ * take long, and most of what the files have is there already.
+ *
  * What queues have given back before anything is copied, the copy does not name
  * any more, and so can be taken again once that is on disk.
  */
@@ -302,6 +305,7 @@ sync_with(RqStateCopy *c, XLogRecPtr wal_upto)
 	bool		changed;
 
 	rq_extent_sync_begin();
+	rq_area_flush(&rq_extents->marks);
 	rq_state_copy(c, wal_upto);
 	RQ_FAULT("keeper-copied");
 	changed = state_differs(c);

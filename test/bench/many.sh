@@ -11,7 +11,8 @@
 #   sync      a checkpoint after the same number of messages to 8 or more of the
 #             queues of "many": how long the keeper's sync takes
 #             (rocketq.workers.last_sync_ms), what it writes, and how long
-#             CHECKPOINT takes
+#             CHECKPOINT takes.  Beside it, what the bytes alone cost: fsync of a
+#             plain file of which as many have changed as the disk has written
 #   rest      the same after 1000 messages to 8 queues, in "few" and in "many"
 #   crash     from kill -9 to connections again, 1000 messages after a
 #             checkpoint
@@ -80,11 +81,21 @@ many_produce()      # queues messages
     must_be 'messages' $(($(count_all) - before)) "$2"
 }
 
-# Sets checkpoint_ms, sync_ms, sync_bytes.
+# Bytes that the disk below the clusters has written.
+many_disk()
+{
+    local numbers
+    read -ra numbers <"/sys/dev/block/$(stat -c %Hd:%Ld "$work")/stat" ||
+        die "what the disk of $work has written is not known"
+    echo $((numbers[6] * 512))
+}
+
+# Sets checkpoint_ms, checkpoint_bytes (of the disk), sync_ms, sync_bytes.
 many_checkpoint()
 {
-    local syncs before
+    local syncs before disk
     before=$(query 'SELECT sum(syncs) FROM rocketq.workers')
+    disk=$(many_disk)
     checkpoint_ms=$(sql -At <<END | tail -n 1
 SELECT clock_timestamp() AS began \gset
 CHECKPOINT;
@@ -93,7 +104,21 @@ END
 )
     IFS='|' read -r syncs sync_ms sync_bytes < <(
         query "SELECT syncs, last_sync_ms, last_sync_bytes FROM rocketq.workers WHERE worker = 'keeper'")
+    checkpoint_bytes=$(($(many_disk) - disk))
     must_be_at_least 'syncs of a checkpoint' $((syncs - before)) 1
+}
+
+# Sets floor_ms: fsync of a file of so many bytes, all of which have changed.
+many_floor()        # bytes
+{
+    local file=$work/floor start
+    dd if=/dev/urandom of="$file" bs=1M count=$((($1 + 1048575) / 1048576)) iflag=fullblock \
+        conv=fsync status=none
+    dd if="$file" of="$file" bs=1M conv=notrunc status=none
+    start=$(date +%s%N)
+    sync "$file"
+    floor_ms=$(calc "($(date +%s%N) - $start) / 1e6")
+    rm "$file"
 }
 
 many_record()       # side round
@@ -118,9 +143,33 @@ many_syncs()
     use_many many
     alternate many_sync_one "${sizes[@]}"
     progress "$case, $batch messages:$values"
+    many_but_bytes "${sizes[0]}" >"$work/but_bytes"
+    cat "$work/but_bytes" >>"$out/results.csv"
     for size in "${sizes[@]:1}"; do
         many_compare "checkpoint after $batch messages, to ${sizes[0]} queues to $size" "$size" "${sizes[0]}"
+        headline "checkpoint after $batch messages, to ${sizes[0]} queues to $size: sync but for the further bytes" \
+            scale "${case}_but_bytes" "$(parameters)" ms "$size" "${sizes[0]}"
+        compare "checkpoint after $batch messages, to ${sizes[0]} queues to $size: fsync of the bytes alone" \
+            scale "${case}_floor" "$(parameters)" ms "$size" "${sizes[0]}"
     done
+}
+
+# Each sync without what its bytes alone cost more than those of the first size,
+# in the same round.
+many_but_bytes()    # first size
+{
+    awk -F, -v OFS=, -v name="$case" -v first="$1" '
+        $2 == name { sync[$4, $5] = $6; line[$4, $5] = $0 }
+        $2 == name "_floor" { floor[$4, $5] = $6 }
+        END {
+            for (key in sync) {
+                split(key, part, SUBSEP)
+                $0 = line[key]
+                $2 = name "_but_bytes"
+                $6 = sync[key] - floor[key] + floor[first, part[2]]
+                print
+            }
+        }' "$out/results.csv"
 }
 
 many_sync_one()     # queues round
@@ -129,6 +178,10 @@ many_sync_one()     # queues round
     many_produce "$1" "$batch"
     many_checkpoint
     many_record "$1" "$2"
+    many_floor "$checkpoint_bytes"
+    record scale "${case}_disk" "$(parameters)" "$1" "$2" "$(calc "$checkpoint_bytes / 1048576")" MB
+    record scale "${case}_floor" "$(parameters)" "$1" "$2" "$floor_ms" ms
+    values+=" (disk $(calc "$checkpoint_bytes / 1048576" %.0f) MB, alone $(calc "$floor_ms" %.0f) ms)"
 }
 
 many_rests()
