@@ -192,6 +192,7 @@ OBJS = \
 	src/value/rq_refuse.o \
 	src/value/rq_relation.o \
 	src/value/rq_routed.o \
+	src/value/rq_rows.o \
 	src/value/rq_serializable.o \
 	src/value/rq_topic_label.o \
 	src/value/rq_tuple.o \
@@ -221,6 +222,7 @@ REGRESS = \
 	consume \
 	pull \
 	rows \
+	rows_memory \
 	groups \
 	topics \
 	alter_topic \

@@ -21,6 +21,7 @@
 #include "topic/rq_topic.h"
 #include "value/rq_lookup.h"
 #include "value/rq_relation.h"
+#include "value/rq_rows.h"
 #include "value/rq_tuple.h"
 #include "value/rq_values.h"
 
@@ -49,13 +50,34 @@ typedef struct Rows
 	MemoryContext cxt;			/* reset after each message */
 } Rows;
 
+/* As InitMaterializedSRF(), but with rows in memory that need not be the query's. */
+static void
+begin_rows(FunctionCallInfo fcinfo)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext query;
+	MemoryContext old;
+
+	InitMaterializedSRF(fcinfo, 0);
+	query = rsinfo->econtext->ecxt_per_query_memory;
+	old = MemoryContextSwitchTo(rq_rows_memory(query));
+	if (CurrentMemoryContext != query)
+	{
+		tuplestore_end(rsinfo->setResult);
+		rsinfo->setResult =
+			tuplestore_begin_heap((rsinfo->allowedModes & SFRM_Materialize_Random) != 0,
+								  false, work_mem);
+	}
+	MemoryContextSwitchTo(old);
+}
+
 static Rows
 begin_result(FunctionCallInfo fcinfo)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Rows		r;
 
-	InitMaterializedSRF(fcinfo, 0);
+	begin_rows(fcinfo);
 	r.store = rsinfo->setResult;
 	r.slot = rq_message_slot(rsinfo->setDesc);
 	r.cxt = AllocSetContextCreate(CurrentMemoryContext, "rocketq message",
