@@ -47,7 +47,8 @@ else
 
 MODULE_big = rocketq
 EXTENSION = rocketq
-DATA = $(call files,sql/rocketq--*.sql) sql/rocketq_exporter.yml
+DATA = $(call files,sql/rocketq--*.sql) sql/rocketq_exporter.yml \
+	sql/rocketq_alerts.yml sql/rocketq_dashboard.json
 DOCS = $(call files,sql/doc/*.md)
 files = $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/$(1)))
 

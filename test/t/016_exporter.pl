@@ -7,10 +7,9 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 
-use HTTP::Tiny;
-use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use RocketqMetrics;
 use RocketqTest;
 use Test::More;
 
@@ -176,44 +175,14 @@ SELECT (SELECT count(DISTINCT database) = 2 FROM rocketq.get_topics()), (SELECT 
 	(SELECT count(DISTINCT database) = 2 FROM rocketq.get_groups());
 EOQ
 
-# What an exporter serves.
-sub scrape
-{
-	my ($exporter, @options) = @_;
-	my $port = PostgreSQL::Test::Cluster::get_free_port();
-	my $http = HTTP::Tiny->new(http_proxy => undef, timeout => 60);
-	my ($in, $out) = ('', '');
-	my $answer;
-
-	local $ENV{DATA_SOURCE_NAME} =
-	  'user=exporter dbname=postgres sslmode=disable host=' . $node->host . ' port=' . $node->port;
-	my $run = IPC::Run::start([ $exporter, "--extend.query-path=$share/extension/rocketq_exporter.yml",
-			"--web.listen-address=127.0.0.1:$port", @options ],
-		'<', \$in, '>', \$out, '2>&1');
-	eval {
-		rq_poll(
-			'the exporter',
-			sub {
-				die "the exporter has ended: $out\n" if !$run->pumpable || !eval { $run->pump_nb; 1 };
-				$answer = $http->get("http://127.0.0.1:$port/metrics");
-				return $answer->{status} != 599;
-			});
-	};
-	my $error = $@;
-	$run->kill_kill;
-	die $error if $error;
-	note($out);
-	is($answer->{status}, 200, "@options: metrics") or diag($answer->{content});
-	return $answer->{content};
-}
-
 SKIP:
 {
-	my ($exporter) = grep { -x }
-	  map { ("$_/prometheus-postgres-exporter", "$_/postgres_exporter") } split /:/, $ENV{PATH};
-	skip('there is no postgres_exporter', 7) if !$exporter;
+	skip('there is no postgres_exporter', 6)
+	  if !rq_program('prometheus-postgres-exporter', 'postgres_exporter');
 
-	my $metrics = scrape($exporter, '--auto-discover-databases');
+	my $exporter = rq_exporter($node, '--auto-discover-databases');
+	my $metrics = rq_scrape($exporter);
+	rq_service_end($exporter);
 	my ($failed) = $metrics =~ /^pg_exporter_last_scrape_error (\S+)$/m;
 	is($failed, 0, 'no query fails');
 	my @missing;
