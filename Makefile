@@ -14,7 +14,8 @@
 #
 # Switches: CC=clang, WERROR=1 (many warnings, all errors), ASSERT=1 (assertions),
 # RQ_TESTING=1 (stop points for the crash tests), SANITIZE=1 (undefined
-# behaviour ends the process).
+# behaviour ends the process).  RMGR_ID=... is the resource manager id of the
+# WAL records, 128 to 255; see sql/doc/operations.md.
 
 SCRIPTS_ONLY = bench check deb demo dist indent rpm-spec
 
@@ -123,6 +124,7 @@ OBJS = \
 	src/format/rq_settings.o \
 	src/format/rq_statefmt.o \
 	src/format/rq_stateslots.o \
+	src/format/rq_version.o \
 	src/format/rq_walrec.o \
 	src/log/rq_append.o \
 	src/log/rq_disk.o \
@@ -198,6 +200,7 @@ OBJS = \
 	src/value/rq_topic_label.o \
 	src/value/rq_tuple.o \
 	src/value/rq_values.o \
+	src/wal/rq_control.o \
 	src/wal/rq_files.o \
 	src/wal/rq_holes.o \
 	src/wal/rq_lost.o \
@@ -209,6 +212,7 @@ OBJS = \
 	src/wal/rq_stateload.o \
 	src/wal/rq_statewrite.o \
 	src/wal/rq_tidy.o \
+	src/wal/rq_upgrade.o \
 	src/worker/rq_allocator.o \
 	src/worker/rq_janitor.o \
 	src/worker/rq_keeper.o \
@@ -291,7 +295,14 @@ NOT_OF_CLANG = -Wno-unknown-warning-option -Wno-ignored-attributes \
 	-Wno-ignored-optimization-argument
 endif
 
-EXTRA_CLEAN = .build_switches $(OBJS:.o=.d) tmp_check output_iso
+# PostgreSQL's id for experiments, until another one is chosen.
+RMGR_ID ?= 128
+ifeq (,$(shell expr '$(RMGR_ID)' : '[0-9]*$$' >/dev/null && \
+	test '$(RMGR_ID)' -ge 128 -a '$(RMGR_ID)' -le 255 && echo valid))
+$(error RMGR_ID=$(RMGR_ID) is not a number from 128 to 255)
+endif
+
+EXTRA_CLEAN = .build_switches .build_rmgr_id $(OBJS:.o=.d) tmp_check output_iso
 
 # No function of ours is worth inlining into a query's JIT code, and bitcode
 # would need the very clang that the server was built with.
@@ -325,6 +336,13 @@ tempcheck:
 		--temp-instance=tmp_check/isolation --temp-config=$(TEMP_CONFIG) \
 		--bindir='$(bindir)' --outputdir=output_iso \
 		$(ISOLATION_OPTS) $(ISOLATION)
+
+# Only this file has the id.
+src/format/rq_version.o: override CPPFLAGS += -DRQ_RMGR_ID=$(RMGR_ID)
+src/format/rq_version.o: .build_rmgr_id
+
+.build_rmgr_id: force
+	@echo '$(RMGR_ID)' | cmp -s - $@ || echo '$(RMGR_ID)' >$@
 
 .PHONY: force tempcheck
 

@@ -201,6 +201,15 @@
 	X(arg, "chunk-punched") \
 	/* the starts of some queues are raised, those of others and the log's are not */ \
 	X(arg, "trim-part") \
+	/* "fail": WAL records claim to be of the next version, or of the one before */ \
+	X(arg, "wal-newer") \
+	X(arg, "wal-older") \
+	/* "fail": no step begins with the store's version */ \
+	X(arg, "upgrade-step") \
+	/* a store of an older version: a file is made one of this version, others not */ \
+	X(arg, "upgrade-file") \
+	/* all files are, the state file is not */ \
+	X(arg, "upgrade-files") \
 	/* verify() knows which queue it checks next, and holds no lock */ \
 	X(arg, "verify-queue")
 

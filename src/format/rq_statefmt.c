@@ -44,11 +44,21 @@ state_batch_crc(const RqStateBatch *b)
 }
 
 void
-rq_state_seal_header(RqStateHeader *h)
+rq_state_reseal_header(RqStateHeader *h)
 {
 	h->magic = RQ_STATE_MAGIC;
-	h->version = RQ_STATE_VERSION;
 	h->crc = state_header_crc(h);
+}
+
+void
+rq_state_seal_header(RqStateHeader *h)
+{
+	h->version = RQ_STORE_VERSION;
+	h->wal_version = RQ_WAL_VERSION;
+	h->rmgr_id = rq_rmgr_id;
+	memset(h->writer, 0, sizeof(h->writer));
+	strlcpy(h->writer, RQ_LIBRARY_VERSION, sizeof(h->writer));
+	rq_state_reseal_header(h);
 }
 
 void
@@ -212,18 +222,28 @@ read_batch(const RqStateSource *s, uint64 id, uint64 at, char *batch)
 
 static const char *const misfit = "the state file's contents do not fit together";
 
-static const char *
-check_header(const RqStateSource *s, RqStateHeader *h)
+const char *
+rq_state_read_header(const RqStateSource *s, RqStateHeader *h)
 {
 	if (s->length < sizeof(*h) || !s->read(s->file, 0, h, sizeof(*h)))
 		return "the state file is too short";
 	if (h->magic != RQ_STATE_MAGIC)
 		return "the state file has a wrong magic number";
-	if (h->version != RQ_STATE_VERSION)
-		return "the state file has an unrecognized format version";
 	if (h->crc != state_header_crc(h))
 		return "the checksum of the state file's header does not match";
-	return RQ_SEGMENT_MB_OK(h->segment_mb) ? NULL : misfit;
+	return NULL;
+}
+
+static const char *
+check_header(const RqStateSource *s, RqStateHeader *h)
+{
+	const char *problem = rq_state_read_header(s, h);
+
+	if (problem == NULL && h->version != RQ_STORE_VERSION)
+		problem = "the state file has an unrecognized format version";
+	if (problem == NULL && !RQ_SEGMENT_MB_OK(h->segment_mb))
+		problem = misfit;
+	return problem;
 }
 
 /*

@@ -39,10 +39,10 @@
 #include "access/xlogdefs.h"
 
 #include "format/rq_settings.h"
+#include "format/rq_version.h"
 
 #define RQ_STATE_MAGIC		0x52515354	/* "RQST" */
 #define RQ_STATE_BATCH_MAGIC	0x52514254	/* "RQBT" */
-#define RQ_STATE_VERSION	8
 #define RQ_STATE_PEND_OP_MAX	2
 
 /* A batch, its header included, is no longer than this. */
@@ -65,18 +65,30 @@ typedef enum RqSlotKind
 #define RQ_STATE_GAP		RQ_SLOT_KINDS
 #define RQ_STATE_KINDS		(RQ_STATE_GAP + 1)
 
+/*
+ * The header has this size, and its first 32 bytes these fields, in every version
+ * of the store there will ever be, so that a library can say what it has found
+ * that it does not know.
+ */
+#define RQ_STATE_WRITER_MAX	16
+
 typedef struct RqStateHeader
 {
 	uint32		magic;
 	uint32		crc;			/* of what follows in the header */
-	uint32		version;
+	uint32		version;		/* of the store, see rq_version.h */
+	uint16		wal_version;	/* of the WAL records that may follow it */
+	uint16		rmgr_id;		/* of these records */
+	char		writer[RQ_STATE_WRITER_MAX];	/* version of the library,
+												 * zeros follow */
+
 	uint32		segment_mb;
+	uint32		flags;			/* RQ_STATE_UPGRADE */
 	uint64		id;				/* of this file, not that of the one before */
 	uint64		store;			/* of the store, as long as there is one: the
 								 * same in all of its files, see
 								 * RqChunkHeader, and in all copies */
-	uint32		flags;			/* RQ_STATE_UPGRADE */
-	uint32		unused;
+	uint64		unused;
 } RqStateHeader;
 
 /* pg_upgrade has made the store: no message has come to it. */
@@ -197,7 +209,8 @@ typedef union RqStateSlot
 	RqStateOffset offset;
 } RqStateSlot;
 
-StaticAssertDecl(sizeof(RqStateHeader) == 40, "on-disk layout");
+StaticAssertDecl(sizeof(RqStateHeader) == 64, "on-disk layout");
+StaticAssertDecl(offsetof(RqStateHeader, segment_mb) == 32, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateBatch) == 104, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateRecord) == 8, "on-disk layout");
 StaticAssertDecl(sizeof(RqStateTopic) == 56 + 2 * sizeof(RqTopicSettings),
@@ -212,8 +225,12 @@ extern uint32 rq_state_slot_size(uint32 kind);
 /* What a record takes in a batch; padding is to be zeros. */
 extern uint32 rq_state_record_size(const RqStateRecord *r);
 
-/* Fill in magic number, version and checksum. */
+/*
+ * Fill in what says that this library has written it, versions among that, and
+ * the checksum; or the checksum only.
+ */
 extern void rq_state_seal_header(RqStateHeader *h);
+extern void rq_state_reseal_header(RqStateHeader *h);
 
 /*
  * The same for a batch, which has room for its header at the beginning of
@@ -236,6 +253,11 @@ typedef struct RqStateFound
 	RqStateBatch last;			/* of the last sync that counts */
 	uint64		length;			/* up to its end; a torn tail may follow */
 } RqStateFound;
+
+/*
+ * NULL if there is the header of a state file, of any version; else the problem.
+ */
+extern const char *rq_state_read_header(const RqStateSource *s, RqStateHeader *h);
 
 /*
  * NULL if a file is sound: magic, version, and checksums are right, all numbers

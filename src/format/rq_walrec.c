@@ -345,6 +345,15 @@ static const WalType types[] = {
 	RQ_WAL_EXT_KINDS(WAL_EXT)
 };
 
+uint8
+rq_wal_version(const void *data, uint32 *len)
+{
+	if (*len == 0)
+		return 0;
+	(*len)--;
+	return ((const uint8 *) data)[*len];
+}
+
 uint16
 rq_wal_ext_kind(uint8 info, const void *data, uint64 len)
 {
@@ -393,12 +402,20 @@ void
 rq_wal_desc(StringInfo buf, XLogReaderState *record)
 {
 	const void *data = XLogRecGetData(record);
-	uint64		len = XLogRecGetDataLen(record);
+	uint32		len = XLogRecGetDataLen(record);
+	uint8		version = rq_wal_version(data, &len);
 	uint8		info = XLogRecGetInfo(record);
-	const char *problem = rq_wal_check(info, data, len);
-	uint16		kind = rq_wal_ext_kind(info, data, len);
+	const char *problem;
+	uint16		kind;
 	const WalType *type;
 
+	if (!rq_wal_is_known(version))
+	{
+		appendStringInfo(buf, "version %u", version);
+		return;
+	}
+	problem = rq_wal_check(info, data, len);
+	kind = rq_wal_ext_kind(info, data, len);
 	if (problem)
 	{
 		if (kind != 0)

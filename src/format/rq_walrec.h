@@ -4,6 +4,9 @@
  *
  * Numbers are never reused.  Each record says whole values ("the end is now
  * x"), never steps, so that replaying it twice does no harm.
+ *
+ * After what is described here, each record has a byte with its version
+ * (rq_version.h).
  */
 #ifndef RQ_WALREC_H
 #define RQ_WALREC_H
@@ -13,12 +16,8 @@
 
 #include "base/rq_base.h"
 #include "format/rq_settings.h"
+#include "format/rq_version.h"
 
-/*
- * The experimental id, to be replaced by a reserved one before a release that
- * others build on.
- */
-#define RQ_RMGR_ID			RM_EXPERIMENTAL_ID
 #define RQ_RMGR_NAME		"rocketq"
 
 /*
@@ -277,6 +276,19 @@ typedef struct xl_rq_sync
 #define SizeOfRqSync	sizeof(xl_rq_sync)
 
 /*
+ * The version of a record, which is taken off from its length; 0 if it is empty.
+ * All functions below are about records of a version from RQ_WAL_OLDEST to
+ * RQ_WAL_VERSION, without that byte.
+ */
+extern uint8 rq_wal_version(const void *data, uint32 *len);
+
+static inline bool
+rq_wal_is_known(uint8 version)
+{
+	return version >= RQ_WAL_OLDEST && version <= RQ_WAL_VERSION;
+}
+
+/*
  * The record's place in a table whose entries are initialized at
  * RQ_WAL_INDEX(info) and RQ_WAL_EXT_INDEX(kind), or -1 if there is no such
  * record.
@@ -296,8 +308,8 @@ extern uint16 rq_wal_ext_kind(uint8 info, const void *data, uint64 len);
 extern const char *rq_wal_check(uint8 info, const void *data, uint64 len);
 
 /*
- * For RmgrData.  All extension records have the same name; their description
- * begins with the name of their kind.
+ * For RmgrData, so these are about any record.  All extension records have the
+ * same name; their description begins with the name of their kind.
  */
 extern const char *rq_wal_identify(uint8 info);
 extern void rq_wal_desc(StringInfo buf, XLogReaderState *record);

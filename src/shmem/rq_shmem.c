@@ -13,6 +13,7 @@
 
 #include "base/rq_compat.h"
 #include "base/rq_error.h"
+#include "base/rq_fault.h"
 #include "base/rq_guc.h"
 #include "base/rq_waits.h"
 #include "format/rq_walrec.h"
@@ -261,10 +262,16 @@ XLogRecPtr
 rq_xlog_insert(uint8 info)
 {
 	uint64		bytes = pgWalUsage.wal_bytes;
+	uint8		version = RQ_WAL_VERSION;
 	XLogRecPtr	lsn;
 
 	RQ_ASSERT_IN_GATE();
-	lsn = XLogInsert(RQ_RMGR_ID, info);
+	if (RQ_FAULT_FAILS("wal-newer"))
+		version++;
+	if (RQ_FAULT_FAILS("wal-older"))
+		version--;
+	rq_xlog_register(&version, sizeof(version));
+	lsn = XLogInsert(rq_rmgr_id, info);
 	rq_count(RQ_STAT_WAL_RECORDS, 1);
 	rq_count(RQ_STAT_WAL_BYTES, pgWalUsage.wal_bytes - bytes);
 	return lsn;

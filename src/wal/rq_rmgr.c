@@ -99,16 +99,15 @@ make_redo_room(XLogRecPtr upto)
 }
 
 /*
- * Replay the record, which fails before it changes anything.  If that is for
+ * Replay the record, of so many bytes, which fails before it changes anything.  If that is for
  * lack of disk space, make room as the primary did, and try once more; now
  * extents of any class will do.
  */
 static void
-redo_with_room(XLogReaderState *record, RqWalRedo redo)
+redo_with_room(XLogReaderState *record, uint32 len, RqWalRedo redo)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	const void *data = XLogRecGetData(record);
-	uint32		len = XLogRecGetDataLen(record);
 	volatile bool lacks_room = false;
 
 	PG_TRY();
@@ -134,6 +133,27 @@ redo_with_room(XLogReaderState *record, RqWalRedo redo)
 }
 
 /*
+ * What a newer version has written may have another meaning than it seems to
+ * have.  On a standby this is how it finds out that the primary has been
+ * upgraded.
+ */
+static void
+check_version(uint8 version, XLogRecPtr lsn)
+{
+	if (rq_wal_is_known(version))
+		return;
+	ereport(FATAL,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("rocketq's WAL record at %X/%X was written by %s version of rocketq",
+					LSN_FORMAT_ARGS(lsn), version > RQ_WAL_VERSION ? "a newer" : "an older"),
+			 errdetail("It has version %u.  This is rocketq %s, which knows versions %u to %u.",
+					   version, RQ_LIBRARY_VERSION, RQ_WAL_OLDEST, RQ_WAL_VERSION),
+			 version > RQ_WAL_VERSION ?
+			 errhint("Install the version of rocketq that has written it, and start the server again.") :
+			 errhint("Restore a base backup that was made after the upgrade of rocketq.")));
+}
+
+/*
  * The checks of rq_wal_check() come before any redo function, none of which
  * has to doubt lengths and numbers.  Memory of a record is freed at once,
  * since one startup process replays for as long as a standby lives.
@@ -145,8 +165,10 @@ rocketq_redo(XLogReaderState *record)
 	uint8		info = XLogRecGetInfo(record);
 	const void *data = XLogRecGetData(record);
 	uint32		len = XLogRecGetDataLen(record);
-	const char *problem = rq_wal_check(info, data, len);
+	const char *problem;
 
+	check_version(rq_wal_version(data, &len), record->ReadRecPtr);
+	problem = rq_wal_check(info, data, len);
 	if (problem)
 		elog(PANIC, "rocketq WAL record of type %u, kind %u: %s",
 			 info & ~XLR_INFO_MASK, rq_wal_ext_kind(info, data, len), problem);
@@ -157,7 +179,7 @@ rocketq_redo(XLogReaderState *record)
 	 */
 	if (rq_extent_wants_sync(false))
 		rq_state_sync(record->ReadRecPtr, RQ_SYNC_ORDINARY);
-	redo_with_room(record, redo_functions[rq_wal_index(info, data, len)]);
+	redo_with_room(record, len, redo_functions[rq_wal_index(info, data, len)]);
 	rq_store->redo_changed = true;
 	check_when_consistent();
 	MemoryContextSwitchTo(old);
@@ -247,7 +269,7 @@ static const RmgrData rocketq_rmgr = {
 void
 rq_rmgr_register(void)
 {
-	rq_register_rmgr(RQ_RMGR_ID, &rocketq_rmgr);
+	rq_register_rmgr(rq_rmgr_id, &rocketq_rmgr);
 	core_xlog_redo = RmgrTable[RM_XLOG_ID].rm_redo;
 	RmgrTable[RM_XLOG_ID].rm_redo = redo_xlog;
 	core_xact_redo = RmgrTable[RM_XACT_ID].rm_redo;

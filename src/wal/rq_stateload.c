@@ -20,11 +20,7 @@
 
 #include <unistd.h>
 
-#include "access/xlog.h"
-#include "catalog/pg_control.h"
-#include "common/controldata_utils.h"
 #include "miscadmin.h"
-#include "storage/fd.h"
 #include "utils/memutils.h"
 
 #include "base/rq_guc.h"
@@ -37,10 +33,12 @@
 #include "store/rq_durable.h"
 #include "store/rq_stream.h"
 #include "topic/rq_tables.h"
+#include "wal/rq_control.h"
 #include "wal/rq_files_private.h"
 #include "wal/rq_state.h"
 #include "wal/rq_stateload.h"
 #include "wal/rq_statewrite.h"
+#include "wal/rq_upgrade.h"
 
 /* ---- read ---- */
 
@@ -67,38 +65,6 @@ check_state(bool *there, RqStateFound *found)
 }
 
 /*
- * Where replay begins, InvalidXLogRecPtr if that can't be read.  Without replay,
- * after a clean shutdown or if WAL was reset, where WAL goes on.
- */
-static XLogRecPtr
-redo_start(bool *replay)
-{
-	FILE	   *label = AllocateFile(BACKUP_LABEL_FILE, "r");
-	XLogRecPtr	redo = InvalidXLogRecPtr;
-	bool		crc_ok;
-	uint32		hi;
-	uint32		lo;
-
-	*replay = true;
-	if (label != NULL)
-	{
-		if (fscanf(label, "START WAL LOCATION: %X/%X", &hi, &lo) == 2)
-			redo = ((uint64) hi) << 32 | lo;
-		FreeFile(label);
-	}
-	else
-	{
-		ControlFileData *control = get_controlfile(DataDir, &crc_ok);
-
-		if (crc_ok)
-			redo = control->checkPointCopy.redo;
-		*replay = control->state != DB_SHUTDOWNED;
-		pfree(control);
-	}
-	return redo;
-}
-
-/*
  * No checkpoint completes before a sync that reaches beyond its redo pointer
  * (worker/rq_keeper.c), so a file that does not has lost it.  After a final sync
  * checkpoints need no further one.
@@ -115,7 +81,7 @@ check_end(const RqStateFound *found)
 
 	if ((found->last.flags & RQ_STATE_FINAL) != 0)
 		return;
-	redo = redo_start(&replay);
+	redo = rq_redo_start(&replay);
 	if (found->last.upto >= redo)
 		return;
 	ereport(rq_ignore_missing_files && !replay ? WARNING : FATAL,
@@ -261,7 +227,8 @@ refuse_upgraded(void)
 }
 
 /*
- *		1. check		nothing has been changed yet when this is FATAL
+ *		1. check		nothing has been changed yet when this is FATAL, but for a
+ *						store of an older version, which only then can be checked
  *		2. begin		if there never was a store: directories, then a state
  *		3. made			after the state, or a crash in between would leave a
  *						data directory whose store counts as lost
@@ -282,6 +249,7 @@ rq_state_load(void)
 	/* 1. */
 	rq_refuse_links();
 	rq_log_set_segment_mb(rq_segment_size_mb);
+	rq_store_upgrade();
 	problem = check_state(&there, &found);
 	if (problem)
 		rq_state_damaged(problem);

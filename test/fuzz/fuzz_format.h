@@ -23,6 +23,17 @@ fuzz_copy(const uint8 *data, size_t size)
 	return copy;
 }
 
+/* The same of the data of a WAL record, with the version that follows them. */
+static inline char *
+fuzz_copy_record(const uint8 *data, size_t size, uint8 version)
+{
+	char	   *copy = malloc(size + 1);
+
+	memcpy(copy, data, size);
+	copy[size] = (char) version;
+	return copy;
+}
+
 /* Read every byte, in a way that no compiler optimizes away. */
 static inline void
 fuzz_touch(const void *at, size_t size)

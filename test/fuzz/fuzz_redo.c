@@ -290,8 +290,8 @@ replay(const uint8 *data, const uint8 *end)
 
 		len = Min(len, end - data - 3);
 		record.header.xl_info = data[0];
-		record.main_data = fuzz_copy(data + 3, len);
-		record.main_data_len = len;
+		record.main_data = fuzz_copy_record(data + 3, len, RQ_WAL_VERSION);
+		record.main_data_len = len + 1;
 		reader.record = &record;
 		reader.EndRecPtr = ++lsn;
 		fuzz_free_later(record.main_data);

@@ -50,10 +50,10 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	if (size < 1)
 		return 0;
 	size--;
-	copy = fuzz_copy(data + 1, size);
+	copy = fuzz_copy_record(data + 1, size, RQ_WAL_VERSION);
 	record.header.xl_info = data[0];
 	record.main_data = copy;
-	record.main_data_len = size;
+	record.main_data_len = size + 1;
 	reader.record = &record;
 	initStringInfo(&buf);
 	rq_wal_desc(&buf, &reader);
