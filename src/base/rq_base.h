@@ -66,6 +66,13 @@ rq_is_blank(char c)
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* Have a line of memory in the processor's cache soon; any address will do. */
+static inline void
+rq_prefetch(const void *at)
+{
+	__builtin_prefetch(at);
+}
+
 /* Directories and files below the data directory. */
 #define RQ_DIR				"pg_rocketq"
 #define RQ_LOG_DIR			RQ_DIR "/log"

@@ -140,7 +140,7 @@ rq_log_prefetch(RqPos pos, uint32 len)
 		return;
 	base += rq_log_in_segment(pos);
 	for (uint32 at = 0; at < Min(len, PREFETCH_MAX); at += CACHE_LINE)
-		__builtin_prefetch(base + at);
+		rq_prefetch(base + at);
 }
 
 bool

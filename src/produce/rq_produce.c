@@ -429,7 +429,10 @@ rq_produce(const RqTarget *target, const RqParts *messages, int n,
 	if (!target->transactional)
 		check_at_once(target->topic);
 	if (target->queue_id != RQ_ANY_QUEUE)
+	{
 		rq_topic_check_queue(target->topic, target->queue_id);
+		rq_queue_fetch(target->topic, (uint32) target->queue_id);
+	}
 	for (int i = 0; i < n; i++)
 		check_parts(&messages[i]);
 	if (n == 0)

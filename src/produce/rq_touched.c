@@ -33,6 +33,7 @@
 #include "produce/rq_pending.h"
 #include "produce/rq_touched.h"
 #include "queue/rq_enqueue.h"
+#include "queue/rq_extent.h"
 #include "queue/rq_resolve.h"
 #include "queue/rq_supply.h"
 #include "shmem/rq_latency.h"
@@ -203,6 +204,7 @@ rq_touched_produce(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 {
 	RqPendingItem item;
 	Touched    *t;
+	Touch	   *touch;
 
 	rq_txn_check_open();
 	RQ_FAULT("pending-add");
@@ -214,8 +216,11 @@ rq_touched_produce(uint32 topic, uint32 queue_id, const xl_rq_entry *entries,
 		item.entry = entries[i];
 		rq_pending_add(t->pending, &item);
 	}
-	t->touches[item.touch].pending += count;
-	ask_for_room(&t->touches[item.touch]);
+	touch = &t->touches[item.touch];
+	if (touch->pending == 0)
+		rq_extent_fetch_end(rq_topic_queue(topic, queue_id));
+	touch->pending += count;
+	ask_for_room(touch);
 }
 
 static bool

@@ -217,6 +217,17 @@ rq_extent_find(RqQueue *q, const RqExtOwner *owner, RqOff off, RqMapMode mode,
 		find_from(RQ_EXT_TAIL_ADDR(tail), owner, off, mode, run);
 }
 
+void
+rq_extent_fetch_end(RqQueue *q)
+{
+	uint64		tail = pg_atomic_read_u64(&q->tail);
+	RqOff		end = pg_atomic_read_u64(&q->end);
+	RqExtRun	run = {0};
+
+	if (tail != 0 && find_in_tail(q, tail, end, RQ_MAP_PROBE_WRITE, &run))
+		rq_prefetch(run.entries + (end - run.first));
+}
+
 /*
  * Is it one of the queue's extents?  Of those it has given back the last one's
  * "prev" still leads to others.

@@ -46,6 +46,12 @@ extern RqExtResult rq_extent_add(RqQueue *q, RqOff first, uint64 coming);
  */
 extern uint64 rq_extent_room(const RqQueue *q);
 
+/*
+ * Fetch the place of the next entry from memory, for who will enqueue.  A hint, but
+ * the area file is mapped if it is not.  Takes no lock; can't throw.
+ */
+extern void rq_extent_fetch_end(RqQueue *q);
+
 /* The class of an extent that begins at "first" and gets "coming" entries. */
 static inline int
 rq_extent_next_class(RqQueue *q, RqOff first, uint64 coming)

@@ -380,6 +380,18 @@ rq_queue_find(uint32 topic, uint32 queue_id)
 	return likely(slot != RQ_NO_SLOT) ? &rq_queues[slot] : NULL;
 }
 
+/* Fetch a queue's slot from memory; a hint, for who keeps the topic. */
+static inline void
+rq_queue_fetch(uint32 topic, uint32 queue_id)
+{
+	const char *q = (const char *) rq_queue_find(topic, queue_id);
+
+	if (q == NULL)
+		return;
+	rq_prefetch(q);
+	rq_prefetch(q + RQ_SLOT_ALIGN);
+}
+
 static inline RqOffset *
 rq_offset_find(uint32 group, uint32 queue_id)
 {

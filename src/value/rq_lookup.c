@@ -30,7 +30,10 @@
 #include "value/rq_relation.h"
 #include "value/rq_routed.h"
 
-/* A set-associative cache, so that few topics evict each other. */
+/*
+ * A set-associative cache, so that few topics evict each other.  What is in a
+ * set's first way, mostly the only one, is in one line.
+ */
 #define SETS	1024			/* a power of 2 */
 #define WAYS	4
 
@@ -46,7 +49,12 @@ typedef struct Known
 	SubTransactionId subid;
 } Known;
 
-static Known known[SETS][WAYS];
+typedef struct KnownSet
+{
+	pg_attribute_aligned(RQ_SLOT_ALIGN) Known ways[WAYS];
+}			KnownSet;
+
+static KnownSet known[SETS];
 
 /* Counts invalidations, to detect one that arrives during a lookup. */
 static uint64 invalidations = 0;
@@ -56,7 +64,7 @@ static Known *
 entry_for(Oid relid, AclMode acl)
 {
 	static uint32 turn = 0;
-	Known	   *set = known[hash_bytes_uint32(relid ^ (uint32) acl) % SETS];
+	Known	   *set = known[hash_bytes_uint32(relid ^ (uint32) acl) % SETS].ways;
 	Known	   *unused = NULL;
 
 	for (int i = 0; i < WAYS; i++)
@@ -84,7 +92,7 @@ forget_all_topics(void)
 	invalidations++;
 	for (int i = 0; i < SETS; i++)
 		for (int w = 0; w < WAYS; w++)
-			known[i][w].relid = InvalidOid;
+			known[i].ways[w].relid = InvalidOid;
 }
 
 static void
@@ -145,6 +153,7 @@ lock_known(Known *k, Oid relid, LOCKMODE lockmode, AclMode acl)
 	if (k->relid != relid || k->acl != acl || k->lockmode != lockmode ||
 		k->userid != GetUserId())
 		return false;
+	rq_prefetch(&rq_topics[k->topic]);
 	if (!is_locked(k))
 	{
 		rq_relation_lock(relid, lockmode);

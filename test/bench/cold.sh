@@ -5,7 +5,9 @@
 #
 # Cold sessions produce single messages, each to a random queue, which has
 # messages, but not of this session.  Each value begins with new sessions, and
-# counts from their first message on, for twice as long as elsewhere.
+# counts from their first message on, for twice as long as elsewhere.  What
+# PostgreSQL's own lookup of the topics' names costs of that is measured with the
+# floor: the same names, and no topics.
 #
 # First messages: one statement, so one transaction, produces a message to each
 # queue of a new topic, and then a new session does so again.  A value is the
@@ -26,7 +28,28 @@ cold_topics()
     local sizes=("${topic_counts[@]}")
     create_topics
     scale_produce cold topics "new sessions, topics at random"
+    cold_floor
     drop_topics
+}
+
+cold_floor()
+{
+    local case=cold_topics_floor values=
+    alternate cold_floor_one "${sizes[@]}"
+    progress "$case $(parameters):$values"
+    scale_compare "pg_logical_emit_message(), $connections new sessions, names of topics at random" "$case" messages/s
+}
+
+cold_floor_one()    # size round
+{
+    local before
+    query CHECKPOINT
+    before=$(query 'SELECT pg_current_wal_lsn()')
+    pgbench -T $((2 * seconds)) -D size="$1" -f "$(script floor produce_cold_topics)"
+    must_be_at_least 'bytes of WAL of floor' "$(query "SELECT pg_current_wal_lsn() - '$before'")" \
+        $((transactions * body))
+    record scale "$case" "$(parameters)" "$1" "$2" "$tps" messages/s
+    values+="  $1 $(calc "$tps" %.0f)"
 }
 
 # Queues: topics cold_N_0, cold_N_1, ... of N queues together.
