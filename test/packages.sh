@@ -9,7 +9,7 @@
 # with are installed in it for good.
 
 package_tools=(build-essential debhelper fakeroot git lintian pgxnclient
-    postgresql-server-dev-all unzip)
+    postgresql-server-dev-all rpm rpmlint unzip)
 
 # Arguments as for $enter of versions.sh, which goes on.
 # shellcheck disable=SC2016
@@ -32,13 +32,15 @@ has_overlay()
     }
 }
 
-has_tools()         # root
+has_tools()         # root, package...
 {
+    local root=$1
+    shift
     # shellcheck disable=SC2016
-    as_root chroot "$1" sh -c 'for package; do
+    as_root chroot "$root" sh -c 'for package; do
             [ "$(dpkg-query -W -f "\${db:Status-Status}" "$package" 2>/dev/null)" = installed ] ||
                 exit 1
-        done' sh "${package_tools[@]}"
+        done' sh "$@"
 }
 
 # Status 77 if that is impossible here, or now.
@@ -46,7 +48,7 @@ make_package_chroot()   # version
 {
     local root=$chroots/$1
     as_root test -d "$root" || make_chroot "$1" || return
-    ! has_tools "$root" || return 0
+    ! has_tools "$root" "${package_tools[@]}" || return 0
     inside "$root" sh -ec '
         export DEBIAN_FRONTEND=noninteractive
         apt-get update -q
