@@ -8,8 +8,9 @@
 # neither it nor this machine is changed; only the tools that packages are made
 # with are installed in it for good.
 
-package_tools=(build-essential debhelper fakeroot git lintian pgxnclient
+package_tools=(build-essential debhelper elfutils fakeroot git lintian pgxnclient
     postgresql-server-dev-all rpm rpmlint unzip)
+image_tools=(buildah debootstrap netavark)  # where Containerfile's base is the same Debian
 
 # Arguments as for $enter of versions.sh, which goes on.
 # shellcheck disable=SC2016
@@ -46,14 +47,16 @@ has_tools()         # root, package...
 # Status 77 if that is impossible here, or now.
 make_package_chroot()   # version
 {
-    local root=$chroots/$1
+    local root=$chroots/$1 tools=("${package_tools[@]}")
+    ! grep -q "^FROM debian:$(suite_of "$1")-" "$top/src/packaging/Containerfile" ||
+        tools+=("${image_tools[@]}")
     as_root test -d "$root" || make_chroot "$1" || return
-    ! has_tools "$root" "${package_tools[@]}" || return 0
+    ! has_tools "$root" "${tools[@]}" || return 0
     inside "$root" sh -ec '
         export DEBIAN_FRONTEND=noninteractive
         apt-get update -q
         apt-get install -y -q --no-install-recommends "$@"
-        apt-get clean' sh "${package_tools[@]}" && return
+        apt-get clean' sh "${tools[@]}" && return
     mirror_answers "$(suite_of "$1")" && return 1
     echo "$mirror no longer answers"
     return 77
