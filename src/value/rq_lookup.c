@@ -310,20 +310,37 @@ rq_relation_acquire(void *arg)
 }
 
 /*
- * Only AccessExclusiveLock conflicts with our lock.  LockHasWaiters() cannot be
- * used, because ours may have been taken on the fast path; so try to get a lock
- * that would have to queue behind a waiting AccessExclusiveLock.
+ * Does somebody wait for the lock in a mode that conflicts with ours?  That is
+ * AccessExclusiveLock only.
+ *
+ * LockHasWaiters() cannot be used, because ours may have been taken on the fast
+ * path.  Nor does it help to try for a lock that would queue up behind the one
+ * who waits: since version 17 that succeeds, as we would have to go first.
+ *
+ * Who waits has an entry in the lock table, which nobody has who has come by the
+ * fast path, so that there is nothing more to do most of the time.  The lock's
+ * partition is locked, so nobody begins or ends to wait for it; others come and
+ * go, but an entry in the lock table stays in memory, whatever it is for.
  */
 bool
 rq_relation_is_in_the_way(void *arg)
 {
 	const RqRelationHold *hold = arg;
 	LOCKTAG		tag = tag_of(hold->relid);
+	LWLock	   *partition = LockHashPartitionLock(LockTagHashCode(&tag));
+	bool		is_wanted = false;
 
-	if (rq_lock_held_by_me(&tag, RowShareLock))
+	if (LockWaiterCount(&tag) == 0)
 		return false;
-	if (rq_lock_try(&tag, RowShareLock) == LOCKACQUIRE_NOT_AVAIL)
-		return true;
-	LockRelease(&tag, RowShareLock, false);
-	return false;
+	LWLockAcquire(partition, LW_SHARED);
+	for (uint32 i = 0; i < ProcGlobal->allProcCount && !is_wanted; i++)
+	{
+		const volatile PGPROC *proc = &ProcGlobal->allProcs[i];
+		LOCK	   *lock = proc->waitLock;
+
+		is_wanted = lock != NULL && memcmp(&lock->tag, &tag, sizeof(tag)) == 0 &&
+			proc->waitLockMode == AccessExclusiveLock;
+	}
+	LWLockRelease(partition);
+	return is_wanted;
 }
