@@ -233,14 +233,16 @@ try_enqueue(RqQueue *q, xl_rq_enqueue *rec, const xl_rq_entry *entries,
 	/* Mapping the last of them can have unmapped the first. */
 	do
 	{
+		uint32		found = 0;
+
 		mapped = rq_map_areas_gone;
-		n = 0;
-		for (uint32 found = 0; found < rec->count; found += pieces[n++].count)
+		for (n = 0; found < rec->count && n < PIECES_MAX; n++)
 		{
-			if (n == PIECES_MAX)
-				elog(ERROR, "entries of a record lie in too many extents");
 			pieces[n] = find_piece(q, rec->offset + found, rec->count - found);
+			found += pieces[n].count;
 		}
+		if (found < rec->count)
+			elog(ERROR, "entries of a record lie in too many extents");
 	} while (mapped != rq_map_areas_gone);
 	put_pieces(q, pieces, rec, entries, bytes);
 	return true;

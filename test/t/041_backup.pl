@@ -82,9 +82,7 @@ foreach my $point ('one', 'two', 'three')
 }
 rq_stop_load($load);
 rq_check($node, 'after the load');
-my $last = $node->safe_psql('postgres', 'SELECT pg_walfile_name(pg_switch_wal())');
-rq_poll_query($node, 'the WAL to be archived',
-	"SELECT last_archived_wal >= '$last' FROM pg_stat_archiver");
+rq_archive($node);
 
 foreach my $entry (@points)
 {

@@ -138,9 +138,7 @@ if (rq_has_faults($node))
 rq_wait_progress($node, 100);
 rq_stop_load($load);
 rq_check($node, 'after the load');
-my $last = $node->safe_psql('postgres', 'SELECT pg_walfile_name(pg_switch_wal())');
-rq_poll_query($node, 'the WAL to be archived',
-	"SELECT last_archived_wal >= '$last' FROM pg_stat_archiver");
+rq_archive($node);
 
 #
 # To the end of WAL, and to the targets.

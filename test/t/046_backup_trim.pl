@@ -174,9 +174,7 @@ kill('CONT', $janitor);
 rq_poll_query($node, 'the topic to go',
 	'SELECT count(DISTINCT relfilenode) = 1 FROM rocketq.get_queues()');
 point('after_drop');
-my $last = $node->safe_psql('postgres', 'SELECT pg_walfile_name(pg_switch_wal())');
-rq_poll_query($node, 'the WAL to be archived',
-	"SELECT last_archived_wal >= '$last' FROM pg_stat_archiver");
+rq_archive($node);
 
 foreach my $name ('by_hand', 'slow')
 {

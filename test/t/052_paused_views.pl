@@ -34,8 +34,7 @@ COMMIT;
 EOQ
 $node->safe_psql('postgres', "SELECT pg_create_restore_point('here')");
 kill('CONT', $keeper);
-my $last = $node->safe_psql('postgres', 'SELECT pg_walfile_name(pg_switch_wal())');
-rq_poll_query($node, 'the WAL to be archived', "SELECT last_archived_wal >= '$last' FROM pg_stat_archiver");
+rq_archive($node);
 
 my %view = (
 	topics => ["SELECT messages, unresolved, max_lag, newest_at IS NOT NULL FROM rocketq.get_topics()", '3|0|3|t'],

@@ -114,7 +114,7 @@ sub backup_with
 	my ($name, $copy) = @_;
 	my $to = $node->backup_dir . "/$name";
 	my $session = $node->background_psql('postgres');
-	my ($expected, $last, $restored);
+	my ($expected, $restored);
 
 	mkdir $_ foreach ($node->backup_dir, $to, "$to/pg_rocketq", "$to/pg_wal");
 	$session->query_safe('SET client_min_messages = warning');
@@ -127,8 +127,7 @@ sub backup_with
 	append_to_file("$to/backup_label", $session->query_safe('SELECT labelfile FROM pg_backup_stop(false)') . "\n");
 	$session->quit;
 	$expected = contents($node);
-	$last = sql('SELECT pg_walfile_name(pg_switch_wal())');
-	rq_poll_query($node, 'the WAL to be archived', "SELECT last_archived_wal >= '$last' FROM pg_stat_archiver");
+	rq_archive($node);
 
 	$restored = rq_restored($node, $name =~ tr/ /_/r, $name);
 	$restored->start;

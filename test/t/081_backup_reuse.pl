@@ -644,8 +644,7 @@ note_point('taken');
 make('keep', 0, 5, 100);
 rq_wait_ticks($node, 'keeper', 2);
 note_point('end');
-my $last = sql('SELECT pg_walfile_name(pg_switch_wal())');
-rq_poll_query($node, 'the WAL to be archived', "SELECT last_archived_wal >= '$last' FROM pg_stat_archiver");
+rq_archive($node);
 $standby->stop;
 $node->stop;
 

@@ -13,8 +13,8 @@ use Test::More;
 use Time::HiRes qw(usleep time);
 
 our @EXPORT = qw(
-  rq_seed rq_random rq_rounds rq_poll rq_poll_query rq_flush rq_catch_up
-  rq_log_from rq_reload rq_wait_ticks rq_restart_after rq_node rq_standby rq_restored
+  rq_seed rq_random rq_rounds rq_poll rq_poll_query rq_flush rq_archive
+  rq_catch_up rq_log_from rq_reload rq_wait_ticks rq_restart_after rq_node rq_standby rq_restored
   rq_processes rq_stopped rq_gone rq_kill9 rq_start rq_server_is_up
   rq_worker_pid rq_signal rq_background rq_verify rq_shm_dirty_kb rq_store_files
   rq_in_store
@@ -90,6 +90,18 @@ sub rq_flush
 DO $$ BEGIN PERFORM pg_logical_emit_message(true, 'test', ''); END $$;
 SELECT pg_current_wal_flush_lsn();
 EOQ
+}
+
+# Have all WAL archived that there is.  If the segment has only just begun, that
+# is up to the one before, which pg_walfile_name() names for the segment's first
+# byte only before 17.
+sub rq_archive
+{
+	my ($node) = @_;
+	my $last = $node->safe_psql('postgres', 'SELECT pg_walfile_name(pg_switch_wal() - 1)');
+
+	return rq_poll_query($node, 'the WAL to be archived',
+		"SELECT last_archived_wal >= '$last' FROM pg_stat_archiver");
 }
 
 # Wait until a standby has replayed everything that its primary has done so
