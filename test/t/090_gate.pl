@@ -107,7 +107,7 @@ sub syncs
 	my $bytes = slurp_file($state);
 	my @syncs;
 
-	for (my $at = 40; $at < length($bytes);)
+	for (my $at = 64; $at < length($bytes);)
 	{
 		my ($flags, $length) = unpack('x12 L x24 Q', substr($bytes, $at, 104));
 
