@@ -203,7 +203,7 @@ define_statistics(void)
 {
 	DefineCustomBoolVariable("rocketq.track_latency",
 							 "Measures how long producing takes.",
-							 "The views rocketq.produce_latency, produce_latency_fine, and produce_latency_summary show it.",
+							 "The views rocketq.produce_latency, and those whose names begin like that, show it.",
 							 &rq_track_latency, true,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
 }
