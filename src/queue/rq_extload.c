@@ -82,12 +82,25 @@ collect_extent(RqExtLoad *load, const RqExtentHeader *h, int class,
 		rq_claims_add(&load->claims, &c);
 }
 
+/*
+ * One whose header is zeros can have lost it, or it was razed and a power failure
+ * has torn the page: so, like one that is missing, it is nobody's as soon as it is
+ * known that nobody needs it.
+ */
 static uint8
 kind_of_chunk(int class)
 {
 	if (class >= 0)
 		return class + 1;
-	return class == RQ_AREA_RAW ? RQ_CHUNK_RAW : RQ_CHUNK_UNUSABLE;
+	switch (class)
+	{
+		case RQ_AREA_RAW:
+			return RQ_CHUNK_RAW;
+		case RQ_AREA_BEHEADED:
+			return RQ_CHUNK_ABSENT;
+		default:
+			return RQ_CHUNK_UNUSABLE;
+	}
 }
 
 /* A chunk beyond those that the table has room for has nothing for anybody. */
@@ -105,8 +118,7 @@ collect_chunk(uint32 chunk, int class, RqExtentHeader *headers, uint32 n,
 	rq_extents->nraw += class == RQ_AREA_RAW;
 	load->foreign += class == RQ_AREA_FOREIGN;
 	/* A raw one that the state knows may have lost its beginning. */
-	load->incomplete |= class == RQ_AREA_DAMAGED || class == RQ_AREA_FOREIGN ||
-		(class == RQ_AREA_RAW && chunk < load->stated);
+	load->incomplete |= class < 0 && (class != RQ_AREA_RAW || chunk < load->stated);
 	for (uint32 i = 0; i < n; i++)
 		collect_extent(load, &headers[i], class, RQ_EXT_ADDR(chunk, i + 1));
 	return false;

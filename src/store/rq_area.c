@@ -292,6 +292,7 @@ report_unread(const char *path, uint64 at)
 static int
 class_of_chunk(const char *bytes, uint32 chunk, uint64 store, const char *path)
 {
+	static const RqChunkHeader zeros;
 	const RqChunkHeader *h = (const RqChunkHeader *) bytes;
 	const char *problem;
 
@@ -304,6 +305,8 @@ class_of_chunk(const char *bytes, uint32 chunk, uint64 store, const char *path)
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("chunk %u of rocketq file \"%s\" cannot be used: %s",
 					chunk % RQ_AREA_CHUNKS, path, problem)));
+	if (memcmp(h, &zeros, sizeof(zeros)) == 0)
+		return RQ_AREA_BEHEADED;
 	return rq_chunk_problem(h, h->chunk, h->store) == NULL ? RQ_AREA_FOREIGN : RQ_AREA_DAMAGED;
 }
 

@@ -81,6 +81,7 @@ extern uint32 rq_area_sync(RqAreaMarks *marks);
 #define RQ_AREA_DAMAGED		(-2)	/* its header is */
 #define RQ_AREA_FOREIGN		(-3)	/* it is another one, perhaps of another
 									 * store */
+#define RQ_AREA_BEHEADED	(-4)	/* its header is zeros, others are not */
 
 /*
  * Before anybody maps: call "visit" with the headers of each chunk, places 1 to
