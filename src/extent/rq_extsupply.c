@@ -79,69 +79,98 @@ forget_released(void)
 			 errdetail("They are not used before the server is restarted.")));
 }
 
+/* The first released extent, on its way to be free. */
+typedef struct Release
+{
+	RqExtIsNeeded is_needed;
+	RqExtAddr	addr;
+	bool		popped;
+	int			err;			/* it cannot be mapped */
+}			Release;
+
 /*
- * Is it an extent that can be made free?  Links of the list are on disk, where
- * they can be damaged, and have no checksum; so what one leads to is looked at
- * before it is zeroed.
+ * Take it from the list; false if it cannot be made free.  Links of the list are
+ * on disk, where they can be damaged, and have no checksum; so what one leads to
+ * is looked at before it is zeroed.
  */
 static bool
-can_be_released(RqExtAddr addr, const RqExtentHeader *h, RqExtIsNeeded is_needed)
+pop_checked(void *arg)
 {
-	RqExtentHeader copy = *h;
-	int			class = rq_ext_class(addr);
+	Release    *r = arg;
+	int			class = rq_ext_class(r->addr);
+	const RqExtentHeader *h;
+	RqExtentHeader copy;
 
-	return rq_ext_problem(&copy, class, addr) == NULL && !is_needed(addr, &copy);
+	if (class < 0)
+		return false;
+	h = rq_ext_header(r->addr, RQ_MAP_PROBE_WRITE);
+	if (h != NULL)
+	{
+		copy = *h;
+		if (rq_ext_problem(&copy, class, r->addr) != NULL ||
+			r->is_needed(r->addr, &copy))
+			return false;
+		/* Again: others have been mapped since. */
+		h = rq_ext_header(r->addr, RQ_MAP_PROBE_WRITE);
+	}
+	if (h == NULL)
+		r->err = EIO;
+	else
+		r->popped = pop_released(r->addr, h);
+	return true;
+}
+
+/*
+ * Entries first: a header of zeros says that they are zeros, too, to whoever looks
+ * at both while the server runs.  In a chunk that is yet to be swept it becomes
+ * free then.
+ */
+static bool
+make_free(void *arg)
+{
+	const		Release *r = arg;
+	uint32		chunk = RQ_EXT_CHUNK(r->addr);
+	uint32		place = RQ_EXT_PLACE(r->addr);
+	char	   *base = rq_area_chunk(chunk, RQ_MAP_WRITE);
+
+	zero_entries(base, rq_ext_class(r->addr), place);
+	RQ_FAULT("extent-zeroing");
+	if (rq_chunks[chunk].sweep == RQ_SWEEP_DUE && place >= rq_chunks[chunk].fresh)
+		rq_free_clear(r->addr, base);
+	else
+		rq_free_put(r->addr, base);
+	return true;
 }
 
 /*
  * The next released extent becomes free; how many bytes that was, 0 if there is
- * none.  Entries first: a header of zeros says that they are zeros, too, to
- * whoever looks at both while the server runs.  In a chunk that is yet to be
- * swept it becomes free then.
+ * none.  One whose page cannot be read is not used before the next start; if it is
+ * the header, nor are those after it.  So whoever makes room can't throw, and an
+ * error does not come back in each round.
  */
 static uint64
 free_released(RqExtIsNeeded is_needed, int *err)
 {
-	RqExtAddr	addr;
-	char	   *base;
-	int			class;
+	Release		r = {.is_needed = is_needed};
 
-	do
+	while (!r.popped)
 	{
-		const RqExtentHeader *h;
-
-		addr = first_released();
-		if (addr == RQ_EXT_NONE)
+		r.addr = first_released();
+		if (r.addr == RQ_EXT_NONE)
 			return 0;
-		class = rq_ext_class(addr);
-		h = class < 0 ? NULL : rq_ext_header(addr, RQ_MAP_PROBE_WRITE);
-		if (class >= 0 && h == NULL)
-		{
-			*err = EIO;
-			return 0;
-		}
-		if (class < 0 || !can_be_released(addr, h, is_needed))
+		if (!rq_extent_try(pop_checked, &r))
 		{
 			forget_released();
 			return 0;
 		}
-		/* Again: others have been mapped since. */
-		base = rq_area_chunk(RQ_EXT_CHUNK(addr), RQ_MAP_PROBE_WRITE);
-		if (base == NULL)
+		if (r.err != 0)
 		{
-			*err = EIO;
+			*err = r.err;
 			return 0;
 		}
-	} while (!pop_released(addr, rq_area_header(base, RQ_EXT_PLACE(addr))));
-
-	zero_entries(base, class, RQ_EXT_PLACE(addr));
-	RQ_FAULT("extent-zeroing");
-	if (rq_chunks[RQ_EXT_CHUNK(addr)].sweep == RQ_SWEEP_DUE &&
-		RQ_EXT_PLACE(addr) >= rq_chunks[RQ_EXT_CHUNK(addr)].fresh)
-		rq_free_clear(addr, base);
-	else
-		rq_free_put(addr, base);
-	return rq_ext_entries[class] * sizeof(RqEntry);
+	}
+	(void) rq_extent_try(make_free, &r);
+	return rq_ext_bytes(rq_ext_class(r.addr));
 }
 
 /* ---- chunks ---- */

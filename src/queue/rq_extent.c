@@ -247,23 +247,39 @@ rq_extent_is_of(RqQueue *q, RqExtAddr addr, const RqExtentHeader *h)
 		rq_extent_find(q, NULL, h->first, RQ_MAP_PROBE, &run) && run.addr == addr;
 }
 
+typedef struct Look
+{
+	RqQueue    *q;
+	RqExtAddr	addr;
+	const RqExtentHeader *h;
+} Look;
+
+static bool
+is_not_of(void *arg)
+{
+	const Look *look = arg;
+
+	return !rq_extent_is_of(look->q, look->addr, look->h);
+}
+
 /*
  * The startup process needs no lock to find a queue, and can hold a queue's when
- * it comes here; nobody else does.
+ * it comes here; nobody else does.  What cannot be read may be needed.
  */
 bool
 rq_extent_is_needed(RqExtAddr addr, const RqExtentHeader *h)
 {
+	Look		look = {.addr = addr, .h = h};
 	uint32		topic;
-	RqQueue    *q = NULL;
 	bool		needed;
 
 	if (!InRecovery)
 		LWLockAcquire(rq_meta_lock, LW_SHARED);
 	topic = rq_topic_index_find(h->key);
 	if (topic != RQ_NO_SLOT)
-		q = rq_queue_find(topic, h->queue_id);
-	needed = q != NULL && q->born == h->born && rq_extent_is_of(q, addr, h);
+		look.q = rq_queue_find(topic, h->queue_id);
+	needed = look.q != NULL && look.q->born == h->born &&
+		!rq_extent_try(is_not_of, &look);
 	if (!InRecovery)
 		LWLockRelease(rq_meta_lock);
 	return needed;

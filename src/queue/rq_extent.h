@@ -90,8 +90,9 @@ extern bool rq_extent_find(RqQueue *q, const RqExtOwner *owner, RqOff off,
 
 /*
  * Is the extent, of which this is the header, one of the queue's?  True at some
- * moment during the call if the queue's lock is not held.  Can't throw.  The second
- * one looks for the queue, and takes the meta lock for that but in recovery.
+ * moment during the call if the queue's lock is not held.  Throws if a page can't
+ * be read.  The second one looks for the queue, and takes the meta lock for that
+ * but in recovery; it can't throw, and is true if a page can't be read.
  */
 extern bool rq_extent_is_of(RqQueue *q, RqExtAddr addr, const RqExtentHeader *h);
 extern bool rq_extent_is_needed(RqExtAddr addr, const RqExtentHeader *h);

@@ -268,13 +268,23 @@ replace_file(RqStateFile *f, const RqStateHeader *header)
 	PG_END_TRY();
 }
 
+bool
+rq_state_image_comes_first(void)
+{
+	const RqStateFile *f = &rq_store->file;
+
+	return (f->length == 0 || f->has_final) && !rq_state_image_is_complete() &&
+		rq_state_image_may_begin();
+}
+
 /* Add to the file, or finish an image that is complete, or to be completed now. */
 static void
 choose_file(RqStateCopy *c, bool recovery, RqSyncKind kind)
 {
 	RqStateHeader header = header_of_file();
 
-	if (must_be_replaced(&rq_store->file, recovery, kind))
+	if (must_be_replaced(&rq_store->file, recovery, kind) &&
+		(!rq_state_image_lacks_room() || rq_state_file_is_gone(&rq_store->file)))
 		replace_file(&rq_store->file, &header);
 	c->image = rq_state_image_is_complete();
 	c->w = c->image ? rq_state_image_take() :

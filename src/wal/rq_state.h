@@ -69,6 +69,13 @@ extern bool rq_state_sync(XLogRecPtr wal_upto, RqSyncKind kind);
 extern void rq_state_image_round(void);
 
 /*
+ * Would a sync now write what an image lacks, however much that is, so that the
+ * caller should rather call rq_state_image_round() until it does not?  After an
+ * error it should not, for a while.  Keeper only.
+ */
+extern bool rq_state_image_comes_first(void);
+
+/*
  * Bring to disk what was written to the log rocketq.flush_delay ago, so that a
  * checkpoint has little left to wait for: have the kernel begin to write it,
  * and fsync segments that are full.  Keeper only.

@@ -14,7 +14,9 @@
  * A slice does not take the bits of what it copies, and does not note files to be
  * brought to disk: both is the sync's.  What has no bit is on disk.
  *
- * Only when there is no file to add to, a sync waits for the whole image.
+ * A sync that must not add to the old file, as it is the first one after a
+ * recovery, waits until there is an image; the keeper does not.  Only when there is
+ * no file to add to, and in recovery, the image is written as a whole.
  */
 #include "postgres.h"
 
@@ -45,7 +47,8 @@ typedef struct Image
 } Image;
 
 static Image *image = NULL;
-static TimestampTz not_before = 0;
+static TimestampTz not_before = 0;	/* after an error */
+static bool lacked_room = false;	/* it was that */
 
 static void
 begin(RqStateFile *file, const RqStateHeader *header)
@@ -130,11 +133,24 @@ write_next(RqStateFile *file, const RqStateHeader *header)
 	PG_CATCH();
 	{
 		rq_state_image_give_up();
+		lacked_room = geterrcode() == ERRCODE_DISK_FULL;
 		not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 												 RETRY_MS);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+}
+
+bool
+rq_state_image_may_begin(void)
+{
+	return GetCurrentTimestamp() >= not_before;
+}
+
+bool
+rq_state_image_lacks_room(void)
+{
+	return lacked_room && !rq_state_image_may_begin();
 }
 
 void
@@ -143,8 +159,7 @@ rq_state_image_go_on(RqStateFile *file, const RqStateHeader *header)
 	if (rq_state_image_is_complete())
 		return;
 	if (image != NULL ||
-		(rq_state_file_is_long(file) &&
-		 GetCurrentTimestamp() >= not_before))
+		(rq_state_file_is_long(file) && rq_state_image_may_begin()))
 		write_next(file, header);
 }
 

@@ -19,6 +19,10 @@ extern void rq_state_image_go_on(RqStateFile *file, const RqStateHeader *header)
 /* Write all that the image lacks, whether it is due or not; the same holds. */
 extern void rq_state_image_complete(RqStateFile *file, const RqStateHeader *header);
 
+/* Has none failed lately, and if so, was it for lack of disk space? */
+extern bool rq_state_image_may_begin(void);
+extern bool rq_state_image_lacks_room(void);
+
 /* Is there an image that has all slots? */
 extern bool rq_state_image_is_complete(void);
 

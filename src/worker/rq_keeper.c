@@ -80,6 +80,7 @@ extern PGDLLEXPORT void rq_keeper_main(Datum arg);
 static XLogRecPtr synced_redo = InvalidXLogRecPtr;
 static bool closed_in_order = false;
 static TimestampTz next_logging = 0;
+static bool image_first = false;	/* a sync waits for it */
 
 /* ---- the guard ---- */
 
@@ -325,13 +326,19 @@ sync_quickly(void)
  * If a step throws, the guard stays as it is and checkpoints go on waiting.
  * The early sync comes after it, since a checkpoint may be waiting for that, and
  * the image last, which may fail.
+ *
+ * If a sync has to wait for an image, ticks follow each other until there is one,
+ * and do everything else meanwhile.
  */
 static void
 tick(void)
 {
 	bool		log_lacks_room = pg_atomic_read_u32(&rq_log->space.err) != 0;
+	bool		sync = GetRedoRecPtr() != synced_redo ||
+	rq_extent_wants_sync(log_lacks_room);
 
-	if (GetRedoRecPtr() != synced_redo || rq_extent_wants_sync(log_lacks_room))
+	image_first = sync && rq_state_image_comes_first();
+	if (sync && !image_first)
 		sync_store();
 	else if (GetCurrentTimestamp() >= next_logging)
 		log_progress(false);
@@ -474,7 +481,7 @@ run(void)
 	bool		ok = true;
 
 	open_gate();
-	while (rq_worker_wait(ok ? rq_keeper_interval_ms : 1000))
+	while (rq_worker_wait(!ok ? 1000 : image_first ? 0 : rq_keeper_interval_ms))
 		ok = rq_worker_round(tick);
 }
 

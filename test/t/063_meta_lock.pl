@@ -247,6 +247,30 @@ unlink($large->data_dir . '/pg_rocketq/state') or die "could not remove the stat
 $parts = parts('state-long=fail,');
 cmp_ok($parts, '>=', 20, 'an image is copied in parts');
 cmp_ok($parts, '<=', 80, "which are long enough ($parts)");
+
+# The first checkpoint after a start waits for an image, but the keeper goes on
+# with its other work between slices of that.
+$large->stop;
+$large->append_conf('postgresql.auto.conf', "rocketq.fault = 'state-image-slice=stop'");
+rq_start($large);
+my $writer = rq_worker_pid($large, 'keeper');
+rq_poll_stopped($writer);
+my $from = rq_log_from($large);
+my ($client) = rq_sessions($large, 1);
+$client->ask('CHECKPOINT');
+$large->wait_for_log(qr/checkpoint starting: immediate force wait/, $from);
+my @ticks;
+foreach (1 .. 4)
+{
+	kill('CONT', $writer);
+	rq_poll_stopped($writer);
+	push @ticks, $large->safe_psql('postgres', $tick);
+}
+ok(!$client->is_answered(0), 'the checkpoint waits');
+is(scalar(grep { $ticks[$_] > $ticks[ $_ - 1 ] } 1 .. 3), 3, "there are ticks between slices (@ticks)");
+rq_disarm($large);
+rq_reload($large);
+rq_poll('the checkpoint to complete', sub { kill('CONT', $writer); return $client->is_answered(0); });
 rq_verify($large, 'many queues');
 $large->stop;
 done_testing();

@@ -1,5 +1,5 @@
 # 097_cut_unreadable.pl -- headers of extents that cannot be read when they are to
-# be given back, by a trim or a drop: all else of it is done.
+# be given back, by a trim or a drop, or are to become free: all else of it is done.
 
 use strict;
 use warnings;
@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use RocketqTest;
 use Test::More;
 
-my $node = rq_node('main', conf => <<'EOC');
+my $node = rq_node('main', allows_streaming => 1, conf => <<'EOC');
 rocketq.segment_size = '1MB'
 rocketq.retention_time = -1
 rocketq.keep_unconsumed = off
@@ -120,6 +120,63 @@ like(sql("SELECT string_agg(DISTINCT problem, ', ') FROM rocketq.verify()"), qr/
 $node->restart;
 rq_verify($node, 'a restart makes them free');
 is(scalar(rq_extents_of($node, $bad)), 0, 'a restart makes them free');
+#
+# Extents that are to become free: the allocator has come to the first of them.
+#
+my $last = rq_topic_key($node, 'last');
+sql('DROP TABLE last');
+rq_extents_gone($node, 'the extents to be free', sub { $_[0]->{key} eq $last });
+sql("SELECT rocketq.create_topic('bad', 1); SELECT count(rocketq.produce('bad', 'x')) FROM generate_series(1, 130000) i");
+$bad = rq_topic_key($node, 'bad');
+@bads = rq_extents_of($node, $bad);
+$from_bad = (sort { $a <=> $b } map { chunk_at($_) } grep { $_->{class} == 3 } @bads)[0];
+ok(!(grep { chunk_at($_) >= $from_bad && $_->{key} ne $bad } rq_extents($node)), 'extents of other queues are in chunks before');
+my $allocator = rq_worker_pid($node, 'allocator');
+rq_arm($node, 'extent-zeroing=stop');
+sql('DROP TABLE bad');
+rq_poll_query($node, 'extents to be given back', 'SELECT waiting_bytes >= 130000 * 32 FROM rocketq.queue_space');
+sql('CHECKPOINT');
+rq_poll_stopped($allocator);
+$from = rq_log_from($node);
+$undo = cut_off($path, $from_bad);
+rq_arm($node, '');
+# It stops again at each extent, until it looks for a new setting.
+rq_poll('the allocator to meet one that it cannot read', sub {
+		kill('CONT', $allocator);
+		return slurp_file($node->logfile, $from) =~ /LOG:  a list of unused extents of queues is damaged/;
+	});
+rq_wait_ticks($node, 'allocator', 2);
+sql("SELECT rocketq.create_topic('more', 100); SELECT count(rocketq.produce('more', 'x', queue_id => i % 100)) FROM generate_series(1, 1000) i");
+is(sql("SELECT last_error IS NULL FROM rocketq.workers WHERE worker = 'allocator'"), 't', 'the allocator goes on');
+unlike(slurp_file($node->logfile, $from), qr/ERROR/, 'nothing fails');
+$undo->();
+$node->restart;
+rq_verify($node, 'a restart makes free what could not be read');
+
+#
+# A standby has nobody else who makes them free, but the process that replays.
+#
+sql(<<'EOQ');
+SELECT rocketq.create_topic('gone' || t, 1000) FROM generate_series(1, 3) t;
+SELECT count(rocketq.produce('gone' || t, 'x', queue_id => q)) FROM generate_series(1, 3) t, generate_series(0, 999) q;
+EOQ
+my $standby = rq_standby($node);
+sql("DROP TABLE gone$_") foreach 1 .. 3;
+rq_poll_query($node, 'topics to go', "SELECT count(*) = 2 FROM rocketq.topics");
+sql('CHECKPOINT');
+rq_catch_up($node, $standby);
+rq_arm($standby, 'extent-zeroing=error');
+$from = rq_log_from($standby);
+sql("SELECT rocketq.create_topic('next' || t, 1000) FROM generate_series(1, 8) t");
+sql("SELECT count(rocketq.produce('next$_', 'x', queue_id => q)) FROM generate_series(0, 999) q") foreach 1 .. 8;
+rq_catch_up($node, $standby);
+like(slurp_file($standby->logfile, $from), qr/LOG:  rocketq left space of queues for later: fault point/, 'a standby goes on without them');
+is($standby->safe_psql('postgres', join(' UNION ALL ', map { "SELECT count(*) FROM next$_" } 1 .. 8)),
+	join("\n", (1000) x 8), 'and has all that it replays');
+rq_arm($standby, '');
+$standby->restart;
+rq_verify($standby, 'a restart makes them free on the standby');
+$standby->stop;
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|terminated by signal/, 'nothing has crashed');
 $node->stop;
 
