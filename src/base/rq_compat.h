@@ -96,15 +96,15 @@ typedef Oid RelFileNumber;
 #endif
 
 /*
- * Take a lock if it is free and there is room in the lock table; else
- * LOCKACQUIRE_NOT_AVAIL.
+ * Take a lock if it is free; else LOCKACQUIRE_NOT_AVAIL.  Throws if there is no
+ * room in the lock table.
  */
 #if PG_VERSION_NUM < 180000
 #define rq_lock_try(tag, mode) \
-	LockAcquireExtended((tag), (mode), false, true, false, NULL)
+	LockAcquireExtended((tag), (mode), false, true, true, NULL)
 #else
 #define rq_lock_try(tag, mode) \
-	LockAcquireExtended((tag), (mode), false, true, false, NULL, false)
+	LockAcquireExtended((tag), (mode), false, true, true, NULL, false)
 #endif
 
 /* Before 16 an instr_time was a struct timespec. */

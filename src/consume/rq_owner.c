@@ -436,8 +436,7 @@ take_queue(const RqCursor *c, Oid db, bool wait)
 
 	if (rq_mark_is_mine(c->offset))
 		return true;
-	if (!rq_savepoint_lock(db, queues.n, wait, &savepoint))
-		return false;
+	savepoint = rq_savepoint_lock(db, queues.n, wait);
 	note_first_take();
 	if (rq_mark_take(c->offset, savepoint))
 		note_taken(c);

@@ -67,26 +67,34 @@ rq_savepoint_make_room(void)
  * transaction takes at most for savepoints, if it is not asked for a queue by
  * number.
  */
-static int
-max_share(void)
+static void
+check_savepoints(void)
 {
-	return (int) Min((int64) max_locks_per_xact * MaxBackends / 4, INT_MAX);
+	int			most = (int) Min((int64) max_locks_per_xact * MaxBackends / 4, INT_MAX);
+
+	if (nsavepoints < most)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("too many savepoints since which the transaction has consumed"),
+			 errdetail("Each of them needs a lock, and %d are a quarter of all locks that there is room for.",
+					   most),
+			 errhint("Release savepoints, consume outside of them, or raise max_locks_per_transaction and restart the server.")));
 }
 
-bool
-rq_savepoint_lock(Oid db, int first_queue, bool wait, uint32 *number)
+uint32
+rq_savepoint_lock(Oid db, int first_queue, bool wait)
 {
 	Savepoint	s = {.level = GetCurrentTransactionNestLevel(),
 	.first_queue = first_queue};
 	RqBackend  *me = RQ_MY_BACKEND;
 
-	*number = 0;
 	if (s.level == 1)
-		return true;
+		return 0;
 	if (nsavepoints == 0 || savepoints[nsavepoints - 1].level < s.level)
 	{
-		if (!wait && nsavepoints >= max_share())
-			return false;
+		if (!wait)
+			check_savepoints();
 		/* Not one that we have had since the last million of them. */
 		do
 		{
@@ -94,12 +102,10 @@ rq_savepoint_lock(Oid db, int first_queue, bool wait, uint32 *number)
 			s.number = me->savepoint;
 			s.lock = rq_mark_savepoint_lock(db, RQ_MY_PROC_NUMBER, s.number);
 		} while (rq_lock_held_by_me(&s.lock, ExclusiveLock));
-		if (rq_owner_lock(&s.lock, ExclusiveLock, wait) == LOCKACQUIRE_NOT_AVAIL)
-			return false;
+		(void) rq_owner_lock(&s.lock, ExclusiveLock, true);
 		savepoints[nsavepoints++] = s;
 	}
-	*number = savepoints[nsavepoints - 1].number;
-	return true;
+	return savepoints[nsavepoints - 1].number;
 }
 
 /*

@@ -9,8 +9,8 @@
 
 /*
  * Take a lock until the current (sub)transaction ends, and release it before
- * that.  Without "wait", LOCKACQUIRE_NOT_AVAIL says that another one has it, or
- * that there is no room in the lock table.  Throws what LockAcquire() does.
+ * that.  Without "wait", LOCKACQUIRE_NOT_AVAIL says that another one has it.
+ * Throws what LockAcquire() does, as when there is no room in the lock table.
  */
 extern LockAcquireResult rq_owner_lock(const LOCKTAG *lock, LOCKMODE mode,
 									   bool wait);
@@ -21,11 +21,11 @@ extern void rq_savepoint_make_room(void);
 
 /*
  * Have the lock of the innermost savepoint, which the queues from "first_queue"
- * on have been taken since; its number is 0 outside of savepoints.  False if
- * there is no room in the lock table, or, with "wait", it throws.
+ * on have been taken since; returns its number, 0 outside of savepoints.  Throws
+ * if there is no room in the lock table, or, without "wait", if the transaction has
+ * its share of it: who is given nothing would believe that there is nothing.
  */
-extern bool rq_savepoint_lock(Oid db, int first_queue, bool wait,
-							  uint32 *number);
+extern uint32 rq_savepoint_lock(Oid db, int first_queue, bool wait);
 
 /*
  * The innermost savepoint is released.  If its lock is to be released, too,

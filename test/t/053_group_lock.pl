@@ -66,6 +66,28 @@ is(rq_done($two, "SELECT count(pg_advisory_xact_lock(i)) FROM generate_series(1,
 rq_done($one, 'COMMIT');
 is(rq_value($node, 'SELECT sum(lag) FROM rocketq.groups'), '0', 'and all have been consumed');
 
+# Savepoints with queues need a lock each.  Who has too many is told so, and not
+# that there is nothing to consume.
+rq_done($one, "SELECT rocketq.reset_offset('wide', 'g', 'first')");
+rq_done($one, 'BEGIN');
+my $savepoints = 0;
+my $error = '';
+while ($error eq '' && $savepoints < 1000)
+{
+	$savepoints++;
+	rq_done($one, "SAVEPOINT s$savepoints");
+	my $rows = $one->query("SELECT count(*) FROM rocketq.consume('wide', 'g', 1)") // die "connection lost\n";
+	$error = $one->{error};
+	last if $error eq '' && $rows->[0] ne '1';
+}
+is($error, '53400 too many savepoints since which the transaction has consumed', 'too many savepoints');
+cmp_ok($savepoints, '>', 50, 'after many of them');
+rq_done($one, "ROLLBACK TO s$savepoints");
+rq_done($one, "RELEASE s2");
+is(rq_done($one, "SELECT count(*) FROM rocketq.consume('wide', 'g', 10000)"), $queues - $savepoints + 1, 'when some are released, it goes on');
+rq_done($one, 'COMMIT');
+is(rq_value($node, 'SELECT sum(lag) FROM rocketq.groups'), '0', 'and all have been consumed');
+
 rq_done($one, 'BEGIN');
 rq_done($one, "SELECT rocketq.drop_group('wide', 'g')");
 is(rq_group_locks($node, $one), '21074 ExclusiveLock 1', 'drop_group() takes one lock');
