@@ -1,5 +1,7 @@
 # 060_pg_upgrade.pl -- pg_upgrade to another cluster, as sql/doc says: all
-# messages, groups and offsets are there, and everything works.
+# messages, groups and offsets are there, and everything works.  From an older
+# version if RQ_OLD_SERVER names the directory with its programs (test/check
+# --upgrades), otherwise from this one.
 
 use strict;
 use warnings;
@@ -14,11 +16,21 @@ use PostgreSQL::Test::Utils;
 use RocketqTest;
 use Test::More;
 
+my $old_server = $ENV{RQ_OLD_SERVER};
+
+# Only what the system lacks is there.
+if ($old_server)
+{
+	my ($libraries) = $old_server =~ m,^(/[^/]+/[^/]+/[^/]+), or die "RQ_OLD_SERVER is no such directory\n";
+	$ENV{LD_LIBRARY_PATH} = join(':', "$libraries/libraries", grep { $_ } $ENV{LD_LIBRARY_PATH});
+}
+
 rq_seed();
-my $old = rq_node('old');
+my $old = rq_node('old', install_path => $old_server);
+my $old_bin = $old->config_data('--bindir');
+my @databases = ('postgres', 'other');
+my $tablespace = PostgreSQL::Test::Utils::tempdir();
 rq_create_load($old, queues => 5);
-my $new = PostgreSQL::Test::Cluster->new('new');
-$new->init;
 
 # Some history: aborted transactions, dropped topics, several databases, more
 # than a segment of a queue.
@@ -43,14 +55,46 @@ SELECT count(*) FROM rocketq.consume('s.wide', 'half', 2500, auto_commit => true
 SELECT rocketq.create_group('s.wide', 'idle');
 SELECT rocketq.create_group('s.empty', 'waiting');
 TRUNCATE s.empty;
+
+-- What the catalogs know about a topic.
+CREATE TABLE s.strict (LIKE rocketq.message, CONSTRAINT short CHECK (length(body) < 100)) USING rocketq;
+ALTER TABLE s.strict ALTER tag SET DEFAULT 'by default';
+SELECT rocketq.alter_topic('s.strict', queues => 2, retention_time => '1000 days');
+INSERT INTO s.strict (body) SELECT convert_to('strict ' || i, 'UTF8') FROM generate_series(1, 20) i;
+CREATE FUNCTION s.mark() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.sharding_key := 'marked'; RETURN NEW; END $$;
+CREATE TRIGGER mark BEFORE INSERT ON s.strict FOR EACH ROW EXECUTE FUNCTION s.mark();
+INSERT INTO s.strict (body) VALUES ('x');
+CREATE TABLE s.parts (LIKE rocketq.message) PARTITION BY LIST (tag);
+CREATE TABLE s.part_eu PARTITION OF s.parts FOR VALUES IN ('eu') USING rocketq;
+CREATE TABLE s.part_rest PARTITION OF s.parts DEFAULT USING heap;
+INSERT INTO s.parts (tag, body) SELECT (ARRAY['eu', 'us'])[1 + i % 2], 'x' FROM generate_series(1, 100) i;
+SELECT rocketq.create_group('s.part_eu', 'reader');
+SELECT rocketq.produce('s.wide', 'not transactional', transactional => false);
+BEGIN;
+SELECT rocketq.produce('s.wide', 'rolled back', queue_id => 7);
+ROLLBACK;
 EOQ
+
+# PostgreSQL can't do that within one version.
+if ($old_server)
+{
+	$old->safe_psql('postgres', "CREATE TABLESPACE apart LOCATION '$tablespace'");
+	$old->safe_psql('postgres', 'CREATE DATABASE apart TABLESPACE apart');
+	$old->safe_psql('apart', <<'EOQ');
+CREATE EXTENSION rocketq;
+SELECT rocketq.create_topic('t', 2);
+SELECT rocketq.produce('t', 'apart ' || i) FROM generate_series(1, 100) i;
+SELECT count(*) FROM rocketq.consume('t', 'g', 30, auto_commit => true);
+EOQ
+	push @databases, 'apart';
+}
 
 sub contents
 {
 	my ($node) = @_;
 	my $all = '';
 
-	foreach my $db ('postgres', 'other')
+	foreach my $db (@databases)
 	{
 		$all .= $node->safe_psql($db, <<'EOQ');
 SELECT q.topic, q.queue_id, q.min_offset, q.max_offset, q.unresolved,
@@ -67,23 +111,73 @@ EOQ
 
 rq_check($old, 'the old cluster');
 my $contents = contents($old);
-like($contents, qr/^load\.topic\|4\|.*^s\.empty\|6\|0\|0\|.*waiting0.*^s\.wide\|99\|.*half.*idle0/ms,
+like( $contents,
+	qr/^load\.topic\|4\|.*^s\.empty\|6\|0\|0\|.*waiting0.*^s\.part_eu\|.*reader0.*^s\.strict\|1.*^s\.wide\|99\|.*half.*idle0/ms,
 	'there is something to keep');
 $old->stop;
 
-my $logs = $new->basedir . '/pg_upgrade';
-mkdir($logs) or die "could not create \"$logs\": $!";
-# It writes into its working directory.
-my $here = getcwd();
-chdir($logs);
-command_ok(
-	[
-		'pg_upgrade', '--no-sync', '-d', $old->data_dir, '-D', $new->data_dir,
-		'-b', $new->config_data('--bindir'), '-B', $new->config_data('--bindir'),
-		'-s', $new->host, '-p', $old->port, '-P', $new->port
-	],
-	'pg_upgrade');
-chdir($here);
+# What pg_upgrade refers to when it fails.
+sub show_logs
+{
+	my ($new) = @_;
+
+	foreach my $log (glob($new->data_dir . '/pg_upgrade_output.d/*/log/*.log'))
+	{
+		diag("$log:", map { "\n$_" } grep { /error|failed/i } split /\n/, slurp_file($log));
+	}
+	return;
+}
+
+# From 18 on a cluster has checksums unless it is told otherwise, and pg_upgrade
+# wants both to be the same.
+sub upgrade
+{
+	my ($mode) = @_;
+	my $new = PostgreSQL::Test::Cluster->new("new_$mode");
+	my $logs = $new->basedir . '/pg_upgrade';
+	my $here = getcwd();
+
+	$new->init(extra => $new->pg_version >= 18 && $old->pg_version < 18 ? ['--no-data-checksums'] : []);
+	mkdir($logs) or die "could not create \"$logs\": $!";
+	# It writes into its working directory.
+	chdir($logs);
+	command_ok(
+		[
+			'pg_upgrade', '--no-sync', ($mode eq 'copy' ? () : "--$mode"), '-d', $old->data_dir, '-D', $new->data_dir,
+			'-b', $old_bin, '-B', $new->config_data('--bindir'),
+			'-s', $new->host, '-p', $old->port, '-P', $new->port
+		],
+		"pg_upgrade --$mode") or show_logs($new);
+	chdir($here);
+	return $new;
+}
+
+sub check_upgraded
+{
+	my ($new, $label) = @_;
+
+	is(contents($new), $contents, "$label: messages, groups and offsets are all there");
+	rq_check($new, "$label: the new cluster");
+	is($new->safe_psql('other', 'SELECT count(DISTINCT topic) FROM rocketq.queues'),
+		'4', "$label: no other topic exists");
+	is($new->safe_psql('other', <<'EOQ'), '2501|0|1', "$label: consumers continue where they were");
+SET ROLE app;
+SELECT (SELECT count(*) FROM rocketq.consume('s.wide', 'half', 100000, auto_commit => true)),
+	(SELECT count(*) FROM rocketq.consume('s.wide', 'half', 100000, auto_commit => true)),
+	(SELECT count(rocketq.produce('s.wide', 'new', queue_id => 99)))
+EOQ
+	is($new->safe_psql('other', <<'EOQ'), '50|marked|by default', "$label: what the catalogs say holds");
+INSERT INTO s.strict (body) VALUES ('y');
+SELECT (SELECT count(*) FROM rocketq.consume('s.part_eu', 'reader', 100, auto_commit => true)), sharding_key, tag
+FROM s.strict WHERE body = 'y'
+EOQ
+	my ($rc, $out, $err) =
+	  $new->psql('other', "INSERT INTO s.strict (body) VALUES (convert_to(repeat('z', 100), 'UTF8'))");
+	like($err, qr/violates check constraint "short"/, "$label: constraints hold");
+	return;
+}
+
+my $new = upgrade('copy');
 
 # If the messages are forgotten, an error says so before anything new can take
 # their place.
@@ -98,17 +192,7 @@ ok(-d $new->data_dir . '/pg_rocketq', 'pg_upgrade has left a store of its own');
 rmtree($new->data_dir . '/pg_rocketq');
 system_or_bail('cp', '-a', $old->data_dir . '/pg_rocketq', $new->data_dir);
 $new->start;
-
-is(contents($new), $contents, 'messages, groups and offsets are all there');
-rq_check($new, 'the new cluster');
-is($new->safe_psql('other', 'SELECT count(DISTINCT topic) FROM rocketq.queues'),
-	'2', 'no other topic exists');
-is( $new->safe_psql('other', <<'EOQ'), '2500|0|1', 'consumers continue where they were');
-SET ROLE app;
-SELECT (SELECT count(*) FROM rocketq.consume('s.wide', 'half', 100000, auto_commit => true)),
-	(SELECT count(*) FROM rocketq.consume('s.wide', 'half', 100000, auto_commit => true)),
-	(SELECT count(rocketq.produce('s.wide', 'new', queue_id => 99)))
-EOQ
+check_upgraded($new, 'copied');
 
 # Under load, with a checkpoint and a crash.
 $load = rq_start_load($new);
@@ -123,5 +207,17 @@ rq_drain($new);
 rq_check($new, 'all consumed');
 rq_applied_all($new, 'at the end');
 $new->stop;
+
+# With links there is nothing to go back to, so the store can be moved, too.
+rmtree([ grep { !m,/PG_@{[ $old->pg_version->major ]}_, } glob("$tablespace/*") ]);
+my $linked = upgrade('link');
+rmtree($linked->data_dir . '/pg_rocketq');
+system_or_bail('mv', $old->data_dir . '/pg_rocketq', $linked->data_dir);
+$linked->start;
+check_upgraded($linked, 'linked');
+rq_kill9($linked, all => 1);
+rq_start($linked);
+rq_check($linked, 'linked, after a crash');
+$linked->stop;
 
 done_testing();
