@@ -15,7 +15,8 @@
 # Switches: CC=clang, WERROR=1 (many warnings, all errors), ASSERT=1 (assertions),
 # RQ_TESTING=1 (stop points for the crash tests), SANITIZE=1 (undefined
 # behaviour ends the process).  RMGR_ID=... is the resource manager id of the
-# WAL records, 128 to 255; see sql/doc/operations.md.
+# WAL records, 128 to 255, and is kept until "make clean"; see
+# sql/doc/operations.md.
 
 SCRIPTS_ONLY = bench check deb demo dist indent rpm-spec
 
@@ -295,9 +296,14 @@ NOT_OF_CLANG = -Wno-unknown-warning-option -Wno-ignored-attributes \
 	-Wno-ignored-optimization-argument
 endif
 
-# PostgreSQL's id for experiments, until another one is chosen.
-RMGR_ID ?= 128
-ifeq (,$(shell expr '$(RMGR_ID)' : '[0-9]*$$' >/dev/null && \
+# What the last build had, so that "make install" does not build another library,
+# until "make clean"; at first PostgreSQL's id for experiments.
+ifndef RMGR_ID
+RMGR_ID := $(or $(if $(filter %clean,$(MAKECMDGOALS)),,$(shell \
+	cat .build_rmgr_id 2>/dev/null)),128)
+endif
+# To C, a number that begins with 0 is an octal one.
+ifeq (,$(shell expr '$(RMGR_ID)' : '[1-9][0-9]*$$' >/dev/null && \
 	test '$(RMGR_ID)' -ge 128 -a '$(RMGR_ID)' -le 255 && echo valid))
 $(error RMGR_ID=$(RMGR_ID) is not a number from 128 to 255)
 endif

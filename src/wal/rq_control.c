@@ -1,8 +1,11 @@
 /*
  * rq_control.c
- *	  What PostgreSQL's control file says about the WAL that is to be replayed.
+ *	  What WAL is to be replayed, by PostgreSQL's control file and the files beside
+ *	  it that ask for recovery.
  */
 #include "postgres.h"
+
+#include <unistd.h>
 
 #include "access/xlog.h"
 #include "catalog/pg_control.h"
@@ -11,6 +14,17 @@
 #include "storage/fd.h"
 
 #include "wal/rq_control.h"
+
+/*
+ * A standby, or recovery to a point in time, begins in a data directory that was
+ * shut down in order, too: what others have written since is replayed there.
+ */
+static bool
+recovery_is_requested(void)
+{
+	return access(STANDBY_SIGNAL_FILE, F_OK) == 0 ||
+		access(RECOVERY_SIGNAL_FILE, F_OK) == 0;
+}
 
 XLogRecPtr
 rq_redo_start(bool *replay)
@@ -34,7 +48,7 @@ rq_redo_start(bool *replay)
 
 		if (crc_ok)
 			redo = control->checkPointCopy.redo;
-		*replay = control->state != DB_SHUTDOWNED;
+		*replay = control->state != DB_SHUTDOWNED || recovery_is_requested();
 		pfree(control);
 	}
 	return redo;

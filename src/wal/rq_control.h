@@ -1,6 +1,7 @@
 /*
  * rq_control.h
- *	  What PostgreSQL's control file says about the WAL that is to be replayed.
+ *	  What WAL is to be replayed, by PostgreSQL's control file and the files beside
+ *	  it that ask for recovery.
  */
 #ifndef RQ_CONTROL_H
 #define RQ_CONTROL_H
@@ -9,8 +10,8 @@
 
 /*
  * Where replay begins, InvalidXLogRecPtr if that can't be read.  Without replay,
- * after a clean shutdown or if WAL was reset, where WAL goes on.  Before recovery
- * begins.
+ * after a clean shutdown or if WAL was reset, and if no standby.signal or
+ * recovery.signal asks for more, where WAL goes on.  Before recovery begins.
  */
 extern XLogRecPtr rq_redo_start(bool *replay);
 

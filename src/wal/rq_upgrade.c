@@ -227,7 +227,7 @@ refuse_rmgr(const RqStateHeader *h)
 					 "Make a standby anew from a base backup.", h->rmgr_id)));
 }
 
-/* After a clean shutdown nothing is replayed. */
+/* What the header says matters only if something is to be replayed. */
 static void
 check_wal(const RqStateHeader *h)
 {
@@ -286,6 +286,10 @@ rq_store_upgrade(void)
 	check_steps(&h);
 	check_wal(&h);
 	upgrade(&h);
+	if (h.wal_version != RQ_WAL_VERSION)
+		ereport(LOG,
+				(errmsg("rocketq's WAL records have version %u from now on, before %u",
+						RQ_WAL_VERSION, h.wal_version)));
 	if (h.rmgr_id != rq_rmgr_id)
 		ereport(LOG,
 				(errmsg("rocketq's WAL records have resource manager id %u from now on, before %u",

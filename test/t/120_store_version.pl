@@ -187,7 +187,10 @@ is(contents(), $contents, 'all messages are there after refusals');
 # Without any it does not matter.
 $node->stop;
 change_header("$store/state", WAL_VERSION, pack('S', 2));
+$from = rq_log_from($node);
 $node->start;
+like(slurp_file($node->logfile, $from),
+	qr/rocketq's WAL records have version 1 from now on, before 2/, 'another version of WAL is logged');
 is(contents(), $contents, 'all messages are there with WAL of no meaning');
 is(unpack('x12 S', slurp_file("$store/state")), 1, 'WAL has our version from now on');
 

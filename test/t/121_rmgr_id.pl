@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 
+use File::Basename;
 use FindBin;
 use lib $FindBin::RealBin;
 
@@ -14,7 +15,36 @@ use RocketqInstall;
 use RocketqTest;
 use Test::More;
 
-my $other = rq_install_beside(rq_build('RMGR_ID=200'));
+# ---- how the id is chosen ----
+
+# Each call of make tells which it would build with.
+sub made_id
+{
+	my ($dir, @variables) = @_;
+
+	system_or_bail('make', '-s', '-C', $dir, @variables, '.build_rmgr_id');
+	chomp(my $id = slurp_file("$dir/.build_rmgr_id"));
+	return $id;
+}
+
+# Also used below: the second call is what "make install" does first.
+my $library = rq_build('RMGR_ID=200');
+my $tree = dirname($library);
+system_or_bail('make', '-s', '-C', $tree, 'rocketq.so');
+my $other = rq_install_beside($library);
+is(made_id($tree), '200', 'make keeps the id of the last build');
+is(made_id($tree, 'RMGR_ID=255'), '255', 'unless it is given another one');
+foreach my $id ('0200', '127', '256', '', '2x')
+{
+	my ($stdout, $stderr) = run_command([ 'make', '-s', '-C', $tree, "RMGR_ID=$id", '.build_rmgr_id' ]);
+	like($stderr, qr/RMGR_ID=$id is not a number from 128 to 255/, "RMGR_ID=$id is refused");
+}
+is(made_id($tree), '255', 'a refused id is not kept');
+system_or_bail('make', '-s', '-C', $tree, 'clean');
+is(made_id($tree), '128', 'make clean forgets it');
+
+# ---- servers ----
+
 my $node = rq_node('node', allows_streaming => 1);
 
 sub contents
@@ -59,6 +89,17 @@ rq_start($node);
 $node->safe_psql('postgres', "SELECT rocketq.produce('t', 'b')");
 $node->stop;
 rq_use_install($node, $other);
+
+# Not if others' WAL may follow: PostgreSQL begins to replay it from here.
+my $state = $node->data_dir . '/pg_rocketq/state';
+my $before = slurp_file($state);
+foreach my $signal ('standby.signal', 'recovery.signal')
+{
+	$node->append_conf($signal, '');
+	refuses($node, $signal, 128, 200);
+	is(slurp_file($state), $before, "$signal: the state file has not changed");
+	unlink($node->data_dir . "/$signal") or die "could not remove \"$signal\": $!";
+}
 my $from = rq_log_from($node);
 $node->start;
 like(slurp_file($node->logfile, $from),
