@@ -130,10 +130,10 @@ typedef struct GroupSums
 	TimestampTz oldest;			/* that it has not consumed */
 	TimestampTz changed_at;
 	RqRate		rate;			/* too low if it is_missing something */
-}			GroupSums;
+} GroupSums;
 
 static bool
-add_group_queue(GroupSums * sums, uint32 group, uint32 i, TimestampTz now,
+add_group_queue(GroupSums *sums, uint32 group, uint32 i, TimestampTz now,
 				uint64 *budget)
 {
 	RqGroup    *g = &rq_groups[group];
@@ -177,7 +177,7 @@ put_group_name(RqRow *row, uint32 group)
 }
 
 static void
-put_group_sums(ReturnSetInfo *rsinfo, RqRow *row, const GroupSums * sums,
+put_group_sums(ReturnSetInfo *rsinfo, RqRow *row, const GroupSums *sums,
 			   TimestampTz now)
 {
 	RqRate		rate = {0};
@@ -204,7 +204,7 @@ put_group_sums(ReturnSetInfo *rsinfo, RqRow *row, const GroupSums * sums,
  */
 static bool
 sum_group(uint32 group, uint32 id, const RqSight *sight, TimestampTz now,
-		  uint64 *budget, GroupSums * sums, RqRow *row)
+		  uint64 *budget, GroupSums *sums, RqRow *row)
 {
 	bool		shown = true;
 

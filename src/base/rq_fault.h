@@ -133,6 +133,10 @@
 	X(arg, "group-abandoned") \
 	/* this topic's creator, dropper or alterer may have ended; relfilenode */ \
 	X(arg, "topic-settle") \
+	/* a slot is about to be settled, no lock is held */ \
+	X(arg, "settle-turn") \
+	/* "fail": this transaction's id counts as damaged */ \
+	X(arg, "xid-possible") \
 	/* this group's creator or dropper has ended, and that is to be logged */ \
 	X(arg, "group-settle") \
 	/* this restored group's place is about to be searched for */ \

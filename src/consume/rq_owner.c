@@ -363,7 +363,7 @@ could_take(const RqCursor *c, Oid db)
 /*
  * Our first queue is about to be taken.  The time before the mark, which is a
  * full barrier: who sees the mark finds its time.  Pairs with put_owner() in
- * api/rq_views_sql.c.
+ * api/rq_group_views_sql.c.
  */
 static void
 note_first_take(void)
@@ -499,7 +499,7 @@ rq_owner_take_group(uint32 topic, RqGroupRef group)
 
 		/*
 		 * The time before the mark: who sees the mark finds its time.  Pairs
-		 * with put_owner() in api/rq_views_sql.c.
+		 * with put_owner() in api/rq_group_views_sql.c.
 		 */
 		pg_write_barrier();
 		pg_atomic_write_u32(&g->owner, RQ_MY_PROC_NUMBER + 1);

@@ -42,7 +42,11 @@ first_released(void)
 	return addr;
 }
 
-/* False if it is not the first one any more. */
+/*
+ * False if it is not the first one any more.  Where the list goes on is read under
+ * the lock, since one can have been added behind the last; and before anything
+ * changes, since to read it can throw.
+ */
 static bool
 pop_released(RqExtAddr addr, const RqExtentHeader *h)
 {
@@ -54,13 +58,15 @@ pop_released(RqExtAddr addr, const RqExtentHeader *h)
 	if (popped)
 	{
 		int			class = rq_ext_class(addr);
+		bool		is_last = addr == list->tail;
+		RqExtAddr	next = is_last ? RQ_EXT_NONE : *(const volatile RqExtAddr *) &h->next;
 
 		rq_extents->nowned[class]--;
 		list->bytes -= Min(list->bytes, rq_ext_bytes(class));
-		if (addr == list->tail)
+		if (is_last)
 			memset(list, 0, sizeof(*list));
 		else
-			list->head = h->next;
+			list->head = next;
 	}
 	LWLockRelease(rq_extents_lock);
 	return popped;
@@ -86,7 +92,7 @@ typedef struct Release
 	RqExtAddr	addr;
 	bool		popped;
 	int			err;			/* it cannot be mapped */
-}			Release;
+} Release;
 
 /*
  * Take it from the list; false if it cannot be made free.  Links of the list are
@@ -128,7 +134,7 @@ pop_checked(void *arg)
 static bool
 make_free(void *arg)
 {
-	const		Release *r = arg;
+	const Release *r = arg;
 	uint32		chunk = RQ_EXT_CHUNK(r->addr);
 	uint32		place = RQ_EXT_PLACE(r->addr);
 	char	   *base = rq_area_chunk(chunk, RQ_MAP_WRITE);

@@ -50,7 +50,7 @@ const RqPart rq_disk_part = {
  * since the server cannot get it.
  */
 bool
-rq_disk_measure(RqDisk * d)
+rq_disk_measure(RqDisk *d)
 {
 	struct statvfs fs;
 
@@ -71,7 +71,7 @@ is_on(int threshold)
 
 /* With a margin downwards, see the head of this file. */
 static bool
-is_above(const RqDisk * d, int threshold, bool was_above)
+is_above(const RqDisk *d, int threshold, bool was_above)
 {
 	return is_on(threshold) &&
 		d->percent >= threshold - (was_above ? BACK_PERCENT : 0);
@@ -83,7 +83,7 @@ is_above(const RqDisk * d, int threshold, bool was_above)
  * it.
  */
 static bool
-has_crossed(pg_atomic_uint32 *flag, const RqDisk * d, int threshold)
+has_crossed(pg_atomic_uint32 *flag, const RqDisk *d, int threshold)
 {
 	uint32		before = pg_atomic_read_u32(flag);
 	uint32		now = is_above(d, threshold, before != 0);
@@ -93,7 +93,7 @@ has_crossed(pg_atomic_uint32 *flag, const RqDisk * d, int threshold)
 }
 
 static void
-tell_warn(const RqDisk * d)
+tell_warn(const RqDisk *d)
 {
 	if (pg_atomic_read_u32(&watch->warned) == 0)
 		ereport(LOG,
@@ -109,7 +109,7 @@ tell_warn(const RqDisk * d)
 }
 
 static void
-tell_refuse(const RqDisk * d)
+tell_refuse(const RqDisk *d)
 {
 	if (pg_atomic_read_u32(&watch->refuse) == 0)
 		ereport(LOG,

@@ -23,10 +23,10 @@ typedef struct RqDisk
 	uint64		size;			/* in bytes, what only root may use left out */
 	uint64		used;
 	double		percent;
-}			RqDisk;
+} RqDisk;
 
 /* Measure it; false if the operating system does not tell. */
-extern bool rq_disk_measure(RqDisk * d);
+extern bool rq_disk_measure(RqDisk *d);
 
 /* Are producers refused, as the workers last found? */
 extern bool rq_disk_refuses(void);

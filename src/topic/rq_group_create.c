@@ -16,7 +16,6 @@
 #include "topic/rq_group_create.h"
 #include "topic/rq_group_drop.h"
 #include "topic/rq_group_room.h"
-#include "topic/rq_settle.h"
 #include "topic/rq_topic.h"
 
 /* How many groups in doubt are asked about in a round of the janitor. */
@@ -171,6 +170,13 @@ group_is_in_doubt(uint32 group)
 		rq_groups[group].pend_op != RQ_PEND_NONE;
 }
 
+static int
+group_xids(uint32 group, uint64 xids[RQ_SETTLE_XIDS])
+{
+	xids[0] = rq_groups[group].pend_xid;
+	return group_is_in_doubt(group) ? 1 : 0;
+}
+
 static void
 settle_ended_group(uint32 group)
 {
@@ -199,21 +205,10 @@ settle_in_turn(uint32 group)
 }
 
 bool
-rq_group_settle_some(void)
+rq_group_settle_some(RqPass *pass)
 {
-	static RqPass pass;
-
-	return rq_settle_some(&pass, rq_groups_begun(), SETTLE_ROUND,
-						  group_is_in_doubt, settle_in_turn);
-}
-
-void
-rq_group_settle_all(void)
-{
-	RqPass		pass = {0};
-
-	(void) rq_settle_some(&pass, rq_groups_begun(), INT_MAX,
-						  group_is_in_doubt, settle_in_turn);
+	return rq_settle_some(pass, rq_groups_begun(), SETTLE_ROUND, group_xids,
+						  settle_in_turn);
 }
 
 /* ---- redo ---- */

@@ -8,6 +8,7 @@
 
 #include "format/rq_walrec.h"
 #include "topic/rq_group.h"
+#include "topic/rq_settle.h"
 
 /*
  * Create a group that goes on from these places, one for each slot of the
@@ -22,13 +23,10 @@ extern bool rq_group_create(uint32 topic, const char *name,
 
 /*
  * Settle groups whose creator or dropper has ended, a bounded number of them.
- * The next call goes on after the last one; true if it should come at once, as
- * there may be more.  Janitor only.
+ * True if the next call should come at once; see rq_settle_some().  Takes the gate
+ * and the meta lock.
  */
-extern bool rq_group_settle_some(void);
-
-/* The same of all of them, in a session.  Can be interrupted. */
-extern void rq_group_settle_all(void);
+extern bool rq_group_settle_some(RqPass *pass);
 
 /* Make a slot for this group; the caller holds the meta lock exclusively. */
 extern uint32 rq_group_apply(uint32 topic, uint32 id, const char *name,

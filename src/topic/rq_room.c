@@ -17,6 +17,7 @@
 #include "topic/rq_group_create.h"
 #include "topic/rq_group_drop.h"
 #include "topic/rq_room.h"
+#include "topic/rq_settle.h"
 #include "topic/rq_tables.h"
 #include "topic/rq_topic.h"
 #include "topic/rq_topic_create.h"
@@ -29,11 +30,11 @@ typedef struct Room
 	uint32		groups;
 	uint64		queues;
 	uint64		offsets;
-}			Room;
+} Room;
 
 /* Read without the lock, so this is an estimate. */
 static bool
-there_is(const Room * room)
+there_is(const Room *room)
 {
 	return (uint64) rq_tables->ntopics + room->topics <= (uint64) rq_max_topics &&
 		(uint64) rq_tables->ngroups + room->groups <= (uint64) rq_max_groups &&
@@ -41,9 +42,33 @@ there_is(const Room * room)
 		rq_slots_left(rq_offset_pool) >= room->offsets;
 }
 
+/*
+ * Until there is room, or all slots have been looked at.  If one makes it fail,
+ * the next search begins behind that; and what can be seen to be damaged is left
+ * to the janitor, which reports it, since it is no reason to refuse what has
+ * room all the same.
+ */
+static void
+settle(const Room *room)
+{
+	static RqPass groups = {.skip_damaged = true};
+	static RqPass topics = {.skip_damaged = true};
+	bool		more = true;
+
+	groups.looked = topics.looked = 0;
+	while (more && !there_is(room))
+		more = rq_group_settle_some(&groups);
+	more = true;
+	while (more && !there_is(room))
+	{
+		more = rq_topic_settle_some(&topics);
+		rq_topic_drop_doomed();
+	}
+}
+
 /* What is known to be garbage first, since to settle the rest is a search. */
 static void
-make(const Room * room)
+make(const Room *room)
 {
 	if (there_is(room))
 		return;
@@ -51,15 +76,13 @@ make(const Room * room)
 	(void) rq_group_drop_abandoned(INT_MAX);
 	if (there_is(room))
 		return;
-	rq_group_settle_all();
-	rq_topic_settle_all();
-	rq_topic_drop_doomed();
+	settle(room);
 }
 
 void
 rq_room_for_topic(uint32 nqueues)
 {
-	const		Room room = {.topics = 1, .queues = rq_slots_needed(0, nqueues)};
+	const Room	room = {.topics = 1, .queues = rq_slots_needed(0, nqueues)};
 
 	make(&room);
 }
@@ -67,7 +90,7 @@ rq_room_for_topic(uint32 nqueues)
 void
 rq_room_for_group(uint32 topic)
 {
-	const		Room room = {.groups = 1,
+	const Room	room = {.groups = 1,
 	.offsets = rq_slots_needed(0, rq_topic_nslots(topic))};
 
 	make(&room);

@@ -21,7 +21,6 @@
 #include "base/rq_guc.h"
 #include "shmem/rq_workers.h"
 #include "topic/rq_alter.h"
-#include "topic/rq_settle.h"
 #include "topic/rq_tables.h"
 #include "topic/rq_topic_create.h"
 #include "topic/rq_topic_drop.h"
@@ -54,7 +53,7 @@ find_remains(RqKey key, bool is_new, XLogRecPtr *created)
 }
 
 /*
- * What can be in the way is removed first, under locks of its own.  Then, under one hold of the meta lock,
+ * The caller has made room.  Under one hold of the meta lock,
  *
  *		1. check that the key has no slot and that there is room: the last that
  *		   can fail,
@@ -185,6 +184,21 @@ is_in_doubt(uint32 topic)
 		(!t->doomed && (t->pend_xid != 0 || t->drop_xid != 0));
 }
 
+static int
+topic_xids(uint32 topic, uint64 xids[RQ_SETTLE_XIDS])
+{
+	const RqTopic *t = &rq_topics[topic];
+	const uint64 all[RQ_SETTLE_XIDS] = {t->alter_xid, t->pend_xid, t->drop_xid};
+	int			n = 0;
+
+	if (!is_in_doubt(topic))
+		return 0;
+	for (int i = 0; i < RQ_SETTLE_XIDS; i++)
+		if (all[i] != 0)
+			xids[n++] = all[i];
+	return n;
+}
+
 /*
  * "gone" gets what is to be given back when the lock has been released.
  */
@@ -221,20 +235,9 @@ settle_topic_in_turn(uint32 topic)
 }
 
 bool
-rq_topic_settle_some(void)
+rq_topic_settle_some(RqPass *pass)
 {
-	static RqPass pass;
-
-	return rq_settle_some(&pass, rq_topics_begun(), SETTLE_ROUND, is_in_doubt,
-						  settle_topic_in_turn);
-}
-
-void
-rq_topic_settle_all(void)
-{
-	RqPass		pass = {0};
-
-	(void) rq_settle_some(&pass, rq_topics_begun(), INT_MAX, is_in_doubt,
+	return rq_settle_some(pass, rq_topics_begun(), SETTLE_ROUND, topic_xids,
 						  settle_topic_in_turn);
 }
 

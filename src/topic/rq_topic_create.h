@@ -9,6 +9,7 @@
 
 #include "base/rq_base.h"
 #include "format/rq_settings.h"
+#include "topic/rq_settle.h"
 
 /*
  * Give the topic storage with these settings.  WAL-logged at once.  With an
@@ -23,13 +24,10 @@ extern uint32 rq_topic_ensure(RqKey key, Oid spc,
 /*
  * Settle topics for which the transaction that has created, dropped or altered
  * them has ended, a bounded number of them.
- * The next call goes on after the last one; true if it should come at once, as
- * there may be more.  Janitor only.
+ * True if the next call should come at once; see rq_settle_some().  Takes the gate
+ * and the meta lock.
  */
-extern bool rq_topic_settle_some(void);
-
-/* The same of all of them, in a session.  Can be interrupted. */
-extern void rq_topic_settle_all(void);
+extern bool rq_topic_settle_some(RqPass *pass);
 
 /* An RqWalRedo. */
 extern void rq_topic_redo(const void *data, uint32 len, XLogRecPtr lsn);

@@ -19,6 +19,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/rq_error.h"
+#include "base/rq_fault.h"
 #include "topic/rq_xid.h"
 
 /*
@@ -58,15 +59,27 @@ rq_xid_is_own(uint64 full_xid)
  * can be in doubt lie below the next one, and no further below than 32-bit ids
  * can be compared.
  */
+bool
+rq_xid_is_possible(uint64 full_xid)
+{
+	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
+
+	return full_xid < next && next - full_xid <= PG_INT32_MAX &&
+		!RQ_FAULT_FAILS_OF("xid-possible", full_xid);
+}
+
+bool
+rq_xid_is_running(uint64 full_xid)
+{
+	return is_in_progress(XidFromFullTransactionId(FullTransactionIdFromU64(full_xid)));
+}
+
 RqXidStatus
 rq_xid_status(uint64 full_xid)
 {
-	FullTransactionId fxid = FullTransactionIdFromU64(full_xid);
-	FullTransactionId next = ReadNextFullTransactionId();
-	TransactionId xid = XidFromFullTransactionId(fxid);
+	TransactionId xid = XidFromFullTransactionId(FullTransactionIdFromU64(full_xid));
 
-	if (!FullTransactionIdPrecedes(fxid, next) ||
-		U64FromFullTransactionId(next) - full_xid > PG_INT32_MAX)
+	if (!rq_xid_is_possible(full_xid))
 		rq_report_corruption("a transaction id in the rocketq store",
 							 psprintf(UINT64_FORMAT " cannot be a transaction whose outcome is unknown",
 									  full_xid));

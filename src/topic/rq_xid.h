@@ -20,6 +20,12 @@ typedef enum RqXidStatus
  */
 extern RqXidStatus rq_xid_status(uint64 full_xid);
 
+/* Can it be the id of a transaction whose outcome is unknown? */
+extern bool rq_xid_is_possible(uint64 full_xid);
+
+/* Has that transaction, whose id is possible, not ended?  Needs no lock. */
+extern bool rq_xid_is_running(uint64 full_xid);
+
 /*
  * The calling transaction's id, in such a way that its next record lets
  * recovery know that the id is taken: a record carries the id of the

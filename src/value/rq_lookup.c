@@ -52,7 +52,7 @@ typedef struct Known
 typedef struct KnownSet
 {
 	pg_attribute_aligned(RQ_SLOT_ALIGN) Known ways[WAYS];
-}			KnownSet;
+} KnownSet;
 
 static KnownSet known[SETS];
 

@@ -99,9 +99,9 @@ make_redo_room(XLogRecPtr upto)
 }
 
 /*
- * Replay the record, of so many bytes, which fails before it changes anything.  If that is for
- * lack of disk space, make room as the primary did, and try once more; now
- * extents of any class will do.
+ * Replay the record, of so many bytes, which fails before it changes anything.
+ * If that is for lack of disk space, make room as the primary did, and try once
+ * more; now extents of any class will do.
  */
 static void
 redo_with_room(XLogReaderState *record, uint32 len, RqWalRedo redo)

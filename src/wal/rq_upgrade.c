@@ -11,9 +11,10 @@
  *	  - WAL of a version that redo does not know, or of another resource manager
  *		id: nothing either, as long as some is to be replayed.
  *
- * All that can refuse the store comes before anything is changed.  A step can be
- * interrupted anywhere, and is done again by the next start, since only with the
- * header that is written after it the store has the next version.
+ * Whether the store is refused for what the header says is known before anything
+ * is changed.  A step can be interrupted anywhere, and is done again by the next
+ * start, since only with the header that is written after it the store has the
+ * next version.
  */
 #include "postgres.h"
 

@@ -32,6 +32,7 @@
 #include "shmem/rq_workers.h"
 #include "topic/rq_group_create.h"
 #include "topic/rq_group_drop.h"
+#include "topic/rq_settle.h"
 #include "topic/rq_topic.h"
 #include "topic/rq_topic_create.h"
 #include "topic/rq_topic_drop.h"
@@ -133,14 +134,18 @@ drop_garbage(void)
 static void
 settle_topics(void)
 {
+	static RqPass pass;
+
 	RQ_FAULT("janitor-settle");
-	again |= rq_topic_settle_some();
+	again |= rq_topic_settle_some(&pass);
 }
 
 static void
 settle_groups(void)
 {
-	again |= rq_group_settle_some();
+	static RqPass pass;
+
+	again |= rq_group_settle_some(&pass);
 }
 
 static void

@@ -33,6 +33,11 @@ static const struct
 	[RQ_JANITOR] = {"rocketq janitor", "rq_janitor_main"},
 };
 
+StaticAssertDecl(RQ_WAIT_ALLOCATOR - RQ_WAIT_KEEPER == RQ_ALLOCATOR - RQ_KEEPER &&
+				 RQ_WAIT_JANITOR - RQ_WAIT_KEEPER == RQ_JANITOR - RQ_KEEPER &&
+				 RQ_KEEPER == 0 && RQ_NWORKERS == 3,
+				 "wait events of workers are not in the order of RqWorkerKind");
+
 static RqWorker *me = NULL;
 static bool round_failed = false;
 

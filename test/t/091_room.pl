@@ -20,6 +20,7 @@ rocketq.max_groups = 16
 rocketq.max_consumer_slots = 128
 max_prepared_transactions = 2
 EOC
+my $faults = rq_has_faults($node);
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
@@ -68,11 +69,35 @@ fits(sprintf($create, 'g10'), 'or was rolled back to a savepoint');
 
 	$other->query_safe("BEGIN; SELECT rocketq.drop_group('t1', 'g10')");
 	refused(sprintf($create, 'g11'), qr/ERROR:  53400: too many consumer groups/, 'not in place of a group that is being dropped');
+	rq_arm($node, 'settle-turn=error') if $faults;
+	refused(sprintf($create, 'g11'), qr/ERROR:  53400: too many consumer groups/, 'and no lock is taken for it');
+	rq_arm($node, '') if $faults;
 	$other->query_safe('COMMIT');
 	fits(sprintf($create, 'g11'), 'in place of it when that is committed');
 	$other->quit;
 }
-sql("SELECT rocketq.drop_group('t1', 'g11'), rocketq.drop_group('t1', 'g3')");
+
+# A transaction id that is damaged is no reason to refuse what has room, at another topic.
+if ($faults)
+{
+	sql("SELECT rocketq.drop_group('t1', 'g11')");
+	fits(sprintf($create, 'g13'), 'the last group that fits');
+	my $xid = sql("BEGIN; SELECT rocketq.drop_group('t1', 'g2'); SELECT pg_current_xact_id(); COMMIT");
+	$xid =~ s/.*\n//s;
+	rq_arm($node, "xid-possible=fail\@$xid");
+	refused("SELECT rocketq.create_group('t2', 'g14')", qr/ERROR:  53400: too many consumer groups/, 'not in place of a group whose dropper is unknown');
+	sql("SELECT rocketq.drop_group('t1', 'g13')");
+	fits("SELECT rocketq.create_group('t2', 'g14')", 'in place of one that comes after it');
+	rq_arm($node, '');
+	fits(sprintf($create, 'g2'), 'and of that one when its dropper is known');
+	sql("SELECT rocketq.drop_group('t2', 'g14')");
+}
+else
+{
+	sql("SELECT rocketq.drop_group('t1', 'g11')");
+}
+
+sql("SELECT rocketq.drop_group('t1', 'g3')");
 
 # Offsets, of which a group takes more if there are more queues.
 sql("SELECT rocketq.alter_topic('t1', queues => 16)");
