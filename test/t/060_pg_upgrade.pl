@@ -89,6 +89,13 @@ EOQ
 	push @databases, 'apart';
 }
 
+sub knows_versions_of_columns
+{
+	my $bin = `pg_config --bindir`;
+	chomp($bin);
+	return index(slurp_file("$bin/postgres"), 'pg_attver') >= 0;
+}
+
 sub contents
 {
 	my ($node) = @_;
@@ -109,6 +116,16 @@ EOQ
 	return $all;
 }
 
+# Since 15.20 and 17.12 a server notes versions of columns among their options,
+# which an older release of a newer server does not know: its pg_upgrade fails
+# with every table, whether it is a topic or not.
+if ($old_server && !knows_versions_of_columns())
+{
+	$old->safe_psql($_, q(
+		UPDATE pg_attribute SET attoptions = NULL
+		WHERE attoptions::text ~ 'pg_attver'))
+	  foreach @databases, 'template1';
+}
 rq_check($old, 'the old cluster');
 my $contents = contents($old);
 like( $contents,
