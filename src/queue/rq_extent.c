@@ -224,7 +224,9 @@ rq_extent_fetch_end(RqQueue *q)
 	RqOff		end = pg_atomic_read_u64(&q->end);
 	RqExtRun	run = {0};
 
-	if (tail != 0 && find_in_tail(q, tail, end, RQ_MAP_PROBE_WRITE, &run))
+	if (tail != 0 &&
+		rq_area_is_mapped(RQ_EXT_CHUNK(RQ_EXT_TAIL_ADDR(tail)), RQ_MAP_PROBE_WRITE) &&
+		find_in_tail(q, tail, end, RQ_MAP_PROBE_WRITE, &run))
 		rq_prefetch(run.entries + (end - run.first));
 }
 

@@ -47,8 +47,8 @@ extern RqExtResult rq_extent_add(RqQueue *q, RqOff first, uint64 coming);
 extern uint64 rq_extent_room(const RqQueue *q);
 
 /*
- * Fetch the place of the next entry from memory, for who will enqueue.  A hint, but
- * the area file is mapped if it is not.  Takes no lock; can't throw.
+ * Fetch the place of the next entry from memory, for who will enqueue, if its area
+ * file is mapped.  A hint.  Takes no lock; can't throw.
  */
 extern void rq_extent_fetch_end(RqQueue *q);
 

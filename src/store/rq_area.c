@@ -54,6 +54,12 @@ rq_area_chunk(uint32 chunk, RqMapMode mode)
 	return base == NULL ? NULL : base + start;
 }
 
+bool
+rq_area_is_mapped(uint32 chunk, RqMapMode mode)
+{
+	return rq_map_has_area(chunk / RQ_AREA_CHUNKS, mode);
+}
+
 /* ---- fill and raze ---- */
 
 static int

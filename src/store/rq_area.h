@@ -21,6 +21,9 @@
  */
 extern char *rq_area_chunk(uint32 chunk, RqMapMode mode);
 
+/* Has this process its file mapped for that? */
+extern bool rq_area_is_mapped(uint32 chunk, RqMapMode mode);
+
 /* In a chunk in memory: the headers, by place, and the entries of one extent. */
 static inline RqExtentHeader *
 rq_area_header(char *chunk, uint32 place)

@@ -468,3 +468,10 @@ rq_map_area(uint32 area, uint64 least, RqMapMode mode)
 	}
 	return (*place)->base;
 }
+
+bool
+rq_map_has_area(uint32 area, RqMapMode mode)
+{
+	Assert(area < RQ_AREAS_MAX);
+	return areas[area][key_mode(mode)] != NULL;
+}

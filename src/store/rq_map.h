@@ -50,6 +50,9 @@ extern char *rq_map_log_again(uint64 segno);
  */
 extern char *rq_map_area(uint32 area, uint64 least, RqMapMode mode);
 
+/* Is an area file mapped for this?  Takes no part in what rq_map_area() promises. */
+extern bool rq_map_has_area(uint32 area, RqMapMode mode);
+
 /* So many mappings of area files are no longer there. */
 extern uint64 rq_map_areas_gone;
 
