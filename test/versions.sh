@@ -152,16 +152,20 @@ have_chroot()       # version
 # there is none, which has been reported.
 find_version()      # version
 {
-    local rc=0
+    local rc=0 alone
     if is_usable "$(pg_config_of "$1")"; then
         check=(env "PG_CONFIG=$(pg_config_of "$1")" "$top/test/check")
         return
     fi
+    # Runs beside each other (.ci/run) would install the same packages at once.
+    exec {alone}<"$top"
+    flock "$alone"
     if ! as_root test -d "$chroots/$1" 2>/dev/null && command -v apt-get >/dev/null &&
         may_enter_chroots >/dev/null; then
         install_if_possible debootstrap debian-archive-keyring wget
     fi
     step "a Debian with PostgreSQL $1" have_chroot "$1" || rc=$?
+    exec {alone}<&-
     [ "$rc" -eq 0 ] || [ "$rc" -eq 77 ] || failed=$((failed + 1))
     [ "$rc" -eq 0 ] || return
     check=(inside "$chroots/$1" env "PG_CONFIG=$(pg_config_of "$1")" test/check)
