@@ -99,10 +99,11 @@ fill_chroot()       # version, suite
         <<<$'#!/bin/sh\nexit 101' || return
     as_root install -D /dev/stdin "$root/etc/postgresql-common/createcluster.d/rocketq.conf" \
         <<<'create_main_cluster = false' || return
-    inside "$root" timeout "$patience" sh -ec "
+    # As the first process of a namespace, which has no parent, sid's timeout fails.
+    inside "$root" sh -ec "
         export DEBIAN_FRONTEND=noninteractive
-        apt-get update -q
-        apt-get install -y -q --no-install-recommends postgresql-$1 \
+        timeout $patience apt-get update -q
+        timeout $patience apt-get install -y -q --no-install-recommends postgresql-$1 \
             postgresql-server-dev-$1 gcc libc6-dev make perl libipc-run-perl
         apt-get clean" || return
     as_root mv "$root" "$chroots/$1"
