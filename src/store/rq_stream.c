@@ -100,8 +100,9 @@ fill(RqReader *r, uint64 at)
 }
 
 bool
-rq_reader_read(RqReader *r, uint64 at, void *to, uint64 size)
+rq_reader_read(void *reader, uint64 at, void *to, uint64 size)
 {
+	RqReader   *r = reader;
 	char	   *out = to;
 
 	while (size > 0)

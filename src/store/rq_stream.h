@@ -18,8 +18,11 @@ typedef struct RqWriter RqWriter;
  */
 extern RqReader *rq_reader_open(const char *path, uint64 *len);
 
-/* Bytes of the file; false when it ends before, or can't be read. */
-extern bool rq_reader_read(RqReader *r, uint64 at, void *to, uint64 size);
+/*
+ * Bytes of the file; false when it ends before, or can't be read.  "reader" is an
+ * RqReader; its type is that of RqStateSource, for which this reads.
+ */
+extern bool rq_reader_read(void *reader, uint64 at, void *to, uint64 size);
 extern void rq_reader_close(RqReader *r);
 
 /*

@@ -42,18 +42,12 @@
 
 /* ---- read ---- */
 
-static bool
-read_state(void *file, uint64 at, void *to, uint64 size)
-{
-	return rq_reader_read(file, at, to, size);
-}
-
 /* What is wrong with the state file, NULL if nothing is or there is none. */
 static const char *
 check_state(bool *there, RqStateFound *found)
 {
 	const char *problem;
-	RqStateSource s = {.read = read_state};
+	RqStateSource s = {.read = rq_reader_read};
 
 	s.file = rq_reader_open(RQ_STATE_FILE, &s.length);
 	*there = s.file != NULL;
@@ -149,7 +143,7 @@ load_state(const RqStateFound *found)
 											  "rocketq state",
 											  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	RqStateSource s = {.read = read_state};
+	RqStateSource s = {.read = rq_reader_read};
 	RqStateSlots *slots;
 
 	s.file = rq_reader_open(RQ_STATE_FILE, &s.length);

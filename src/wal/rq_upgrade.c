@@ -109,17 +109,11 @@ step_from(uint32 version)
 
 /* ---- read and write the header ---- */
 
-static bool
-read_bytes(void *file, uint64 at, void *to, uint64 size)
-{
-	return rq_reader_read(file, at, to, size);
-}
-
 /* False if there is none that is sound. */
 static bool
 read_state_header(RqStateHeader *header)
 {
-	RqStateSource s = {.read = read_bytes};
+	RqStateSource s = {.read = rq_reader_read};
 	bool		found;
 
 	s.file = rq_reader_open(RQ_STATE_FILE, &s.length);

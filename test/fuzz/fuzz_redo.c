@@ -150,7 +150,7 @@ rq_reader_open(const char *path, uint64 *len)
 }
 
 bool
-rq_reader_read(RqReader *r, uint64 at, void *to, uint64 size)
+rq_reader_read(void *reader, uint64 at, void *to, uint64 size)
 {
 	if (at > (uint64) state.len || size > (uint64) state.len - at)
 		return false;
